@@ -1,0 +1,116 @@
+//! Client protocols: the contract, and the four that come with it.
+//!
+//! A [`Codec`] is one client's decoding state; it owns positions and half-done messages, never a socket. A
+//! [`Protocol`] belongs to a listener: it makes codecs and encodes what goes out, once for all its clients.
+//! Both can be implemented outside this crate.
+
+pub mod frame;
+pub mod tcp;
+pub mod text;
+pub mod websocket;
+
+/// What a message is to a websocket client. Other protocols do not know the difference.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Kind {
+    /// Not said: the gateway's `--websocket-type` decides.
+    #[default]
+    Unspecified,
+    /// UTF-8 text.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+/// Bounds that a listener sets on its clients' messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The largest message in bytes, headers included, as WIRE.md §10 counts them. Beyond: [`Malformed::TooLarge`].
+    pub package_size_max: usize,
+}
+
+/// What a decoder made of the bytes so far.
+#[derive(Debug)]
+pub enum Decoded<'a> {
+    /// No whole unit in what is left. The caller drops `consumed` bytes, keeps the rest, and calls again with the rest
+    /// and more behind it.
+    NeedMore {
+        /// Bytes at the start of the input that the codec has taken over (0 for protocols that wait for a whole unit).
+        consumed: usize,
+    },
+    /// A whole message.
+    Message {
+        /// Bytes of the input that are done with.
+        consumed: usize,
+        /// The message, borrowed from the input or from the codec; valid until the next call.
+        body: &'a [u8],
+        /// What kind the sender said it is.
+        kind: Kind,
+    },
+    /// A websocket handshake asks to be accepted: answer it with [`websocket::Request::accept`] or
+    /// [`websocket::Request::refuse`]. The codec is open from here on.
+    Handshake {
+        /// Bytes of the input that are done with.
+        consumed: usize,
+        /// The request, borrowed from the input.
+        request: websocket::Request<'a>,
+    },
+    /// The peer takes its leave; the answer, if it wants one, is in `reply`. Send that, then close.
+    Close {
+        /// Bytes of the input that are done with.
+        consumed: usize,
+    },
+    /// The peer broke the protocol; last words, if there are any, are in `reply`. Send them, then close.
+    Malformed(Malformed),
+}
+
+/// How a peer broke its protocol. For counting; the connection ends in any case.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum Malformed {
+    /// A message over [`Limits::package_size_max`].
+    #[error("message too large")]
+    TooLarge,
+    /// A handshake that is not one.
+    #[error("bad handshake")]
+    Handshake,
+    /// A rule of the framing broken.
+    #[error("protocol violated")]
+    Protocol,
+    /// Text that is not UTF-8.
+    #[error("text is not UTF-8")]
+    Utf8,
+}
+
+/// One client's decoding state.
+///
+/// The gateway calls [`Codec::decode`] again and again on what is left until it says `NeedMore`, then with more bytes
+/// behind the rest. The input is the codec's to change (unmasking happens in place).
+pub trait Codec {
+    /// Decodes the next unit of `input`. Answers that the protocol itself demands (a pong, a close frame) are
+    /// appended to `reply`, to be sent in this order.
+    fn decode<'a>(&'a mut self, limits: &Limits, input: &'a mut [u8], reply: &mut Vec<u8>) -> Decoded<'a>;
+
+    /// Whether messages may be sent yet. Until then the gateway holds them back.
+    fn is_open(&self) -> bool {
+        true
+    }
+}
+
+/// A client protocol as a listener speaks it. Shared by all shards.
+pub trait Protocol: Send + Sync + 'static {
+    /// The state of a new client.
+    fn codec(&self) -> Box<dyn Codec>;
+
+    /// Appends `body` as the wire wants it.
+    fn encode(&self, body: &[u8], kind: Kind, out: &mut Vec<u8>);
+
+    /// Appends what is said before the server closes, if anything is (`code` as in RFC 6455 §7.4).
+    fn encode_close(&self, code: u16, out: &mut Vec<u8>) {
+        let _ = (code, out);
+    }
+
+    /// Appends a protocol-level ping, if the protocol has one; returns whether it has.
+    fn encode_ping(&self, out: &mut Vec<u8>) -> bool {
+        let _ = out;
+        false
+    }
+}
