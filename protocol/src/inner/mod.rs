@@ -1,0 +1,12 @@
+//! The inner protocol between workers and gateways (WIRE.md §3 to §5).
+
+mod cmd;
+pub mod ext;
+mod frame;
+mod parse_str;
+pub mod reply;
+mod websocket_request;
+
+pub use cmd::Cmd;
+pub use frame::{FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, Frame, FrameError, HEADER_SIZE, decode};
+pub use websocket_request::WebsocketRequest;

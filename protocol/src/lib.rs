@@ -1,0 +1,19 @@
+//! The wire protocols of Ringway, without IO: bytes in, values out.
+//!
+//! * [`client`]: what end users speak to a gateway: websocket, text, frame, tcp, or a protocol of your own.
+//! * [`inner`]: frames between workers and gateways, and the replies to queries.
+//! * [`php`]: PHP's serialize format, in which sessions and replies are written.
+//! * [`register`]: the JSON lines of the register.
+//! * [`ClientId`]: the name of a client, which is its address too.
+//!
+//! Nothing here opens a socket, reads a clock or spawns. Every decoder takes what has arrived so far and tells
+//! "need more" from "malformed" in its type; no input makes it panic.
+#![forbid(unsafe_code)]
+
+pub mod client;
+mod client_id;
+pub mod inner;
+pub mod php;
+pub mod register;
+
+pub use client_id::{ClientId, ClientIdError};

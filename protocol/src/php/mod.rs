@@ -1,0 +1,24 @@
+//! PHP values and the serialize format (WIRE.md §6).
+//!
+//! [`decode`] and [`encode`] go between bytes and [`Value`]; the functions of [`write`] make bytes without a tree in
+//! between. Nothing of what PHP wrote is lost on the way. Nothing here runs or knows PHP classes: objects are names
+//! with properties.
+
+mod decode;
+mod encode;
+mod json;
+mod merge;
+mod value;
+pub mod write;
+
+pub use decode::{DEPTH_MAX, DecodeError, SIZE_MAX, decode};
+pub use encode::{encode, to_bytes};
+pub use json::{JsonError, to_json};
+pub(crate) use json::{Unicode, write_string as write_json_string};
+pub use merge::{merge_serialized, replace_recursive};
+pub use value::{Array, Custom, Key, KeyRef, Object, Reference, ReferenceKind, Value};
+
+/// Whether PHP takes this name for none at all: `""` and `"0"` (WIRE.md §6). Such uids and groups are refused.
+pub fn is_empty_name(name: &[u8]) -> bool {
+    matches!(name, b"" | b"0")
+}
