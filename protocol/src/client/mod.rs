@@ -2,7 +2,21 @@
 //!
 //! A [`Codec`] is one client's decoding state; it owns positions and half-done messages, never a socket. A
 //! [`Protocol`] belongs to a listener: it makes codecs and encodes what goes out, once for all its clients.
-//! Both can be implemented outside this crate.
+//! Both can be implemented outside this crate. The codecs here are plain data, so that a client can be handed over
+//! to another process.
+//!
+//! ```
+//! use ringway_protocol::client::{Codec, Decoded, Limits, text::TextCodec};
+//!
+//! let mut codec = TextCodec::default();
+//! let limits = Limits { package_size_max: 1024 };
+//! let mut input = b"hello\r\nwor".to_vec();
+//! let mut reply = Vec::new();
+//! let Decoded::Message { consumed, body, .. } = codec.decode(&limits, &mut input, &mut reply) else { panic!() };
+//! assert_eq!((consumed, body), (7, &b"hello"[..]));
+//! let rest = codec.decode(&limits, &mut input[7..], &mut reply);
+//! assert!(matches!(rest, Decoded::NeedMore { consumed: 0 }));
+//! ```
 
 pub mod frame;
 pub mod tcp;
@@ -24,7 +38,9 @@ pub enum Kind {
 /// Bounds that a listener sets on its clients' messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// The largest message in bytes, headers included, as WIRE.md §10 counts them. Beyond: [`Malformed::TooLarge`].
+    /// The largest message in bytes, headers included, as WIRE.md §10 counts them: a text line with its newline, a
+    /// frame with its length, the payloads of a websocket message with the header of its last frame. Beyond:
+    /// [`Malformed::TooLarge`]. PHP's default is 10485760.
     pub package_size_max: usize,
 }
 
@@ -82,14 +98,19 @@ pub enum Malformed {
 
 /// One client's decoding state.
 ///
-/// The gateway calls [`Codec::decode`] again and again on what is left until it says `NeedMore`, then with more bytes
-/// behind the rest. The input is the codec's to change (unmasking happens in place).
+/// The gateway calls [`Codec::decode`] again and again on what is left, also when that is nothing, until it says
+/// [`Decoded::NeedMore`]; then with more bytes behind the rest. A codec may count on the rest being the same bytes as
+/// before, and frees the memory of the last message in that final call. After [`Decoded::Close`] and
+/// [`Decoded::Malformed`] there is no next call.
 pub trait Codec {
-    /// Decodes the next unit of `input`. Answers that the protocol itself demands (a pong, a close frame) are
-    /// appended to `reply`, to be sent in this order.
+    /// Decodes the next unit of `input`, which is the codec's to change (unmasking happens in place). Answers that
+    /// the protocol itself demands (a pong, a close frame) are appended to `reply`, to be sent in this order.
+    ///
+    /// However the input is cut into calls, the units and the replies are the same. No input may make it panic, and
+    /// what it keeps must be bounded by `limits` and by what really arrived.
     fn decode<'a>(&'a mut self, limits: &Limits, input: &'a mut [u8], reply: &mut Vec<u8>) -> Decoded<'a>;
 
-    /// Whether messages may be sent yet. Until then the gateway holds them back.
+    /// Whether messages may be sent. Before that the gateway holds them back; afterwards there is nobody to send to.
     fn is_open(&self) -> bool {
         true
     }

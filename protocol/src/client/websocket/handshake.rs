@@ -1,15 +1,41 @@
-//! The handshake.
+//! The opening handshake (RFC 6455 §4, as leniently as WIRE.md §10 takes it).
+//!
+//! Host, Upgrade, Connection and Origin may be missing or say anything; what is needed is GET, a key and version 13.
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use sha1::{Digest as _, Sha1};
+
+/// Bytes of a request up to and with its blank line. PHP allows 10 MB here, which only serves an attacker: browsers
+/// and proxies stop at 8 to 32 KiB. Beyond: refused with 431.
+pub const HANDSHAKE_SIZE_MAX: usize = 64 * 1024;
+
+/// Header lines of a request. Beyond: refused with 431.
+pub const HEADER_COUNT_MAX: usize = 128;
+
+/// The only version there is (RFC 6455 §4.1).
+pub(super) const VERSION: &str = "13";
+
+const HEAD_END: &[u8] = b"\r\n\r\n";
+const METHOD: &[u8] = b"GET ";
+
+/// What RFC 6455 §1.3 appends to the key.
+const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Length of an accept key: 20 bytes of SHA-1 in base64.
+const ACCEPT_KEY_SIZE: usize = 28;
 
 /// A websocket request, parsed, not yet answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request<'a> {
     method: &'a str,
     target: &'a str,
+    version: u8,
     headers: Vec<httparse::Header<'a>>,
+    key: &'a [u8],
 }
 
 impl<'a> Request<'a> {
-    /// The method.
+    /// The method; only `GET` gets here.
     pub fn method(&self) -> &'a str {
         self.method
     }
@@ -19,18 +45,200 @@ impl<'a> Request<'a> {
         self.target.as_bytes()
     }
 
+    /// The target up to the first `?`.
+    pub fn path(&self) -> &'a [u8] {
+        self.target.split_once('?').map_or(self.target, |(path, _)| path).as_bytes()
+    }
+
+    /// The target behind the first `?`; empty if there is none.
+    pub fn query(&self) -> &'a [u8] {
+        self.target.split_once('?').map_or("", |(_, query)| query).as_bytes()
+    }
+
+    /// The minor version of HTTP/1: 0 or 1.
+    pub fn version(&self) -> u8 {
+        self.version
+    }
+
     /// Headers in order of arrival, names as sent, repeated ones each for itself.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         self.headers.iter().map(|header| (header.name, header.value))
     }
 
-    /// Appends the 101 response.
-    pub fn accept(&self, extra: &[&str], out: &mut Vec<u8>) {
-        let _ = (extra, out);
+    /// The value of the first header of this name, in any case.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        find(&self.headers, name)
     }
 
-    /// Appends a refusal with this status.
+    /// Appends the 101 response, byte for byte as PHP has it, with `extra` headers (each `Name: value`, without line
+    /// breaks) before the blank line.
+    pub fn accept(&self, extra: &[&str], out: &mut Vec<u8>) {
+        out.extend_from_slice(
+            b"HTTP/1.1 101 Switching Protocol\r\n\
+            Upgrade: websocket\r\n\
+            Sec-WebSocket-Version: 13\r\n\
+            Connection: Upgrade\r\n\
+            Sec-WebSocket-Accept: ",
+        );
+        out.extend_from_slice(&accept_key(self.key));
+        for line in extra {
+            debug_assert!(!line.contains(['\r', '\n']), "a header is one line: {line:?}");
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(line.as_bytes());
+        }
+        out.extend_from_slice(HEAD_END);
+    }
+
+    /// Appends a refusal with this HTTP status. The connection is to be closed behind it.
     pub fn refuse(&self, status: u16, out: &mut Vec<u8>) {
-        let _ = (status, out);
+        encode_refusal(status, "", out);
+    }
+}
+
+/// What the bytes so far are.
+#[derive(Debug)]
+pub(super) enum Parsed<'a> {
+    /// No end yet in the first `scanned` bytes.
+    NeedMore { scanned: u32 },
+    /// A request that may be accepted.
+    Request { consumed: usize, request: Request<'a> },
+}
+
+/// Why a request is refused before anybody is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    /// Not HTTP, not GET, or no key.
+    Bad,
+    /// No version said.
+    VersionMissing,
+    /// A version that does not exist.
+    VersionUnknown,
+    /// Over [`HANDSHAKE_SIZE_MAX`] or [`HEADER_COUNT_MAX`].
+    TooLarge,
+}
+
+impl Refusal {
+    pub(super) fn encode(self, out: &mut Vec<u8>) {
+        const SUPPORTED: &str = "Sec-WebSocket-Version: 13\r\n";
+        match self {
+            Self::Bad => encode_refusal(400, "", out),
+            Self::VersionMissing => encode_refusal(400, SUPPORTED, out),
+            Self::VersionUnknown => encode_refusal(426, SUPPORTED, out),
+            Self::TooLarge => encode_refusal(431, "", out),
+        }
+    }
+}
+
+/// Looks for a request at the start of `input`, of which the first `scanned` bytes are known to hold no end.
+///
+/// Nothing is parsed before the end is there, so a request that trickles in costs no more than one that comes whole.
+/// What does not begin like one is refused at once.
+pub(super) fn parse(input: &[u8], scanned: u32) -> Result<Parsed<'_>, Refusal> {
+    let begun = input.len().min(METHOD.len());
+    if input[..begun] != METHOD[..begun] {
+        return Err(Refusal::Bad);
+    }
+    let window = &input[..input.len().min(HANDSHAKE_SIZE_MAX)];
+    // An end may have begun in the bytes that were there before.
+    let from = (scanned as usize).saturating_sub(HEAD_END.len() - 1).min(window.len());
+    match memchr::memmem::find(&window[from..], HEAD_END) {
+        Some(found) => {
+            let consumed = from + found + HEAD_END.len();
+            let request = parse_head(&input[..consumed])?;
+            Ok(Parsed::Request { consumed, request })
+        }
+        None if window.len() == HANDSHAKE_SIZE_MAX => Err(Refusal::TooLarge),
+        None => Ok(Parsed::NeedMore { scanned: window.len() as u32 }),
+    }
+}
+
+/// The first header of this name, in any case.
+pub(super) fn find<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a [u8]> {
+    headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+}
+
+/// The answer to a key (RFC 6455 §4.2.2).
+pub(super) fn accept_key(key: &[u8]) -> [u8; ACCEPT_KEY_SIZE] {
+    let digest = Sha1::new().chain_update(key).chain_update(KEY_SUFFIX).finalize();
+    let mut accept = [0; ACCEPT_KEY_SIZE];
+    BASE64_STANDARD.encode_slice(digest, &mut accept).expect("20 bytes are 28 in base64");
+    accept
+}
+
+/// Parses a request that ends with `head`.
+fn parse_head(head: &[u8]) -> Result<Request<'_>, Refusal> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADER_COUNT_MAX];
+    let mut parsed = httparse::Request::new(&mut headers);
+    match parsed.parse(head) {
+        // Bare newlines can make httparse see an earlier end; then nobody knows what the rest is.
+        Ok(httparse::Status::Complete(size)) if size == head.len() => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLarge),
+        Ok(_) | Err(_) => return Err(Refusal::Bad),
+    }
+    let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(Refusal::Bad);
+    };
+    let key = find(parsed.headers, "Sec-WebSocket-Key").map(<[u8]>::trim_ascii);
+    let key = key.filter(|key| !key.is_empty()).ok_or(Refusal::Bad)?;
+    let said = find(parsed.headers, "Sec-WebSocket-Version").ok_or(Refusal::VersionMissing)?;
+    if said.trim_ascii() != VERSION.as_bytes() {
+        return Err(Refusal::VersionUnknown);
+    }
+    Ok(Request { method, target, version, headers: parsed.headers.to_vec(), key })
+}
+
+/// Appends a whole response; `headers` are lines with their ends.
+fn encode_refusal(status: u16, headers: &str, out: &mut Vec<u8>) {
+    let reason = reason(status);
+    let page = format!("<!doctype html><title>{status}</title><h1>{status} {reason}</h1>\n");
+    let size = page.len();
+    let response = format!(
+        "HTTP/1.1 {status} {reason}\r\n{headers}Connection: close\r\n\
+        Content-Type: text/html\r\nContent-Length: {size}\r\n\r\n{page}"
+    );
+    out.extend_from_slice(response.as_bytes());
+}
+
+/// What a status is called; HTTP lets the name be empty.
+fn reason(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        410 => "Gone",
+        421 => "Misdirected Request",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_the_rfc() {
+        assert_eq!(&accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn the_end_is_found_across_every_cut() {
+        let request = b"GET / HTTP/1.1\r\nsec-websocket-key:k\r\nsec-websocket-version:13\r\n\r\n";
+        for cut in 0..request.len() {
+            let Ok(Parsed::NeedMore { scanned }) = parse(&request[..cut], 0) else {
+                panic!("done at {cut}");
+            };
+            let Ok(Parsed::Request { consumed, .. }) = parse(request, scanned) else {
+                panic!("not done after {cut}");
+            };
+            assert_eq!(consumed, request.len());
+        }
     }
 }

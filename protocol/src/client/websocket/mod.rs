@@ -1,15 +1,28 @@
 //! Websocket, the server's side and (for load generators and tests) the client's (RFC 6455, WIRE.md §10).
+//!
+//! Nothing is negotiated: no extension, and a subprotocol only if the caller adds its header when it accepts.
+//! The accidents of the PHP decoder are not copied: RSV bits, frames out of order, long or split control frames and
+//! text that is not UTF-8 end the connection, with the close code that RFC 6455 has for it.
 
 pub mod client;
+mod close;
 mod codec;
+mod frames;
 mod handshake;
+mod header;
+mod mask;
 
 use std::str::FromStr;
 
 use super::{Codec, Kind, Protocol};
+use header::Opcode;
 
+pub use close::{
+    GOING_AWAY, INTERNAL_ERROR, INVALID_DATA, NORMAL, POLICY_VIOLATION, PROTOCOL_ERROR, TOO_LARGE,
+    UNSUPPORTED_DATA,
+};
 pub use codec::WebsocketCodec;
-pub use handshake::Request;
+pub use handshake::{HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, Request};
 
 /// What an outgoing message is when its sender did not say ([`Kind::Unspecified`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -17,7 +30,7 @@ pub enum DefaultType {
     /// Text if the body is valid UTF-8, else binary.
     #[default]
     Auto,
-    /// Always text, as PHP does it.
+    /// Always text, as PHP does it; browsers drop the connection over a body that is not UTF-8.
     Text,
     /// Always binary.
     Binary,
@@ -41,7 +54,7 @@ impl FromStr for DefaultType {
     }
 }
 
-/// The websocket protocol.
+/// The websocket protocol as a listener speaks it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Websocket {
     /// What messages of an unspecified kind are sent as.
@@ -53,5 +66,32 @@ impl Protocol for Websocket {
         Box::new(WebsocketCodec::default())
     }
 
-    fn encode(&self, _body: &[u8], _kind: Kind, _out: &mut Vec<u8>) {}
+    /// One frame, whole and not masked. [`Kind::Text`] is the caller's word that `body` is UTF-8.
+    fn encode(&self, body: &[u8], kind: Kind, out: &mut Vec<u8>) {
+        let opcode = self.opcode(body, kind);
+        header::encode(opcode.whole(), body.len(), None, out);
+        out.extend_from_slice(body);
+    }
+
+    fn encode_close(&self, code: u16, out: &mut Vec<u8>) {
+        close::encode(code, out);
+    }
+
+    fn encode_ping(&self, out: &mut Vec<u8>) -> bool {
+        header::encode(Opcode::Ping.whole(), 0, None, out);
+        true
+    }
+}
+
+impl Websocket {
+    fn opcode(self, body: &[u8], kind: Kind) -> Opcode {
+        match (kind, self.default_type) {
+            (Kind::Text, _) | (Kind::Unspecified, DefaultType::Text) => Opcode::Text,
+            (Kind::Binary, _) | (Kind::Unspecified, DefaultType::Binary) => Opcode::Binary,
+            (Kind::Unspecified, DefaultType::Auto) => match simdutf8::basic::from_utf8(body) {
+                Ok(_) => Opcode::Text,
+                Err(_) => Opcode::Binary,
+            },
+        }
+    }
 }

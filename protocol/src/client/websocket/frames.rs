@@ -1,0 +1,199 @@
+//! From frames to messages and control frames, the same for both sides.
+//!
+//! Owns the message that is still being collected, and nothing else: what to answer to a control frame is for the
+//! caller to decide.
+
+use std::ops::Range;
+
+use super::super::{Kind, Malformed};
+use super::header::{CONTROL_PAYLOAD_SIZE_MAX, Header, Opcode, Sender};
+use super::mask;
+
+/// The decoding state of a stream of frames: one pointer while no message is half done.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    partial: Option<Box<Partial>>,
+}
+
+/// What the next frames are. Ranges are places in the input, unmasked.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// Nothing whole behind the first `consumed` bytes.
+    NeedMore { consumed: usize },
+    /// A message in one piece.
+    Message { consumed: usize, body: Range<usize>, kind: Kind },
+    /// A message that had to be put together: it is [`Frames::collected`] until the next step.
+    Collected { consumed: usize, kind: Kind },
+    /// A control frame; the message around it, if there is one, goes on.
+    Control { consumed: usize, opcode: Opcode, payload: Range<usize> },
+}
+
+impl Frames {
+    /// Takes the next message or control frame from `input`.
+    ///
+    /// Data that belongs to an unfinished frame is taken over as it comes, so at most a header or a control frame is
+    /// left to wait in the input. `size_max` bounds the payloads of a message before its last frame, plus that
+    /// frame with its header, as PHP counts.
+    pub(super) fn step(
+        &mut self,
+        sender: Sender,
+        size_max: usize,
+        input: &mut [u8],
+    ) -> Result<Step, Malformed> {
+        self.partial.take_if(|partial| partial.progress == Progress::Finished);
+        let mut consumed = 0;
+        loop {
+            if let Some(partial) = &mut self.partial {
+                consumed += partial.take(&mut input[consumed..])?;
+                match partial.progress {
+                    Progress::InFrame(_) => return Ok(Step::NeedMore { consumed }),
+                    Progress::Finished => return Ok(Step::Collected { consumed, kind: partial.kind }),
+                    Progress::BetweenFrames => {}
+                }
+            }
+            let Some(header) = Header::parse(sender, &input[consumed..])? else {
+                return Ok(Step::NeedMore { consumed });
+            };
+            let rest = &mut input[consumed + header.size..];
+            if header.opcode.is_control() {
+                return Ok(control(&header, consumed, rest));
+            }
+            let kind = self.admit(&header, size_max)?;
+            let start = consumed + header.size;
+            let whole = usize::try_from(header.payload_size).ok().and_then(|size| rest.get_mut(..size));
+            if let (None, true, Some(body)) = (&self.partial, header.fin, whole) {
+                let end = start + body.len();
+                open_whole(&header, kind, body)?;
+                return Ok(Step::Message { consumed: end, body: start..end, kind });
+            }
+            self.partial.get_or_insert_with(|| Box::new(Partial::new(kind))).begin(&header);
+            consumed = start;
+        }
+    }
+
+    /// The message that the last step said is put together; empty at other times.
+    pub(super) fn collected(&self) -> &[u8] {
+        match &self.partial {
+            Some(partial) if partial.progress == Progress::Finished => &partial.body,
+            _ => &[],
+        }
+    }
+
+    /// Forgets a half-done message and gives its memory back.
+    pub(super) fn clear(&mut self) {
+        self.partial = None;
+    }
+
+    /// Judges a data frame by what came before it; tells its message's kind.
+    fn admit(&self, header: &Header, size_max: usize) -> Result<Kind, Malformed> {
+        let (kind, collected) = match (header.opcode, &self.partial) {
+            (Opcode::Text, None) => (Kind::Text, 0),
+            (Opcode::Binary, None) => (Kind::Binary, 0),
+            (Opcode::Continuation, Some(partial)) => (partial.kind, partial.body.len()),
+            _ => return Err(Malformed::Protocol),
+        };
+        // A length has 63 bits, so this does not overflow.
+        if header.payload_size + (header.size + collected) as u64 > size_max as u64 {
+            return Err(Malformed::TooLarge);
+        }
+        Ok(kind)
+    }
+}
+
+/// A control frame, if all of it is at the start of `rest`, which begins behind its header at `consumed`.
+fn control(header: &Header, consumed: usize, rest: &mut [u8]) -> Step {
+    let size = usize::try_from(header.payload_size).unwrap_or(usize::MAX);
+    debug_assert!(size <= CONTROL_PAYLOAD_SIZE_MAX);
+    let Some(payload) = rest.get_mut(..size) else {
+        return Step::NeedMore { consumed };
+    };
+    mask::apply(header.mask, payload);
+    let start = consumed + header.size;
+    Step::Control { consumed: start + size, opcode: header.opcode, payload: start..start + size }
+}
+
+/// Unmasks and checks a message that came in one frame.
+fn open_whole(header: &Header, kind: Kind, body: &mut [u8]) -> Result<(), Malformed> {
+    mask::apply(header.mask, body);
+    if kind == Kind::Text && simdutf8::basic::from_utf8(body).is_err() {
+        return Err(Malformed::Utf8);
+    }
+    Ok(())
+}
+
+/// A message of which some is still to come. For text, `checked <= body.len() <= checked + 3` between calls.
+#[derive(Debug)]
+struct Partial {
+    /// What has arrived, unmasked. Grows with that, never by what a header announces.
+    body: Vec<u8>,
+    /// How much of a text is known to be UTF-8; what follows is the start of one character.
+    checked: usize,
+    progress: Progress,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Progress {
+    BetweenFrames,
+    InFrame(FrameRest),
+    Finished,
+}
+
+/// The part of a data frame that has not arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct FrameRest {
+    /// Payload bytes to come.
+    remaining: u64,
+    /// The mask as the next byte meets it first.
+    mask: [u8; 4],
+    fin: bool,
+}
+
+impl Partial {
+    fn new(kind: Kind) -> Self {
+        Self { body: Vec::new(), checked: 0, progress: Progress::BetweenFrames, kind }
+    }
+
+    fn begin(&mut self, header: &Header) {
+        debug_assert_eq!(self.progress, Progress::BetweenFrames);
+        self.progress = Progress::InFrame(FrameRest {
+            remaining: header.payload_size,
+            mask: header.mask,
+            fin: header.fin,
+        });
+    }
+
+    /// Takes over what `input` has of the frame that is under way, and returns how many bytes that was.
+    fn take(&mut self, input: &mut [u8]) -> Result<usize, Malformed> {
+        let Progress::InFrame(frame) = self.progress else {
+            return Ok(0);
+        };
+        let size =
+            usize::try_from(frame.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
+        let piece = &mut input[..size];
+        mask::apply(frame.mask, piece);
+        self.body.extend_from_slice(piece);
+        let remaining = frame.remaining - size as u64;
+        let ends = remaining == 0 && frame.fin;
+        self.check_text(ends)?;
+        self.progress = match remaining {
+            0 if ends => Progress::Finished,
+            0 => Progress::BetweenFrames,
+            _ => Progress::InFrame(FrameRest { remaining, mask: mask::advance(frame.mask, size), ..frame }),
+        };
+        Ok(size)
+    }
+
+    /// Checks what is new in a text, and fails at the first byte that no continuation can make good.
+    fn check_text(&mut self, ends: bool) -> Result<(), Malformed> {
+        if self.kind != Kind::Text {
+            return Ok(());
+        }
+        match simdutf8::compat::from_utf8(&self.body[self.checked..]) {
+            Ok(_) => self.checked = self.body.len(),
+            Err(error) if error.error_len().is_none() && !ends => self.checked += error.valid_up_to(),
+            Err(_) => return Err(Malformed::Utf8),
+        }
+        Ok(())
+    }
+}
