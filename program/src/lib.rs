@@ -1,0 +1,49 @@
+//! The edge that every Ringway program shares.
+//!
+//! * [`parse`] reads the flags and the config file, [`parse_from`] is the same without a process.
+//! * [`ready`] and [`fail`] are how a program says that it serves, or that it cannot.
+//! * [`Shutdown`] waits for SIGINT or SIGTERM.
+//! * [`check_machine`] checks kernel, io_uring and limits in advance, so that what is wrong is said in one sentence.
+//! * [`describe_bind_error`] says why a port cannot be had, and what to do.
+//!
+//! Programs use this at start and at end. Nothing here does networking or belongs to a data path.
+//!
+//! ```no_run
+//! # use ringway_program as program;
+//! /// The smallest program.
+//! #[derive(argh::FromArgs, argh::ArgsInfo)]
+//! struct Flags {
+//!     /// address to listen on (default 127.0.0.1:1236)
+//!     #[argh(option, default = "String::from(\"127.0.0.1:1236\")")]
+//!     listen: String,
+//! }
+//!
+//! let flags: Flags = program::parse("smallest");
+//! if let Err(why) = program::check_machine() {
+//!     program::fail(why);
+//! }
+//! let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+//! program::ready(&flags.listen);
+//! shutdown.wait();
+//! ```
+#![forbid(unsafe_code)]
+
+mod bind_error;
+mod common;
+mod config_file;
+mod flags;
+mod kernel;
+mod limits;
+mod logging;
+mod machine;
+mod process;
+mod shutdown;
+
+pub use bind_error::describe_bind_error;
+pub use flags::{Flags, Parsed, UsageError, parse_from};
+pub use kernel::{KERNEL_MIN, KernelVersion};
+pub use limits::{MEMLOCK_MIN, raise_memlock, raise_open_files};
+pub use logging::{LogLevel, log_to_stderr};
+pub use machine::{check_machine, cpus};
+pub use process::{fail, parse, ready};
+pub use shutdown::{Shutdown, Signal};

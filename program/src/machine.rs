@@ -1,0 +1,92 @@
+//! Owns the check, before anything starts, that this machine can run Ringway at all.
+
+use std::fs;
+
+use crate::kernel::{KERNEL_MIN, KernelVersion};
+use crate::limits::{raise_memlock, raise_open_files};
+
+/// Checks kernel version, io_uring and locked memory, and raises the limits of open files and locked memory as far
+/// as the process may. Call it before the first executor.
+///
+/// # Errors
+/// One sentence for [`crate::fail`] that says what is missing and what helps.
+pub fn check_machine() -> Result<(), String> {
+    check_kernel(KernelVersion::running())?;
+    check_io_uring(
+        fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok().as_deref(),
+        may_use_restricted_io_uring,
+    )?;
+    raise_memlock()?;
+    raise_open_files();
+    Ok(())
+}
+
+/// How many CPUs this process may use: the default number of shards and executors.
+pub fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn check_kernel(running: Option<KernelVersion>) -> Result<(), String> {
+    match running {
+        Some(version) if version < KERNEL_MIN => {
+            Err(format!("Linux {KERNEL_MIN} needed, this is {version}: upgrade the kernel"))
+        }
+        // A release that cannot be read is some custom build; the ring says no by itself if it must.
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// `sysctl` is what kernel.io_uring_disabled holds: 0 all may, 1 only some may, 2 nobody may. Kernels before 6.6 have
+/// no such file.
+fn check_io_uring(sysctl: Option<&str>, may_restricted: impl FnOnce() -> bool) -> Result<(), String> {
+    let value = sysctl.map_or("0", str::trim);
+    if value == "0" || (value == "1" && may_restricted()) {
+        return Ok(());
+    }
+    Err(format!(
+        "io_uring is disabled here (kernel.io_uring_disabled = {value}): `sysctl kernel.io_uring_disabled=0` as root"
+    ))
+}
+
+/// With the sysctl at 1, root and the members of kernel.io_uring_group may use io_uring.
+fn may_use_restricted_io_uring() -> bool {
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    let group = fs::read_to_string("/proc/sys/kernel/io_uring_group");
+    let Some(group) = group.ok().and_then(|text| text.trim().parse::<u32>().ok()) else {
+        return false;
+    };
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    groups.iter().any(|one| one.as_raw() == group) || rustix::process::getegid().as_raw() == group
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_kernels_are_refused() {
+        let old = KernelVersion { major: 5, minor: 10 };
+        assert_eq!(
+            check_kernel(Some(old)),
+            Err("Linux 6.1 needed, this is 5.10: upgrade the kernel".to_owned())
+        );
+        assert_eq!(check_kernel(Some(KERNEL_MIN)), Ok(()));
+        assert_eq!(check_kernel(None), Ok(()));
+    }
+
+    #[test]
+    fn the_io_uring_sysctl_is_obeyed() {
+        assert_eq!(check_io_uring(None, || false), Ok(()));
+        assert_eq!(check_io_uring(Some("0\n"), || false), Ok(()));
+        assert_eq!(check_io_uring(Some("1\n"), || true), Ok(()));
+        assert!(check_io_uring(Some("1\n"), || false).is_err());
+        assert!(check_io_uring(Some("2\n"), || true).is_err());
+    }
+
+    #[test]
+    fn there_is_a_cpu() {
+        assert!(cpus() >= 1);
+    }
+}
