@@ -1,0 +1,255 @@
+//! A whole Ringway: a register, gateways and workers, each a process of its own.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use crate::client::websocket::WebsocketClient;
+use crate::loopback::own_address;
+use crate::process::Process;
+
+/// A client protocol that gateways listen for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Listen {
+    /// RFC 6455.
+    Websocket,
+    /// Lines.
+    Text,
+    /// Length-prefixed.
+    Frame,
+    /// Raw bytes.
+    Tcp,
+}
+
+impl Listen {
+    /// All four.
+    pub const ALL: [Listen; 4] = [Listen::Websocket, Listen::Text, Listen::Frame, Listen::Tcp];
+
+    fn scheme(self) -> &'static str {
+        match self {
+            Listen::Websocket => "websocket",
+            Listen::Text => "text",
+            Listen::Frame => "frame",
+            Listen::Tcp => "tcp",
+        }
+    }
+}
+
+/// The register's port on the cluster's address.
+const REGISTER_PORT: u16 = 1236;
+/// The first gateway's first listener; a gateway's listeners follow in the order of [`Listen`].
+const CLIENT_PORT: u16 = 8282;
+/// Between the listeners of two gateways.
+const CLIENT_PORT_STEP: u16 = 10;
+/// The first gateway's first shard.
+const INNER_PORT: u16 = 2900;
+/// Between the first shards of two gateways, and so the most shards of one.
+const INNER_PORT_STEP: u16 = 100;
+
+/// What a cluster shall be made of.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    gateways: usize,
+    shards: u16,
+    workers: usize,
+    app: String,
+    secret_key: String,
+    listen: Vec<Listen>,
+    gateway_flags: Vec<String>,
+    worker_flags: Vec<String>,
+}
+
+impl Builder {
+    /// How many gateway processes; 1 by default.
+    pub fn gateways(mut self, count: usize) -> Builder {
+        self.gateways = count;
+        self
+    }
+
+    /// How many shards in each gateway; 1 by default.
+    pub fn shards(mut self, count: u16) -> Builder {
+        assert!((1..=INNER_PORT_STEP).contains(&count));
+        self.shards = count;
+        self
+    }
+
+    /// How many worker processes, of one core each; 1 by default, 0 for tests that play the worker themselves.
+    pub fn workers(mut self, count: usize) -> Builder {
+        self.workers = count;
+        self
+    }
+
+    /// The workers' built-in app; `echo` by default.
+    pub fn app(mut self, app: &str) -> Builder {
+        self.app = app.to_owned();
+        self
+    }
+
+    /// The key that all three programs share; none by default.
+    pub fn secret_key(mut self, key: &str) -> Builder {
+        self.secret_key = key.to_owned();
+        self
+    }
+
+    /// What the gateways listen for; websocket alone by default.
+    pub fn listen(mut self, protocols: &[Listen]) -> Builder {
+        self.listen = protocols.to_vec();
+        self
+    }
+
+    /// More flags for the gateways, as on the command line.
+    pub fn gateway_flags(mut self, flags: &[&str]) -> Builder {
+        self.gateway_flags = owned(flags);
+        self
+    }
+
+    /// More flags for the workers, as on the command line.
+    pub fn worker_flags(mut self, flags: &[&str]) -> Builder {
+        self.worker_flags = owned(flags);
+        self
+    }
+
+    /// Starts it all and waits until every process says that it is ready.
+    pub fn start(self) -> Cluster {
+        let mut cluster =
+            Cluster { ip: own_address(), plan: self, register: None, gateways: Vec::new(), workers: Vec::new() };
+        cluster.start_register();
+        for index in 0..cluster.plan.gateways {
+            cluster.gateways.push(None);
+            cluster.start_gateway(index);
+        }
+        for index in 0..cluster.plan.workers {
+            cluster.start_worker(index);
+        }
+        cluster
+    }
+}
+
+/// A running cluster on a loopback address of its own.
+///
+/// Dropped, its processes are killed; [`Cluster::stop`] ends them as an operator does and checks their exit codes.
+#[derive(Debug)]
+pub struct Cluster {
+    ip: Ipv4Addr,
+    plan: Builder,
+    register: Option<Process>,
+    gateways: Vec<Option<Process>>,
+    workers: Vec<Option<Process>>,
+}
+
+impl Cluster {
+    /// A cluster of one gateway with one shard, a websocket listener, and one echo worker.
+    pub fn builder() -> Builder {
+        Builder {
+            gateways: 1,
+            shards: 1,
+            workers: 1,
+            app: "echo".to_owned(),
+            secret_key: String::new(),
+            listen: vec![Listen::Websocket],
+            gateway_flags: Vec::new(),
+            worker_flags: Vec::new(),
+        }
+    }
+
+    /// Where the register serves.
+    pub fn register_address(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.ip, REGISTER_PORT)
+    }
+
+    /// Where a gateway serves clients of a protocol.
+    pub fn address(&self, gateway: usize, listen: Listen) -> SocketAddr {
+        let port = CLIENT_PORT + gateway as u16 * CLIENT_PORT_STEP + listen as u16;
+        SocketAddr::from((self.ip, port))
+    }
+
+    /// Where a gateway's shard serves workers.
+    pub fn inner_address(&self, gateway: usize, shard: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(self.ip, INNER_PORT + gateway as u16 * INNER_PORT_STEP + shard)
+    }
+
+    /// A websocket client of a gateway, its handshake done.
+    pub fn websocket(&self, gateway: usize) -> WebsocketClient {
+        WebsocketClient::connect(self.address(gateway, Listen::Websocket))
+    }
+
+    /// The register's process.
+    pub fn register(&mut self) -> &mut Process {
+        self.register.as_mut().expect("the register was started")
+    }
+
+    /// A gateway's process.
+    pub fn gateway(&mut self, index: usize) -> &mut Process {
+        self.gateways[index].as_mut().expect("the gateway was started")
+    }
+
+    /// A worker's process.
+    pub fn worker(&mut self, index: usize) -> &mut Process {
+        self.workers[index].as_mut().expect("the worker was started")
+    }
+
+    /// Starts the register, or starts it again once it has ended, on the same address.
+    pub fn start_register(&mut self) {
+        self.register = None;
+        let flags = self.with_key(vec!["--listen".to_owned(), self.register_address().to_string()]);
+        self.register = Some(start("register", "register", &flags));
+    }
+
+    /// Starts a gateway, or starts it again once it has ended, on the same addresses.
+    pub fn start_gateway(&mut self, index: usize) {
+        self.gateways[index] = None;
+        let mut flags = Vec::new();
+        for listen in &self.plan.listen {
+            let address = self.address(index, *listen);
+            flags.extend(["--listen".to_owned(), format!("{}://{address}", listen.scheme())]);
+        }
+        let inner = self.inner_address(index, 0);
+        flags.extend(["--lan-ip".to_owned(), inner.ip().to_string()]);
+        flags.extend(["--start-port".to_owned(), inner.port().to_string()]);
+        flags.extend(["--count".to_owned(), self.plan.shards.to_string()]);
+        flags.extend(["--register-address".to_owned(), self.register_address().to_string()]);
+        flags.extend_from_slice(&self.plan.gateway_flags);
+        let flags = self.with_key(flags);
+        self.gateways[index] = Some(start(&format!("gateway {index}"), "gateway", &flags));
+    }
+
+    /// Starts a worker, one more if `index` is their number, or starts it again once it has ended, under the same name.
+    pub fn start_worker(&mut self, index: usize) {
+        if index == self.workers.len() {
+            self.workers.push(None);
+        }
+        self.workers[index] = None;
+        let mut flags = owned(&["--app", &self.plan.app, "--count", "1"]);
+        flags.extend(["--name".to_owned(), format!("worker{index}")]);
+        flags.extend(["--register-address".to_owned(), self.register_address().to_string()]);
+        flags.extend_from_slice(&self.plan.worker_flags);
+        let flags = self.with_key(flags);
+        self.workers[index] = Some(start(&format!("worker {index}"), "worker", &flags));
+    }
+
+    /// Ends every process by SIGTERM, workers first, and checks that each exits with 0.
+    pub fn stop(mut self) {
+        let workers = self.workers.iter_mut().flatten();
+        let gateways = self.gateways.iter_mut().flatten();
+        for process in workers.chain(gateways).chain(&mut self.register) {
+            if process.is_running() {
+                process.stop();
+            }
+        }
+    }
+
+    fn with_key(&self, mut flags: Vec<String>) -> Vec<String> {
+        if !self.plan.secret_key.is_empty() {
+            flags.extend(["--secret-key".to_owned(), self.plan.secret_key.clone()]);
+        }
+        flags
+    }
+}
+
+fn start(name: &str, program: &str, flags: &[String]) -> Process {
+    let process = Process::start(name, program, flags);
+    process.await_ready(program);
+    process
+}
+
+fn owned(flags: &[&str]) -> Vec<String> {
+    flags.iter().map(|flag| (*flag).to_owned()).collect()
+}

@@ -1,0 +1,20 @@
+//! Real processes of this workspace, started and ended for a test, and clients that speak to them.
+//!
+//! * [`cluster`]: a register, gateways and workers on a loopback address of their own.
+//! * [`process`]: one program: its ready line, its output, its end, its CPU time and memory.
+//! * [`client`]: blocking clients of the four client protocols; the websocket one can break every rule.
+//! * [`link`]: plays a worker or a GatewayClient against a gateway's inner port.
+//!
+//! Nothing here sleeps to let something happen: it blocks on a socket or a pipe with a time limit, or asks again
+//! until a deadline ([`wait::wait_until`]). What goes wrong panics, with the output of the processes concerned.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod cluster;
+pub mod link;
+mod loopback;
+pub mod process;
+pub mod wait;
+
+pub use cluster::{Cluster, Listen};
+pub use loopback::own_address;

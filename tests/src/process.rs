@@ -1,0 +1,184 @@
+//! One process of this workspace: found, built, started, watched and ended.
+
+mod binary;
+mod output;
+
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait::{LIMIT, wait_until};
+use output::Output;
+
+pub use binary::path as binary_path;
+
+/// A running program. Dropped, it is killed; a test that fails sees its output.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    stdout: Output,
+    stderr: Output,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts the workspace's program `program` with `flags`. `name` is what its output is labelled with.
+    pub fn start(name: &str, program: &str, flags: &[String]) -> Process {
+        let mut command = Command::new(binary::path(program));
+        command.args(flags);
+        Process::spawn(name, command)
+    }
+
+    /// Starts any command, its output collected.
+    pub fn spawn(name: &str, mut command: Command) -> Process {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let stdout = Output::collect(child.stdout.take().expect("stdout is piped"));
+        let stderr = Output::collect(child.stderr.take().expect("stderr is piped"));
+        Process { name: name.to_owned(), child, stdout, stderr, ended: None }
+    }
+
+    /// Waits for the line with which the program says that it serves, `<program> ready: …`, and returns what follows.
+    pub fn await_ready(&self, program: &str) -> String {
+        let start = format!("{program} ready: ");
+        match self.stdout.await_line(&start, LIMIT) {
+            Some(line) => line[start.len()..].to_owned(),
+            None => panic!("{} never got ready\n{}", self.name, self.output()),
+        }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written so far, labelled.
+    pub fn output(&self) -> String {
+        format!(
+            "--- {} (pid {}) stdout:\n{}--- stderr:\n{}",
+            self.name,
+            self.id(),
+            self.stdout.text(),
+            self.stderr.text()
+        )
+    }
+
+    /// What it has written to stdout so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// What it has written to stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.poll_exit().is_none()
+    }
+
+    /// Asks it to end, as an operator does.
+    pub fn terminate(&mut self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends SIGINT, as Ctrl-C does.
+    pub fn interrupt(&mut self) {
+        self.signal(Signal::INT);
+    }
+
+    /// Ends it without a chance to say goodbye, and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.await_exit();
+    }
+
+    /// Waits for its end.
+    pub fn await_exit(&mut self) -> ExitStatus {
+        let what = format!("the end of {}", self.name);
+        let status = wait_until(&what, || self.poll_exit());
+        self.stdout.await_end();
+        self.stderr.await_end();
+        status
+    }
+
+    /// Asks it to end and sees to it that it does so with exit code 0.
+    pub fn stop(&mut self) {
+        self.terminate();
+        let status = self.await_exit();
+        assert_eq!(status.code(), Some(0), "{} ended with {status}\n{}", self.name, self.output());
+    }
+
+    /// CPU time it has used so far, user and system.
+    pub fn cpu_time(&self) -> Duration {
+        cpu_time(self.id())
+    }
+
+    /// Memory it has resident now, in bytes.
+    pub fn rss(&self) -> u64 {
+        rss(self.id())
+    }
+
+    fn poll_exit(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().expect("a child of ours can be waited for");
+        }
+        self.ended
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        // Once it has been waited for, its id may belong to somebody else.
+        if self.poll_exit().is_some() {
+            return;
+        }
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("a child that was not waited for can be signalled");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.poll_exit().is_none() {
+            // Nothing sensible can be done if either fails, and a panic here would hide the test's own.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("{}", self.output());
+        }
+    }
+}
+
+/// Clock ticks per second in /proc, which the kernel fixes for user space on every architecture we run on.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// CPU time that a process has used so far, user and system, all threads, in steps of 10 ms.
+pub fn cpu_time(pid: u32) -> Duration {
+    let stat = read_proc(pid, "stat");
+    // The program's name stands in parentheses and may contain anything: fields are counted from behind the last one.
+    let (_, fields) = stat.rsplit_once(')').expect("stat has a name in parentheses");
+    // Fields 14 and 15 of proc(5); the first one here is field 3.
+    let ticks: u64 = fields
+        .split_ascii_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<u64>().expect("utime and stime are numbers"))
+        .sum();
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+}
+
+/// Memory that a process has resident now, in bytes.
+pub fn rss(pid: u32) -> u64 {
+    let status = read_proc(pid, "status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a live process has a VmRSS");
+    let kib = line.trim().strip_suffix(" kB").expect("VmRSS is given in kB");
+    kib.parse::<u64>().expect("VmRSS is a number") * 1024
+}
+
+fn read_proc(pid: u32, file: &str) -> String {
+    let path = format!("/proc/{pid}/{file}");
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}

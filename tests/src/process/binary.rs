@@ -1,0 +1,45 @@
+//! Where the programs are, and that they are built from what is in the tree now.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The path of a program of this workspace, built once per process in the profile that this code is built in.
+pub fn path(program: &str) -> PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let path = DIRECTORY.get_or_init(build).join(program);
+    assert!(path.is_file(), "{} was not built", path.display());
+    path
+}
+
+/// Packages whose programs are started by tests.
+const PACKAGES: [&str; 3] = ["ringway-gateway-core", "ringway-worker", "ringway-register"];
+
+/// Builds the programs and returns the directory they are in.
+fn build() -> PathBuf {
+    let directory = profile_directory();
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--bins"]);
+    command.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
+    command.args(["--profile", profile(&directory)]);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let status = command.status().expect("cargo can be run");
+    assert!(status.success(), "the programs under test do not build");
+    directory
+}
+
+/// target/<profile>, found from this executable, which is somewhere below it.
+fn profile_directory() -> PathBuf {
+    let executable = std::env::current_exe().expect("a process knows its executable");
+    let directory = executable.parent().expect("an executable is in a directory");
+    let above_deps = directory.ends_with("deps") || directory.ends_with("examples");
+    if above_deps { directory.parent().expect("deps is in a profile's directory") } else { directory }.to_owned()
+}
+
+/// The profile that a directory below target belongs to.
+fn profile(directory: &Path) -> &str {
+    match directory.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    }
+}
