@@ -1,0 +1,150 @@
+//! Requests, good and bad.
+
+use proptest::prelude::*;
+use ringway_protocol::client::websocket::{HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, WebsocketCodec};
+use ringway_protocol::client::{Codec, Decoded, Malformed};
+
+use crate::harness::{Conn, LIMITS, REQUEST, Unit, cut, run, run_pieces, text};
+
+const KEY: &str = "Sec-WebSocket-Key: k\r\n";
+const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
+
+fn request(headers: &str) -> Vec<u8> {
+    format!("GET /chat HTTP/1.1\r\n{headers}\r\n").into_bytes()
+}
+
+/// The status of the refusal that this input must get.
+fn refused(input: &[u8]) -> String {
+    let units = run::<WebsocketCodec>(LIMITS, input);
+    let [Unit::Reply(response), Unit::Malformed(Malformed::Handshake)] = &units[..] else {
+        panic!("{units:?}");
+    };
+    let response = String::from_utf8(response.clone()).expect("refusals are ASCII");
+    let (head, page) = response.split_once("\r\n\r\n").expect("a head ends");
+    assert!(head.contains(&format!("\r\nContent-Length: {}", page.len())), "{head}");
+    assert!(page.contains("<h1>"));
+    head.to_owned()
+}
+
+fn accepted(input: &[u8]) {
+    let units = run::<WebsocketCodec>(LIMITS, input);
+    assert!(
+        matches!(units[..], [Unit::Handshake(_)]),
+        "{units:?} for {:?}",
+        input.escape_ascii().to_string()
+    );
+}
+
+#[test]
+fn lenient_requests() {
+    accepted(REQUEST);
+    accepted(&request(&format!("{KEY}{VERSION}")));
+    accepted(&request("sec-websocket-key:k\r\nSEC-WEBSOCKET-VERSION:   13 \r\n"));
+    accepted(&request(&format!(
+        "Host: x\r\nConnection: close\r\nUpgrade: h2c\r\nX-Utf8: é\r\n{KEY}{VERSION}"
+    )));
+    accepted(
+        &[b"GET /", &[b'a'; 20_000][..], b" HTTP/1.0\r\n", KEY.as_bytes(), VERSION.as_bytes(), b"\r\n"]
+            .concat(),
+    );
+}
+
+#[test]
+fn refusals() {
+    assert!(refused(b"POST / HTTP/1.1\r\n").starts_with("HTTP/1.1 400 Bad Request\r\n"));
+    assert!(refused(b"\x16\x03\x01").starts_with("HTTP/1.1 400 "));
+    assert!(refused(b"GEX").starts_with("HTTP/1.1 400 "));
+    assert!(refused(b"GET /\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    assert!(refused(&request("no colon\r\n")).starts_with("HTTP/1.1 400 "));
+    assert!(refused(&request(VERSION)).starts_with("HTTP/1.1 400 "));
+    assert!(refused(&request(&format!("Sec-WebSocket-Key: \r\n{VERSION}"))).starts_with("HTTP/1.1 400 "));
+    let head = refused(&request(KEY));
+    assert!(
+        head.starts_with("HTTP/1.1 400 ") && head.contains("\r\nSec-WebSocket-Version: 13\r\n"),
+        "{head}"
+    );
+    let head = refused(&request(&format!("{KEY}Sec-WebSocket-Version: 8\r\n")));
+    assert!(
+        head.starts_with("HTTP/1.1 426 ") && head.contains("\r\nSec-WebSocket-Version: 13\r\n"),
+        "{head}"
+    );
+}
+
+#[test]
+fn bare_newlines_end_no_request() {
+    let input = format!("GET / HTTP/1.1\n{KEY}{VERSION}\n\r\n\r\n");
+    assert!(refused(input.as_bytes()).starts_with("HTTP/1.1 400 "));
+}
+
+#[test]
+fn the_size_is_bounded() {
+    let sized = |size: usize| {
+        let frame = request(&format!("{KEY}{VERSION}X: \r\n")).len();
+        request(&format!("{KEY}{VERSION}X: {}\r\n", "x".repeat(size - frame)))
+    };
+    accepted(&sized(HANDSHAKE_SIZE_MAX));
+    assert!(refused(&sized(HANDSHAKE_SIZE_MAX + 1)).starts_with("HTTP/1.1 431 "));
+    let endless = [b"GET /", &vec![b'x'; HANDSHAKE_SIZE_MAX][..]].concat();
+    assert!(refused(&endless).starts_with("HTTP/1.1 431 "));
+}
+
+#[test]
+fn the_header_count_is_bounded() {
+    let with = |count: usize| request(&format!("{KEY}{VERSION}{}", "X: y\r\n".repeat(count - 2)));
+    accepted(&with(HEADER_COUNT_MAX));
+    assert!(refused(&with(HEADER_COUNT_MAX + 1)).starts_with("HTTP/1.1 431 "));
+}
+
+#[test]
+fn a_request_can_be_looked_at() {
+    let mut input = b"GET /chat?tok=1?x HTTP/1.1\r\nX-A: 1\r\nx-a: 2\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n\r\n".to_vec();
+    let mut codec = WebsocketCodec::default();
+    assert!(!codec.is_open());
+    let Decoded::Handshake { request, consumed } = codec.decode(&LIMITS, &mut input, &mut Vec::new()) else {
+        panic!("no handshake");
+    };
+    assert_eq!((request.method(), request.version()), ("GET", 1));
+    assert_eq!(request.target(), b"/chat?tok=1?x");
+    assert_eq!((request.path(), request.query()), (&b"/chat"[..], &b"tok=1?x"[..]));
+    assert_eq!((request.header("X-a"), request.header("x-b")), (Some(&b"1"[..]), None));
+    let names: Vec<_> = request.headers().map(|(name, _)| name).collect();
+    assert_eq!(names, ["X-A", "x-a", "Sec-WebSocket-Key", "Sec-WebSocket-Version"]);
+
+    let mut out = Vec::new();
+    request.accept(&["Sec-WebSocket-Protocol: chat", "Server: x"], &mut out);
+    let response = String::from_utf8(out).unwrap();
+    assert!(response.starts_with("HTTP/1.1 101 Switching Protocol\r\nUpgrade: websocket\r\n"));
+    assert!(response.ends_with("=\r\nSec-WebSocket-Protocol: chat\r\nServer: x\r\n\r\n"), "{response}");
+    let mut out = Vec::new();
+    request.refuse(403, &mut out);
+    assert!(out.starts_with(b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n"));
+    assert_eq!(consumed, input.len());
+    assert!(codec.is_open());
+}
+
+#[test]
+fn frames_behind_the_request_come_after_it() {
+    let input = [REQUEST, b"\x81\x82\0\0\0\0hi\x88\x80\0\0\0\0"].concat();
+    let mut conn = Conn::new(WebsocketCodec::default(), LIMITS);
+    conn.receive(&input);
+    let expected =
+        [Unit::Handshake(b"/".to_vec()), text("hi"), Unit::Reply(b"\x88\x02\x03\xe8".to_vec()), Unit::Close];
+    assert_eq!(conn.units, expected);
+    assert!(!conn.codec.is_open());
+}
+
+proptest! {
+    #[test]
+    fn mutated_requests(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        sizes in prop::collection::vec(1usize..40, 1..5),
+    ) {
+        let mut input = REQUEST.to_vec();
+        for (index, byte) in changes {
+            let index = index.index(input.len());
+            input[index] = byte;
+        }
+        let units = run::<WebsocketCodec>(LIMITS, &input);
+        prop_assert_eq!(run_pieces::<WebsocketCodec>(LIMITS, cut(&input, &sizes)), units);
+    }
+}

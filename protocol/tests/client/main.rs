@@ -1,0 +1,10 @@
+//! The client protocols: against bytes captured from PHP, against their specifications, and against hostile input.
+
+mod golden;
+mod handshake;
+mod harness;
+mod hostile;
+mod loopback;
+mod streams;
+mod utf8;
+mod websocket;
