@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::thread::CpuSet;
+
 use crate::kernel::{KERNEL_MIN, KernelVersion};
 use crate::limits::{raise_memlock, raise_open_files};
 
@@ -24,6 +26,15 @@ pub fn check_machine() -> Result<(), String> {
 /// How many CPUs this process may use: the default number of shards and executors.
 pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The CPUs this process may run on, by number; at least one. Shards and executors are pinned to these.
+pub fn allowed_cpus() -> Vec<usize> {
+    let allowed = rustix::thread::sched_getaffinity(None).map_or_else(
+        |_| (0..cpus()).collect::<Vec<_>>(),
+        |set| (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect(),
+    );
+    if allowed.is_empty() { vec![0] } else { allowed }
 }
 
 fn check_kernel(running: Option<KernelVersion>) -> Result<(), String> {
@@ -64,6 +75,11 @@ fn may_use_restricted_io_uring() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_may_run_somewhere() {
+        assert_eq!(allowed_cpus().len(), cpus());
+    }
 
     #[test]
     fn old_kernels_are_refused() {

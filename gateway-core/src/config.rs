@@ -1,0 +1,54 @@
+//! Every limit of the gateway that an operator does not set, with its unit, its reason, and what happens beyond it.
+//! What an operator sets is in [`crate::Settings`].
+
+/// How long a client may take to finish its websocket handshake, in ms. Then it is closed: a peer that sends a byte a
+/// second must not hold a slot for ever.
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+
+/// How long a closing client may take to read what is still queued for it, in ms. Then the rest is dropped.
+pub const CLOSE_FLUSH_TIMEOUT_MS: u64 = 10_000;
+
+/// How long we wait, after our FIN, for the peer's, in ms. Closing earlier with unread input would send a reset, and
+/// the peer might lose our last bytes to it.
+pub const LINGER_TIMEOUT_MS: u64 = 2_000;
+
+/// How long an inner connection may stay without authorization while a secret key is set, in ms. Then it is closed.
+pub const AUTHORIZATION_TIMEOUT_MS: u64 = 10_000;
+
+/// Period of the PING (201) on worker links, in ms (WIRE.md §4).
+pub const LINK_PING_PERIOD_MS: u64 = 25_000;
+
+/// Period of [`crate::Shard::on_tick`], in ms: the resolution of every timeout here.
+pub const TICK_PERIOD_MS: u64 = 50;
+
+/// Clients looked at per tick by the heartbeat sweep. A larger table takes several ticks, so that one sweep never
+/// holds up the shard for more than about a millisecond.
+pub const HEARTBEAT_SLICE: usize = 8_192;
+
+/// Encoded messages up to this many bytes are copied into each target's queue; larger ones are shared. A copy this
+/// small costs less than the handle, and lets all of a batch leave in one piece.
+pub const COPY_MAX: usize = 1_024;
+
+/// A queue's own buffers are filled up to this many bytes before a new one is begun.
+pub const CHUNK_SIZE_MAX: usize = 64 * 1024;
+
+/// Slices handed to the kernel in one send. More wait for the next turn; the kernel's own bound is 1,024.
+pub const SLICES_PER_SEND_MAX: usize = 64;
+
+/// Spare buffers a shard keeps for reuse. A batch that needs more allocates, and frees what is over.
+pub const SPARE_BUFFERS_MAX: usize = 1_024;
+
+/// A buffer that grew beyond this many bytes is freed after use instead of kept.
+pub const SPARE_BUFFER_SIZE_MAX: usize = 16 * 1024;
+
+/// ON_CLOSE frames kept, in bytes, while no worker is connected. Beyond, the oldest are dropped and counted.
+pub const ORPHAN_BYTES_MAX: usize = 10_485_760;
+
+/// Worker keys remembered per shard. Beyond, a WORKER_CONNECT with a new key is refused by closing the link.
+pub const WORKER_KEYS_MAX: usize = 65_536;
+
+/// Groups one client may be in. Beyond, JOIN_GROUP is ignored and counted: the list is the worker's to keep short.
+pub const GROUPS_PER_CLIENT_MAX: usize = 4_096;
+
+const _: () = assert!(COPY_MAX <= CHUNK_SIZE_MAX && SLICES_PER_SEND_MAX <= 1_024);
+const _: () = assert!(LINGER_TIMEOUT_MS <= CLOSE_FLUSH_TIMEOUT_MS);

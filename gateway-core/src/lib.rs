@@ -1,0 +1,19 @@
+//! The gateway: holds clients and moves bytes between them and workers.
+//!
+//! [`Shard`] is the whole logic of one core, without IO and without a clock: `on_*` methods take what happened, and
+//! leave bytes to send and [`Action`]s. [`Gateway`] runs one shard per core on `ring` and glommio.
+//!
+//! On the wire a shard is one whole gateway process of GatewayWorker: its own inner port, its own clients, its own
+//! registration. Nothing crosses from one shard to another.
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod millis;
+mod serve;
+mod settings;
+mod shard;
+
+pub use millis::Millis;
+pub use serve::{Gateway, StartError};
+pub use settings::{Listen, ListenProtocol, Router, Settings, SlowClient};
+pub use shard::{Action, Counters, Identity, Shard};

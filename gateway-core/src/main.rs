@@ -1,0 +1,121 @@
+//! The program `gateway`.
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use argh::{ArgsInfo, FromArgs};
+use gateway_core::{Gateway, Listen, Router, Settings, SlowClient};
+use protocol::client::websocket::DefaultType;
+
+/// Holds clients and moves bytes between them and workers.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(
+    example = "{command_name} --listen websocket://0.0.0.0:8282 --register-address 127.0.0.1:1236",
+    note = "The listening schemes are websocket, text, frame and tcp."
+)]
+struct Flags {
+    /// where clients connect, e.g. websocket://0.0.0.0:8282; may be given several times
+    #[argh(option)]
+    listen: Vec<Listen>,
+    /// shards, each a thread pinned to a CPU (default: one per CPU)
+    #[argh(option)]
+    count: Option<usize>,
+    /// address under which workers reach this machine (default 127.0.0.1)
+    #[argh(option, default = "Ipv4Addr::LOCALHOST")]
+    lan_ip: Ipv4Addr,
+    /// inner port of the first shard; the others follow (default 2900)
+    #[argh(option, default = "2900")]
+    start_port: u16,
+    /// address the inner ports listen on (default: 0.0.0.0 for a public lan-ip, else lan-ip)
+    #[argh(option)]
+    inner_listen: Option<IpAddr>,
+    /// registers, HOST:PORT[,HOST:PORT…] (default 127.0.0.1:1236)
+    #[argh(option, default = "String::from(\"127.0.0.1:1236\")")]
+    register_address: String,
+    /// secret shared with register and workers (default: none)
+    #[argh(option, default = "String::new()")]
+    secret_key: String,
+    /// heartbeat period in seconds; 0 is off (default 0)
+    #[argh(option, default = "0.0")]
+    ping_interval: f64,
+    /// unanswered periods until a silent client is closed; 0 is never (default 0)
+    #[argh(option, default = "0")]
+    ping_not_response_limit: u32,
+    /// what a silent client is sent (default: nothing)
+    #[argh(option, default = "String::new()")]
+    ping_data: String,
+    /// how a client gets its worker: least-connections or random (default least-connections)
+    #[argh(option, default = "Router::default()")]
+    router: Router,
+    /// outgoing websocket messages whose type nobody said: auto, text or binary (default auto)
+    #[argh(option, default = "DefaultType::default()")]
+    websocket_type: DefaultType,
+    /// name in logs (default gateway)
+    #[argh(option, default = "String::from(\"gateway\")")]
+    name: String,
+    /// largest client message in bytes (default 10485760)
+    #[argh(option, default = "10_485_760")]
+    max_package_size: usize,
+    /// bytes queued for a client from which on it is slow (default 1024000)
+    #[argh(option, default = "1_024_000")]
+    send_to_client_buffer_size: usize,
+    /// what happens to messages for a slow client: drop (the message) or close (the client) (default drop)
+    #[argh(option, default = "SlowClient::default()")]
+    slow_client: SlowClient,
+    /// bytes queued for a worker from which on its clients wait (default 10240000)
+    #[argh(option, default = "10_240_000")]
+    send_to_worker_buffer_size: usize,
+    /// seconds that events wait when there is no worker (default 5)
+    #[argh(option, default = "5.0")]
+    no_worker_wait: f64,
+}
+
+impl Flags {
+    fn settings(self) -> Result<Settings, String> {
+        let mut listen = self.listen;
+        for listen in &mut listen {
+            listen.protocol.set_websocket_type(self.websocket_type);
+        }
+        Ok(Settings {
+            listen,
+            count: self.count.unwrap_or_else(program::cpus),
+            lan_ip: self.lan_ip,
+            start_port: self.start_port,
+            inner_listen: self.inner_listen,
+            register_address: self.register_address.split(',').map(|address| address.trim().to_owned()).collect(),
+            secret_key: self.secret_key,
+            ping_interval: seconds("--ping-interval", self.ping_interval)?,
+            ping_not_response_limit: self.ping_not_response_limit,
+            ping_data: self.ping_data.into_bytes(),
+            router: self.router,
+            name: self.name,
+            max_package_size: self.max_package_size,
+            send_to_client_buffer_size: self.send_to_client_buffer_size,
+            send_to_worker_buffer_size: self.send_to_worker_buffer_size,
+            no_worker_wait: seconds("--no-worker-wait", self.no_worker_wait)?,
+            slow_client: self.slow_client,
+            sockets_max: None,
+        })
+    }
+}
+
+fn main() {
+    let flags: Flags = program::parse("gateway");
+    if let Err(why) = program::check_machine() {
+        program::fail(why);
+    }
+    let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+    let settings = flags.settings().unwrap_or_else(|error| program::fail(error));
+    let schemes: Vec<&str> = settings.listen.iter().map(|listen| listen.protocol.scheme()).collect();
+    let gateway = Gateway::start(settings).unwrap_or_else(|error| program::fail(error));
+    let listen: Vec<String> =
+        schemes.iter().zip(gateway.listen()).map(|(scheme, address)| format!("{scheme}://{address}")).collect();
+    program::ready(format_args!("{} ({} shards)", listen.join(" "), gateway.shard_count()));
+    shutdown.wait();
+    gateway.stop();
+}
+
+fn seconds(flag: &str, value: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(value).map_err(|_| format!("{flag} {value}: not a number of seconds"))
+}

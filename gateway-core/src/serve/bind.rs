@@ -1,0 +1,97 @@
+//! All ports of a gateway.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpListener};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::Settings;
+
+/// One shard's listening sockets.
+pub struct ShardSockets {
+    /// In the order of `Settings::listen`.
+    pub clients: Vec<TcpListener>,
+    pub inner: TcpListener,
+    /// What is registered: `lan_ip` and the inner port.
+    pub address: SocketAddrV4,
+}
+
+impl ShardSockets {
+    pub fn listen_addresses(&self) -> Vec<SocketAddr> {
+        self.clients.iter().map(|socket| socket.local_addr().expect("a bound socket has an address")).collect()
+    }
+}
+
+/// Binds everything, or says in one line what cannot be bound.
+///
+/// Ports 0 are chosen by the kernel: one per listener for all shards, one per shard for the inner ports.
+pub fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String> {
+    let mut addresses: Vec<SocketAddr> = settings.listen.iter().map(|listen| listen.address).collect();
+    for address in &addresses {
+        refuse_if_taken(*address).map_err(|error| program::describe_bind_error(address, &error))?;
+    }
+    let mut shards = Vec::with_capacity(settings.count);
+    for index in 0..settings.count {
+        let mut clients = Vec::with_capacity(addresses.len());
+        for address in &mut addresses {
+            let socket = bind(*address, Sharing::AllShards)
+                .map_err(|error| program::describe_bind_error(*address, &error))?;
+            address.set_port(socket.local_addr().map_err(|error| error.to_string())?.port());
+            clients.push(socket);
+        }
+        let (inner, address) = bind_inner(settings, index)?;
+        shards.push(ShardSockets { clients, inner, address });
+    }
+    Ok(shards)
+}
+
+fn bind_inner(settings: &Settings, index: usize) -> Result<(TcpListener, SocketAddrV4), String> {
+    let ip: IpAddr = settings.inner_ip();
+    let port = match settings.start_port {
+        0 => 0,
+        start => start + u16::try_from(index).expect("checked with the settings"),
+    };
+    let address = SocketAddr::new(ip, port);
+    let inner = bind(address, Sharing::Alone).map_err(|error| {
+        format!("inner port of shard {index}: {}", program::describe_bind_error(address, &error))
+    })?;
+    let port = inner.local_addr().map_err(|error| error.to_string())?.port();
+    Ok((inner, SocketAddrV4::new(settings.lan_ip, port)))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    /// SO_REUSEPORT: the kernel spreads connections over the shards.
+    AllShards,
+}
+
+fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+    let socket = open(address)?;
+    socket.set_reuse_port(sharing == Sharing::AllShards)?;
+    // Accepted sockets inherit it.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// With SO_REUSEPORT another gateway of the same user would share the port without a word.
+fn refuse_if_taken(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    open(address)?.bind(&SockAddr::from(address))
+}
+
+fn open(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() && address.ip() != IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+/// Connections the kernel keeps for us to accept, as far as net.core.somaxconn lets it.
+const BACKLOG: i32 = 65_535;

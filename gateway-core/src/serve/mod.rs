@@ -1,0 +1,177 @@
+//! The glue: shards on `ring` and glommio, one thread each.
+//!
+//! * [`bind`]: all ports, before any thread starts, so that nothing is half up.
+//! * [`pump`]: one shard's loop between its ring and its [`crate::Shard`].
+//! * [`register_link`]: a shard's registration.
+
+mod bind;
+mod pump;
+mod register_link;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use tracing::info;
+
+use self::bind::ShardSockets;
+use crate::{Counters, Settings};
+
+/// A gateway: as many shards as `Settings::count`, in this process.
+pub struct Gateway {
+    shards: Vec<ShardHandle>,
+    listen: Vec<SocketAddr>,
+}
+
+/// The control thread's end of a shard.
+struct ShardHandle {
+    control: Sender<Control>,
+    thread: ExecutorJoinHandle<Counters>,
+}
+
+/// What the control thread tells a shard.
+enum Control {
+    Stop,
+}
+
+/// Why a gateway does not start, as one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be had.
+    #[error("{0}")]
+    Bind(String),
+    /// The ring cannot be had.
+    #[error(transparent)]
+    Ring(#[from] ring::SetupError),
+    /// The thread or its executor cannot be had.
+    #[error("cannot start a shard: {0}")]
+    Executor(String),
+    /// A setting that cannot be.
+    #[error("{0}")]
+    Settings(String),
+}
+
+impl Gateway {
+    /// Binds all ports, starts all shards, and returns when every one serves.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; then nothing is left running.
+    pub fn start(settings: Settings) -> Result<Gateway, StartError> {
+        check(&settings)?;
+        let sockets = bind::bind_all(&settings).map_err(StartError::Bind)?;
+        let listen = sockets[0].listen_addresses();
+        let open_files = program::raise_open_files();
+        let cpus = program::allowed_cpus();
+        let (started, starts) = crossbeam_channel::bounded(settings.count);
+        let mut gateway = Gateway { shards: Vec::new(), listen };
+        for (index, sockets) in sockets.into_iter().enumerate() {
+            let seat = Seat { index, cpu: cpus[index % cpus.len()], open_files };
+            match start_shard(seat, settings.clone(), sockets, started.clone()) {
+                Ok(shard) => gateway.shards.push(shard),
+                Err(error) => {
+                    gateway.stop();
+                    return Err(error);
+                }
+            }
+        }
+        drop(started);
+        match gateway.await_start(&starts) {
+            Ok(()) => Ok(gateway),
+            Err(error) => {
+                gateway.stop();
+                Err(error)
+            }
+        }
+    }
+
+    /// Where clients connect, in the order of `Settings::listen`, with the real ports.
+    pub fn listen(&self) -> &[SocketAddr] {
+        &self.listen
+    }
+
+    /// How many shards there are.
+    pub fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Ends all shards: leaves the register, delivers what is queued, closes the clients (websocket: 1001) and tells
+    /// the workers of each. Returns when all are done, after a few seconds at most.
+    pub fn stop(self) {
+        for shard in &self.shards {
+            // A shard that has ended by itself does not listen any more.
+            let _ = shard.control.send(Control::Stop);
+        }
+        for (index, shard) in self.shards.into_iter().enumerate() {
+            match shard.thread.join() {
+                Ok(counters) => info!(shard = index, ?counters, "shard ended"),
+                Err(error) => tracing::error!(shard = index, %error, "shard failed"),
+            }
+        }
+    }
+
+    fn await_start(&self, starts: &Receiver<Result<(), StartError>>) -> Result<(), StartError> {
+        for _ in &self.shards {
+            starts.recv().unwrap_or_else(|_| Err(StartError::Executor("a shard ended before it served".into())))?;
+        }
+        Ok(())
+    }
+}
+
+/// Which shard it is, and where it runs.
+#[derive(Clone, Copy)]
+struct Seat {
+    index: usize,
+    cpu: usize,
+    open_files: u64,
+}
+
+fn start_shard(
+    seat: Seat,
+    settings: Settings,
+    sockets: ShardSockets,
+    started: Sender<Result<(), StartError>>,
+) -> Result<ShardHandle, StartError> {
+    let (control, commands) = crossbeam_channel::unbounded();
+    let thread = LocalExecutorBuilder::new(Placement::Fixed(seat.cpu))
+        .name(&format!("{}-{}", settings.name, seat.index))
+        .preempt_timer(PREEMPT_TIMER)
+        .spawn(move || async move {
+            match pump::Pump::new(seat, settings, sockets, commands) {
+                Ok(pump) => {
+                    // The starter waits for this; it can only be gone if it gave up on another shard.
+                    let _ = started.send(Ok(()));
+                    drop(started);
+                    pump.run().await
+                }
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                    Counters::default()
+                }
+            }
+        })
+        .map_err(|error| StartError::Executor(io::Error::from(error).to_string()))?;
+    Ok(ShardHandle { control, thread })
+}
+
+fn check(settings: &Settings) -> Result<(), StartError> {
+    let wrong = |what: &str| Err(StartError::Settings(what.into()));
+    match settings {
+        Settings { listen, .. } if listen.is_empty() => wrong("no --listen: say where clients connect, for example --listen websocket://0.0.0.0:8282"),
+        Settings { listen, .. } if listen.len() > LISTENERS_MAX => wrong("more than 64 --listen"),
+        Settings { count: 0, .. } => wrong("--count 0: at least one shard is needed"),
+        Settings { start_port, count, .. } if *start_port != 0 && usize::from(*start_port) + count > 65_536 => {
+            wrong("--start-port and --count exceed port 65535: choose a lower --start-port")
+        }
+        Settings { max_package_size: 0, .. } => wrong("--max-package-size 0: no message could pass"),
+        _ => Ok(()),
+    }
+}
+
+/// glommio looks at its own ring this often at the latest. With its default of 100 ms the register link and the timers
+/// would wait that long behind a busy pump.
+const PREEMPT_TIMER: Duration = Duration::from_millis(2);
+
+/// Listeners per gateway: a client refers to its listener in one byte.
+const LISTENERS_MAX: usize = 64;

@@ -1,0 +1,197 @@
+//! One shard's loop: what its ring reports goes into the shard, what the shard wants goes to the ring.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use glommio::Task;
+use ring::{Event, ListenerId, Ring, Send, Short, SocketId};
+
+use super::bind::ShardSockets;
+use super::{Control, Seat, StartError, register_link};
+use crate::config::TICK_PERIOD_MS;
+use crate::shard::{Action, Counters, Identity, Shard};
+use crate::{Millis, Settings};
+
+/// A shard and its ring, in the shard's own thread.
+pub struct Pump {
+    ring: Ring,
+    shard: Shard,
+    listeners: Listeners,
+    commands: Receiver<Control>,
+    registrations: Vec<Task<()>>,
+    batch: Batch,
+    /// Set once the shard is to end.
+    stop_by: Option<Millis>,
+}
+
+/// Which listener of the ring is what.
+#[derive(Clone)]
+struct Listeners {
+    /// In the order of `Settings::listen`.
+    clients: Vec<ListenerId>,
+    inner: ListenerId,
+}
+
+/// Lists that every turn needs, kept for their memory.
+#[derive(Default)]
+struct Batch {
+    actions: Vec<Action>,
+    dirty: Vec<SocketId>,
+    ranges: Vec<Range<usize>>,
+    short: Vec<Short>,
+}
+
+impl Pump {
+    /// Sets up the ring and begins to listen and to register.
+    pub fn new(
+        seat: Seat,
+        settings: Settings,
+        sockets: ShardSockets,
+        commands: Receiver<Control>,
+    ) -> Result<Pump, StartError> {
+        let sockets_max = settings.sockets_max.unwrap_or(u32::MAX).min(u32::try_from(seat.open_files).unwrap_or(u32::MAX));
+        let mut ring = Ring::new(ring::Config {
+            sockets_max,
+            tick: Duration::from_millis(TICK_PERIOD_MS),
+            ..ring::Config::default()
+        })?;
+        let identity = Identity { address: sockets.address, seed: RandomState::new().hash_one(seat.index) };
+        let registrations = register_link::register(&settings, sockets.address);
+        let listeners = Listeners::new(&mut ring, sockets).map_err(|error| StartError::Bind(error.to_string()))?;
+        let shard = Shard::new(settings, identity, now(&ring));
+        Ok(Pump { ring, shard, listeners, commands, registrations, batch: Batch::default(), stop_by: None })
+    }
+
+    /// Runs until told to stop, and then until the shard is done.
+    pub async fn run(mut self) -> Counters {
+        let mut wait = WAIT_MIN;
+        while !self.is_done() {
+            let busy = self.turn(wait).expect("the ring of a running shard works");
+            wait = if busy { WAIT_MIN } else { (wait * 2).min(WAIT_MAX) };
+            self.obey();
+            // The register link and its timers get their turn.
+            glommio::executor().yield_task_queue_now().await;
+        }
+        self.shard.counters()
+    }
+
+    /// One turn; returns whether anything happened but a tick.
+    fn turn(&mut self, wait: Duration) -> io::Result<bool> {
+        let wait = if self.shard.is_pending() { Duration::ZERO } else { wait };
+        let mut busy = false;
+        let (shard, listeners) = (&mut self.shard, &self.listeners);
+        let clock = self.ring.clock();
+        self.ring.turn(wait, |event| {
+            busy |= !matches!(event, Event::Tick);
+            deliver(shard, listeners, Millis(clock.now_ms()), event);
+        })?;
+        self.act();
+        self.send()?;
+        self.act();
+        Ok(busy)
+    }
+
+    /// One send per socket that has something to send.
+    fn send(&mut self) -> io::Result<()> {
+        let Batch { dirty, ranges, short, .. } = &mut self.batch;
+        let sockets = self.shard.take_dirty(std::mem::take(dirty));
+        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(sockets.len());
+        for socket in &sockets {
+            let start = slices.len();
+            slices.extend(self.shard.unsent(*socket));
+            ranges.push(start..slices.len());
+        }
+        let sends = sockets.iter().zip(ranges.iter());
+        let sends = sends.map(|(socket, range)| Send { socket: *socket, slices: &slices[range.clone()] });
+        self.ring.send_all(sends, short)?;
+        drop(slices);
+        self.shard.on_sent(now(&self.ring), &sockets, short);
+        ranges.clear();
+        short.clear();
+        *dirty = sockets;
+        dirty.clear();
+        Ok(())
+    }
+
+    fn act(&mut self) {
+        self.shard.take_actions(&mut self.batch.actions);
+        for action in self.batch.actions.drain(..) {
+            match action {
+                Action::Pause(socket) => self.ring.pause(socket),
+                Action::Resume(socket) => self.ring.resume(socket),
+                Action::Shutdown(socket) => self.ring.shutdown(socket),
+                Action::Close(socket) => self.ring.close(socket),
+            }
+        }
+    }
+
+    /// Does what the control thread wants. A control thread that is gone wants the end.
+    fn obey(&mut self) {
+        match self.commands.try_recv() {
+            Err(TryRecvError::Empty) => {}
+            Ok(Control::Stop) | Err(TryRecvError::Disconnected) if self.stop_by.is_none() => self.stop(),
+            Ok(Control::Stop) | Err(TryRecvError::Disconnected) => {}
+        }
+    }
+
+    /// Out of the register first, so that nobody new comes.
+    fn stop(&mut self) {
+        self.registrations.clear();
+        for listener in self.listeners.clients.drain(..) {
+            self.ring.stop_listening(listener);
+        }
+        let now = now(&self.ring);
+        self.stop_by = Some(now.plus(STOP_TIMEOUT_MS));
+        self.shard.begin_stop(now);
+    }
+
+    fn is_done(&self) -> bool {
+        self.stop_by.is_some_and(|deadline| self.shard.is_stopped() || now(&self.ring) >= deadline)
+    }
+}
+
+impl Listeners {
+    fn new(ring: &mut Ring, sockets: ShardSockets) -> io::Result<Listeners> {
+        let clients = sockets.clients.into_iter().map(|socket| ring.listen(socket)).collect::<io::Result<_>>()?;
+        Ok(Listeners { clients, inner: ring.listen(sockets.inner)? })
+    }
+}
+
+fn deliver(shard: &mut Shard, listeners: &Listeners, now: Millis, event: Event<'_>) {
+    match event {
+        Event::Accepted { listener, socket, peer } if listener == listeners.inner => {
+            shard.on_link_accepted(now, socket, peer);
+        }
+        Event::Accepted { listener, socket, peer } => {
+            match listeners.clients.iter().position(|client| *client == listener) {
+                Some(index) => shard.on_client_accepted(now, index as u8, socket, peer),
+                // Came in while its listener was closed.
+                None => shard.on_failed(now, socket),
+            }
+        }
+        Event::AcceptFailed { .. } => shard.on_accept_failed(),
+        Event::Received { socket, bytes } => shard.on_received(now, socket, bytes),
+        Event::EndOfStream { socket } => shard.on_end_of_stream(now, socket),
+        Event::Writable { socket } => shard.on_writable(now, socket),
+        Event::Failed { socket, .. } => shard.on_failed(now, socket),
+        Event::Tick => shard.on_tick(now),
+        Event::Connected { .. } | Event::Closed { .. } => {}
+    }
+}
+
+fn now(ring: &Ring) -> Millis {
+    Millis(ring.now())
+}
+
+/// How long a turn may block at most while there is traffic: the register link waits no longer for its turn.
+const WAIT_MIN: Duration = Duration::from_millis(2);
+
+/// The same when nothing happens: an idle shard wakes up this rarely.
+const WAIT_MAX: Duration = Duration::from_millis(20);
+
+/// After this the shard ends whatever is left, in ms.
+const STOP_TIMEOUT_MS: u64 = 5_000;

@@ -1,0 +1,244 @@
+//! What an operator sets, with GatewayWorker's names and defaults.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::client::websocket::{DefaultType, Websocket};
+use protocol::client::{Limits, Protocol, frame::Frame, tcp::Tcp, text::Text};
+
+/// Everything about a gateway that is not the same for all gateways.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where clients connect. Every shard listens on all of them (SO_REUSEPORT).
+    pub listen: Vec<Listen>,
+    /// Shards: threads, each pinned to a CPU. More than there are CPUs share them.
+    pub count: usize,
+    /// The address under which workers reach this machine; part of every client id.
+    pub lan_ip: Ipv4Addr,
+    /// The inner port of shard 0; shard `n` has `start_port + n`.
+    pub start_port: u16,
+    /// Where the inner ports listen. Default: `0.0.0.0` if `lan_ip` is public, else `lan_ip` (WIRE.md §1).
+    pub inner_listen: Option<IpAddr>,
+    /// The registers, `host:port` each. The gateway registers with all of them.
+    pub register_address: Vec<String>,
+    /// What register and workers must know. Empty: everybody may connect.
+    pub secret_key: String,
+    /// Heartbeat period; zero: no heartbeat (WIRE.md §11).
+    pub ping_interval: Duration,
+    /// Unanswered periods until a silent client is closed; 0: never.
+    pub ping_not_response_limit: u32,
+    /// What is sent to a silent client; empty: nothing.
+    pub ping_data: Vec<u8>,
+    /// How a client gets its worker.
+    pub router: Router,
+    /// Shown in logs.
+    pub name: String,
+    /// Largest client message in bytes, headers included.
+    pub max_package_size: usize,
+    /// Bytes queued for a client from which on it counts as slow.
+    pub send_to_client_buffer_size: usize,
+    /// Bytes queued for a worker from which on its clients are not read.
+    pub send_to_worker_buffer_size: usize,
+    /// How long events wait when there is no worker; then their clients are closed.
+    pub no_worker_wait: Duration,
+    /// What becomes of a message for a slow client.
+    pub slow_client: SlowClient,
+    /// Clients and links per shard; `None`: as many as the process may have files.
+    pub sockets_max: Option<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            listen: Vec::new(),
+            count: 1,
+            lan_ip: Ipv4Addr::LOCALHOST,
+            start_port: 2900,
+            inner_listen: None,
+            register_address: vec!["127.0.0.1:1236".into()],
+            secret_key: String::new(),
+            ping_interval: Duration::ZERO,
+            ping_not_response_limit: 0,
+            ping_data: Vec::new(),
+            router: Router::default(),
+            name: "gateway".into(),
+            max_package_size: 10_485_760,
+            send_to_client_buffer_size: 1_024_000,
+            send_to_worker_buffer_size: 10_240_000,
+            no_worker_wait: Duration::from_secs(5),
+            slow_client: SlowClient::default(),
+            sockets_max: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Where the inner ports listen (WIRE.md §1).
+    pub fn inner_ip(&self) -> IpAddr {
+        let lan = self.lan_ip;
+        let public = !(lan.is_private() || lan.is_loopback() || lan.is_link_local() || lan.is_unspecified());
+        self.inner_listen.unwrap_or(if public { Ipv4Addr::UNSPECIFIED.into() } else { lan.into() })
+    }
+
+    /// The bounds that codecs enforce.
+    pub fn limits(&self) -> Limits {
+        Limits { package_size_max: self.max_package_size }
+    }
+}
+
+/// How a client gets its worker (WIRE.md §8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Router {
+    /// The worker with the fewest clients; among equals, the one that connected first.
+    #[default]
+    LeastConnections,
+    /// Any, all alike.
+    Random,
+}
+
+impl FromStr for Router {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Router, String> {
+        match text {
+            "least-connections" => Ok(Router::LeastConnections),
+            "random" => Ok(Router::Random),
+            _ => Err(format!("`{text}` is not one of least-connections, random")),
+        }
+    }
+}
+
+/// What becomes of a message for a client whose queue is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SlowClient {
+    /// The message is dropped and counted.
+    #[default]
+    Drop,
+    /// The client is closed.
+    Close,
+}
+
+impl FromStr for SlowClient {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SlowClient, String> {
+        match text {
+            "drop" => Ok(SlowClient::Drop),
+            "close" => Ok(SlowClient::Close),
+            _ => Err(format!("`{text}` is not one of drop, close")),
+        }
+    }
+}
+
+/// A place where clients connect, and what they speak there.
+#[derive(Clone)]
+pub struct Listen {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// The clients' protocol.
+    pub protocol: ListenProtocol,
+}
+
+/// What clients of a listener speak.
+#[derive(Clone)]
+pub enum ListenProtocol {
+    /// RFC 6455.
+    Websocket(Websocket),
+    /// Lines.
+    Text,
+    /// A u32 length in front.
+    Frame,
+    /// What one read gives.
+    Tcp,
+    /// A protocol of the user's own.
+    Custom(Arc<dyn Protocol>),
+}
+
+impl ListenProtocol {
+    /// What this protocol does that does not depend on the client.
+    pub fn protocol(&self) -> &dyn Protocol {
+        match self {
+            ListenProtocol::Websocket(websocket) => websocket,
+            ListenProtocol::Text => &Text,
+            ListenProtocol::Frame => &Frame,
+            ListenProtocol::Tcp => &Tcp,
+            ListenProtocol::Custom(protocol) => protocol.as_ref(),
+        }
+    }
+
+    /// The scheme of its `--listen`.
+    pub fn scheme(&self) -> &'static str {
+        match self {
+            ListenProtocol::Websocket(_) => "websocket",
+            ListenProtocol::Text => "text",
+            ListenProtocol::Frame => "frame",
+            ListenProtocol::Tcp => "tcp",
+            ListenProtocol::Custom(_) => "custom",
+        }
+    }
+
+    /// Sets what an outgoing websocket message is when nobody said.
+    pub fn set_websocket_type(&mut self, default_type: DefaultType) {
+        if let ListenProtocol::Websocket(websocket) = self {
+            websocket.default_type = default_type;
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    /// `websocket://0.0.0.0:8282`, `text://…`, `frame://…`, `tcp://…`; `ws` is short for `websocket`.
+    fn from_str(text: &str) -> Result<Listen, String> {
+        let (scheme, address) = text.split_once("://").ok_or_else(|| format!("`{text}` has no scheme; try websocket://{text}"))?;
+        let protocol = match scheme {
+            "websocket" | "ws" => ListenProtocol::Websocket(Websocket::default()),
+            "text" => ListenProtocol::Text,
+            "frame" => ListenProtocol::Frame,
+            "tcp" => ListenProtocol::Tcp,
+            _ => return Err(format!("`{scheme}` is not one of websocket, text, frame, tcp")),
+        };
+        let address = address.trim_end_matches('/').parse().map_err(|_| format!("`{address}` is not an address like 0.0.0.0:8282"))?;
+        Ok(Listen { address, protocol })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.protocol.scheme(), self.address)
+    }
+}
+
+impl fmt::Debug for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listen_reads_what_it_prints() {
+        for text in ["websocket://0.0.0.0:8282", "text://127.0.0.1:1", "frame://[::1]:80", "tcp://1.2.3.4:5"] {
+            assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
+        }
+        assert_eq!("ws://1.2.3.4:5/".parse::<Listen>().unwrap().to_string(), "websocket://1.2.3.4:5");
+        for wrong in ["0.0.0.0:8282", "http://0.0.0.0:80", "text://8282", ""] {
+            assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn inner_ports_are_open_to_all_only_for_a_public_lan_ip() {
+        let inner_ip = |lan_ip: &str| Settings { lan_ip: lan_ip.parse().unwrap(), ..Settings::default() }.inner_ip();
+        assert_eq!(inner_ip("8.8.8.8"), Ipv4Addr::UNSPECIFIED);
+        for lan_ip in ["127.0.0.1", "10.0.0.3", "192.168.1.1", "172.16.0.9"] {
+            assert_eq!(inner_ip(lan_ip).to_string(), lan_ip);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! One client, as the shard holds it.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use ring::SocketId;
+
+use super::codec::AnyCodec;
+use super::directory::Membership;
+use super::output::Outbound;
+use super::workers::WorkerId;
+
+/// A client's whole state: plain data, a few cache lines while idle.
+///
+/// Invariants: `rest` is empty unless a unit is unfinished or `reading` is stalled; a closing client is not decoded any
+/// more and goes once its queue is empty.
+pub struct Client {
+    pub socket: SocketId,
+    /// Order of acceptance within the shard.
+    pub accepted: u64,
+    pub connection_id: u32,
+    pub peer: SocketAddr,
+    /// Index into the settings' `listen`.
+    pub listener: u8,
+    pub codec: AnyCodec,
+    /// Input that is not decoded yet.
+    pub rest: Rest,
+    pub out: Outbound,
+    /// Encoded messages for after the handshake.
+    pub held: Option<Box<Vec<u8>>>,
+    pub uid: Option<Membership>,
+    /// `None`: was never in a group; the difference shows in SELECT (WIRE.md §5).
+    pub groups: Option<Box<Vec<Membership>>>,
+    /// As last set by a worker; opaque.
+    pub session: Box<[u8]>,
+    pub worker: Option<WorkerId>,
+    /// The heartbeat's counter (WIRE.md §11).
+    pub silence: i32,
+    pub reading: Reading,
+    /// A worker has been told of this client and is to be told of its end.
+    pub announced: bool,
+    pub closing: bool,
+    /// The peer has sent its FIN while stalled; what it sent before is still to be decoded.
+    pub ended: bool,
+}
+
+/// Whether a client's input is decoded as it comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    Flowing,
+    /// Waits in `rest` and in the kernel, for a worker or for room on the way to it.
+    Stalled,
+}
+
+impl Client {
+    /// The address as a frame has it: zeros for IPv6 (WIRE.md §3).
+    pub fn peer_v4(&self) -> SocketAddrV4 {
+        match self.peer {
+            SocketAddr::V4(address) => address,
+            SocketAddr::V6(address) => match address.ip().to_ipv4_mapped() {
+                Some(ip) => SocketAddrV4::new(ip, address.port()),
+                None => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+            },
+        }
+    }
+
+    /// The client's groups, in order of joining.
+    pub fn groups(&self) -> &[Membership] {
+        self.groups.as_deref().map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Input that waits; costs one pointer while there is none.
+#[derive(Default)]
+#[expect(clippy::box_collection, reason = "an idle client has none, and a million idle clients pay for its size")]
+pub struct Rest(Option<Box<Vec<u8>>>);
+
+impl Rest {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub fn extend(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.0.get_or_insert_default().extend_from_slice(bytes);
+        }
+    }
+
+    pub fn take(&mut self) -> Vec<u8> {
+        self.0.take().map_or_else(Vec::new, |rest| *rest)
+    }
+
+    /// Puts back what [`Rest::take`] gave, less `consumed` bytes at its front.
+    pub fn put_back(&mut self, mut rest: Vec<u8>, consumed: usize) {
+        debug_assert!(self.is_empty());
+        if consumed < rest.len() {
+            rest.drain(..consumed);
+            self.0 = Some(Box::new(rest));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A client's codec, one of the built-in ones without a box around it.
+
+use protocol::client::frame::FrameCodec;
+use protocol::client::tcp::TcpCodec;
+use protocol::client::text::TextCodec;
+use protocol::client::websocket::WebsocketCodec;
+use protocol::client::{Codec, Decoded, Limits};
+
+use crate::settings::ListenProtocol;
+
+/// Any client's codec.
+pub enum AnyCodec {
+    Websocket(WebsocketCodec),
+    Text(TextCodec),
+    Frame(FrameCodec),
+    Tcp(TcpCodec),
+    Custom(Box<dyn Codec>),
+}
+
+impl AnyCodec {
+    pub fn new(protocol: &ListenProtocol) -> AnyCodec {
+        match protocol {
+            ListenProtocol::Websocket(_) => AnyCodec::Websocket(WebsocketCodec::default()),
+            ListenProtocol::Text => AnyCodec::Text(TextCodec::default()),
+            ListenProtocol::Frame => AnyCodec::Frame(FrameCodec::default()),
+            ListenProtocol::Tcp => AnyCodec::Tcp(TcpCodec::default()),
+            ListenProtocol::Custom(protocol) => AnyCodec::Custom(protocol.codec()),
+        }
+    }
+
+    pub fn decode<'a>(&'a mut self, limits: &Limits, input: &'a mut [u8], reply: &mut Vec<u8>) -> Decoded<'a> {
+        match self {
+            AnyCodec::Websocket(codec) => codec.decode(limits, input, reply),
+            AnyCodec::Text(codec) => codec.decode(limits, input, reply),
+            AnyCodec::Frame(codec) => codec.decode(limits, input, reply),
+            AnyCodec::Tcp(codec) => codec.decode(limits, input, reply),
+            AnyCodec::Custom(codec) => codec.decode(limits, input, reply),
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        match self {
+            AnyCodec::Websocket(codec) => codec.is_open(),
+            AnyCodec::Custom(codec) => codec.is_open(),
+            AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => true,
+        }
+    }
+}
+
+impl Default for AnyCodec {
+    /// Stands in while the real one is out for decoding; allocates nothing.
+    fn default() -> AnyCodec {
+        AnyCodec::Tcp(TcpCodec::default())
+    }
+}

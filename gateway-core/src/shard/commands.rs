@@ -1,0 +1,155 @@
+//! What workers and other programs command (WIRE.md §5). None has a reply; one that makes no sense is ignored.
+
+use hashbrown::HashSet;
+use protocol::inner::{Cmd, Frame, ext};
+use protocol::php;
+
+use super::directory::Slot;
+use super::fanout::{Fanout, Message};
+use super::{Conn, Shard};
+use crate::config::GROUPS_PER_CLIENT_MAX;
+
+impl Shard {
+    /// Does what a command says. Queries and the start of a link are not for here.
+    pub(super) fn apply(&mut self, cmd: Cmd, frame: &Frame<'_>) {
+        match cmd {
+            Cmd::SendToAll => return self.send_to_all(frame),
+            Cmd::SendToUid => return self.send_to_uids(frame),
+            Cmd::SendToGroup => return self.send_to_groups(frame),
+            Cmd::Ungroup => return self.ungroup(frame.ext),
+            _ => {}
+        }
+        let Some(slot) = self.connection_ids.get(&frame.connection_id).copied() else { return };
+        match cmd {
+            Cmd::SendToOne => {
+                if let Some(message) = Message::of(frame) {
+                    self.send_message(slot, &message);
+                }
+            }
+            Cmd::Kick => self.kick(slot, frame),
+            Cmd::Destroy => self.close_client_now(slot),
+            Cmd::SetSession => self.client(slot).session = frame.ext.into(),
+            Cmd::UpdateSession => self.update_session(slot, frame.ext),
+            Cmd::BindUid => self.bind_uid(slot, frame.ext),
+            Cmd::UnbindUid => self.unbind_uid(slot),
+            Cmd::JoinGroup => self.join_group(slot, frame.ext),
+            Cmd::LeaveGroup => self.leave_group(slot, frame.ext),
+            _ => {}
+        }
+    }
+
+    fn send_to_all(&mut self, frame: &Frame<'_>) {
+        let (Some(targets), Some(message)) = (ext::Targets::decode(frame.ext), Message::of(frame)) else { return };
+        let none = HashSet::new();
+        let mut fanout = Fanout::new(&message);
+        match targets {
+            ext::Targets::All => self.fan_out(&mut fanout, &self.all_slots(), &none),
+            ext::Targets::Only(ids) => {
+                let slots: Vec<Slot> = ids.iter().filter_map(|id| self.connection_ids.get(id).copied()).collect();
+                self.fan_out(&mut fanout, &slots, &none);
+            }
+            ext::Targets::Except(exclude) => {
+                self.fan_out(&mut fanout, &self.all_slots(), &exclude.into_iter().collect());
+            }
+        }
+    }
+
+    /// In list order; a uid twice sends twice.
+    fn send_to_uids(&mut self, frame: &Frame<'_>) {
+        let (Some(uids), Some(message)) = (ext::decode_names(frame.ext), Message::of(frame)) else { return };
+        let mut fanout = Fanout::new(&message);
+        for uid in uids {
+            let slots: Vec<Slot> = self.uids.members_of(&uid).collect();
+            self.fan_out(&mut fanout, &slots, &HashSet::new());
+        }
+    }
+
+    /// Group by group; a member of two gets it twice.
+    fn send_to_groups(&mut self, frame: &Frame<'_>) {
+        let (Some(targets), Some(message)) = (ext::GroupTargets::decode(frame.ext), Message::of(frame)) else { return };
+        let exclude = targets.exclude.into_iter().collect();
+        let mut fanout = Fanout::new(&message);
+        for group in targets.groups {
+            let slots: Vec<Slot> = self.groups.members_of(&group).collect();
+            self.fan_out(&mut fanout, &slots, &exclude);
+        }
+    }
+
+    /// Last words, if there are any; then the client goes. Nothing it sends is read any more.
+    fn kick(&mut self, slot: Slot, frame: &Frame<'_>) {
+        if let Some(message) = Message::last_words(frame) {
+            self.send_message(slot, &message);
+        }
+        if matches!(self.conns.get(slot as usize), Some(Conn::Client(client)) if !client.closing) {
+            self.close_client_when_sent(slot);
+        }
+    }
+
+    /// An empty session takes the bytes as they are; else both are merged as PHP's recursive replace does.
+    fn update_session(&mut self, slot: Slot, update: &[u8]) {
+        let client = self.client(slot);
+        if client.session.is_empty() {
+            client.session = update.into();
+            return;
+        }
+        let mut merged = Vec::new();
+        match php::merge_serialized(&client.session, update, &mut merged) {
+            Ok(()) => client.session = merged.into(),
+            Err(_) => self.counters.commands_refused += 1,
+        }
+    }
+
+    fn bind_uid(&mut self, slot: Slot, uid: &[u8]) {
+        if php::is_empty_name(uid) {
+            return;
+        }
+        self.unbind_uid(slot);
+        let membership = self.uids.join(uid, slot);
+        self.client(slot).uid = Some(membership);
+    }
+
+    fn unbind_uid(&mut self, slot: Slot) {
+        if let Some(membership) = self.client(slot).uid.take() {
+            self.uids.leave(membership);
+        }
+    }
+
+    fn join_group(&mut self, slot: Slot, group: &[u8]) {
+        if php::is_empty_name(group) || self.position_in_groups(slot, group).is_some() {
+            return;
+        }
+        if self.client(slot).groups().len() >= GROUPS_PER_CLIENT_MAX {
+            self.counters.commands_refused += 1;
+            return;
+        }
+        let membership = self.groups.join(group, slot);
+        self.client(slot).groups.get_or_insert_with(|| Box::new(Vec::with_capacity(1))).push(membership);
+    }
+
+    fn leave_group(&mut self, slot: Slot, group: &[u8]) {
+        let Some(position) = self.position_in_groups(slot, group) else { return };
+        let groups = self.client(slot).groups.as_mut().expect("it is in one");
+        let membership = groups.remove(position);
+        self.groups.leave(membership);
+    }
+
+    fn ungroup(&mut self, group: &[u8]) {
+        let Some((set, members)) = self.groups.disband(group) else { return };
+        for slot in members {
+            if let Some(groups) = &mut self.client(slot).groups {
+                groups.retain(|membership| membership.set != set);
+            }
+        }
+    }
+
+    fn position_in_groups(&self, slot: Slot, group: &[u8]) -> Option<usize> {
+        let set = self.groups.find(group)?;
+        self.client_ref(slot).groups().iter().position(|membership| membership.set == set)
+    }
+
+    /// Every client's slot, in no order that would mean anything.
+    fn all_slots(&self) -> Vec<Slot> {
+        let clients = self.conns.iter().filter(|(_, conn)| matches!(conn, Conn::Client(_)));
+        clients.map(|(index, _)| index as Slot).collect()
+    }
+}

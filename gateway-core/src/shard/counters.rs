@@ -1,0 +1,42 @@
+//! What a shard counts.
+
+/// Plain numbers since start; the shard's thread alone writes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Clients accepted.
+    pub clients_accepted: u64,
+    /// Clients that are gone.
+    pub clients_closed: u64,
+    /// Connections that the ring could not take (its table was full) or lost before they were ours.
+    pub accepts_failed: u64,
+    /// Client messages given to workers.
+    pub messages_in: u64,
+    /// Messages queued for clients, one per target.
+    pub messages_out: u64,
+    /// Frames from workers and query connections.
+    pub frames_in: u64,
+    /// Clients closed for breaking their protocol.
+    pub clients_malformed: u64,
+    /// Links closed for a malformed frame.
+    pub links_malformed: u64,
+    /// Links closed for a wrong or missing secret key.
+    pub links_unauthorized: u64,
+    /// Messages dropped because their client's queue was full.
+    pub messages_dropped_slow_client: u64,
+    /// Clients closed because their queue was full.
+    pub clients_closed_slow: u64,
+    /// Clients closed because there was no worker for them.
+    pub clients_closed_no_worker: u64,
+    /// Clients closed by the heartbeat.
+    pub clients_closed_silent: u64,
+    /// Clients closed for not finishing their handshake in time.
+    pub clients_closed_handshake: u64,
+    /// Times a client was not read any more because its worker's link was full.
+    pub stalls_link_full: u64,
+    /// Times a client was not read any more because there was no worker.
+    pub stalls_no_worker: u64,
+    /// ON_CLOSE frames dropped because there was no worker for too long.
+    pub closes_dropped: u64,
+    /// Commands ignored for exceeding a limit.
+    pub commands_refused: u64,
+}

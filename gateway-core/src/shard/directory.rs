@@ -1,0 +1,200 @@
+//! Who is called what: named sets of clients, for uids and for groups.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+
+/// A client as the directory knows it: the slot of its socket. The shard removes a client from every set before its
+/// slot can have another.
+pub type Slot = u32;
+
+/// Names one set for as long as it has members. Ids grow in order of creation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct SetId(u64);
+
+/// A client's place in a set: what it takes to leave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Membership {
+    pub set: SetId,
+    joined: u64,
+}
+
+/// Sets by name. A set is there while it has members; sets come in order of creation, members in order of joining
+/// (WIRE.md §5).
+#[derive(Default)]
+pub struct Directory {
+    by_name: HashMap<Rc<[u8]>, SetId>,
+    sets: BTreeMap<SetId, Set>,
+    /// Counts sets and joins alike.
+    clock: u64,
+}
+
+struct Set {
+    name: Rc<[u8]>,
+    members: Members,
+}
+
+/// Most sets are small, and a tree for one member is a waste; a large one must not be searched or moved at each leave.
+enum Members {
+    /// In order of `joined`, at most [`FEW_MAX`].
+    Few(Vec<(u64, Slot)>),
+    Many(BTreeMap<u64, Slot>),
+}
+
+impl Directory {
+    /// Puts a client into the set of this name. The caller knows that it is not in it.
+    pub fn join(&mut self, name: &[u8], slot: Slot) -> Membership {
+        self.clock += 1;
+        let id = match self.by_name.get(name) {
+            Some(id) => *id,
+            None => self.create(name),
+        };
+        let set = self.sets.get_mut(&id).expect("a named set exists");
+        set.members.push(self.clock, slot);
+        Membership { set: id, joined: self.clock }
+    }
+
+    /// Takes a client out of a set, and the set away with its last member.
+    pub fn leave(&mut self, membership: Membership) {
+        let Some(set) = self.sets.get_mut(&membership.set) else { return };
+        set.members.remove(membership.joined);
+        if set.members.len() == 0 {
+            self.remove(membership.set);
+        }
+    }
+
+    /// Takes the set of this name away and returns its members, who are to forget their memberships.
+    pub fn disband(&mut self, name: &[u8]) -> Option<(SetId, Vec<Slot>)> {
+        let id = self.find(name)?;
+        let members = self.members(id).collect();
+        self.remove(id);
+        Some((id, members))
+    }
+
+    pub fn find(&self, name: &[u8]) -> Option<SetId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The name of a set that exists.
+    pub fn name(&self, id: SetId) -> &Rc<[u8]> {
+        &self.sets.get(&id).expect("members hold ids of sets that exist").name
+    }
+
+    /// The members, in order of joining.
+    pub fn members(&self, id: SetId) -> impl Iterator<Item = Slot> {
+        let (few, many) = match self.sets.get(&id).map(|set| &set.members) {
+            Some(Members::Few(few)) => (few.as_slice(), None),
+            Some(Members::Many(many)) => (&[][..], Some(many)),
+            None => (&[][..], None),
+        };
+        few.iter().map(|(_, slot)| *slot).chain(many.into_iter().flat_map(|many| many.values().copied()))
+    }
+
+    /// The members of the set of this name; none if there is no such set.
+    pub fn members_of(&self, name: &[u8]) -> impl Iterator<Item = Slot> {
+        self.find(name).into_iter().flat_map(|id| self.members(id))
+    }
+
+    pub fn member_count(&self, name: &[u8]) -> usize {
+        self.find(name).map_or(0, |id| self.sets[&id].members.len())
+    }
+
+    /// Names in order of creation.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &Rc<[u8]>> {
+        self.sets.values().map(|set| &set.name)
+    }
+
+    fn create(&mut self, name: &[u8]) -> SetId {
+        let (name, id) = (Rc::<[u8]>::from(name), SetId(self.clock));
+        self.by_name.insert(Rc::clone(&name), id);
+        self.sets.insert(id, Set { name, members: Members::Few(Vec::new()) });
+        id
+    }
+
+    fn remove(&mut self, id: SetId) {
+        let set = self.sets.remove(&id).expect("found by the caller");
+        self.by_name.remove(&set.name);
+    }
+}
+
+impl Members {
+    fn len(&self) -> usize {
+        match self {
+            Members::Few(few) => few.len(),
+            Members::Many(many) => many.len(),
+        }
+    }
+
+    fn push(&mut self, joined: u64, slot: Slot) {
+        match self {
+            Members::Few(few) if few.len() < FEW_MAX => {
+                if few.is_empty() {
+                    few.reserve_exact(1);
+                }
+                few.push((joined, slot));
+            }
+            Members::Few(few) => {
+                let mut many: BTreeMap<u64, Slot> = few.drain(..).collect();
+                many.insert(joined, slot);
+                *self = Members::Many(many);
+            }
+            Members::Many(many) => {
+                many.insert(joined, slot);
+            }
+        }
+    }
+
+    fn remove(&mut self, joined: u64) {
+        match self {
+            Members::Few(few) => few.retain(|(at, _)| *at != joined),
+            Members::Many(many) => {
+                many.remove(&joined);
+            }
+        }
+    }
+}
+
+/// Members up to which a set is a plain list: a few cache lines.
+const FEW_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_in_order_of_joining_whatever_the_size() {
+        let mut directory = Directory::default();
+        let memberships: Vec<_> = (0..100).rev().map(|slot| directory.join(b"room", slot)).collect();
+        assert_eq!(directory.members_of(b"room").collect::<Vec<_>>(), (0..100).rev().collect::<Vec<_>>());
+        for membership in &memberships[..95] {
+            directory.leave(*membership);
+        }
+        assert_eq!(directory.members_of(b"room").collect::<Vec<_>>(), [4, 3, 2, 1, 0]);
+        assert_eq!(directory.member_count(b"room"), 5);
+    }
+
+    #[test]
+    fn a_set_goes_with_its_last_member_and_comes_back_new() {
+        let mut directory = Directory::default();
+        let first = directory.join(b"a", 1);
+        directory.join(b"b", 1);
+        directory.leave(first);
+        assert_eq!(directory.find(b"a"), None);
+        directory.join(b"a", 2);
+        let names: Vec<&[u8]> = directory.names().map(|name| &**name).collect();
+        assert_eq!(names, [b"b", b"a"]);
+    }
+
+    #[test]
+    fn disband_returns_everybody() {
+        let mut directory = Directory::default();
+        let kept = directory.join(b"kept", 1);
+        let gone = directory.join(b"gone", 1);
+        directory.join(b"gone", 2);
+        assert_eq!(directory.disband(b"gone"), Some((gone.set, vec![1, 2])));
+        assert_eq!(directory.disband(b"gone"), None);
+        directory.leave(gone);
+        assert_eq!(directory.members(kept.set).collect::<Vec<_>>(), [1]);
+    }
+}

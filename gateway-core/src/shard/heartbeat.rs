@@ -1,0 +1,106 @@
+//! The heartbeat: who is silent gets a ping, who stays silent is closed (WIRE.md §11).
+
+use super::{Conn, Shard, slot};
+use crate::config::HEARTBEAT_SLICE;
+use crate::{Millis, Settings};
+
+/// One sweep over the table per period, in slices. Within a sweep every client is looked at once.
+pub struct Heartbeat {
+    /// 0: off.
+    period_ms: u64,
+    limit: i32,
+    next_sweep: Millis,
+    /// Where the sweep goes on; past the end of the table between sweeps.
+    cursor: usize,
+}
+
+/// What the sweep does with one client.
+#[derive(PartialEq, Eq, Debug)]
+enum Beat {
+    Nothing,
+    Ping,
+    Close,
+}
+
+impl Heartbeat {
+    pub fn new(settings: &Settings, now: Millis) -> Heartbeat {
+        let interval_ms = settings.ping_interval.as_millis() as u64;
+        let limit = i32::try_from(settings.ping_not_response_limit).unwrap_or(i32::MAX / 2);
+        let period_ms = if limit > 0 { interval_ms.div_ceil(2) } else { interval_ms };
+        Heartbeat { period_ms, limit, next_sweep: now.plus(period_ms), cursor: usize::MAX }
+    }
+
+    /// Counts a silent period; `silence` is -1 after every message.
+    fn beat(&self, silence: &mut i32) -> Beat {
+        if self.limit > 0 && *silence >= 2 * self.limit {
+            return Beat::Close;
+        }
+        *silence = silence.saturating_add(1);
+        let answers_counted_in_halves = self.limit > 0 && *silence % 2 == 1;
+        if *silence == 0 || answers_counted_in_halves { Beat::Nothing } else { Beat::Ping }
+    }
+}
+
+impl Shard {
+    /// Starts a sweep when it is time, and does the next slice of one that is under way.
+    pub(super) fn heartbeat_slice(&mut self) {
+        if self.heartbeat.period_ms == 0 {
+            return;
+        }
+        if self.now >= self.heartbeat.next_sweep {
+            self.heartbeat.next_sweep = self.heartbeat.next_sweep.plus(self.heartbeat.period_ms).max(self.now);
+            self.heartbeat.cursor = 0;
+        }
+        let from = self.heartbeat.cursor.min(self.conns.end());
+        let to = (from + HEARTBEAT_SLICE).min(self.conns.end());
+        for index in from..to {
+            self.beat_client(index);
+        }
+        self.heartbeat.cursor = if to == self.conns.end() { usize::MAX } else { to };
+    }
+
+    fn beat_client(&mut self, index: usize) {
+        let Some(Conn::Client(client)) = self.conns.get_mut(index) else { return };
+        let socket = client.socket;
+        match self.heartbeat.beat(&mut client.silence) {
+            Beat::Nothing => {}
+            Beat::Ping if self.settings.ping_data.is_empty() => {}
+            Beat::Ping => {
+                let data = std::mem::take(&mut self.settings.ping_data);
+                self.send_to_client(slot(socket), &data, Default::default());
+                self.settings.ping_data = data;
+            }
+            Beat::Close => {
+                self.counters.clients_closed_silent += 1;
+                self.close_client_now(slot(socket));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What a client that says nothing gets, sweep by sweep.
+    fn silent(limit: u32) -> Vec<Beat> {
+        let settings = Settings {
+            ping_interval: Duration::from_secs(2),
+            ping_not_response_limit: limit,
+            ..Settings::default()
+        };
+        let heartbeat = Heartbeat::new(&settings, Millis(0));
+        let mut silence = -1;
+        (0..7).map(|_| heartbeat.beat(&mut silence)).collect()
+    }
+
+    #[test]
+    fn a_silent_client_gets_as_many_pings_as_the_limit_and_goes() {
+        use Beat::{Close, Nothing, Ping};
+        assert_eq!(silent(1), [Nothing, Nothing, Ping, Close, Close, Close, Close]);
+        assert_eq!(silent(2), [Nothing, Nothing, Ping, Nothing, Ping, Close, Close]);
+        assert_eq!(silent(0), [Nothing, Ping, Ping, Ping, Ping, Ping, Ping]);
+    }
+}

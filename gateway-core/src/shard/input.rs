@@ -1,0 +1,273 @@
+//! What clients send: decoded, and passed to their workers.
+
+use std::mem;
+
+use protocol::client::{Decoded, Kind, Malformed, websocket};
+use protocol::inner::{
+    Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, Frame, HEADER_SIZE, WebsocketRequest,
+};
+use ring::SocketId;
+
+use super::client::{Client, Reading};
+use super::directory::Slot;
+use super::output::Action;
+use super::{Conn, Identity, Shard};
+
+/// Why a client's events cannot go out now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stall {
+    /// There is no worker.
+    NoWorker,
+    /// The link to the client's worker is full.
+    LinkFull(SocketId),
+}
+
+/// How decoding a client's input ended.
+enum Flow {
+    /// More input is needed.
+    Hungry,
+    Stalled(Stall),
+    /// The client takes its leave, or has to.
+    Over(Option<Malformed>),
+}
+
+/// An event for a client's worker: what differs between frames of one client.
+pub(super) struct Event<'a> {
+    pub cmd: Cmd,
+    pub flag: u8,
+    pub body: &'a [u8],
+}
+
+impl Shard {
+    /// Bytes from a client, or none: then what is possible now is done, at the start and after a stall.
+    pub(super) fn client_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+        let client = self.client(slot);
+        if client.closing {
+            return;
+        }
+        if client.reading == Reading::Stalled {
+            return client.rest.extend(bytes);
+        }
+        if let Err(stall) = self.announce(slot) {
+            self.client(slot).rest.extend(bytes);
+            return self.stall(slot, stall);
+        }
+        let client = self.client(slot);
+        let flow = if client.rest.is_empty() {
+            let (flow, consumed) = self.decode(slot, bytes);
+            self.client(slot).rest.extend(&bytes[consumed..]);
+            flow
+        } else {
+            client.rest.extend(bytes);
+            let mut rest = client.rest.take();
+            let (flow, consumed) = self.decode(slot, &mut rest);
+            self.client(slot).rest.put_back(rest, consumed);
+            flow
+        };
+        match flow {
+            Flow::Hungry => {}
+            Flow::Stalled(stall) => self.stall(slot, stall),
+            Flow::Over(malformed) => {
+                self.counters.clients_malformed += u64::from(malformed.is_some());
+                self.close_client_when_sent(slot);
+            }
+        }
+    }
+
+    /// The client has sent its FIN.
+    pub(super) fn client_ended(&mut self, slot: Slot) {
+        let client = self.client(slot);
+        client.ended = true;
+        if client.reading == Reading::Flowing || client.closing {
+            self.close_client_when_sent(slot);
+        }
+    }
+
+    /// The reason to stall may be over.
+    pub(super) fn resume_client(&mut self, socket: SocketId) {
+        let Some(Conn::Client(client)) = self.conns.get_mut(socket.index()) else { return };
+        if client.socket != socket || client.closing || client.reading == Reading::Flowing {
+            return;
+        }
+        client.reading = Reading::Flowing;
+        let slot = super::slot(socket);
+        self.client_received(slot, &mut []);
+        let client = self.client(slot);
+        if client.reading == Reading::Flowing && !client.closing {
+            if client.ended {
+                return self.close_client_when_sent(slot);
+            }
+            self.output.actions.push(Action::Resume(socket));
+        }
+    }
+
+    /// Tells a worker of a client that none knows yet.
+    fn announce(&mut self, slot: Slot) -> Result<(), Stall> {
+        if self.client(slot).announced {
+            return Ok(());
+        }
+        let link = self.route(slot)?;
+        self.emit(slot, link, Event { cmd: Cmd::OnConnect, flag: FLAG_SCALAR, body: &[] });
+        self.client(slot).announced = true;
+        Ok(())
+    }
+
+    /// Decodes as far as it goes. Returns how that ended and how many bytes are done with.
+    fn decode(&mut self, slot: Slot, input: &mut [u8]) -> (Flow, usize) {
+        let limits = self.settings.limits();
+        let mut codec = mem::take(&mut self.client(slot).codec);
+        let mut reply = mem::take(&mut self.reply);
+        let mut done = 0;
+        let flow = loop {
+            let link = match self.route(slot) {
+                Ok(link) => link,
+                Err(stall) => break Flow::Stalled(stall),
+            };
+            match codec.decode(&limits, &mut input[done..], &mut reply) {
+                Decoded::NeedMore { consumed } => {
+                    done += consumed;
+                    break Flow::Hungry;
+                }
+                Decoded::Message { consumed, body, kind } => {
+                    done += consumed;
+                    if consumed == 0 {
+                        // A codec that gives messages for nothing would do so for ever.
+                        break Flow::Over(Some(Malformed::Protocol));
+                    }
+                    if self.on_message(slot, link, body, kind).is_err() {
+                        self.protocol_of(slot).encode_close(websocket::CLOSE_TOO_LARGE, &mut reply);
+                        break Flow::Over(Some(Malformed::TooLarge));
+                    }
+                }
+                Decoded::Handshake { consumed, request } => {
+                    done += consumed;
+                    if self.on_handshake(slot, link, &request, &mut reply).is_err() {
+                        break Flow::Over(Some(Malformed::TooLarge));
+                    }
+                }
+                Decoded::Close { consumed } => {
+                    done += consumed;
+                    break Flow::Over(None);
+                }
+                Decoded::Malformed(malformed) => break Flow::Over(Some(malformed)),
+            }
+        };
+        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { unreachable!("not closed above") };
+        client.codec = codec;
+        self.output.append(client.socket, &mut client.out, &reply);
+        reply.clear();
+        self.reply = reply;
+        (flow, done)
+    }
+
+    fn on_message(&mut self, slot: Slot, link: Slot, body: &[u8], kind: Kind) -> Result<(), TooLarge> {
+        let ringway = self.link(link).is_some_and(|link| link.ringway);
+        let client = self.client(slot);
+        client.silence = -1;
+        if HEADER_SIZE + client.session.len() + body.len() > FRAME_SIZE_MAX {
+            return Err(TooLarge);
+        }
+        let kind = match kind {
+            Kind::Text if ringway => FLAG_TEXT,
+            Kind::Binary if ringway => FLAG_BINARY,
+            _ => 0,
+        };
+        self.counters.messages_in += 1;
+        self.emit(slot, link, Event { cmd: Cmd::OnMessage, flag: FLAG_SCALAR | kind, body });
+        Ok(())
+    }
+
+    /// Tells the worker, then answers: ON_WEBSOCKET_CONNECT comes before anything the client does with the answer.
+    fn on_handshake(
+        &mut self,
+        slot: Slot,
+        link: Slot,
+        request: &websocket::Request<'_>,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), TooLarge> {
+        let client = self.client(slot);
+        let (peer, listener, session_size) = (client.peer, client.listener, client.session.len());
+        let port = self.settings.listen[usize::from(listener)].address.port();
+        let mut body = Vec::new();
+        WebsocketRequest::from_request(request, peer, port).encode(&mut body);
+        if HEADER_SIZE + session_size + body.len() > FRAME_SIZE_MAX {
+            return Err(TooLarge);
+        }
+        self.emit(slot, link, Event { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body });
+        request.accept(&[], reply);
+        if let Some(held) = self.client(slot).held.take() {
+            reply.extend_from_slice(&held);
+        }
+        Ok(())
+    }
+
+    /// The link for a client's next event.
+    fn route(&mut self, slot: Slot) -> Result<Slot, Stall> {
+        let socket = self.worker_link(slot).ok_or(Stall::NoWorker)?;
+        let limit = self.settings.send_to_worker_buffer_size;
+        let link = self.link(super::slot(socket)).expect("a worker's link is forgotten when it closes");
+        if link.out.queue.len() >= limit { Err(Stall::LinkFull(socket)) } else { Ok(super::slot(socket)) }
+    }
+
+    /// The link of a client's worker. Another worker is chosen if the client has none, or if its worker is gone.
+    pub(super) fn worker_link(&mut self, slot: Slot) -> Option<SocketId> {
+        let worker = self.client(slot).worker;
+        worker.and_then(|worker| self.workers.link(worker)).or_else(|| self.rebind(slot))
+    }
+
+    fn rebind(&mut self, slot: Slot) -> Option<SocketId> {
+        let random = self.next_random();
+        let worker = self.workers.bind(self.settings.router, random)?;
+        if let Some(old) = self.client(slot).worker.replace(worker) {
+            self.workers.unbind(old);
+        }
+        self.workers.link(worker)
+    }
+
+    /// Appends an event of a client to a link.
+    pub(super) fn emit(&mut self, slot: Slot, link: Slot, event: Event<'_>) {
+        let (identity, listen) = (&self.identity, &self.settings.listen);
+        let Some((Conn::Client(client), Conn::Link(link))) = self.conns.pair_mut(slot as usize, link as usize) else {
+            unreachable!("a client's slot and a link's are two rows");
+        };
+        let port = listen[usize::from(client.listener)].address.port();
+        let frame = event_frame(identity, port, client, event);
+        self.output.append_with(link.socket, &mut link.out, |out| frame.encode(out));
+    }
+
+    /// Stops reading a client until [`Shard::resume_client`].
+    fn stall(&mut self, slot: Slot, stall: Stall) {
+        let now = self.now;
+        let client = self.client(slot);
+        client.reading = Reading::Stalled;
+        let socket = client.socket;
+        self.output.actions.push(Action::Pause(socket));
+        match stall {
+            Stall::NoWorker => {
+                self.counters.stalls_no_worker += 1;
+                self.waits.no_worker.push(now, socket);
+            }
+            Stall::LinkFull(link) => {
+                self.counters.stalls_link_full += 1;
+                self.link(super::slot(link)).expect("route found it").stalled_clients.push(socket);
+            }
+        }
+    }
+}
+
+/// A client's event as a frame (WIRE.md §4).
+pub(super) fn event_frame<'a>(identity: &Identity, port: u16, client: &'a Client, event: Event<'a>) -> Frame<'a> {
+    Frame {
+        cmd: event.cmd as u8,
+        gateway: identity.address,
+        client: client.peer_v4(),
+        connection_id: client.connection_id,
+        flag: event.flag,
+        gateway_port: port,
+        ext: &client.session,
+        body: event.body,
+    }
+}
+
+/// An event that does not fit into a frame of the inner protocol.
+struct TooLarge;

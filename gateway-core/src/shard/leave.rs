@@ -1,0 +1,140 @@
+//! A client goes, however it goes: its worker is told, then it is forgotten.
+
+use std::mem;
+
+use protocol::client::websocket::CLOSE_GOING_AWAY;
+use protocol::inner::{Cmd, FLAG_SCALAR};
+use ring::SocketId;
+
+use super::client::{Client, Reading};
+use super::directory::Slot;
+use super::input::{Event, event_frame};
+use super::output::Action;
+use super::{Conn, Shard};
+use crate::Millis;
+use crate::config::ORPHAN_BYTES_MAX;
+
+impl Shard {
+    /// Begins to stop: every client gets what is queued for it and a close frame, every worker its ON_CLOSE. New
+    /// connections are refused. [`Shard::is_stopped`] tells when all is done.
+    pub fn begin_stop(&mut self, now: Millis) {
+        self.now = now;
+        self.stopping = true;
+        let slots: Vec<Slot> = self.connection_ids.values().copied().collect();
+        for slot in slots {
+            let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { continue };
+            if client.codec.is_open() && !client.closing {
+                let protocol = self.settings.listen[usize::from(client.listener)].protocol.protocol();
+                self.output.append_with(client.socket, &mut client.out, |out| {
+                    protocol.encode_close(CLOSE_GOING_AWAY, out);
+                });
+            }
+            self.close_client_when_sent(slot);
+        }
+    }
+
+    /// After [`Shard::begin_stop`]: no client is left, and the workers' links are flushed.
+    pub fn is_stopped(&self) -> bool {
+        self.stopping && self.connection_ids.is_empty() && !self.output.is_pending()
+    }
+
+    /// Nothing more is read from a client; it goes when its queue is empty, or after a while.
+    pub(super) fn close_client_when_sent(&mut self, slot: Slot) {
+        let now = self.now;
+        let client = self.client(slot);
+        let socket = client.socket;
+        if !client.closing {
+            client.closing = true;
+            client.rest.take();
+            if client.reading == Reading::Stalled {
+                // Its input is thrown away from here on, but its end has to be seen.
+                client.reading = Reading::Flowing;
+                self.output.actions.push(Action::Resume(socket));
+            }
+            self.waits.flush.push(now, socket);
+        }
+        if self.client(slot).out.queue.is_empty() {
+            self.linger(slot);
+        }
+    }
+
+    /// Everything is sent: our FIN, and a while for the peer's.
+    pub(super) fn linger(&mut self, slot: Slot) {
+        let client = self.forget_client(slot);
+        if client.ended {
+            return self.output.actions.push(Action::Close(client.socket));
+        }
+        self.conns.insert(slot as usize, Conn::Lingering(client.socket));
+        self.output.actions.push(Action::Shutdown(client.socket));
+        self.waits.linger.push(self.now, client.socket);
+    }
+
+    /// Closes a client at once; what is queued for it is lost.
+    pub(super) fn close_client_now(&mut self, slot: Slot) {
+        let client = self.forget_client(slot);
+        self.output.actions.push(Action::Close(client.socket));
+    }
+
+    pub(super) fn close_lingering(&mut self, socket: SocketId) {
+        self.conns.remove(socket.index());
+        self.output.actions.push(Action::Close(socket));
+    }
+
+    /// Hands over the ON_CLOSE frames that had no worker to go to.
+    pub(super) fn deliver_orphans(&mut self, link: Slot) {
+        self.waits.orphan_bytes = 0;
+        let orphans = mem::take(&mut self.waits.orphans);
+        let Some(Conn::Link(link)) = self.conns.get_mut(link as usize) else { return };
+        for (_, frame) in orphans {
+            self.output.append(link.socket, &mut link.out, &frame);
+        }
+    }
+
+    /// Tells the worker and takes a client out of every table. The slot is the caller's to use or to leave.
+    fn forget_client(&mut self, slot: Slot) -> Client {
+        if self.client(slot).announced {
+            self.emit_close(slot);
+        }
+        let Some(Conn::Client(mut client)) = self.conns.remove(slot as usize) else {
+            unreachable!("the caller has looked");
+        };
+        self.counters.clients_closed += 1;
+        self.connection_ids.remove(&client.connection_id);
+        client.out.queue.clear(&mut self.output.spare);
+        if let Some(uid) = client.uid {
+            self.uids.leave(uid);
+        }
+        for group in client.groups() {
+            self.groups.leave(*group);
+        }
+        if let Some(worker) = client.worker {
+            self.workers.unbind(worker);
+        }
+        client
+    }
+
+    /// ON_CLOSE goes out even over a full link: it is small, and workers clean up by it. Without any worker it waits.
+    fn emit_close(&mut self, slot: Slot) {
+        let event = Event { cmd: Cmd::OnClose, flag: FLAG_SCALAR, body: &[] };
+        if let Some(link) = self.worker_link(slot) {
+            return self.emit(slot, super::slot(link), event);
+        }
+        let mut frame = Vec::new();
+        let client = self.client_ref(slot);
+        let port = self.settings.listen[usize::from(client.listener)].address.port();
+        event_frame(&self.identity, port, client, event).encode(&mut frame);
+        let deadline = self.now.plus(self.settings.no_worker_wait.as_millis() as u64);
+        self.waits.orphan_bytes += frame.len();
+        self.waits.orphans.push_back((deadline, frame));
+        while self.waits.orphan_bytes > ORPHAN_BYTES_MAX {
+            self.drop_orphan();
+        }
+    }
+
+    pub(super) fn drop_orphan(&mut self) {
+        if let Some((_, frame)) = self.waits.orphans.pop_front() {
+            self.waits.orphan_bytes -= frame.len();
+            self.counters.closes_dropped += 1;
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! One inner connection: a worker's, or one for queries.
+
+use std::net::SocketAddr;
+
+use ring::SocketId;
+
+use super::output::Outbound;
+use super::workers::WorkerId;
+
+/// An inner connection. It is a worker's link once it has said WORKER_CONNECT; others only ask and command.
+pub struct Link {
+    pub socket: SocketId,
+    pub peer: SocketAddr,
+    /// Said the secret key, or none is set.
+    pub authorized: bool,
+    pub worker: Option<WorkerId>,
+    /// Understands our additions to the wire (docs/WIRE.md §14).
+    pub ringway: bool,
+    /// The start of a frame that is not whole, or everything since `stalled`.
+    pub rest: Vec<u8>,
+    pub out: Outbound,
+    /// Does not read its replies: no frame is served until it does.
+    pub stalled: bool,
+    /// The peer has sent its FIN; goes once its queue is empty.
+    pub closing: bool,
+    /// Clients that are not read because `out` is full.
+    pub stalled_clients: Vec<SocketId>,
+}
+
+impl Link {
+    pub fn new(socket: SocketId, peer: SocketAddr, authorized: bool) -> Link {
+        Link {
+            socket,
+            peer,
+            authorized,
+            worker: None,
+            ringway: false,
+            rest: Vec::new(),
+            out: Outbound::default(),
+            stalled: false,
+            closing: false,
+            stalled_clients: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What comes over inner connections: frames, authorization, worker names.
+
+use std::mem;
+
+use protocol::inner::{self, Cmd, Frame, FrameError, ext};
+
+use super::directory::Slot;
+use super::output::Action;
+use super::{Conn, Shard};
+
+/// Whether the link is still there after a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LinkState {
+    Open,
+    Gone,
+}
+
+impl Shard {
+    /// Bytes from a link, or none: then what waits is served, after a stall.
+    pub(super) fn link_received(&mut self, slot: Slot, bytes: &[u8]) {
+        let Some(link) = self.link(slot) else { return };
+        if link.closing {
+            return;
+        }
+        if link.stalled {
+            return link.rest.extend_from_slice(bytes);
+        }
+        let mut rest = mem::take(&mut link.rest);
+        let input = if rest.is_empty() {
+            bytes
+        } else {
+            rest.extend_from_slice(bytes);
+            &rest
+        };
+        let Some(consumed) = self.serve(slot, input) else { return };
+        let Some(link) = self.link(slot) else { return };
+        if rest.is_empty() {
+            rest.extend_from_slice(&bytes[consumed..]);
+        } else {
+            rest.drain(..consumed);
+        }
+        if rest.is_empty() && rest.capacity() > REST_KEPT_MAX {
+            rest = Vec::new();
+        }
+        link.rest = rest;
+    }
+
+    /// The peer has sent its FIN. A packet right before it has been served (WIRE.md §3); its reply goes out first.
+    pub(super) fn link_ended(&mut self, slot: Slot) {
+        let Some(link) = self.link(slot) else { return };
+        link.closing = true;
+        if link.out.queue.is_empty() || link.worker.is_some() {
+            self.close_link(slot);
+        }
+    }
+
+    /// Closes a link at once. Its clients go to other workers with their next event.
+    pub(super) fn close_link(&mut self, slot: Slot) {
+        let Some(Conn::Link(mut link)) = self.conns.remove(slot as usize) else { return };
+        link.out.queue.clear(&mut self.output.spare);
+        if let Some(worker) = link.worker {
+            self.workers.disconnect(worker, link.socket);
+        }
+        self.output.actions.push(Action::Close(link.socket));
+        for client in link.stalled_clients {
+            self.resume_client(client);
+        }
+    }
+
+    /// Something has been sent on a link: who waited for room may have it now.
+    pub(super) fn link_sent(&mut self, slot: Slot) {
+        let limit = self.settings.send_to_worker_buffer_size;
+        let Some(link) = self.link(slot) else { return };
+        let queued = link.out.queue.len();
+        if link.closing && queued == 0 {
+            return self.close_link(slot);
+        }
+        if queued > limit / 2 {
+            return;
+        }
+        let socket = link.socket;
+        for client in mem::take(&mut link.stalled_clients) {
+            self.resume_client(client);
+        }
+        let Some(link) = self.link(slot) else { return };
+        if mem::take(&mut link.stalled) {
+            self.output.actions.push(Action::Resume(socket));
+            self.link_received(slot, &[]);
+        }
+    }
+
+    /// Serves the whole frames in `input`. Returns the bytes they took, or `None` if the link is gone.
+    fn serve(&mut self, slot: Slot, input: &[u8]) -> Option<usize> {
+        let limit = self.settings.send_to_worker_buffer_size;
+        let mut consumed = 0;
+        loop {
+            let link = self.link(slot)?;
+            if link.out.queue.len() >= limit && link.worker.is_none() {
+                // Asks, and does not read the answers.
+                link.stalled = true;
+                let socket = link.socket;
+                self.output.actions.push(Action::Pause(socket));
+                return Some(consumed);
+            }
+            match inner::decode(&input[consumed..]) {
+                Ok(None) => return Some(consumed),
+                Ok(Some((frame, size))) => {
+                    consumed += size;
+                    self.counters.frames_in += 1;
+                    if self.on_frame(slot, &frame) == LinkState::Gone {
+                        return None;
+                    }
+                }
+                Err(FrameError) => {
+                    self.counters.links_malformed += 1;
+                    self.close_link(slot);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn on_frame(&mut self, slot: Slot, frame: &Frame<'_>) -> LinkState {
+        let cmd = Cmd::from_u8(frame.cmd);
+        match cmd {
+            Some(Cmd::WorkerConnect) => return self.on_worker_connect(slot, frame),
+            Some(Cmd::GatewayClientConnect) => {
+                let key = ext::ClientConnect::decode(frame.body).and_then(|connect| connect.secret_key);
+                return self.authorize(slot, key.as_deref());
+            }
+            _ => {}
+        }
+        let Some(link) = self.link(slot) else { return LinkState::Gone };
+        if !link.authorized {
+            return self.refuse(slot);
+        }
+        match cmd {
+            Some(cmd) if cmd.is_query() => self.answer(slot, cmd, frame),
+            Some(cmd) => self.apply(cmd, frame),
+            None => {}
+        }
+        LinkState::Open
+    }
+
+    fn on_worker_connect(&mut self, slot: Slot, frame: &Frame<'_>) -> LinkState {
+        let connect = ext::WorkerConnect::decode(frame.body);
+        let key = connect.as_ref().and_then(|connect| connect.secret_key.as_deref());
+        if self.authorize(slot, key) == LinkState::Gone {
+            return LinkState::Gone;
+        }
+        let connect = connect.expect("authorized by a key that was in it");
+        let Some(link) = self.link(slot) else { return LinkState::Gone };
+        let (socket, previous) = (link.socket, link.worker.take());
+        link.ringway = connect.ringway;
+        let key = format!("{}:{}", link.peer.ip().to_canonical(), connect.worker_key);
+        let Ok((worker, displaced)) = self.workers.connect(&key, socket) else {
+            self.counters.commands_refused += 1;
+            return self.refuse(slot);
+        };
+        if let Some(previous) = previous.filter(|previous| *previous != worker) {
+            self.workers.disconnect(previous, socket);
+        }
+        if let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) {
+            link.worker = Some(worker);
+            if link.ringway {
+                let hello = Frame { body: br#"{"ringway":1}"#, ..Frame::command(Cmd::RingwayHello) };
+                self.output.append_with(socket, &mut link.out, |out| hello.encode(out));
+            }
+        }
+        if let Some(displaced) = displaced.filter(|displaced| *displaced != socket) {
+            self.close_link(super::slot(displaced));
+        }
+        self.deliver_orphans(slot);
+        for (_, client) in self.waits.no_worker.take_all() {
+            self.resume_client(client);
+        }
+        LinkState::Open
+    }
+
+    /// Compares the key strictly; a missing one matches nothing, not even the empty key (WIRE.md §3).
+    fn authorize(&mut self, slot: Slot, key: Option<&str>) -> LinkState {
+        if key != Some(self.settings.secret_key.as_str()) {
+            self.counters.links_unauthorized += 1;
+            return self.refuse(slot);
+        }
+        match self.link(slot) {
+            Some(link) => {
+                link.authorized = true;
+                LinkState::Open
+            }
+            None => LinkState::Gone,
+        }
+    }
+
+    fn refuse(&mut self, slot: Slot) -> LinkState {
+        self.close_link(slot);
+        LinkState::Gone
+    }
+}
+
+/// A link's input buffer larger than this is freed once it is empty, in bytes.
+const REST_KEPT_MAX: usize = 256 * 1024;

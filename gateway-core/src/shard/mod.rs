@@ -1,0 +1,285 @@
+//! The shard: all clients of one core, and everything that is known of them.
+//!
+//! A state machine. It never does IO, reads no clock, and shares nothing. Its parts:
+//!
+//! * [`accept`](self::accept), [`input`](self::input), [`leave`](self::leave): the life of a client;
+//! * [`links`](self::links), [`commands`](self::commands), [`queries`](self::queries): what workers say;
+//! * [`directory`](self::directory), [`workers`](self::workers): who is called what, and who serves whom;
+//! * [`output`](self::output): what is to be sent and done;
+//! * [`tick`](self::tick), [`heartbeat`](self::heartbeat): what time brings.
+
+mod accept;
+mod client;
+mod codec;
+mod commands;
+mod counters;
+mod directory;
+mod fanout;
+mod heartbeat;
+mod input;
+mod leave;
+mod link;
+mod links;
+mod out;
+mod output;
+mod queries;
+mod table;
+mod tick;
+mod timeouts;
+mod workers;
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::net::SocketAddrV4;
+
+use hashbrown::HashMap;
+use ring::{Short, SocketId};
+
+pub use self::counters::Counters;
+pub use self::output::Action;
+
+use self::client::Client;
+use self::directory::{Directory, Slot};
+use self::heartbeat::Heartbeat;
+use self::link::Link;
+use self::output::Output;
+use self::table::Table;
+use self::timeouts::Timeouts;
+use self::workers::Workers;
+use crate::config::{AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, LINGER_TIMEOUT_MS};
+use crate::{Millis, Settings};
+
+/// What makes a shard this one and no other.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// `lan_ip` and the shard's inner port: where workers reach it, and what client ids begin with.
+    pub address: SocketAddrV4,
+    /// Any number, different at each start: the first connection id and the random choices come from it.
+    pub seed: u64,
+}
+
+/// All clients of one core.
+///
+/// Invariants: every client row is in `connection_ids` and the other way round; sets in the directory hold slots of
+/// client rows only; `now` never goes back.
+pub struct Shard {
+    settings: Settings,
+    identity: Identity,
+    now: Millis,
+    conns: Table<Conn>,
+    connection_ids: HashMap<u32, Slot>,
+    accepted: u64,
+    uids: Directory,
+    groups: Directory,
+    workers: Workers,
+    output: Output,
+    counters: Counters,
+    heartbeat: Heartbeat,
+    waits: Waits,
+    random: u64,
+    last_connection_id: u32,
+    stopping: bool,
+    /// Answers of codecs on their way to a queue; kept for its memory.
+    reply: Vec<u8>,
+}
+
+/// What a slot of the ring is used for.
+enum Conn {
+    Client(Client),
+    Link(Box<Link>),
+    /// We have said FIN and wait for the peer's.
+    Lingering(SocketId),
+}
+
+/// Who waits for what.
+struct Waits {
+    handshake: Timeouts,
+    flush: Timeouts,
+    linger: Timeouts,
+    authorization: Timeouts,
+    /// Clients without a worker.
+    no_worker: Timeouts,
+    /// ON_CLOSE frames without a worker, with their deadlines.
+    orphans: VecDeque<(Millis, Vec<u8>)>,
+    orphan_bytes: usize,
+    next_link_ping: Millis,
+}
+
+impl Shard {
+    /// An empty shard.
+    pub fn new(settings: Settings, identity: Identity, now: Millis) -> Shard {
+        let no_worker_ms = settings.no_worker_wait.as_millis() as u64;
+        Shard {
+            heartbeat: Heartbeat::new(&settings, now),
+            settings,
+            identity,
+            now,
+            conns: Table::new(),
+            connection_ids: HashMap::new(),
+            accepted: 0,
+            uids: Directory::default(),
+            groups: Directory::default(),
+            workers: Workers::default(),
+            output: Output::default(),
+            counters: Counters::default(),
+            waits: Waits {
+                handshake: Timeouts::new(HANDSHAKE_TIMEOUT_MS),
+                flush: Timeouts::new(CLOSE_FLUSH_TIMEOUT_MS),
+                linger: Timeouts::new(LINGER_TIMEOUT_MS),
+                authorization: Timeouts::new(AUTHORIZATION_TIMEOUT_MS),
+                no_worker: Timeouts::new(no_worker_ms),
+                orphans: VecDeque::new(),
+                orphan_bytes: 0,
+                next_link_ping: now,
+            },
+            random: identity.seed | 1,
+            last_connection_id: identity.seed as u32,
+            stopping: false,
+            reply: Vec::new(),
+        }
+    }
+
+    /// What has been counted since start.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Clients there now.
+    pub fn client_count(&self) -> usize {
+        self.connection_ids.len()
+    }
+
+    /// Workers connected now.
+    pub fn worker_count(&self) -> usize {
+        self.workers.connected_count()
+    }
+
+    /// Moves the actions that have come up into `actions`, in order.
+    pub fn take_actions(&mut self, actions: &mut Vec<Action>) {
+        actions.append(&mut self.output.actions);
+    }
+
+    /// The sockets that have something to send. The caller sends what [`Shard::unsent`] gives for each and then says
+    /// so by [`Shard::on_sent`]; `recycled`, empty, is kept for the next batch.
+    pub fn take_dirty(&mut self, recycled: Vec<SocketId>) -> Vec<SocketId> {
+        self.output.take_dirty(recycled)
+    }
+
+    /// The bytes for the next send on a socket; nothing if it is gone.
+    pub fn unsent(&self, socket: SocketId) -> impl Iterator<Item = IoSlice<'_>> {
+        let out = match self.conns.get(socket.index()) {
+            Some(Conn::Client(client)) if client.socket == socket => Some(&client.out),
+            Some(Conn::Link(link)) if link.socket == socket => Some(&link.out),
+            _ => None,
+        };
+        out.into_iter().flat_map(|out| out.queue.slices())
+    }
+
+    /// Whether sends or actions wait: the glue must not block before it has seen to them.
+    pub fn is_pending(&self) -> bool {
+        self.output.is_pending()
+    }
+
+    /// What was offered for the sockets in `batch` has been sent, except as `short` says. `short` is put in order.
+    pub fn on_sent(&mut self, now: Millis, batch: &[SocketId], short: &mut [Short]) {
+        self.now = now;
+        short.sort_unstable_by_key(|short| short.socket);
+        for socket in batch {
+            let short = short.binary_search_by_key(socket, |short| short.socket).ok().map(|at| short[at].sent);
+            let offered = self.unsent(*socket).map(|slice| slice.len()).sum();
+            self.on_socket_sent(*socket, short.unwrap_or(offered), short.is_some());
+        }
+    }
+
+    /// There is room again after a short send.
+    pub fn on_writable(&mut self, now: Millis, socket: SocketId) {
+        self.now = now;
+        match self.conns.get_mut(socket.index()) {
+            Some(Conn::Client(client)) if client.socket == socket => self.output.unblock(socket, &mut client.out),
+            Some(Conn::Link(link)) if link.socket == socket => self.output.unblock(socket, &mut link.out),
+            _ => {}
+        }
+    }
+
+    /// Bytes came. They may be changed.
+    pub fn on_received(&mut self, now: Millis, socket: SocketId, bytes: &mut [u8]) {
+        self.now = now;
+        match self.conns.get(socket.index()) {
+            Some(Conn::Client(client)) if client.socket == socket => self.client_received(slot(socket), bytes),
+            Some(Conn::Link(link)) if link.socket == socket => self.link_received(slot(socket), bytes),
+            _ => {}
+        }
+    }
+
+    /// The peer will send no more.
+    pub fn on_end_of_stream(&mut self, now: Millis, socket: SocketId) {
+        self.now = now;
+        match self.conns.get(socket.index()) {
+            Some(Conn::Client(client)) if client.socket == socket => self.client_ended(slot(socket)),
+            Some(Conn::Link(link)) if link.socket == socket => self.link_ended(slot(socket)),
+            Some(Conn::Lingering(lingering)) if *lingering == socket => self.close_lingering(socket),
+            _ => {}
+        }
+    }
+
+    /// The connection broke.
+    pub fn on_failed(&mut self, now: Millis, socket: SocketId) {
+        self.now = now;
+        match self.conns.get(socket.index()) {
+            Some(Conn::Client(client)) if client.socket == socket => self.close_client_now(slot(socket)),
+            Some(Conn::Link(link)) if link.socket == socket => self.close_link(slot(socket)),
+            Some(Conn::Lingering(lingering)) if *lingering == socket => self.close_lingering(socket),
+            _ => self.output.actions.push(Action::Close(socket)),
+        }
+    }
+
+    fn on_socket_sent(&mut self, socket: SocketId, sent: usize, short: bool) {
+        match self.conns.get_mut(socket.index()) {
+            Some(Conn::Client(client)) if client.socket == socket => {
+                self.output.sent(socket, &mut client.out, sent, short);
+                if client.closing && client.out.queue.is_empty() {
+                    self.linger(slot(socket));
+                }
+            }
+            Some(Conn::Link(link)) if link.socket == socket => {
+                self.output.sent(socket, &mut link.out, sent, short);
+                self.link_sent(slot(socket));
+            }
+            _ => {}
+        }
+    }
+
+    fn client(&mut self, slot: Slot) -> &mut Client {
+        match self.conns.get_mut(slot as usize) {
+            Some(Conn::Client(client)) => client,
+            _ => unreachable!("slots of clients come from tables that hold clients only"),
+        }
+    }
+
+    fn client_ref(&self, slot: Slot) -> &Client {
+        match self.conns.get(slot as usize) {
+            Some(Conn::Client(client)) => client,
+            _ => unreachable!("slots of clients come from tables that hold clients only"),
+        }
+    }
+
+    /// The link at a slot, unless it has been closed meanwhile.
+    fn link(&mut self, slot: Slot) -> Option<&mut Link> {
+        match self.conns.get_mut(slot as usize) {
+            Some(Conn::Link(link)) => Some(link),
+            _ => None,
+        }
+    }
+
+    /// A number that nobody outside can foresee who does not know the seed (xorshift64).
+    fn next_random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+}
+
+fn slot(socket: SocketId) -> Slot {
+    socket.index() as Slot
+}

@@ -1,0 +1,87 @@
+//! What the shard wants done: bytes to send, and actions on sockets.
+
+use ring::SocketId;
+
+use super::out::{OutQueue, SharedMessage, Spare};
+
+/// Something for the glue to do with a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Stop reading.
+    Pause(SocketId),
+    /// Read again.
+    Resume(SocketId),
+    /// Send a FIN; everything queued has been sent.
+    Shutdown(SocketId),
+    /// Close now. The shard has forgotten the socket.
+    Close(SocketId),
+}
+
+/// One socket's outgoing side.
+#[derive(Default)]
+pub struct Outbound {
+    pub queue: OutQueue,
+    /// Listed in [`Output::dirty`].
+    dirty: bool,
+    /// A send fell short; waits for room.
+    blocked: bool,
+}
+
+/// Collected for the glue until the end of the batch.
+#[derive(Default)]
+pub struct Output {
+    pub spare: Spare,
+    pub actions: Vec<Action>,
+    dirty: Vec<SocketId>,
+}
+
+impl Output {
+    /// Queues what `write` appends.
+    pub fn append_with(&mut self, socket: SocketId, out: &mut Outbound, write: impl FnOnce(&mut Vec<u8>)) {
+        out.queue.append_with(&mut self.spare, write);
+        self.mark(socket, out);
+    }
+
+    /// Queues a copy of `bytes`.
+    pub fn append(&mut self, socket: SocketId, out: &mut Outbound, bytes: &[u8]) {
+        out.queue.append(&mut self.spare, bytes);
+        self.mark(socket, out);
+    }
+
+    /// Queues a message that other sockets get too.
+    pub fn append_shared(&mut self, socket: SocketId, out: &mut Outbound, message: &SharedMessage) {
+        out.queue.append_shared(&mut self.spare, message);
+        self.mark(socket, out);
+    }
+
+    /// Room again after a short send.
+    pub fn unblock(&mut self, socket: SocketId, out: &mut Outbound) {
+        out.blocked = false;
+        self.mark(socket, out);
+    }
+
+    /// `sent` bytes are gone; `short` says that the kernel had no room for more.
+    pub fn sent(&mut self, socket: SocketId, out: &mut Outbound, sent: usize, short: bool) {
+        (out.dirty, out.blocked) = (false, short);
+        out.queue.advance(&mut self.spare, sent);
+        self.mark(socket, out);
+    }
+
+    /// Sockets with something to send, which is now the caller's to do; `recycled` is kept for the next batch.
+    pub fn take_dirty(&mut self, recycled: Vec<SocketId>) -> Vec<SocketId> {
+        debug_assert!(recycled.is_empty());
+        std::mem::replace(&mut self.dirty, recycled)
+    }
+
+    /// Whether anything waits to be sent or done.
+    pub fn is_pending(&self) -> bool {
+        !(self.dirty.is_empty() && self.actions.is_empty())
+    }
+
+    fn mark(&mut self, socket: SocketId, out: &mut Outbound) {
+        if !out.dirty && !out.blocked && !out.queue.is_empty() {
+            out.dirty = true;
+            self.dirty.push(socket);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Which workers there are, and which one a client gets (WIRE.md §8).
+
+use hashbrown::HashMap;
+use ring::SocketId;
+
+use crate::config::WORKER_KEYS_MAX;
+use crate::settings::Router;
+
+/// Names a worker key for as long as it is connected or a client is bound to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WorkerId(u32);
+
+/// The workers by key. A key outlives its link while clients are bound to it: when it comes back, they are its again.
+///
+/// Invariant: an entry has a link or a bound client, else it is vacant.
+#[derive(Default)]
+pub struct Workers {
+    by_key: HashMap<Box<str>, WorkerId>,
+    entries: Vec<Option<Worker>>,
+    vacant: Vec<WorkerId>,
+    /// Keys in order of connecting, those connected now.
+    connected: Vec<WorkerId>,
+}
+
+struct Worker {
+    key: Box<str>,
+    link: Option<SocketId>,
+    /// Clients bound since it connected, less those that left: what the choice goes by.
+    clients: u32,
+    /// Clients that refer to this entry.
+    bound: u32,
+}
+
+impl Workers {
+    /// A worker says its key. Returns the link that had the key before, which is to be closed; `Err` if there are too
+    /// many keys.
+    pub fn connect(&mut self, key: &str, link: SocketId) -> Result<(WorkerId, Option<SocketId>), TooManyKeys> {
+        let id = match self.by_key.get(key) {
+            Some(id) => *id,
+            None => self.create(key)?,
+        };
+        let worker = self.entry(id);
+        let displaced = worker.link.replace(link);
+        worker.clients = 0;
+        self.connected.retain(|other| *other != id);
+        self.connected.push(id);
+        Ok((id, displaced))
+    }
+
+    /// A link is gone. Does nothing if its key has another link by now.
+    pub fn disconnect(&mut self, id: WorkerId, link: SocketId) {
+        let worker = self.entry(id);
+        if worker.link == Some(link) {
+            worker.link = None;
+            self.connected.retain(|other| *other != id);
+            self.vacate_if_unused(id);
+        }
+    }
+
+    /// Chooses a worker for a client and binds it. `random` is any number.
+    pub fn bind(&mut self, router: Router, random: u64) -> Option<WorkerId> {
+        let id = match router {
+            // The first of equals: `connected` is in order of connecting.
+            Router::LeastConnections => *self.connected.iter().min_by_key(|id| self.clients(**id))?,
+            Router::Random if self.connected.is_empty() => return None,
+            Router::Random => self.connected[(random % self.connected.len() as u64) as usize],
+        };
+        let worker = self.entry(id);
+        worker.clients += 1;
+        worker.bound += 1;
+        Some(id)
+    }
+
+    /// A client that was bound leaves, or goes to another worker.
+    pub fn unbind(&mut self, id: WorkerId) {
+        let worker = self.entry(id);
+        worker.bound -= 1;
+        worker.clients = worker.clients.saturating_sub(1);
+        self.vacate_if_unused(id);
+    }
+
+    /// The link of a worker, if it is connected.
+    pub fn link(&self, id: WorkerId) -> Option<SocketId> {
+        self.entries[id.0 as usize].as_ref()?.link
+    }
+
+    /// Links of all connected workers.
+    pub fn links(&self) -> impl Iterator<Item = SocketId> {
+        self.connected.iter().filter_map(|id| self.link(*id))
+    }
+
+    /// Workers connected now.
+    pub fn connected_count(&self) -> usize {
+        self.connected.len()
+    }
+
+    fn clients(&self, id: WorkerId) -> u32 {
+        self.entries[id.0 as usize].as_ref().map_or(0, |worker| worker.clients)
+    }
+
+    fn entry(&mut self, id: WorkerId) -> &mut Worker {
+        self.entries[id.0 as usize].as_mut().expect("ids are held only by links and bound clients")
+    }
+
+    fn create(&mut self, key: &str) -> Result<WorkerId, TooManyKeys> {
+        if self.by_key.len() >= WORKER_KEYS_MAX {
+            return Err(TooManyKeys);
+        }
+        let id = self.vacant.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            WorkerId(self.entries.len() as u32 - 1)
+        });
+        self.entries[id.0 as usize] = Some(Worker { key: key.into(), link: None, clients: 0, bound: 0 });
+        self.by_key.insert(key.into(), id);
+        Ok(id)
+    }
+
+    fn vacate_if_unused(&mut self, id: WorkerId) {
+        let worker = self.entry(id);
+        if worker.link.is_none() && worker.bound == 0 {
+            let key = std::mem::take(&mut worker.key);
+            self.by_key.remove(&key);
+            self.entries[id.0 as usize] = None;
+            self.vacant.push(id);
+        }
+    }
+}
+
+/// More worker keys than [`WORKER_KEYS_MAX`].
+#[derive(Debug)]
+pub struct TooManyKeys;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32) -> SocketId {
+        SocketId::new(index, 1)
+    }
+
+    fn least(workers: &mut Workers) -> Option<WorkerId> {
+        workers.bind(Router::LeastConnections, 0)
+    }
+
+    #[test]
+    fn least_connections_and_the_first_of_equals() {
+        let mut workers = Workers::default();
+        assert_eq!(least(&mut workers), None);
+        let (a, _) = workers.connect("a", link(1)).unwrap();
+        let (b, _) = workers.connect("b", link(2)).unwrap();
+        assert_eq!([least(&mut workers), least(&mut workers), least(&mut workers)], [Some(a), Some(b), Some(a)]);
+        workers.unbind(a);
+        workers.unbind(a);
+        assert_eq!(least(&mut workers), Some(a));
+    }
+
+    #[test]
+    fn a_key_that_comes_back_has_its_clients_and_starts_at_zero() {
+        let mut workers = Workers::default();
+        let (a, _) = workers.connect("a", link(1)).unwrap();
+        let bound = least(&mut workers).unwrap();
+        workers.disconnect(a, link(1));
+        assert_eq!((workers.link(bound), workers.connected_count()), (None, 0));
+        workers.connect("b", link(2)).unwrap();
+        least(&mut workers);
+        assert_eq!(workers.connect("a", link(3)).unwrap().0, a);
+        assert_eq!(workers.link(bound), Some(link(3)));
+        assert_eq!(least(&mut workers), Some(a));
+    }
+
+    #[test]
+    fn the_same_key_again_displaces_the_link_and_its_end_changes_nothing() {
+        let mut workers = Workers::default();
+        let (a, none) = workers.connect("a", link(1)).unwrap();
+        assert_eq!(none, None);
+        assert_eq!(workers.connect("a", link(2)).unwrap(), (a, Some(link(1))));
+        workers.disconnect(a, link(1));
+        assert_eq!(workers.link(a), Some(link(2)));
+    }
+
+    #[test]
+    fn unused_keys_are_forgotten() {
+        let mut workers = Workers::default();
+        for round in 0..10 {
+            let (id, _) = workers.connect(&format!("key {round}"), link(round)).unwrap();
+            let bound = least(&mut workers).unwrap();
+            workers.disconnect(id, link(round));
+            workers.unbind(bound);
+        }
+        assert_eq!((workers.by_key.len(), workers.entries.len()), (0, 1));
+    }
+
+    #[test]
+    fn random_reaches_all() {
+        let mut workers = Workers::default();
+        for index in 0..3 {
+            workers.connect(&index.to_string(), link(index)).unwrap();
+        }
+        let chosen: Vec<_> = (0..3).map(|random| workers.bind(Router::Random, random).unwrap().0).collect();
+        assert_eq!(chosen, [0, 1, 2]);
+    }
+}
