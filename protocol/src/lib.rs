@@ -13,6 +13,7 @@
 pub mod client;
 mod client_id;
 pub mod inner;
+mod json;
 pub mod php;
 pub mod register;
 

@@ -1,5 +1,10 @@
 //! The register's JSON lines (WIRE.md §2).
 
+use serde::de::MapAccess;
+
+use crate::json::{self, Fields, Scalar, Shape, elements};
+use crate::php::{Unicode, write_json_string};
+
 /// What a register is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Request {
@@ -42,13 +47,65 @@ pub const BAD_REQUEST: &[u8] = b"Bad request for Register service.\n";
 impl Request {
     /// Reads one line, with or without its line end.
     pub fn decode(line: &[u8]) -> Result<Request, RequestError> {
-        let _ = line;
-        Err(RequestError::NotARequest)
+        let mut fields = RequestFields::default();
+        json::read_fields(line, &mut fields).ok_or(RequestError::NotARequest)?;
+        let event = fields.event.filter(|event| !event.is_empty()).ok_or(RequestError::NotARequest)?;
+        let event = event.into_text().ok_or(RequestError::UnknownEvent)?;
+        match event.as_str() {
+            "ping" => Ok(Request::Ping),
+            "worker_connect" => Ok(Request::WorkerConnect { secret_key: key(fields.secret_key)? }),
+            "gateway_connect" => {
+                let address = fields.address.filter(|address| !address.is_empty()).and_then(Scalar::into_text);
+                Ok(Request::GatewayConnect { address: address.ok_or(RequestError::EmptyAddress)?, secret_key: key(fields.secret_key)? })
+            }
+            _ => Err(RequestError::UnknownEvent),
+        }
     }
 
     /// Appends the line as PHP writes it, newline included.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let _ = out;
+        match self {
+            Request::GatewayConnect { address, secret_key } => {
+                out.extend_from_slice(br#"{"event":"gateway_connect", "address":"#);
+                write_json_string(address, Unicode::Kept, out);
+                out.extend_from_slice(br#", "secret_key":"#);
+                write_json_string(secret_key, Unicode::Kept, out);
+                out.extend_from_slice(b"}\n");
+            }
+            Request::WorkerConnect { secret_key } => {
+                out.extend_from_slice(br#"{"event":"worker_connect","secret_key":"#);
+                write_json_string(secret_key, Unicode::Kept, out);
+                out.extend_from_slice(b"}\n");
+            }
+            Request::Ping => out.extend_from_slice(b"{\"event\":\"ping\"}\n"),
+        }
+    }
+}
+
+#[derive(Default)]
+struct RequestFields<'de> {
+    event: Option<Scalar<'de>>,
+    address: Option<Scalar<'de>>,
+    secret_key: Option<Scalar<'de>>,
+}
+
+impl<'de> Fields<'de> for RequestFields<'de> {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
+        let value = Some(values.next_value()?);
+        match name {
+            "event" => self.event = value,
+            "address" => self.address = value,
+            "secret_key" => self.secret_key = value,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn key(field: Option<Scalar<'_>>) -> Result<String, RequestError> {
+    match field {
+        None | Some(Scalar::Null) => Ok(String::new()),
+        Some(key) => key.into_text().ok_or(RequestError::BadKey),
     }
 }
 
@@ -67,13 +124,45 @@ pub struct BroadcastError;
 impl Broadcast {
     /// Reads one line; the addresses may be a list or an object. Entries that are no strings are left out.
     pub fn decode(line: &[u8]) -> Result<Broadcast, BroadcastError> {
-        let _ = line;
-        Err(BroadcastError)
+        let mut fields = BroadcastFields::default();
+        json::read_fields(line, &mut fields).ok_or(BroadcastError)?;
+        match fields {
+            BroadcastFields { is_broadcast: true, addresses: Some(addresses) } => Ok(Broadcast { addresses }),
+            _ => Err(BroadcastError),
+        }
     }
 
     /// Appends the line, the addresses as a list, newline included.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let _ = out;
+        out.extend_from_slice(br#"{"event":"broadcast_addresses","addresses":["#);
+        for (index, address) in self.addresses.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            write_json_string(address, Unicode::Escaped, out);
+        }
+        out.extend_from_slice(b"]}\n");
+    }
+}
+
+#[derive(Default)]
+struct BroadcastFields {
+    is_broadcast: bool,
+    addresses: Option<Vec<String>>,
+}
+
+impl<'de> Fields<'de> for BroadcastFields {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
+        match name {
+            "event" => self.is_broadcast = values.next_value::<Scalar<'de>>()? == Scalar::Text("broadcast_addresses".into()),
+            "addresses" => {
+                let mut addresses = Vec::new();
+                let shape = values.next_value_seed(elements(|_, value| addresses.extend(value.into_text())))?;
+                self.addresses = (!matches!(shape, Shape::Scalar(_))).then_some(addresses);
+            }
+            _ => drop(values.next_value::<Scalar<'de>>()?),
+        }
+        Ok(())
     }
 }
 
@@ -119,5 +208,95 @@ impl Lines {
         }
         let trimmed = line.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
         Ok(Some(&line[..trimmed]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(request: &Request) -> String {
+        let mut out = Vec::new();
+        request.encode(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn requests_are_written_as_php_writes_them() {
+        for (request, line) in [
+            (
+                Request::GatewayConnect { address: "127.0.0.2:11400".to_owned(), secret_key: "k3y".to_owned() },
+                "{\"event\":\"gateway_connect\", \"address\":\"127.0.0.2:11400\", \"secret_key\":\"k3y\"}\n",
+            ),
+            (Request::WorkerConnect { secret_key: "a\"b".to_owned() }, "{\"event\":\"worker_connect\",\"secret_key\":\"a\\\"b\"}\n"),
+            (Request::Ping, "{\"event\":\"ping\"}\n"),
+        ] {
+            assert_eq!(encoded(&request), line);
+            assert_eq!(Request::decode(line.as_bytes()), Ok(request));
+        }
+    }
+
+    #[test]
+    fn requests_in_other_words() {
+        let gateway = |key: &str| Ok(Request::GatewayConnect { address: "1.2.3.4:5".to_owned(), secret_key: key.to_owned() });
+        for (line, request) in [
+            (r#" {"secret_key" : "k", "x":[{}], "address":"1.2.3.4:5","event":"gateway_connect"} "#, gateway("k")),
+            (r#"{"address":"1.2.3.4:5","event":"gateway_connect"}"#, gateway("")),
+            (r#"{"address":"1.2.3.4:5","event":"gateway_connect","secret_key":5}"#, Err(RequestError::BadKey)),
+            (r#"{"event":"gateway_connect"}"#, Err(RequestError::EmptyAddress)),
+            (r#"{"event":"gateway_connect","address":""}"#, Err(RequestError::EmptyAddress)),
+            (r#"{"event":"gateway_connect","address":["1.2.3.4:5"]}"#, Err(RequestError::EmptyAddress)),
+            (r#"{"event":"worker_connect"}"#, Ok(Request::WorkerConnect { secret_key: String::new() })),
+            (r#"{"event":"hello"}"#, Err(RequestError::UnknownEvent)),
+            (r#"{"event":7}"#, Err(RequestError::UnknownEvent)),
+            (r#"{"event":""}"#, Err(RequestError::NotARequest)),
+            (r#"{"event":null}"#, Err(RequestError::NotARequest)),
+            ("{}", Err(RequestError::NotARequest)),
+            ("[]", Err(RequestError::NotARequest)),
+            ("", Err(RequestError::NotARequest)),
+            ("GET / HTTP/1.1", Err(RequestError::NotARequest)),
+            ("{\"event\":\"ping\"", Err(RequestError::NotARequest)),
+        ] {
+            assert_eq!(Request::decode(line.as_bytes()), request, "{line}");
+        }
+    }
+
+    #[test]
+    fn broadcasts_in_both_forms() {
+        let broadcast = Broadcast { addresses: vec!["127.0.0.2:11500".to_owned(), "127.0.0.2:11400".to_owned()] };
+        let mut line = Vec::new();
+        broadcast.encode(&mut line);
+        assert_eq!(line, b"{\"event\":\"broadcast_addresses\",\"addresses\":[\"127.0.0.2:11500\",\"127.0.0.2:11400\"]}\n");
+        assert_eq!(Broadcast::decode(&line), Ok(broadcast.clone()));
+        let object = br#"{"addresses":{"0":"127.0.0.2:11500","4":"127.0.0.2:11400","5":6},"event":"broadcast_addresses"}"#;
+        assert_eq!(Broadcast::decode(object), Ok(broadcast));
+        assert_eq!(Broadcast::decode(br#"{"event":"broadcast_addresses","addresses":[]}"#), Ok(Broadcast::default()));
+        for line in [&b""[..], b"[]", br#"{"event":"x","addresses":[]}"#, br#"{"event":"broadcast_addresses"}"#, br#"{"event":"broadcast_addresses","addresses":5}"#] {
+            assert_eq!(Broadcast::decode(line), Err(BroadcastError));
+        }
+    }
+
+    #[test]
+    fn lines_end_where_they_end() {
+        let mut lines = Lines::default();
+        lines.push(b"a\r\n\nb");
+        assert_eq!(lines.next_line(), Ok(Some(&b"a"[..])));
+        assert_eq!(lines.next_line(), Ok(Some(&b""[..])));
+        assert_eq!(lines.next_line(), Ok(None));
+        lines.push(b"");
+        lines.push(b"c\n");
+        assert_eq!(lines.next_line(), Ok(Some(&b"bc"[..])));
+        assert_eq!(lines.next_line(), Ok(None));
+    }
+
+    #[test]
+    fn a_line_has_a_limit() {
+        let mut lines = Lines::default();
+        lines.push(&vec![b'x'; LINE_SIZE_MAX]);
+        assert_eq!(lines.next_line(), Ok(None));
+        lines.push(b"\n");
+        assert_eq!(lines.next_line().map(|line| line.map(<[u8]>::len)), Ok(Some(LINE_SIZE_MAX)));
+        lines.push(&vec![b'x'; LINE_SIZE_MAX + 1]);
+        assert_eq!(lines.next_line(), Err(LineTooLong));
     }
 }

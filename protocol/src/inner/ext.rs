@@ -2,6 +2,12 @@
 
 use std::collections::HashSet;
 
+use serde::de::MapAccess;
+
+use crate::json::{self, Fields, IntoFields, Scalar, Shape, elements};
+use crate::php::write::decimal;
+use crate::php::{Unicode, write_json_string};
+
 /// Body of WORKER_CONNECT: who a worker is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct WorkerConnect {
@@ -16,13 +22,35 @@ pub struct WorkerConnect {
 impl WorkerConnect {
     /// `None`: not a JSON object.
     pub fn decode(body: &[u8]) -> Option<WorkerConnect> {
-        let _ = body;
-        None
+        read_object(body)
     }
 
-    /// The body.
+    /// The body; without `secret_key` if that is `None`.
     pub fn encode(&self) -> Vec<u8> {
-        Vec::new()
+        let mut out = br#"{"worker_key":"#.to_vec();
+        write_json_string(&self.worker_key, Unicode::Escaped, &mut out);
+        if let Some(key) = &self.secret_key {
+            out.extend_from_slice(br#","secret_key":"#);
+            write_json_string(key, Unicode::Escaped, &mut out);
+        }
+        if self.ringway {
+            out.extend_from_slice(br#","ringway":1"#);
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+impl<'de> Fields<'de> for WorkerConnect {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
+        let value: Scalar<'de> = values.next_value()?;
+        match name {
+            "worker_key" => self.worker_key = value.into_text().unwrap_or_default(),
+            "secret_key" => self.secret_key = value.into_text(),
+            "ringway" => self.ringway = value == Scalar::Int(1),
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -36,13 +64,28 @@ pub struct ClientConnect {
 impl ClientConnect {
     /// `None`: not a JSON object.
     pub fn decode(body: &[u8]) -> Option<ClientConnect> {
-        let _ = body;
-        None
+        read_object(body)
     }
 
-    /// The body.
+    /// The body; without `secret_key` if that is `None`.
     pub fn encode(&self) -> Vec<u8> {
-        Vec::new()
+        let mut out = b"{".to_vec();
+        if let Some(key) = &self.secret_key {
+            out.extend_from_slice(br#""secret_key":"#);
+            write_json_string(key, Unicode::Escaped, &mut out);
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+impl<'de> Fields<'de> for ClientConnect {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
+        let value: Scalar<'de> = values.next_value()?;
+        if name == "secret_key" {
+            self.secret_key = value.into_text();
+        }
+        Ok(())
     }
 }
 
@@ -61,15 +104,59 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// `None`: broken JSON.
+    /// Empty ext_data is everybody. `connections` names clients by its values, `exclude` by its keys, and the former
+    /// wins. `None`: broken JSON.
     pub fn decode(ext: &[u8]) -> Option<Targets> {
-        let _ = ext;
-        None
+        if ext.is_empty() {
+            return Some(Targets::All);
+        }
+        let mut fields = TargetFields::default();
+        json::read_fields(ext, &mut fields)?;
+        Some(match (fields.connections, fields.exclude) {
+            (Some(connections), _) => Targets::Only(connections),
+            (None, exclude) if exclude.is_empty() => Targets::All,
+            (None, exclude) => Targets::Except(exclude),
+        })
     }
 
-    /// The ext_data; empty for everybody.
+    /// The ext_data; empty for everybody. Excluded connections are written in ascending order.
     pub fn encode(&self) -> Vec<u8> {
-        Vec::new()
+        let mut out = Vec::new();
+        match self {
+            Targets::Except(ids) if !ids.is_empty() => {
+                out.extend_from_slice(br#"{"exclude":"#);
+                write_ids(&sorted(ids), &mut out);
+                out.push(b'}');
+            }
+            Targets::All | Targets::Except(_) => {}
+            Targets::Only(ids) => {
+                out.extend_from_slice(br#"{"connections":"#);
+                write_ids(ids, &mut out);
+                out.push(b'}');
+            }
+        }
+        out
+    }
+}
+
+#[derive(Default)]
+struct TargetFields {
+    connections: Option<Vec<u32>>,
+    exclude: HashSet<u32>,
+}
+
+impl<'de> Fields<'de> for TargetFields {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
+        match name {
+            "connections" => {
+                let mut ids = Vec::new();
+                let shape = values.next_value_seed(elements(|_, value| ids.extend(value.to_connection_id())))?;
+                self.connections = (shape != Shape::Scalar(Scalar::Null)).then_some(ids);
+            }
+            "exclude" => self.exclude = read_excluded(values)?,
+            _ => drop(values.next_value::<Scalar<'de>>()?),
+        }
+        Ok(())
     }
 }
 
@@ -83,28 +170,51 @@ pub struct GroupTargets {
 }
 
 impl GroupTargets {
-    /// `None`: broken JSON.
+    /// `None`: broken JSON, or no object.
     pub fn decode(ext: &[u8]) -> Option<GroupTargets> {
-        let _ = ext;
-        None
+        read_object(ext)
     }
 
-    /// The ext_data. Names that are not UTF-8 cannot be told and are left out.
+    /// The ext_data. Names that are not UTF-8 cannot be told and are left out; excluded connections are written in
+    /// ascending order.
     pub fn encode(&self) -> Vec<u8> {
-        Vec::new()
+        let mut out = br#"{"group":"#.to_vec();
+        write_names(&self.groups, &mut out);
+        out.extend_from_slice(br#","exclude":"#);
+        if self.exclude.is_empty() {
+            out.extend_from_slice(b"null");
+        } else {
+            write_ids(&sorted(&self.exclude), &mut out);
+        }
+        out.push(b'}');
+        out
     }
 }
 
-/// ext_data of SEND_TO_UID and of the batch queries: names of uids or groups. `None`: broken JSON.
+impl<'de> Fields<'de> for GroupTargets {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
+        match name {
+            "group" => self.groups = read_names(values)?,
+            "exclude" => self.exclude = read_excluded(values)?,
+            _ => drop(values.next_value::<Scalar<'de>>()?),
+        }
+        Ok(())
+    }
+}
+
+/// ext_data of SEND_TO_UID and of the batch queries: names of uids or groups, the values of a list or an object.
+/// `None`: broken JSON, or neither.
 pub fn decode_names(ext: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let _ = ext;
-    None
+    let mut names = Vec::new();
+    let shape = json::read_elements(ext, |_, value| names.extend(value.to_name()))?;
+    (!matches!(shape, Shape::Scalar(_))).then_some(names)
 }
 
 /// The JSON list of these names. Names that are not UTF-8 cannot be told and are left out.
 pub fn encode_names<N: AsRef<[u8]>>(names: &[N]) -> Vec<u8> {
-    let _ = names;
-    Vec::new()
+    let mut out = Vec::new();
+    write_names(names, &mut out);
+    out
 }
 
 /// ext_data of SELECT.
@@ -150,17 +260,271 @@ impl Field {
             Field::Unknown(name) => name,
         }
     }
+
+    fn from_name(name: String) -> Field {
+        match name.as_str() {
+            "session" => Field::Session,
+            "uid" => Field::Uid,
+            "groups" => Field::Groups,
+            _ => Field::Unknown(name),
+        }
+    }
 }
 
 impl Select {
-    /// `None`: broken JSON.
+    /// `None`: broken JSON, or no object.
     pub fn decode(ext: &[u8]) -> Option<Select> {
-        let _ = ext;
-        None
+        read_object(ext)
     }
 
     /// The ext_data. Names that are not UTF-8 cannot be told and are left out.
     pub fn encode(&self) -> Vec<u8> {
-        Vec::new()
+        let mut out = br#"{"fields":"#.to_vec();
+        let fields: Vec<&str> = self.fields.iter().map(Field::name).collect();
+        write_names(&fields, &mut out);
+        out.extend_from_slice(br#","where":"#);
+        match &self.condition {
+            None => out.extend_from_slice(b"[]"),
+            Some(condition) => condition.write(&mut out),
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+impl<'de> Fields<'de> for Select {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
+        match name {
+            "fields" => {
+                let fields = &mut self.fields;
+                fields.clear();
+                values.next_value_seed(elements(|_, value| fields.extend(value.into_text().map(Field::from_name))))?;
+            }
+            "where" => {
+                let mut condition = Where::default();
+                let everybody = match values.next_value_seed(IntoFields(&mut condition))? {
+                    Shape::Scalar(value) => value.is_empty(),
+                    Shape::List(count) | Shape::Object(count) => count == 0,
+                };
+                self.condition = (!everybody).then_some(condition);
+            }
+            _ => drop(values.next_value::<Scalar<'de>>()?),
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Fields<'de> for Where {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
+        match name {
+            "groups" => self.groups = read_names(values)?,
+            "uid" => self.uids = read_names(values)?,
+            "connection_id" => {
+                let ids = &mut self.connection_ids;
+                ids.clear();
+                values.next_value_seed(elements(|_, value| ids.extend(value.to_connection_id())))?;
+            }
+            _ => drop(values.next_value::<Scalar<'de>>()?),
+        }
+        Ok(())
+    }
+}
+
+impl Where {
+    /// Only what is there is written, but never nothing at all: that would mean everybody.
+    fn write(&self, out: &mut Vec<u8>) {
+        let nothing = self.groups.is_empty() && self.uids.is_empty() && self.connection_ids.is_empty();
+        let mut separator = b'{';
+        let mut name = |name: &[u8], out: &mut Vec<u8>| {
+            out.push(separator);
+            out.extend_from_slice(name);
+            separator = b',';
+        };
+        if nothing || !self.groups.is_empty() {
+            name(br#""groups":"#, out);
+            write_names(&self.groups, out);
+        }
+        if !self.uids.is_empty() {
+            name(br#""uid":"#, out);
+            write_names(&self.uids, out);
+        }
+        if !self.connection_ids.is_empty() {
+            name(br#""connection_id":"#, out);
+            write_ids(&self.connection_ids, out);
+        }
+        out.push(b'}');
+    }
+}
+
+fn read_object<'de, T: Fields<'de> + Default>(input: &'de [u8]) -> Option<T> {
+    let mut fields = T::default();
+    let shape = json::read_fields(input, &mut fields)?;
+    matches!(shape, Shape::Object(_)).then_some(fields)
+}
+
+fn read_names<'de, A: MapAccess<'de>>(values: &mut A) -> Result<Vec<Vec<u8>>, A::Error> {
+    let mut names = Vec::new();
+    values.next_value_seed(elements(|_, value| names.extend(value.to_name())))?;
+    Ok(names)
+}
+
+/// The keys; what they stand for does not matter.
+fn read_excluded<'de, A: MapAccess<'de>>(values: &mut A) -> Result<HashSet<u32>, A::Error> {
+    let mut ids = HashSet::new();
+    values.next_value_seed(elements(|key, _| ids.extend(json::key_to_connection_id(key))))?;
+    Ok(ids)
+}
+
+/// `["g1","7"]`
+fn write_names<N: AsRef<[u8]>>(names: &[N], out: &mut Vec<u8>) {
+    out.push(b'[');
+    let names = names.iter().filter_map(|name| str::from_utf8(name.as_ref()).ok());
+    for (index, name) in names.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_json_string(name, Unicode::Escaped, out);
+    }
+    out.push(b']');
+}
+
+/// `{"1":1,"5":5}`, which is good for readers of keys and of values alike; none are `[]`, as PHP has it.
+fn write_ids(ids: &[u32], out: &mut Vec<u8>) {
+    if ids.is_empty() {
+        return out.extend_from_slice(b"[]");
+    }
+    let mut separator = b'{';
+    for id in ids {
+        out.extend_from_slice(&[separator, b'"']);
+        decimal(id, out);
+        out.extend_from_slice(b"\":");
+        decimal(id, out);
+        separator = b',';
+    }
+    out.push(b'}');
+}
+
+fn sorted(ids: &HashSet<u32>) -> Vec<u32> {
+    let mut ids: Vec<u32> = ids.iter().copied().collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<Vec<u8>> {
+        names.iter().map(|name| name.as_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn a_worker_says_who_it_is() {
+        let php = br#"{"worker_key":"BW:0","secret_key":"k3y"}"#;
+        let mut connect = WorkerConnect { worker_key: "BW:0".to_owned(), secret_key: Some("k3y".to_owned()), ringway: false };
+        assert_eq!(WorkerConnect::decode(php), Some(connect.clone()));
+        assert_eq!(connect.encode(), php);
+        connect.ringway = true;
+        assert_eq!(connect.encode(), br#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1}"#);
+        assert_eq!(WorkerConnect::decode(&connect.encode()), Some(connect));
+    }
+
+    #[test]
+    fn a_key_is_a_string_or_none() {
+        for (body, key) in [
+            (r#"{}"#, None),
+            (r#"{"secret_key":5}"#, None),
+            (r#"{"secret_key":null}"#, None),
+            (r#"{"secret_key":["k"]}"#, None),
+            (r#"{"secret_key":""}"#, Some("")),
+            (r#"{"x":{"secret_key":"a"}, "secret_key" : "\u00e9\/" }"#, Some("é/")),
+        ] {
+            assert_eq!(ClientConnect::decode(body.as_bytes()).unwrap().secret_key.as_deref(), key, "{body}");
+            assert_eq!(WorkerConnect::decode(body.as_bytes()).unwrap().secret_key.as_deref(), key, "{body}");
+        }
+        for body in ["", "{", "[]", "5", r#"{"secret_key":"k"}x"#, "{\"secret_key\":\"\u{1}\"}"] {
+            assert_eq!(ClientConnect::decode(body.as_bytes()), None, "{body}");
+        }
+        assert_eq!(WorkerConnect::decode(RINGWAY_HELLO).map(|hello| hello.ringway), Some(true));
+    }
+
+    #[test]
+    fn targets_in_all_forms() {
+        let except = |ids: &[u32]| Targets::Except(ids.iter().copied().collect());
+        for (ext, targets) in [
+            ("", Targets::All),
+            ("{}", Targets::All),
+            ("[]", Targets::All),
+            ("null", Targets::All),
+            (r#"{"exclude":null}"#, Targets::All),
+            (r#"{"connections":{"1":1,"5":"7","x":[2],"y":"z","z":-1,"w":4294967296}}"#, Targets::Only(vec![1, 7])),
+            (r#"{"connections":[3,2.0,"1"]}"#, Targets::Only(vec![3, 2, 1])),
+            (r#"{"connections":[]}"#, Targets::Only(vec![])),
+            (r#"{"connections":5}"#, Targets::Only(vec![])),
+            (r#"{"connections":null,"exclude":{"4":9}}"#, except(&[4])),
+            (r#"{"exclude":{"1":1},"connections":{"2":2}}"#, Targets::Only(vec![2])),
+            (r#"{"exclude":{"7":1,"8":{},"01":1,"-1":1,"x":1}}"#, except(&[7, 8])),
+            (r#"{"exclude":[5]}"#, except(&[0])),
+        ] {
+            assert_eq!(Targets::decode(ext.as_bytes()).as_ref(), Some(&targets), "{ext}");
+            assert_eq!(Targets::decode(&targets.encode()), Some(targets), "{ext}");
+        }
+        assert_eq!(Targets::decode(b"{"), None);
+        assert_eq!(except(&[5, 1]).encode(), br#"{"exclude":{"1":1,"5":5}}"#);
+        assert_eq!(except(&[]).encode(), b"");
+        assert_eq!(Targets::Only(vec![5, 1]).encode(), br#"{"connections":{"5":5,"1":1}}"#);
+    }
+
+    #[test]
+    fn groups_with_and_without_exclusions() {
+        let targets = GroupTargets { groups: names(&["g1", "7"]), exclude: HashSet::from([1]) };
+        assert_eq!(targets.encode(), br#"{"group":["g1","7"],"exclude":{"1":1}}"#);
+        assert_eq!(GroupTargets::decode(&targets.encode()), Some(targets));
+        let ext = br#"{"exclude":null,"group":{"a":7,"b":"g","c":[],"d":1.5},"more":[[[]]]}"#;
+        assert_eq!(GroupTargets::decode(ext), Some(GroupTargets { groups: names(&["7", "g", "1.5"]), exclude: HashSet::new() }));
+        assert_eq!(GroupTargets::decode(b"[]"), None);
+        assert_eq!(GroupTargets::decode(b""), None);
+    }
+
+    #[test]
+    fn names_are_strings_or_ints() {
+        assert_eq!(decode_names(br#"["u1",100,"\u4f60"]"#), Some(names(&["u1", "100", "你"])));
+        assert_eq!(decode_names(br#"{"3":"u1","a":-5}"#), Some(names(&["u1", "-5"])));
+        assert_eq!(decode_names(b"[]"), Some(vec![]));
+        for broken in ["", "[", "5", "\"u1\"", "[1]]", "\u{ff}"] {
+            assert_eq!(decode_names(broken.as_bytes()), None, "{broken}");
+        }
+        assert_eq!(encode_names(&["u1", "你/"]), br#"["u1","\u4f60\/"]"#);
+        assert_eq!(encode_names(&[&b"\xff"[..], b"a"]), br#"["a"]"#);
+    }
+
+    #[test]
+    fn selections() {
+        let all = |fields: &[Field]| Select { fields: fields.to_vec(), condition: None };
+        for ext in [r#"{"fields":["uid"],"where":[]}"#, r#"{"fields":["uid"],"where":{}}"#, r#"{"fields":{"5":"uid"}}"#, r#"{"fields":["uid"],"where":null}"#] {
+            assert_eq!(Select::decode(ext.as_bytes()), Some(all(&[Field::Uid])), "{ext}");
+        }
+        for ext in [r#"{"fields":[],"where":{"x":1}}"#, r#"{"fields":[],"where":[1]}"#, r#"{"fields":[],"where":5}"#, r#"{"fields":[],"where":{"groups":[]}}"#] {
+            assert_eq!(Select::decode(ext.as_bytes()), Some(Select { fields: vec![], condition: Some(Where::default()) }), "{ext}");
+        }
+        let ext = br#"{"fields":["groups","id","session"],"where":{"uid":[1,"a"],"connection_id":{"5":6},"groups":["g"]}}"#;
+        let select = Select {
+            fields: vec![Field::Groups, Field::Unknown("id".to_owned()), Field::Session],
+            condition: Some(Where { groups: names(&["g"]), uids: names(&["1", "a"]), connection_ids: vec![6] }),
+        };
+        assert_eq!(Select::decode(ext), Some(select.clone()));
+        assert_eq!(select.encode(), br#"{"fields":["groups","id","session"],"where":{"groups":["g"],"uid":["1","a"],"connection_id":{"6":6}}}"#);
+        assert_eq!(Select::decode(&select.encode()), Some(select));
+        let nobody = Select { fields: vec![], condition: Some(Where::default()) };
+        assert_eq!(Select::decode(&nobody.encode()), Some(nobody));
+        assert_eq!(Select::decode(b"[]"), None);
+    }
+
+    #[test]
+    fn deep_json_is_refused_or_passed_over() {
+        let deep = "[".repeat(1_000_000);
+        assert_eq!(decode_names(deep.as_bytes()), None);
+        let closed = format!("[{}{},1]", &deep[..100_000], "]".repeat(100_000));
+        assert!(decode_names(closed.as_bytes()).is_none_or(|names| names == [b"1"]));
     }
 }

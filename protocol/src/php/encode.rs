@@ -1,16 +1,12 @@
 //! Values to bytes.
 
-use super::value::{Key, Object, Reference, ReferenceKind, Value};
+use super::value::{Array, Key, Object, Reference, ReferenceKind, Value};
 use super::write::{array_end, array_start, decimal, encode_bool, encode_bytes, encode_float, encode_int, encode_key, encode_null, quoted};
 
 /// Appends `value`, serialized.
 pub fn encode(value: &Value, out: &mut Vec<u8>) {
     match value {
-        Value::Array(array) => {
-            array_start(array.len(), out);
-            encode_entries(array.iter(), out);
-            array_end(out);
-        }
+        Value::Array(array) => encode_array(array, out),
         Value::Object(object) => {
             object_start(object, out);
             encode_entries(object.properties.iter().map(|(key, value)| (key, value)), out);
@@ -18,6 +14,13 @@ pub fn encode(value: &Value, out: &mut Vec<u8>) {
         }
         leaf => encode_leaf(leaf, out),
     }
+}
+
+/// Appends `array`, serialized.
+pub fn encode_array(array: &Array, out: &mut Vec<u8>) {
+    array_start(array.len(), out);
+    encode_entries(array.iter(), out);
+    array_end(out);
 }
 
 /// `value`, serialized.

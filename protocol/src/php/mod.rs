@@ -12,7 +12,7 @@ mod value;
 pub mod write;
 
 pub use decode::{DEPTH_MAX, DecodeError, SIZE_MAX, decode};
-pub use encode::{encode, to_bytes};
+pub use encode::{encode, encode_array, to_bytes};
 pub use json::{JsonError, to_json};
 pub(crate) use json::{Unicode, write_string as write_json_string};
 pub use merge::{merge_serialized, replace_recursive};

@@ -200,15 +200,22 @@ impl Array {
         self.entries.insert(key, value.into())
     }
 
-    /// Appends an element under the next free int key, as `$array[] = $value` does. Returns whether there was one:
-    /// after the key 9223372036854775807 there is none, and the value is dropped.
+    /// Appends an element under [`Array::next_key`], as `$array[] = $value` does. Returns whether there was one; if
+    /// not, the value is dropped.
     pub fn push(&mut self, value: impl Into<Value>) -> bool {
-        let key = Key::Int(self.next_index);
-        let free = !self.entries.contains_key(&key);
-        if free {
+        let key = self.next_key();
+        let free = key.is_some();
+        if let Some(key) = key {
             self.insert(key, value);
         }
         free
+    }
+
+    /// The key that an appended element gets: one more than the largest int key so far, at least 0. There is none
+    /// after 9223372036854775807.
+    pub fn next_key(&self) -> Option<Key> {
+        let key = Key::Int(self.next_index);
+        (!self.entries.contains_key(&key)).then_some(key)
     }
 
     /// Takes an element out; the others keep their order.

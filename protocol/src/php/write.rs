@@ -64,13 +64,13 @@ pub(super) fn quoted(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends a number as text.
-pub(super) fn decimal(value: impl std::fmt::Display, out: &mut Vec<u8>) {
+pub(crate) fn decimal(value: impl std::fmt::Display, out: &mut Vec<u8>) {
     use std::io::Write;
     write!(out, "{value}").expect("a Vec takes every write");
 }
 
 /// Appends a float as PHP prints it with serialize_precision -1; `exponent` is the letter before an exponent.
-pub(super) fn float_text(value: f64, exponent: u8, out: &mut Vec<u8>) {
+pub(crate) fn float_text(value: f64, exponent: u8, out: &mut Vec<u8>) {
     if value.is_nan() {
         return out.extend_from_slice(b"NAN");
     }
