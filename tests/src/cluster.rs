@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use crate::client::websocket::WebsocketClient;
+use crate::client::{Framing, PlainClient};
 use crate::loopback::own_address;
 use crate::process::Process;
 
@@ -109,8 +110,13 @@ impl Builder {
 
     /// Starts it all and waits until every process says that it is ready.
     pub fn start(self) -> Cluster {
-        let mut cluster =
-            Cluster { ip: own_address(), plan: self, register: None, gateways: Vec::new(), workers: Vec::new() };
+        let mut cluster = Cluster {
+            ip: own_address(),
+            plan: self,
+            register: None,
+            gateways: Vec::new(),
+            workers: Vec::new(),
+        };
         cluster.start_register();
         for index in 0..cluster.plan.gateways {
             cluster.gateways.push(None);
@@ -169,6 +175,16 @@ impl Cluster {
     /// A websocket client of a gateway, its handshake done.
     pub fn websocket(&self, gateway: usize) -> WebsocketClient {
         WebsocketClient::connect(self.address(gateway, Listen::Websocket))
+    }
+
+    /// A client of a gateway that speaks one of the other protocols.
+    pub fn plain(&self, gateway: usize, framing: Framing) -> PlainClient {
+        let listen = match framing {
+            Framing::Text => Listen::Text,
+            Framing::Frame => Listen::Frame,
+            Framing::Tcp => Listen::Tcp,
+        };
+        PlainClient::connect(self.address(gateway, listen), framing)
     }
 
     /// The register's process.

@@ -86,7 +86,8 @@ impl Link {
     /// The next reply to a query, or `None` when the gateway closed.
     pub fn read_reply(&mut self) -> Option<Vec<u8>> {
         self.conn.read(|received| {
-            let decoded = reply::decode(received, inner::FRAME_SIZE_MAX).expect("a gateway's reply is well-formed");
+            let decoded =
+                reply::decode(received, inner::FRAME_SIZE_MAX).expect("a gateway's reply is well-formed");
             decoded.map(|(value, size)| (value.to_vec(), size))
         })
     }

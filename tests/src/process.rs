@@ -173,7 +173,8 @@ pub fn cpu_time(pid: u32) -> Duration {
 /// Memory that a process has resident now, in bytes.
 pub fn rss(pid: u32) -> u64 {
     let status = read_proc(pid, "status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a live process has a VmRSS");
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a live process has a VmRSS");
     let kib = line.trim().strip_suffix(" kB").expect("VmRSS is given in kB");
     kib.parse::<u64>().expect("VmRSS is a number") * 1024
 }

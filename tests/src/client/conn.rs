@@ -16,7 +16,8 @@ pub(crate) struct Conn {
 impl Conn {
     /// Connects, at once or never: the server has said that it is ready.
     pub(crate) fn connect(address: SocketAddr) -> Conn {
-        let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"));
+        let stream =
+            TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"));
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
         stream.set_read_timeout(Some(LIMIT)).expect("a read timeout can be set");
         stream.set_write_timeout(Some(LIMIT)).expect("a write timeout can be set");
@@ -87,7 +88,9 @@ impl Conn {
         let size = match self.stream.read(&mut buffer) {
             Ok(size) => size,
             Err(error) if is_hangup(error.kind()) => 0,
-            Err(error) => panic!("waiting for the server: {error}; unused so far: {:?}", Excerpt(&self.received)),
+            Err(error) => {
+                panic!("waiting for the server: {error}; unused so far: {:?}", Excerpt(&self.received))
+            }
         };
         self.ended = size == 0;
         self.received.extend_from_slice(&buffer[..size]);

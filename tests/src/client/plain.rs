@@ -22,6 +22,11 @@ pub struct PlainClient {
     framing: Framing,
 }
 
+impl Framing {
+    /// All three.
+    pub const ALL: [Framing; 3] = [Framing::Text, Framing::Frame, Framing::Tcp];
+}
+
 impl PlainClient {
     /// Connects.
     pub fn connect(address: SocketAddr, framing: Framing) -> PlainClient {
@@ -66,7 +71,12 @@ impl PlainClient {
         self.send(body);
         let size = self.framing.encode(body).len();
         let received = self.conn.read_exactly(size).expect("the server stays");
-        assert!(received == self.framing.encode(body), "{:?}: not the echo of {} bytes", self.framing, body.len());
+        assert!(
+            received == self.framing.encode(body),
+            "{:?}: not the echo of {} bytes",
+            self.framing,
+            body.len()
+        );
     }
 
     /// Sends FIN and goes on reading.

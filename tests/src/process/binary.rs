@@ -33,7 +33,8 @@ fn profile_directory() -> PathBuf {
     let executable = std::env::current_exe().expect("a process knows its executable");
     let directory = executable.parent().expect("an executable is in a directory");
     let above_deps = directory.ends_with("deps") || directory.ends_with("examples");
-    if above_deps { directory.parent().expect("deps is in a profile's directory") } else { directory }.to_owned()
+    if above_deps { directory.parent().expect("deps is in a profile's directory") } else { directory }
+        .to_owned()
 }
 
 /// The profile that a directory below target belongs to.

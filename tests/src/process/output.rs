@@ -51,7 +51,8 @@ impl Output {
 
     /// Waits for a whole line that begins with `start`; `None` when the pipe ends or the time is over before.
     pub(super) fn await_line(&self, start: &str, limit: Duration) -> Option<String> {
-        let collected = self.wait(limit, |collected| collected.ended || find_line(&collected.bytes, start).is_some());
+        let collected =
+            self.wait(limit, |collected| collected.ended || find_line(&collected.bytes, start).is_some());
         find_line(&collected.bytes, start)
     }
 
@@ -77,6 +78,7 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Collected> {
 
 fn find_line(bytes: &[u8], start: &str) -> Option<String> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    let line = lines.filter_map(|line| line.strip_suffix(b"\n")).find(|line| line.starts_with(start.as_bytes()))?;
+    let line =
+        lines.filter_map(|line| line.strip_suffix(b"\n")).find(|line| line.starts_with(start.as_bytes()))?;
     Some(String::from_utf8_lossy(line).into_owned())
 }

@@ -47,7 +47,8 @@ fn legal(suite: &mut Suite) {
             send(client, &[first("fragment1"), middle("fragment2"), Frame::ping(b"pongme 1!")], chop);
             // Answered before the message is whole.
             client.expect(&Event::pong(b"pongme 1!"));
-            let rest = [middle("fragment3"), middle("fragment4"), Frame::ping(b"pongme 2!"), last("fragment5")];
+            let rest =
+                [middle("fragment3"), middle("fragment4"), Frame::ping(b"pongme 2!"), last("fragment5")];
             send(client, &rest, chop);
             client.expect(&Event::pong(b"pongme 2!"));
             client.expect(&Event::text("fragment1fragment2fragment3fragment4fragment5"));

@@ -113,7 +113,8 @@ fn fail_fast(suite: &mut Suite) {
 fn sequences(suite: &mut Suite) {
     for (group, number) in groups().into_iter().zip(5..) {
         let Group { valid, invalid } = group;
-        let wanted = valid.into_iter().map(|text| (text, true)).chain(invalid.into_iter().map(|text| (text, false)));
+        let wanted =
+            valid.into_iter().map(|text| (text, true)).chain(invalid.into_iter().map(|text| (text, false)));
         for ((text, is_valid), index) in wanted.zip(1..) {
             suite.case(&format!("6.{number}.{index}"), move |client| {
                 client.send(&Frame::text(&text));

@@ -69,7 +69,8 @@ fn broken() -> [Group; 5] {
     continuations.push((0x80..=0xbf).collect());
 
     let starts = [0xc0..=0xdf, 0xe0..=0xef, 0xf0..=0xf7, 0xf8..=0xfb, 0xfc..=0xfd];
-    let lonely = starts.map(|bytes: std::ops::RangeInclusive<u8>| bytes.flat_map(|byte| [byte, b' ']).collect());
+    let lonely =
+        starts.map(|bytes: std::ops::RangeInclusive<u8>| bytes.flat_map(|byte| [byte, b' ']).collect());
 
     let cut: [&[u8]; 10] = [
         b"\xc0",
@@ -133,7 +134,10 @@ fn surrogates() -> [Group; 2] {
 fn non_characters() -> Group {
     let planes = (0..=0x10_u32).flat_map(|plane| [plane << 16 | 0xfffe, plane << 16 | 0xffff]);
     let characters = planes.map(|code| char::from_u32(code).expect("no surrogate"));
-    Group { valid: characters.map(|character| character.to_string().into_bytes()).collect(), invalid: Vec::new() }
+    Group {
+        valid: characters.map(|character| character.to_string().into_bytes()).collect(),
+        invalid: Vec::new(),
+    }
 }
 
 fn valid(sequences: &[&[u8]]) -> Group {

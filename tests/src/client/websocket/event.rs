@@ -36,7 +36,11 @@ impl Event {
     /// use for, a length that is not in its shortest form, text that is not UTF-8.
     pub(super) fn decode(received: &[u8]) -> Option<(Event, usize)> {
         let (&[first, second], rest) = received.split_first_chunk()?;
-        assert_eq!(first & 0xf0, 0x80, "neither fragments nor reserved bits come from a gateway: {first:#04x}");
+        assert_eq!(
+            first & 0xf0,
+            0x80,
+            "neither fragments nor reserved bits come from a gateway: {first:#04x}"
+        );
         assert_eq!(second & 0x80, 0, "a server does not mask");
         let (size, size_size) = decode_size(second, rest)?;
         let payload = rest.get(size_size..size_size + size)?;
@@ -48,7 +52,11 @@ impl Event {
     fn from_frame(opcode: u8, payload: &[u8]) -> Event {
         match opcode {
             1 => {
-                assert!(std::str::from_utf8(payload).is_ok(), "text that is not UTF-8: {:?}", Excerpt(payload));
+                assert!(
+                    std::str::from_utf8(payload).is_ok(),
+                    "text that is not UTF-8: {:?}",
+                    Excerpt(payload)
+                );
                 Event::Text(payload.to_vec())
             }
             2 => Event::Binary(payload.to_vec()),
