@@ -1,0 +1,337 @@
+//! Listeners: several accepts in flight each, every one with its own place for the peer's address, so that the
+//! address costs no system call. A full table refuses; the listener goes on.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use io_uring::squeue::Entry;
+use io_uring::{opcode, types};
+use socket2::{SockRef, Socket};
+
+use crate::config::ACCEPT_REST_MS;
+use crate::event::{Event, ListenerId};
+use crate::memory::KernelMemory;
+use crate::queue::Completion;
+use crate::ring::Ring;
+use crate::token::{Op, Token};
+
+/// A listening socket and its accepts. It is dropped only when none is in flight.
+pub(crate) struct Listener {
+    socket: TcpListener,
+    accepts: Vec<Accept>,
+    peers: KernelMemory<Peer>,
+    in_flight: usize,
+    rests_until_ms: u64,
+    stopping: bool,
+}
+
+/// What one accept is doing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Accept {
+    Idle,
+    /// In flight, into this slot.
+    Into(u32),
+    /// In flight, to an ordinary descriptor, because the table is full: to be refused, or put into a slot if
+    /// one became free meanwhile. Only when no other accept of the listener is in flight.
+    Spare,
+}
+
+/// Where the kernel writes a peer's address.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Peer {
+    /// A sockaddr_in or sockaddr_in6.
+    address: [u8; SIZE],
+    len: u32,
+}
+
+impl Listener {
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight == 0
+    }
+
+    /// How long until the rest after an error is over; none if it does not rest.
+    fn rest(&self, now_ms: u64) -> Option<Duration> {
+        let left = self.rests_until_ms.checked_sub(now_ms).filter(|&left| left > 0);
+        left.map(Duration::from_millis)
+    }
+
+    /// The operation of accept `index`, which must be idle in the kernel's eyes.
+    fn entry(&mut self, index: usize, accept: Accept) -> Entry {
+        // SAFETY: called when accept `index` is not in flight, the only operation that writes there.
+        let peer = unsafe { &mut self.peers.slice_mut(index, 1)[0] };
+        *peer = Peer { address: [0; SIZE], len: SIZE as u32 };
+        let (address, len) = (&raw mut peer.address, &raw mut peer.len);
+        let entry = opcode::Accept::new(types::Fd(self.socket.as_raw_fd()), address.cast(), len);
+        match accept {
+            Accept::Into(slot) => {
+                entry.file_index(types::DestinationSlot::try_from_slot_target(slot).ok()).build()
+            }
+            _ => entry.flags(libc::SOCK_CLOEXEC).build(),
+        }
+    }
+
+    fn peer(&mut self, index: usize) -> Option<SocketAddr> {
+        // SAFETY: called at the completion of accept `index`, the only operation that writes there.
+        let peer = unsafe { &self.peers.slice_mut(index, 1)[0] };
+        parse(&peer.address[..SIZE.min(peer.len as usize)])
+    }
+}
+
+impl Ring {
+    /// Accepts connections from now on. `socket` must be a listening TCP socket. It is made blocking (the kernel would
+    /// otherwise not wait) and gets TCP_NODELAY, which connections inherit.
+    ///
+    /// # Errors
+    /// The socket's options cannot be set, or there are 65,536 listeners.
+    pub fn listen(&mut self, socket: TcpListener) -> io::Result<ListenerId> {
+        socket.set_nonblocking(false)?;
+        SockRef::from(&socket).set_tcp_nodelay(true)?;
+        let count = usize::from(self.accepts_in_flight);
+        let listener = Listener {
+            socket,
+            accepts: vec![Accept::Idle; count],
+            peers: KernelMemory::new(Peer { address: [0; SIZE], len: 0 }, count),
+            in_flight: 0,
+            rests_until_ms: 0,
+            stopping: false,
+        };
+        let free = self.listeners.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.listeners.len());
+        let id = ListenerId(u16::try_from(index).map_err(|_| io::ErrorKind::QuotaExceeded)?);
+        match free {
+            Some(index) => self.listeners[index] = Some(listener),
+            None => self.listeners.push(Some(listener)),
+        }
+        Ok(id)
+    }
+
+    /// Accepts no more. The port is free after one of the next turns, when the accepts in flight have ended;
+    /// a connection that such an accept already took still comes.
+    pub fn stop_listening(&mut self, id: ListenerId) {
+        let index = usize::from(id.0);
+        let Some(Some(listener)) = self.listeners.get_mut(index) else { return };
+        if listener.stopping {
+            return;
+        }
+        listener.stopping = true;
+        for (number, accept) in listener.accepts.iter().enumerate() {
+            if *accept != Accept::Idle {
+                let accept = Token::new(Op::Accept, index as u32, number as u32);
+                let cancel = opcode::AsyncCancel::new(accept.0).build().user_data(Token::IGNORED.0);
+                // SAFETY: the entry points to no memory.
+                unsafe { self.queue.push(cancel) };
+            }
+        }
+        self.drop_if_stopped(index);
+    }
+
+    /// Keeps every listener's accepts in flight.
+    pub(crate) fn begin_accepts(&mut self) {
+        for index in 0..self.listeners.len() {
+            let Some(listener) = &self.listeners[index] else { continue };
+            let all = listener.in_flight == listener.accepts.len();
+            let spare = listener.accepts.contains(&Accept::Spare);
+            if !all && !spare && !listener.stopping && listener.rest(self.clock.now_ms()).is_none() {
+                self.begin_accepts_of(index);
+            }
+        }
+    }
+
+    fn begin_accepts_of(&mut self, index: usize) {
+        let listener = self.listeners[index].as_mut().expect("the caller found it");
+        for number in 0..listener.accepts.len() {
+            if listener.accepts[number] != Accept::Idle {
+                continue;
+            }
+            let accept = match self.slots.take() {
+                Some(slot) => Accept::Into(slot),
+                None if listener.in_flight == 0 => Accept::Spare,
+                None => return,
+            };
+            listener.accepts[number] = accept;
+            listener.in_flight += 1;
+            let token = Token::new(Op::Accept, index as u32, number as u32);
+            let entry = listener.entry(number, accept);
+            // SAFETY: the entry points to the peer's place and the listener's descriptor. Both live as long as the listener,
+            // which is dropped only when no accept is in flight; the place is read only after the completion.
+            unsafe { self.queue.push(entry.user_data(token.0)) };
+            if accept == Accept::Spare {
+                return;
+            }
+        }
+    }
+
+    /// How long a turn may wait so that no listener rests too long.
+    pub(crate) fn until_rest_ends(&self) -> Duration {
+        let now_ms = self.clock.now_ms();
+        self.listeners
+            .iter()
+            .flatten()
+            .filter_map(|listener| listener.rest(now_ms))
+            .min()
+            .unwrap_or(Duration::MAX)
+    }
+
+    pub(crate) fn on_accept(&mut self, done: Completion, on_event: &mut impl FnMut(Event<'_>)) {
+        let (index, number) = (done.token.index() as usize, done.token.second() as usize);
+        let listener = self.listeners[index].as_mut().expect("a listener outlives its accepts");
+        let accept = std::mem::replace(&mut listener.accepts[number], Accept::Idle);
+        listener.in_flight -= 1;
+        let id = ListenerId(index as u16);
+        let socket = match accept {
+            Accept::Into(slot) if done.result >= 0 => Ok(slot),
+            Accept::Into(slot) => {
+                self.slots.give_back(slot);
+                Err(io::Error::from_raw_os_error(-done.result))
+            }
+            _ if done.result >= 0 => self.admit_spare(done.result),
+            _ => Err(io::Error::from_raw_os_error(-done.result)),
+        };
+        match socket {
+            Ok(slot) => self.welcome(id, number, slot, on_event),
+            Err(error) => self.on_accept_failed(id, error, on_event),
+        }
+        self.drop_if_stopped(index);
+    }
+
+    fn welcome(
+        &mut self,
+        listener: ListenerId,
+        number: usize,
+        slot: u32,
+        on_event: &mut impl FnMut(Event<'_>),
+    ) {
+        let taken = self.listeners[usize::from(listener.0)].as_mut().expect("it has just accepted");
+        let peer = taken.peer(number).unwrap_or(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
+        let socket = self.slots.open(slot);
+        self.stats.accepts += 1;
+        self.park(socket);
+        on_event(Event::Accepted { listener, socket, peer });
+    }
+
+    fn on_accept_failed(&mut self, id: ListenerId, error: io::Error, on_event: &mut impl FnMut(Event<'_>)) {
+        let listener = self.listeners[usize::from(id.0)].as_mut().expect("its accept has just ended");
+        if listener.stopping {
+            return;
+        }
+        if error.kind() == io::ErrorKind::QuotaExceeded {
+            self.stats.refusals += 1;
+        } else {
+            self.stats.accept_failures += 1;
+            if !is_of_one_connection(&error) {
+                listener.rests_until_ms = self.clock.now_ms() + ACCEPT_REST_MS;
+            }
+        }
+        on_event(Event::AcceptFailed { listener: id, error });
+    }
+
+    /// A connection came while the table was full: into a slot if one is free by now, else it is reset.
+    fn admit_spare(&mut self, fd: i32) -> io::Result<u32> {
+        // SAFETY: the completed accept made this descriptor, and nobody else knows it.
+        let socket = Socket::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        let Some(slot) = self.slots.take() else {
+            // A reset is a clearer answer than an orderly end. If the option fails, it is the latter.
+            let _ = socket.set_linger(Some(Duration::ZERO));
+            return Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                "the table of sockets is full: connection refused",
+            ));
+        };
+        self.install(&socket, slot)
+    }
+
+    /// Puts a socket into its slot of the file table. The caller then closes its own descriptor.
+    pub(crate) fn install(&mut self, socket: &Socket, slot: u32) -> io::Result<u32> {
+        match self.queue.submitter().register_files_update(slot, &[socket.as_raw_fd()]) {
+            Ok(_) => Ok(slot),
+            Err(error) => {
+                self.slots.give_back(slot);
+                Err(error)
+            }
+        }
+    }
+
+    fn drop_if_stopped(&mut self, index: usize) {
+        if self.listeners[index].as_ref().is_some_and(|listener| listener.stopping && listener.is_idle()) {
+            self.listeners[index] = None;
+        }
+    }
+
+    /// Ends all accepts, so that the kernel writes no more peers. What cannot be ended in time is leaked, which is safe.
+    pub(crate) fn end_accepts(&mut self) {
+        for index in 0..self.listeners.len() {
+            self.stop_listening(ListenerId(index as u16));
+        }
+        for _ in 0..END_TURNS_MAX {
+            if self.listeners.iter().all(Option::is_none) || self.queue.turn(END_WAIT).is_err() {
+                break;
+            }
+            while let Some(done) = self.queue.completions.pop_front() {
+                if done.token.op() == Op::Accept {
+                    self.on_accept(done, &mut |_| {});
+                }
+            }
+        }
+        self.listeners.drain(..).for_each(std::mem::forget);
+    }
+}
+
+/// Whether the error concerns only the connection that was lost, so that the next accept may well succeed.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ECONNABORTED | libc::EPROTO | libc::EPERM | libc::EINTR))
+}
+
+/// An address as the kernel writes it: family in host order, then port and address in network order.
+fn parse(address: &[u8]) -> Option<SocketAddr> {
+    let family = u16::from_ne_bytes(address.get(..2)?.try_into().ok()?);
+    let port = u16::from_be_bytes(address.get(2..4)?.try_into().ok()?);
+    match i32::from(family) {
+        libc::AF_INET => {
+            let ip: [u8; 4] = address.get(4..8)?.try_into().ok()?;
+            Some(SocketAddr::from((ip, port)))
+        }
+        libc::AF_INET6 => {
+            let flow = u32::from_be_bytes(address.get(4..8)?.try_into().ok()?);
+            let ip: [u8; 16] = address.get(8..24)?.try_into().ok()?;
+            let scope = u32::from_ne_bytes(address.get(24..28)?.try_into().ok()?);
+            Some(SocketAddrV6::new(ip.into(), port, flow, scope).into())
+        }
+        _ => None,
+    }
+}
+
+/// How often, and how long each time, the end of a ring waits for its accepts to end. They end at the first turn.
+const END_TURNS_MAX: u32 = 100;
+const END_WAIT: Duration = Duration::from_millis(10);
+
+/// Bytes of a sockaddr_in6, the longest address of TCP.
+const SIZE: usize = size_of::<libc::sockaddr_in6>();
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockAddr;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_the_system_writes_them() {
+        for text in ["127.0.0.1:1", "255.1.2.3:65535", "[::1]:80", "[fe80::1%7]:4242", "[::ffff:1.2.3.4]:9"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let raw = SockAddr::from(address);
+            // SAFETY: a SockAddr has `len` initialized bytes at its pointer.
+            let bytes = unsafe { std::slice::from_raw_parts(raw.as_ptr().cast::<u8>(), raw.len() as usize) };
+            assert_eq!(parse(bytes), Some(address));
+        }
+    }
+
+    #[test]
+    fn short_and_strange_addresses_are_none() {
+        assert_eq!(parse(&[]), None);
+        assert_eq!(parse(&[libc::AF_INET as u8, 0, 0, 80, 1, 2, 3]), None);
+        assert_eq!(parse(&[libc::AF_INET6 as u8, 0, 0, 80, 1, 2, 3, 4]), None);
+        assert_eq!(parse(&[0; 28]), None);
+    }
+}

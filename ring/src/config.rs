@@ -1,0 +1,57 @@
+//! Every limit of the ring, with unit and reason.
+
+use std::time::Duration;
+
+/// The sizes of a ring. Fixed for its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Sockets at once, at most 1,048,576 (the kernel's bound on a file table) and at most the soft limit of open files
+    /// (see `raise_nofile_limit`). Each takes 8 to 16 bytes of kernel memory at once, 12 bytes of ours when first used.
+    /// Beyond: connections are refused and `Event::AcceptFailed` says so.
+    pub sockets_max: u32,
+    /// Operations that go to the kernel in one system call, a power of two. More are submitted in several calls.
+    pub entries: u32,
+    /// Completions that can wait to be fetched, a power of two, at least twice `entries`. Beyond, the kernel keeps them in a slower list.
+    pub completions: u32,
+    /// Bytes of one receive buffer, which bounds one `Event::Received`.
+    pub recv_buffer_size: usize,
+    /// How many receive buffers, which is how many sockets are received from in one turn. The others wait their turn.
+    pub recv_buffers: u16,
+    /// Accepts in flight for each listener, so how many connections come in by one system call. Each keeps one slot of the table reserved.
+    pub accepts_in_flight: u16,
+    /// Period of `Event::Tick`. Zero: no ticks.
+    pub tick: Duration,
+}
+
+impl Default for Config {
+    /// 16,384 sockets, 4 MiB of receive buffers, a tick every 100 ms.
+    fn default() -> Config {
+        Config {
+            sockets_max: 16_384,
+            entries: 256,
+            completions: 4_096,
+            recv_buffer_size: 64 * 1024,
+            recv_buffers: 64,
+            accepts_in_flight: 16,
+            tick: Duration::from_millis(100),
+        }
+    }
+}
+
+/// The kernel's `IORING_MAX_FIXED_FILES`.
+pub(crate) const SOCKETS_MAX: u32 = 1 << 20;
+
+/// The kernel's `UIO_MAXIOV`: slices of one gathered send.
+pub(crate) const SLICES_MAX: usize = 1024;
+
+/// Bytes of one slice in one send; the kernel stops below 2 GiB.
+pub(crate) const SLICE_BYTES_MAX: usize = 1 << 30;
+
+/// How long a listener rests after an error that would come again at once, such as too many open files.
+pub(crate) const ACCEPT_REST_MS: u64 = 100;
+
+/// How often a submission that the kernel takes nothing of (out of memory) is tried again before the ring gives up.
+pub(crate) const SUBMIT_TRIES_MAX: u32 = 1000;
+
+/// Slots are allocated in chunks of this many, so that growing never copies the table.
+pub(crate) const SLOTS_PER_CHUNK: usize = 4096;

@@ -1,0 +1,41 @@
+//! One io_uring per thread: sockets as direct descriptors, events out, operations in.
+//!
+//! A [`Ring`] carries very many TCP sockets on one thread. The caller runs [`Ring::turn`] in a loop and gets
+//! [`Event`]s; between turns it sends ([`Ring::send_all`]), closes, pauses, connects. The ring knows no protocol.
+//!
+//! How it works, and what it promises:
+//! - Sockets live in the ring's own file table (direct descriptors), not in the process's: the limit on open
+//!   files counts for each ring, not for the process.
+//! - An idle socket is parked with a poll, which costs the kernel 256 bytes. Only a readable socket gets a receive
+//!   buffer, lent for the time of one event.
+//! - Sends borrow the caller's memory and are done when [`Ring::send_all`] returns.
+//! - Each [`SocketId`] carries a generation. After [`Ring::close`] nothing comes for an id but [`Event::Closed`], and
+//!   only after that the slot is used again.
+//! - Memory of the ring itself: 12 bytes for each socket, and what [`Config`] says for buffers and queues.
+//!
+//! Linux 6.1 or newer. This is the only crate of the project with unsafe code.
+#![warn(missing_docs)]
+
+mod accept;
+mod buffers;
+mod clock;
+mod close;
+mod config;
+mod connect;
+mod event;
+mod memory;
+mod queue;
+mod receive;
+mod ring;
+mod send;
+mod setup;
+mod slots;
+mod stats;
+mod token;
+
+pub use config::Config;
+pub use event::{Event, ListenerId, Send, Short};
+pub use ring::Ring;
+pub use setup::{SetupError, raise_nofile_limit};
+pub use slots::SocketId;
+pub use stats::Stats;

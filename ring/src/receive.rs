@@ -1,0 +1,145 @@
+//! Receiving: idle sockets are parked with a poll; readable ones wait in a queue for a buffer, one receive each per turn.
+
+use std::io;
+
+use io_uring::{opcode, types};
+
+use crate::event::Event;
+use crate::queue::Completion;
+use crate::ring::Ring;
+use crate::slots::{SocketId, flag};
+use crate::token::{Op, Token};
+
+impl Ring {
+    /// Delivers no more bytes of this socket until `resume`; they stay in the kernel, whose window then stops the
+    /// peer. That the connection ended or broke may be told only after `resume`.
+    pub fn pause(&mut self, socket: SocketId) {
+        if let Some(slot) = self.slots.live(socket) {
+            slot.set(flag::PAUSED);
+        }
+    }
+
+    /// Delivers bytes again.
+    pub fn resume(&mut self, socket: SocketId) {
+        let Some(slot) = self.slots.live(socket) else { return };
+        if !slot.has(flag::PAUSED) {
+            return;
+        }
+        slot.clear(flag::PAUSED);
+        if !slot.has(flag::PARKED | flag::QUEUED | flag::RECEIVING | flag::CONNECTING | flag::ENDED) {
+            self.queue_readable(socket);
+        }
+    }
+
+    /// Waits for the socket to become readable, or, after the end of its stream, for it to break.
+    pub(crate) fn park(&mut self, socket: SocketId) {
+        let Some(slot) = self.slots.live(socket) else { return };
+        let events = if slot.has(flag::ENDED) { 0 } else { libc::POLLIN | libc::POLLRDHUP };
+        slot.set(flag::PARKED);
+        let poll = opcode::PollAdd::new(types::Fixed(socket.index() as u32), events as u32);
+        // SAFETY: the entry points to no memory.
+        unsafe { self.queue.push(poll.build().user_data(Token::of(Op::Park, socket).0)) };
+    }
+
+    /// The parking poll ended: bytes, end or error. A poll that failed is treated as bytes; the receive tells.
+    pub(crate) fn on_readable(&mut self, done: Completion, on_event: &mut impl FnMut(Event<'_>)) {
+        let socket = done.token.socket();
+        let Some(slot) = self.slots.present(socket) else { return };
+        slot.clear(flag::PARKED);
+        if slot.has(flag::CLOSING) {
+            return self.join(socket);
+        }
+        let mask = if done.result < 0 { 0 } else { done.result as i16 };
+        if slot.has(flag::ENDED) {
+            if mask & libc::POLLERR != 0 {
+                self.fail(socket, libc::ECONNRESET, on_event);
+            }
+            return;
+        }
+        if mask & (libc::POLLERR | libc::POLLHUP | libc::POLLRDHUP) != 0 {
+            slot.set(flag::DRAINING);
+        }
+        if !slot.has(flag::PAUSED) {
+            self.queue_readable(socket);
+        }
+    }
+
+    pub(crate) fn queue_readable(&mut self, socket: SocketId) {
+        if let Some(slot) = self.slots.live(socket)
+            && !slot.has(flag::QUEUED)
+        {
+            slot.set(flag::QUEUED);
+            self.readable.push_back(socket);
+        }
+    }
+
+    /// Begins one receive for each of the first readable sockets, as many as there are buffers.
+    pub(crate) fn begin_receives(&mut self) {
+        while self.buffers.any_free() {
+            let Some(socket) = self.readable.pop_front() else { return };
+            let Some(slot) = self.slots.live(socket) else { continue };
+            slot.clear(flag::QUEUED);
+            if !slot.has(flag::PAUSED | flag::ENDED) {
+                slot.set(flag::RECEIVING);
+                self.receive(socket);
+            }
+        }
+    }
+
+    fn receive(&mut self, socket: SocketId) {
+        let (buffer, bytes) = self.buffers.take(socket);
+        let fd = types::Fixed(socket.index() as u32);
+        let receive =
+            opcode::Recv::new(fd, bytes.as_ptr(), self.buffers.size() as u32).flags(libc::MSG_DONTWAIT);
+        let token = Token::new(Op::Receive, u32::from(buffer), 0);
+        // SAFETY: the buffer was taken for this operation: nobody touches it until `give_back` at its completion, and
+        // the pool outlives the operation (`Drop for Ring`).
+        unsafe { self.queue.push(receive.build().user_data(token.0)) };
+    }
+
+    pub(crate) fn on_received(&mut self, done: Completion, on_event: &mut impl FnMut(Event<'_>)) {
+        let buffer = done.token.index() as u16;
+        let socket = self.buffers.give_back(buffer);
+        let Some(slot) = self.slots.present(socket) else { return };
+        slot.clear(flag::RECEIVING);
+        if slot.has(flag::CLOSING) {
+            return self.join(socket);
+        }
+        match done.result {
+            1.. => self.deliver(socket, buffer, done.result as usize, on_event),
+            0 => {
+                slot.set(flag::ENDED);
+                self.park(socket);
+                on_event(Event::EndOfStream { socket });
+            }
+            error if error == -libc::EAGAIN => {
+                slot.clear(flag::DRAINING);
+                self.park(socket);
+            }
+            error if error == -libc::EINTR || error == -libc::ENOMEM => self.queue_readable(socket),
+            error => self.fail(socket, -error, on_event),
+        }
+    }
+
+    fn deliver(&mut self, socket: SocketId, buffer: u16, len: usize, on_event: &mut impl FnMut(Event<'_>)) {
+        let drained = len < self.buffers.size()
+            && !self.slots.live(socket).is_some_and(|slot| slot.has(flag::DRAINING));
+        if drained {
+            self.park(socket);
+        } else {
+            self.queue_readable(socket);
+        }
+        self.stats.receives += 1;
+        self.stats.bytes_in += len as u64;
+        on_event(Event::Received { socket, bytes: self.buffers.bytes_mut(buffer, len) });
+    }
+
+    /// Tells once that the connection broke.
+    pub(crate) fn fail(&mut self, socket: SocketId, errno: i32, on_event: &mut impl FnMut(Event<'_>)) {
+        let Some(slot) = self.slots.live(socket) else { return };
+        if !slot.has(flag::FAILED) {
+            slot.set(flag::FAILED | flag::ENDED);
+            on_event(Event::Failed { socket, error: io::Error::from_raw_os_error(errno) });
+        }
+    }
+}
