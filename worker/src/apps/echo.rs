@@ -1,0 +1,13 @@
+//! Returns every message to its client.
+
+use crate::{Client, Events, Gateway, Message};
+
+/// Returns every message to its client: text as text, binary as binary.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Echo;
+
+impl Events for Echo {
+    async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
+        gateway.send_to_client(client.id(), &message);
+    }
+}

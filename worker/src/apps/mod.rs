@@ -1,0 +1,4 @@
+//! Applications that come with the binary `worker`.
+
+pub mod chat;
+pub mod echo;

@@ -1,0 +1,111 @@
+//! The client an event is about, with its session.
+
+use std::cell::RefCell;
+use std::net::SocketAddrV4;
+
+use bytes::Bytes;
+use protocol::ClientId;
+use protocol::inner::Frame;
+use protocol::php::{self, Array, Value};
+
+/// The client an event is about. It lives for that event only: keep its [`ClientId`], not this.
+#[derive(Debug)]
+pub struct Client {
+    id: ClientId,
+    addr: SocketAddrV4,
+    gateway_port: u16,
+    session: RefCell<Session>,
+}
+
+/// The session as it came, and what the handler made of it.
+#[derive(Debug)]
+struct Session {
+    /// Serialized, as the gateway holds it; empty when there is none (WIRE.md §4).
+    stored: Bytes,
+    /// Set once it was asked for or written.
+    array: Option<Array>,
+    changed: bool,
+}
+
+impl Client {
+    pub(crate) fn new(frame: &Frame<'_>) -> Client {
+        Client {
+            id: ClientId { gateway: frame.gateway, connection_id: frame.connection_id },
+            addr: frame.client,
+            gateway_port: frame.gateway_port,
+            session: RefCell::new(Session {
+                stored: Bytes::copy_from_slice(frame.ext),
+                array: None,
+                changed: false,
+            }),
+        }
+    }
+
+    /// The name by which commands and queries reach it, from every worker.
+    pub fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// Where it connects from; `0.0.0.0:0` for clients that came by IPv6.
+    pub fn addr(&self) -> SocketAddrV4 {
+        self.addr
+    }
+
+    /// The port it connected to: tells the listeners of a gateway apart.
+    pub fn gateway_port(&self) -> u16 {
+        self.gateway_port
+    }
+
+    /// A copy of its session; empty when there is none, or when what is stored is not an array.
+    pub fn session(&self) -> Array {
+        self.with_session(|array| array.clone())
+    }
+
+    /// Looks at its session without a copy. `look` must not use this client's session itself.
+    pub fn with_session<T>(&self, look: impl FnOnce(&Array) -> T) -> T {
+        look(self.session.borrow_mut().array())
+    }
+
+    /// Replaces its session. The gateway gets it when the handler has ended, unless it is what was stored already.
+    pub fn set_session(&self, array: Array) {
+        let mut session = self.session.borrow_mut();
+        session.array = Some(array);
+        session.changed = true;
+    }
+
+    /// Changes its session in place; kept as by [`Client::set_session`]. `edit` must not use this client's session itself.
+    pub fn edit_session(&self, edit: impl FnOnce(&mut Array)) {
+        let mut session = self.session.borrow_mut();
+        edit(session.array());
+        session.changed = true;
+    }
+
+    /// The session to store, serialized, if the handler changed it.
+    pub(crate) fn changed_session(&self) -> Option<Vec<u8>> {
+        let mut session = self.session.borrow_mut();
+        if !session.changed {
+            return None;
+        }
+        session.changed = false;
+        let mut encoded = Vec::new();
+        php::encode(&Value::Array(std::mem::take(session.array())), &mut encoded);
+        (encoded != session.stored).then_some(encoded)
+    }
+}
+
+impl Session {
+    fn array(&mut self) -> &mut Array {
+        self.array.get_or_insert_with(|| decode_array(&self.stored))
+    }
+}
+
+/// The array in serialized bytes; empty when there is none in them.
+pub(crate) fn decode_array(stored: &[u8]) -> Array {
+    if stored.is_empty() {
+        return Array::default();
+    }
+    match php::decode(stored) {
+        Ok(Value::Array(array)) => array,
+        _ => Array::default(),
+    }
+}

@@ -1,0 +1,81 @@
+//! What a worker is told at its start, and every limit it keeps.
+
+use std::time::Duration;
+
+/// What a worker is told at its start. Flags and config keys of the binary have the same names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// The first half of the worker key `<name>:<core>`, by which gateways know a core (WIRE.md §8). Two workers on
+    /// one machine need two names.
+    pub name: String,
+    /// Cores, each one thread with its own links. Core `i` is pinned to the `i`-th usable CPU, modulo their number.
+    pub count: usize,
+    /// `host:port` of every register; the gateways of all of them are served.
+    pub register_addresses: Vec<String>,
+    /// What registers and gateways compare with their own; may be empty.
+    pub secret_key: String,
+    /// How long a query waits for the gateways it asked.
+    pub query_timeout: Duration,
+    /// Bytes that may be queued towards one gateway. A command that finds so many is dropped and counted.
+    pub send_to_gateway_buffer_size: usize,
+    /// Events per core that may be waiting or running at once. Beyond it the core stops reading from its gateways,
+    /// which then hold their clients back.
+    pub max_concurrent_events: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            name: "worker".to_owned(),
+            count: std::thread::available_parallelism().map_or(1, usize::from),
+            register_addresses: vec!["127.0.0.1:1236".to_owned()],
+            secret_key: String::new(),
+            query_timeout: Duration::from_secs(5),
+            send_to_gateway_buffer_size: 10_240_000,
+            max_concurrent_events: 10_000,
+        }
+    }
+}
+
+/// Wait between the loss of a connection and the next attempt (WIRE.md §1).
+pub(crate) const RECONNECT_DELAY: Duration = Duration::from_secs(1);
+
+/// Limit for one connection attempt (WIRE.md §5).
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Silence after which the register gets a ping (WIRE.md §2).
+pub(crate) const REGISTER_PING_INTERVAL: Duration = Duration::from_secs(25);
+
+/// Bytes taken from the register at once.
+pub(crate) const REGISTER_READ_SIZE: usize = 4096;
+
+/// Gateways taken from one register's list; the rest is ignored, so that a bad register cannot exhaust sockets.
+pub(crate) const GATEWAYS_MAX: usize = 4096;
+
+/// Bytes taken from a gateway at once, one buffer per core: a batch big enough to hide the cost of a system call, small enough
+/// to stay in the second-level cache.
+pub(crate) const READ_SIZE: usize = 128 * 1024;
+
+/// Capacity in bytes that an emptied buffer keeps; what a burst needed beyond it is given back.
+pub(crate) const BUFFER_KEEP_SIZE: usize = 1024 * 1024;
+
+/// Bytes of message bodies that may wait behind running handlers, per core. Beyond it the core stops reading.
+pub(crate) const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Queries that may wait for one gateway. One more is answered at once as missing.
+pub(crate) const QUERY_QUEUE_MAX: usize = 10_000;
+
+/// Idle time after which a query connection is closed (WIRE.md §1).
+pub(crate) const QUERY_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// Bytes taken from a query connection at once.
+pub(crate) const QUERY_READ_SIZE: usize = 16 * 1024;
+
+/// The largest reply in bytes: every session of a shard with a million clients fits. Beyond it the connection is closed.
+pub(crate) const REPLY_SIZE_MAX: usize = 256 * 1024 * 1024;
+
+/// Limit for each step of stopping: running handlers, `on_stop`, the last bytes.
+pub(crate) const STOP_STEP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often the executor looks at its ring while tasks keep it busy.
+pub(crate) const PREEMPT_INTERVAL: Duration = Duration::from_millis(2);

@@ -1,0 +1,159 @@
+//! The command link to one gateway: events come in, commands go out.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddrV4;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use futures_lite::{AsyncRead, AsyncWrite};
+use glommio::Task;
+use glommio::net::TcpStream;
+use protocol::client::Kind;
+use protocol::inner::{FLAG_BINARY, FLAG_TEXT, FRAME_SIZE_MAX, Frame};
+
+use super::wire::Outbox;
+
+/// The command link to one gateway shard, connected or not.
+///
+/// Commands are appended by whoever runs on the core; the link's own task sends them in one piece when the core has
+/// handled what was ready.
+#[derive(Debug)]
+pub(crate) struct Link {
+    address: SocketAddrV4,
+    /// In the last list of some register.
+    pub(super) listed: Cell<bool>,
+    /// The first attempt to connect has ended, well or not.
+    pub(super) attempted: Cell<bool>,
+    /// The gateway is a Ringway one: it knows text from binary (WIRE.md §14).
+    pub(super) extended: Cell<bool>,
+    /// The last command found the queue full; told once until it is empty again.
+    full: Cell<bool>,
+    stream: RefCell<Option<TcpStream>>,
+    outbox: RefCell<Outbox>,
+    /// The task that sends, asleep because there was nothing to send.
+    sender: RefCell<Option<Waker>>,
+    /// Runs the link; cancelled when dropped.
+    pub(super) task: RefCell<Option<Task<()>>>,
+}
+
+/// Why a command was not queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refused {
+    NotConnected,
+    TooLarge,
+    /// `first`: the first one since the queue was last empty.
+    Full {
+        first: bool,
+    },
+}
+
+impl Link {
+    pub(super) fn new(address: SocketAddrV4) -> Link {
+        Link {
+            address,
+            listed: Cell::new(true),
+            attempted: Cell::new(false),
+            extended: Cell::new(false),
+            full: Cell::new(false),
+            stream: RefCell::new(None),
+            outbox: RefCell::default(),
+            sender: RefCell::new(None),
+            task: RefCell::new(None),
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddrV4 {
+        self.address
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.stream.borrow().is_some()
+    }
+
+    /// Queues a command. `kind` is told to gateways that understand it.
+    ///
+    /// `bytes_max` is checked before the frame is added, so the queue may go beyond it by one frame (WIRE.md §8).
+    pub(crate) fn push(&self, frame: &Frame<'_>, kind: Kind, bytes_max: usize) -> Result<(), Refused> {
+        if !self.is_connected() {
+            return Err(Refused::NotConnected);
+        }
+        if frame.size() > FRAME_SIZE_MAX {
+            return Err(Refused::TooLarge);
+        }
+        let mut outbox = self.outbox.borrow_mut();
+        if outbox.unsent().len() >= bytes_max {
+            return Err(Refused::Full { first: !self.full.replace(true) });
+        }
+        let kind_flag = if self.extended.get() { flag(kind) } else { 0 };
+        Frame { flag: frame.flag | kind_flag, ..*frame }.encode(outbox.tail());
+        if let Some(sender) = self.sender.borrow_mut().take() {
+            sender.wake();
+        }
+        Ok(())
+    }
+
+    /// Takes over a fresh connection; `hello` goes out first.
+    pub(super) fn attach(&self, stream: TcpStream, hello: &[u8]) {
+        let mut outbox = self.outbox.borrow_mut();
+        outbox.clear();
+        outbox.tail().extend_from_slice(hello);
+        *self.stream.borrow_mut() = Some(stream);
+    }
+
+    /// Closes the connection; what was queued is lost with it.
+    pub(super) fn detach(&self) {
+        self.stream.borrow_mut().take();
+        self.outbox.borrow_mut().clear();
+        self.extended.set(false);
+        self.full.set(false);
+    }
+
+    /// Reads into `buffer`; 0 at the end.
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self.stream.borrow_mut().as_mut() {
+            Some(stream) => Pin::new(stream).poll_read(cx, buffer),
+            None => Poll::Ready(Ok(0)),
+        }
+    }
+
+    /// Sends what is queued; ready when nothing is left.
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = self.stream.borrow_mut();
+        let Some(stream) = stream.as_mut() else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut outbox = self.outbox.borrow_mut();
+        while !outbox.is_empty() {
+            let size = ready!(Pin::new(&mut *stream).poll_write(cx, outbox.unsent()))?;
+            outbox.advance(size);
+        }
+        self.full.set(false);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends whatever is queued, now and later; ready only when the connection fails.
+    pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if let Err(error) = ready!(self.poll_flush(cx)) {
+            return Poll::Ready(error);
+        }
+        *self.sender.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Tells the gateway that nothing more will come.
+    pub(super) fn poll_finish(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.stream.borrow_mut().as_mut() {
+            Some(stream) => Pin::new(stream).poll_close(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+fn flag(kind: Kind) -> u8 {
+    match kind {
+        Kind::Unspecified => 0,
+        Kind::Text => FLAG_TEXT,
+        Kind::Binary => FLAG_BINARY,
+    }
+}

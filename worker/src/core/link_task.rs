@@ -1,0 +1,130 @@
+//! What keeps a command link up: connect, serve, connect again.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Poll, ready};
+
+use futures_lite::future;
+use glommio::timer::sleep;
+use protocol::inner::{Cmd, Frame, FrameError};
+use tracing::{debug, info, warn};
+
+use super::connect::connect;
+use super::dispatch::{Dispatch, Event, Slot};
+use super::link::Link;
+use super::wire::Inbox;
+use crate::Events;
+use crate::config::{READ_SIZE, RECONNECT_DELAY};
+
+thread_local! {
+    /// Where all links of a core read to: a read and the handling of what it gave are one step, so one is enough.
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into());
+}
+
+/// Serves one gateway until no register lists it and its connection is gone.
+pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
+    let core = dispatch.core();
+    let mut told = false;
+    loop {
+        match connect(link.address()).await {
+            Ok(stream) => {
+                info!(gateway = %link.address(), core = core.index, "connected to gateway");
+                link.attach(stream, &core.hello());
+                link.attempted.set(true);
+                dispatch.check_ready();
+                let why = serve(&dispatch, &link).await;
+                link.detach();
+                warn!(gateway = %link.address(), core = core.index, "lost gateway: {why}");
+                told = false;
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    warn!(gateway = %link.address(), "cannot connect to gateway, trying on: {error}");
+                }
+                link.attempted.set(true);
+                dispatch.check_ready();
+            }
+        }
+        if link.listed.get() {
+            sleep(RECONNECT_DELAY).await;
+        }
+        if !link.listed.get() {
+            break;
+        }
+    }
+    info!(gateway = %link.address(), "gateway left");
+    core.links.remove(link.address());
+    // This task ends by itself; dropping its handle would cancel it while it runs.
+    if let Some(task) = link.task.borrow_mut().take() {
+        task.detach();
+    }
+}
+
+/// Reads and sends until the connection ends; says why it did.
+async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> io::Error {
+    // Reading first: what its handlers queue is sent in the same turn.
+    let read = read(dispatch, link);
+    let send = poll_fn(|cx| link.poll_send(cx));
+    future::or(read, send).await
+}
+
+async fn read<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> io::Error {
+    let mut inbox = Inbox::default();
+    let mut slot = Slot::new(Dispatch::handle);
+    loop {
+        dispatch.room().await;
+        let size = poll_fn(|cx| {
+            READ_BUFFER.with_borrow_mut(|buffer| {
+                let size = match ready!(link.poll_read(cx, buffer)) {
+                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                    Ok(size) => size,
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+                let fed = inbox.feed(&buffer[..size], |frame| take(dispatch, link, &mut slot, frame));
+                Poll::Ready(fed.map(|()| size).map_err(|error| malformed(dispatch, error)))
+            })
+        })
+        .await;
+        match size {
+            // A gateway that always has more must not keep this task from sending, and other tasks from running.
+            Ok(READ_SIZE) => future::yield_now().await,
+            Ok(_) => {}
+            Err(error) => return error,
+        }
+    }
+}
+
+fn malformed<E: Events>(dispatch: &Dispatch<E>, error: FrameError) -> io::Error {
+    dispatch.core().count(|counters| counters.malformed += 1);
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Handles one frame. Commands that a worker does not know, and pings, are ignored (WIRE.md §4, §14).
+fn take<E, F>(
+    dispatch: &Rc<Dispatch<E>>,
+    link: &Link,
+    slot: &mut Slot<impl Fn(Rc<Dispatch<E>>, Event) -> F + 'static, F>,
+    frame: &Frame<'_>,
+) where
+    E: Events,
+    F: Future<Output = ()> + 'static,
+{
+    let event = match Cmd::from_u8(frame.cmd) {
+        Some(Cmd::OnMessage) => Event::message(frame),
+        Some(Cmd::OnConnect) => Event::connect(frame),
+        Some(Cmd::OnClose) => Event::close(frame),
+        Some(Cmd::OnWebsocketConnect) => match Event::websocket_connect(frame) {
+            Ok(event) => event,
+            Err(error) => {
+                dispatch.core().count(|counters| counters.bad_requests += 1);
+                debug!(gateway = %link.address(), "unreadable websocket request: {error}");
+                return;
+            }
+        },
+        Some(Cmd::RingwayHello) => return link.extended.set(true),
+        _ => return,
+    };
+    dispatch.offer(slot, event);
+}

@@ -1,0 +1,87 @@
+//! The table of command links: every gateway that is listed by a register or still connected.
+
+use std::cell::RefCell;
+use std::net::SocketAddrV4;
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use protocol::client::Kind;
+use protocol::inner::Frame;
+use tracing::{debug, warn};
+
+use super::Core;
+use super::link::{Link, Refused};
+
+/// Every gateway that is listed by a register or still connected.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    by_address: RefCell<HashMap<SocketAddrV4, Rc<Link>>>,
+    /// In the order in which they were first listed: broadcasts and queries keep it.
+    in_order: RefCell<Vec<Rc<Link>>>,
+}
+
+impl Links {
+    pub(crate) fn find(&self, gateway: SocketAddrV4) -> Option<Rc<Link>> {
+        self.by_address.borrow().get(&gateway).cloned()
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddrV4> {
+        self.in_order.borrow().iter().map(|link| link.address()).collect()
+    }
+
+    pub(super) fn all(&self) -> Vec<Rc<Link>> {
+        self.in_order.borrow().clone()
+    }
+
+    pub(super) fn insert(&self, link: Rc<Link>) {
+        self.by_address.borrow_mut().insert(link.address(), Rc::clone(&link));
+        self.in_order.borrow_mut().push(link);
+    }
+
+    pub(super) fn remove(&self, gateway: SocketAddrV4) {
+        self.by_address.borrow_mut().remove(&gateway);
+        self.in_order.borrow_mut().retain(|link| link.address() != gateway);
+    }
+}
+
+impl Core {
+    /// Whether it makes sense to ask this gateway: it is listed, and not known to be away.
+    pub(crate) fn is_reachable(&self, gateway: SocketAddrV4) -> bool {
+        self.links.find(gateway).is_some_and(|link| link.is_connected() || !link.attempted.get())
+    }
+
+    /// Queues a command for one gateway.
+    pub(crate) fn command(&self, gateway: SocketAddrV4, frame: &Frame<'_>, kind: Kind) {
+        let links = self.links.by_address.borrow();
+        match links.get(&gateway) {
+            Some(link) => self.push(link, frame, kind),
+            None => self.dropped(gateway, Refused::NotConnected),
+        }
+    }
+
+    /// Queues a command for every gateway.
+    pub(crate) fn broadcast(&self, frame: &Frame<'_>, kind: Kind) {
+        for link in self.links.in_order.borrow().iter() {
+            self.push(link, frame, kind);
+        }
+    }
+
+    fn push(&self, link: &Link, frame: &Frame<'_>, kind: Kind) {
+        match link.push(frame, kind, self.config.send_to_gateway_buffer_size) {
+            Ok(()) => self.count(|counters| counters.commands += 1),
+            Err(refused) => self.dropped(link.address(), refused),
+        }
+    }
+
+    fn dropped(&self, gateway: SocketAddrV4, refused: Refused) {
+        self.count(|counters| counters.commands_dropped += 1);
+        match refused {
+            Refused::NotConnected => debug!(%gateway, "command dropped: not connected"),
+            Refused::TooLarge => debug!(%gateway, "command dropped: too large for a frame"),
+            Refused::Full { first: true } => {
+                warn!(%gateway, "commands dropped: the queue to this gateway is full")
+            }
+            Refused::Full { first: false } => {}
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One core: its links to every gateway, what runs on it, and how it starts and ends.
+//!
+//! Everything here belongs to one thread. Cores share nothing and never talk to each other.
+
+mod connect;
+mod discovery;
+mod dispatch;
+mod link;
+mod link_task;
+mod links;
+mod query_link;
+mod run;
+mod stop;
+mod wire;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use protocol::inner::ext::{ClientConnect, WorkerConnect};
+use protocol::inner::{Cmd, Frame};
+
+use crate::config::Config;
+pub(crate) use links::Links;
+pub(crate) use query_link::QueryLinks;
+pub(crate) use run::run;
+pub(crate) use stop::StopSignal;
+
+/// What a core has counted since its start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Events given to handlers.
+    pub events: u64,
+    /// Commands queued, one per gateway that got them.
+    pub commands: u64,
+    /// Commands for a gateway that was not connected, or whose queue was full, or too large for a frame.
+    pub commands_dropped: u64,
+    /// Commands with a name that is none (`""` or `"0"`), ignored.
+    pub names_refused: u64,
+    /// Queries sent, one per gateway asked.
+    pub queries: u64,
+    /// Queries that a gateway did not answer in time.
+    pub queries_missing: u64,
+    /// Connections to gateways closed because of bytes that are no frame.
+    pub malformed: u64,
+    /// Websocket requests that could not be read; their event was left out.
+    pub bad_requests: u64,
+}
+
+/// What commands, queries and links of one core share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    /// 0-based; the second half of the worker key.
+    pub(crate) index: usize,
+    pub(crate) links: Links,
+    pub(crate) query_links: QueryLinks,
+    pub(crate) counters: RefCell<Counters>,
+    /// Set once: no more events are taken.
+    pub(crate) stopping: Cell<bool>,
+}
+
+impl Core {
+    pub(crate) fn new(config: Config, index: usize) -> Rc<Core> {
+        Rc::new(Core {
+            config,
+            index,
+            links: Links::default(),
+            query_links: QueryLinks::default(),
+            counters: RefCell::default(),
+            stopping: Cell::new(false),
+        })
+    }
+
+    /// Changes the counters.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
+        change(&mut self.counters.borrow_mut());
+    }
+
+    /// The first frame on a command link (WIRE.md §4). Sent with the key field even when there is no key (WIRE.md §3).
+    fn hello(&self) -> Vec<u8> {
+        let body = WorkerConnect {
+            worker_key: format!("{}:{}", self.config.name, self.index),
+            secret_key: Some(self.config.secret_key.clone()),
+            ringway: true,
+        };
+        encode(Cmd::WorkerConnect, &body.encode())
+    }
+
+    /// What goes in front of every query while a key is set (WIRE.md §3).
+    fn authorization(&self) -> Vec<u8> {
+        if self.config.secret_key.is_empty() {
+            return Vec::new();
+        }
+        let body = ClientConnect { secret_key: Some(self.config.secret_key.clone()) };
+        encode(Cmd::GatewayClientConnect, &body.encode())
+    }
+}
+
+fn encode(cmd: Cmd, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    Frame { body, ..Frame::command(cmd) }.encode(&mut out);
+    out
+}

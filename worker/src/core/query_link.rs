@@ -1,0 +1,249 @@
+//! Query connections: one per gateway, opened at the first query, one question outstanding at a time (WIRE.md §3, §5).
+//!
+//! A question whose asker has gone away ends its connection, since its answer could not be told from the next one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddrV4;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use glommio::net::TcpStream;
+use glommio::timer::timeout;
+use hashbrown::HashMap;
+use protocol::inner::reply;
+use protocol::php::{self, Value};
+use tracing::debug;
+
+use super::Core;
+use super::connect::connect;
+use crate::config::{QUERY_IDLE_TIMEOUT, QUERY_QUEUE_MAX, QUERY_READ_SIZE, REPLY_SIZE_MAX};
+
+/// The query connections of one core.
+#[derive(Debug, Default)]
+pub(crate) struct QueryLinks {
+    by_address: RefCell<HashMap<SocketAddrV4, Rc<QueryLink>>>,
+}
+
+/// Questions to one gateway. It lives as long as its task, which ends when nobody asked for a while.
+#[derive(Debug, Default)]
+struct QueryLink {
+    questions: RefCell<VecDeque<Rc<Exchange>>>,
+    /// The task, asleep because there was no question.
+    task: RefCell<Option<Waker>>,
+}
+
+/// One question and what becomes of it.
+struct Exchange {
+    /// The frame to send.
+    question: Rc<[u8]>,
+    answer: RefCell<Answer>,
+    /// The asker has gone away.
+    abandoned: Cell<bool>,
+    asker: RefCell<Option<Waker>>,
+    /// The task, while it waits for the answer.
+    task: RefCell<Option<Waker>>,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Awaited,
+    Given(Value),
+    Failed,
+}
+
+/// A question that was asked. Dropping it gives the answer up.
+#[derive(Debug)]
+pub(crate) struct Question(Rc<Exchange>);
+
+impl Core {
+    /// Asks a gateway, behind what was asked before.
+    pub(crate) fn ask(self: &Rc<Self>, gateway: SocketAddrV4, question: &Rc<[u8]>) -> Question {
+        self.count(|counters| counters.queries += 1);
+        let exchange = Rc::new(Exchange::new(question));
+        let link = self.query_link(gateway);
+        let mut questions = link.questions.borrow_mut();
+        if questions.len() >= QUERY_QUEUE_MAX {
+            exchange.finish(Answer::Failed);
+            return Question(exchange);
+        }
+        questions.push_back(Rc::clone(&exchange));
+        if let Some(task) = link.task.borrow_mut().take() {
+            task.wake();
+        }
+        Question(exchange)
+    }
+
+    fn query_link(self: &Rc<Self>, gateway: SocketAddrV4) -> Rc<QueryLink> {
+        let mut links = self.query_links.by_address.borrow_mut();
+        if let Some(link) = links.get(&gateway) {
+            return Rc::clone(link);
+        }
+        let link = Rc::new(QueryLink::default());
+        links.insert(gateway, Rc::clone(&link));
+        glommio::spawn_local(run(Rc::clone(self), gateway, Rc::clone(&link))).detach();
+        link
+    }
+}
+
+impl Question {
+    /// Ready when the answer is there, or will never be.
+    pub(crate) async fn answered(&self) {
+        poll_fn(|cx| {
+            if !matches!(*self.0.answer.borrow(), Answer::Awaited) {
+                return Poll::Ready(());
+            }
+            *self.0.asker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The answer, if it has come.
+    pub(crate) fn into_answer(self) -> Option<Value> {
+        match self.0.answer.replace(Answer::Failed) {
+            Answer::Given(value) => Some(value),
+            Answer::Awaited => {
+                // Left as it was, so that dropping it gives the question up.
+                *self.0.answer.borrow_mut() = Answer::Awaited;
+                None
+            }
+            Answer::Failed => None,
+        }
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.0.abandoned.set(true);
+        if let Some(task) = self.0.task.borrow_mut().take() {
+            task.wake();
+        }
+    }
+}
+
+impl Exchange {
+    fn new(question: &Rc<[u8]>) -> Exchange {
+        Exchange {
+            question: Rc::clone(question),
+            answer: RefCell::new(Answer::Awaited),
+            abandoned: Cell::new(false),
+            asker: RefCell::new(None),
+            task: RefCell::new(None),
+        }
+    }
+
+    fn finish(&self, answer: Answer) {
+        *self.answer.borrow_mut() = answer;
+        if let Some(asker) = self.asker.borrow_mut().take() {
+            asker.wake();
+        }
+    }
+
+    /// Ready when the asker has gone away.
+    async fn abandoned(&self) {
+        poll_fn(|cx| {
+            if self.abandoned.get() {
+                return Poll::Ready(());
+            }
+            *self.task.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("answer", &self.answer).field("abandoned", &self.abandoned).finish()
+    }
+}
+
+impl QueryLink {
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Rc<Exchange>> {
+        if let Some(exchange) = self.questions.borrow_mut().pop_front() {
+            return Poll::Ready(exchange);
+        }
+        *self.task.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// Asks what is queued until nothing was for [`QUERY_IDLE_TIMEOUT`].
+async fn run(core: Rc<Core>, gateway: SocketAddrV4, link: Rc<QueryLink>) {
+    let authorization = core.authorization();
+    let mut connection = None;
+    while let Ok(exchange) =
+        timeout(QUERY_IDLE_TIMEOUT, async { Ok(poll_fn(|cx| link.poll_next(cx)).await) }).await
+    {
+        if exchange.abandoned.get() {
+            continue;
+        }
+        let ask = async { Some(ask(gateway, &mut connection, &authorization, &exchange.question).await) };
+        let give_up = async {
+            exchange.abandoned().await;
+            None
+        };
+        match future::or(ask, give_up).await {
+            Some(Ok(value)) => exchange.finish(Answer::Given(value)),
+            Some(Err(error)) => {
+                debug!(%gateway, "query not answered: {error}");
+                connection = None;
+                exchange.finish(Answer::Failed);
+            }
+            None => connection = None,
+        }
+    }
+    core.query_links.by_address.borrow_mut().remove(&gateway);
+}
+
+/// Asks once, or again on a new connection when one that was kept turns out to be dead.
+async fn ask(
+    gateway: SocketAddrV4,
+    connection: &mut Option<TcpStream>,
+    authorization: &[u8],
+    question: &[u8],
+) -> io::Result<Value> {
+    let packet = [authorization, question].concat();
+    if let Some(kept) = connection.as_mut() {
+        match converse(kept, &packet).await {
+            Err(error) if is_loss(&error) => {}
+            done => return done,
+        }
+    }
+    converse(connection.insert(connect(gateway).await?), &packet).await
+}
+
+/// Whether the gateway has closed the connection, as opposed to having answered nonsense.
+fn is_loss(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+}
+
+/// Sends a question and reads the one reply.
+async fn converse(stream: &mut TcpStream, packet: &[u8]) -> io::Result<Value> {
+    stream.write_all(packet).await?;
+    let mut arrived = Vec::new();
+    let mut buffer = vec![0; QUERY_READ_SIZE];
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            size => arrived.extend_from_slice(&buffer[..size]),
+        }
+        let Some((value, size)) = reply::decode(&arrived, REPLY_SIZE_MAX).map_err(invalid)? else {
+            continue;
+        };
+        if size != arrived.len() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "more than one reply"));
+        }
+        return php::decode(value).map_err(invalid);
+    }
+}
+
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

@@ -1,0 +1,82 @@
+//! The life of a core: start, serve, end with nothing queued left behind.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::ready;
+
+use glommio::timer::timeout;
+use tracing::warn;
+
+use super::discovery::Discovery;
+use super::dispatch::Dispatch;
+use super::link::Link;
+use super::{Core, StopSignal};
+use crate::config::{Config, READ_SIZE, STOP_STEP_TIMEOUT};
+use crate::{Events, Gateway};
+
+/// Runs core `index` until `stop` is told. `on_ready` is called when a register has answered and every gateway in
+/// its list was tried.
+pub(crate) async fn run<E: Events>(
+    config: Config,
+    index: usize,
+    make_events: impl FnOnce() -> E,
+    stop: Arc<StopSignal>,
+    on_ready: impl FnOnce() + 'static,
+) {
+    let core = Core::new(config, index);
+    let gateway = Gateway::new(Rc::clone(&core));
+    let dispatch = Dispatch::new(make_events(), gateway, on_ready);
+    dispatch.events().on_start(dispatch.gateway()).await;
+    Discovery::start(&dispatch);
+    stop.heard().await;
+    end(&dispatch).await;
+}
+
+/// Takes no more events, lets running handlers and `on_stop` finish, and sends what is queued. Each step is limited
+/// in time.
+async fn end<E: Events>(dispatch: &Rc<Dispatch<E>>) {
+    let core = dispatch.core();
+    core.stopping.set(true);
+    step("handlers still run", dispatch.idle()).await;
+    step("on_stop still runs", dispatch.events().on_stop(dispatch.gateway())).await;
+    let links = core.links.all();
+    for link in &links {
+        // From here on nobody but this function uses the connection.
+        link.task.borrow_mut().take();
+    }
+    step("a gateway takes no more", async {
+        for link in &links {
+            finish(link).await;
+        }
+    })
+    .await;
+}
+
+async fn step(late: &str, work: impl Future<Output = ()>) {
+    let limited = timeout(STOP_STEP_TIMEOUT, async {
+        work.await;
+        Ok(())
+    });
+    if limited.await.is_err() {
+        warn!("stopping without waiting longer: {late}");
+    }
+}
+
+/// Sends what is queued and waits until the gateway has taken note.
+///
+/// What the gateway sends meanwhile is read and left alone: a socket closed with unread data is reset, and the reset
+/// may overtake what was sent.
+async fn finish(link: &Link) {
+    let sent = poll_fn(|cx| {
+        if let Err(error) = ready!(link.poll_flush(cx)) {
+            return std::task::Poll::Ready(Err(error));
+        }
+        link.poll_finish(cx)
+    });
+    if sent.await.is_err() {
+        return;
+    }
+    let mut rest = vec![0; READ_SIZE];
+    while poll_fn(|cx| link.poll_read(cx, &mut rest)).await.is_ok_and(|size| size > 0) {}
+}

@@ -1,0 +1,37 @@
+//! What queries return.
+
+use std::net::SocketAddrV4;
+use std::ops::Deref;
+
+/// What the gateways answered, and which of them did not. Reads like its value.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Answer<T> {
+    /// From the gateways that answered.
+    pub value: T,
+    /// Gateways that were asked and did not answer: not connected, too slow, or gone. What they hold is not in `value`.
+    pub missing: Vec<SocketAddrV4>,
+}
+
+impl<T> Answer<T> {
+    /// Whether every gateway answered.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// The value, of however many gateways.
+    pub fn into_value(self) -> T {
+        self.value
+    }
+
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer { value: change(self.value), missing: self.missing }
+    }
+}
+
+impl<T> Deref for Answer<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}

@@ -1,0 +1,62 @@
+//! What handlers do to clients, on whichever gateway they are.
+
+mod answer;
+mod commands;
+mod queries;
+mod rows;
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use answer::Answer;
+
+use crate::core::{Core, Counters};
+
+/// What handlers do to clients, on whichever gateway they are. Cheap to clone; it belongs to its core.
+///
+/// **Commands** (`send_to_…`, `bind_uid`, `join_group`, …) return at once. They are queued, sent in one piece when
+/// the core has handled what was ready, and arrive in order at each gateway. A command for a gateway that is not
+/// connected is dropped and counted, as is one that finds
+/// [`send_to_gateway_buffer_size`](crate::Config::send_to_gateway_buffer_size) bytes queued.
+///
+/// **Queries** (`is_online`, `session`, `groups`, …) are answered by the gateways, in at most
+/// [`query_timeout`](crate::Config::query_timeout). The [`Answer`] says which gateways did not answer. Queries travel
+/// on connections of their own, so a command is not guaranteed to be done before a query that follows it (WIRE.md §5).
+#[derive(Clone)]
+pub struct Gateway {
+    core: Rc<Core>,
+    query_timeout: Duration,
+}
+
+impl Gateway {
+    pub(crate) fn new(core: Rc<Core>) -> Gateway {
+        Gateway { query_timeout: core.config.query_timeout, core }
+    }
+
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    /// The same, with queries limited to `query_timeout`.
+    #[must_use]
+    pub fn with_query_timeout(&self, query_timeout: Duration) -> Gateway {
+        Gateway { core: Rc::clone(&self.core), query_timeout }
+    }
+
+    /// The core this belongs to, counted from 0.
+    pub fn core_index(&self) -> usize {
+        self.core.index
+    }
+
+    /// What the core has counted since its start.
+    pub fn counters(&self) -> Counters {
+        *self.core.counters.borrow()
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("core", &self.core.index).finish_non_exhaustive()
+    }
+}

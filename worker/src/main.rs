@@ -1,0 +1,73 @@
+//! The binary `worker`: the built-in applications chat and echo.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use ringway_worker::Settings;
+use ringway_worker::apps::chat::Chat;
+use ringway_worker::apps::echo::Echo;
+
+/// A worker with a built-in application, behind Ringway or GatewayWorker gateways.
+#[derive(argh::FromArgs, argh::ArgsInfo)]
+struct Flags {
+    /// chat or echo
+    #[argh(option)]
+    app: App,
+    /// name, one per worker program and machine (default worker)
+    #[argh(option, default = "Settings::default().name")]
+    name: String,
+    /// cores to use (default: one per CPU)
+    #[argh(option, default = "Settings::default().count")]
+    count: usize,
+    /// registers, HOST:PORT[,HOST:PORT…] (default 127.0.0.1:1236)
+    #[argh(option, default = "Settings::default().register_address")]
+    register_address: String,
+    /// the key that registers and gateways know (default none)
+    #[argh(option, default = "Settings::default().secret_key")]
+    secret_key: String,
+    /// seconds that a query waits for gateways (default 5)
+    #[argh(option, default = "Settings::default().query_timeout")]
+    query_timeout: u64,
+    /// bytes queued towards one gateway at most (default 10240000)
+    #[argh(option, default = "Settings::default().send_to_gateway_buffer_size")]
+    send_to_gateway_buffer_size: usize,
+    /// events per core waiting or running at once at most (default 10000)
+    #[argh(option, default = "Settings::default().max_concurrent_events")]
+    max_concurrent_events: usize,
+}
+
+/// A built-in application.
+#[derive(Clone, Copy)]
+enum App {
+    Chat,
+    Echo,
+}
+
+impl std::str::FromStr for App {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<App, String> {
+        match name {
+            "chat" => Ok(App::Chat),
+            "echo" => Ok(App::Echo),
+            _ => Err(format!("'{name}' is neither chat nor echo")),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let flags: Flags = program::parse("worker");
+    let settings = Settings {
+        name: flags.name,
+        count: flags.count,
+        register_address: flags.register_address,
+        secret_key: flags.secret_key,
+        query_timeout: flags.query_timeout,
+        send_to_gateway_buffer_size: flags.send_to_gateway_buffer_size,
+        max_concurrent_events: flags.max_concurrent_events,
+    };
+    match flags.app {
+        App::Chat => settings.run(|_core| Chat::default()),
+        App::Echo => settings.run(|_core| Echo),
+    }
+}

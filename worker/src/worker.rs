@@ -1,0 +1,162 @@
+//! Starts the cores of a worker on threads of their own, and stops them.
+
+use std::io;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, bounded};
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+
+use crate::Events;
+use crate::config::{Config, PREEMPT_INTERVAL};
+use crate::core::{self, StopSignal};
+
+/// A worker: cores that share nothing, each with a value of `Events`.
+#[derive(Clone, Copy, Debug)]
+pub struct Worker;
+
+/// A worker that runs. Dropping it tells its cores to stop, without waiting for them.
+#[derive(Debug)]
+pub struct Running {
+    cores: Vec<RunningCore>,
+    stop: Arc<StopSignal>,
+}
+
+#[derive(Debug)]
+struct RunningCore {
+    /// `None` once it was waited for.
+    thread: Option<ExecutorJoinHandle<()>>,
+    ready: Receiver<()>,
+}
+
+/// That every core is ready. One value of it is waited for, once.
+pub(crate) struct Readiness(Vec<Receiver<()>>);
+
+impl Readiness {
+    /// `false`: a core has ended before it was ready.
+    pub(crate) fn wait(&self) -> bool {
+        self.0.iter().all(|ready| ready.recv().is_ok())
+    }
+}
+
+impl Worker {
+    /// Starts [`Config::count`] cores; `make_events` is called on each, with its index from 0.
+    ///
+    /// Returns at once: see [`Running::ready`].
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start<E: Events>(
+        config: Config,
+        make_events: impl Fn(usize) -> E + Clone + Send + 'static,
+    ) -> io::Result<Running> {
+        let cpus = usable_cpus();
+        let mut running = Running { cores: Vec::new(), stop: Arc::default() };
+        for index in 0..config.count.max(1) {
+            let placement = match cpus.as_slice() {
+                [] => Placement::Unbound,
+                cpus => Placement::Fixed(cpus[index % cpus.len()]),
+            };
+            let core = start_core(placement, config.clone(), index, make_events.clone(), &running.stop)?;
+            running.cores.push(core);
+        }
+        Ok(running)
+    }
+}
+
+fn start_core<E: Events>(
+    placement: Placement,
+    config: Config,
+    index: usize,
+    make_events: impl Fn(usize) -> E + Send + 'static,
+    stop: &Arc<StopSignal>,
+) -> io::Result<RunningCore> {
+    let (tell_ready, ready) = bounded(1);
+    let stop = Arc::clone(stop);
+    let thread = LocalExecutorBuilder::new(placement)
+        .name("worker")
+        .io_memory(IO_MEMORY)
+        .preempt_timer(PREEMPT_INTERVAL)
+        .spawn(move || {
+            // Nobody may be waiting for it any more; the worker runs all the same.
+            let on_ready = move || {
+                let _ = tell_ready.send(());
+            };
+            core::run(config, index, move || make_events(index), stop, on_ready)
+        })?;
+    Ok(RunningCore { thread: Some(thread), ready })
+}
+
+impl Running {
+    /// Waits until every core has heard from a register and tried each gateway in its list.
+    ///
+    /// # Errors
+    /// A core could not start, or has ended. Call it once: what it waits for comes once.
+    pub fn ready(&self) -> io::Result<()> {
+        match self.readiness().wait() {
+            true => Ok(()),
+            false => Err(io::Error::other("a core of the worker has ended before it was ready")),
+        }
+    }
+
+    /// The same for another thread to wait for.
+    pub(crate) fn readiness(&self) -> Readiness {
+        Readiness(self.cores.iter().map(|core| core.ready.clone()).collect())
+    }
+
+    /// Lets running handlers and `on_stop` finish, sends what is queued, and ends the cores.
+    ///
+    /// # Errors
+    /// A core could not start, or panicked.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.stop.tell();
+        self.cores.iter_mut().try_for_each(RunningCore::join)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.tell();
+    }
+}
+
+impl RunningCore {
+    fn join(&mut self) -> io::Result<()> {
+        match self.thread.take() {
+            Some(thread) => Ok(thread.join()?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The CPUs that this process may run on, which may be fewer than the machine has. Empty when that is not known.
+fn usable_cpus() -> Vec<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.and_then(parse_cpus).unwrap_or_default()
+}
+
+/// Reads the kernel's form of a set: `0-3,8`.
+fn parse_cpus(list: &str) -> Option<Vec<usize>> {
+    let mut cpus = Vec::new();
+    for part in list.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        cpus.extend(first.parse::<usize>().ok()?..=last.parse().ok()?);
+    }
+    Some(cpus)
+}
+
+/// Bytes of registered memory per executor. It is for files, of which a worker has none: the least that there is.
+const IO_MEMORY: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_cpus_are_read() {
+        assert_eq!(parse_cpus("\t0-2,8\n"), Some(vec![0, 1, 2, 8]));
+        assert_eq!(parse_cpus("5"), Some(vec![5]));
+        assert_eq!(parse_cpus("a-b"), None);
+        assert_eq!(parse_cpus(""), None);
+    }
+}
