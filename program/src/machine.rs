@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn a_process_may_run_somewhere() {
-        assert_eq!(allowed_cpus().len(), cpus());
+        // A quota may allow less time than there are CPUs.
+        assert!(allowed_cpus().len() >= cpus());
     }
 
     #[test]

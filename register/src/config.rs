@@ -1,0 +1,59 @@
+//! Owns the register's settings and every limit of it.
+
+use std::time::Duration;
+
+use protocol::register::LINE_SIZE_MAX;
+
+/// What a register is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen, `HOST:PORT`; port 0 takes a free one.
+    pub listen: String,
+    /// What gateways and workers must know; empty lets all in who send none.
+    pub secret_key: String,
+    /// How long a connection may stay without a first line, by default [`FIRST_LINE_TIMEOUT`].
+    pub first_line_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: String::from("127.0.0.1:1236"),
+            secret_key: String::new(),
+            first_line_timeout: FIRST_LINE_TIMEOUT,
+        }
+    }
+}
+
+/// A connection without a whole line for this long after accept is closed (WIRE.md §2).
+pub const FIRST_LINE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A worker that takes not one byte of its list for this long is closed, so that a dead one does not hold its place.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections at a time: gateway shards, worker cores and clients that ask once. One more is closed at accept.
+pub const CONNECTIONS_MAX: usize = 10_000;
+
+/// The longest request in bytes, many times what a gateway sends. Beyond it the connection is closed.
+pub const REQUEST_SIZE_MAX: usize = 4096;
+
+/// The longest gateway address in bytes, enough for IPv6 in brackets with a port, and short host names.
+pub const ADDRESS_SIZE_MAX: usize = 64;
+
+/// How long to wait after an accept that failed, mostly because files ran out, before the next one.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many bytes one read takes: a few requests.
+pub(crate) const READ_SIZE: usize = 1024;
+
+/// Idle seconds until the kernel probes whether a peer's machine is still there, between probes, and how many probes
+/// go unanswered before the connection ends. A gateway that lost its power is off the list after a minute.
+pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// See [`KEEPALIVE_IDLE`].
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// See [`KEEPALIVE_IDLE`].
+pub(crate) const KEEPALIVE_PROBES: u32 = 3;
+
+// The list of a full register is a line that readers take: three bytes for quotes and comma, 64 around the list.
+const _: () = assert!(CONNECTIONS_MAX * (ADDRESS_SIZE_MAX + 3) + 64 <= LINE_SIZE_MAX);
+const _: () = assert!(READ_SIZE <= REQUEST_SIZE_MAX && REQUEST_SIZE_MAX <= LINE_SIZE_MAX);

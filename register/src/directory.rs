@@ -1,0 +1,228 @@
+//! Owns who is connected and what each of them is owed: the register without IO.
+//!
+//! Lines come in, verdicts and lists go out. A list that a worker has not taken yet is replaced by the newer one, so a
+//! worker that does not read costs a flag and nothing more. Must never touch a socket or a clock.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+
+use protocol::register::{BAD_REQUEST, Broadcast, Request, RequestError};
+
+use crate::config::ADDRESS_SIZE_MAX;
+
+/// A connection; never used again for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(u64);
+
+/// Why a connection must be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The line is no request. The only refusal that is told to the peer.
+    #[error("not a request")]
+    NotARequest,
+    /// The event is none that a register knows.
+    #[error("unknown event")]
+    UnknownEvent,
+    /// The gateway's address is empty, longer than [`ADDRESS_SIZE_MAX`], or has bytes that no address has.
+    #[error("no usable gateway address")]
+    BadAddress,
+    /// The key is not the register's.
+    #[error("wrong secret key")]
+    WrongKey,
+    /// The connection said nothing for too long after accept.
+    #[error("no line in time")]
+    Silent,
+    /// The line is longer than [`crate::REQUEST_SIZE_MAX`].
+    #[error("line too long")]
+    TooLong,
+}
+
+impl Refusal {
+    /// The line to send before the close, if any.
+    pub fn farewell(self) -> Option<&'static [u8]> {
+        (self == Self::NotARequest).then_some(BAD_REQUEST)
+    }
+}
+
+impl From<RequestError> for Refusal {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::NotARequest => Self::NotARequest,
+            RequestError::UnknownEvent => Self::UnknownEvent,
+            RequestError::EmptyAddress => Self::BadAddress,
+            RequestError::BadKey => Self::WrongKey,
+        }
+    }
+}
+
+/// All connections of a register and the addresses they brought.
+///
+/// Invariants: `gateways.len() <= peers.len()`, `workers` are peers, an owed peer is a worker, and every owed peer was
+/// put into `woken` when it became owed.
+#[derive(Debug, Default)]
+pub struct Directory {
+    secret_key: String,
+    peers: HashMap<PeerId, Peer>,
+    next_peer: u64,
+    /// In the order in which the connections registered. One address may be there several times: it is listed once,
+    /// in its first place, until the last of its connections is gone.
+    gateways: BTreeMap<Place, String>,
+    next_place: u64,
+    workers: BTreeSet<PeerId>,
+    /// The encoded list, until the addresses change.
+    line: Option<Rc<[u8]>>,
+    woken: Vec<PeerId>,
+}
+
+/// A connection's place in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(u64);
+
+#[derive(Debug, Default)]
+struct Peer {
+    /// Whether a whole line has come, of whatever kind.
+    has_spoken: bool,
+    /// Whether a list is due that it has not taken.
+    is_owed: bool,
+    place: Option<Place>,
+}
+
+impl Directory {
+    /// A register that nobody is connected to.
+    pub fn new(secret_key: impl Into<String>) -> Self {
+        Self { secret_key: secret_key.into(), ..Self::default() }
+    }
+
+    /// A connection was accepted.
+    pub fn on_open(&mut self) -> PeerId {
+        let peer = PeerId(self.next_peer);
+        self.next_peer += 1;
+        self.peers.insert(peer, Peer::default());
+        peer
+    }
+
+    /// A line came from `peer`, without its line end.
+    ///
+    /// # Errors
+    /// Why the connection must be closed; [`Self::on_closed`] is still to be called.
+    pub fn on_line(&mut self, peer: PeerId, line: &[u8]) -> Result<(), Refusal> {
+        self.peer_mut(peer).has_spoken = true;
+        match Request::decode(line)? {
+            Request::Ping => Ok(()),
+            Request::WorkerConnect { secret_key } => {
+                self.check_key(&secret_key)?;
+                self.workers.insert(peer);
+                self.owe(peer);
+                Ok(())
+            }
+            Request::GatewayConnect { address, secret_key } => {
+                self.check_key(&secret_key)?;
+                self.list(peer, address)
+            }
+        }
+    }
+
+    /// The time for the first line of `peer` is over.
+    ///
+    /// # Errors
+    /// [`Refusal::Silent`] if none came.
+    pub fn on_timeout(&mut self, peer: PeerId) -> Result<(), Refusal> {
+        if self.peer_mut(peer).has_spoken { Ok(()) } else { Err(Refusal::Silent) }
+    }
+
+    /// The connection is gone, whoever closed it.
+    pub fn on_closed(&mut self, peer: PeerId) {
+        self.workers.remove(&peer);
+        let gone = self.peers.remove(&peer).expect("a connection is closed once");
+        if let Some(place) = gone.place {
+            self.gateways.remove(&place);
+            self.broadcast();
+        }
+    }
+
+    /// Moves the workers that became owed a list since the last call to `out`. They may be gone or served by now.
+    pub fn drain_woken(&mut self, out: &mut Vec<PeerId>) {
+        out.append(&mut self.woken);
+    }
+
+    /// The list for `peer`, newline included, if it is owed one; it then is no longer.
+    pub fn take_line(&mut self, peer: PeerId) -> Option<Rc<[u8]>> {
+        if !std::mem::take(&mut self.peer_mut(peer).is_owed) {
+            return None;
+        }
+        Some(Rc::clone(self.line.get_or_insert_with(|| encode_list(self.gateways.values()))))
+    }
+
+    /// How many connections there are.
+    pub fn peer_count(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Whether `peer` has said what it is, or at least something.
+    pub fn has_spoken(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.has_spoken)
+    }
+
+    /// The address that `peer` brought, if it is a gateway.
+    pub fn address(&self, peer: PeerId) -> Option<&str> {
+        let place = self.peers.get(&peer)?.place?;
+        self.gateways.get(&place).map(String::as_str)
+    }
+
+    fn check_key(&self, key: &str) -> Result<(), Refusal> {
+        if key == self.secret_key { Ok(()) } else { Err(Refusal::WrongKey) }
+    }
+
+    /// Puts an address on the list; a connection that registers again changes the address in its place.
+    fn list(&mut self, peer: PeerId, address: String) -> Result<(), Refusal> {
+        if !is_usable(&address) {
+            return Err(Refusal::BadAddress);
+        }
+        let new_place = Place(self.next_place);
+        self.next_place += 1;
+        let place = *self.peer_mut(peer).place.get_or_insert(new_place);
+        self.gateways.insert(place, address);
+        self.broadcast();
+        Ok(())
+    }
+
+    /// Owes the list to all workers. Also when it reads the same as before: a worker connects again to a gateway that
+    /// it lost when it sees its address listed.
+    fn broadcast(&mut self) {
+        self.line = None;
+        let workers = std::mem::take(&mut self.workers);
+        for &worker in &workers {
+            self.owe(worker);
+        }
+        self.workers = workers;
+    }
+
+    fn owe(&mut self, peer: PeerId) {
+        if !std::mem::replace(&mut self.peer_mut(peer).is_owed, true) {
+            self.woken.push(peer);
+        }
+    }
+
+    fn peer_mut(&mut self, peer: PeerId) -> &mut Peer {
+        self.peers.get_mut(&peer).expect("events come only between open and closed")
+    }
+}
+
+/// Nothing that JSON would have to escape, so that the list is not longer than the addresses.
+fn is_usable(address: &str) -> bool {
+    !address.is_empty()
+        && address.len() <= ADDRESS_SIZE_MAX
+        && address.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-_[]%".contains(&byte))
+}
+
+fn encode_list<'a>(gateways: impl Iterator<Item = &'a String>) -> Rc<[u8]> {
+    let mut listed = HashSet::new();
+    let addresses = gateways.filter(|address| listed.insert(address.as_str())).cloned().collect();
+    let mut line = Vec::new();
+    Broadcast { addresses }.encode(&mut line);
+    line.into()
+}
+
+#[cfg(test)]
+#[path = "directory_tests.rs"]
+mod tests;

@@ -1,0 +1,17 @@
+//! The register: tells workers which gateways there are (docs/WIRE.md §2).
+//!
+//! * [`Directory`] is the register without IO: who is connected, what each line changes, who is owed the list.
+//! * [`Register::start`] serves it on a thread of its own; [`Running`] is that server.
+#![forbid(unsafe_code)]
+
+mod config;
+mod conn;
+mod directory;
+mod doorbell;
+mod server;
+
+pub use config::{
+    ADDRESS_SIZE_MAX, CONNECTIONS_MAX, Config, FIRST_LINE_TIMEOUT, REQUEST_SIZE_MAX, WRITE_TIMEOUT,
+};
+pub use directory::{Directory, PeerId, Refusal};
+pub use server::{Register, Running};

@@ -1,0 +1,30 @@
+//! The binary `register`: flags, start, wait for a signal, stop.
+#![forbid(unsafe_code)]
+
+use ringway_register::{Config, Register};
+
+/// The register of a Ringway or GatewayWorker cluster: tells workers which gateways there are.
+#[derive(argh::FromArgs, argh::ArgsInfo)]
+struct Flags {
+    /// address to listen on (default 127.0.0.1:1236)
+    #[argh(option, default = "Config::default().listen")]
+    listen: String,
+    /// the key that gateways and workers must know (default none)
+    #[argh(option, default = "String::new()")]
+    secret_key: String,
+}
+
+fn main() {
+    let Flags { listen, secret_key } = program::parse("register");
+    if let Err(why) = program::check_machine() {
+        program::fail(why);
+    }
+    let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+    let register = Register::start(Config { listen, secret_key, ..Config::default() })
+        .unwrap_or_else(|error| program::fail(error));
+    program::ready(register.addr());
+    shutdown.wait();
+    if let Err(error) = register.stop() {
+        program::fail(error);
+    }
+}

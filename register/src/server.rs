@@ -1,0 +1,257 @@
+//! Owns the register's thread: the listener, the table of connections, start and stop.
+//!
+//! One glommio executor, one task per connection. What lines mean is [`Directory`]'s business.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+
+use glommio::timer::Timer;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::config::{
+    ACCEPT_PAUSE, CONNECTIONS_MAX, Config, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
+    WRITE_TIMEOUT,
+};
+use crate::conn::{Conn, End};
+use crate::directory::{Directory, PeerId, Refusal};
+use crate::doorbell::Doorbell;
+
+/// A register that can be started.
+#[derive(Debug)]
+pub struct Register;
+
+impl Register {
+    /// Listens, and serves on a thread of its own. When this returns, connections are taken.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or the executor does not start; the message says what helps.
+    pub fn start(config: Config) -> io::Result<Running> {
+        let listener = TcpListener::bind(&config.listen).map_err(|error| {
+            io::Error::new(error.kind(), program::describe_bind_error(&config.listen, &error))
+        })?;
+        let addr = listener.local_addr()?;
+        let listener = Arc::new(listener);
+        let (started, serves) = mpsc::sync_channel(1);
+        let thread = LocalExecutorBuilder::new(Placement::Unbound)
+            .name("register")
+            .spawn({
+                let listener = Arc::clone(&listener);
+                move || async move {
+                    // The other end waits for this, unless its thread died, and then nobody needs to know.
+                    let _ = started.send(());
+                    Rc::new(Shared::new(config)).serve(listener).await;
+                }
+            })
+            .map_err(|error| no_executor(&error))?;
+        let running = Running { addr, listener, thread: Some(thread) };
+        match serves.recv() {
+            Ok(()) => Ok(running),
+            Err(mpsc::RecvError) => {
+                running.stop()?;
+                Err(io::Error::other("the register's executor ended before it served"))
+            }
+        }
+    }
+}
+
+/// A register that serves. Dropped, it stops as with [`Running::stop`].
+#[derive(Debug)]
+pub struct Running {
+    addr: SocketAddr,
+    listener: Arc<TcpListener>,
+    /// `None` once stopped.
+    thread: Option<ExecutorJoinHandle<()>>,
+}
+
+impl Running {
+    /// The address it listens on, with the real port.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Closes the listener and all connections, and waits for the thread to end.
+    ///
+    /// # Errors
+    /// The executor had not started, or its thread had panicked.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        // Wakes the accept in progress and fails all later ones: that is how the thread learns of the stop.
+        SockRef::from(&*self.listener).shutdown(Shutdown::Both)?;
+        thread.join().map_err(|error| no_executor(&error))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            tracing::error!(%error, "register did not stop cleanly");
+        }
+    }
+}
+
+fn no_executor(error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("cannot run the register's executor: {error}"))
+}
+
+/// What the tasks of the register's thread share.
+pub(crate) struct Shared {
+    config: Config,
+    pub(crate) directory: RefCell<Directory>,
+    conns: RefCell<HashMap<PeerId, Rc<Bells>>>,
+    /// Whether the last connection was one too many.
+    is_full: Cell<bool>,
+    last_refused: Cell<Option<(IpAddr, Refusal)>>,
+    /// Rung when the last connection is gone.
+    empty: Doorbell,
+}
+
+/// How a connection's task is woken by others.
+#[derive(Debug, Default)]
+pub(crate) struct Bells {
+    /// A list is due.
+    pub(crate) owed: Doorbell,
+    /// The register stops.
+    pub(crate) stop: Doorbell,
+}
+
+impl Shared {
+    fn new(config: Config) -> Self {
+        let directory = RefCell::new(Directory::new(config.secret_key.clone()));
+        Self {
+            config,
+            directory,
+            conns: RefCell::default(),
+            is_full: Cell::new(false),
+            last_refused: Cell::new(None),
+            empty: Doorbell::default(),
+        }
+    }
+
+    /// Hands a line to the directory and wakes the connections that are owed a list by it.
+    pub(crate) fn on_line(&self, peer: PeerId, line: &[u8]) -> Result<(), Refusal> {
+        let mut directory = self.directory.borrow_mut();
+        let before = directory.address(peer).is_some();
+        directory.on_line(peer, line)?;
+        if !before && let Some(address) = directory.address(peer) {
+            tracing::info!(address, "gateway registered");
+        }
+        drop(directory);
+        self.wake_owed();
+        Ok(())
+    }
+
+    async fn serve(self: Rc<Self>, listener: Arc<TcpListener>) {
+        self.accept_until_shut_down(listener).await;
+        for bells in self.conns.borrow().values() {
+            bells.stop.ring();
+        }
+        while !self.conns.borrow().is_empty() {
+            self.empty.heard().await;
+        }
+    }
+
+    /// Accepts on the executor's helper thread: glommio's own listener shares its port with any other of the same user,
+    /// so that a second register on one address would take half of the connections instead of failing.
+    async fn accept_until_shut_down(self: &Rc<Self>, listener: Arc<TcpListener>) {
+        let mut is_failing = false;
+        loop {
+            let accepting = Arc::clone(&listener);
+            match glommio::executor().spawn_blocking(move || accepting.accept()).await {
+                Ok((stream, from)) => {
+                    is_failing = false;
+                    self.admit(stream, from);
+                }
+                // What accept says of a listener that was shut down.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
+                Err(error) => {
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!(%error, "cannot accept connections");
+                    }
+                    Timer::new(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(self: &Rc<Self>, stream: TcpStream, from: SocketAddr) {
+        let is_full = self.directory.borrow().peer_count() >= CONNECTIONS_MAX;
+        if is_full != self.is_full.replace(is_full) && is_full {
+            tracing::warn!(CONNECTIONS_MAX, "too many connections, new ones are closed");
+        }
+        if is_full {
+            return;
+        }
+        let stream = match prepare(stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::debug!(%from, %error, "a connection was gone at accept");
+                return;
+            }
+        };
+        let peer = self.directory.borrow_mut().on_open();
+        let bells = Rc::new(Bells::default());
+        self.conns.borrow_mut().insert(peer, Rc::clone(&bells));
+        let shared = Rc::clone(self);
+        glommio::spawn_local(async move {
+            let conn = Conn::new(peer, stream, bells, Rc::clone(&shared));
+            let end = conn.serve(shared.config.first_line_timeout).await;
+            shared.on_end(peer, from, &end);
+        })
+        .detach();
+    }
+
+    fn on_end(&self, peer: PeerId, from: SocketAddr, end: &End) {
+        if let &End::Refused(refusal) = end {
+            self.log_refusal(from, refusal);
+        }
+        if let Some(address) = self.directory.borrow().address(peer) {
+            tracing::info!(address, "gateway gone");
+        }
+        self.directory.borrow_mut().on_closed(peer);
+        self.wake_owed();
+        self.conns.borrow_mut().remove(&peer);
+        if self.conns.borrow().is_empty() {
+            self.empty.ring();
+        }
+    }
+
+    /// A peer with a wrong key comes back every second; the log has it once.
+    fn log_refusal(&self, from: SocketAddr, refusal: Refusal) {
+        let now = Some((from.ip(), refusal));
+        if self.last_refused.replace(now) == now {
+            tracing::debug!(%from, "connection refused again: {refusal}");
+        } else {
+            tracing::warn!(%from, "connection refused: {refusal}");
+        }
+    }
+
+    fn wake_owed(&self) {
+        let mut woken = Vec::new();
+        self.directory.borrow_mut().drain_woken(&mut woken);
+        let conns = self.conns.borrow();
+        for bells in woken.iter().filter_map(|peer| conns.get(peer)) {
+            bells.owed.ring();
+        }
+    }
+}
+
+fn prepare(stream: TcpStream) -> io::Result<glommio::net::TcpStream> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    stream.set_nodelay(true)?;
+    let stream = glommio::net::TcpStream::from(socket2_of_glommio::Socket::from(stream));
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    Ok(stream)
+}
