@@ -44,7 +44,10 @@ pub(crate) fn read_fields<'de>(input: &'de [u8], fields: &mut impl Fields<'de>) 
 }
 
 /// Reads `input` to its last byte; elements of a list or an object go to `element`. `None`: not JSON.
-pub(crate) fn read_elements<'de>(input: &'de [u8], element: impl FnMut(KeyRef<'_>, Scalar<'_>)) -> Option<Shape<'de>> {
+pub(crate) fn read_elements<'de>(
+    input: &'de [u8],
+    element: impl FnMut(KeyRef<'_>, Scalar<'_>),
+) -> Option<Shape<'de>> {
     read(input, elements(element))
 }
 

@@ -55,8 +55,12 @@ impl Request {
             "ping" => Ok(Request::Ping),
             "worker_connect" => Ok(Request::WorkerConnect { secret_key: key(fields.secret_key)? }),
             "gateway_connect" => {
-                let address = fields.address.filter(|address| !address.is_empty()).and_then(Scalar::into_text);
-                Ok(Request::GatewayConnect { address: address.ok_or(RequestError::EmptyAddress)?, secret_key: key(fields.secret_key)? })
+                let address =
+                    fields.address.filter(|address| !address.is_empty()).and_then(Scalar::into_text);
+                Ok(Request::GatewayConnect {
+                    address: address.ok_or(RequestError::EmptyAddress)?,
+                    secret_key: key(fields.secret_key)?,
+                })
             }
             _ => Err(RequestError::UnknownEvent),
         }
@@ -154,10 +158,14 @@ struct BroadcastFields {
 impl<'de> Fields<'de> for BroadcastFields {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
         match name {
-            "event" => self.is_broadcast = values.next_value::<Scalar<'de>>()? == Scalar::Text("broadcast_addresses".into()),
+            "event" => {
+                self.is_broadcast =
+                    values.next_value::<Scalar<'de>>()? == Scalar::Text("broadcast_addresses".into())
+            }
             "addresses" => {
                 let mut addresses = Vec::new();
-                let shape = values.next_value_seed(elements(|_, value| addresses.extend(value.into_text())))?;
+                let shape =
+                    values.next_value_seed(elements(|_, value| addresses.extend(value.into_text())))?;
                 self.addresses = (!matches!(shape, Shape::Scalar(_))).then_some(addresses);
             }
             _ => drop(values.next_value::<Scalar<'de>>()?),
@@ -225,10 +233,16 @@ mod tests {
     fn requests_are_written_as_php_writes_them() {
         for (request, line) in [
             (
-                Request::GatewayConnect { address: "127.0.0.2:11400".to_owned(), secret_key: "k3y".to_owned() },
+                Request::GatewayConnect {
+                    address: "127.0.0.2:11400".to_owned(),
+                    secret_key: "k3y".to_owned(),
+                },
                 "{\"event\":\"gateway_connect\", \"address\":\"127.0.0.2:11400\", \"secret_key\":\"k3y\"}\n",
             ),
-            (Request::WorkerConnect { secret_key: "a\"b".to_owned() }, "{\"event\":\"worker_connect\",\"secret_key\":\"a\\\"b\"}\n"),
+            (
+                Request::WorkerConnect { secret_key: "a\"b".to_owned() },
+                "{\"event\":\"worker_connect\",\"secret_key\":\"a\\\"b\"}\n",
+            ),
             (Request::Ping, "{\"event\":\"ping\"}\n"),
         ] {
             assert_eq!(encoded(&request), line);
@@ -238,11 +252,19 @@ mod tests {
 
     #[test]
     fn requests_in_other_words() {
-        let gateway = |key: &str| Ok(Request::GatewayConnect { address: "1.2.3.4:5".to_owned(), secret_key: key.to_owned() });
+        let gateway = |key: &str| {
+            Ok(Request::GatewayConnect { address: "1.2.3.4:5".to_owned(), secret_key: key.to_owned() })
+        };
         for (line, request) in [
-            (r#" {"secret_key" : "k", "x":[{}], "address":"1.2.3.4:5","event":"gateway_connect"} "#, gateway("k")),
+            (
+                r#" {"secret_key" : "k", "x":[{}], "address":"1.2.3.4:5","event":"gateway_connect"} "#,
+                gateway("k"),
+            ),
             (r#"{"address":"1.2.3.4:5","event":"gateway_connect"}"#, gateway("")),
-            (r#"{"address":"1.2.3.4:5","event":"gateway_connect","secret_key":5}"#, Err(RequestError::BadKey)),
+            (
+                r#"{"address":"1.2.3.4:5","event":"gateway_connect","secret_key":5}"#,
+                Err(RequestError::BadKey),
+            ),
             (r#"{"event":"gateway_connect"}"#, Err(RequestError::EmptyAddress)),
             (r#"{"event":"gateway_connect","address":""}"#, Err(RequestError::EmptyAddress)),
             (r#"{"event":"gateway_connect","address":["1.2.3.4:5"]}"#, Err(RequestError::EmptyAddress)),
@@ -263,15 +285,28 @@ mod tests {
 
     #[test]
     fn broadcasts_in_both_forms() {
-        let broadcast = Broadcast { addresses: vec!["127.0.0.2:11500".to_owned(), "127.0.0.2:11400".to_owned()] };
+        let broadcast =
+            Broadcast { addresses: vec!["127.0.0.2:11500".to_owned(), "127.0.0.2:11400".to_owned()] };
         let mut line = Vec::new();
         broadcast.encode(&mut line);
-        assert_eq!(line, b"{\"event\":\"broadcast_addresses\",\"addresses\":[\"127.0.0.2:11500\",\"127.0.0.2:11400\"]}\n");
+        assert_eq!(
+            line,
+            b"{\"event\":\"broadcast_addresses\",\"addresses\":[\"127.0.0.2:11500\",\"127.0.0.2:11400\"]}\n"
+        );
         assert_eq!(Broadcast::decode(&line), Ok(broadcast.clone()));
         let object = br#"{"addresses":{"0":"127.0.0.2:11500","4":"127.0.0.2:11400","5":6},"event":"broadcast_addresses"}"#;
         assert_eq!(Broadcast::decode(object), Ok(broadcast));
-        assert_eq!(Broadcast::decode(br#"{"event":"broadcast_addresses","addresses":[]}"#), Ok(Broadcast::default()));
-        for line in [&b""[..], b"[]", br#"{"event":"x","addresses":[]}"#, br#"{"event":"broadcast_addresses"}"#, br#"{"event":"broadcast_addresses","addresses":5}"#] {
+        assert_eq!(
+            Broadcast::decode(br#"{"event":"broadcast_addresses","addresses":[]}"#),
+            Ok(Broadcast::default())
+        );
+        for line in [
+            &b""[..],
+            b"[]",
+            br#"{"event":"x","addresses":[]}"#,
+            br#"{"event":"broadcast_addresses"}"#,
+            br#"{"event":"broadcast_addresses","addresses":5}"#,
+        ] {
             assert_eq!(Broadcast::decode(line), Err(BroadcastError));
         }
     }

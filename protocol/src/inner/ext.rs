@@ -150,7 +150,8 @@ impl<'de> Fields<'de> for TargetFields {
         match name {
             "connections" => {
                 let mut ids = Vec::new();
-                let shape = values.next_value_seed(elements(|_, value| ids.extend(value.to_connection_id())))?;
+                let shape =
+                    values.next_value_seed(elements(|_, value| ids.extend(value.to_connection_id())))?;
                 self.connections = (shape != Shape::Scalar(Scalar::Null)).then_some(ids);
             }
             "exclude" => self.exclude = read_excluded(values)?,
@@ -298,7 +299,9 @@ impl<'de> Fields<'de> for Select {
             "fields" => {
                 let fields = &mut self.fields;
                 fields.clear();
-                values.next_value_seed(elements(|_, value| fields.extend(value.into_text().map(Field::from_name))))?;
+                values.next_value_seed(elements(|_, value| {
+                    fields.extend(value.into_text().map(Field::from_name))
+                }))?;
             }
             "where" => {
                 let mut condition = Where::default();
@@ -421,7 +424,11 @@ mod tests {
     #[test]
     fn a_worker_says_who_it_is() {
         let php = br#"{"worker_key":"BW:0","secret_key":"k3y"}"#;
-        let mut connect = WorkerConnect { worker_key: "BW:0".to_owned(), secret_key: Some("k3y".to_owned()), ringway: false };
+        let mut connect = WorkerConnect {
+            worker_key: "BW:0".to_owned(),
+            secret_key: Some("k3y".to_owned()),
+            ringway: false,
+        };
         assert_eq!(WorkerConnect::decode(php), Some(connect.clone()));
         assert_eq!(connect.encode(), php);
         connect.ringway = true;
@@ -457,7 +464,10 @@ mod tests {
             ("[]", Targets::All),
             ("null", Targets::All),
             (r#"{"exclude":null}"#, Targets::All),
-            (r#"{"connections":{"1":1,"5":"7","x":[2],"y":"z","z":-1,"w":4294967296}}"#, Targets::Only(vec![1, 7])),
+            (
+                r#"{"connections":{"1":1,"5":"7","x":[2],"y":"z","z":-1,"w":4294967296}}"#,
+                Targets::Only(vec![1, 7]),
+            ),
             (r#"{"connections":[3,2.0,"1"]}"#, Targets::Only(vec![3, 2, 1])),
             (r#"{"connections":[]}"#, Targets::Only(vec![])),
             (r#"{"connections":5}"#, Targets::Only(vec![])),
@@ -481,7 +491,10 @@ mod tests {
         assert_eq!(targets.encode(), br#"{"group":["g1","7"],"exclude":{"1":1}}"#);
         assert_eq!(GroupTargets::decode(&targets.encode()), Some(targets));
         let ext = br#"{"exclude":null,"group":{"a":7,"b":"g","c":[],"d":1.5},"more":[[[]]]}"#;
-        assert_eq!(GroupTargets::decode(ext), Some(GroupTargets { groups: names(&["7", "g", "1.5"]), exclude: HashSet::new() }));
+        assert_eq!(
+            GroupTargets::decode(ext),
+            Some(GroupTargets { groups: names(&["7", "g", "1.5"]), exclude: HashSet::new() })
+        );
         assert_eq!(GroupTargets::decode(b"[]"), None);
         assert_eq!(GroupTargets::decode(b""), None);
     }
@@ -501,16 +514,34 @@ mod tests {
     #[test]
     fn selections() {
         let all = |fields: &[Field]| Select { fields: fields.to_vec(), condition: None };
-        for ext in [r#"{"fields":["uid"],"where":[]}"#, r#"{"fields":["uid"],"where":{}}"#, r#"{"fields":{"5":"uid"}}"#, r#"{"fields":["uid"],"where":null}"#] {
+        for ext in [
+            r#"{"fields":["uid"],"where":[]}"#,
+            r#"{"fields":["uid"],"where":{}}"#,
+            r#"{"fields":{"5":"uid"}}"#,
+            r#"{"fields":["uid"],"where":null}"#,
+        ] {
             assert_eq!(Select::decode(ext.as_bytes()), Some(all(&[Field::Uid])), "{ext}");
         }
-        for ext in [r#"{"fields":[],"where":{"x":1}}"#, r#"{"fields":[],"where":[1]}"#, r#"{"fields":[],"where":5}"#, r#"{"fields":[],"where":{"groups":[]}}"#] {
-            assert_eq!(Select::decode(ext.as_bytes()), Some(Select { fields: vec![], condition: Some(Where::default()) }), "{ext}");
+        for ext in [
+            r#"{"fields":[],"where":{"x":1}}"#,
+            r#"{"fields":[],"where":[1]}"#,
+            r#"{"fields":[],"where":5}"#,
+            r#"{"fields":[],"where":{"groups":[]}}"#,
+        ] {
+            assert_eq!(
+                Select::decode(ext.as_bytes()),
+                Some(Select { fields: vec![], condition: Some(Where::default()) }),
+                "{ext}"
+            );
         }
         let ext = br#"{"fields":["groups","id","session"],"where":{"uid":[1,"a"],"connection_id":{"5":6},"groups":["g"]}}"#;
         let select = Select {
             fields: vec![Field::Groups, Field::Unknown("id".to_owned()), Field::Session],
-            condition: Some(Where { groups: names(&["g"]), uids: names(&["1", "a"]), connection_ids: vec![6] }),
+            condition: Some(Where {
+                groups: names(&["g"]),
+                uids: names(&["1", "a"]),
+                connection_ids: vec![6],
+            }),
         };
         assert_eq!(Select::decode(ext), Some(select.clone()));
         assert_eq!(select.encode(), br#"{"fields":["groups","id","session"],"where":{"groups":["g"],"uid":["1","a"],"connection_id":{"6":6}}}"#);

@@ -8,5 +8,7 @@ pub mod reply;
 mod websocket_request;
 
 pub use cmd::Cmd;
-pub use frame::{FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, Frame, FrameError, HEADER_SIZE, decode};
+pub use frame::{
+    FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, Frame, FrameError, HEADER_SIZE, decode,
+};
 pub use websocket_request::WebsocketRequest;

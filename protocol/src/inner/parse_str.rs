@@ -72,13 +72,15 @@ impl<'a> Path<'a> {
     /// `None`: there is nothing before the first `[`.
     fn new(name: &'a [u8]) -> Option<Path<'a>> {
         let end = name.iter().position(|&byte| byte == b'[').unwrap_or(name.len());
-        let mut path = Path { first: name[..end].iter().map(|&byte| mangled(byte)).collect(), indexes: Vec::new() };
+        let mut path =
+            Path { first: name[..end].iter().map(|&byte| mangled(byte)).collect(), indexes: Vec::new() };
         let mut rest = &name[end..];
         while let [b'[', inside @ ..] = rest
             && path.indexes.len() <= NESTING_MAX
         {
             // One blank in front of `]` does not make an index of its own.
-            let blank = inside.first().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == VERTICAL_TAB);
+            let blank =
+                inside.first().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == VERTICAL_TAB);
             if inside.get(usize::from(blank)) == Some(&b']') {
                 path.indexes.push(None);
                 rest = &inside[usize::from(blank) + 1..];
@@ -149,7 +151,10 @@ mod tests {
     fn reads_as_php_does() {
         for (query, serialized) in [
             ("tok=1", r#"a:1:{s:3:"tok";s:1:"1";}"#),
-            ("a[]=x&a[]=y&b[k]=v&b[k][z]=1", r#"a:2:{s:1:"a";a:2:{i:0;s:1:"x";i:1;s:1:"y";}s:1:"b";a:1:{s:1:"k";a:1:{s:1:"z";s:1:"1";}}}"#),
+            (
+                "a[]=x&a[]=y&b[k]=v&b[k][z]=1",
+                r#"a:2:{s:1:"a";a:2:{i:0;s:1:"x";i:1;s:1:"y";}s:1:"b";a:1:{s:1:"k";a:1:{s:1:"z";s:1:"1";}}}"#,
+            ),
             ("a[b=1", r#"a:1:{s:3:"a_b";s:1:"1";}"#),
             ("a[b.c d[e=1", r#"a:1:{s:9:"a_b_c_d_e";s:1:"1";}"#),
             ("a b.c=1", r#"a:1:{s:5:"a_b_c";s:1:"1";}"#),

@@ -20,7 +20,11 @@ pub struct WebsocketRequest {
 
 impl WebsocketRequest {
     /// What a worker is told about this handshake from `client` on the listener at `server_port`.
-    pub fn from_request(request: &websocket::Request<'_>, client: SocketAddr, server_port: u16) -> WebsocketRequest {
+    pub fn from_request(
+        request: &websocket::Request<'_>,
+        client: SocketAddr,
+        server_port: u16,
+    ) -> WebsocketRequest {
         let headers = joined_headers(request.headers());
         let query = query_of(request.target());
         WebsocketRequest {
@@ -89,7 +93,9 @@ fn server(target: &[u8], query: &[u8], headers: Array, client: SocketAddr, serve
     ]);
     for (name, value) in headers {
         let mut variable = b"HTTP_".to_vec();
-        variable.extend(name.to_bytes().iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }));
+        variable.extend(
+            name.to_bytes().iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }),
+        );
         server.insert(variable, value);
     }
     server
@@ -118,10 +124,14 @@ mod tests {
 
     #[test]
     fn cookies_are_cut_as_php_cuts_them() {
-        let cookies = |header: &str| String::from_utf8(php::to_bytes(&cookies(header.as_bytes()).into())).unwrap();
+        let cookies =
+            |header: &str| String::from_utf8(php::to_bytes(&cookies(header.as_bytes()).into())).unwrap();
         assert_eq!(cookies("a=b"), r#"a:1:{s:1:"a";s:1:"b";}"#);
         assert_eq!(cookies(""), "a:0:{}");
-        assert_eq!(cookies("a; b =c=d ;7=%41; a=1;=x"), r#"a:4:{s:1:"b";s:4:"c=d ";i:7;s:3:"%41";s:1:"a";s:1:"1";s:0:"";s:1:"x";}"#);
+        assert_eq!(
+            cookies("a; b =c=d ;7=%41; a=1;=x"),
+            r#"a:4:{s:1:"b";s:4:"c=d ";i:7;s:3:"%41";s:1:"a";s:1:"1";s:0:"";s:1:"x";}"#
+        );
     }
 
     #[test]

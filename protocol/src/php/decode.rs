@@ -7,7 +7,7 @@ use super::value::{Array, Custom, Key, Object, Reference, ReferenceKind, Value};
 pub const DEPTH_MAX: usize = 256;
 
 /// The longest input in bytes. Beyond: [`DecodeError`]. A frame is far below it; a reply about a million clients is not.
-/// A value takes at most about 20 times its input in memory, whatever counts the input claims.
+/// A value takes at most about 30 times its input in memory, whatever counts the input claims.
 pub const SIZE_MAX: usize = 256 << 20;
 
 /// Bytes that are no serialized value, or one beyond [`DEPTH_MAX`] or [`SIZE_MAX`].
@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
             b'a' => self.array(depth),
             b'O' => self.object(depth),
             b'C' => self.custom(),
-            b'E' => self.terminated_bytes().map(Value::Enum),
+            b'E' => self.terminated_bytes().map(|case| Value::Enum(case.into())),
             b'r' => self.reference(ReferenceKind::Object),
             b'R' => self.reference(ReferenceKind::Variable),
             _ => None,
@@ -70,7 +70,9 @@ impl<'a> Reader<'a> {
             b"-INF" => f64::NEG_INFINITY,
             b"NAN" => f64::NAN,
             // Rust would also take "inf" and "nan" in letters; PHP does not.
-            text if text.iter().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)) => str::from_utf8(text).ok()?.parse().ok()?,
+            text if text.iter().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)) => {
+                str::from_utf8(text).ok()?.parse().ok()?
+            }
             _ => return None,
         };
         Some(Value::Float(value))
@@ -177,7 +179,7 @@ impl<'a> Reader<'a> {
     }
 
     fn expect(&mut self, bytes: &[u8]) -> Option<()> {
-        (self.take(bytes.len())? == bytes).then_some(())
+        self.input[self.at..].starts_with(bytes).then(|| self.at += bytes.len())
     }
 
     fn byte(&mut self) -> Option<u8> {

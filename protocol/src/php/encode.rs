@@ -1,7 +1,10 @@
 //! Values to bytes.
 
 use super::value::{Array, Key, Object, Reference, ReferenceKind, Value};
-use super::write::{array_end, array_start, decimal, encode_bool, encode_bytes, encode_float, encode_int, encode_key, encode_null, quoted};
+use super::write::{
+    array_end, array_start, decimal, encode_bool, encode_bytes, encode_float, encode_int, encode_key,
+    encode_null, quoted,
+};
 
 /// Appends `value`, serialized.
 pub fn encode(value: &Value, out: &mut Vec<u8>) {

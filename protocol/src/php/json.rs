@@ -99,7 +99,10 @@ fn write_list(array: &Array, out: &mut Vec<u8>) -> Result<(), JsonError> {
     Ok(())
 }
 
-fn write_object<'a>(entries: impl Iterator<Item = (&'a Key, &'a Value)>, out: &mut Vec<u8>) -> Result<(), JsonError> {
+fn write_object<'a>(
+    entries: impl Iterator<Item = (&'a Key, &'a Value)>,
+    out: &mut Vec<u8>,
+) -> Result<(), JsonError> {
     out.push(b'{');
     for (index, (key, value)) in entries.enumerate() {
         if index > 0 {
@@ -115,7 +118,11 @@ fn write_object<'a>(entries: impl Iterator<Item = (&'a Key, &'a Value)>, out: &m
 
 /// Names of private and protected properties begin with a zero byte; json_encode does not see those.
 fn public_properties(object: &Object) -> impl Iterator<Item = (&Key, &Value)> {
-    object.properties.iter().map(|(key, value)| (key, value)).filter(|(key, _)| !matches!(key, Key::Bytes(name) if name.first() == Some(&0)))
+    object
+        .properties
+        .iter()
+        .map(|(key, value)| (key, value))
+        .filter(|(key, _)| !matches!(key, Key::Bytes(name) if name.first() == Some(&0)))
 }
 
 #[cfg(test)]
@@ -155,7 +162,8 @@ mod tests {
 
     #[test]
     fn refuses_what_json_cannot_tell() {
-        for serialized in ["d:NAN;", "d:-INF;", "E:11:\"Suit:Hearts\";", "a:1:{i:0;R:1;}", "C:1:\"X\":2:{ab}"] {
+        for serialized in ["d:NAN;", "d:-INF;", "E:11:\"Suit:Hearts\";", "a:1:{i:0;R:1;}", "C:1:\"X\":2:{ab}"]
+        {
             assert_eq!(json(serialized), Err(JsonError));
         }
         assert_eq!(to_json(&Value::from(&b"\xff"[..])), Err(JsonError));

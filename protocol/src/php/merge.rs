@@ -43,7 +43,8 @@ pub fn merge_serialized(base: &[u8], update: &[u8], out: &mut Vec<u8>) -> Result
 }
 
 fn decode_array(bytes: &[u8]) -> Result<Value, DecodeError> {
-    decode(bytes).and_then(|value| if value.as_array().is_some() { Ok(value) } else { Err(DecodeError { at: 0 }) })
+    decode(bytes)
+        .and_then(|value| if value.as_array().is_some() { Ok(value) } else { Err(DecodeError { at: 0 }) })
 }
 
 fn has_references(value: &Value) -> bool {
@@ -74,7 +75,14 @@ struct Merger<'a, 'o> {
 
 impl<'a, 'o> Merger<'a, 'o> {
     fn new(base: &'a Value, update: &'a Value, out: &'o mut Vec<u8>) -> Result<Merger<'a, 'o>, DecodeError> {
-        let mut merger = Merger { values: Vec::new(), indexes: HashMap::new(), origins: HashMap::new(), numbers: Vec::new(), count: 0, out };
+        let mut merger = Merger {
+            values: Vec::new(),
+            indexes: HashMap::new(),
+            origins: HashMap::new(),
+            numbers: Vec::new(),
+            count: 0,
+            out,
+        };
         merger.number(base, 0)?;
         merger.number(update, merger.values.len())?;
         merger.numbers = vec![0; merger.values.len()];
@@ -96,7 +104,9 @@ impl<'a, 'o> Merger<'a, 'o> {
         self.values.push(value);
         match value {
             Value::Array(array) => array.values().try_for_each(|value| self.number(value, origin)),
-            Value::Object(object) => object.properties.iter().try_for_each(|(_, value)| self.number(value, origin)),
+            Value::Object(object) => {
+                object.properties.iter().try_for_each(|(_, value)| self.number(value, origin))
+            }
             _ => Ok(()),
         }
     }
@@ -173,7 +183,9 @@ impl<'a, 'o> Merger<'a, 'o> {
     /// What a reference refers to; any other value is itself.
     fn resolve(&self, value: &'a Value) -> &'a Value {
         match value {
-            Value::Reference(reference) => self.values[self.origins[&std::ptr::from_ref(value)] + reference.target as usize - 1],
+            Value::Reference(reference) => {
+                self.values[self.origins[&std::ptr::from_ref(value)] + reference.target as usize - 1]
+            }
             _ => value,
         }
     }
@@ -206,10 +218,18 @@ mod tests {
         for (base, update, merged) in [
             ("a:0:{}", "a:0:{}", "a:0:{}"),
             (r#"a:2:{i:0;i:1;i:1;i:2;}"#, r#"a:1:{i:0;i:9;}"#, r#"a:2:{i:0;i:9;i:1;i:2;}"#),
-            (r#"a:1:{s:1:"a";a:1:{s:1:"x";i:1;}}"#, r#"a:2:{s:1:"b";N;s:1:"a";a:1:{s:1:"y";i:2;}}"#, r#"a:2:{s:1:"a";a:2:{s:1:"x";i:1;s:1:"y";i:2;}s:1:"b";N;}"#),
+            (
+                r#"a:1:{s:1:"a";a:1:{s:1:"x";i:1;}}"#,
+                r#"a:2:{s:1:"b";N;s:1:"a";a:1:{s:1:"y";i:2;}}"#,
+                r#"a:2:{s:1:"a";a:2:{s:1:"x";i:1;s:1:"y";i:2;}s:1:"b";N;}"#,
+            ),
             (r#"a:1:{s:1:"a";a:1:{s:1:"x";i:1;}}"#, r#"a:1:{s:1:"a";i:5;}"#, r#"a:1:{s:1:"a";i:5;}"#),
             (r#"a:1:{s:1:"a";i:5;}"#, r#"a:1:{s:1:"a";a:0:{}}"#, r#"a:1:{s:1:"a";a:0:{}}"#),
-            (r#"a:1:{s:1:"o";O:1:"X":1:{s:1:"p";d:0.1;}}"#, r#"a:1:{s:1:"o";a:1:{i:0;i:1;}}"#, r#"a:1:{s:1:"o";a:1:{i:0;i:1;}}"#),
+            (
+                r#"a:1:{s:1:"o";O:1:"X":1:{s:1:"p";d:0.1;}}"#,
+                r#"a:1:{s:1:"o";a:1:{i:0;i:1;}}"#,
+                r#"a:1:{s:1:"o";a:1:{i:0;i:1;}}"#,
+            ),
         ] {
             assert_eq!(merge(base, update).as_deref(), Ok(merged));
         }
@@ -225,7 +245,10 @@ mod tests {
         );
         // What was put in front shifts the base's own.
         assert_eq!(
-            merge(&format!(r#"a:3:{{s:1:"a";a:0:{{}}s:1:"x";{object}s:1:"y";r:3;}}"#), r#"a:1:{s:1:"a";a:1:{i:0;i:1;}}"#),
+            merge(
+                &format!(r#"a:3:{{s:1:"a";a:0:{{}}s:1:"x";{object}s:1:"y";r:3;}}"#),
+                r#"a:1:{s:1:"a";a:1:{i:0;i:1;}}"#
+            ),
             Ok(format!(r#"a:3:{{s:1:"a";a:1:{{i:0;i:1;}}s:1:"x";{object}s:1:"y";r:4;}}"#))
         );
         // The target is gone: the first reference becomes the value.
@@ -233,17 +256,29 @@ mod tests {
             merge(&format!(r#"a:3:{{s:1:"x";{object}s:1:"y";r:2;s:1:"z";r:2;}}"#), r#"a:1:{s:1:"x";i:5;}"#),
             Ok(format!(r#"a:3:{{s:1:"x";i:5;s:1:"y";{object}s:1:"z";r:3;}}"#))
         );
-        assert_eq!(merge(r#"a:2:{s:1:"x";i:1;s:1:"y";R:2;}"#, r#"a:1:{s:1:"x";i:5;}"#), Ok(r#"a:2:{s:1:"x";i:5;s:1:"y";i:1;}"#.to_owned()));
+        assert_eq!(
+            merge(r#"a:2:{s:1:"x";i:1;s:1:"y";R:2;}"#, r#"a:1:{s:1:"x";i:5;}"#),
+            Ok(r#"a:2:{s:1:"x";i:5;s:1:"y";i:1;}"#.to_owned())
+        );
         // An object inside itself, reached from outside after its place is gone.
         assert_eq!(
-            merge(r#"a:2:{s:1:"x";O:1:"A":1:{s:1:"c";O:1:"B":1:{s:1:"p";r:2;}}s:1:"y";r:3;}"#, r#"a:1:{s:1:"x";i:5;}"#),
+            merge(
+                r#"a:2:{s:1:"x";O:1:"A":1:{s:1:"c";O:1:"B":1:{s:1:"p";r:2;}}s:1:"y";r:3;}"#,
+                r#"a:1:{s:1:"x";i:5;}"#
+            ),
             Ok(r#"a:2:{s:1:"x";i:5;s:1:"y";O:1:"B":1:{s:1:"p";O:1:"A":1:{s:1:"c";r:3;}}}"#.to_owned())
         );
     }
 
     #[test]
     fn refuses_what_is_no_array() {
-        for (base, update) in [("i:1;", "a:0:{}"), ("a:0:{}", "N;"), ("a:0:{}", "a:1:{i:0;r:5;}"), ("a:1:{i:0;r:2;}", "a:0:{}"), ("x", "a:0:{}")] {
+        for (base, update) in [
+            ("i:1;", "a:0:{}"),
+            ("a:0:{}", "N;"),
+            ("a:0:{}", "a:1:{i:0;r:5;}"),
+            ("a:1:{i:0;r:2;}", "a:0:{}"),
+            ("x", "a:0:{}"),
+        ] {
             assert!(merge(base, update).is_err(), "{base} {update}");
         }
     }

@@ -25,7 +25,7 @@ pub enum Value {
     /// `C:1:"X":2:{…}`: an object that serializes itself, kept as it is.
     Custom(Box<Custom>),
     /// `E:11:"Suit:Hearts";`: class and case of an enum.
-    Enum(Vec<u8>),
+    Enum(Box<[u8]>),
     /// `r:2;` or `R:2;`: the same as another value of the whole.
     Reference(Reference),
 }
