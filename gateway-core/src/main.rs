@@ -83,7 +83,11 @@ impl Flags {
             lan_ip: self.lan_ip,
             start_port: self.start_port,
             inner_listen: self.inner_listen,
-            register_address: self.register_address.split(',').map(|address| address.trim().to_owned()).collect(),
+            register_address: self
+                .register_address
+                .split(',')
+                .map(|address| address.trim().to_owned())
+                .collect(),
             secret_key: self.secret_key,
             ping_interval: seconds("--ping-interval", self.ping_interval)?,
             ping_not_response_limit: self.ping_not_response_limit,
@@ -109,8 +113,11 @@ fn main() {
     let settings = flags.settings().unwrap_or_else(|error| program::fail(error));
     let schemes: Vec<&str> = settings.listen.iter().map(|listen| listen.protocol.scheme()).collect();
     let gateway = Gateway::start(settings).unwrap_or_else(|error| program::fail(error));
-    let listen: Vec<String> =
-        schemes.iter().zip(gateway.listen()).map(|(scheme, address)| format!("{scheme}://{address}")).collect();
+    let listen: Vec<String> = schemes
+        .iter()
+        .zip(gateway.listen())
+        .map(|(scheme, address)| format!("{scheme}://{address}"))
+        .collect();
     program::ready(format_args!("{} ({} shards)", listen.join(" "), gateway.shard_count()));
     shutdown.wait();
     gateway.stop();

@@ -193,7 +193,9 @@ impl FromStr for Listen {
 
     /// `websocket://0.0.0.0:8282`, `text://…`, `frame://…`, `tcp://…`; `ws` is short for `websocket`.
     fn from_str(text: &str) -> Result<Listen, String> {
-        let (scheme, address) = text.split_once("://").ok_or_else(|| format!("`{text}` has no scheme; try websocket://{text}"))?;
+        let (scheme, address) = text
+            .split_once("://")
+            .ok_or_else(|| format!("`{text}` has no scheme; try websocket://{text}"))?;
         let protocol = match scheme {
             "websocket" | "ws" => ListenProtocol::Websocket(Websocket::default()),
             "text" => ListenProtocol::Text,
@@ -201,7 +203,10 @@ impl FromStr for Listen {
             "tcp" => ListenProtocol::Tcp,
             _ => return Err(format!("`{scheme}` is not one of websocket, text, frame, tcp")),
         };
-        let address = address.trim_end_matches('/').parse().map_err(|_| format!("`{address}` is not an address like 0.0.0.0:8282"))?;
+        let address = address
+            .trim_end_matches('/')
+            .parse()
+            .map_err(|_| format!("`{address}` is not an address like 0.0.0.0:8282"))?;
         Ok(Listen { address, protocol })
     }
 }
@@ -224,7 +229,8 @@ mod tests {
 
     #[test]
     fn listen_reads_what_it_prints() {
-        for text in ["websocket://0.0.0.0:8282", "text://127.0.0.1:1", "frame://[::1]:80", "tcp://1.2.3.4:5"] {
+        for text in ["websocket://0.0.0.0:8282", "text://127.0.0.1:1", "frame://[::1]:80", "tcp://1.2.3.4:5"]
+        {
             assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
         }
         assert_eq!("ws://1.2.3.4:5/".parse::<Listen>().unwrap().to_string(), "websocket://1.2.3.4:5");
@@ -235,7 +241,8 @@ mod tests {
 
     #[test]
     fn inner_ports_are_open_to_all_only_for_a_public_lan_ip() {
-        let inner_ip = |lan_ip: &str| Settings { lan_ip: lan_ip.parse().unwrap(), ..Settings::default() }.inner_ip();
+        let inner_ip =
+            |lan_ip: &str| Settings { lan_ip: lan_ip.parse().unwrap(), ..Settings::default() }.inner_ip();
         assert_eq!(inner_ip("8.8.8.8"), Ipv4Addr::UNSPECIFIED);
         for lan_ip in ["127.0.0.1", "10.0.0.3", "192.168.1.1", "172.16.0.9"] {
             assert_eq!(inner_ip(lan_ip).to_string(), lan_ip);

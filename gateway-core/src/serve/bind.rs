@@ -18,7 +18,10 @@ pub struct ShardSockets {
 
 impl ShardSockets {
     pub fn listen_addresses(&self) -> Vec<SocketAddr> {
-        self.clients.iter().map(|socket| socket.local_addr().expect("a bound socket has an address")).collect()
+        self.clients
+            .iter()
+            .map(|socket| socket.local_addr().expect("a bound socket has an address"))
+            .collect()
     }
 }
 

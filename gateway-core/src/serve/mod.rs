@@ -113,7 +113,9 @@ impl Gateway {
 
     fn await_start(&self, starts: &Receiver<Result<(), StartError>>) -> Result<(), StartError> {
         for _ in &self.shards {
-            starts.recv().unwrap_or_else(|_| Err(StartError::Executor("a shard ended before it served".into())))?;
+            starts
+                .recv()
+                .unwrap_or_else(|_| Err(StartError::Executor("a shard ended before it served".into())))?;
         }
         Ok(())
     }
@@ -158,10 +160,14 @@ fn start_shard(
 fn check(settings: &Settings) -> Result<(), StartError> {
     let wrong = |what: &str| Err(StartError::Settings(what.into()));
     match settings {
-        Settings { listen, .. } if listen.is_empty() => wrong("no --listen: say where clients connect, for example --listen websocket://0.0.0.0:8282"),
+        Settings { listen, .. } if listen.is_empty() => {
+            wrong("no --listen: say where clients connect, for example --listen websocket://0.0.0.0:8282")
+        }
         Settings { listen, .. } if listen.len() > LISTENERS_MAX => wrong("more than 64 --listen"),
         Settings { count: 0, .. } => wrong("--count 0: at least one shard is needed"),
-        Settings { start_port, count, .. } if *start_port != 0 && usize::from(*start_port) + count > 65_536 => {
+        Settings { start_port, count, .. }
+            if *start_port != 0 && usize::from(*start_port) + count > 65_536 =>
+        {
             wrong("--start-port and --count exceed port 65535: choose a lower --start-port")
         }
         Settings { max_package_size: 0, .. } => wrong("--max-package-size 0: no message could pass"),

@@ -53,7 +53,8 @@ impl Pump {
         sockets: ShardSockets,
         commands: Receiver<Control>,
     ) -> Result<Pump, StartError> {
-        let sockets_max = settings.sockets_max.unwrap_or(u32::MAX).min(u32::try_from(seat.open_files).unwrap_or(u32::MAX));
+        let sockets_max =
+            settings.sockets_max.unwrap_or(u32::MAX).min(u32::try_from(seat.open_files).unwrap_or(u32::MAX));
         let mut ring = Ring::new(ring::Config {
             sockets_max,
             tick: Duration::from_millis(TICK_PERIOD_MS),
@@ -61,7 +62,8 @@ impl Pump {
         })?;
         let identity = Identity { address: sockets.address, seed: RandomState::new().hash_one(seat.index) };
         let registrations = register_link::register(&settings, sockets.address);
-        let listeners = Listeners::new(&mut ring, sockets).map_err(|error| StartError::Bind(error.to_string()))?;
+        let listeners =
+            Listeners::new(&mut ring, sockets).map_err(|error| StartError::Bind(error.to_string()))?;
         let shard = Shard::new(settings, identity, now(&ring));
         Ok(Pump { ring, shard, listeners, commands, registrations, batch: Batch::default(), stop_by: None })
     }
@@ -84,10 +86,10 @@ impl Pump {
         let wait = if self.shard.is_pending() { Duration::ZERO } else { wait };
         let mut busy = false;
         let (shard, listeners) = (&mut self.shard, &self.listeners);
-        let clock = self.ring.clock();
+        let now = now(&self.ring);
         self.ring.turn(wait, |event| {
             busy |= !matches!(event, Event::Tick);
-            deliver(shard, listeners, Millis(clock.now_ms()), event);
+            deliver(shard, listeners, now, event);
         })?;
         self.act();
         self.send()?;
@@ -156,7 +158,8 @@ impl Pump {
 
 impl Listeners {
     fn new(ring: &mut Ring, sockets: ShardSockets) -> io::Result<Listeners> {
-        let clients = sockets.clients.into_iter().map(|socket| ring.listen(socket)).collect::<io::Result<_>>()?;
+        let clients =
+            sockets.clients.into_iter().map(|socket| ring.listen(socket)).collect::<io::Result<_>>()?;
         Ok(Listeners { clients, inner: ring.listen(sockets.inner)? })
     }
 }

@@ -18,7 +18,10 @@ pub fn register(settings: &Settings, address: SocketAddrV4) -> Vec<Task<()>> {
     let start = |register: &String| {
         let link = RegisterLink {
             register: register.clone(),
-            request: Request::GatewayConnect { address: address.to_string(), secret_key: settings.secret_key.clone() },
+            request: Request::GatewayConnect {
+                address: address.to_string(),
+                secret_key: settings.secret_key.clone(),
+            },
         };
         glommio::spawn_local(link.keep())
     };
@@ -63,7 +66,7 @@ impl RegisterLink {
 
     /// Pings until the connection ends; returns why it did.
     async fn stay(&self, stream: TcpStream) -> io::Error {
-        let (mut input, mut output) = stream.split();
+        let (mut input, mut output) = futures_lite::io::split(stream);
         let pings = async {
             // A register on this machine needs none (WIRE.md §2).
             if self.register.starts_with("127.0.0.1") {

@@ -71,7 +71,10 @@ impl Client {
 
 /// Input that waits; costs one pointer while there is none.
 #[derive(Default)]
-#[expect(clippy::box_collection, reason = "an idle client has none, and a million idle clients pay for its size")]
+#[expect(
+    clippy::box_collection,
+    reason = "an idle client has none, and a million idle clients pay for its size"
+)]
 pub struct Rest(Option<Box<Vec<u8>>>);
 
 impl Rest {

@@ -28,7 +28,12 @@ impl AnyCodec {
         }
     }
 
-    pub fn decode<'a>(&'a mut self, limits: &Limits, input: &'a mut [u8], reply: &mut Vec<u8>) -> Decoded<'a> {
+    pub fn decode<'a>(
+        &'a mut self,
+        limits: &Limits,
+        input: &'a mut [u8],
+        reply: &mut Vec<u8>,
+    ) -> Decoded<'a> {
         match self {
             AnyCodec::Websocket(codec) => codec.decode(limits, input, reply),
             AnyCodec::Text(codec) => codec.decode(limits, input, reply),

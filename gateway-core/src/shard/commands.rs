@@ -39,13 +39,16 @@ impl Shard {
     }
 
     fn send_to_all(&mut self, frame: &Frame<'_>) {
-        let (Some(targets), Some(message)) = (ext::Targets::decode(frame.ext), Message::of(frame)) else { return };
+        let (Some(targets), Some(message)) = (ext::Targets::decode(frame.ext), Message::of(frame)) else {
+            return;
+        };
         let none = HashSet::new();
         let mut fanout = Fanout::new(&message);
         match targets {
             ext::Targets::All => self.fan_out(&mut fanout, &self.all_slots(), &none),
             ext::Targets::Only(ids) => {
-                let slots: Vec<Slot> = ids.iter().filter_map(|id| self.connection_ids.get(id).copied()).collect();
+                let slots: Vec<Slot> =
+                    ids.iter().filter_map(|id| self.connection_ids.get(id).copied()).collect();
                 self.fan_out(&mut fanout, &slots, &none);
             }
             ext::Targets::Except(exclude) => {
@@ -66,7 +69,10 @@ impl Shard {
 
     /// Group by group; a member of two gets it twice.
     fn send_to_groups(&mut self, frame: &Frame<'_>) {
-        let (Some(targets), Some(message)) = (ext::GroupTargets::decode(frame.ext), Message::of(frame)) else { return };
+        let (Some(targets), Some(message)) = (ext::GroupTargets::decode(frame.ext), Message::of(frame))
+        else {
+            return;
+        };
         let exclude = targets.exclude.into_iter().collect();
         let mut fanout = Fanout::new(&message);
         for group in targets.groups {

@@ -116,7 +116,11 @@ impl Shard {
             match fanout.message.encoding {
                 Encoding { raw: true, .. } => encoded.extend_from_slice(&fanout.message.body),
                 Encoding { kind, .. } => {
-                    self.settings.listen[listener].protocol.protocol().encode(&fanout.message.body, kind, &mut encoded);
+                    self.settings.listen[listener].protocol.protocol().encode(
+                        &fanout.message.body,
+                        kind,
+                        &mut encoded,
+                    );
                 }
             }
             SharedMessage::new(encoded)

@@ -48,7 +48,8 @@ impl Shard {
             return;
         }
         if self.now >= self.heartbeat.next_sweep {
-            self.heartbeat.next_sweep = self.heartbeat.next_sweep.plus(self.heartbeat.period_ms).max(self.now);
+            self.heartbeat.next_sweep =
+                self.heartbeat.next_sweep.plus(self.heartbeat.period_ms).max(self.now);
             self.heartbeat.cursor = 0;
         }
         let from = self.heartbeat.cursor.min(self.conns.end());

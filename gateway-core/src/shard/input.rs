@@ -135,7 +135,7 @@ impl Shard {
                         break Flow::Over(Some(Malformed::Protocol));
                     }
                     if self.on_message(slot, link, body, kind).is_err() {
-                        self.protocol_of(slot).encode_close(websocket::CLOSE_TOO_LARGE, &mut reply);
+                        self.protocol_of(slot).encode_close(websocket::TOO_LARGE, &mut reply);
                         break Flow::Over(Some(Malformed::TooLarge));
                     }
                 }
@@ -152,7 +152,9 @@ impl Shard {
                 Decoded::Malformed(malformed) => break Flow::Over(Some(malformed)),
             }
         };
-        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { unreachable!("not closed above") };
+        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else {
+            unreachable!("not closed above")
+        };
         client.codec = codec;
         self.output.append(client.socket, &mut client.out, &reply);
         reply.clear();
@@ -227,7 +229,9 @@ impl Shard {
     /// Appends an event of a client to a link.
     pub(super) fn emit(&mut self, slot: Slot, link: Slot, event: Event<'_>) {
         let (identity, listen) = (&self.identity, &self.settings.listen);
-        let Some((Conn::Client(client), Conn::Link(link))) = self.conns.pair_mut(slot as usize, link as usize) else {
+        let Some((Conn::Client(client), Conn::Link(link))) =
+            self.conns.pair_mut(slot as usize, link as usize)
+        else {
             unreachable!("a client's slot and a link's are two rows");
         };
         let port = listen[usize::from(client.listener)].address.port();
@@ -256,7 +260,12 @@ impl Shard {
 }
 
 /// A client's event as a frame (WIRE.md §4).
-pub(super) fn event_frame<'a>(identity: &Identity, port: u16, client: &'a Client, event: Event<'a>) -> Frame<'a> {
+pub(super) fn event_frame<'a>(
+    identity: &Identity,
+    port: u16,
+    client: &'a Client,
+    event: Event<'a>,
+) -> Frame<'a> {
     Frame {
         cmd: event.cmd as u8,
         gateway: identity.address,

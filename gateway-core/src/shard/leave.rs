@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use protocol::client::websocket::CLOSE_GOING_AWAY;
+use protocol::client::websocket;
 use protocol::inner::{Cmd, FLAG_SCALAR};
 use ring::SocketId;
 
@@ -26,7 +26,7 @@ impl Shard {
             if client.codec.is_open() && !client.closing {
                 let protocol = self.settings.listen[usize::from(client.listener)].protocol.protocol();
                 self.output.append_with(client.socket, &mut client.out, |out| {
-                    protocol.encode_close(CLOSE_GOING_AWAY, out);
+                    protocol.encode_close(websocket::GOING_AWAY, out);
                 });
             }
             self.close_client_when_sent(slot);

@@ -33,6 +33,7 @@ use std::io::IoSlice;
 use std::net::SocketAddrV4;
 
 use hashbrown::HashMap;
+use protocol::client::Protocol;
 use ring::{Short, SocketId};
 
 pub use self::counters::Counters;
@@ -46,7 +47,9 @@ use self::output::Output;
 use self::table::Table;
 use self::timeouts::Timeouts;
 use self::workers::Workers;
-use crate::config::{AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, LINGER_TIMEOUT_MS};
+use crate::config::{
+    AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, LINGER_TIMEOUT_MS,
+};
 use crate::{Millis, Settings};
 
 /// What makes a shard this one and no other.
@@ -185,7 +188,8 @@ impl Shard {
         self.now = now;
         short.sort_unstable_by_key(|short| short.socket);
         for socket in batch {
-            let short = short.binary_search_by_key(socket, |short| short.socket).ok().map(|at| short[at].sent);
+            let short =
+                short.binary_search_by_key(socket, |short| short.socket).ok().map(|at| short[at].sent);
             let offered = self.unsent(*socket).map(|slice| slice.len()).sum();
             self.on_socket_sent(*socket, short.unwrap_or(offered), short.is_some());
         }
@@ -195,7 +199,9 @@ impl Shard {
     pub fn on_writable(&mut self, now: Millis, socket: SocketId) {
         self.now = now;
         match self.conns.get_mut(socket.index()) {
-            Some(Conn::Client(client)) if client.socket == socket => self.output.unblock(socket, &mut client.out),
+            Some(Conn::Client(client)) if client.socket == socket => {
+                self.output.unblock(socket, &mut client.out)
+            }
             Some(Conn::Link(link)) if link.socket == socket => self.output.unblock(socket, &mut link.out),
             _ => {}
         }
@@ -205,7 +211,9 @@ impl Shard {
     pub fn on_received(&mut self, now: Millis, socket: SocketId, bytes: &mut [u8]) {
         self.now = now;
         match self.conns.get(socket.index()) {
-            Some(Conn::Client(client)) if client.socket == socket => self.client_received(slot(socket), bytes),
+            Some(Conn::Client(client)) if client.socket == socket => {
+                self.client_received(slot(socket), bytes)
+            }
             Some(Conn::Link(link)) if link.socket == socket => self.link_received(slot(socket), bytes),
             _ => {}
         }
@@ -261,6 +269,11 @@ impl Shard {
             Some(Conn::Client(client)) => client,
             _ => unreachable!("slots of clients come from tables that hold clients only"),
         }
+    }
+
+    /// What a client's listener speaks.
+    fn protocol_of(&self, slot: Slot) -> &dyn Protocol {
+        self.settings.listen[usize::from(self.client_ref(slot).listener)].protocol.protocol()
     }
 
     /// The link at a slot, unless it has been closed meanwhile.

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use crate::config::{CHUNK_SIZE_MAX, COPY_MAX, SLICES_PER_SEND_MAX, SPARE_BUFFER_SIZE_MAX, SPARE_BUFFERS_MAX};
+use crate::config::{
+    CHUNK_SIZE_MAX, COPY_MAX, SLICES_PER_SEND_MAX, SPARE_BUFFER_SIZE_MAX, SPARE_BUFFERS_MAX,
+};
 
 /// The bytes queued for one socket, oldest first. Costs one pointer while empty.
 ///
@@ -73,7 +75,10 @@ impl OutQueue {
             None => (Default::default(), 0),
         };
         let starts = std::iter::once(sent).chain(std::iter::repeat(0));
-        chunks.zip(starts).take(SLICES_PER_SEND_MAX).map(|(chunk, start)| IoSlice::new(&chunk.bytes()[start..]))
+        chunks
+            .zip(starts)
+            .take(SLICES_PER_SEND_MAX)
+            .map(|(chunk, start)| IoSlice::new(&chunk.bytes()[start..]))
     }
 
     /// Forgets `count` bytes at the front: they are sent.

@@ -3,7 +3,7 @@
 use hashbrown::HashSet;
 use protocol::inner::ext::{self, Field, Select, Where};
 use protocol::inner::{Cmd, Frame, reply};
-use protocol::php;
+use protocol::php::write;
 
 use super::client::Client;
 use super::directory::Slot;
@@ -21,21 +21,25 @@ impl Shard {
 
     fn write_answer(&self, cmd: Cmd, frame: &Frame<'_>, out: &mut Vec<u8>) {
         match cmd {
-            Cmd::IsOnline => php::encode_int(self.connection_ids.contains_key(&frame.connection_id).into(), out),
+            Cmd::IsOnline => {
+                write::encode_int(self.connection_ids.contains_key(&frame.connection_id).into(), out)
+            }
             Cmd::GetSessionByClientId => self.write_session(frame.connection_id, out),
             Cmd::GetAllClientSessions => self.write_sessions(&self.slots_by_acceptance(), out),
             Cmd::GetClientSessionsByGroup => {
                 self.write_sessions(&self.groups.members_of(frame.ext).collect::<Vec<_>>(), out);
             }
-            Cmd::GetClientCountByGroup if frame.ext.is_empty() => php::encode_int(self.client_count() as i64, out),
-            Cmd::GetClientCountByGroup => php::encode_int(self.groups.member_count(frame.ext) as i64, out),
+            Cmd::GetClientCountByGroup if frame.ext.is_empty() => {
+                write::encode_int(self.client_count() as i64, out)
+            }
+            Cmd::GetClientCountByGroup => write::encode_int(self.groups.member_count(frame.ext) as i64, out),
             Cmd::GetClientIdByUid => self.write_connection_ids_of_uid(frame.ext, out),
             Cmd::BatchGetClientIdByUid => {
                 write_by_name(frame.ext, out, |uid, out| self.write_connection_ids_of_uid(uid, out));
             }
             Cmd::BatchGetClientCountByGroup => {
                 write_by_name(frame.ext, out, |group, out| {
-                    php::encode_int(self.groups.member_count(group) as i64, out);
+                    write::encode_int(self.groups.member_count(group) as i64, out);
                 });
             }
             Cmd::GetGroupIdList => self.write_groups(out),
@@ -46,7 +50,7 @@ impl Shard {
 
     fn write_session(&self, connection_id: u32, out: &mut Vec<u8>) {
         match self.connection_ids.get(&connection_id) {
-            None => php::encode_null(out),
+            None => write::encode_null(out),
             Some(slot) => match &*self.client_ref(*slot).session {
                 [] => write_empty_array(out),
                 session => out.extend_from_slice(session),
@@ -55,36 +59,39 @@ impl Shard {
     }
 
     fn write_sessions(&self, slots: &[Slot], out: &mut Vec<u8>) {
-        php::array_start(slots.len(), out);
+        write::array_start(slots.len(), out);
         for slot in slots {
             let client = self.client_ref(*slot);
-            php::encode_int(client.connection_id.into(), out);
-            php::encode_bytes(&client.session, out);
+            write::encode_int(client.connection_id.into(), out);
+            write::encode_bytes(&client.session, out);
         }
-        php::array_end(out);
+        write::array_end(out);
     }
 
     fn write_connection_ids_of_uid(&self, uid: &[u8], out: &mut Vec<u8>) {
         let slots: Vec<Slot> = self.uids.members_of(uid).collect();
-        php::array_start(slots.len(), out);
+        write::array_start(slots.len(), out);
         for (index, slot) in slots.iter().enumerate() {
-            php::encode_int(index as i64, out);
-            php::encode_int(self.client_ref(*slot).connection_id.into(), out);
+            write::encode_int(index as i64, out);
+            write::encode_int(self.client_ref(*slot).connection_id.into(), out);
         }
-        php::array_end(out);
+        write::array_end(out);
     }
 
     fn write_groups(&self, out: &mut Vec<u8>) {
-        php::array_start(self.groups.names().len(), out);
+        write::array_start(self.groups.names().len(), out);
         for (index, name) in self.groups.names().enumerate() {
-            php::encode_int(index as i64, out);
-            write_name_as_key(name, out);
+            write::encode_int(index as i64, out);
+            // An array key before it became a value here: an int if it looks like one (WIRE.md §6).
+            write::encode_key(&name[..], out);
         }
-        php::array_end(out);
+        write::array_end(out);
     }
 
     fn write_select(&self, ext: &[u8], out: &mut Vec<u8>) {
-        let Some(Select { mut fields, condition }) = Select::decode(ext) else { return write_empty_array(out) };
+        let Some(Select { mut fields, condition }) = Select::decode(ext) else {
+            return write_empty_array(out);
+        };
         let mut seen = HashSet::new();
         fields.retain(|field| seen.insert(field.clone()));
         let slots = match &condition {
@@ -92,34 +99,34 @@ impl Shard {
             None => self.slots_for_listing(),
             Some(condition) => self.slots_where(condition),
         };
-        php::array_start(slots.len(), out);
+        write::array_start(slots.len(), out);
         for slot in slots {
             let client = self.client_ref(slot);
-            php::encode_int(client.connection_id.into(), out);
-            php::array_start(fields.len(), out);
+            write::encode_int(client.connection_id.into(), out);
+            write::array_start(fields.len(), out);
             for field in &fields {
-                php::encode_key(field.name().as_bytes(), out);
+                write::encode_key(field.name().as_bytes(), out);
                 self.write_field(client, field, out);
             }
-            php::array_end(out);
+            write::array_end(out);
         }
-        php::array_end(out);
+        write::array_end(out);
     }
 
     fn write_field(&self, client: &Client, field: &Field, out: &mut Vec<u8>) {
         match (field, client.uid, &client.groups) {
-            (Field::Session, _, _) => php::encode_bytes(&client.session, out),
-            (Field::Uid, Some(uid), _) => php::encode_bytes(self.uids.name(uid.set), out),
+            (Field::Session, _, _) => write::encode_bytes(&client.session, out),
+            (Field::Uid, Some(uid), _) => write::encode_bytes(self.uids.name(uid.set), out),
             (Field::Groups, _, Some(groups)) => {
-                php::array_start(groups.len(), out);
+                write::array_start(groups.len(), out);
                 for membership in groups.iter() {
                     let name = self.groups.name(membership.set);
-                    php::encode_key(&name[..], out);
-                    php::encode_bytes(name, out);
+                    write::encode_key(&name[..], out);
+                    write::encode_bytes(name, out);
                 }
-                php::array_end(out);
+                write::array_end(out);
             }
-            (Field::Uid | Field::Groups | Field::Unknown(_), _, _) => php::encode_null(out),
+            (Field::Uid | Field::Groups | Field::Unknown(_), _, _) => write::encode_null(out),
         }
     }
 
@@ -155,20 +162,15 @@ fn write_by_name(ext: &[u8], out: &mut Vec<u8>, mut write: impl FnMut(&[u8], &mu
     let mut names = ext::decode_names(ext).unwrap_or_default();
     let mut seen = HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
-    php::array_start(names.len(), out);
+    write::array_start(names.len(), out);
     for name in &names {
-        php::encode_key(&name[..], out);
+        write::encode_key(&name[..], out);
         write(name, out);
     }
-    php::array_end(out);
-}
-
-/// A name as PHP has it after it was an array key: an int if it looks like one (WIRE.md §6).
-fn write_name_as_key(name: &[u8], out: &mut Vec<u8>) {
-    php::encode_key(name, out);
+    write::array_end(out);
 }
 
 fn write_empty_array(out: &mut Vec<u8>) {
-    php::array_start(0, out);
-    php::array_end(out);
+    write::array_start(0, out);
+    write::array_end(out);
 }

@@ -36,7 +36,8 @@ impl Shard {
 
     fn expire_closing(&mut self) {
         while let Some(socket) = self.waits.flush.pop_expired(self.now) {
-            if matches!(self.conns.get(socket.index()), Some(Conn::Client(client)) if client.socket == socket) {
+            if matches!(self.conns.get(socket.index()), Some(Conn::Client(client)) if client.socket == socket)
+            {
                 self.close_client_now(slot(socket));
             }
         }

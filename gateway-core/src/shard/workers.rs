@@ -34,7 +34,11 @@ struct Worker {
 impl Workers {
     /// A worker says its key. Returns the link that had the key before, which is to be closed; `Err` if there are too
     /// many keys.
-    pub fn connect(&mut self, key: &str, link: SocketId) -> Result<(WorkerId, Option<SocketId>), TooManyKeys> {
+    pub fn connect(
+        &mut self,
+        key: &str,
+        link: SocketId,
+    ) -> Result<(WorkerId, Option<SocketId>), TooManyKeys> {
         let id = match self.by_key.get(key) {
             Some(id) => *id,
             None => self.create(key)?,
@@ -148,7 +152,10 @@ mod tests {
         assert_eq!(least(&mut workers), None);
         let (a, _) = workers.connect("a", link(1)).unwrap();
         let (b, _) = workers.connect("b", link(2)).unwrap();
-        assert_eq!([least(&mut workers), least(&mut workers), least(&mut workers)], [Some(a), Some(b), Some(a)]);
+        assert_eq!(
+            [least(&mut workers), least(&mut workers), least(&mut workers)],
+            [Some(a), Some(b), Some(a)]
+        );
         workers.unbind(a);
         workers.unbind(a);
         assert_eq!(least(&mut workers), Some(a));

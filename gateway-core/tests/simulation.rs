@@ -1,0 +1,259 @@
+//! Shard, clients and workers under random weather: chunks, short sends, resets, worker losses. Every run is a seed.
+
+mod world;
+
+use std::collections::HashMap;
+
+use gateway_core::Settings;
+use protocol::inner::{Cmd, Frame};
+use world::{World, frame_bytes, listen, to_client};
+
+/// Prints the seed of a run that failed.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("failed with seed {}", self.0);
+        }
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+#[derive(Default)]
+struct Client {
+    peer: usize,
+    /// Lines said, and lines that came back.
+    said: Vec<String>,
+    heard: Vec<String>,
+    unread: Vec<u8>,
+}
+
+/// Workers echo; what they are told is checked on the way.
+struct Simulation {
+    world: World,
+    random: Random,
+    clients: Vec<Client>,
+    workers: Vec<usize>,
+    /// Workers break, and take what is on its way with them.
+    lossy: bool,
+    /// By connection id: how many ON_CONNECT less ON_CLOSE the workers saw.
+    known: HashMap<u32, i32>,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Simulation {
+        let settings = Settings {
+            listen: listen(&["text://127.0.0.1:1000"]),
+            send_to_worker_buffer_size: 200,
+            ..Settings::default()
+        };
+        let random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        Simulation {
+            world: World::new(settings),
+            random,
+            clients: vec![],
+            workers: vec![],
+            lossy: false,
+            known: HashMap::new(),
+        }
+    }
+
+    fn step(&mut self) {
+        match self.random.below(10) {
+            0 => self.connect(),
+            1..=3 => self.speak(),
+            4..=6 => self.move_bytes(),
+            7..=8 => self.work(),
+            _ => self.change_room(),
+        }
+        self.listen();
+    }
+
+    fn connect(&mut self) {
+        if self.clients.len() < 20 {
+            let peer = self.world.client(0);
+            self.clients.push(Client { peer, ..Client::default() });
+        }
+    }
+
+    fn speak(&mut self) {
+        if self.clients.is_empty() {
+            return;
+        }
+        let index = self.random.below(self.clients.len());
+        let size = self.random.below(60);
+        let client = &mut self.clients[index];
+        let line = format!("{index}:{}:{}", client.said.len(), "x".repeat(size));
+        self.world.peers[client.peer].inbox.extend(line.bytes().chain([b'\n']));
+        client.said.push(line);
+    }
+
+    fn move_bytes(&mut self) {
+        let peer = self.random.below(self.world.peers.len().max(1));
+        let count = 1 + self.random.below(80);
+        if peer < self.world.peers.len() {
+            self.world.deliver(peer, count);
+        }
+    }
+
+    /// A worker reads what it has and answers every message.
+    fn work(&mut self) {
+        if self.workers.is_empty() {
+            return;
+        }
+        let link = self.workers[self.random.below(self.workers.len())];
+        for (cmd, id, _, body) in self.world.take_frames(link) {
+            match cmd {
+                Cmd::OnConnect => *self.known.entry(id).or_default() += 1,
+                Cmd::OnClose => *self.known.entry(id).or_default() -= 1,
+                Cmd::OnMessage => {
+                    let echo = frame_bytes(&Frame { body: &body, ..to_client(Cmd::SendToOne, id) });
+                    self.world.peers[link].inbox.extend(echo);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn change_room(&mut self) {
+        let peer = self.random.below(self.world.peers.len().max(1));
+        if peer < self.world.peers.len() {
+            let room = (self.random.below(4) > 0).then(|| self.random.below(100));
+            self.world.read(peer, room);
+        }
+    }
+
+    fn listen(&mut self) {
+        for client in &mut self.clients {
+            client.unread.extend(self.world.take(client.peer));
+            while let Some(end) = client.unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = client.unread.drain(..=end).collect();
+                client.heard.push(String::from_utf8(line[..end].to_vec()).unwrap());
+            }
+            let heard = &client.heard;
+            let mut said = client.said.iter();
+            let in_order = if self.lossy {
+                heard.iter().all(|line| said.any(|other| other == line))
+            } else {
+                client.said.starts_with(heard)
+            };
+            assert!(in_order, "said {:?}, heard {heard:?}", client.said);
+        }
+    }
+
+    /// Fair weather until nothing moves any more.
+    fn drain(&mut self) {
+        for _ in 0..200 {
+            for peer in 0..self.world.peers.len() {
+                self.world.read(peer, None);
+                self.world.deliver(peer, usize::MAX);
+            }
+            for _ in 0..4 * self.workers.len() {
+                self.work();
+            }
+            self.listen();
+        }
+    }
+}
+
+#[test]
+fn every_message_is_answered_once_and_in_order() {
+    for seed in 0..300 {
+        let _seed = Seed(seed);
+        let mut simulation = Simulation::new(seed);
+        for key in ["a", "b"] {
+            let link = simulation.world.worker(key);
+            simulation.workers.push(link);
+        }
+        for _ in 0..400 {
+            simulation.step();
+        }
+        simulation.drain();
+        for client in &simulation.clients {
+            assert_eq!(client.heard, client.said);
+        }
+        for index in 0..simulation.clients.len() {
+            simulation.world.end(simulation.clients[index].peer);
+        }
+        simulation.drain();
+        assert_eq!(simulation.world.shard.client_count(), 0);
+        assert!(simulation.known.values().all(|balance| *balance == 0), "{:?}", simulation.known);
+    }
+}
+
+#[test]
+fn clients_and_workers_that_break_harm_nobody_else() {
+    for seed in 0..300 {
+        let _seed = Seed(seed);
+        let mut simulation = Simulation::new(seed);
+        simulation.lossy = true;
+        for turn in 0..500 {
+            match simulation.random.below(40) {
+                0 if !simulation.workers.is_empty() => {
+                    let index = simulation.random.below(simulation.workers.len());
+                    let link = simulation.workers.swap_remove(index);
+                    simulation.world.reset(link);
+                }
+                1 if simulation.workers.len() < 3 => {
+                    let link = simulation.world.worker(&format!("key {}", turn % 4));
+                    simulation.workers.push(link);
+                    let world = &simulation.world;
+                    simulation.workers.retain(|link| !world.peers[*link].closed);
+                }
+                2 if !simulation.clients.is_empty() => {
+                    let index = simulation.random.below(simulation.clients.len());
+                    simulation.world.reset(simulation.clients[index].peer);
+                }
+                3 => simulation.world.pass(100),
+                _ => simulation.step(),
+            }
+        }
+        let open =
+            simulation.clients.iter().filter(|client| !simulation.world.peers[client.peer].closed).count();
+        assert!(simulation.world.shard.client_count() <= open);
+        for client in 0..simulation.clients.len() {
+            simulation.world.reset(simulation.clients[client].peer);
+        }
+        assert_eq!(simulation.world.shard.client_count(), 0);
+    }
+}
+
+#[test]
+fn garbage_on_a_link_closes_that_link_only() {
+    for seed in 0..500 {
+        let _seed = Seed(seed);
+        let mut random = Random(seed * 2 + 1);
+        let mut world = World::text();
+        let worker = world.worker("a");
+        let client = world.client(0);
+        let other = world.link();
+        let mut bytes: Vec<u8> = (0..200).map(|_| random.below(256) as u8).collect();
+        // Half of the runs: plausible headers, so that commands and queries meet garbage too.
+        if seed % 2 == 0 {
+            let cmd = random.below(30) as u8;
+            let size = bytes.len() as u32;
+            bytes[..4].copy_from_slice(&size.to_be_bytes());
+            bytes[4] = cmd;
+            bytes[24..28].copy_from_slice(&(random.below(180) as u32).to_be_bytes());
+        }
+        world.say(other, &bytes);
+        world.take(worker);
+        world.say(client, b"still here\n");
+        let frames = world.take_frames(worker);
+        assert!(
+            world.peers[client].closed || frames.iter().any(|frame| frame.3 == b"still here"),
+            "{frames:?}"
+        );
+    }
+}

@@ -1,0 +1,259 @@
+//! A fake ring around a shard: sockets with little room, chunks of any size, ends at any time. Deterministic.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use gateway_core::{Action, Identity, Listen, Millis, Settings, Shard};
+use protocol::inner::{self, Cmd, Frame, ext};
+use ring::{Short, SocketId};
+
+/// The other end of a socket of the shard.
+pub struct Peer {
+    pub socket: SocketId,
+    /// Sent by the peer, not delivered yet.
+    pub inbox: VecDeque<u8>,
+    /// Sent by the shard.
+    pub received: Vec<u8>,
+    /// The peer says FIN once its inbox is delivered.
+    pub ending: bool,
+    pub paused: bool,
+    /// The shard said FIN.
+    pub shut: bool,
+    pub closed: bool,
+    /// Bytes the socket takes until the peer reads; `None`: any number.
+    pub room: Option<usize>,
+    blocked: bool,
+}
+
+pub struct World {
+    pub shard: Shard,
+    pub now: Millis,
+    pub peers: Vec<Peer>,
+    next_slot: u32,
+}
+
+impl World {
+    pub fn new(settings: Settings) -> World {
+        let identity = Identity { address: SHARD, seed: u64::from(u32::MAX) << 32 };
+        World {
+            shard: Shard::new(settings, identity, Millis(0)),
+            now: Millis(0),
+            peers: Vec::new(),
+            next_slot: 0,
+        }
+    }
+
+    /// Text clients, and nothing else set.
+    pub fn text() -> World {
+        World::new(Settings { listen: listen(&["text://127.0.0.1:1000"]), ..Settings::default() })
+    }
+
+    /// A client at a listener; returns its index in `peers`.
+    pub fn client(&mut self, listener: u8) -> usize {
+        let peer = self.open();
+        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 5000 + peer as u16);
+        self.shard.on_client_accepted(self.now, listener, self.peers[peer].socket, address.into());
+        self.settle();
+        peer
+    }
+
+    /// An inner connection that has said nothing yet.
+    pub fn link(&mut self) -> usize {
+        let peer = self.open();
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 6000 + peer as u16);
+        self.shard.on_link_accepted(self.now, self.peers[peer].socket, address.into());
+        self.settle();
+        peer
+    }
+
+    /// A worker of this key.
+    pub fn worker(&mut self, key: &str) -> usize {
+        let link = self.link();
+        let connect =
+            ext::WorkerConnect { worker_key: key.into(), secret_key: Some(String::new()), ringway: false };
+        self.say(
+            link,
+            &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }),
+        );
+        link
+    }
+
+    /// A peer sends, and all of it arrives.
+    pub fn say(&mut self, peer: usize, bytes: &[u8]) {
+        self.peers[peer].inbox.extend(bytes);
+        while !self.peers[peer].inbox.is_empty() && !self.peers[peer].paused && !self.peers[peer].closed {
+            self.deliver(peer, usize::MAX);
+        }
+    }
+
+    /// A worker or another program commands or asks; returns what came back on that link.
+    pub fn command(&mut self, link: usize, frame: &Frame<'_>) -> Vec<u8> {
+        self.peers[link].received.clear();
+        self.say(link, &frame_bytes(frame));
+        std::mem::take(&mut self.peers[link].received)
+    }
+
+    /// What a peer has received since it was last asked.
+    pub fn take(&mut self, peer: usize) -> Vec<u8> {
+        std::mem::take(&mut self.peers[peer].received)
+    }
+
+    /// The frames a worker has received since it was last asked: command, connection id, ext_data, body.
+    pub fn take_frames(&mut self, link: usize) -> Vec<(Cmd, u32, Vec<u8>, Vec<u8>)> {
+        let bytes = self.take(link);
+        let (mut at, mut frames) = (0, Vec::new());
+        while let Some((frame, size)) = inner::decode(&bytes[at..]).expect("the shard sends frames") {
+            let cmd = Cmd::from_u8(frame.cmd).expect("known commands");
+            frames.push((cmd, frame.connection_id, frame.ext.to_vec(), frame.body.to_vec()));
+            at += size;
+        }
+        self.peers[link].received.splice(..0, bytes[at..].iter().copied());
+        frames
+    }
+
+    /// Delivers up to `count` bytes of a peer, then its end if it has one.
+    pub fn deliver(&mut self, peer: usize, count: usize) {
+        let it = &mut self.peers[peer];
+        if it.closed || it.paused {
+            return;
+        }
+        let count = count.min(it.inbox.len());
+        let mut bytes: Vec<u8> = it.inbox.drain(..count).collect();
+        let (socket, end) = (it.socket, it.ending && it.inbox.is_empty());
+        if !bytes.is_empty() {
+            self.shard.on_received(self.now, socket, &mut bytes);
+        }
+        if end {
+            self.peers[peer].ending = false;
+            self.shard.on_end_of_stream(self.now, socket);
+        }
+        self.settle();
+    }
+
+    /// A peer sends its FIN behind what it has sent.
+    pub fn end(&mut self, peer: usize) {
+        self.peers[peer].ending = true;
+        self.deliver(peer, usize::MAX);
+    }
+
+    /// A connection breaks.
+    pub fn reset(&mut self, peer: usize) {
+        if !self.peers[peer].closed {
+            self.shard.on_failed(self.now, self.peers[peer].socket);
+            self.settle();
+        }
+    }
+
+    /// A peer reads: there is room for `room` bytes more.
+    pub fn read(&mut self, peer: usize, room: Option<usize>) {
+        let it = &mut self.peers[peer];
+        it.room = room;
+        if it.blocked && !it.closed {
+            it.blocked = false;
+            self.shard.on_writable(self.now, it.socket);
+            self.settle();
+        }
+    }
+
+    /// Time passes, tick by tick.
+    pub fn pass(&mut self, ms: u64) {
+        for _ in 0..ms.div_ceil(50) {
+            self.now = self.now.plus(50);
+            self.shard.on_tick(self.now);
+            self.settle();
+        }
+    }
+
+    /// Does everything the shard wants done.
+    pub fn settle(&mut self) {
+        let mut actions = Vec::new();
+        while self.shard.is_pending() {
+            self.shard.take_actions(&mut actions);
+            for action in actions.drain(..) {
+                self.act(action);
+            }
+            let batch = self.shard.take_dirty(Vec::new());
+            let mut short = Vec::new();
+            for socket in &batch {
+                let bytes: Vec<u8> = self.shard.unsent(*socket).flat_map(|slice| slice.to_vec()).collect();
+                let Some(peer) = self.peers.iter_mut().find(|peer| peer.socket == *socket && !peer.closed)
+                else {
+                    continue;
+                };
+                assert!(!peer.shut || bytes.is_empty(), "nothing is sent behind a FIN");
+                let sent = peer.room.unwrap_or(usize::MAX).min(bytes.len());
+                peer.room = peer.room.map(|room| room - sent);
+                peer.received.extend(&bytes[..sent]);
+                if sent < bytes.len() {
+                    peer.blocked = true;
+                    short.push(Short { socket: *socket, sent });
+                }
+            }
+            self.shard.on_sent(self.now, &batch, &mut short);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        let (Action::Pause(socket)
+        | Action::Resume(socket)
+        | Action::Shutdown(socket)
+        | Action::Close(socket)) = action;
+        let peer = self.peers.iter_mut().find(|peer| peer.socket == socket).expect("actions name sockets");
+        match action {
+            Action::Pause(_) => peer.paused = true,
+            Action::Resume(_) => peer.paused = false,
+            Action::Shutdown(_) => peer.shut = true,
+            Action::Close(_) => {
+                assert!(!peer.closed, "a socket is closed once");
+                peer.closed = true;
+            }
+        }
+    }
+
+    fn open(&mut self) -> usize {
+        self.next_slot += 1;
+        // Slots are used again as soon as they are free, with another generation.
+        let free = (0..self.next_slot).find(|slot| {
+            !self.peers.iter().any(|peer| !peer.closed && peer.socket.index() == *slot as usize)
+        });
+        let socket = SocketId::new(free.expect("one more than ever open"), self.next_slot);
+        self.peers.push(Peer {
+            socket,
+            inbox: VecDeque::new(),
+            received: Vec::new(),
+            ending: false,
+            paused: false,
+            shut: false,
+            closed: false,
+            room: None,
+            blocked: false,
+        });
+        self.peers.len() - 1
+    }
+}
+
+pub fn listen(addresses: &[&str]) -> Vec<Listen> {
+    addresses.iter().map(|address| address.parse().expect("a listen address")).collect()
+}
+
+pub fn frame_bytes(frame: &Frame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes);
+    bytes
+}
+
+/// A command for one client.
+pub fn to_client(cmd: Cmd, connection_id: u32) -> Frame<'static> {
+    Frame { connection_id, ..Frame::command(cmd) }
+}
+
+/// The PHP value of the only reply in `bytes`.
+pub fn value(bytes: &[u8]) -> String {
+    let (value, size) = inner::reply::decode(bytes, usize::MAX).expect("a reply").expect("a whole reply");
+    assert_eq!(size, bytes.len());
+    String::from_utf8_lossy(value).into_owned()
+}
+
+const SHARD: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), 11500);
