@@ -1,6 +1,8 @@
 //! Bytes to values.
 
-use super::value::{Array, Custom, Key, Object, Reference, ReferenceKind, Value};
+use super::array::Array;
+use super::key::Key;
+use super::value::{Custom, Object, Reference, ReferenceKind, Value};
 
 /// How deep arrays and objects may nest. Beyond: [`DecodeError`]. Reading, writing and dropping a value take stack in
 /// proportion to its depth; PHP's own default is 4096, real sessions stay below 20.

@@ -1,6 +1,8 @@
 //! Values to bytes.
 
-use super::value::{Array, Key, Object, Reference, ReferenceKind, Value};
+use super::array::Array;
+use super::key::Key;
+use super::value::{Object, Reference, ReferenceKind, Value};
 use super::write::{
     array_end, array_start, decimal, encode_bool, encode_bytes, encode_float, encode_int, encode_key,
     encode_null, quoted,

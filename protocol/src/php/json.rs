@@ -1,6 +1,8 @@
 //! Values to JSON.
 
-use super::value::{Array, Key, Object, Value};
+use super::array::Array;
+use super::key::Key;
+use super::value::{Object, Value};
 use super::write::{decimal, float_text};
 
 /// A value that JSON cannot tell: a string that is not UTF-8, a float that is not finite, an enum, a reference, or an

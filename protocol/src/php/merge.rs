@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::array::Array;
 use super::decode::{DEPTH_MAX, DecodeError, decode};
 use super::encode::{encode, encode_leaf, encode_reference, object_start};
-use super::value::{Array, Reference, ReferenceKind, Value};
+use super::value::{Reference, ReferenceKind, Value};
 use super::write::{array_end, array_start, encode_key};
 
 /// For each key of `update`: where both sides are arrays, the same again inside; else the new value. New keys go last.

@@ -4,19 +4,23 @@
 //! between. Nothing of what PHP wrote is lost on the way. Nothing here runs or knows PHP classes: objects are names
 //! with properties.
 
+mod array;
 mod decode;
 mod encode;
 mod json;
+mod key;
 mod merge;
 mod value;
 pub mod write;
 
+pub use array::Array;
 pub use decode::{DEPTH_MAX, DecodeError, SIZE_MAX, decode};
 pub use encode::{encode, encode_array, to_bytes};
 pub use json::{JsonError, to_json};
 pub(crate) use json::{Unicode, write_string as write_json_string};
+pub use key::{Key, KeyRef};
 pub use merge::{merge_serialized, replace_recursive};
-pub use value::{Array, Custom, Key, KeyRef, Object, Reference, ReferenceKind, Value};
+pub use value::{Custom, Object, Reference, ReferenceKind, Value};
 
 /// Whether PHP takes this name for none at all: `""` and `"0"` (WIRE.md §6). Such uids and groups are refused.
 pub fn is_empty_name(name: &[u8]) -> bool {
