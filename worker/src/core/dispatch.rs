@@ -264,3 +264,7 @@ fn poll_place<F: Future<Output = ()>>(place: &mut Place<F>, cx: &mut Context<'_>
     }
     polled
 }
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

@@ -1,0 +1,161 @@
+//! Order and concurrency of handlers, under seeded schedules.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use futures_lite::future::yield_now;
+use glommio::LocalExecutorBuilder;
+use protocol::inner::Cmd;
+
+use super::*;
+use crate::Config;
+
+const CLIENTS: u32 = 5;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Begun,
+    Ended,
+}
+
+/// Handlers that wait as often as their message says, and note when they begin and end.
+#[derive(Default)]
+struct Recorder {
+    steps: RefCell<Vec<(u32, u32, Step)>>,
+}
+
+impl Recorder {
+    fn note(&self, client: &Client, number: u32, step: Step) {
+        self.steps.borrow_mut().push((client.id().connection_id, number, step));
+    }
+}
+
+impl Events for Recorder {
+    async fn on_message(&self, _gateway: &Gateway, client: &Client, message: Message) {
+        let [number, waits] = parse(&message.text());
+        self.note(client, number, Step::Begun);
+        for _ in 0..waits {
+            yield_now().await;
+        }
+        self.note(client, number, Step::Ended);
+    }
+}
+
+fn parse(text: &str) -> [u32; 2] {
+    let (number, waits) = text.split_once(' ').unwrap();
+    [number.parse().unwrap(), waits.parse().unwrap()]
+}
+
+fn event(client: u32, text: &str) -> Event {
+    let gateway = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900);
+    let body = text.as_bytes();
+    Event::message(&Frame { gateway, connection_id: client, body, ..Frame::command(Cmd::OnMessage) })
+}
+
+fn run<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
+    LocalExecutorBuilder::default().spawn(|| async move { test().await }).unwrap().join().unwrap();
+}
+
+fn dispatch<E: Events>(events: E, max_concurrent_events: usize) -> Rc<Dispatch<E>> {
+    let core = Core::new(Config { max_concurrent_events, ..Config::default() }, 0);
+    Dispatch::new(events, Gateway::new(core), || {})
+}
+
+/// A small generator, so that a seed repeats a schedule.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as u32) % limit
+    }
+}
+
+#[test]
+fn events_of_a_client_never_overlap_nor_overtake() {
+    run(|| async {
+        for seed in 0..200 {
+            let dispatch = dispatch(Recorder::default(), 10_000);
+            let mut slot = Slot::new(Dispatch::handle);
+            let mut random = Random(seed);
+            let mut sent = [0; CLIENTS as usize];
+            for _ in 0..100 {
+                let client = random.below(CLIENTS);
+                let waits = random.below(2) * random.below(6);
+                let number = &mut sent[client as usize];
+                dispatch.offer(&mut slot, event(client, &format!("{number} {waits}")));
+                *number += 1;
+                for _ in 0..random.below(2) {
+                    yield_now().await;
+                }
+            }
+            dispatch.idle().await;
+            check(seed, &dispatch.events.steps.borrow(), &sent);
+            assert!(dispatch.running.borrow().is_empty(), "seed {seed}");
+            assert_eq!((dispatch.held.get(), dispatch.held_bytes.get()), (0, 0), "seed {seed}");
+        }
+    });
+}
+
+/// Each client's handlers began and ended one after the other, in the order of its messages.
+fn check(seed: u64, steps: &[(u32, u32, Step)], sent: &[u32]) {
+    for (client, &count) in (0..).zip(sent) {
+        let seen: Vec<_> =
+            steps.iter().filter(|step| step.0 == client).map(|step| (step.1, step.2)).collect();
+        let expected: Vec<_> =
+            (0..count).flat_map(|number| [(number, Step::Begun), (number, Step::Ended)]).collect();
+        assert_eq!(seen, expected, "seed {seed}, client {client}");
+    }
+}
+
+#[test]
+fn a_waiting_client_holds_up_nobody_else() {
+    run(|| async {
+        let dispatch = dispatch(Recorder::default(), 10_000);
+        let mut slot = Slot::new(Dispatch::handle);
+        dispatch.offer(&mut slot, event(1, "0 3"));
+        dispatch.offer(&mut slot, event(1, "1 0"));
+        dispatch.offer(&mut slot, event(2, "0 0"));
+        let expected = [(1, 0, Step::Begun), (2, 0, Step::Begun), (2, 0, Step::Ended)];
+        assert_eq!(*dispatch.events.steps.borrow(), expected);
+        dispatch.idle().await;
+    });
+}
+
+#[test]
+fn reading_stops_while_too_many_wait() {
+    run(|| async {
+        let dispatch = dispatch(Recorder::default(), 2);
+        let mut slot = Slot::new(Dispatch::handle);
+        assert!(dispatch.has_room());
+        dispatch.offer(&mut slot, event(1, "0 2"));
+        assert!(dispatch.has_room());
+        dispatch.offer(&mut slot, event(1, "1 0"));
+        assert!(!dispatch.has_room());
+        dispatch.room().await;
+        assert!(dispatch.has_room());
+        dispatch.idle().await;
+    });
+}
+
+#[test]
+fn a_handler_that_does_not_wait_leaves_nothing_behind() {
+    run(|| async {
+        let dispatch = dispatch(Recorder::default(), 10_000);
+        let mut slot = Slot::new(Dispatch::handle);
+        dispatch.offer(&mut slot, event(1, "0 0"));
+        assert!(slot.place.is_none());
+        assert_eq!(dispatch.held.get(), 0);
+        assert_eq!(dispatch.running.borrow().capacity(), 0);
+    });
+}
+
+#[test]
+fn nothing_is_taken_once_the_core_stops() {
+    run(|| async {
+        let dispatch = dispatch(Recorder::default(), 10_000);
+        dispatch.core().stopping.set(true);
+        let mut slot = Slot::new(Dispatch::handle);
+        dispatch.offer(&mut slot, event(1, "0 0"));
+        assert!(dispatch.events.steps.borrow().is_empty());
+    });
+}

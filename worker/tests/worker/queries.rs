@@ -1,0 +1,281 @@
+//! Queries: what is asked, what comes of the answers, and what of their absence.
+
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use ringway_worker::{Client, Gateway, Message, Name};
+
+use crate::fake::{CLIENT, Connection, FakeGateway, FakeRegister, FakeWorker, config, sent};
+
+/// Runs the query that the message names, and tells its answer.
+async fn ask(gateway: &Gateway, client: &Client, message: Message, tell: &Sender<String>) {
+    let id = client.id();
+    let ids = |ids: Vec<ringway_worker::ClientId>| ids.iter().map(|id| id.connection_id).collect::<Vec<_>>();
+    let answer = match message.text().as_ref() {
+        "is_online" => format!("{:?}", gateway.is_online(id).await.value),
+        "session" => format!("{:?}", gateway.session(id).await.value.map(|session| session.len())),
+        "uid_of_client" => format!("{:?}", gateway.uid_of_client(id).await.value),
+        "client_ids_of_uid" => format!("{:?}", ids(gateway.client_ids_of_uid("u1").await.value)),
+        "is_uid_online" => format!("{:?}", gateway.is_uid_online(100).await.value),
+        "client_count" => format!("{:?}", gateway.client_count().await.value),
+        "client_count_of_group" => format!("{:?}", gateway.client_count_of_group("g1").await.value),
+        "no_name" => format!("{:?}", gateway.client_count_of_group("0").await.value),
+        "client_ids" => format!("{:?}", ids(gateway.client_ids().await.value)),
+        "client_ids_of_group" => format!("{:?}", ids(gateway.client_ids_of_group("g1").await.value)),
+        "uids" => format!("{:?}", gateway.uids().await.value),
+        "uid_count" => format!("{:?}", gateway.uid_count().await.value),
+        "groups" => format!("{:?}", gateway.groups().await.value),
+        "sessions" => {
+            format!("{:?}", gateway.sessions().await.value.iter().map(|s| s.1.len()).collect::<Vec<_>>())
+        }
+        "all_group_uids" => format!("{:?}", gateway.all_group_uids().await.value),
+        "all_group_client_id_counts" => format!("{:?}", gateway.all_group_client_id_counts().await.value),
+        "client_ids_of_uids" => {
+            let answer = gateway.client_ids_of_uids(["u1", "100", "none"]).await;
+            format!(
+                "{:?}",
+                answer.value.into_iter().map(|(uid, found)| (uid, ids(found))).collect::<Vec<(Name, _)>>()
+            )
+        }
+        "client_counts_of_groups" => {
+            format!("{:?}", gateway.client_counts_of_groups(["g1", "7", "none"]).await.value)
+        }
+        "quick" => {
+            let answer = gateway.with_query_timeout(Duration::from_millis(50)).client_count().await;
+            format!("{:?} missing {:?}", answer.value, answer.missing)
+        }
+        "count" => {
+            let answer = gateway.client_count().await;
+            format!("{:?} missing {:?}", answer.value, answer.missing)
+        }
+        other => panic!("no query {other}"),
+    };
+    tell.send(answer).unwrap();
+}
+
+/// One gateway, asked one thing: what it is asked, its answer, and what the handler makes of it.
+///
+/// Questions and answers are those of the captures of PHP programs.
+const QUERIES: &[(&str, (u8, u32, &str), &str, &str)] = &[
+    ("is_online", (11, CLIENT, ""), "i:1;", "true"),
+    ("is_online", (11, CLIENT, ""), "i:0;", "false"),
+    ("session", (203, CLIENT, ""), "N;", "None"),
+    ("session", (203, CLIENT, ""), "a:0:{}", "Some(0)"),
+    ("session", (203, CLIENT, ""), "a:1:{s:1:\"i\";i:2;}", "Some(1)"),
+    (
+        "uid_of_client",
+        (25, 0, r#"{"fields":["uid"],"where":{"connection_id":{"1":1}}}"#),
+        "a:1:{i:1;a:1:{s:3:\"uid\";s:3:\"100\";}}",
+        "Some(\"100\")",
+    ),
+    (
+        "uid_of_client",
+        (25, 0, r#"{"fields":["uid"],"where":{"connection_id":{"1":1}}}"#),
+        "a:1:{i:1;a:1:{s:3:\"uid\";N;}}",
+        "None",
+    ),
+    ("client_ids_of_uid", (15, 0, "u1"), "a:2:{i:0;i:1;i:1;i:9;}", "[1, 9]"),
+    ("client_ids_of_uid", (15, 0, "u1"), "a:2:{i:0;i:-1;i:1;s:1:\"x\";}", "[]"),
+    ("is_uid_online", (15, 0, "100"), "a:1:{i:0;i:1;}", "true"),
+    ("is_uid_online", (15, 0, "100"), "a:0:{}", "false"),
+    ("client_count", (24, 0, ""), "i:2;", "2"),
+    ("client_count", (24, 0, ""), "i:-2;", "0"),
+    ("client_count_of_group", (24, 0, "g1"), "i:1;", "1"),
+    (
+        "client_ids",
+        (25, 0, r#"{"fields":["uid"],"where":[]}"#),
+        "a:2:{i:1;a:1:{s:3:\"uid\";s:3:\"100\";}i:3;a:1:{s:3:\"uid\";N;}}",
+        "[1, 3]",
+    ),
+    (
+        "client_ids_of_group",
+        (25, 0, r#"{"fields":["uid"],"where":{"groups":["g1"]}}"#),
+        "a:1:{i:1;a:1:{s:3:\"uid\";s:2:\"u1\";}}",
+        "[1]",
+    ),
+    (
+        "uids",
+        (25, 0, r#"{"fields":["uid"],"where":[]}"#),
+        "a:3:{i:1;a:1:{s:3:\"uid\";s:2:\"u1\";}i:2;a:1:{s:3:\"uid\";N;}i:3;a:1:{s:3:\"uid\";s:2:\"u1\";}}",
+        "[\"u1\"]",
+    ),
+    (
+        "uid_count",
+        (25, 0, r#"{"fields":["uid"],"where":[]}"#),
+        "a:1:{i:1;a:1:{s:3:\"uid\";s:3:\"100\";}}",
+        "1",
+    ),
+    ("groups", (26, 0, ""), "a:2:{i:0;i:7;i:1;s:2:\"g1\";}", "[\"7\", \"g1\"]"),
+    ("sessions", (10, 0, ""), "a:2:{i:1;s:0:\"\";i:2;s:18:\"a:1:{s:1:\"i\";i:2;}\";}", "[0, 1]"),
+    (
+        "all_group_uids",
+        (25, 0, r#"{"fields":["uid","groups"],"where":[]}"#),
+        "a:2:{i:1;a:2:{s:3:\"uid\";s:3:\"100\";s:6:\"groups\";a:1:{i:7;s:1:\"7\";}}i:2;a:2:{s:3:\"uid\";N;s:6:\"groups\";N;}}",
+        "[(\"7\", [\"100\"])]",
+    ),
+    (
+        "all_group_client_id_counts",
+        (25, 0, r#"{"fields":["groups"],"where":[]}"#),
+        "a:1:{i:1;a:1:{s:6:\"groups\";a:1:{s:2:\"g1\";s:2:\"g1\";}}}",
+        "[(\"g1\", 1)]",
+    ),
+    (
+        "client_ids_of_uids",
+        (16, 0, r#"["u1","100","none"]"#),
+        "a:3:{s:2:\"u1\";a:0:{}i:100;a:1:{i:0;i:1;}s:4:\"none\";a:0:{}}",
+        "[(\"u1\", []), (\"100\", [1]), (\"none\", [])]",
+    ),
+    (
+        "client_counts_of_groups",
+        (28, 0, r#"["g1","7","none"]"#),
+        "a:3:{s:2:\"g1\";i:0;i:7;i:1;s:4:\"none\";i:0;}",
+        "[(\"g1\", 0), (\"7\", 1), (\"none\", 0)]",
+    ),
+];
+
+#[test]
+fn queries_ask_and_read_what_php_programs_do() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, ask);
+    let mut link = gateway.accept_worker();
+    let mut queries: Option<Connection> = None;
+    for (query, (cmd, connection_id, ext), reply, answer) in QUERIES {
+        link.message(query);
+        let queries = queries.get_or_insert_with(|| gateway.accept());
+        assert_eq!(sent(&queries.frame()), (*cmd, *connection_id, 1, *ext, ""), "{query}");
+        queries.reply(reply);
+        assert_eq!(worker.told(), *answer, "{query}");
+    }
+    // A name that is none would ask for everybody: nobody is asked.
+    link.message("no_name");
+    assert_eq!(worker.told(), "0");
+}
+
+#[test]
+fn a_key_goes_in_front_of_every_query() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let mut settings = config(&[&register]);
+    settings.secret_key = "k3y".to_owned();
+    let worker = FakeWorker::start_with(settings, ask);
+    let mut link = gateway.accept_worker();
+    link.message("client_count");
+    let mut queries = gateway.accept();
+    for round in 0..2 {
+        if round > 0 {
+            link.message("client_count");
+        }
+        assert_eq!(sent(&queries.frame()), (202, 0, 1, "", r#"{"secret_key":"k3y"}"#));
+        assert_eq!(queries.frame().cmd, 24);
+        queries.reply("i:5;");
+        assert_eq!(worker.told(), "5");
+    }
+}
+
+#[test]
+fn answers_of_all_gateways_are_put_together() {
+    let gateways = [FakeGateway::start(), FakeGateway::start()];
+    let register = FakeRegister::start(&[&gateways[0], &gateways[1]]);
+    let worker = FakeWorker::start(&register, ask);
+    let mut links = [gateways[0].accept_worker(), gateways[1].accept_worker()];
+    links[0].message("client_count");
+    for (gateway, reply) in gateways.iter().zip(["i:2;", "i:3;"]) {
+        let mut queries = gateway.accept();
+        queries.frame();
+        queries.reply(reply);
+    }
+    assert_eq!(worker.told(), "5");
+}
+
+#[test]
+fn a_silent_gateway_is_missing_and_its_late_answer_is_not_the_next_one() {
+    let gateways = [FakeGateway::start(), FakeGateway::start()];
+    let register = FakeRegister::start(&[&gateways[0], &gateways[1]]);
+    let worker = FakeWorker::start(&register, ask);
+    let mut links = [gateways[0].accept_worker(), gateways[1].accept_worker()];
+    links[0].message("quick");
+    let mut silent = gateways[0].accept();
+    let mut quick = gateways[1].accept();
+    silent.frame();
+    quick.frame();
+    quick.reply("i:3;");
+    assert_eq!(worker.told(), format!("3 missing [{}]", gateways[0].address));
+    // The connection that owes an answer is closed, and a new one is opened.
+    assert_eq!(silent.next(), None);
+    links[0].message("count");
+    let mut again = gateways[0].accept();
+    again.frame();
+    again.reply("i:2;");
+    quick.frame();
+    quick.reply("i:3;");
+    assert_eq!(worker.told(), "5 missing []");
+}
+
+#[test]
+fn a_kept_connection_that_died_is_opened_again() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, ask);
+    let mut link = gateway.accept_worker();
+    for _ in 0..3 {
+        link.message("count");
+        let mut queries = gateway.accept();
+        queries.frame();
+        queries.reply("i:1;");
+        assert_eq!(worker.told(), "1 missing []");
+    }
+}
+
+#[test]
+fn nonsense_for_an_answer_is_missing() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, ask);
+    let mut link = gateway.accept_worker();
+    for nonsense in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\x02xx", b"\0\0\0\x04i:1;\0"] {
+        link.message("count");
+        let mut queries = gateway.accept();
+        queries.frame();
+        queries.write(nonsense);
+        assert_eq!(worker.told(), format!("0 missing [{}]", gateway.address));
+        assert_eq!(queries.next(), None);
+    }
+}
+
+#[test]
+fn queries_wait_for_their_turn_in_order() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, ask);
+    let mut link = gateway.accept_worker();
+    // Of different clients, so that their handlers run at once.
+    for client in 1..=3 {
+        link.event(protocol::inner::Cmd::OnMessage, client, b"is_online");
+    }
+    let mut queries = gateway.accept();
+    for client in 1..=3 {
+        let frame = queries.frame();
+        assert_eq!((frame.cmd, frame.connection_id), (11, client));
+        assert!(queries.arrived.is_empty(), "one question at a time");
+        queries.reply("i:1;");
+        assert_eq!(worker.told(), "true");
+    }
+}
+
+#[test]
+fn a_made_up_client_id_connects_to_nobody() {
+    let gateway = FakeGateway::start();
+    let stranger = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let made_up = stranger.client(1);
+    let worker = FakeWorker::start(
+        &register,
+        async move |gateway: &Gateway, _: &Client, _: Message, tell: &Sender<String>| {
+            let answer = gateway.is_online(made_up).await;
+            tell.send(format!("{} {}", answer.value, answer.is_complete())).unwrap();
+        },
+    );
+    gateway.accept_worker().message("go");
+    assert_eq!(worker.told(), "false false");
+}
