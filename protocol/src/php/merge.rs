@@ -1,6 +1,6 @@
 //! The recursive replace of UPDATE_SESSION (WIRE.md §6).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::array::Array;
 use super::decode::{DEPTH_MAX, DecodeError, decode};
@@ -27,7 +27,7 @@ pub fn replace_recursive(base: &mut Array, update: Array) {
 /// first of them becomes that value. `Err`: one side is no array, or broken; nothing is appended then.
 pub fn merge_serialized(base: &[u8], update: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let (mut base, update) = (decode_array(base)?, decode_array(update)?);
-    if !has_references(&base) && !has_references(&update) {
+    if !has_shared(&base) && !has_shared(&update) {
         if let (Value::Array(base), Value::Array(update)) = (&mut base, update) {
             replace_recursive(base, update);
         }
@@ -48,11 +48,12 @@ fn decode_array(bytes: &[u8]) -> Result<Value, DecodeError> {
         .and_then(|value| if value.as_array().is_some() { Ok(value) } else { Err(DecodeError { at: 0 }) })
 }
 
-fn has_references(value: &Value) -> bool {
+/// Whether a value may stand in more than one place: references tell so, and of each case of an enum there is only one.
+fn has_shared(value: &Value) -> bool {
     match value {
-        Value::Reference(_) => true,
-        Value::Array(array) => array.values().any(has_references),
-        Value::Object(object) => object.properties.iter().any(|(_, value)| has_references(value)),
+        Value::Reference(_) | Value::Enum(_) => true,
+        Value::Array(array) => array.values().any(has_shared),
+        Value::Object(object) => object.properties.iter().any(|(_, value)| has_shared(value)),
         _ => false,
     }
 }
@@ -67,6 +68,10 @@ struct Merger<'a, 'o> {
     indexes: HashMap<*const Value, usize>,
     /// What to add to a reference's target (counted from 1) to get an index into `values`, by the reference's address.
     origins: HashMap<*const Value, usize>,
+    /// The values that references to variables name, by address.
+    variables: HashSet<*const Value>,
+    /// Where each enum case stands in `values` first; that is the index of all of its kind.
+    cases: HashMap<&'a [u8], usize>,
     /// New numbers, by index into `values`; 0 while not written.
     numbers: Vec<u32>,
     /// How many numbers are given away.
@@ -80,6 +85,8 @@ impl<'a, 'o> Merger<'a, 'o> {
             values: Vec::new(),
             indexes: HashMap::new(),
             origins: HashMap::new(),
+            variables: HashSet::new(),
+            cases: HashMap::new(),
             numbers: Vec::new(),
             count: 0,
             out,
@@ -96,12 +103,18 @@ impl<'a, 'o> Merger<'a, 'o> {
         if let Value::Reference(reference) = value {
             self.origins.insert(value, origin);
             let target = *self.values[origin..].get(reference.target as usize - 1).ok_or(BROKEN_REFERENCE)?;
-            if reference.kind == ReferenceKind::Object {
-                self.values.push(target);
+            match reference.kind {
+                ReferenceKind::Object => self.values.push(target),
+                ReferenceKind::Variable => {
+                    self.variables.insert(target);
+                }
             }
             return Ok(());
         }
-        self.indexes.insert(value, self.values.len());
+        let next = self.values.len();
+        let index =
+            if let Value::Enum(case) = value { *self.cases.entry(case).or_insert(next) } else { next };
+        self.indexes.insert(value, index);
         self.values.push(value);
         match value {
             Value::Array(array) => array.values().try_for_each(|value| self.number(value, origin)),
@@ -135,14 +148,15 @@ impl<'a, 'o> Merger<'a, 'o> {
     }
 
     fn value(&mut self, value: &'a Value, depth: usize) -> Result<(), DecodeError> {
-        let kind = match value {
-            Value::Reference(reference) => Some(reference.kind),
-            // Two ways lead to an object when an array that holds it is both merged and referred to.
-            Value::Object(_) => Some(ReferenceKind::Object),
-            _ => None,
-        };
         let target = self.resolve(value);
         let index = self.indexes[&std::ptr::from_ref(target)];
+        let kind = match value {
+            Value::Reference(reference) => Some(reference.kind),
+            // The update may have brought a reference to a place in front of the value itself.
+            _ if self.variables.contains(&std::ptr::from_ref(target)) => Some(ReferenceKind::Variable),
+            Value::Object(_) | Value::Enum(_) => Some(ReferenceKind::Object),
+            _ => None,
+        };
         match kind {
             Some(kind) if self.numbers[index] > 0 => {
                 self.count += u32::from(kind == ReferenceKind::Object);
@@ -260,6 +274,16 @@ mod tests {
         assert_eq!(
             merge(r#"a:2:{s:1:"x";i:1;s:1:"y";R:2;}"#, r#"a:1:{s:1:"x";i:5;}"#),
             Ok(r#"a:2:{s:1:"x";i:5;s:1:"y";i:1;}"#.to_owned())
+        );
+        // A reference came to stand in front of its target.
+        assert_eq!(
+            merge(r#"a:1:{i:7;s:1:"";}"#, "a:2:{i:1;d:2;i:7;R:2;}"),
+            Ok("a:2:{i:7;d:2;i:1;R:2;}".to_owned())
+        );
+        // There is one of each case of an enum.
+        assert_eq!(
+            merge(r#"a:1:{i:0;E:6:"Suit:H";}"#, r#"a:2:{i:1;E:6:"Suit:H";i:2;E:6:"Suit:S";}"#),
+            Ok(r#"a:3:{i:0;E:6:"Suit:H";i:1;r:2;i:2;E:6:"Suit:S";}"#.to_owned())
         );
         // An object inside itself, reached from outside after its place is gone.
         assert_eq!(

@@ -80,8 +80,7 @@ pub(crate) fn float_text(value: f64, exponent: u8, out: &mut Vec<u8>) {
     if value.is_infinite() {
         return out.extend_from_slice(b"INF");
     }
-    // "d.ddde±x" with the fewest digits that read back to the same float.
-    let scientific = format!("{:e}", value.abs());
+    let scientific = shortest(value.abs());
     let (mantissa, power) = scientific.split_once('e').expect("`{:e}` writes an exponent");
     let power: i32 = power.parse().expect("`{:e}` writes an int as exponent");
     let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
@@ -90,6 +89,15 @@ pub(crate) fn float_text(value: f64, exponent: u8, out: &mut Vec<u8>) {
     } else {
         scientific_text(&digits, power, exponent, out);
     }
+}
+
+/// `d.ddde±x` with the fewest digits that read back to the same float. Where two such are equally near, Rust takes the
+/// upper one and PHP the even one; asking for a number of digits rounds as PHP does.
+fn shortest(value: f64) -> String {
+    let upper = format!("{value:e}");
+    let decimals = upper.bytes().take_while(|&byte| byte != b'e').filter(u8::is_ascii_digit).count() - 1;
+    let even = format!("{value:.decimals$e}");
+    if even.parse() == Ok(value) { even } else { upper }
 }
 
 /// `0.00012`, `1`, `1200`, `1.2`: digits with the point where `power` puts it.
@@ -160,6 +168,9 @@ mod tests {
             (1.7976931348623157e308, "1.7976931348623157E+308"),
             (std::f64::consts::PI, "3.141592653589793"),
             (1.0 / 3.0, "0.3333333333333333"),
+            (77335574163440.625, "77335574163440.62"),
+            (688789775086505.25, "688789775086505.2"),
+            (9007199254740993.0, "9007199254740992"),
         ] {
             assert_eq!(float(value), format!("d:{text};"));
         }
