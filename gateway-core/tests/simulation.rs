@@ -139,7 +139,7 @@ impl Simulation {
             client.unread.extend(self.world.take(client.peer));
             while let Some(end) = client.unread.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = client.unread.drain(..=end).collect();
-                client.heard.push(String::from_utf8(line[..end].to_vec()).unwrap());
+                client.heard.push(String::from_utf8(line[..end].to_vec()).expect("clients say UTF-8"));
             }
             let heard = &client.heard;
             let mut said = client.said.iter();

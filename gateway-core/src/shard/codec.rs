@@ -22,8 +22,8 @@ impl AnyCodec {
         match protocol {
             ListenProtocol::Websocket(_) => AnyCodec::Websocket(WebsocketCodec::default()),
             ListenProtocol::Text => AnyCodec::Text(TextCodec::default()),
-            ListenProtocol::Frame => AnyCodec::Frame(FrameCodec::default()),
-            ListenProtocol::Tcp => AnyCodec::Tcp(TcpCodec::default()),
+            ListenProtocol::Frame => AnyCodec::Frame(FrameCodec),
+            ListenProtocol::Tcp => AnyCodec::Tcp(TcpCodec),
             ListenProtocol::Custom(protocol) => AnyCodec::Custom(protocol.codec()),
         }
     }
@@ -55,6 +55,6 @@ impl AnyCodec {
 impl Default for AnyCodec {
     /// Stands in while the real one is out for decoding; allocates nothing.
     fn default() -> AnyCodec {
-        AnyCodec::Tcp(TcpCodec::default())
+        AnyCodec::Tcp(TcpCodec)
     }
 }

@@ -33,9 +33,10 @@ impl Shard {
         }
     }
 
-    /// After [`Shard::begin_stop`]: no client is left, and the workers' links are flushed.
+    /// After [`Shard::begin_stop`]: no client is left, and everything is sent that could be.
     pub fn is_stopped(&self) -> bool {
-        self.stopping && self.connection_ids.is_empty() && !self.output.is_pending()
+        let empty = self.connection_ids.is_empty() && self.lingering_count == 0;
+        self.stopping && empty && !self.output.is_pending()
     }
 
     /// Nothing more is read from a client; it goes when its queue is empty, or after a while.
@@ -65,6 +66,7 @@ impl Shard {
             return self.output.actions.push(Action::Close(client.socket));
         }
         self.conns.insert(slot as usize, Conn::Lingering(client.socket));
+        self.lingering_count += 1;
         self.output.actions.push(Action::Shutdown(client.socket));
         self.waits.linger.push(self.now, client.socket);
     }
@@ -77,6 +79,7 @@ impl Shard {
 
     pub(super) fn close_lingering(&mut self, socket: SocketId) {
         self.conns.remove(socket.index());
+        self.lingering_count -= 1;
         self.output.actions.push(Action::Close(socket));
     }
 

@@ -91,20 +91,14 @@ impl Shard {
 
     /// Serves the whole frames in `input`. Returns the bytes they took, or `None` if the link is gone.
     fn serve(&mut self, slot: Slot, input: &[u8]) -> Option<usize> {
-        let limit = self.settings.send_to_worker_buffer_size;
         let mut consumed = 0;
         loop {
-            let link = self.link(slot)?;
-            if link.out.queue.len() >= limit && link.worker.is_none() {
-                // Asks, and does not read the answers.
-                link.stalled = true;
-                let socket = link.socket;
-                self.output.actions.push(Action::Pause(socket));
-                return Some(consumed);
-            }
             match inner::decode(&input[consumed..]) {
                 Ok(None) => return Some(consumed),
                 Ok(Some((frame, size))) => {
+                    if self.stall_link(slot, &frame)? {
+                        return Some(consumed);
+                    }
                     consumed += size;
                     self.counters.frames_in += 1;
                     if self.on_frame(slot, &frame) == LinkState::Gone {
@@ -118,6 +112,19 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// A peer that asks and does not read the answers gets no more of them: its next query waits, and all behind it.
+    /// `None` if the link is gone.
+    fn stall_link(&mut self, slot: Slot, next: &Frame<'_>) -> Option<bool> {
+        let limit = self.settings.send_to_worker_buffer_size;
+        let link = self.link(slot)?;
+        link.stalled = link.out.queue.len() >= limit && Cmd::from_u8(next.cmd).is_some_and(Cmd::is_query);
+        let (socket, stalled) = (link.socket, link.stalled);
+        if stalled {
+            self.output.actions.push(Action::Pause(socket));
+        }
+        Some(stalled)
     }
 
     fn on_frame(&mut self, slot: Slot, frame: &Frame<'_>) -> LinkState {

@@ -79,6 +79,8 @@ pub struct Shard {
     counters: Counters,
     heartbeat: Heartbeat,
     waits: Waits,
+    /// Rows that are [`Conn::Lingering`].
+    lingering_count: usize,
     random: u64,
     last_connection_id: u32,
     stopping: bool,
@@ -135,6 +137,7 @@ impl Shard {
                 orphan_bytes: 0,
                 next_link_ping: now,
             },
+            lingering_count: 0,
             random: identity.seed | 1,
             last_connection_id: identity.seed as u32,
             stopping: false,
