@@ -40,6 +40,13 @@ pub const REQUEST_SIZE_MAX: usize = 4096;
 /// The longest gateway address in bytes, enough for IPv6 in brackets with a port, and short host names.
 pub const ADDRESS_SIZE_MAX: usize = 64;
 
+/// Connections that the kernel completes ahead of accept, for the moment after a restart when all come at once. The
+/// kernel lowers it to net.core.somaxconn.
+pub(crate) const BACKLOG: i32 = 4096;
+
+/// How long tasks that always have something to do may keep the thread before it looks at the other sockets.
+pub(crate) const TURN: Duration = Duration::from_millis(2);
+
 /// How long to wait after an accept that failed, mostly because files ran out, before the next one.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -42,10 +42,10 @@ impl From<Refusal> for End {
 
 /// One connection and what it has sent so far.
 pub(crate) struct Conn {
-    pub(crate) peer: PeerId,
-    pub(crate) stream: TcpStream,
-    pub(crate) bells: Rc<Bells>,
-    pub(crate) shared: Rc<Shared>,
+    peer: PeerId,
+    stream: TcpStream,
+    bells: Rc<Bells>,
+    shared: Rc<Shared>,
     lines: Lines,
     /// Bytes since the last line end; `unfinished_size <= REQUEST_SIZE_MAX`.
     unfinished_size: usize,

@@ -5,17 +5,17 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
 use glommio::timer::Timer;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::{
-    ACCEPT_PAUSE, CONNECTIONS_MAX, Config, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
-    WRITE_TIMEOUT,
+    ACCEPT_PAUSE, BACKLOG, CONNECTIONS_MAX, Config, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
+    TURN, WRITE_TIMEOUT,
 };
 use crate::conn::{Conn, End};
 use crate::directory::{Directory, PeerId, Refusal};
@@ -31,7 +31,7 @@ impl Register {
     /// # Errors
     /// The address cannot be listened on, or the executor does not start; the message says what helps.
     pub fn start(config: Config) -> io::Result<Running> {
-        let listener = TcpListener::bind(&config.listen).map_err(|error| {
+        let listener = listen(&config.listen).map_err(|error| {
             io::Error::new(error.kind(), program::describe_bind_error(&config.listen, &error))
         })?;
         let addr = listener.local_addr()?;
@@ -39,6 +39,7 @@ impl Register {
         let (started, serves) = mpsc::sync_channel(1);
         let thread = LocalExecutorBuilder::new(Placement::Unbound)
             .name("register")
+            .preempt_timer(TURN)
             .spawn({
                 let listener = Arc::clone(&listener);
                 move || async move {
@@ -96,6 +97,26 @@ impl Drop for Running {
             tracing::error!(%error, "register did not stop cleanly");
         }
     }
+}
+
+/// Listens on the first address of `listen` that can be had. An address that old connections linger on counts as free.
+fn listen(listen: &str) -> io::Result<TcpListener> {
+    let mut result = Err(io::Error::new(io::ErrorKind::InvalidInput, "the name has no address"));
+    for addr in listen.to_socket_addrs()? {
+        result = listen_on(addr);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+fn listen_on(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn no_executor(error: &dyn std::fmt::Display) -> io::Error {
