@@ -277,7 +277,7 @@ mod tests {
         );
         // A reference came to stand in front of its target.
         assert_eq!(
-            merge(r#"a:1:{i:7;s:1:"";}"#, "a:2:{i:1;d:2;i:7;R:2;}"),
+            merge(r#"a:1:{i:7;s:0:"";}"#, "a:2:{i:1;d:2;i:7;R:2;}"),
             Ok("a:2:{i:7;d:2;i:1;R:2;}".to_owned())
         );
         // There is one of each case of an enum.
