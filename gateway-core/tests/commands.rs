@@ -430,7 +430,8 @@ fn stopping_says_goodbye_to_all() {
         websocket,
         b"GET / HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     );
-    (world.take(websocket), world.take(worker));
+    world.take(websocket);
+    world.take(worker);
     world.shard.begin_stop(world.now);
     world.settle();
     assert_eq!(world.take(websocket), [0x88, 2, 3, 0xE9]);
