@@ -1,0 +1,8 @@
+//! The ring against sockets on loopback.
+
+mod closing;
+mod common;
+mod ending;
+mod pressure;
+mod sending;
+mod table;

@@ -1,0 +1,125 @@
+//! Back-pressure both ways, and fairness between sockets.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use ringway_ring::Config;
+
+use crate::common::{Host, Seen, config, pattern};
+
+#[test]
+fn a_peer_that_stops_reading_gets_everything_when_it_goes_on() {
+    let (mut host, socket, mut peer) = Host::with_peer(config());
+    let bytes = pattern(24 * 1024 * 1024);
+    let mut sent = host.send(socket, &bytes);
+    assert!(sent < bytes.len(), "the peer does not read");
+    assert_eq!(host.send(socket, &bytes[sent..]), 0, "nothing overtakes what fell short");
+    let reader = std::thread::spawn(move || {
+        let mut came = Vec::new();
+        peer.read_to_end(&mut came).unwrap();
+        came
+    });
+    while sent < bytes.len() {
+        host.until_seen(&Seen::Writable(socket));
+        host.seen.clear();
+        sent += host.send(socket, &bytes[sent..]);
+    }
+    host.ring.shutdown(socket);
+    host.until_seen(&Seen::End(socket));
+    assert!(reader.join().unwrap() == bytes);
+    assert_eq!(host.ring.stats().bytes_out, bytes.len() as u64);
+}
+
+#[test]
+fn a_paused_socket_keeps_its_bytes_in_the_kernel() {
+    let (mut host, socket, mut peer) = Host::with_peer(config());
+    host.ring.pause(socket);
+    let bytes = pattern(24 * 1024 * 1024);
+    let mut written = fill(&mut peer, &bytes);
+    assert!(written < bytes.len(), "the window closed");
+    host.settle();
+    assert_eq!(host.received(socket), b"");
+    host.ring.resume(socket);
+    while host.received(socket).len() < bytes.len() {
+        let before = host.seen.len();
+        host.until(|seen| seen.len() > before);
+        written += fill(&mut peer, &bytes[written..]);
+    }
+    assert!(host.received(socket) == bytes);
+}
+
+#[test]
+fn pausing_and_resuming_at_any_moment_loses_nothing() {
+    let (mut host, socket, mut peer) = Host::with_peer(Config { recv_buffer_size: 100, ..config() });
+    let bytes = pattern(20_000);
+    for (round, part) in bytes.chunks(250).enumerate() {
+        peer.write_all(part).unwrap();
+        if round % 3 == 0 {
+            host.turn(Duration::ZERO);
+        }
+        host.ring.pause(socket);
+        host.ring.pause(socket);
+        if round % 2 == 0 {
+            host.turn(Duration::ZERO);
+        }
+        host.ring.resume(socket);
+        host.ring.resume(socket);
+    }
+    let mut came = 0;
+    while came < bytes.len() {
+        host.seen.retain(|seen| matches!(seen, Seen::Received(..)));
+        let before = host.seen.len();
+        host.until(|seen| seen.len() > before);
+        came = host.received(socket).len();
+    }
+    assert!(host.received(socket) == bytes);
+}
+
+/// Writes what the kernel takes at once.
+fn fill(peer: &mut TcpStream, bytes: &[u8]) -> usize {
+    peer.set_nonblocking(true).unwrap();
+    let mut written = 0;
+    while written < bytes.len() {
+        match peer.write(&bytes[written..]) {
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    written
+}
+
+#[test]
+fn a_busy_socket_does_not_starve_a_quiet_one() {
+    let mut host = Host::new(Config { recv_buffers: 1, recv_buffer_size: 1024, ..config() });
+    let (_, address) = host.listen();
+    let mut busy = TcpStream::connect(address).unwrap();
+    let busy_socket = host.accept();
+    let mut quiet = TcpStream::connect(address).unwrap();
+    let quiet_socket = host.accept();
+    busy.write_all(&pattern(500_000)).unwrap();
+    host.until(|seen| !seen.is_empty());
+    quiet.write_all(b"!").unwrap();
+    host.until(|seen| seen.contains(&Seen::Received(quiet_socket, b"!".to_vec())));
+    let before = host.received(busy_socket).len();
+    assert!(before < 100 * 1024, "the quiet one waited for {before} bytes of the busy one");
+    host.until(|seen| {
+        seen.iter().map(|seen| if let Seen::Received(_, b) = seen { b.len() } else { 0 }).sum::<usize>()
+            == 500_001
+    });
+    assert!(host.received(busy_socket) == pattern(500_000));
+}
+
+#[test]
+fn one_turn_delivers_at_most_one_buffer_of_a_socket() {
+    let (mut host, socket, mut peer) = Host::with_peer(Config { recv_buffer_size: 1000, ..config() });
+    peer.write_all(&pattern(10_000)).unwrap();
+    while host.received(socket).len() < 10_000 {
+        host.turn(Duration::from_millis(50));
+        assert!(host.count(|seen| matches!(seen, Seen::Received(..))) <= 1 || host.seen.len() <= 10);
+        let before = host.seen.len();
+        host.turn(Duration::ZERO);
+        assert!(host.seen.len() <= before + 1);
+    }
+}
