@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, bounded};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
 use crate::Events;
-use crate::config::{Config, PREEMPT_INTERVAL};
+use crate::config::Config;
 use crate::core::{self, StopSignal};
 
 /// A worker: cores that share nothing, each with a value of `Events`.
@@ -72,11 +72,8 @@ fn start_core<E: Events>(
 ) -> io::Result<RunningCore> {
     let (tell_ready, ready) = bounded(1);
     let stop = Arc::clone(stop);
-    let thread = LocalExecutorBuilder::new(placement)
-        .name("worker")
-        .io_memory(IO_MEMORY)
-        .preempt_timer(PREEMPT_INTERVAL)
-        .spawn(move || {
+    let thread =
+        LocalExecutorBuilder::new(placement).name("worker").io_memory(IO_MEMORY).spawn(move || {
             // Nobody may be waiting for it any more; the worker runs all the same.
             let on_ready = move || {
                 let _ = tell_ready.send(());

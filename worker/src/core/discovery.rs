@@ -7,9 +7,9 @@ use std::net::SocketAddrV4;
 use std::rc::Rc;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use glommio::GlommioError;
 use glommio::net::TcpStream;
 use glommio::timer::{sleep, timeout};
+use glommio::{GlommioError, Task};
 use protocol::register::{Broadcast, Lines, Request};
 use tracing::{debug, info, warn};
 
@@ -28,13 +28,12 @@ pub(super) struct Discovery<E> {
 
 impl<E: Events> Discovery<E> {
     /// Starts a task for each register.
-    pub(super) fn start(dispatch: &Rc<Dispatch<E>>) {
+    pub(super) fn start(dispatch: &Rc<Dispatch<E>>) -> Vec<Task<()>> {
         let registers = dispatch.core().config.register_addresses.clone();
         let lists = RefCell::new(vec![HashSet::new(); registers.len()]);
         let discovery = Rc::new(Discovery { dispatch: Rc::clone(dispatch), lists });
-        for (index, register) in registers.into_iter().enumerate() {
-            glommio::spawn_local(Rc::clone(&discovery).run(index, register)).detach();
-        }
+        let run = |(index, register)| glommio::spawn_local(Rc::clone(&discovery).run(index, register));
+        registers.into_iter().enumerate().map(run).collect()
     }
 
     /// Keeps the connection to one register up, for ever.

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use futures_lite::future;
 use glommio::timer::sleep;
@@ -88,8 +89,9 @@ async fn read<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> io::Err
         })
         .await;
         match size {
-            // A gateway that always has more must not keep this task from sending, and other tasks from running.
-            Ok(READ_SIZE) => future::yield_now().await,
+            // A gateway that always has more must not keep this task from sending, nor the executor from looking for
+            // other events, which it does when a task really waits.
+            Ok(READ_SIZE) => sleep(Duration::from_nanos(1)).await,
             Ok(_) => {}
             Err(error) => return error,
         }

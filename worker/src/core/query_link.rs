@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use glommio::Task;
 use glommio::net::TcpStream;
 use glommio::timer::timeout;
 use hashbrown::HashMap;
@@ -34,7 +35,8 @@ pub(crate) struct QueryLinks {
 struct QueryLink {
     questions: RefCell<VecDeque<Rc<Exchange>>>,
     /// The task, asleep because there was no question.
-    task: RefCell<Option<Waker>>,
+    waker: RefCell<Option<Waker>>,
+    task: RefCell<Option<Task<()>>>,
 }
 
 /// One question and what becomes of it.
@@ -72,8 +74,8 @@ impl Core {
             return Question(exchange);
         }
         questions.push_back(Rc::clone(&exchange));
-        if let Some(task) = link.task.borrow_mut().take() {
-            task.wake();
+        if let Some(waker) = link.waker.borrow_mut().take() {
+            waker.wake();
         }
         Question(exchange)
     }
@@ -85,8 +87,16 @@ impl Core {
         }
         let link = Rc::new(QueryLink::default());
         links.insert(gateway, Rc::clone(&link));
-        glommio::spawn_local(run(Rc::clone(self), gateway, Rc::clone(&link))).detach();
+        let task = glommio::spawn_local(run(Rc::clone(self), gateway, Rc::clone(&link)));
+        *link.task.borrow_mut() = Some(task);
         link
+    }
+}
+
+impl QueryLinks {
+    /// The tasks of all connections, to be cancelled.
+    pub(super) fn take_tasks(&self) -> Vec<Task<()>> {
+        self.by_address.borrow_mut().drain().filter_map(|(_, link)| link.task.borrow_mut().take()).collect()
     }
 }
 
@@ -168,7 +178,7 @@ impl QueryLink {
         if let Some(exchange) = self.questions.borrow_mut().pop_front() {
             return Poll::Ready(exchange);
         }
-        *self.task.borrow_mut() = Some(cx.waker().clone());
+        *self.waker.borrow_mut() = Some(cx.waker().clone());
         Poll::Pending
     }
 }
@@ -199,6 +209,10 @@ async fn run(core: Rc<Core>, gateway: SocketAddrV4, link: Rc<QueryLink>) {
         }
     }
     core.query_links.by_address.borrow_mut().remove(&gateway);
+    // This task ends by itself; dropping its handle would cancel it while it runs.
+    if let Some(task) = link.task.borrow_mut().take() {
+        task.detach();
+    }
 }
 
 /// Asks once, or again on a new connection when one that was kept turns out to be dead.

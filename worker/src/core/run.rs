@@ -3,15 +3,16 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::ready;
+use std::task::{Poll, ready};
 
+use glommio::Task;
 use glommio::timer::timeout;
 use tracing::warn;
 
 use super::discovery::Discovery;
 use super::dispatch::Dispatch;
 use super::link::Link;
-use super::{Core, StopSignal};
+use super::{Core, StopSignal, pulse};
 use crate::config::{Config, READ_SIZE, STOP_STEP_TIMEOUT};
 use crate::{Events, Gateway};
 
@@ -28,22 +29,25 @@ pub(crate) async fn run<E: Events>(
     let gateway = Gateway::new(Rc::clone(&core));
     let dispatch = Dispatch::new(make_events(), gateway, on_ready);
     dispatch.events().on_start(dispatch.gateway()).await;
-    Discovery::start(&dispatch);
+    let mut tasks = Discovery::start(&dispatch);
+    tasks.extend(pulse::start());
     stop.heard().await;
-    end(&dispatch).await;
+    end(&dispatch, tasks).await;
 }
 
 /// Takes no more events, lets running handlers and `on_stop` finish, and sends what is queued. Each step is limited
 /// in time.
-async fn end<E: Events>(dispatch: &Rc<Dispatch<E>>) {
+async fn end<E: Events>(dispatch: &Rc<Dispatch<E>>, mut tasks: Vec<Task<()>>) {
     let core = dispatch.core();
     core.stopping.set(true);
     step("handlers still run", dispatch.idle()).await;
     step("on_stop still runs", dispatch.events().on_stop(dispatch.gateway())).await;
     let links = core.links.all();
-    for link in &links {
-        // From here on nobody but this function uses the connection.
-        link.task.borrow_mut().take();
+    tasks.extend(links.iter().filter_map(|link| link.task.borrow_mut().take()));
+    tasks.extend(core.query_links.take_tasks());
+    // An executor that ends forgets its tasks without dropping them; cancelled, they close their connections.
+    for task in tasks {
+        task.cancel().await;
     }
     step("a gateway takes no more", async {
         for link in &links {
@@ -51,6 +55,9 @@ async fn end<E: Events>(dispatch: &Rc<Dispatch<E>>) {
         }
     })
     .await;
+    for link in &links {
+        link.detach();
+    }
 }
 
 async fn step(late: &str, work: impl Future<Output = ()>) {
@@ -70,7 +77,7 @@ async fn step(late: &str, work: impl Future<Output = ()>) {
 async fn finish(link: &Link) {
     let sent = poll_fn(|cx| {
         if let Err(error) = ready!(link.poll_flush(cx)) {
-            return std::task::Poll::Ready(Err(error));
+            return Poll::Ready(Err(error));
         }
         link.poll_finish(cx)
     });

@@ -40,7 +40,8 @@ impl FakeRegister {
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                serve_worker(stream.unwrap(), &shared, send.clone());
+                let (shared, send) = (Arc::clone(&shared), send.clone());
+                thread::spawn(move || serve_worker(stream.unwrap(), &shared, send));
             }
         });
         FakeRegister { address, state, lines }
@@ -81,11 +82,10 @@ fn serve_worker(mut stream: TcpStream, state: &Mutex<RegisterState>, lines: Send
     stream.write_all(&broadcast(&state.list)).unwrap();
     state.workers.push(stream);
     let _ = lines.send(line);
-    thread::spawn(move || {
-        for line in reader.lines().map_while(Result::ok) {
-            let _ = lines.send(line);
-        }
-    });
+    drop(state);
+    for line in reader.lines().map_while(Result::ok) {
+        let _ = lines.send(line);
+    }
 }
 
 fn addresses(gateways: &[&FakeGateway]) -> Vec<String> {
@@ -115,9 +115,8 @@ impl FakeGateway {
         let (send, connections) = channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                if send.send(Connection::new(stream.unwrap(), address)).is_err() {
-                    return;
-                }
+                // The listener outlives the test: a port that is used again would get another test's worker.
+                let _ = send.send(Connection::new(stream.unwrap(), address));
             }
         });
         FakeGateway { address, connections }
