@@ -8,12 +8,15 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod hooks;
 mod millis;
 mod serve;
 mod settings;
 mod shard;
 
+pub use hooks::{Admission, ClientInfo, Handshake, Hooks, HooksFactory, NoHooks, WorkerInfo};
 pub use millis::Millis;
+pub use protocol;
 pub use serve::{Gateway, StartError};
 pub use settings::{Listen, ListenProtocol, Router, Settings, SlowClient};
 pub use shard::{Action, Counters, Identity, Shard};

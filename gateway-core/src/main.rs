@@ -99,7 +99,7 @@ impl Flags {
             send_to_worker_buffer_size: self.send_to_worker_buffer_size,
             no_worker_wait: seconds("--no-worker-wait", self.no_worker_wait)?,
             slow_client: self.slow_client,
-            sockets_max: None,
+            ..Settings::default()
         })
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use protocol::client::websocket::{DefaultType, Websocket};
 use protocol::client::{Limits, Protocol, frame::Frame, tcp::Tcp, text::Text};
 
+use crate::HooksFactory;
+
 /// Everything about a gateway that is not the same for all gateways.
 #[derive(Clone)]
 pub struct Settings {
@@ -48,6 +50,8 @@ pub struct Settings {
     pub slow_client: SlowClient,
     /// Clients and links per shard; `None`: as many as the process may have files.
     pub sockets_max: Option<u32>,
+    /// What this gateway decides by itself; default: nothing.
+    pub hooks: HooksFactory,
 }
 
 impl Default for Settings {
@@ -71,6 +75,7 @@ impl Default for Settings {
             no_worker_wait: Duration::from_secs(5),
             slow_client: SlowClient::default(),
             sockets_max: None,
+            hooks: HooksFactory::default(),
         }
     }
 }

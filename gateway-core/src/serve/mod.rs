@@ -58,10 +58,13 @@ impl Gateway {
     ///
     /// # Errors
     /// The first thing that is wrong; then nothing is left running.
-    pub fn start(settings: Settings) -> Result<Gateway, StartError> {
+    pub fn start(mut settings: Settings) -> Result<Gateway, StartError> {
         check(&settings)?;
         let sockets = bind::bind_all(&settings).map_err(StartError::Bind)?;
         let listen = sockets[0].listen_addresses();
+        for (setting, real) in settings.listen.iter_mut().zip(&listen) {
+            setting.address.set_port(real.port());
+        }
         let open_files = program::raise_open_files();
         let cpus = program::allowed_cpus();
         let (started, starts) = crossbeam_channel::bounded(settings.count);

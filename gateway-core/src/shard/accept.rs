@@ -9,7 +9,7 @@ use super::codec::AnyCodec;
 use super::link::Link;
 use super::output::{Action, Outbound};
 use super::{Conn, Shard, slot};
-use crate::Millis;
+use crate::{Admission, Millis};
 
 impl Shard {
     /// A client connected at `settings.listen[listener]`. Its number is taken now, before any handshake (WIRE.md §1).
@@ -18,13 +18,18 @@ impl Shard {
         if self.stopping {
             return self.output.actions.push(Action::Close(socket));
         }
-        self.counters.clients_accepted += 1;
         self.accepted += 1;
         let connection_id = self.next_connection_id();
+        let info = self.client_info(connection_id, peer, listener);
+        let Admission::Accept { kind } = self.hooks.on_connect(&info) else {
+            self.counters.clients_refused += 1;
+            return self.output.actions.push(Action::Close(socket));
+        };
         let codec = AnyCodec::new(&self.settings.listen[usize::from(listener)].protocol);
         if !codec.is_open() {
             self.waits.handshake.push(now, socket);
         }
+        self.counters.clients_accepted += 1;
         self.connection_ids.insert(connection_id, slot(socket));
         let client = Client {
             socket,
@@ -32,6 +37,7 @@ impl Shard {
             connection_id,
             peer,
             listener,
+            kind,
             codec,
             rest: Rest::default(),
             out: Outbound::default(),

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
+use protocol::client::Kind;
 use ring::SocketId;
 
 use super::codec::AnyCodec;
@@ -25,6 +26,8 @@ pub struct Client {
     pub peer: SocketAddr,
     /// Index into the settings' `listen`.
     pub listener: u8,
+    /// What a message is to this client when its sender did not say.
+    pub kind: Kind,
     pub codec: AnyCodec,
     /// Input that is not decoded yet.
     pub rest: Rest,
@@ -65,6 +68,11 @@ impl Client {
                 None => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
             },
         }
+    }
+
+    /// The kind in which a message of this kind goes to this client.
+    pub fn kind_of(&self, message: Kind) -> Kind {
+        if message == Kind::Unspecified { self.kind } else { message }
     }
 
     /// The client's groups, in order of joining.

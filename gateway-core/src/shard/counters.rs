@@ -5,6 +5,8 @@
 pub struct Counters {
     /// Clients accepted.
     pub clients_accepted: u64,
+    /// Clients that the gateway's own hooks refused.
+    pub clients_refused: u64,
     /// Clients that are gone.
     pub clients_closed: u64,
     /// Connections that the ring could not take (its table was full) or lost before they were ours.

@@ -10,6 +10,7 @@ use protocol::php;
 use super::directory::Slot;
 use super::out::SharedMessage;
 use super::{Conn, Shard};
+use crate::Listen;
 use crate::settings::SlowClient;
 
 /// What a worker wants its clients to get.
@@ -26,10 +27,10 @@ pub(super) struct Encoding {
     kind: Kind,
 }
 
-/// A message and what has been encoded of it so far, by listener.
+/// A message and what has been encoded of it so far, by listener and kind: rarely more than one.
 pub(super) struct Fanout<'a> {
     message: &'a Message<'a>,
-    encoded: Vec<Option<SharedMessage>>,
+    encoded: Vec<(u8, Kind, SharedMessage)>,
 }
 
 impl<'a> Message<'a> {
@@ -64,6 +65,23 @@ impl<'a> Fanout<'a> {
     pub fn new(message: &'a Message<'a>) -> Fanout<'a> {
         Fanout { message, encoded: Vec::new() }
     }
+
+    fn encoded(&mut self, listen: &[Listen], listener: u8, kind: Kind) -> &SharedMessage {
+        let known = self.encoded.iter().position(|(of, as_kind, _)| (*of, *as_kind) == (listener, kind));
+        let index = known.unwrap_or_else(|| {
+            let mut encoded = Vec::new();
+            match self.message.encoding.raw {
+                true => encoded.extend_from_slice(&self.message.body),
+                false => {
+                    let protocol = listen[usize::from(listener)].protocol.protocol();
+                    protocol.encode(&self.message.body, kind, &mut encoded);
+                }
+            }
+            self.encoded.push((listener, kind, SharedMessage::new(encoded)));
+            self.encoded.len() - 1
+        });
+        &self.encoded[index].2
+    }
 }
 
 impl Shard {
@@ -79,9 +97,10 @@ impl Shard {
         }
         let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
         let protocol = self.settings.listen[usize::from(client.listener)].protocol.protocol();
+        let kind = client.kind_of(encoding.kind);
         let write = |out: &mut Vec<u8>| match encoding.raw {
             true => out.extend_from_slice(body),
-            false => protocol.encode(body, encoding.kind, out),
+            false => protocol.encode(body, kind, out),
         };
         self.counters.messages_out += 1;
         if client.codec.is_open() {
@@ -107,24 +126,8 @@ impl Shard {
             return;
         }
         let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
-        let listener = usize::from(client.listener);
-        if fanout.encoded.len() <= listener {
-            fanout.encoded.resize_with(listener + 1, || None);
-        }
-        let message = fanout.encoded[listener].get_or_insert_with(|| {
-            let mut encoded = Vec::new();
-            match fanout.message.encoding {
-                Encoding { raw: true, .. } => encoded.extend_from_slice(&fanout.message.body),
-                Encoding { kind, .. } => {
-                    self.settings.listen[listener].protocol.protocol().encode(
-                        &fanout.message.body,
-                        kind,
-                        &mut encoded,
-                    );
-                }
-            }
-            SharedMessage::new(encoded)
-        });
+        let kind = client.kind_of(fanout.message.encoding.kind);
+        let message = fanout.encoded(&self.settings.listen, client.listener, kind);
         self.counters.messages_out += 1;
         if client.codec.is_open() {
             self.output.append_shared(client.socket, &mut client.out, message);

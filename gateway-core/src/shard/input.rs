@@ -11,7 +11,9 @@ use ring::SocketId;
 use super::client::{Client, Reading};
 use super::directory::Slot;
 use super::output::Action;
+use super::workers::WorkerId;
 use super::{Conn, Identity, Shard};
+use crate::Handshake;
 
 /// Why a client's events cannot go out now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -141,8 +143,8 @@ impl Shard {
                 }
                 Decoded::Handshake { consumed, request } => {
                     done += consumed;
-                    if self.on_handshake(slot, link, &request, &mut reply).is_err() {
-                        break Flow::Over(Some(Malformed::TooLarge));
+                    if let Err(refused) = self.on_handshake(slot, link, &request, &mut reply) {
+                        break refused;
                     }
                 }
                 Decoded::Close { consumed } => {
@@ -186,17 +188,27 @@ impl Shard {
         link: Slot,
         request: &websocket::Request<'_>,
         reply: &mut Vec<u8>,
-    ) -> Result<(), TooLarge> {
-        let client = self.client(slot);
+    ) -> Result<(), Flow> {
+        let client = self.client_ref(slot);
+        let info = self.client_info(client.connection_id, client.peer, client.listener);
+        let headers = match self.hooks.on_websocket_connect(&info, request) {
+            Handshake::Accept { headers } => headers,
+            Handshake::Refuse { status } => {
+                request.refuse(status, reply);
+                return Err(Flow::Over(None));
+            }
+        };
+        let client = self.client_ref(slot);
         let (peer, listener, session_size) = (client.peer, client.listener, client.session.len());
         let port = self.settings.listen[usize::from(listener)].address.port();
         let mut body = Vec::new();
         WebsocketRequest::from_request(request, peer, port).encode(&mut body);
         if HEADER_SIZE + session_size + body.len() > FRAME_SIZE_MAX {
-            return Err(TooLarge);
+            return Err(Flow::Over(Some(Malformed::TooLarge)));
         }
         self.emit(slot, link, Event { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body });
-        request.accept(&[], reply);
+        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+        request.accept(&headers, reply);
         if let Some(held) = self.client(slot).held.take() {
             reply.extend_from_slice(&held);
         }
@@ -218,12 +230,28 @@ impl Shard {
     }
 
     fn rebind(&mut self, slot: Slot) -> Option<SocketId> {
-        let random = self.next_random();
-        let worker = self.workers.bind(self.settings.router, random)?;
+        let chosen = if self.hooks.routes() { self.ask_hook(slot) } else { None };
+        let worker = match chosen {
+            Some(worker) => self.workers.bind_to(worker),
+            None => {
+                let random = self.next_random();
+                self.workers.bind(self.settings.router, random)?
+            }
+        };
         if let Some(old) = self.client(slot).worker.replace(worker) {
             self.workers.unbind(old);
         }
         self.workers.link(worker)
+    }
+
+    fn ask_hook(&mut self, slot: Slot) -> Option<WorkerId> {
+        let client = self.client_ref(slot);
+        let info = self.client_info(client.connection_id, client.peer, client.listener);
+        let (ids, infos): (Vec<_>, Vec<_>) = self.workers.connected().unzip();
+        if ids.is_empty() {
+            return None;
+        }
+        self.hooks.route(&info, &infos).map(|index| ids[index])
     }
 
     /// Appends an event of a client to a link.

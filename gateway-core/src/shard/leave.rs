@@ -19,7 +19,10 @@ impl Shard {
     /// connections are refused. [`Shard::is_stopped`] tells when all is done.
     pub fn begin_stop(&mut self, now: Millis) {
         self.now = now;
-        self.stopping = true;
+        if !self.stopping {
+            self.stopping = true;
+            self.hooks.on_worker_stop();
+        }
         let slots: Vec<Slot> = self.connection_ids.values().copied().collect();
         for slot in slots {
             let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { continue };
@@ -102,6 +105,8 @@ impl Shard {
             unreachable!("the caller has looked");
         };
         self.counters.clients_closed += 1;
+        let info = self.client_info(client.connection_id, client.peer, client.listener);
+        self.hooks.on_close(&info);
         self.connection_ids.remove(&client.connection_id);
         client.out.queue.clear(&mut self.output.spare);
         if let Some(uid) = client.uid {

@@ -59,6 +59,7 @@ impl Shard {
         let Some(Conn::Link(mut link)) = self.conns.remove(slot as usize) else { return };
         link.out.queue.clear(&mut self.output.spare);
         if let Some(worker) = link.worker {
+            self.hooks.on_worker_closed(self.workers.key(worker));
             self.workers.disconnect(worker, link.socket);
         }
         self.output.actions.push(Action::Close(link.socket));
@@ -177,6 +178,7 @@ impl Shard {
         if let Some(displaced) = displaced.filter(|displaced| *displaced != socket) {
             self.close_link(super::slot(displaced));
         }
+        self.hooks.on_worker_connected(&key);
         self.deliver_orphans(slot);
         for (_, client) in self.waits.no_worker.take_all() {
             self.resume_client(client);

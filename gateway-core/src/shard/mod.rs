@@ -30,9 +30,10 @@ mod workers;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
 
 use hashbrown::HashMap;
+use protocol::ClientId;
 use protocol::client::Protocol;
 use ring::{Short, SocketId};
 
@@ -50,7 +51,7 @@ use self::workers::Workers;
 use crate::config::{
     AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, LINGER_TIMEOUT_MS,
 };
-use crate::{Millis, Settings};
+use crate::{ClientInfo, Hooks, Millis, Settings};
 
 /// What makes a shard this one and no other.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +76,7 @@ pub struct Shard {
     uids: Directory,
     groups: Directory,
     workers: Workers,
+    hooks: Box<dyn Hooks>,
     output: Output,
     counters: Counters,
     heartbeat: Heartbeat,
@@ -113,6 +115,8 @@ struct Waits {
 impl Shard {
     /// An empty shard.
     pub fn new(settings: Settings, identity: Identity, now: Millis) -> Shard {
+        let mut hooks = settings.hooks.make();
+        hooks.on_worker_start(identity);
         let no_worker_ms = settings.no_worker_wait.as_millis() as u64;
         Shard {
             heartbeat: Heartbeat::new(&settings, now),
@@ -125,6 +129,7 @@ impl Shard {
             uids: Directory::default(),
             groups: Directory::default(),
             workers: Workers::default(),
+            hooks,
             output: Output::default(),
             counters: Counters::default(),
             waits: Waits {
@@ -272,6 +277,12 @@ impl Shard {
             Some(Conn::Client(client)) => client,
             _ => unreachable!("slots of clients come from tables that hold clients only"),
         }
+    }
+
+    /// A client as hooks see it.
+    fn client_info(&self, connection_id: u32, address: SocketAddr, listener: u8) -> ClientInfo {
+        let id = ClientId { gateway: self.identity.address, connection_id };
+        ClientInfo { id, address, listener: listener.into() }
     }
 
     /// What a client's listener speaks.

@@ -3,6 +3,7 @@
 use hashbrown::HashMap;
 use ring::SocketId;
 
+use crate::WorkerInfo;
 use crate::config::WORKER_KEYS_MAX;
 use crate::settings::Router;
 
@@ -69,10 +70,15 @@ impl Workers {
             Router::Random if self.connected.is_empty() => return None,
             Router::Random => self.connected[(random % self.connected.len() as u64) as usize],
         };
+        Some(self.bind_to(id))
+    }
+
+    /// Binds a client to this worker, which is connected.
+    pub fn bind_to(&mut self, id: WorkerId) -> WorkerId {
         let worker = self.entry(id);
         worker.clients += 1;
         worker.bound += 1;
-        Some(id)
+        id
     }
 
     /// A client that was bound leaves, or goes to another worker.
@@ -86,6 +92,20 @@ impl Workers {
     /// The link of a worker, if it is connected.
     pub fn link(&self, id: WorkerId) -> Option<SocketId> {
         self.entries[id.0 as usize].as_ref()?.link
+    }
+
+    /// The key of a worker that is connected or has clients.
+    pub fn key(&self, id: WorkerId) -> &str {
+        &self.entries[id.0 as usize].as_ref().expect("ids are held only by links and bound clients").key
+    }
+
+    /// All connected workers, in order of connecting.
+    pub fn connected(&self) -> impl Iterator<Item = (WorkerId, WorkerInfo<'_>)> {
+        let info = |id: &WorkerId| {
+            let worker = self.entries[id.0 as usize].as_ref().expect("connected workers have entries");
+            (*id, WorkerInfo { key: &worker.key, client_count: worker.clients })
+        };
+        self.connected.iter().map(info)
     }
 
     /// Links of all connected workers.
