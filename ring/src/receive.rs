@@ -49,6 +49,9 @@ impl Ring {
         if slot.has(flag::CLOSING) {
             return self.join(socket);
         }
+        if done.result == -libc::ECANCELED {
+            return self.park(socket);
+        }
         let mask = if done.result < 0 { 0 } else { done.result as i16 };
         if slot.has(flag::ENDED) {
             if mask & libc::POLLERR != 0 {

@@ -31,7 +31,10 @@ pub struct Ring {
     pub(crate) failures: Vec<(SocketId, i32)>,
     pub(crate) clock: Clock,
     pub(crate) stats: Stats,
+    /// See `close`.
     pub(crate) releases_at_once: bool,
+    /// The slot whose polls are renewed next; see `close`.
+    pub(crate) renewed_next: usize,
     /// The kernel accepts submissions from the thread that made the ring only.
     not_send: PhantomData<*const ()>,
 }
@@ -55,6 +58,7 @@ impl Ring {
             clock: Clock::new(config.tick),
             stats: Stats::default(),
             releases_at_once: setup::releases_at_once(),
+            renewed_next: 0,
             not_send: PhantomData,
         })
     }
@@ -124,17 +128,6 @@ impl Ring {
             Op::ShutdownBoth => self.on_shut(done, flag::SHUTTING_BOTH),
             Op::Release => self.on_released(done, on_event),
             Op::Send | Op::Ignored => unreachable!("kept apart when fetched"),
-        }
-    }
-
-    fn on_room(&mut self, done: Completion, on_event: &mut impl FnMut(Event<'_>)) {
-        let socket = done.token.socket();
-        let Some(slot) = self.slots.present(socket) else { return };
-        slot.clear(flag::BLOCKED);
-        if slot.has(flag::CLOSING) {
-            self.join(socket);
-        } else if !slot.has(flag::FAILED) {
-            on_event(Event::Writable { socket });
         }
     }
 

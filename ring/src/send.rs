@@ -6,7 +6,8 @@ use io_uring::squeue::Flags as EntryFlags;
 use io_uring::{opcode, types};
 
 use crate::config::{SLICE_BYTES_MAX, SLICES_MAX};
-use crate::event::{Send, Short};
+use crate::event::{Event, Send, Short};
+use crate::queue::Completion;
 use crate::ring::Ring;
 use crate::slots::{SocketId, flag};
 use crate::token::{Op, Token};
@@ -147,7 +148,6 @@ impl Ring {
                 || completion.result == -libc::EAGAIN
                 || completion.result == -libc::EINTR
             {
-                slot.set(flag::BLOCKED);
                 self.poll_for_room(socket);
             } else if !slot.has(flag::FAILED) {
                 slot.set(flag::FAILED);
@@ -156,7 +156,23 @@ impl Ring {
         }
     }
 
+    /// The poll for room ended.
+    pub(crate) fn on_room(&mut self, done: Completion, on_event: &mut impl FnMut(Event<'_>)) {
+        let socket = done.token.socket();
+        let Some(slot) = self.slots.present(socket) else { return };
+        slot.clear(flag::BLOCKED);
+        if slot.has(flag::CLOSING) {
+            self.join(socket);
+        } else if done.result == -libc::ECANCELED {
+            self.poll_for_room(socket);
+        } else if !slot.has(flag::FAILED) {
+            on_event(Event::Writable { socket });
+        }
+    }
+
     fn poll_for_room(&mut self, socket: SocketId) {
+        let Some(slot) = self.slots.live(socket) else { return };
+        slot.set(flag::BLOCKED);
         let poll = opcode::PollAdd::new(types::Fixed(socket.index() as u32), libc::POLLOUT as u32);
         // SAFETY: the entry points to no memory.
         unsafe { self.queue.push(poll.build().user_data(Token::of(Op::PollOut, socket).0)) };

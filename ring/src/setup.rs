@@ -94,8 +94,8 @@ pub(crate) fn build(config: &Config) -> Result<IoUring, SetupError> {
     Ok(ring)
 }
 
-/// Whether a file leaves the kernel as soon as its slot is released. Before 6.13 it may stay until every operation
-/// that began earlier, on any socket, is done; then only a shutdown tells the peer in time.
+/// Whether a file leaves the kernel as soon as its slot is released. Before 6.13 it stays until every operation
+/// that began earlier, on any socket, is done; see `close`.
 pub(crate) fn releases_at_once() -> bool {
     kernel_release().and_then(|release| version(&release)).is_none_or(|version| version >= (6, 13))
 }
@@ -169,8 +169,8 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Kernel worker threads of each kind, for shutdowns.
-const WORKERS: u32 = 1;
+/// Kernel worker threads of each kind, for shutdowns. Other rings of the thread share them.
+const WORKERS: u32 = 4;
 
 #[cfg(test)]
 mod tests {

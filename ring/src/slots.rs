@@ -178,6 +178,21 @@ impl Slots {
         (slot.generation == socket.generation && slot.has(flag::LIVE)).then_some(slot)
     }
 
+    /// How many slots were ever taken; slots from there on are untouched.
+    pub(crate) fn grown(&self) -> usize {
+        self.grown as usize
+    }
+
+    /// The socket that has the slot now, unless it is closing.
+    pub(crate) fn live_at(&self, index: usize) -> Option<(SocketId, Slot)> {
+        if index >= self.grown() {
+            return None;
+        }
+        let slot = *self.slot(index as u32);
+        let live = slot.has(flag::LIVE) && !slot.has(flag::CLOSING);
+        live.then_some((SocketId { index: index as u32, generation: slot.generation }, slot))
+    }
+
     fn grow(&mut self) -> u32 {
         let index = self.grown;
         if index as usize == self.chunks.len() * SLOTS_PER_CHUNK {

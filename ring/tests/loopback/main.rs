@@ -1,4 +1,5 @@
 //! The ring against sockets on loopback.
+#![expect(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 mod closing;
 mod common;

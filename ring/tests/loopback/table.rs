@@ -76,12 +76,12 @@ fn ten_thousand_connections_are_held_and_echoed() {
             client.ring.connect(address, None).unwrap();
         }
         both(&mut server, &mut client);
-        accepted.extend(server.seen.drain(..).filter_map(|seen| match seen {
-            Seen::Accepted(socket, _) => Some(socket),
+        accepted.extend(server.seen.drain(..).map(|seen| match seen {
+            Seen::Accepted(socket, _) => socket,
             other => panic!("{other:?}"),
         }));
-        connected.extend(client.seen.drain(..).filter_map(|seen| match seen {
-            Seen::Connected(socket) => Some(socket),
+        connected.extend(client.seen.drain(..).map(|seen| match seen {
+            Seen::Connected(socket) => socket,
             other => panic!("{other:?}"),
         }));
     }
