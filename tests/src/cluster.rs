@@ -6,6 +6,8 @@ use crate::client::websocket::WebsocketClient;
 use crate::client::{Framing, PlainClient};
 use crate::loopback::own_address;
 use crate::process::Process;
+use crate::sockets::{accepted_count, is_listening};
+use crate::wait::wait_until;
 
 /// A client protocol that gateways listen for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -163,13 +165,26 @@ impl Cluster {
 
     /// Where a gateway serves clients of a protocol.
     pub fn address(&self, gateway: usize, listen: Listen) -> SocketAddr {
-        let port = CLIENT_PORT + gateway as u16 * CLIENT_PORT_STEP + listen as u16;
-        SocketAddr::from((self.ip, port))
+        self.client_address(gateway, listen).into()
+    }
+
+    fn client_address(&self, gateway: usize, listen: Listen) -> SocketAddrV4 {
+        SocketAddrV4::new(self.ip, CLIENT_PORT + gateway as u16 * CLIENT_PORT_STEP + listen as u16)
     }
 
     /// Where a gateway's shard serves workers.
     pub fn inner_address(&self, gateway: usize, shard: u16) -> SocketAddrV4 {
         SocketAddrV4::new(self.ip, INNER_PORT + gateway as u16 * INNER_PORT_STEP + shard)
+    }
+
+    /// Waits until a gateway's shard holds exactly this many inner connections.
+    ///
+    /// A worker that has ended is one thing, that the gateway knows it is another: the kernel may deliver the end of its
+    /// connections later than that of the process, and what is sent to it in between is lost.
+    pub fn await_links(&self, gateway: usize, shard: u16, count: usize) {
+        let address = self.inner_address(gateway, shard);
+        let what = format!("{count} connections at {address}");
+        wait_until(&what, || (accepted_count(address) == count).then_some(()));
     }
 
     /// A websocket client of a gateway, its handshake done.
@@ -227,8 +242,25 @@ impl Cluster {
         self.gateways[index] = Some(start(&format!("gateway {index}"), "gateway", &flags));
     }
 
+    /// Kills a gateway and waits until its ports are free: the kernel takes a ring apart after its process has ended.
+    pub fn kill_gateway(&mut self, index: usize) {
+        self.gateway(index).kill();
+        let inner = (0..self.plan.shards).map(|shard| self.inner_address(index, shard));
+        let clients = self.plan.listen.iter().map(|listen| self.client_address(index, *listen));
+        for address in inner.chain(clients) {
+            let what = format!("{address} to be free");
+            wait_until(&what, || (!is_listening(address)).then_some(()));
+        }
+    }
+
     /// Starts a worker, one more if `index` is their number, or starts it again once it has ended, under the same name.
     pub fn start_worker(&mut self, index: usize) {
+        self.launch_worker(index);
+        self.worker(index).await_ready("worker");
+    }
+
+    /// The same without waiting: a worker is ready only when it has found a register.
+    pub fn launch_worker(&mut self, index: usize) {
         if index == self.workers.len() {
             self.workers.push(None);
         }
@@ -238,18 +270,21 @@ impl Cluster {
         flags.extend(["--register-address".to_owned(), self.register_address().to_string()]);
         flags.extend_from_slice(&self.plan.worker_flags);
         let flags = self.with_key(flags);
-        self.workers[index] = Some(start(&format!("worker {index}"), "worker", &flags));
+        self.workers[index] = Some(Process::start(&format!("worker {index}"), "worker", &flags));
     }
 
-    /// Ends every process by SIGTERM, workers first, and checks that each exits with 0.
+    /// What all processes have written so far.
+    pub fn output(&self) -> String {
+        let gateways = self.gateways.iter().flatten();
+        let workers = self.workers.iter().flatten();
+        self.register.iter().chain(gateways).chain(workers).map(Process::output).collect()
+    }
+
+    /// Ends every process by SIGTERM, workers first and the register last, and checks that each exits with 0.
     pub fn stop(mut self) {
-        let workers = self.workers.iter_mut().flatten();
-        let gateways = self.gateways.iter_mut().flatten();
-        for process in workers.chain(gateways).chain(&mut self.register) {
-            if process.is_running() {
-                process.stop();
-            }
-        }
+        stop_all(self.workers.iter_mut().flatten());
+        stop_all(self.gateways.iter_mut().flatten());
+        stop_all(self.register.iter_mut());
     }
 
     fn with_key(&self, mut flags: Vec<String>) -> Vec<String> {
@@ -258,6 +293,14 @@ impl Cluster {
         }
         flags
     }
+}
+
+/// Ends those that still run, all at once.
+fn stop_all<'a>(processes: impl Iterator<Item = &'a mut Process>) {
+    let mut running: Vec<_> =
+        processes.filter_map(|process| process.is_running().then_some(process)).collect();
+    running.iter_mut().for_each(|process| process.terminate());
+    running.iter_mut().for_each(|process| process.await_clean_exit());
 }
 
 fn start(name: &str, program: &str, flags: &[String]) -> Process {

@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod link;
 mod loopback;
 pub mod process;
+mod sockets;
 pub mod wait;
 
 pub use cluster::{Cluster, Listen};

@@ -108,6 +108,11 @@ impl Process {
     /// Asks it to end and sees to it that it does so with exit code 0.
     pub fn stop(&mut self) {
         self.terminate();
+        self.await_clean_exit();
+    }
+
+    /// Waits for its end and sees to it that the exit code is 0.
+    pub fn await_clean_exit(&mut self) {
         let status = self.await_exit();
         assert_eq!(status.code(), Some(0), "{} ended with {status}\n{}", self.name, self.output());
     }

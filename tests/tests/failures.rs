@@ -19,9 +19,12 @@ fn clients_of_a_killed_worker_go_on_with_another() {
     let mut clients: Vec<_> = (0..20).map(|index| cluster.websocket(index % 2)).collect();
     echo_all(&mut clients, "before");
     cluster.worker(0).kill();
+    (0..2).for_each(|gateway| cluster.await_links(gateway, 0, 1));
     echo_all(&mut clients, "one is gone");
     cluster.start_worker(0);
+    (0..2).for_each(|gateway| cluster.await_links(gateway, 0, 2));
     cluster.worker(1).kill();
+    (0..2).for_each(|gateway| cluster.await_links(gateway, 0, 1));
     echo_all(&mut clients, "the other is gone");
     cluster.stop();
 }
@@ -32,6 +35,7 @@ fn without_a_worker_clients_wait_for_one() {
     let mut clients: Vec<_> = (0..10).map(|_| cluster.websocket(0)).collect();
     echo_all(&mut clients, "before");
     cluster.worker(0).stop();
+    cluster.await_links(0, 0, 0);
     for client in &mut clients {
         client.send_text("is anybody there?");
     }
@@ -56,6 +60,7 @@ fn without_a_worker_for_too_long_clients_are_closed() {
     let mut client = cluster.plain(0, Framing::Text);
     client.echo(b"before");
     cluster.worker(0).stop();
+    cluster.await_links(0, 0, 0);
     client.send(b"is anybody there?");
     assert_eq!(client.read_to_end(), b"");
     cluster.start_worker(0);
@@ -74,7 +79,9 @@ fn a_register_can_be_restarted() {
     echo_all(&mut clients, "with a new one");
     // Only a worker that found both gateways through the new register can answer now.
     cluster.start_worker(1);
+    (0..2).for_each(|gateway| cluster.await_links(gateway, 0, 2));
     cluster.worker(0).stop();
+    (0..2).for_each(|gateway| cluster.await_links(gateway, 0, 1));
     echo_all(&mut clients, "through a new worker");
     cluster.stop();
 }
@@ -84,9 +91,9 @@ fn programs_may_start_before_the_register() {
     let mut cluster = Cluster::builder().gateways(1).gateway_flags(PATIENT).start();
     cluster.register().kill();
     cluster.worker(0).kill();
-    cluster.gateway(0).kill();
+    cluster.kill_gateway(0);
     cluster.start_gateway(0);
-    cluster.start_worker(0);
+    cluster.launch_worker(0);
     cluster.start_register();
     cluster.websocket(0).echo("found each other");
     cluster.stop();
@@ -98,7 +105,7 @@ fn a_killed_gateway_takes_only_its_own_clients() {
     let mut lost = cluster.websocket(0);
     let mut steady = cluster.websocket(1);
     lost.echo("before");
-    cluster.gateway(0).kill();
+    cluster.kill_gateway(0);
     lost.expect(&Event::End);
     for round in 0..50 {
         steady.echo(&format!("round {round}"));
@@ -106,6 +113,23 @@ fn a_killed_gateway_takes_only_its_own_clients() {
     cluster.start_gateway(0);
     cluster.websocket(0).echo("served again");
     steady.echo("still here");
+    cluster.stop();
+}
+
+/// As a service manager does it: the old process has ended, the new one starts in the same moment.
+#[test]
+fn a_gateway_can_be_restarted_at_once() {
+    let mut cluster = Cluster::builder().listen(&Listen::ALL).shards(2).gateway_flags(PATIENT).start();
+    for round in 0..5 {
+        let mut client = cluster.websocket(0);
+        client.echo(&format!("round {round}"));
+        cluster.gateway(0).terminate();
+        client.expect(&Event::Close(Some(1001)));
+        client.expect(&Event::End);
+        drop(client);
+        cluster.gateway(0).await_clean_exit();
+        cluster.start_gateway(0);
+    }
     cluster.stop();
 }
 

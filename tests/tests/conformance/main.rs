@@ -32,6 +32,9 @@ fn main() {
     let suite = Suite::new(cluster.address(0, Listen::Websocket));
     let large_suite = Suite::new(large.address(0, Listen::Websocket));
     let conclusion = libtest_mimic::run(&arguments, trials(suite, large_suite));
+    if conclusion.has_failed() {
+        eprintln!("{}{}", cluster.output(), large.output());
+    }
     cluster.stop();
     large.stop();
     conclusion.exit();
