@@ -45,6 +45,9 @@ struct Flags {
     /// what a silent client is sent (default: nothing)
     #[argh(option, default = "String::new()")]
     ping_data: String,
+    /// send websocket pings instead of ping-data to websocket clients; their pongs count as a sign of life
+    #[argh(switch)]
+    websocket_ping: bool,
     /// how a client gets its worker: least-connections or random (default least-connections)
     #[argh(option, default = "Router::default()")]
     router: Router,
@@ -92,6 +95,7 @@ impl Flags {
             ping_interval: seconds("--ping-interval", self.ping_interval)?,
             ping_not_response_limit: self.ping_not_response_limit,
             ping_data: self.ping_data.into_bytes(),
+            websocket_ping: self.websocket_ping,
             router: self.router,
             name: self.name,
             max_package_size: self.max_package_size,

@@ -34,6 +34,8 @@ pub struct Settings {
     pub ping_not_response_limit: u32,
     /// What is sent to a silent client; empty: nothing.
     pub ping_data: Vec<u8>,
+    /// Websocket clients get websocket pings instead of `ping_data`, and whatever they send counts as a sign of life.
+    pub websocket_ping: bool,
     /// How a client gets its worker.
     pub router: Router,
     /// Shown in logs.
@@ -67,6 +69,7 @@ impl Default for Settings {
             ping_interval: Duration::ZERO,
             ping_not_response_limit: 0,
             ping_data: Vec::new(),
+            websocket_ping: false,
             router: Router::default(),
             name: "gateway".into(),
             max_package_size: 10_485_760,

@@ -47,7 +47,11 @@ impl Hooks for Picky {
     fn on_connect(&mut self, client: &ClientInfo) -> Admission {
         tell(format!("connect {}", client.id.connection_id));
         self.clients += 1;
-        if self.clients.is_multiple_of(2) { Admission::Refuse } else { Admission::Accept { kind: Kind::Binary } }
+        if self.clients.is_multiple_of(2) {
+            Admission::Refuse
+        } else {
+            Admission::Accept { kind: Kind::Binary }
+        }
     }
 
     fn on_websocket_connect(&mut self, _client: &ClientInfo, request: &Request<'_>) -> Handshake {

@@ -1,5 +1,9 @@
 //! The heartbeat: who is silent gets a ping, who stays silent is closed (WIRE.md §11).
 
+use std::mem;
+
+use super::directory::Slot;
+use super::fanout::Encoding;
 use super::{Conn, Shard, slot};
 use crate::config::HEARTBEAT_SLICE;
 use crate::{Millis, Settings};
@@ -65,16 +69,35 @@ impl Shard {
         let socket = client.socket;
         match self.heartbeat.beat(&mut client.silence) {
             Beat::Nothing => {}
-            Beat::Ping if self.settings.ping_data.is_empty() => {}
-            Beat::Ping => {
-                let data = std::mem::take(&mut self.settings.ping_data);
-                self.send_to_client(slot(socket), &data, Default::default());
-                self.settings.ping_data = data;
-            }
+            Beat::Ping => self.ping_client(slot(socket)),
             Beat::Close => {
                 self.counters.clients_closed_silent += 1;
                 self.close_client_now(slot(socket));
             }
+        }
+    }
+}
+
+impl Shard {
+    /// A websocket ping where that is wanted and the protocol has one, else the ping data, if there is any.
+    fn ping_client(&mut self, slot: Slot) {
+        if self.settings.websocket_ping
+            && let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize)
+        {
+            let protocol = self.settings.listen[usize::from(client.listener)].protocol.protocol();
+            let mut has_pings = false;
+            if client.codec.is_open() {
+                self.output
+                    .append_with(client.socket, &mut client.out, |out| has_pings = protocol.encode_ping(out));
+            }
+            if has_pings {
+                return;
+            }
+        }
+        if !self.settings.ping_data.is_empty() {
+            let data = mem::take(&mut self.settings.ping_data);
+            self.send_to_client(slot, &data, Encoding::default());
+            self.settings.ping_data = data;
         }
     }
 }

@@ -43,9 +43,13 @@ pub(super) struct Event<'a> {
 impl Shard {
     /// Bytes from a client, or none: then what is possible now is done, at the start and after a stall.
     pub(super) fn client_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+        let websocket_ping = self.settings.websocket_ping;
         let client = self.client(slot);
         if client.closing {
             return;
+        }
+        if websocket_ping && !bytes.is_empty() {
+            client.silence = -1;
         }
         if client.reading == Reading::Stalled {
             return client.rest.extend(bytes);
