@@ -49,7 +49,8 @@ impl<E: Events> Discovery<E> {
                     told = true;
                 }
                 Err(error) => {
-                    if !std::mem::replace(&mut told, true) {
+                    // Every core finds out; one tells.
+                    if !std::mem::replace(&mut told, true) && core.index == 0 {
                         warn!(register, core = core.index, "cannot reach register, trying on: {error}");
                     }
                 }

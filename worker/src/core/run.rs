@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use glommio::Task;
 use glommio::timer::timeout;
@@ -13,7 +14,7 @@ use super::discovery::Discovery;
 use super::dispatch::Dispatch;
 use super::link::Link;
 use super::{Core, StopSignal, pulse};
-use crate::config::{Config, READ_SIZE, STOP_STEP_TIMEOUT};
+use crate::config::{Config, READ_SIZE, STOP_CLOSE_TIMEOUT, STOP_STEP_TIMEOUT};
 use crate::{Events, Gateway};
 
 /// Runs core `index` until `stop` is told. `on_ready` is called when a register has answered and every gateway in
@@ -40,8 +41,8 @@ pub(crate) async fn run<E: Events>(
 async fn end<E: Events>(dispatch: &Rc<Dispatch<E>>, mut tasks: Vec<Task<()>>) {
     let core = dispatch.core();
     core.stopping.set(true);
-    step("handlers still run", dispatch.idle()).await;
-    step("on_stop still runs", dispatch.events().on_stop(dispatch.gateway())).await;
+    step("handlers still run", STOP_STEP_TIMEOUT, dispatch.idle()).await;
+    step("on_stop still runs", STOP_STEP_TIMEOUT, dispatch.events().on_stop(dispatch.gateway())).await;
     let links = core.links.all();
     tasks.extend(links.iter().filter_map(|link| link.task.borrow_mut().take()));
     tasks.extend(core.query_links.take_tasks());
@@ -49,9 +50,15 @@ async fn end<E: Events>(dispatch: &Rc<Dispatch<E>>, mut tasks: Vec<Task<()>>) {
     for task in tasks {
         task.cancel().await;
     }
-    step("a gateway takes no more", async {
+    step("a gateway takes no more", STOP_STEP_TIMEOUT, async {
         for link in &links {
             finish(link).await;
+        }
+    })
+    .await;
+    step("a gateway does not close its end", STOP_CLOSE_TIMEOUT, async {
+        for link in &links {
+            drain(link).await;
         }
     })
     .await;
@@ -60,8 +67,8 @@ async fn end<E: Events>(dispatch: &Rc<Dispatch<E>>, mut tasks: Vec<Task<()>>) {
     }
 }
 
-async fn step(late: &str, work: impl Future<Output = ()>) {
-    let limited = timeout(STOP_STEP_TIMEOUT, async {
+async fn step(late: &str, limit: Duration, work: impl Future<Output = ()>) {
+    let limited = timeout(limit, async {
         work.await;
         Ok(())
     });
@@ -70,20 +77,21 @@ async fn step(late: &str, work: impl Future<Output = ()>) {
     }
 }
 
-/// Sends what is queued and waits until the gateway has taken note.
-///
-/// What the gateway sends meanwhile is read and left alone: a socket closed with unread data is reset, and the reset
-/// may overtake what was sent.
+/// Sends what is queued, and that nothing more will come.
 async fn finish(link: &Link) {
-    let sent = poll_fn(|cx| {
-        if let Err(error) = ready!(link.poll_flush(cx)) {
-            return Poll::Ready(Err(error));
-        }
-        link.poll_finish(cx)
-    });
-    if sent.await.is_err() {
-        return;
-    }
+    // A connection that fails now has nothing to wait for.
+    let _ = poll_fn(|cx| match ready!(link.poll_flush(cx)) {
+        Ok(()) => link.poll_finish(cx),
+        error => Poll::Ready(error),
+    })
+    .await;
+}
+
+/// Waits until the gateway has read to the end and closed.
+///
+/// What the gateway still sends is read and left alone: a socket closed with unread data is reset, and the reset may
+/// overtake what was sent.
+async fn drain(link: &Link) {
     let mut rest = vec![0; READ_SIZE];
     while poll_fn(|cx| link.poll_read(cx, &mut rest)).await.is_ok_and(|size| size > 0) {}
 }

@@ -1,4 +1,5 @@
 //! The worker against a register and gateways that tests play themselves.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod commands;
 mod events;
