@@ -53,10 +53,12 @@ async fn ask(gateway: &Gateway, client: &Client, message: Message, tell: &Sender
     tell.send(answer).unwrap();
 }
 
-/// One gateway, asked one thing: what it is asked, its answer, and what the handler makes of it.
-///
-/// Questions and answers are those of the captures of PHP programs.
-const QUERIES: &[(&str, (u8, u32, &str), &str, &str)] = &[
+/// The query's name, what the gateway is asked (command, connection id, ext_data), its answer, and what the handler
+/// makes of it.
+type Query = (&'static str, (u8, u32, &'static str), &'static str, &'static str);
+
+/// Questions and answers are mostly those seen between PHP programs.
+const QUERIES: &[Query] = &[
     ("is_online", (11, CLIENT, ""), "i:1;", "true"),
     ("is_online", (11, CLIENT, ""), "i:0;", "false"),
     ("session", (203, CLIENT, ""), "N;", "None"),
