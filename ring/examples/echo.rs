@@ -3,8 +3,9 @@
 //!
 //!     cargo run --release -p ringway-ring --example echo -- 127.0.0.1:0
 
+use std::collections::HashMap;
 use std::error::Error;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -23,64 +24,60 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// What came in one turn, and what did not fit into a socket. A socket with a rest is paused, so there is never more than one.
+/// What came in one turn, in order, and what did not fit into a socket. A socket with a rest is paused, so that neither
+/// more bytes nor its end come before the rest is gone.
 #[derive(Default)]
 struct Echo {
     bytes: Vec<u8>,
     parts: Vec<(SocketId, usize)>,
-    rests: Vec<(SocketId, Vec<u8>)>,
+    ended: Vec<SocketId>,
+    rests: HashMap<SocketId, Vec<u8>>,
 }
 
 impl Echo {
-    fn turn(&mut self, ring: &mut Ring) -> std::io::Result<()> {
-        let (mut ended, mut writable) = (Vec::new(), Vec::new());
-        self.bytes.clear();
-        self.parts.clear();
+    fn turn(&mut self, ring: &mut Ring) -> io::Result<()> {
+        let mut writable = Vec::new();
         ring.turn(Duration::from_secs(1), |event| match event {
-            Event::Received { socket, bytes } => {
-                self.bytes.extend_from_slice(bytes);
-                self.parts.push((socket, bytes.len()));
-            }
-            Event::EndOfStream { socket } | Event::Failed { socket, .. } => ended.push(socket),
+            Event::Received { socket, bytes } => self.add(socket, bytes),
+            Event::EndOfStream { socket } | Event::Failed { socket, .. } => self.ended.push(socket),
             Event::Writable { socket } => writable.push(socket),
             _ => {}
         })?;
         for socket in writable {
-            if let Some(index) = self.rests.iter().position(|rest| rest.0 == socket) {
-                let (_, rest) = self.rests.swap_remove(index);
-                ring.resume(socket);
-                self.bytes.extend_from_slice(&rest);
-                self.parts.push((socket, rest.len()));
-            }
+            let rest = self.rests.remove(&socket).unwrap_or_default();
+            self.add(socket, &rest);
+            ring.resume(socket);
         }
         self.send(ring)?;
-        for socket in ended {
-            self.rests.retain(|rest| rest.0 != socket);
+        for socket in self.ended.drain(..) {
+            self.rests.remove(&socket);
             ring.close(socket);
         }
         Ok(())
     }
 
-    fn send(&mut self, ring: &mut Ring) -> std::io::Result<()> {
-        let mut left = self.bytes.as_slice();
-        let slices: Vec<_> = (self
-            .parts
-            .iter()
-            .map(|&(socket, len)| (socket, IoSlice::new(left.split_off(..len).expect("parts add up")))))
-        .collect();
+    fn add(&mut self, socket: SocketId, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.parts.push((socket, bytes.len()));
+    }
+
+    fn send(&mut self, ring: &mut Ring) -> io::Result<()> {
+        let mut start = 0;
+        let sends = self.parts.iter().map(|&(socket, len)| {
+            start += len;
+            (socket, [IoSlice::new(&self.bytes[start - len..start])])
+        });
+        let sends: Vec<(SocketId, [IoSlice<'_>; 1])> = sends.collect();
         let mut short = Vec::new();
-        ring.send_all(
-            slices
-                .iter()
-                .map(|(socket, slice)| Send { socket: *socket, slices: std::slice::from_ref(slice) }),
-            &mut short,
-        )?;
+        ring.send_all(sends.iter().map(|(socket, slices)| Send { socket: *socket, slices }), &mut short)?;
         for fell in short {
-            let (socket, slice) =
-                slices.iter().find(|sent| sent.0 == fell.socket).expect("only what was sent falls short");
+            let sent = sends.iter().find(|sent| sent.0 == fell.socket);
+            let (socket, [slice]) = sent.expect("only what was sent falls short");
+            self.rests.insert(*socket, slice[fell.sent..].to_vec());
             ring.pause(*socket);
-            self.rests.push((*socket, slice[fell.sent..].to_vec()));
         }
+        self.bytes.clear();
+        self.parts.clear();
         Ok(())
     }
 }
