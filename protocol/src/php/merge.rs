@@ -49,7 +49,7 @@ fn decode_array(bytes: &[u8]) -> Result<Value, DecodeError> {
 }
 
 /// Whether a value may stand in more than one place: references tell so, and of each case of an enum there is only one.
-fn has_shared(value: &Value) -> bool {
+pub(super) fn has_shared(value: &Value) -> bool {
     match value {
         Value::Reference(_) | Value::Enum(_) => true,
         Value::Array(array) => array.values().any(has_shared),

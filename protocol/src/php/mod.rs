@@ -1,7 +1,7 @@
 //! PHP values and the serialize format (WIRE.md §6).
 //!
 //! [`decode`] and [`encode`] go between bytes and [`Value`]; the functions of [`write`] make bytes without a tree in
-//! between. Nothing of what PHP wrote is lost on the way. Nothing here runs or knows PHP classes: objects are names
+//! between. [`from_value`] and [`to_value`] go on to your own types by serde. Nothing of what PHP wrote is lost on the way. Nothing here runs or knows PHP classes: objects are names
 //! with properties.
 
 mod array;
@@ -10,6 +10,7 @@ mod encode;
 mod json;
 mod key;
 mod merge;
+mod typed;
 mod value;
 pub mod write;
 
@@ -20,6 +21,7 @@ pub use json::{JsonError, to_json};
 pub(crate) use json::{Unicode, write_string as write_json_string};
 pub use key::{Key, KeyRef};
 pub use merge::{merge_serialized, replace_recursive};
+pub use typed::{ConvertError, assign, from_array, from_serialized, from_value, to_serialized, to_value};
 pub use value::{Custom, Object, Reference, ReferenceKind, Value};
 
 /// Whether PHP takes this name for none at all: `""` and `"0"` (WIRE.md §6). Such uids and groups are refused.
