@@ -31,6 +31,7 @@
 mod bind_error;
 mod common;
 mod config_file;
+mod executor;
 mod flags;
 mod kernel;
 mod limits;
@@ -40,6 +41,7 @@ mod process;
 mod shutdown;
 
 pub use bind_error::describe_bind_error;
+pub use executor::start_executor;
 pub use flags::{Flags, Parsed, UsageError, parse_from};
 pub use kernel::{KERNEL_MIN, KernelVersion};
 pub use limits::{MEMLOCK_MIN, raise_memlock, raise_open_files};

@@ -10,10 +10,9 @@ mod register_link;
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::ExecutorJoinHandle;
 use tracing::info;
 
 use self::bind::ShardSockets;
@@ -47,7 +46,7 @@ pub enum StartError {
     Ring(#[from] ring::SetupError),
     /// The thread or its executor cannot be had.
     #[error("cannot start a shard: {0}")]
-    Executor(String),
+    Executor(#[from] io::Error),
     /// A setting that cannot be.
     #[error("{0}")]
     Settings(String),
@@ -116,9 +115,7 @@ impl Gateway {
 
     fn await_start(&self, starts: &Receiver<Result<(), StartError>>) -> Result<(), StartError> {
         for _ in &self.shards {
-            starts
-                .recv()
-                .unwrap_or_else(|_| Err(StartError::Executor("a shard ended before it served".into())))?;
+            starts.recv().unwrap_or_else(|_| Err(io::Error::other("it ended before it served").into()))?;
         }
         Ok(())
     }
@@ -139,24 +136,21 @@ fn start_shard(
     started: Sender<Result<(), StartError>>,
 ) -> Result<ShardHandle, StartError> {
     let (control, commands) = crossbeam_channel::unbounded();
-    let thread = LocalExecutorBuilder::new(Placement::Fixed(seat.cpu))
-        .name(&format!("{}-{}", settings.name, seat.index))
-        .preempt_timer(PREEMPT_TIMER)
-        .spawn(move || async move {
-            match pump::Pump::new(seat, settings, sockets, commands) {
-                Ok(pump) => {
-                    // The starter waits for this; it can only be gone if it gave up on another shard.
-                    let _ = started.send(Ok(()));
-                    drop(started);
-                    pump.run().await
-                }
-                Err(error) => {
-                    let _ = started.send(Err(error));
-                    Counters::default()
-                }
+    let name = format!("{}-{}", settings.name, seat.index);
+    let thread = program::start_executor(&name, Some(seat.cpu), move || async move {
+        match pump::Pump::new(seat, settings, sockets, commands) {
+            Ok(pump) => {
+                // The starter waits for this; it can only be gone if it gave up on another shard.
+                let _ = started.send(Ok(()));
+                drop(started);
+                pump.run().await
             }
-        })
-        .map_err(|error| StartError::Executor(io::Error::from(error).to_string()))?;
+            Err(error) => {
+                let _ = started.send(Err(error));
+                Counters::default()
+            }
+        }
+    })?;
     Ok(ShardHandle { control, thread })
 }
 
@@ -177,10 +171,6 @@ fn check(settings: &Settings) -> Result<(), StartError> {
         _ => Ok(()),
     }
 }
-
-/// glommio looks at its own ring this often at the latest. With its default of 100 ms the register link and the timers
-/// would wait that long behind a busy pump.
-const PREEMPT_TIMER: Duration = Duration::from_millis(2);
 
 /// Listeners per gateway: a client refers to its listener in one byte.
 const LISTENERS_MAX: usize = 64;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use glommio::Task;
+use glommio::nop::NopSubmitter;
 use ring::{Event, ListenerId, Ring, Send, Short, SocketId};
 
 use super::bind::ShardSockets;
@@ -70,31 +71,31 @@ impl Pump {
 
     /// Runs until told to stop, and then until the shard is done.
     pub async fn run(mut self) -> Counters {
-        let mut wait = WAIT_MIN;
+        let control_plane = NopSubmitter::new();
+        let mut served = Millis(0);
         while !self.is_done() {
-            let busy = self.turn(wait).expect("the ring of a running shard works");
-            wait = if busy { WAIT_MIN } else { (wait * 2).min(WAIT_MAX) };
-            self.obey();
-            // The register link and its timers get their turn.
-            glommio::executor().yield_task_queue_now().await;
+            self.turn(WAIT_MAX).expect("the ring of a running shard works");
+            let now = now(&self.ring);
+            if now >= served.plus(CONTROL_PERIOD_MS) {
+                served = now;
+                self.obey();
+                // Going to sleep for nothing is what makes glommio look at its own ring: the register link and its
+                // timers get their turn.
+                control_plane.run_nop().await.expect("the ring of a running executor works");
+            }
         }
         self.shard.counters()
     }
 
-    /// One turn; returns whether anything happened but a tick.
-    fn turn(&mut self, wait: Duration) -> io::Result<bool> {
-        let wait = if self.shard.is_pending() { Duration::ZERO } else { wait };
-        let mut busy = false;
+    fn turn(&mut self, wait_max: Duration) -> io::Result<()> {
+        let wait = if self.shard.is_pending() { Duration::ZERO } else { wait_max };
         let (shard, listeners) = (&mut self.shard, &self.listeners);
         let now = now(&self.ring);
-        self.ring.turn(wait, |event| {
-            busy |= !matches!(event, Event::Tick);
-            deliver(shard, listeners, now, event);
-        })?;
+        self.ring.turn(wait, |event| deliver(shard, listeners, now, event))?;
         self.act();
         self.send()?;
         self.act();
-        Ok(busy)
+        Ok(())
     }
 
     /// One send per socket that has something to send.
@@ -142,6 +143,7 @@ impl Pump {
 
     /// Out of the register first, so that nobody new comes.
     fn stop(&mut self) {
+        // Dropping a task cancels it.
         self.registrations.clear();
         for listener in self.listeners.clients.drain(..) {
             self.ring.stop_listening(listener);
@@ -190,11 +192,11 @@ fn now(ring: &Ring) -> Millis {
     Millis(ring.now())
 }
 
-/// How long a turn may block at most while there is traffic: the register link waits no longer for its turn.
-const WAIT_MIN: Duration = Duration::from_millis(2);
-
-/// The same when nothing happens: an idle shard wakes up this rarely.
+/// How long a turn may block: the control plane waits no longer for its turn, and an idle shard wakes up this rarely.
 const WAIT_MAX: Duration = Duration::from_millis(20);
+
+/// While there is traffic, the control plane gets its turn this often, in ms.
+const CONTROL_PERIOD_MS: u64 = 5;
 
 /// After this the shard ends whatever is left, in ms.
 const STOP_TIMEOUT_MS: u64 = 5_000;
