@@ -13,6 +13,36 @@
 //!   only after that the slot is used again.
 //! - Memory of the ring itself: 12 bytes for each socket, and what [`Config`] says for buffers and queues.
 //!
+//! ```
+//! use std::io::IoSlice;
+//! use std::net::{TcpListener, TcpStream};
+//! use std::time::Duration;
+//!
+//! use ringway_ring::{Config, Event, Ring, Send};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut ring = Ring::new(Config { sockets_max: 100, ..Config::default() })?;
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let address = listener.local_addr()?;
+//! ring.listen(listener)?;
+//!
+//! let _client = TcpStream::connect(address)?;
+//! let mut came = None;
+//! while came.is_none() {
+//!     ring.turn(Duration::from_millis(100), |event| {
+//!         if let Event::Accepted { socket, .. } = event {
+//!             came = Some(socket);
+//!         }
+//!     })?;
+//! }
+//! let slices = [IoSlice::new(b"hello, "), IoSlice::new(b"world")];
+//! let mut short = Vec::new();
+//! ring.send_all(came.map(|socket| Send { socket, slices: &slices }), &mut short)?;
+//! assert!(short.is_empty(), "a fresh socket has room for a few bytes");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Linux 6.1 or newer. This is the only crate of the project with unsafe code.
 #![warn(missing_docs)]
 

@@ -26,7 +26,7 @@ impl Ring {
             return;
         }
         slot.clear(flag::PAUSED);
-        if !slot.has(flag::PARKED | flag::QUEUED | flag::RECEIVING | flag::CONNECTING | flag::ENDED) {
+        if !slot.has(flag::PARKED | flag::QUEUED | flag::RECEIVING | flag::CONNECTING | flag::FAILED) {
             self.queue_readable(socket);
         }
     }
@@ -82,7 +82,12 @@ impl Ring {
             let Some(socket) = self.readable.pop_front() else { return };
             let Some(slot) = self.slots.live(socket) else { continue };
             slot.clear(flag::QUEUED);
-            if !slot.has(flag::PAUSED | flag::ENDED) {
+            if slot.has(flag::PAUSED | flag::FAILED) {
+                continue;
+            }
+            if slot.has(flag::ENDED) {
+                self.park(socket);
+            } else {
                 slot.set(flag::RECEIVING);
                 self.receive(socket);
             }
@@ -112,7 +117,8 @@ impl Ring {
             1.. => self.deliver(socket, buffer, done.result as usize, on_event),
             0 => {
                 slot.set(flag::ENDED);
-                self.park(socket);
+                // Parked in the next turn: most callers close it before.
+                self.queue_readable(socket);
                 on_event(Event::EndOfStream { socket });
             }
             error if error == -libc::EAGAIN => {
