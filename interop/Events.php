@@ -1,0 +1,106 @@
+<?php
+/**
+ * A worker that does what its clients ask for: a message `{"call":17,"op":"bindUid","args":[…]}` calls that method of
+ * GatewayWorker's Gateway, and the answer goes back to the client as `{"answer":17,…}`.
+ *
+ * What happens to clients is told to the driver as one UDP datagram per event.
+ */
+declare(strict_types=1);
+
+use GatewayWorker\BusinessWorker;
+use GatewayWorker\Lib\Gateway;
+use Workerman\Timer;
+
+require_once __DIR__ . '/calls.php';
+
+final class Events
+{
+    /** Seconds between looks at the links to gateways. */
+    private const LINKS_PERIOD = 0.02;
+
+    private static int $worker;
+    private static mixed $driver;
+    private static array $links = [];
+
+    public static function onWorkerStart(BusinessWorker $worker): void
+    {
+        self::$worker = $worker->id;
+        self::$driver = stream_socket_client('udp://' . interop_setting('INTEROP_EVENTS'));
+        Timer::add(self::LINKS_PERIOD, static fn () => self::tellLinks($worker));
+    }
+
+    public static function onConnect(string $client): void
+    {
+        self::tell('onConnect', $client);
+    }
+
+    public static function onWebSocketConnect(string $client, array $request): void
+    {
+        self::tell('onWebSocketConnect', $client, ['request' => $request]);
+        Gateway::sendToClient($client, 'welcome');
+        if (($request['get']['session'] ?? null) !== null) {
+            $_SESSION = ['from' => $request['get']['session'], 'ratio' => 0.1];
+        }
+    }
+
+    public static function onMessage(string $client, string $message): void
+    {
+        $call = json_decode($message, true);
+        if (!is_array($call) || !isset($call['op'])) {
+            // A hash, since a datagram may be too small for the message.
+            self::tell('onMessage', $client, ['size' => strlen($message), 'sha1' => sha1($message)]);
+            return;
+        }
+        $answer = ['answer' => $call['call']] + interop_call(self::method($call['op']), $call['args']);
+        Gateway::sendToClient($client, interop_json($answer));
+    }
+
+    public static function onClose(string $client): void
+    {
+        $online = Gateway::isOnline($client);
+        self::tell('onClose', $client, ['isOnline' => $online]);
+    }
+
+    public static function onWorkerStop(BusinessWorker $worker): void
+    {
+        self::tell('onWorkerStop', '');
+    }
+
+    /** The API's method, or one of the operations on `$_SESSION`, which is no method. */
+    private static function method(string $op): callable
+    {
+        return match ($op) {
+            'readSession' => static fn () => $_SESSION,
+            'writeSession' => static function (string $key, mixed $value): void {
+                $_SESSION[$key] = $value;
+            },
+            'forgetSession' => static function (): void {
+                $_SESSION = null;
+            },
+            'server' => static fn () => $_SERVER,
+            default => [Gateway::class, $op],
+        };
+    }
+
+    private static function tell(string $event, string $client, array $more = []): void
+    {
+        $facts = ['event' => $event, 'worker' => self::$worker, 'client' => $client] + $more;
+        if ($client !== '') {
+            $facts += ['session' => $_SESSION, 'serialized' => serialize($_SESSION), 'server' => $_SERVER];
+        }
+        fwrite(self::$driver, interop_json($facts));
+    }
+
+    /** The driver waits for links rather than for time to pass. */
+    private static function tellLinks(BusinessWorker $worker): void
+    {
+        $links = [
+            'linked' => array_keys($worker->gatewayConnections),
+            'listed' => array_values($worker->getAllGatewayAddresses()),
+        ];
+        if ($links !== self::$links) {
+            self::$links = $links;
+            self::tell('links', '', $links);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+"""The processes of one run: a register, a gateway and a worker, each ours or PHP's, and GatewayClient."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# Seconds that a program may take to start or to stop.
+PATIENCE = 15.0
+# Seconds between looks at something that cannot be waited for.
+PAUSE = 0.02
+# Ports below those that the kernel hands out.
+PORTS = range(20000, 32000)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run consists of. `register`, `gateway` and `worker` are "php" or "ours"."""
+
+    register: str
+    gateway: str
+    worker: str
+    protocol: str
+    key: str
+    shards: int
+
+    def roles(self):
+        """The cell's name without what is common to a column."""
+        return (self.register, self.gateway, self.worker)
+
+    def variant(self):
+        """What the reference has in common with it."""
+        return (self.protocol, self.key, self.shards)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are on this machine."""
+
+    php: Path
+    binaries: Path
+    run: Path
+
+
+class Failed(Exception):
+    """A program did not do what a run needs of it."""
+
+
+class Cluster:
+    """Starts and stops the programs of a setup."""
+
+    WORKERS = 2
+
+    def __init__(self, setup, places, events):
+        self.setup = setup
+        self.places = places
+        self.register_address = ("127.0.0.1", free_ports(1))
+        self.listen = ("127.0.0.1", free_ports(1))
+        self.start_port = free_ports(setup.shards)
+        self._running = {}
+        self._environment = {
+            "INTEROP_PHP": str(places.php),
+            "INTEROP_RUN": str(places.run),
+            "INTEROP_REGISTER": joined(self.register_address),
+            "INTEROP_LISTEN": joined(self.listen),
+            "INTEROP_PROTOCOL": setup.protocol,
+            "INTEROP_SHARDS": str(setup.shards),
+            "INTEROP_START_PORT": str(self.start_port),
+            "INTEROP_KEY": setup.key,
+            "INTEROP_WORKERS": str(self.WORKERS),
+            "INTEROP_EVENTS": joined(events),
+        }
+
+    def inner_addresses(self):
+        """What the register must list."""
+        return sorted(f"127.0.0.1:{self.start_port + index}" for index in range(self.setup.shards))
+
+    def start(self, role):
+        """Starts the register, the gateway or the worker."""
+        command = self._command(role)
+        log = open(self.places.run / f"{role}.log", "ab")
+        environment = os.environ | self._environment
+        self._running[role] = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+        log.close()
+
+    def stop(self, role):
+        """Stops a program in good order, by force if it does not."""
+        process = self._running.pop(role)
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise Failed(f"{role} did not stop within {PATIENCE} s") from None
+
+    def signal(self, role, number):
+        """Sends a signal to a program (to the master, if it has several processes)."""
+        self._running[role].send_signal(number)
+
+    def stop_all(self):
+        """Stops what runs, clients' side first."""
+        for role in ("worker", "gateway", "register"):
+            if role in self._running:
+                self.stop(role)
+
+    def check_alive(self):
+        """A program that ended by itself is a failure."""
+        for role, process in self._running.items():
+            if process.poll() is not None:
+                raise Failed(f"{role} ended with {process.returncode}")
+
+    def wait_listed(self):
+        """Waits until the register lists exactly our gateway's inner ports."""
+        wait_for(lambda: self._listed() == self.inner_addresses(), "the register to list the gateway", self)
+
+    def _listed(self):
+        request = json.dumps({"event": "worker_connect", "secret_key": self.setup.key}) + "\n"
+        try:
+            with socket.create_connection(self.register_address, timeout=PATIENCE) as connection:
+                connection.sendall(request.encode())
+                answer = json.loads(connection.makefile().readline())
+        except (ConnectionError, ValueError):
+            return None
+        addresses = answer["addresses"]
+        return sorted(addresses.values() if isinstance(addresses, dict) else addresses)
+
+    def gateway_client(self, persistent):
+        """GatewayClient as a process that takes calls."""
+        return GatewayClient(self._environment, persistent, self.places.run / "client.log")
+
+    def _command(self, role):
+        if getattr(self.setup, role) == "php":
+            return ["php", str(HERE / f"start_{role}.php"), "start", "-q"]
+        return [str(self.places.binaries / BINARIES[role])] + self._flags(role) + self._key_flags()
+
+    def _flags(self, role):
+        register = joined(self.register_address)
+        if role == "register":
+            return ["--listen", register]
+        if role == "worker":
+            return ["--name", "InteropWorker", "--count", str(self.WORKERS), "--register-address", register]
+        return [
+            "--listen", f"{self.setup.protocol}://{joined(self.listen)}",
+            "--count", str(self.setup.shards),
+            "--start-port", str(self.start_port),
+            "--register-address", register,
+        ]  # fmt: skip
+
+    def _key_flags(self):
+        return ["--secret-key", self.setup.key] if self.setup.key else []
+
+
+BINARIES = {"register": "register", "gateway": "gateway", "worker": "interop-worker"}
+
+
+class GatewayClient:
+    """A PHP process that calls GatewayClient's API."""
+
+    def __init__(self, environment, persistent, log):
+        command = ["php", str(HERE / "client.php")] + (["--persistent"] if persistent else [])
+        with open(log, "ab") as errors:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=os.environ | environment,
+                text=True,
+            )
+
+    def call(self, op, *args):
+        """Calls a method and returns its answer."""
+        self._process.stdin.write(json.dumps({"op": op, "args": args}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise Failed(f"GatewayClient ended at {op}")
+        return json.loads(line)
+
+    def stop(self):
+        """Ends the process."""
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(PATIENCE)
+
+
+def wait_for(condition, what, cluster):
+    """Looks again and again until `condition` holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        cluster.check_alive()
+        if time.monotonic() > deadline:
+            raise Failed(f"waited {PATIENCE} s for {what}")
+        time.sleep(PAUSE)
+
+
+def joined(address):
+    """`host:port` of a socket address."""
+    return f"{address[0]}:{address[1]}"
+
+
+def free_ports(count):
+    """The first of `count` ports in a row that nobody listens on."""
+    while True:
+        first = random.choice(PORTS)
+        if all(is_free(port) for port in range(first, first + count)):
+            return first
+
+
+def is_free(port):
+    """Whether the port can be bound at this moment."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

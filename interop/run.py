@@ -1,0 +1,211 @@
+"""Plays the scenarios with PHP's programs and ours in each other's places, and compares with PHP among itself."""
+
+import argparse
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import scenarios
+from clients import Late
+from cluster import Cluster, Failed, Places, Setup
+from stage import Events, Stage
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTOCOLS = ("websocket", "text", "frame")
+KEYS = ("", "s3cr3t")
+SHARDS = (1, 4)
+CHECKOUTS = {
+    "GatewayWorker": "https://github.com/walkor/GatewayWorker",
+    "workerman": "https://github.com/walkor/workerman",
+    "coroutine": "https://github.com/workerman-php/coroutine",
+    "GatewayClient": "https://github.com/walkor/GatewayClient",
+}
+# Lines printed of the differences of one run; transcripts stay for the rest.
+LINES_MAX = 60
+REFERENCE = ("php", "php", "php")
+CELLS = [roles for roles in itertools.product(("php", "ours"), repeat=3) if roles != REFERENCE]
+
+
+def main():
+    """Returns the exit code."""
+    options = parse()
+    missing = [url for name, url in CHECKOUTS.items() if not (options.php / name).is_dir()]
+    if missing:
+        clones = " && ".join(f"git clone -q {url}" for url in missing)
+        print(f"missing: mkdir -p {options.php} && cd {options.php} && {clones}")
+        return 2
+    if shutil.which("php") is None:
+        print("missing: apt-get install php-cli")
+        return 2
+    return 0 if Matrix(options).run() else 1
+
+
+def parse():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--php", type=Path, required=True, help="folder with "+", ".join(CHECKOUTS))
+    parser.add_argument("--binaries", type=Path, default=ROOT / "target/debug", help="folder with our binaries")
+    parser.add_argument("--cells", nargs="*", help="register/gateway/worker, e.g. ours/ours/php (default: all)")
+    parser.add_argument("--protocols", nargs="*", default=PROTOCOLS, choices=PROTOCOLS)
+    parser.add_argument("--keys", nargs="*", default=KEYS, help="secret keys; '' is none")
+    parser.add_argument("--shards", nargs="*", type=int, default=SHARDS)
+    parser.add_argument("--scenarios", nargs="*", help="only these (default: all)")
+    parser.add_argument("--keep", type=Path, help="folder in which logs and transcripts stay")
+    options = parser.parse_args()
+    options.php = options.php.resolve()
+    options.cells = [tuple(cell.split("/")) for cell in options.cells] if options.cells else CELLS
+    return options
+
+
+class Matrix:
+    """All runs asked for."""
+
+    def __init__(self, options):
+        self.options = options
+        self.folder = options.keep or Path(tempfile.mkdtemp(prefix="interop-"))
+        self.results = {}
+
+    def run(self):
+        """Plays everything, prints the table, and says whether all passed."""
+        variants = list(itertools.product(self.options.protocols, self.options.keys, self.options.shards))
+        for variant in variants:
+            reference = self.play(Setup(*REFERENCE, *variant))
+            self.judge(REFERENCE, variant, reference, reference)
+            for roles in self.options.cells:
+                self.judge(roles, variant, reference, self.play(Setup(*roles, *variant)))
+        self.print_table(variants)
+        passed = not any(self.results.values())
+        if passed and not self.options.keep:
+            shutil.rmtree(self.folder)
+        else:
+            print(f"logs and transcripts: {self.folder}")
+        return passed
+
+    def play(self, setup):
+        """One run: returns its transcript."""
+        name = "-".join((*setup.roles(), setup.protocol, "key" if setup.key else "nokey", str(setup.shards)))
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        started = time.monotonic()
+        transcript = play(setup, Places(self.options.php, self.options.binaries, folder), self.options.scenarios)
+        lines = [f"{label}: {value}" for label, value in transcript]
+        (folder / "transcript.txt").write_text("\n".join(lines) + "\n")
+        print(f"{name}: {len(lines)} checks in {time.monotonic() - started:.1f} s", flush=True)
+        return lines
+
+    def judge(self, roles, variant, reference, transcript):
+        """Compares a run with the reference and prints what differs."""
+        differences = list(compare(reference, transcript))
+        failures = [line for line in transcript if line.startswith("FAILED")]
+        self.results[roles, variant] = len(differences) + len(failures)
+        for line in [*differences[:LINES_MAX], *failures]:
+            print("   ", line, flush=True)
+
+    def print_table(self, variants):
+        """One row per cell, one column per variant."""
+        heads = [f"{protocol}{' key' if key else ''} {shards}" for protocol, key, shards in variants]
+        print("\n| register / gateway / worker | " + " | ".join(heads) + " |")
+        print("| --- |" + " --- |" * len(heads))
+        for roles in dict.fromkeys([REFERENCE, *self.options.cells]):
+            marks = ["pass" if not self.results[roles, variant] else "FAIL" for variant in variants]
+            print(f"| {' / '.join(roles)} | " + " | ".join(marks) + " |")
+
+
+def compare(reference, transcript):
+    """Says where transcripts differ."""
+    for line, (expected, got) in enumerate(itertools.zip_longest(reference, transcript, fillvalue=""), start=1):
+        if expected != got:
+            start = max(0, len(os.path.commonprefix([expected, got])) - 60)
+            label = (expected or got).split(":")[0]
+            yield f"line {line}, {label}"
+            yield f"    PHP  …{expected[start : start + 300]}"
+            yield f"    here …{got[start : start + 300]}"
+
+
+def play(setup, places, only):
+    """Plays all scenarios with one set of programs."""
+    events = Events()
+    cluster = Cluster(setup, places, events.address)
+    stage = Stage(cluster, events)
+    try:
+        attempt(stage, "start", Stage.start)
+        for title, scenario in programme():
+            if only is None or scenario.__name__ in only or scenario is scenarios.arrivals:
+                attempt(stage, title, scenario)
+                cluster.check_alive()
+    except Broken:
+        pass
+    finally:
+        finish(stage)
+        events.close()
+    return stage.transcript
+
+
+class Broken(Exception):
+    """The run cannot go on."""
+
+
+def attempt(stage, title, scenario):
+    """Plays one scenario. What goes wrong is a line of the transcript that no reference has."""
+    stage.transcript.append((f"== {title}", ""))
+    try:
+        stage_for(stage, title)
+        scenario(stage)
+    except (Late, Failed, ConnectionError, OSError, KeyError) as error:
+        stage.transcript.append((f"FAILED {title}", f"{type(error).__name__}: {error}"))
+        raise Broken from error
+
+
+def stage_for(stage, title):
+    """Who calls the API in a scenario."""
+    if stage.gateway_client is not None:
+        stage.gateway_client.stop()
+        stage.gateway_client = None
+    by_client = "GatewayClient" in title
+    if by_client:
+        stage.gateway_client = stage.cluster.gateway_client(persistent="kept" in title)
+    stage.actor = None if by_client else "A"
+
+
+def programme():
+    """The scenarios in the order in which they are played."""
+    yield "arrivals", scenarios.arrivals
+    for by in ("worker", "GatewayClient", "GatewayClient, connections kept"):
+        for scenario in (
+            scenarios.sending,
+            scenarios.uids,
+            scenarios.groups,
+            scenarios.sessions,
+            scenarios.counts,
+            scenarios.endings,
+        ):
+            yield f"{scenario.__name__} by {by}", scenario
+    yield "endings of the own client", scenarios.endings_of_the_own_client
+    yield "all at once", scenarios.all_at_once
+    yield "wrong key, by GatewayClient", scenarios.wrong_key
+    yield "worker restarts", scenarios.worker_restarts
+    yield "worker reloads", scenarios.worker_reloads
+    yield "register restarts", scenarios.register_restarts
+    yield "gateway restarts", scenarios.gateway_restarts
+
+
+def finish(stage):
+    """Ends what still runs."""
+    if stage.gateway_client is not None:
+        stage.gateway_client.stop()
+    for client in stage.clients.values():
+        client.close()
+    try:
+        stage.cluster.stop_all()
+    except (Failed, subprocess.TimeoutExpired) as error:
+        stage.transcript.append(("FAILED to stop", str(error)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,16 @@
+<?php
+/** The PHP worker of a run, with Events.php. */
+declare(strict_types=1);
+
+require_once __DIR__ . '/autoload.php';
+require_once __DIR__ . '/Events.php';
+
+$worker = new GatewayWorker\BusinessWorker();
+$worker->name = 'InteropWorker';
+$worker->count = (int) interop_setting('INTEROP_WORKERS');
+$worker->registerAddress = interop_setting('INTEROP_REGISTER');
+$worker->secretKey = interop_setting('INTEROP_KEY');
+$worker->eventHandler = Events::class;
+
+interop_workerman('worker');
+Workerman\Worker::runAll();
