@@ -18,6 +18,11 @@ final class Events
     /** Seconds between looks at the links to gateways. */
     private const LINKS_PERIOD = 0.02;
 
+    /** Seconds until a handler has ended for certain: timers run between handlers. */
+    private const SOON = 0.001;
+
+    private const CHANGES_SESSION = ['writeSession', 'forgetSession'];
+
     private static int $worker;
     private static mixed $driver;
     private static array $links = [];
@@ -51,8 +56,13 @@ final class Events
             self::tell('onMessage', $client, ['size' => strlen($message), 'sha1' => sha1($message)]);
             return;
         }
-        $answer = ['answer' => $call['call']] + interop_call(self::method($call['op']), $call['args']);
-        Gateway::sendToClient($client, interop_json($answer));
+        $answer = interop_json(['answer' => $call['call']] + interop_call(self::method($call['op']), $call['args']));
+        if (in_array($call['op'], self::CHANGES_SESSION, true)) {
+            // What a handler makes of `$_SESSION` is stored when it has ended; the answer must not be there before.
+            Timer::add(self::SOON, static fn () => Gateway::sendToClient($client, $answer), [], false);
+        } else {
+            Gateway::sendToClient($client, $answer);
+        }
     }
 
     public static function onClose(string $client): void

@@ -98,9 +98,15 @@ class Cluster:
         try:
             process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            self._running[role] = process
+            self.kill(role)
             raise Failed(f"{role} did not stop within {PATIENCE} s") from None
+
+    def kill(self, role):
+        """Ends a program, with all its processes, without a chance to say anything."""
+        process = self._running.pop(role)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def signal(self, role, number):
         """Sends a signal to a program (to the master, if it has several processes)."""

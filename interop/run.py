@@ -4,6 +4,7 @@ import argparse
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,8 @@ def main():
     if shutil.which("php") is None:
         print("missing: apt-get install php-cli")
         return 2
+    # Asked to end, it still stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     return 0 if Matrix(options).run() else 1
 
 

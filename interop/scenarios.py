@@ -189,6 +189,10 @@ def endings(stage):
     stage.collect()
     stage.leave("E")
     stage.step("its group is gone", "getAllGroupIdList")
+    if stage.cluster.setup.protocol == "websocket":
+        stage.connect("E")
+        stage.clients["E"].leave()
+        stage.closed("leaving with a close frame", "E")
     stage.step("it is offline", "isOnline", ids["E"])
 
 
@@ -264,7 +268,8 @@ def after_worker(stage):
 
 def register_restarts(stage):
     """The register is away for a while: nothing is lost, and afterwards all find each other again."""
-    stage.cluster.stop("register")
+    # By force: a PHP register that ends in good order tells workers that there are no gateways.
+    stage.cluster.kill("register")
     stage.step("without a register, commands", "sendToAll", "still there")
     stage.step("without a register, queries", "getAllClientIdCount")
     stage.connect("F")
@@ -285,8 +290,8 @@ def gateway_restarts(stage):
     stage.events.forget()
     stage.cluster.start("gateway")
     stage.wait_linked()
-    stage.connect("A")
-    stage.actor = "A"
+    # PHP gives ids anew after a restart, and its worker still knows the session of the one who had the id: not recorded.
+    stage.connect("A", recorded=False)
     stage.step("the new client", "getAllClientIdCount")
     stage.step("is served", "sendToAll", "hello")
 

@@ -105,7 +105,7 @@ class Stage:
 
     # Clients
 
-    def connect(self, name, target="/"):
+    def connect(self, name, target="/", recorded=True):
         """A new client; records the events of its coming."""
         setup = self.cluster.setup
         client = KINDS[setup.protocol](name, self.cluster.listen)
@@ -117,7 +117,9 @@ class Stage:
         client.open(target)
         if setup.protocol == "websocket":
             seen.append(self.client_event(name, "onWebSocketConnect"))
-        self.record(f"{name} connects", seen)
+            seen.append(client.receive())
+        if recorded:
+            self.record(f"{name} connects", seen)
 
     def client_event(self, name, kind):
         """Waits for an event of a client; it must come from the worker that has the client."""
