@@ -47,6 +47,11 @@ pub(crate) const BACKLOG: i32 = 4096;
 /// How long tasks that always have something to do may keep the thread before it looks at the other sockets.
 pub(crate) const TURN: Duration = Duration::from_millis(2);
 
+/// The longest that tasks which are ready may be overlooked. glommio 0.9 puts its thread to sleep in spite of them when a
+/// turn is over before its first task ran, as happens on a busy machine (github.com/glommio/glommio/pull/53); the next
+/// timer ends that sleep, so one is always set.
+pub(crate) const PULSE: Duration = Duration::from_millis(50);
+
 /// How long to wait after an accept that failed, mostly because files ran out, before the next one.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -15,7 +15,7 @@ use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::{
     ACCEPT_PAUSE, BACKLOG, CONNECTIONS_MAX, Config, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
-    TURN, WRITE_TIMEOUT,
+    PULSE, TURN, WRITE_TIMEOUT,
 };
 use crate::conn::{Conn, End};
 use crate::directory::{Directory, PeerId, Refusal};
@@ -171,6 +171,7 @@ impl Shared {
     }
 
     async fn serve(self: Rc<Self>, listener: Arc<TcpListener>) {
+        let _until_the_end = glommio::spawn_local(pulse());
         self.accept_until_shut_down(listener).await;
         for bells in self.conns.borrow().values() {
             bells.stop.ring();
@@ -262,6 +263,13 @@ impl Shared {
         for bells in woken.iter().filter_map(|peer| conns.get(peer)) {
             bells.owed.ring();
         }
+    }
+}
+
+/// See [`PULSE`].
+async fn pulse() {
+    loop {
+        Timer::new(PULSE).await;
     }
 }
 

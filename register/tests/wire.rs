@@ -53,6 +53,7 @@ impl Peer {
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
+        assert!(line.ends_with('\n'), "closed in the middle of {line:?}");
         line
     }
 
