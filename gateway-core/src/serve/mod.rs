@@ -168,9 +168,15 @@ fn check(settings: &Settings) -> Result<(), StartError> {
             wrong("--start-port and --count exceed port 65535: choose a lower --start-port")
         }
         Settings { max_package_size: 0, .. } => wrong("--max-package-size 0: no message could pass"),
+        Settings { max_package_size, .. } if *max_package_size > PACKAGE_SIZE_MAX => wrong(
+            "--max-package-size above 66060288 (63 MiB): larger messages do not fit between gateway and worker",
+        ),
         _ => Ok(()),
     }
 }
+
+/// The largest `max_package_size`: a frame of the inner protocol less 1 MiB for header and session.
+const PACKAGE_SIZE_MAX: usize = protocol::inner::FRAME_SIZE_MAX_RINGWAY - 1024 * 1024;
 
 /// Listeners per gateway: a client refers to its listener in one byte.
 const LISTENERS_MAX: usize = 64;

@@ -90,6 +90,7 @@ impl Pump {
     fn turn(&mut self, wait_max: Duration) -> io::Result<()> {
         let wait = if self.shard.is_pending() { Duration::ZERO } else { wait_max };
         let (shard, listeners) = (&mut self.shard, &self.listeners);
+        // As of the turn before, so a little early, which no deadline minds.
         let now = now(&self.ring);
         self.ring.turn(wait, |event| deliver(shard, listeners, now, event))?;
         self.act();

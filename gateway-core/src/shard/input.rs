@@ -3,9 +3,7 @@
 use std::mem;
 
 use protocol::client::{Decoded, Kind, Malformed, websocket};
-use protocol::inner::{
-    Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, Frame, HEADER_SIZE, WebsocketRequest,
-};
+use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, Frame, WebsocketRequest};
 use ring::SocketId;
 
 use super::client::{Client, Reading};
@@ -113,7 +111,8 @@ impl Shard {
             return Ok(());
         }
         let link = self.route(slot)?;
-        self.emit(slot, link, Event { cmd: Cmd::OnConnect, flag: FLAG_SCALAR, body: &[] });
+        let event = Event { cmd: Cmd::OnConnect, flag: FLAG_SCALAR, body: &[] };
+        self.emit(slot, link, event).expect("a client that no worker knows has no session");
         self.client(slot).announced = true;
         Ok(())
     }
@@ -170,18 +169,14 @@ impl Shard {
 
     fn on_message(&mut self, slot: Slot, link: Slot, body: &[u8], kind: Kind) -> Result<(), TooLarge> {
         let ringway = self.link(link).is_some_and(|link| link.ringway);
-        let client = self.client(slot);
-        client.silence = -1;
-        if HEADER_SIZE + client.session.len() + body.len() > FRAME_SIZE_MAX {
-            return Err(TooLarge);
-        }
+        self.client(slot).silence = -1;
         let kind = match kind {
             Kind::Text if ringway => FLAG_TEXT,
             Kind::Binary if ringway => FLAG_BINARY,
             _ => 0,
         };
+        self.emit(slot, link, Event { cmd: Cmd::OnMessage, flag: FLAG_SCALAR | kind, body })?;
         self.counters.messages_in += 1;
-        self.emit(slot, link, Event { cmd: Cmd::OnMessage, flag: FLAG_SCALAR | kind, body });
         Ok(())
     }
 
@@ -203,14 +198,11 @@ impl Shard {
             }
         };
         let client = self.client_ref(slot);
-        let (peer, listener, session_size) = (client.peer, client.listener, client.session.len());
-        let port = self.settings.listen[usize::from(listener)].address.port();
+        let port = self.settings.listen[usize::from(client.listener)].address.port();
         let mut body = Vec::new();
-        WebsocketRequest::from_request(request, peer, port).encode(&mut body);
-        if HEADER_SIZE + session_size + body.len() > FRAME_SIZE_MAX {
-            return Err(Flow::Over(Some(Malformed::TooLarge)));
-        }
-        self.emit(slot, link, Event { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body });
+        WebsocketRequest::from_request(request, client.peer, port).encode(&mut body);
+        let event = Event { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body };
+        self.emit(slot, link, event).map_err(|TooLarge| Flow::Over(Some(Malformed::TooLarge)))?;
         let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
         request.accept(&headers, reply);
         if let Some(held) = self.client(slot).held.take() {
@@ -259,7 +251,7 @@ impl Shard {
     }
 
     /// Appends an event of a client to a link.
-    pub(super) fn emit(&mut self, slot: Slot, link: Slot, event: Event<'_>) {
+    pub(super) fn emit(&mut self, slot: Slot, link: Slot, event: Event<'_>) -> Result<(), TooLarge> {
         let (identity, listen) = (&self.identity, &self.settings.listen);
         let Some((Conn::Client(client), Conn::Link(link))) =
             self.conns.pair_mut(slot as usize, link as usize)
@@ -268,7 +260,11 @@ impl Shard {
         };
         let port = listen[usize::from(client.listener)].address.port();
         let frame = event_frame(identity, port, client, event);
+        if frame.size() > link.frame_size_max() {
+            return Err(TooLarge);
+        }
         self.output.append_with(link.socket, &mut link.out, |out| frame.encode(out));
+        Ok(())
     }
 
     /// Stops reading a client until [`Shard::resume_client`].
@@ -311,4 +307,5 @@ pub(super) fn event_frame<'a>(
 }
 
 /// An event that does not fit into a frame of the inner protocol.
-struct TooLarge;
+#[derive(Debug)]
+pub(super) struct TooLarge;

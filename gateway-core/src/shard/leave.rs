@@ -125,7 +125,9 @@ impl Shard {
     fn emit_close(&mut self, slot: Slot) {
         let event = Event { cmd: Cmd::OnClose, flag: FLAG_SCALAR, body: &[] };
         if let Some(link) = self.worker_link(slot) {
-            return self.emit(slot, super::slot(link), event);
+            // A session that is too large for this worker's link was another worker's; this one never had it.
+            let _ = self.emit(slot, super::slot(link), event);
+            return;
         }
         let mut frame = Vec::new();
         let client = self.client_ref(slot);

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY};
 use ring::SocketId;
 
 use super::output::Outbound;
@@ -28,6 +29,11 @@ pub struct Link {
 }
 
 impl Link {
+    /// The largest frame that may go either way on this link, in bytes.
+    pub fn frame_size_max(&self) -> usize {
+        if self.ringway { FRAME_SIZE_MAX_RINGWAY } else { FRAME_SIZE_MAX }
+    }
+
     pub fn new(socket: SocketId, peer: SocketAddr, authorized: bool) -> Link {
         Link {
             socket,

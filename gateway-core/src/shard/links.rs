@@ -94,7 +94,8 @@ impl Shard {
     fn serve(&mut self, slot: Slot, input: &[u8]) -> Option<usize> {
         let mut consumed = 0;
         loop {
-            match inner::decode(&input[consumed..]) {
+            let size_max = self.link(slot)?.frame_size_max();
+            match inner::decode(&input[consumed..], size_max) {
                 Ok(None) => return Some(consumed),
                 Ok(Some((frame, size))) => {
                     if self.stall_link(slot, &frame)? {

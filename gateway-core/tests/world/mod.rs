@@ -104,7 +104,9 @@ impl World {
     pub fn take_frames(&mut self, link: usize) -> Vec<(Cmd, u32, Vec<u8>, Vec<u8>)> {
         let bytes = self.take(link);
         let (mut at, mut frames) = (0, Vec::new());
-        while let Some((frame, size)) = inner::decode(&bytes[at..]).expect("the shard sends frames") {
+        while let Some((frame, size)) =
+            inner::decode(&bytes[at..], inner::FRAME_SIZE_MAX).expect("the shard sends frames")
+        {
             let cmd = Cmd::from_u8(frame.cmd).expect("known commands");
             frames.push((cmd, frame.connection_id, frame.ext.to_vec(), frame.body.to_vec()));
             at += size;

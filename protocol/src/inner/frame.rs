@@ -6,6 +6,9 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 pub const HEADER_SIZE: usize = 28;
 /// The largest frame in bytes, header included. Equal passes, more is [`FrameError`].
 pub const FRAME_SIZE_MAX: usize = 10_485_760;
+/// The largest frame between peers that both said `"ringway":1` (docs/WIRE.md §14): room for a client message of the
+/// largest `--max-package-size`, with header and session.
+pub const FRAME_SIZE_MAX_RINGWAY: usize = 64 * 1024 * 1024;
 /// flag bit 0: the body is a scalar, raw bytes; clear: PHP-serialized.
 pub const FLAG_SCALAR: u8 = 1;
 /// flag bit 1: the body goes to the client without the protocol's encoding.
@@ -43,13 +46,14 @@ pub struct FrameError;
 
 /// The first frame in `input` and its size in bytes, or `None` while it is not whole.
 ///
-/// A length is refused as soon as its 4 bytes are there. `ext_len` beyond the packet is taken as what is there (WIRE.md §3).
-pub fn decode(input: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
+/// A length below the header's or above `size_max` ([`FRAME_SIZE_MAX`], or [`FRAME_SIZE_MAX_RINGWAY`] from a peer that
+/// may) is refused as soon as its 4 bytes are there. `ext_len` beyond the packet is taken as what is there (WIRE.md §3).
+pub fn decode(input: &[u8], size_max: usize) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
     let Some(length) = input.first_chunk() else {
         return Ok(None);
     };
     let size = u32::from_be_bytes(*length) as usize;
-    if !(HEADER_SIZE..=FRAME_SIZE_MAX).contains(&size) {
+    if !(HEADER_SIZE..=size_max).contains(&size) {
         return Err(FrameError);
     }
     let Some((header, payload)) = input.get(..size).and_then(|packet| packet.split_first_chunk()) else {
@@ -78,7 +82,8 @@ impl Frame<'_> {
         HEADER_SIZE + self.ext.len() + self.body.len()
     }
 
-    /// Appends the frame. The caller has seen to it that `size() <= FRAME_SIZE_MAX` (asserted).
+    /// Appends the frame. The caller has seen to it that the peer takes one of this size; beyond
+    /// [`FRAME_SIZE_MAX_RINGWAY`] it panics.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(self.size());
         out.extend_from_slice(&self.header());
@@ -89,7 +94,7 @@ impl Frame<'_> {
     /// The 28 bytes that go before `ext` and `body`, for callers that send the three parts from where they are.
     /// The same condition on the size as in [`Frame::encode`].
     pub fn header(&self) -> [u8; HEADER_SIZE] {
-        assert!(self.size() <= FRAME_SIZE_MAX, "a frame of {} bytes must not be sent", self.size());
+        assert!(self.size() <= FRAME_SIZE_MAX_RINGWAY, "a frame of {} bytes must not be sent", self.size());
         // The assertion above keeps both lengths far below 2^32.
         let (size, ext_len) = (self.size() as u32, self.ext.len() as u32);
         let mut header = [0; HEADER_SIZE];

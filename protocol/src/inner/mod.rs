@@ -9,6 +9,7 @@ mod websocket_request;
 
 pub use cmd::Cmd;
 pub use frame::{
-    FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, Frame, FrameError, HEADER_SIZE, decode,
+    FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError,
+    HEADER_SIZE, decode,
 };
 pub use websocket_request::WebsocketRequest;

@@ -11,7 +11,7 @@ use ringway_protocol::php;
 use ringway_protocol::register::{Broadcast, Lines, Request};
 
 fn frame(record: &Record) -> Frame<'_> {
-    let (frame, size) = inner::decode(&record.bytes).unwrap().unwrap();
+    let (frame, size) = inner::decode(&record.bytes, inner::FRAME_SIZE_MAX).unwrap().unwrap();
     assert_eq!(size, record.bytes.len(), "capture {}", record.capture);
     frame
 }

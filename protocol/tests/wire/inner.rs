@@ -40,7 +40,7 @@ fn ends_in_pieces(
 }
 
 fn frame_size(input: &[u8]) -> Option<usize> {
-    inner::decode(input).unwrap().map(|(_, size)| size)
+    inner::decode(input, FRAME_SIZE_MAX).unwrap().map(|(_, size)| size)
 }
 
 fn reply_size(input: &[u8]) -> Option<usize> {
@@ -88,7 +88,7 @@ proptest! {
             let size = input.len();
             input[(at + offset) % size] = byte;
         }
-        if let Ok(Some((frame, size))) = inner::decode(&input) {
+        if let Ok(Some((frame, size))) = inner::decode(&input, FRAME_SIZE_MAX) {
             prop_assert!(size <= input.len());
             // A wrong ext_len is cut to what is there, so the size stays that of the packet.
             prop_assert_eq!(frame.size(), size);
@@ -100,7 +100,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes(input in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = inner::decode(&input);
+        let _ = inner::decode(&input, FRAME_SIZE_MAX);
         let _ = reply::decode(&input, 100);
         decode_all(&input);
     }
@@ -119,7 +119,7 @@ proptest! {
         bytes.extend_from_slice(&(ext.len() as u32).to_be_bytes());
         bytes.extend_from_slice(&ext);
         bytes.extend_from_slice(&body);
-        let (frame, size) = inner::decode(&bytes).unwrap().unwrap();
+        let (frame, size) = inner::decode(&bytes, FRAME_SIZE_MAX).unwrap().unwrap();
         prop_assert_eq!((frame.ext, frame.body, size), (&ext[..], &body[..], bytes.len()));
         let mut encoded = Vec::new();
         frame.encode(&mut encoded);
@@ -172,8 +172,8 @@ fn the_limit_passes_and_more_does_not() {
     let frame = Frame { body: &body, ..Frame::command(Cmd::SendToAll) };
     let mut encoded = Vec::new();
     frame.encode(&mut encoded);
-    assert_eq!(inner::decode(&encoded), Ok(Some((frame, FRAME_SIZE_MAX))));
-    assert_eq!(inner::decode(&encoded[..FRAME_SIZE_MAX - 1]), Ok(None));
+    assert_eq!(inner::decode(&encoded, FRAME_SIZE_MAX), Ok(Some((frame, FRAME_SIZE_MAX))));
+    assert_eq!(inner::decode(&encoded[..FRAME_SIZE_MAX - 1], FRAME_SIZE_MAX), Ok(None));
     for (size, refused) in [
         (FRAME_SIZE_MAX + 1, true),
         (FRAME_SIZE_MAX, false),
@@ -183,8 +183,8 @@ fn the_limit_passes_and_more_does_not() {
         (u32::MAX as usize, true),
     ] {
         let length = (size as u32).to_be_bytes();
-        assert_eq!(inner::decode(&length) == Err(FrameError), refused, "{size}");
-        assert_eq!(inner::decode(&length[..3]), Ok(None));
+        assert_eq!(inner::decode(&length, FRAME_SIZE_MAX) == Err(FrameError), refused, "{size}");
+        assert_eq!(inner::decode(&length[..3], FRAME_SIZE_MAX), Ok(None));
     }
 }
 
@@ -200,7 +200,7 @@ fn ext_len_beyond_the_packet_is_what_is_there() {
     let mut encoded = Vec::new();
     Frame { body: b"abc", ..Frame::command(Cmd::JoinGroup) }.encode(&mut encoded);
     encoded[24..28].copy_from_slice(&u32::MAX.to_be_bytes());
-    let (frame, size) = inner::decode(&encoded).unwrap().unwrap();
+    let (frame, size) = inner::decode(&encoded, FRAME_SIZE_MAX).unwrap().unwrap();
     assert_eq!((frame.ext, frame.body, size), (&b"abc"[..], &b""[..], encoded.len()));
 }
 

@@ -10,7 +10,7 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::Task;
 use glommio::net::TcpStream;
 use protocol::client::Kind;
-use protocol::inner::{FLAG_BINARY, FLAG_TEXT, FRAME_SIZE_MAX, Frame};
+use protocol::inner::{FLAG_BINARY, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame};
 
 use super::wire::Outbox;
 
@@ -78,7 +78,8 @@ impl Link {
         if !self.is_connected() {
             return Err(Refused::NotConnected);
         }
-        if frame.size() > FRAME_SIZE_MAX {
+        let size_max = if self.extended.get() { FRAME_SIZE_MAX_RINGWAY } else { FRAME_SIZE_MAX };
+        if frame.size() > size_max {
             return Err(Refused::TooLarge);
         }
         let mut outbox = self.outbox.borrow_mut();

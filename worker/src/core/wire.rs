@@ -1,6 +1,6 @@
 //! The two buffers of a link, without IO: frames taken out of what arrives, and what waits to be sent.
 
-use protocol::inner::{self, Frame, FrameError};
+use protocol::inner::{self, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError};
 
 use crate::config::BUFFER_KEEP_SIZE;
 
@@ -34,7 +34,7 @@ impl Inbox {
 /// Returns how many bytes the whole frames at the start of `input` took.
 fn take_frames(input: &[u8], mut each: impl FnMut(&Frame<'_>)) -> Result<usize, FrameError> {
     let mut used = 0;
-    while let Some((frame, size)) = inner::decode(&input[used..])? {
+    while let Some((frame, size)) = inner::decode(&input[used..], FRAME_SIZE_MAX_RINGWAY)? {
         each(&frame);
         used += size;
     }

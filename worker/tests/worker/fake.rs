@@ -177,7 +177,7 @@ impl Connection {
     /// The next frame, or `None` at the end.
     pub fn next(&mut self) -> Option<Owned> {
         loop {
-            if let Some((frame, size)) = inner::decode(&self.arrived).unwrap() {
+            if let Some((frame, size)) = inner::decode(&self.arrived, inner::FRAME_SIZE_MAX).unwrap() {
                 let owned = Owned {
                     cmd: frame.cmd,
                     connection_id: frame.connection_id,

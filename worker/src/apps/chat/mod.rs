@@ -1,0 +1,279 @@
+//! A chat with rooms, private messages and the list of who is online. Owns what happens; [`words`] owns how it is said.
+//!
+//! Everything it knows is in sessions and groups at the gateways, so any number of workers serve one chat, and a
+//! worker that starts again has lost nothing. It must never keep anything about a client itself, nor a history.
+//!
+//! A client says `hello` first and waits for `welcome`; from then on its session is where every worker finds it.
+
+mod person;
+mod words;
+
+use std::fmt::Display;
+
+use person::{Person, valid_name, valid_room};
+use words::{ErrorCode, Reply, Request, RoomCount, Who};
+
+use crate::{Client, ClientId, Events, Gateway, Message, Name};
+
+/// A chat with rooms, private messages and the list of who is online.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Chat;
+
+impl Events for Chat {
+    async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
+        let speaker = Speaker { gateway, id: client.id(), person: Person::of(client) };
+        let done = match Request::parse(message.as_bytes()) {
+            Ok(request) => speaker.handle(request).await,
+            Err(why) => Err(Refusal::new(ErrorCode::Malformed, why)),
+        };
+        if let Err(Refusal { code, text }) = done {
+            speaker.reply(&Reply::Error { code, text: &text, about: None });
+        }
+    }
+
+    async fn on_close(&self, gateway: &Gateway, client: &Client) {
+        let speaker = Speaker { gateway, id: client.id(), person: Person::of(client) };
+        for room in &speaker.person.rooms {
+            speaker.tell_room_of_leaving(room).await;
+        }
+    }
+}
+
+/// Why a request was not granted.
+struct Refusal {
+    code: ErrorCode,
+    text: String,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode, text: impl Display) -> Refusal {
+        Refusal { code, text: text.to_string() }
+    }
+}
+
+/// The client that an event is about.
+struct Speaker<'a> {
+    gateway: &'a Gateway,
+    id: ClientId,
+    person: Person,
+}
+
+impl Speaker<'_> {
+    async fn handle(&self, request: Request) -> Result<(), Refusal> {
+        if let Request::Hello { name, rooms } = request {
+            return self.hello(&name, &rooms).await;
+        }
+        if self.person.name.is_empty() {
+            return Err(Refusal::new(ErrorCode::Hello, "Say hello first."));
+        }
+        match request {
+            Request::Hello { .. } => {}
+            Request::Name { name } => self.rename(&name)?,
+            Request::Join { room } => self.join(&room).await?,
+            Request::Leave { room } => self.leave(&room).await,
+            Request::Say { room, text } => self.say(&room, &text)?,
+            Request::Private { to, text } => self.say_privately(to, &text).await?,
+            Request::Refresh { room } => self.refresh(room.as_deref()).await,
+        }
+        Ok(())
+    }
+
+    async fn hello(&self, name: &str, rooms: &[String]) -> Result<(), Refusal> {
+        if !self.person.name.is_empty() {
+            return Err(Refusal::new(ErrorCode::Hello, "You said hello already."));
+        }
+        let mut person = Person { name: checked_name(name)?, rooms: Vec::new() };
+        for room in rooms {
+            person.enter(room)?;
+        }
+        self.store(&person);
+        self.gateway.join_group(self.id, EVERYBODY);
+        let me = Speaker { gateway: self.gateway, id: self.id, person };
+        me.reply(&Reply::Welcome { id: self.id, name: &me.person.name });
+        for room in &me.person.rooms {
+            me.come_into(room).await;
+        }
+        me.list_rooms().await;
+        Ok(())
+    }
+
+    fn rename(&self, name: &str) -> Result<(), Refusal> {
+        let person = Person { name: checked_name(name)?, rooms: self.person.rooms.clone() };
+        self.store(&person);
+        for room in &person.rooms {
+            self.tell_room(room, &Reply::Renamed { room, who: Who { id: self.id, name: &person.name } });
+        }
+        Ok(())
+    }
+
+    async fn join(&self, room: &str) -> Result<(), Refusal> {
+        let mut person = self.person.clone();
+        person.enter(room)?;
+        self.store(&person);
+        self.come_into(room).await;
+        Ok(())
+    }
+
+    async fn leave(&self, room: &str) {
+        let mut person = self.person.clone();
+        if !person.leave(room) {
+            return;
+        }
+        self.store(&person);
+        self.gateway.leave_group(self.id, group(room));
+        self.tell_room_of_leaving(room).await;
+    }
+
+    fn say(&self, room: &str, text: &str) -> Result<(), Refusal> {
+        let text = checked_text(text)?;
+        if !self.person.is_in(room) {
+            return Err(Refusal::new(ErrorCode::Room, "You are not in this room."));
+        }
+        self.tell_room(room, &Reply::Message { room, from: self.who(), text });
+        Ok(())
+    }
+
+    async fn say_privately(&self, to: ClientId, text: &str) -> Result<(), Refusal> {
+        let text = checked_text(text)?;
+        let session = self.gateway.session(to).await.into_value();
+        let other = session.as_ref().map(Person::from_session).unwrap_or_default();
+        if other.name.is_empty() {
+            self.reply(&Reply::Error { code: ErrorCode::Offline, text: "Not online.", about: Some(to) });
+            return Ok(());
+        }
+        let message = Reply::Private { from: self.who(), to: Who { id: to, name: &other.name }, text };
+        let both = if to == self.id { vec![to] } else { vec![to, self.id] };
+        self.gateway.send_to_clients(&both, message.to_json());
+        Ok(())
+    }
+
+    /// What changes without being announced: how full rooms are, and who is in large ones.
+    async fn refresh(&self, room: Option<&str>) {
+        if let Some(room) = room.filter(|room| self.person.is_in(room)) {
+            self.people_of(room).await.reply_to(self);
+        }
+        self.list_rooms().await;
+    }
+
+    /// Joins the group of a room that is in the stored session already, and makes both sides known to each other.
+    async fn come_into(&self, room: &str) {
+        self.gateway.join_group(self.id, group(room));
+        let people = self.people_of(room).await;
+        people.reply_to(self);
+        if people.online <= PEOPLE_MAX {
+            self.tell_others(room, &Reply::Joined { room, who: self.who() });
+        }
+        if people.online == 1 {
+            self.gateway.send_to_group(EVERYBODY, Reply::Opened { room }.to_json());
+        }
+    }
+
+    async fn tell_room_of_leaving(&self, room: &str) {
+        let left = self.gateway.client_count_of_group(group(room)).await.into_value();
+        if left > 0 && left <= PEOPLE_MAX {
+            self.tell_others(room, &Reply::Left { room, who: self.who() });
+        }
+    }
+
+    async fn people_of<'r>(&self, room: &'r str) -> People<'r> {
+        let count = self.gateway.client_count_of_group(group(room)).await.into_value();
+        let mut list = Vec::new();
+        if count <= PEOPLE_MAX {
+            let sessions = self.gateway.sessions_of_group(group(room)).await.into_value();
+            list = sessions.iter().map(|(id, session)| (*id, Person::from_session(session).name)).collect();
+        }
+        // A query may overtake the command that made this client a member (WIRE.md §5).
+        if !list.iter().any(|(id, _)| *id == self.id) {
+            list.push((self.id, self.person.name.clone()));
+        }
+        People { room, online: count.max(list.len() as u64), list }
+    }
+
+    async fn list_rooms(&self) {
+        let groups = self.gateway.groups().await.into_value();
+        let mut rooms: Vec<Name> = groups.into_iter().filter(|group| room_of(group).is_some()).collect();
+        rooms.sort_unstable();
+        rooms.truncate(ROOMS_LISTED_MAX);
+        let counts = self.gateway.client_counts_of_groups(rooms).await.into_value();
+        let counts = counts.iter().filter_map(|(group, online)| Some((room_of(group)?, *online)));
+        let mut rooms: Vec<_> = counts.map(|(name, online)| RoomCount { name, online }).collect();
+        if !rooms.iter().any(|room| room.name == LOBBY) {
+            rooms.push(RoomCount { name: LOBBY, online: 0 });
+        }
+        self.reply(&Reply::Rooms { rooms });
+    }
+
+    fn who(&self) -> Who<'_> {
+        Who { id: self.id, name: &self.person.name }
+    }
+
+    /// At once, not behind the handler: others may ask for the session before it has ended.
+    fn store(&self, person: &Person) {
+        self.gateway.set_session(self.id, person.to_session());
+    }
+
+    fn reply(&self, reply: &Reply<'_>) {
+        self.gateway.send_to_client(self.id, reply.to_json());
+    }
+
+    fn tell_room(&self, room: &str, reply: &Reply<'_>) {
+        self.gateway.send_to_group(group(room), reply.to_json());
+    }
+
+    fn tell_others(&self, room: &str, reply: &Reply<'_>) {
+        self.gateway.send_to_group_except(group(room), &[self.id], reply.to_json());
+    }
+}
+
+/// Who is in a room; in a large one, only how many.
+struct People<'r> {
+    room: &'r str,
+    online: u64,
+    list: Vec<(ClientId, String)>,
+}
+
+impl People<'_> {
+    fn reply_to(&self, speaker: &Speaker<'_>) {
+        let people = self.list.iter().map(|(id, name)| Who { id: *id, name }).collect();
+        speaker.reply(&Reply::Room { room: self.room, people, online: self.online });
+    }
+}
+
+fn checked_name(name: &str) -> Result<String, Refusal> {
+    valid_name(name).map(str::to_owned).ok_or_else(|| {
+        Refusal::new(ErrorCode::Name, format_args!("A name has 1 to {} characters.", person::NAME_CHARS_MAX))
+    })
+}
+
+fn checked_text(text: &str) -> Result<&str, Refusal> {
+    if text.trim().is_empty() || text.chars().count() > TEXT_CHARS_MAX {
+        let why = format_args!("A message has 1 to {TEXT_CHARS_MAX} characters.");
+        return Err(Refusal::new(ErrorCode::Text, why));
+    }
+    Ok(text)
+}
+
+fn group(room: &str) -> String {
+    format!("{ROOM_PREFIX}{room}")
+}
+
+/// The room whose group this is; `None` for groups that are no rooms of this chat.
+fn room_of(group: &Name) -> Option<&str> {
+    let name = std::str::from_utf8(group.as_bytes()).ok()?;
+    name.strip_prefix(ROOM_PREFIX).filter(|room| valid_room(room))
+}
+
+/// In front of a room's name; keeps rooms apart from groups of other apps, and from names that PHP takes for numbers.
+const ROOM_PREFIX: &str = "chat:room:";
+/// The group of all who said hello.
+const EVERYBODY: &str = "chat:everybody";
+/// The room that is listed even when nobody is in it.
+const LOBBY: &str = "lobby";
+/// People in a room up to which each is listed and announced. Announcing costs the square of it when all come at
+/// once, so in larger rooms clients learn only the number, when they refresh.
+const PEOPLE_MAX: u64 = 200;
+/// Rooms listed, first by name.
+const ROOMS_LISTED_MAX: usize = 100;
+/// Characters of a message; a longer one is refused.
+const TEXT_CHARS_MAX: usize = 2000;
