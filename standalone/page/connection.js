@@ -1,0 +1,186 @@
+"use strict";
+// What the page knows and its connection to the app. Knows the protocol; draws nothing itself.
+
+// ---- Limits: the app refuses more; here they keep a page bounded that stays open for days.
+const ENTRIES_MAX = 500; // lines kept per conversation
+const BACKOFF_FIRST_MS = 500;
+const BACKOFF_MAX_MS = 15000;
+const REFRESH_MS = 20000; // asks for rooms and people again, and so notices a dead connection
+const SILENCE_MAX_MS = 10000; // no answer to a refresh for so long: the connection is dead
+
+const $ = (id) => document.getElementById(id);
+
+// ---- State: `open` is the key of a conversation, "room:<name>" or "private:<client id>".
+const me = { id: null, name: "" };
+const conversations = new Map();
+const known = new Map(); // room name → how many are online, for rooms not joined
+let open = null;
+
+function conversation(kind, id, name) {
+  const key = `${kind}:${id}`;
+  if (!conversations.has(key)) {
+    conversations.set(key, { key, kind, id, name, entries: [], unread: 0, people: new Map(), online: 0, gone: false });
+  }
+  return conversations.get(key);
+}
+const roomsJoined = () => [...conversations.values()].filter((it) => it.kind === "room");
+const privates = () => [...conversations.values()].filter((it) => it.kind === "private");
+
+// ---- Small stores of the browser; a browser may forbid them.
+function remembered(store, key) {
+  try { return window[store].getItem(`ringway-${key}`); } catch { return null; }
+}
+function remember(store, key, value) {
+  try { window[store].setItem(`ringway-${key}`, value); } catch { /* the chat works without */ }
+}
+
+// ---- Connection
+let socket = null;
+let attempt = 0;
+let retryTimer = 0;
+let refreshTimer = 0;
+let silenceTimer = 0;
+let lostOnce = false;
+
+function address() {
+  const port = document.querySelector("meta[name=ringway-websocket-port]").content;
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const host = location.hostname || "127.0.0.1";
+  return `${scheme}://${host}:${/^\d+$/.test(port) ? port : "8282"}`;
+}
+
+function connect() {
+  clearTimeout(retryTimer);
+  if (socket && socket.readyState <= WebSocket.OPEN) return;
+  setState("connecting");
+  const mine = (socket = new WebSocket(address()));
+  mine.onopen = () => send({ type: "hello", name: me.name, rooms: roomsJoined().map((it) => it.id) });
+  mine.onmessage = (event) => {
+    if (mine !== socket) return;
+    clearTimeout(silenceTimer);
+    let message;
+    try { message = JSON.parse(event.data); } catch { return; }
+    const handle = Object.hasOwn(handlers, message.type) && handlers[message.type];
+    if (handle) handle(message);
+  };
+  mine.onclose = () => mine === socket && disconnected();
+}
+
+function disconnected() {
+  clearTimeout(silenceTimer);
+  clearInterval(refreshTimer);
+  socket = null;
+  if (me.id !== null) lostOnce = true;
+  me.id = null;
+  // Nobody is known to be there until the app says so again.
+  for (const it of roomsJoined()) [it.people, it.online] = [new Map(), 0];
+  const full = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** attempt);
+  attempt += 1;
+  // Jitter: after a restart thousands of pages must not knock in the same instant.
+  retryTimer = setTimeout(connect, full * (0.5 + Math.random() / 2));
+  setState("closed");
+}
+
+function reconnectNow() {
+  if (me.id !== null || !me.name) return;
+  attempt = 0;
+  connect();
+}
+
+function refresh() {
+  const current = conversations.get(open);
+  send({ type: "refresh", room: current?.kind === "room" ? current.id : null });
+  clearTimeout(silenceTimer);
+  const asked = socket;
+  silenceTimer = setTimeout(() => {
+    if (asked !== socket) return;
+    socket.onclose = null; // a dead connection may take minutes to say that it is closed
+    socket.close();
+    disconnected();
+  }, SILENCE_MAX_MS);
+}
+
+function send(message) {
+  if (socket?.readyState !== WebSocket.OPEN) return false;
+  socket.send(JSON.stringify(message));
+  return true;
+}
+
+// ---- What the app says
+const handlers = {
+  welcome(message) {
+    me.id = message.id;
+    me.name = message.name;
+    attempt = 0;
+    for (const it of privates()) if (it.id === me.id) conversations.delete(it.key);
+    if (lostOnce) for (const it of roomsJoined()) note(it, "Connected again. What was said meanwhile is not shown.");
+    lostOnce = false;
+    clearInterval(refreshTimer);
+    refreshTimer = setInterval(refresh, REFRESH_MS);
+    setState("open");
+  },
+  rooms(message) {
+    known.clear();
+    for (const room of message.rooms) known.set(room.name, room.online);
+    renderRooms();
+  },
+  opened(message) {
+    if (!known.has(message.room)) known.set(message.room, 1);
+    renderRooms();
+  },
+  room(message) {
+    const it = conversation("room", message.room, message.room);
+    it.people = new Map(message.people.map((person) => [person.id, person.name]));
+    it.online = message.online;
+    updatePresence(it);
+  },
+  joined(message) {
+    const it = conversations.get(`room:${message.room}`);
+    if (!it || message.who.id === me.id || it.people.has(message.who.id)) return;
+    it.people.set(message.who.id, message.who.name);
+    it.online += 1;
+    note(it, `${message.who.name} came in`);
+    updatePresence(it);
+  },
+  left(message) {
+    const it = conversations.get(`room:${message.room}`);
+    if (!it || !it.people.delete(message.who.id)) return;
+    it.online -= 1;
+    note(it, `${message.who.name} left`);
+    updatePresence(it);
+  },
+  renamed(message) {
+    if (message.who.id === me.id) me.name = message.who.name;
+    const it = conversations.get(`room:${message.room}`);
+    const before = it?.people.get(message.who.id);
+    if (before === undefined || before === message.who.name) return;
+    it.people.set(message.who.id, message.who.name);
+    note(it, `${before} is now ${message.who.name}`);
+    const talk = conversations.get(`private:${message.who.id}`);
+    if (talk) talk.name = message.who.name;
+    updatePresence(it);
+    renderMe();
+  },
+  message(message) {
+    const it = conversations.get(`room:${message.room}`);
+    if (it) add(it, { from: message.from, text: message.text });
+  },
+  private(message) {
+    const sentByMe = message.from.id === me.id;
+    const other = sentByMe ? message.to : message.from;
+    const it = conversation("private", other.id, other.name);
+    it.name = other.name;
+    it.gone = false;
+    add(it, { from: message.from, text: message.text });
+  },
+  error(message) {
+    const talk = message.code === "offline" && conversations.get(`private:${message.about}`);
+    if (talk) {
+      talk.gone = true;
+      note(talk, `${talk.name} is not online any more. Your message did not arrive.`);
+      render();
+    } else {
+      $("problem").textContent = message.text;
+    }
+  },
+};
