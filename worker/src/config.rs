@@ -79,6 +79,3 @@ pub(crate) const STOP_STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Limit for gateways to close their ends once everything is sent.
 pub(crate) const STOP_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How often an executor is woken whatever happens, so that it never sleeps on work for longer (see `core::pulse`).
-pub(crate) const PULSE_INTERVAL: Duration = Duration::from_millis(250);

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::ExecutorJoinHandle;
 
 use crate::Events;
 use crate::config::Config;
@@ -49,14 +49,10 @@ impl Worker {
         config: Config,
         make_events: impl Fn(usize) -> E + Clone + Send + 'static,
     ) -> io::Result<Running> {
-        let cpus = usable_cpus();
+        let cpus = program::allowed_cpus();
         let mut running = Running { cores: Vec::new(), stop: Arc::default() };
         for index in 0..config.count.max(1) {
-            let placement = match cpus.as_slice() {
-                [] => Placement::Unbound,
-                cpus => Placement::Fixed(cpus[index % cpus.len()]),
-            };
-            let core = start_core(placement, config.clone(), index, make_events.clone(), &running.stop)?;
+            let core = start_core(cpus[index % cpus.len()], config.clone(), index, make_events.clone(), &running.stop)?;
             running.cores.push(core);
         }
         Ok(running)
@@ -64,7 +60,7 @@ impl Worker {
 }
 
 fn start_core<E: Events>(
-    placement: Placement,
+    cpu: usize,
     config: Config,
     index: usize,
     make_events: impl Fn(usize) -> E + Send + 'static,
@@ -72,14 +68,13 @@ fn start_core<E: Events>(
 ) -> io::Result<RunningCore> {
     let (tell_ready, ready) = bounded(1);
     let stop = Arc::clone(stop);
-    let thread =
-        LocalExecutorBuilder::new(placement).name("worker").io_memory(IO_MEMORY).spawn(move || {
-            // Nobody may be waiting for it any more; the worker runs all the same.
-            let on_ready = move || {
-                let _ = tell_ready.send(());
-            };
-            core::run(config, index, move || make_events(index), stop, on_ready)
-        })?;
+    let thread = program::start_executor("worker", Some(cpu), move || {
+        // Nobody may be waiting for it any more; the worker runs all the same.
+        let on_ready = move || {
+            let _ = tell_ready.send(());
+        };
+        core::run(config, index, move || make_events(index), stop, on_ready)
+    })?;
     Ok(RunningCore { thread: Some(thread), ready })
 }
 
@@ -126,34 +121,3 @@ impl RunningCore {
 }
 
 /// The CPUs that this process may run on, which may be fewer than the machine has. Empty when that is not known.
-fn usable_cpus() -> Vec<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-    list.and_then(parse_cpus).unwrap_or_default()
-}
-
-/// Reads the kernel's form of a set: `0-3,8`.
-fn parse_cpus(list: &str) -> Option<Vec<usize>> {
-    let mut cpus = Vec::new();
-    for part in list.trim().split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        cpus.extend(first.parse::<usize>().ok()?..=last.parse().ok()?);
-    }
-    Some(cpus)
-}
-
-/// Bytes of registered memory per executor. It is for files, of which a worker has none: the least that there is.
-const IO_MEMORY: usize = 64 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sets_of_cpus_are_read() {
-        assert_eq!(parse_cpus("\t0-2,8\n"), Some(vec![0, 1, 2, 8]));
-        assert_eq!(parse_cpus("5"), Some(vec![5]));
-        assert_eq!(parse_cpus("a-b"), None);
-        assert_eq!(parse_cpus(""), None);
-    }
-}

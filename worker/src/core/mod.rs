@@ -8,7 +8,6 @@ mod dispatch;
 mod link;
 mod link_task;
 mod links;
-mod pulse;
 mod query_link;
 mod run;
 mod stop;

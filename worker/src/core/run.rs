@@ -13,7 +13,7 @@ use tracing::warn;
 use super::discovery::Discovery;
 use super::dispatch::Dispatch;
 use super::link::Link;
-use super::{Core, StopSignal, pulse};
+use super::{Core, StopSignal};
 use crate::config::{Config, READ_SIZE, STOP_CLOSE_TIMEOUT, STOP_STEP_TIMEOUT};
 use crate::{Events, Gateway};
 
@@ -30,8 +30,7 @@ pub(crate) async fn run<E: Events>(
     let gateway = Gateway::new(Rc::clone(&core));
     let dispatch = Dispatch::new(make_events(), gateway, on_ready);
     dispatch.events().on_start(dispatch.gateway()).await;
-    let mut tasks = Discovery::start(&dispatch);
-    tasks.extend(pulse::start());
+    let tasks = Discovery::start(&dispatch);
     stop.heard().await;
     end(&dispatch, tasks).await;
 }
