@@ -52,7 +52,13 @@ impl Worker {
         let cpus = program::allowed_cpus();
         let mut running = Running { cores: Vec::new(), stop: Arc::default() };
         for index in 0..config.count.max(1) {
-            let core = start_core(cpus[index % cpus.len()], config.clone(), index, make_events.clone(), &running.stop)?;
+            let core = start_core(
+                cpus[index % cpus.len()],
+                config.clone(),
+                index,
+                make_events.clone(),
+                &running.stop,
+            )?;
             running.cores.push(core);
         }
         Ok(running)
@@ -119,5 +125,3 @@ impl RunningCore {
         }
     }
 }
-
-/// The CPUs that this process may run on, which may be fewer than the machine has. Empty when that is not known.
