@@ -154,7 +154,7 @@ impl<'a, 'o> Merger<'a, 'o> {
             Value::Reference(reference) => Some(reference.kind),
             // The update may have brought a reference to a place in front of the value itself.
             _ if self.variables.contains(&std::ptr::from_ref(target)) => Some(ReferenceKind::Variable),
-            Value::Object(_) | Value::Enum(_) => Some(ReferenceKind::Object),
+            Value::Object(_) | Value::Enum(_) | Value::Custom(_) => Some(ReferenceKind::Object),
             _ => None,
         };
         match kind {
@@ -305,6 +305,17 @@ mod tests {
             ("x", "a:0:{}"),
         ] {
             assert!(merge(base, update).is_err(), "{base} {update}");
+        }
+    }
+
+    /// The base's own place for `o` comes first, so the object's second place becomes the reference.
+    #[test]
+    fn objects_of_all_kinds_are_written_once() {
+        for object in [r#"O:1:"X":0:{}"#, r#"C:1:"X":2:{ab}"#, r#"E:3:"X:Y";"#] {
+            assert_eq!(
+                merge(r#"a:1:{s:1:"o";i:1;}"#, &format!(r#"a:2:{{s:1:"n";{object}s:1:"o";r:2;}}"#)),
+                Ok(format!(r#"a:2:{{s:1:"o";{object}s:1:"n";r:2;}}"#))
+            );
         }
     }
 

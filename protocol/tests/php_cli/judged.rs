@@ -90,8 +90,8 @@ fn php_writes_floats_as_we_do() {
 fn we_write_what_php_wrote() {
     let Some(php) = Peer::shared() else { return };
     let mut references = 0;
-    for seed in 0..3000 {
-        let bytes = php.generated(b'g', seed, DEPTH);
+    for seed in 0..5000 {
+        let bytes = php.generated(b'c', seed, DEPTH);
         let value =
             decode(&bytes).unwrap_or_else(|error| panic!("seed {seed}: {error}: {}", escaped(&bytes)));
         assert_eq!(escaped(&to_bytes(&value)), escaped(&bytes), "seed {seed}");
@@ -103,17 +103,31 @@ fn we_write_what_php_wrote() {
 #[test]
 fn we_merge_as_php_does() {
     let Some(php) = Peer::shared() else { return };
-    for seed in 0..3000 {
+    for seed in 0..5000 {
         let base = php.generated(b'g', seed, DEPTH);
         let update = php.generated(b'g', seed + 1_000_000, DEPTH);
         assert_merged(php, &base, &update);
     }
 }
 
+/// PHP's own merge of arrays that are inside themselves is broken: it puts null for one of them and then counts wrong.
+/// Ours gives what PHP can read.
+#[test]
+fn merged_circles_are_readable() {
+    let Some(php) = Peer::shared() else { return };
+    for seed in 0..1000 {
+        let base = php.generated(b'c', seed, DEPTH);
+        let update = php.generated(b'c', seed + 1_000_000, DEPTH);
+        let mut merged = Vec::new();
+        merge_serialized(&base, &update, &mut merged).unwrap();
+        assert_eq!(escaped(&php.ask(b'e', &merged).unwrap()), escaped(&merged), "seed {seed}");
+    }
+}
+
 #[test]
 fn we_merge_our_own_as_php_does() {
     let Some(php) = Peer::shared() else { return };
-    proptest!(cases(1000), |(base in array_of(value()), update in array_of(value()))| {
+    proptest!(cases(2000), |(base in array_of(value()), update in array_of(value()))| {
         assert_merged(php, &to_bytes(&base.into()), &to_bytes(&update.into()));
     });
 }

@@ -71,14 +71,20 @@ final class RandomValues
     /** Variables that may be referred to again. */
     private array $variables = [];
 
-    /** @param bool $plain only what JSON has too */
-    public function __construct(int $seed, private bool $plain)
+    /**
+     * @param bool $plain only what JSON has too
+     * @param bool $circles arrays may be inside themselves, by reference
+     */
+    public function __construct(int $seed, private bool $plain, private bool $circles)
     {
         mt_srand($seed);
     }
 
     public function fill(mixed &$slot, int $depth): void
     {
+        if ($this->circles && mt_rand(0, 19) === 0) {
+            $this->variables[] = &$slot;
+        }
         $slot = match (mt_rand(0, $depth > 0 ? 9 : 5)) {
             0 => null,
             1 => (bool) mt_rand(0, 1),
@@ -184,15 +190,18 @@ final class RandomValues
         $this->fill($inner, $depth - 1);
         $object = match (mt_rand(0, 9)) {
             0, 1 => $this->object($depth),
-            2 => unserialize('O:7:"Unknown":3:{s:1:"a";' . serialize($inner) . 's:4:"' . "\0*\0" . 'b";i:1;s:10:"' . "\0Unknown\0" . 'c";N;}'),
+            2 => unserialize('O:7:"Unknown":3:{s:1:"a";' . serialize([$this->string(), [$this->float()]]) . 's:4:"' . "\0*\0" . 'b";i:1;s:10:"' . "\0Unknown\0" . 'c";N;}'),
             3 => new Guarded($inner, $this->string()),
             4 => new Child($inner, $this->int()),
-            5 => new Selfmade($inner),
+            5 => new Selfmade([$this->string(), [$this->int()]]),
             6 => new Old($this->string()),
             7 => Suit::cases()[mt_rand(0, 1)],
             8 => new ArrayObject([$this->string() => $inner]),
             9 => new DateTimeImmutable('@' . mt_rand()),
         };
+        if ($object instanceof stdClass && mt_rand(0, 3) === 0) {
+            $object->self = $object;
+        }
         $this->objects[] = $object;
         return $object;
     }
@@ -212,10 +221,10 @@ function value(string $serialized): mixed
     return $value;
 }
 
-function generated(string $payload, bool $plain): string
+function generated(string $payload, bool $plain, bool $circles): string
 {
     ['seed' => $seed, 'depth' => $depth] = unpack('Nseed/Cdepth', $payload);
-    $array = (new RandomValues($seed, $plain))->array($depth);
+    $array = (new RandomValues($seed, $plain, $circles))->array($depth);
     return serialize($array);
 }
 
@@ -231,8 +240,9 @@ function answer(string $operation, string $payload): string
 {
     return match ($operation) {
         'e' => serialize(value($payload)),
-        'g' => generated($payload, false),
-        'p' => generated($payload, true),
+        'c' => generated($payload, plain: false, circles: true),
+        'g' => generated($payload, plain: false, circles: false),
+        'p' => generated($payload, plain: true, circles: false),
         'm' => merged($payload),
         'j' => json_encode(value($payload), JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR),
     };
