@@ -1,0 +1,89 @@
+//! A register, a gateway and a worker in this process, joined by loopback ports that nobody has to choose.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use gateway_core::{Gateway, Listen, Settings};
+use ringway_register::Register;
+use ringway_worker::apps::chat::Chat;
+use ringway_worker::apps::echo::Echo;
+use ringway_worker::{Config, Worker};
+
+/// A built-in application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum App {
+    Chat,
+    Echo,
+}
+
+impl FromStr for App {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<App, String> {
+        match name {
+            "chat" => Ok(App::Chat),
+            "echo" => Ok(App::Echo),
+            _ => Err(format!("`{name}` is neither chat nor echo")),
+        }
+    }
+}
+
+/// The three parts, running. They speak to each other as programs of their own would.
+pub struct Cluster {
+    register: ringway_register::Running,
+    gateway: Gateway,
+    worker: ringway_worker::Running,
+}
+
+impl Cluster {
+    /// Starts all three, and returns when the worker has found the gateway.
+    pub fn start(listen: Vec<Listen>, count: usize, app: App) -> Result<Cluster, Box<dyn std::error::Error>> {
+        let secret_key = random_key()?;
+        let register = Register::start(ringway_register::Config {
+            listen: "127.0.0.1:0".to_owned(),
+            secret_key: secret_key.clone(),
+            ..ringway_register::Config::default()
+        })?;
+        let register_addresses = vec![register.addr().to_string()];
+        let gateway = Gateway::start(Settings {
+            listen,
+            count,
+            start_port: 0,
+            register_address: register_addresses.clone(),
+            secret_key: secret_key.clone(),
+            ..Settings::default()
+        })?;
+        let config = Config { count, register_addresses, secret_key, ..Config::default() };
+        let worker = match app {
+            App::Chat => Worker::start(config, |_core| Chat::default()),
+            App::Echo => Worker::start(config, |_core| Echo),
+        }?;
+        worker.ready()?;
+        Ok(Cluster { register, gateway, worker })
+    }
+
+    /// Where clients connect, in the order asked, with the real ports.
+    pub fn listen(&self) -> &[SocketAddr] {
+        self.gateway.listen()
+    }
+
+    pub fn shard_count(&self) -> usize {
+        self.gateway.shard_count()
+    }
+
+    /// Ends all three, the gateway first, so that clients are told. Takes a few seconds at most.
+    pub fn stop(self) -> io::Result<()> {
+        self.gateway.stop();
+        self.worker.stop()?;
+        self.register.stop()
+    }
+}
+
+/// A key that nobody else on this machine knows: loopback ports are open to all its users.
+fn random_key() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

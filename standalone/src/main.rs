@@ -1,0 +1,108 @@
+//! The binary `ringway`: register, gateway, worker and the chat page in one process, or the page alone.
+#![forbid(unsafe_code)]
+
+mod cluster;
+mod page;
+
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+
+use gateway_core::{Listen, ListenProtocol};
+use tokio::sync::oneshot;
+
+use crate::cluster::{App, Cluster};
+
+/// A whole Ringway in one process: register, gateway, worker and a page to chat on.
+#[derive(argh::FromArgs, argh::ArgsInfo)]
+#[argh(
+    example = "{command_name} --listen websocket://0.0.0.0:8282 --page 0.0.0.0:8080",
+    note = "The listening schemes are websocket, text, frame and tcp."
+)]
+struct Flags {
+    /// where clients connect; may be given several times (default websocket://127.0.0.1:8282)
+    #[argh(option)]
+    listen: Vec<Listen>,
+    /// where the page is served (default 127.0.0.1:8080)
+    #[argh(option, default = "SocketAddr::from(([127, 0, 0, 1], 8080))")]
+    page: SocketAddr,
+    /// shards, and cores of the worker (default: one per CPU)
+    #[argh(option, default = "program::cpus()")]
+    count: usize,
+    /// what the worker runs: chat or echo (default chat)
+    #[argh(option, default = "App::Chat")]
+    app: App,
+    /// serve the page alone; a gateway somewhere on this machine listens on the port of --listen
+    #[argh(switch)]
+    page_only: bool,
+}
+
+fn main() {
+    let mut flags: Flags = program::parse("ringway");
+    if flags.listen.is_empty() {
+        flags.listen.push(DEFAULT_LISTEN.parse().expect("the default is an address to listen on"));
+    }
+    let websocket =
+        flags.listen.iter().position(|listen| matches!(listen.protocol, ListenProtocol::Websocket(_)));
+    let Some(websocket) = websocket else {
+        program::fail("the page needs a websocket: add --listen websocket://127.0.0.1:8282");
+    };
+    if !flags.page_only
+        && let Err(why) = program::check_machine()
+    {
+        program::fail(why);
+    }
+    let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+    let page = TcpListener::bind(flags.page).unwrap_or_else(|error| {
+        program::fail(program::describe_bind_error(flags.page, &error).replace("--listen", "--page"))
+    });
+    if let Err(error) = run(flags, websocket, page, shutdown) {
+        program::fail(error);
+    }
+}
+
+/// Runs until a signal. `websocket` is the index of the listener that the page connects to.
+fn run(
+    flags: Flags,
+    websocket: usize,
+    page: TcpListener,
+    mut shutdown: program::Shutdown,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let url = format!("http://{}", reachable(page.local_addr()?));
+    let mut address = flags.listen[websocket].address;
+    let cluster =
+        if flags.page_only { None } else { Some(Cluster::start(flags.listen, flags.count, flags.app)?) };
+    let ready = match &cluster {
+        Some(cluster) => {
+            address = cluster.listen()[websocket];
+            format!("open {url} (websocket {address}, {})", shards(cluster.shard_count()))
+        }
+        None => format!("open {url} (the page alone; its websocket is port {})", address.port()),
+    };
+    let (stop, stopped) = oneshot::channel();
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        shutdown.wait();
+        // The page may have failed: then the process is ending anyway.
+        let _ = stop.send(());
+    })?;
+    let served = page::serve(page, address.port(), || program::ready(ready), stopped);
+    if let Some(cluster) = cluster {
+        cluster.stop()?;
+    }
+    Ok(served?)
+}
+
+/// An address that a browser on this machine can open.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let localhost: SocketAddr = ([127, 0, 0, 1], address.port()).into();
+        address = localhost;
+    }
+    address
+}
+
+fn shards(count: usize) -> String {
+    if count == 1 { "1 shard".to_owned() } else { format!("{count} shards") }
+}
+
+/// Where clients connect when nothing else was asked for: this machine alone.
+const DEFAULT_LISTEN: &str = "websocket://127.0.0.1:8282";

@@ -1,0 +1,89 @@
+//! The chat page and its server. The page is one document: style and scripts are put into it when it is built.
+
+use std::io;
+use std::net::TcpListener;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::{Html, IntoResponse};
+use axum::routing::get;
+use tokio::sync::oneshot;
+
+/// Serves the page on this thread until `stop` is told or dropped; calls `on_ready` when it is served.
+///
+/// # Errors
+/// The runtime cannot start, or takes no sockets.
+pub fn serve(
+    listener: TcpListener,
+    websocket_port: u16,
+    on_ready: impl FnOnce(),
+    stop: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        on_ready();
+        // A request that is not finished is dropped: a slow reader must not hold the program up.
+        tokio::select! {
+            served = axum::serve(listener, routes(websocket_port)).into_future() => served,
+            _ = stop => Ok(()),
+        }
+    })
+}
+
+fn routes(websocket_port: u16) -> Router {
+    let page = document(websocket_port);
+    Router::new()
+        .route("/", get(move || async move { (HEADERS, Html(page)).into_response() }))
+        .route("/health", get(|| async { "ok\n" }))
+}
+
+/// The whole page. The host of the websocket is the one that the browser found the page at.
+fn document(websocket_port: u16) -> String {
+    include_str!("../page/chat.html")
+        .replace("{{websocket-port}}", &websocket_port.to_string())
+        .replace("{{style}}", include_str!("../page/chat.css"))
+        .replace("{{connection}}", include_str!("../page/connection.js"))
+        .replace("{{view}}", include_str!("../page/view.js"))
+        .replace("{{actions}}", include_str!("../page/actions.js"))
+}
+
+/// The page loads nothing, speaks to nobody but websockets, and is nobody's frame.
+const HEADERS: [(header::HeaderName, &str); 4] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
+         connect-src ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-cache"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_complete_and_loads_nothing() {
+        let page = document(4711);
+        assert!(page.contains(r#"name="ringway-websocket-port" content="4711""#));
+        for left in ["{{", "src=\"", "@import", "<link rel=\"stylesheet\""] {
+            assert!(!page.contains(left), "{left}");
+        }
+    }
+
+    #[test]
+    fn the_scripts_make_no_html_of_text() {
+        for script in [
+            include_str!("../page/connection.js"),
+            include_str!("../page/view.js"),
+            include_str!("../page/actions.js"),
+        ] {
+            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+                assert!(!script.contains(forbidden), "{forbidden}");
+            }
+        }
+    }
+}

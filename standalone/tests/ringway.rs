@@ -1,0 +1,100 @@
+//! The binary `ringway` as a person starts it: page, chat, busy ports, Ctrl-C.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+
+use ringway_tests::client::websocket::WebsocketClient;
+use ringway_tests::process::Process;
+
+fn ringway(flags: &[&str]) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    command.args(flags);
+    Process::spawn("ringway", command)
+}
+
+/// Where the page and the websocket are, from the ready line.
+fn addresses(ready: &str) -> (SocketAddr, SocketAddr) {
+    let (page, rest) = ready.strip_prefix("open http://").unwrap().split_once(" (websocket ").unwrap();
+    let (websocket, _) = rest.split_once(", ").unwrap();
+    (page.parse().unwrap(), websocket.parse().unwrap())
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
+#[test]
+fn page_and_websocket_are_served_until_ctrl_c() {
+    let mut ringway =
+        ringway(&["--listen", "websocket://127.0.0.1:0", "--page", "127.0.0.1:0", "--count", "2"]);
+    let ready = ringway.await_ready("ringway");
+    assert!(ready.ends_with("2 shards)"), "{ready}");
+    let (page, websocket) = addresses(&ready);
+
+    assert!(get(page, "/health").ends_with("\r\n\r\nok\n"));
+    let response = get(page, "/");
+    assert!(response.starts_with("HTTP/1.1 200"));
+    assert!(response.contains(&format!("content=\"{}\"", websocket.port())));
+    assert!(response.to_ascii_lowercase().contains("content-security-policy: default-src 'none'"));
+    assert!(get(page, "/etc/passwd").starts_with("HTTP/1.1 404"));
+
+    let mut client = WebsocketClient::connect(websocket);
+    client.send_text(r#"{"type":"hello","name":"Ann","rooms":["lobby"]}"#);
+    let reply = format!("{:?}", client.receive());
+    assert!(reply.contains("welcome"), "{reply}");
+
+    // Neither an open chat nor a request that never ends holds it up.
+    let mut slow = TcpStream::connect(page).unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    ringway.interrupt();
+    ringway.await_clean_exit();
+}
+
+#[test]
+fn the_echo_app_echoes() {
+    let mut ringway = ringway(&["--app", "echo", "--listen", "ws://127.0.0.1:0", "--page", "127.0.0.1:0"]);
+    let (_, websocket) = addresses(&ringway.await_ready("ringway"));
+    WebsocketClient::connect(websocket).echo("hello");
+    ringway.stop();
+}
+
+#[test]
+fn the_page_alone_needs_no_gateway() {
+    let flags = ["--page-only", "--listen", "websocket://127.0.0.1:4711", "--page", "127.0.0.1:0"];
+    let mut ringway = ringway(&flags);
+    let ready = ringway.await_ready("ringway");
+    let (page, _) = ready.strip_prefix("open http://").unwrap().split_once(' ').unwrap();
+    assert!(get(page.parse().unwrap(), "/").contains("content=\"4711\""));
+    ringway.stop();
+}
+
+#[test]
+fn a_busy_port_is_told_in_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let websocket = format!("websocket://{address}");
+    for (flags, advice) in [
+        (["--listen", "websocket://127.0.0.1:0", "--page", &address], "choose another --page"),
+        (["--listen", &websocket, "--page", "127.0.0.1:0"], "choose another --listen"),
+    ] {
+        let mut ringway = ringway(&flags);
+        assert_eq!(ringway.await_exit().code(), Some(1));
+        let told = ringway.stderr();
+        let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("ringway: ")).collect();
+        assert_eq!(lines.len(), 1, "{told}");
+        assert!(lines[0].contains(&address) && lines[0].contains(advice), "{told}");
+    }
+}
+
+#[test]
+fn a_page_without_websocket_is_refused() {
+    let mut ringway = ringway(&["--listen", "text://127.0.0.1:0", "--page", "127.0.0.1:0"]);
+    assert_eq!(ringway.await_exit().code(), Some(1));
+    assert!(ringway.stderr().contains("add --listen websocket://"));
+}
