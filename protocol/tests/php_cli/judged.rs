@@ -110,8 +110,8 @@ fn we_merge_as_php_does() {
     }
 }
 
-/// PHP's own merge of arrays that are inside themselves is broken: it puts null for one of them and then counts wrong.
-/// Ours gives what PHP can read.
+/// PHP serializes what it merged of arrays that are inside themselves with null in the place of one of them, which is
+/// lost then. Ours keeps it, in a form that PHP reads.
 #[test]
 fn merged_circles_are_readable() {
     let Some(php) = Peer::shared() else { return };
