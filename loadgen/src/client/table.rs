@@ -1,0 +1,136 @@
+//! The table of clients, indexed as the ring's sockets are.
+
+use ring::SocketId;
+
+use super::{Client, Stage};
+
+/// The clients of one core.
+#[derive(Debug, Default)]
+pub struct Clients {
+    table: Vec<Option<Client>>,
+    /// `open <= count <= table.len()`.
+    count: usize,
+    open: usize,
+    /// Where [`Clients::next_open`] goes on.
+    cursor: usize,
+}
+
+impl Clients {
+    /// An empty table with room for `count` clients.
+    pub fn with_capacity(count: usize) -> Clients {
+        Clients { table: Vec::with_capacity(count), ..Clients::default() }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Slots that were ever used; indexes for [`Clients::open_at`] are below.
+    pub fn slots(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Adds a client; its slot is free.
+    pub fn insert(&mut self, client: Client) {
+        let index = client.socket.index();
+        if index >= self.table.len() {
+            self.table.resize_with(index + 1, || None);
+        }
+        debug_assert!(self.table[index].is_none());
+        self.table[index] = Some(client);
+        self.count += 1;
+    }
+
+    /// The client of a socket; none if it left.
+    pub fn get_mut(&mut self, socket: SocketId) -> Option<&mut Client> {
+        self.table.get_mut(socket.index())?.as_mut().filter(|client| client.socket == socket)
+    }
+
+    /// Marks a client as open; one that is not there is left alone.
+    pub fn set_open(&mut self, socket: SocketId) {
+        if let Some(client) = self.get_mut(socket) {
+            debug_assert_ne!(client.stage, Stage::Open);
+            client.stage = Stage::Open;
+            self.open += 1;
+        }
+    }
+
+    /// Takes a client out.
+    pub fn remove(&mut self, socket: SocketId) -> Option<Client> {
+        self.get_mut(socket)?;
+        let client = self.table[socket.index()].take()?;
+        self.count -= 1;
+        self.open -= usize::from(client.stage == Stage::Open);
+        Some(client)
+    }
+
+    /// The open client in a slot.
+    pub fn open_at(&mut self, index: usize) -> Option<&mut Client> {
+        self.table.get_mut(index)?.as_mut().filter(|client| client.stage == Stage::Open)
+    }
+
+    /// The next open client, round and round; none if there is none.
+    pub fn next_open(&mut self) -> Option<&mut Client> {
+        if self.open == 0 {
+            return None;
+        }
+        while self.open_at(self.cursor % self.table.len()).is_none() {
+            self.cursor += 1;
+        }
+        let index = self.cursor % self.table.len();
+        self.cursor = index + 1;
+        self.open_at(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Wire;
+    use crate::target::Scheme;
+
+    fn client(index: u32, generation: u32) -> Client {
+        let socket = SocketId::new(index, generation);
+        Client {
+            socket,
+            destination: 0,
+            stage: Stage::Connecting,
+            wire: Wire::new(Scheme::Text),
+            backlog: None,
+        }
+    }
+
+    #[test]
+    fn open_clients_take_turns() {
+        let mut clients = Clients::default();
+        assert!(clients.next_open().is_none());
+        for index in [0, 3, 1] {
+            clients.insert(client(index, 0));
+        }
+        assert!(clients.next_open().is_none());
+        for index in [0, 3] {
+            clients.set_open(SocketId::new(index, 0));
+        }
+        let turns: Vec<_> = (0..4).map(|_| clients.next_open().unwrap().socket.index()).collect();
+        assert_eq!(turns, [0, 3, 0, 3]);
+        assert!(clients.remove(SocketId::new(0, 0)).is_some());
+        assert_eq!((clients.open(), clients.next_open().unwrap().socket.index()), (1, 3));
+    }
+
+    #[test]
+    fn stale_ids_name_nobody() {
+        let mut clients = Clients::default();
+        clients.insert(client(2, 7));
+        assert!(clients.get_mut(SocketId::new(2, 6)).is_none());
+        assert!(clients.remove(SocketId::new(2, 8)).is_none());
+        assert!(clients.get_mut(SocketId::new(9, 0)).is_none());
+        assert!(clients.remove(SocketId::new(2, 7)).is_some());
+        assert!(clients.get_mut(SocketId::new(2, 7)).is_none());
+    }
+}

@@ -1,0 +1,36 @@
+//! The only place where the clock is read: nanoseconds since the run began, the same on all cores.
+
+use std::time::{Duration, Instant};
+
+/// A moment, in nanoseconds since the run began.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// The moment `later` after this one.
+    pub fn plus(self, later: Duration) -> Nanos {
+        Nanos(self.0.saturating_add(later.as_nanos() as u64))
+    }
+
+    /// How long ago `earlier` was; zero if it was not yet.
+    pub fn since(self, earlier: Nanos) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A clock that all threads of a run share by copying it.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// A clock that shows zero now.
+    #[expect(clippy::disallowed_methods, reason = "a load generator measures time; only here it is read")]
+    pub fn start() -> Clock {
+        Clock(Instant::now())
+    }
+
+    /// What it shows.
+    pub fn now(&self) -> Nanos {
+        Nanos(self.0.elapsed().as_nanos() as u64)
+    }
+}

@@ -1,0 +1,311 @@
+//! The clients of one core as a state machine: what the ring reports and the moment go in; bytes to send, sockets to
+//! close and connections to make come out. Owns no socket and no clock.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use protocol::client::websocket::client::{Answer, decode_answer, encode_request};
+use ring::SocketId;
+
+use super::outbox::Outbox;
+use super::random::Random;
+use crate::client::{Client, Clients, Incoming, Stage, Wire, encode_message, encode_pong};
+use crate::clock::Nanos;
+use crate::config::{PENDING_MAX, UNSENT_BYTES_MAX};
+use crate::failure::Cause;
+use crate::measure::{Measure, Phase, Sample};
+use crate::pace::Pace;
+use crate::plan::Plan;
+use crate::scenario::Scenario;
+use crate::stamp;
+use crate::target::Scheme;
+
+/// One core's clients.
+pub struct Driver {
+    core: usize,
+    plan: Arc<Plan>,
+    clients: Clients,
+    scenario: Scenario,
+    post: Post,
+    closing: Vec<SocketId>,
+    /// Connections still to be made, by their number in the run.
+    to_connect: Range<usize>,
+    ramp: Pace,
+    /// Who is on the way or was, the oldest first, with the moment that is too late.
+    pending: VecDeque<(SocketId, Nanos)>,
+}
+
+/// The sending side: apart from the clients, so that one of them can be borrowed meanwhile.
+struct Post {
+    outbox: Outbox,
+    measure: Measure,
+    random: Random,
+    /// Bytes of a message.
+    size: usize,
+    /// The message being written.
+    body: Vec<u8>,
+}
+
+/// A connection to make.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Connect {
+    /// Where to.
+    pub address: SocketAddr,
+    destination: u16,
+}
+
+/// Whether a client goes on.
+type Verdict = Result<(), Cause>;
+
+impl Driver {
+    /// The clients of core number `core`, which begins now.
+    pub fn new(core: usize, plan: Arc<Plan>, now: Nanos, seed: u64) -> Driver {
+        let share = plan.share(core);
+        Driver {
+            core,
+            clients: Clients::with_capacity(share.len()),
+            scenario: Scenario::new(&plan, core),
+            post: Post {
+                outbox: Outbox::default(),
+                measure: Measure::new(),
+                random: Random::new(seed),
+                size: plan.size,
+                body: Vec::new(),
+            },
+            closing: Vec::new(),
+            to_connect: share,
+            ramp: Pace::share(now, plan.ramp, core, plan.cores()),
+            pending: VecDeque::new(),
+            plan,
+        }
+    }
+
+    /// When to send and to measure.
+    pub fn begin(&mut self, phase: Phase) {
+        self.post.measure.begin(phase);
+        self.scenario.begin(phase);
+    }
+
+    /// The next connection that is due. [`Driver::on_connect_begun`] or [`Driver::on_connect_failed`] must follow.
+    pub fn connect_due(&mut self, now: Nanos) -> Option<Connect> {
+        if self.to_connect.is_empty() || self.is_crowded() {
+            return None;
+        }
+        self.ramp.take(now)?;
+        let index = self.to_connect.next()? % self.plan.destinations.len();
+        let destination = u16::try_from(index).expect("the plan has at most 65536 destinations");
+        Some(Connect { address: self.plan.destinations[index].address, destination })
+    }
+
+    /// The connection has a socket now.
+    pub fn on_connect_begun(&mut self, now: Nanos, socket: SocketId, connect: Connect) {
+        let scheme = self.plan.destinations[usize::from(connect.destination)].scheme;
+        self.pending.push_back((socket, now.plus(self.plan.timeout)));
+        self.clients.insert(Client {
+            socket,
+            destination: connect.destination,
+            stage: Stage::Connecting,
+            wire: Wire::new(scheme),
+            backlog: None,
+        });
+    }
+
+    /// The connection cannot even be begun.
+    pub fn on_connect_failed(&mut self, error: &io::Error) {
+        self.post.measure.counters.failures.count(Cause::of(error));
+    }
+
+    /// TCP stands: the handshake follows where there is one.
+    pub fn on_connected(&mut self, socket: SocketId) {
+        let Some(client) = self.clients.get_mut(socket) else { return };
+        if client.wire.scheme() != Scheme::Websocket {
+            return self.open(socket);
+        }
+        client.stage = Stage::Handshaking;
+        let target = &self.plan.destinations[usize::from(client.destination)];
+        let nonce = self.post.random.nonce(socket);
+        self.post.outbox.stage(socket, |out| encode_request(&target.host, &target.path, nonce, out));
+    }
+
+    /// Bytes came. They are changed in place.
+    pub fn on_received(&mut self, now: Nanos, socket: SocketId, bytes: &mut [u8]) {
+        let Some(client) = self.clients.get_mut(socket) else { return };
+        let mut kept = client.take_input();
+        let input = if kept.is_empty() {
+            bytes
+        } else {
+            kept.extend_from_slice(bytes);
+            kept.as_mut_slice()
+        };
+        if let Err(cause) = self.on_input(now, socket, input) {
+            self.on_end(socket, cause);
+        }
+    }
+
+    /// There is room again.
+    pub fn on_writable(&mut self, socket: SocketId) {
+        if let Some(client) = self.clients.get_mut(socket) {
+            let output = client.take_output();
+            self.post.outbox.stage(socket, |out| out.extend_from_slice(&output));
+        }
+    }
+
+    /// The connection is over.
+    pub fn on_end(&mut self, socket: SocketId, cause: Cause) {
+        let Some(client) = self.clients.remove(socket) else { return };
+        self.closing.push(socket);
+        let counters = &mut self.post.measure.counters;
+        match client.stage {
+            Stage::Open => counters.losses.count(cause),
+            Stage::Connecting | Stage::Handshaking => counters.failures.count(cause),
+        }
+    }
+
+    /// Does what the moment asks for: gives up on who is late, sends what is due.
+    pub fn drive(&mut self, now: Nanos) {
+        while let Some((socket, late)) = self.pending.front().copied() {
+            let waits = self.clients.get_mut(socket).is_some_and(|client| client.stage != Stage::Open);
+            if waits && now < late {
+                break;
+            }
+            self.pending.pop_front();
+            if waits {
+                self.on_end(socket, Cause::TimedOut);
+            }
+        }
+        let post = &mut self.post;
+        self.scenario.drive(now, &mut self.clients, |client, intended| post.send(client, intended));
+    }
+
+    /// When there is something to do without anything happening; none if there is not.
+    pub fn next_at(&self) -> Option<Nanos> {
+        let connects = !self.to_connect.is_empty() && !self.is_crowded();
+        let ramp = connects.then(|| self.ramp.next_at());
+        let late = self.pending.front().map(|(_, late)| *late);
+        [ramp, late, self.scenario.next_at()].into_iter().flatten().min()
+    }
+
+    /// What is to be sent, and where to keep what the sockets have no room for.
+    pub fn outgoing(&mut self) -> (&mut Outbox, impl FnMut(SocketId, &[u8]) + '_) {
+        let clients = &mut self.clients;
+        (&mut self.post.outbox, |socket, bytes: &[u8]| {
+            if let Some(client) = clients.get_mut(socket) {
+                client.backlog_mut().output.extend_from_slice(bytes);
+            }
+        })
+    }
+
+    /// Sockets to close; their clients are gone.
+    pub fn closing(&mut self) -> std::vec::Drain<'_, SocketId> {
+        self.closing.drain(..)
+    }
+
+    /// The ring's counts of bytes.
+    pub fn on_bytes(&mut self, now: Nanos, bytes_in: u64, bytes_out: u64) {
+        self.post.measure.on_bytes(now, bytes_in, bytes_out);
+    }
+
+    /// What was counted since the last call, and in all.
+    pub fn sample(&mut self) -> Sample {
+        Sample {
+            core: self.core,
+            counters: self.post.measure.counters,
+            latency: self.post.measure.take_latency(),
+            rounds: self.scenario.take_rounds(),
+        }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.clients.count() - self.clients.open() >= PENDING_MAX
+    }
+
+    fn open(&mut self, socket: SocketId) {
+        self.clients.set_open(socket);
+        self.post.measure.counters.opened += 1;
+    }
+
+    /// Decodes all that is whole and keeps the rest.
+    fn on_input(&mut self, now: Nanos, socket: SocketId, input: &mut [u8]) -> Verdict {
+        let Some(client) = self.clients.get_mut(socket) else { return Ok(()) };
+        let mut start = 0;
+        if client.stage == Stage::Handshaking {
+            match decode_answer(input, self.post.random.nonce(socket)) {
+                Answer::NeedMore => {
+                    client.backlog_mut().input.extend_from_slice(input);
+                    return Ok(());
+                }
+                Answer::Open { consumed } => start = consumed,
+                Answer::Refused { .. } => return Err(Cause::HandshakeRefused),
+                Answer::Malformed => return Err(Cause::Protocol),
+            }
+            self.open(socket);
+        }
+        let Some(client) = self.clients.get_mut(socket) else { return Ok(()) };
+        let rest = decode_all(client, &mut self.scenario, &mut self.post, now, &mut input[start..])?;
+        if !rest.is_empty() {
+            client.backlog_mut().input.extend_from_slice(rest);
+        }
+        Ok(())
+    }
+}
+
+/// Handles every whole unit of `input` and returns what is left.
+fn decode_all<'a>(
+    client: &mut Client,
+    scenario: &mut Scenario,
+    post: &mut Post,
+    now: Nanos,
+    mut input: &'a mut [u8],
+) -> Result<&'a [u8], Cause> {
+    loop {
+        let has_room = client.unsent() == 0;
+        let consumed = match client.wire.decode(post.size, input) {
+            Incoming::NeedMore { consumed } => return Ok(&input[consumed..]),
+            Incoming::Message { consumed, body } => {
+                if scenario.on_message(now, body, post.size, &mut post.measure) {
+                    post.send(client, now);
+                }
+                consumed
+            }
+            Incoming::Ping { consumed, payload } => {
+                if has_room {
+                    post.pong(client.socket, payload);
+                }
+                consumed
+            }
+            Incoming::Pong { consumed } => consumed,
+            Incoming::Close => return Err(Cause::Closed),
+            Incoming::Malformed => return Err(Cause::Protocol),
+        };
+        input = input.split_at_mut(consumed).1;
+    }
+}
+
+impl Post {
+    /// Sends a message that was meant to be sent at `intended`.
+    fn send(&mut self, client: &mut Client, intended: Nanos) {
+        if client.unsent() > UNSENT_BYTES_MAX {
+            self.measure.counters.unsent += 1;
+            return;
+        }
+        self.measure.on_sent(intended);
+        self.body.clear();
+        stamp::write(intended, self.size, &mut self.body);
+        let (scheme, mask) = (client.wire.scheme(), self.random.mask());
+        if client.unsent() > 0 {
+            encode_message(scheme, &self.body, mask, &mut client.backlog_mut().output);
+        } else {
+            self.outbox.stage(client.socket, |out| encode_message(scheme, &self.body, mask, out));
+        }
+    }
+
+    /// Answers a ping. Not for a socket that is full: a client that cannot send cannot show that it lives.
+    fn pong(&mut self, socket: SocketId, payload: &[u8]) {
+        self.measure.counters.pings += 1;
+        let mask = self.random.mask();
+        self.outbox.stage(socket, |out| encode_pong(payload, mask, out));
+    }
+}

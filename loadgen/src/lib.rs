@@ -1,0 +1,32 @@
+//! The load generator: very many clients on few threads, and what they saw.
+//!
+//! * [`Flags`] is the command line, [`Plan`] what follows from it: who connects where, from which core.
+//! * [`run()`] carries a plan out: one pinned executor per core, each with its own ring and its share of the clients, and
+//!   a control thread that ramps up, lets all cores measure at the same instant, and merges what they counted.
+//! * [`Report`] is the result, as a table for people and as JSON for programs.
+//!
+//! What is measured: messages are timed from the moment they were *meant* to be sent, so that a server that stalls
+//! cannot hide it, and failures are counted by their cause, never left out.
+#![forbid(unsafe_code)]
+
+mod client;
+mod clock;
+mod config;
+mod core;
+mod failure;
+mod flags;
+mod measure;
+mod pace;
+mod plan;
+mod report;
+mod run;
+mod scenario;
+mod sender;
+mod stamp;
+mod target;
+
+pub use failure::Failures;
+pub use flags::Flags;
+pub use plan::{Machine, Plan, PlanError};
+pub use report::{Connections, Fanout, Latency, Measured, Report, Setup};
+pub use run::{Notice, Progress, RunError, run};

@@ -1,0 +1,62 @@
+//! The program `loadgen`.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+
+use loadgen::{Flags, Machine, Notice, Plan, Progress, Report};
+
+fn main() {
+    let flags: Flags = program::parse("loadgen");
+    if let Err(why) = program::check_machine() {
+        program::fail(why);
+    }
+    let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+    let machine = Machine { cpus: program::allowed_cpus(), open_files: program::raise_open_files() };
+    let plan = Plan::new(&flags, &machine).unwrap_or_else(|error| program::fail(error));
+    let report =
+        loadgen::run(plan, || shutdown.requested(), tell).unwrap_or_else(|error| program::fail(error));
+    if let Some(path) = &flags.json {
+        write_json(&report, path)
+            .unwrap_or_else(|error| program::fail(format_args!("cannot write {path}: {error}")));
+    }
+    if !report.any_connected() && !report.interrupted {
+        let why = report.connections.failures.summary();
+        program::fail(format_args!(
+            "no connection could be made to {}: {why}",
+            report.setup.targets.join(", ")
+        ));
+    }
+    say(format_args!("{report}"));
+}
+
+/// Progress goes to people on stderr, the ends of the measured phase to scripts on stdout.
+fn tell(notice: Notice) {
+    match notice {
+        Notice::Progress(progress) => tell_progress(&progress),
+        Notice::Measuring { conns, hold } => {
+            say(format_args!("loadgen measuring: {conns} connections, {:.1} s\n", hold.as_secs_f64()));
+        }
+        Notice::MeasuringEnded => say(format_args!("loadgen measured\n")),
+    }
+}
+
+fn tell_progress(progress: &Progress) {
+    let Progress { seconds, connected, failed, lost, rate, latency_us } = progress;
+    let latency =
+        latency_us.map_or(String::new(), |(p50, p99)| format!("  p50 {p50:.0} µs  p99 {p99:.0} µs"));
+    // Who does not look at the progress does not need it.
+    let _ = writeln!(
+        std::io::stderr(),
+        "{seconds:>4} s  connected {connected}  failed {failed}  lost {lost}  {rate:.0}/s{latency}"
+    );
+}
+
+fn say(what: std::fmt::Arguments<'_>) {
+    let mut stdout = std::io::stdout();
+    // A reader that has seen enough is no error.
+    let _ = stdout.write_fmt(what).and_then(|()| stdout.flush());
+}
+
+fn write_json(report: &Report, path: &str) -> std::io::Result<()> {
+    std::fs::write(path, report.to_json()?)
+}

@@ -1,0 +1,201 @@
+//! What a core counts, and how it tells. Owns no clock: moments are passed in.
+
+use std::ops::AddAssign;
+
+use hdrhistogram::Histogram;
+
+use crate::clock::Nanos;
+use crate::config::{LATENCY_DIGITS, LATENCY_NS_MAX, LATENCY_NS_MIN};
+use crate::failure::Failures;
+use crate::scenario::Round;
+
+/// When what happens; the same moments on all cores. `load_from <= from <= until`.
+#[derive(Clone, Copy, Debug)]
+pub struct Phase {
+    /// Messages are sent from here on.
+    pub load_from: Nanos,
+    /// The measured phase begins.
+    pub from: Nanos,
+    /// It ends, and nothing new is sent.
+    pub until: Nanos,
+}
+
+impl Phase {
+    /// Whether a moment is measured.
+    pub fn contains(&self, moment: Nanos) -> bool {
+        self.from <= moment && moment < self.until
+    }
+}
+
+/// Plain counts of one core, or of several added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections that were ready for messages at some time.
+    pub opened: u64,
+    /// Connections that never were, by cause.
+    pub failures: Failures,
+    /// Connections that were and ended before the run did, by cause.
+    pub losses: Failures,
+    /// Messages sent.
+    pub sent: u64,
+    /// Messages of ours that came back.
+    pub received: u64,
+    /// Messages that are not ours.
+    pub strays: u64,
+    /// Messages not sent, because too much waited in front of a full socket.
+    pub unsent: u64,
+    /// Pings answered.
+    pub pings: u64,
+    /// What falls into the measured phase.
+    pub phase: Traffic,
+}
+
+/// Traffic of the measured phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages that were meant to be sent in it.
+    pub sent: u64,
+    /// Messages of ours that came back in it, whenever they were sent.
+    pub received: u64,
+    /// Bytes received in it, of whatever kind.
+    pub bytes_in: u64,
+    /// Bytes sent in it, of whatever kind.
+    pub bytes_out: u64,
+}
+
+impl Counters {
+    /// Connections of which it is known whether they could be made.
+    pub fn settled(&self) -> u64 {
+        self.opened + self.failures.total()
+    }
+
+    /// Messages whose answer is awaited, if the connections last.
+    pub fn under_way(&self) -> u64 {
+        self.sent.saturating_sub(self.received)
+    }
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, more: Counters) {
+        self.opened += more.opened;
+        self.failures += more.failures;
+        self.losses += more.losses;
+        self.sent += more.sent;
+        self.received += more.received;
+        self.strays += more.strays;
+        self.unsent += more.unsent;
+        self.pings += more.pings;
+        self.phase.sent += more.phase.sent;
+        self.phase.received += more.phase.received;
+        self.phase.bytes_in += more.phase.bytes_in;
+        self.phase.bytes_out += more.phase.bytes_out;
+    }
+}
+
+/// What a core tells the control thread now and then.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Which core.
+    pub core: usize,
+    /// From the beginning on.
+    pub counters: Counters,
+    /// In nanoseconds, of the messages since the last sample that were meant for the measured phase; none if there
+    /// were none.
+    pub latency: Option<Histogram<u64>>,
+    /// What came of broadcasts since the last sample.
+    pub rounds: Vec<Round>,
+}
+
+/// An empty histogram of latencies in nanoseconds.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, LATENCY_DIGITS)
+        .expect("the bounds are constants that go")
+}
+
+/// The counting of one core.
+#[derive(Debug)]
+pub struct Measure {
+    /// So far.
+    pub counters: Counters,
+    latency: Histogram<u64>,
+    phase: Option<Phase>,
+    /// The ring's counts of bytes when the measured phase began.
+    bytes_before: Option<(u64, u64)>,
+}
+
+impl Measure {
+    /// Nothing counted yet.
+    pub fn new() -> Measure {
+        Measure { counters: Counters::default(), latency: histogram(), phase: None, bytes_before: None }
+    }
+
+    /// When the measured phase is.
+    pub fn begin(&mut self, phase: Phase) {
+        self.phase = Some(phase);
+    }
+
+    /// A message was sent that was meant to be sent at `intended`.
+    pub fn on_sent(&mut self, intended: Nanos) {
+        self.counters.sent += 1;
+        self.counters.phase.sent += u64::from(self.is_measured(intended));
+    }
+
+    /// A message that was meant to be sent at `intended` came.
+    pub fn on_received(&mut self, now: Nanos, intended: Nanos) {
+        self.counters.received += 1;
+        self.counters.phase.received += u64::from(self.is_measured(now));
+        if self.is_measured(intended) {
+            self.latency.saturating_record(now.since(intended).as_nanos() as u64);
+        }
+    }
+
+    /// The ring's counts of bytes at some moment; called at least once per turn.
+    pub fn on_bytes(&mut self, now: Nanos, bytes_in: u64, bytes_out: u64) {
+        if self.is_measured(now) {
+            let (in_before, out_before) = *self.bytes_before.get_or_insert((bytes_in, bytes_out));
+            self.counters.phase.bytes_in = bytes_in - in_before;
+            self.counters.phase.bytes_out = bytes_out - out_before;
+        }
+    }
+
+    /// Takes the latencies since the last call.
+    pub fn take_latency(&mut self) -> Option<Histogram<u64>> {
+        (!self.latency.is_empty()).then(|| std::mem::replace(&mut self.latency, histogram()))
+    }
+
+    fn is_measured(&self, moment: Nanos) -> bool {
+        self.phase.is_some_and(|phase| phase.contains(moment))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant_for_the_phase_is_timed_and_what_came_in_it_is_counted() {
+        let mut measure = Measure::new();
+        measure.on_sent(Nanos(5));
+        measure.begin(Phase { load_from: Nanos(0), from: Nanos(10_000), until: Nanos(20_000) });
+        for (intended, came) in [(9_000, 11_000), (10_000, 12_000), (19_000, 25_000), (20_000, 21_000)] {
+            measure.on_sent(Nanos(intended));
+            measure.on_received(Nanos(came), Nanos(intended));
+        }
+        let Counters { sent, received, phase, .. } = measure.counters;
+        assert_eq!((sent, received, phase.sent, phase.received), (5, 4, 2, 2));
+        let latency = measure.take_latency().unwrap();
+        assert_eq!((latency.len(), latency.max() / 1000), (2, 6));
+        assert!(measure.take_latency().is_none());
+        assert_eq!(measure.counters.under_way(), 1);
+    }
+
+    #[test]
+    fn bytes_of_the_phase_are_those_between_its_ends() {
+        let mut measure = Measure::new();
+        measure.begin(Phase { load_from: Nanos(0), from: Nanos(10), until: Nanos(20) });
+        for (now, bytes) in [(5, 100), (11, 300), (15, 500), (19, 600), (21, 900)] {
+            measure.on_bytes(Nanos(now), bytes, 2 * bytes);
+        }
+        assert_eq!((measure.counters.phase.bytes_in, measure.counters.phase.bytes_out), (300, 600));
+    }
+}

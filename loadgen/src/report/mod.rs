@@ -1,0 +1,286 @@
+//! The result of a run: values for programs (JSON), a table for people.
+
+mod table;
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failures;
+use crate::measure::histogram;
+use crate::plan::{Load, Plan, Workload};
+use crate::run::Collected;
+use crate::sender::Sent;
+use crate::target::Target;
+
+/// What the control thread knows beyond what the cores counted.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The user ended the run.
+    pub interrupted: bool,
+    /// Until every connection was made or failed.
+    pub ramp: Duration,
+    /// How long was measured; zero if the run ended before.
+    pub measured: Duration,
+    /// What a broadcast's sender did.
+    pub sent: Option<Sent>,
+}
+
+/// The result of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// What was asked for.
+    pub setup: Setup,
+    /// Ended by the user: what follows is what was so far.
+    pub interrupted: bool,
+    /// What became of the connections.
+    pub connections: Connections,
+    /// What happened in the measured phase.
+    pub measured: Measured,
+    /// Of the messages that were meant for the measured phase, from the moment they were meant to be sent; none if
+    /// none came back.
+    pub latency_us: Option<Latency>,
+    /// Of a broadcast: none in other scenarios.
+    pub fanout: Option<Fanout>,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Setup {
+    /// `idle`, `echo` or `broadcast`.
+    pub scenario: String,
+    /// Every destination.
+    pub targets: Vec<String>,
+    /// Threads.
+    pub cores: usize,
+    /// Closed loop: messages in flight per connection.
+    pub depth: Option<u32>,
+    /// Open loop: messages (or broadcasts) a second.
+    pub rate_per_second: Option<f64>,
+    /// Bytes of a message.
+    pub size: usize,
+    /// Seconds to be measured.
+    pub hold_seconds: f64,
+    /// Seconds of load before.
+    pub warmup_seconds: f64,
+    /// Connections to be opened a second.
+    pub ramp_per_second: f64,
+}
+
+/// What became of the connections.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Connections {
+    /// Asked for.
+    pub asked: u64,
+    /// Ready for messages at some time.
+    pub opened: u64,
+    /// Never ready, by cause.
+    pub failures: Failures,
+    /// Ready, and ended before the run did, by cause.
+    pub losses: Failures,
+    /// Until all were made or had failed.
+    pub ramp_seconds: f64,
+    /// Opened in that time.
+    pub opened_per_second: f64,
+}
+
+/// What happened in the measured phase.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measured {
+    /// How long it was.
+    pub seconds: f64,
+    /// Messages that were meant to be sent in it.
+    pub sent: u64,
+    /// Messages that came back in it: echoes, or deliveries of broadcasts.
+    pub received: u64,
+    /// The latter per second.
+    pub received_per_second: f64,
+    /// Echo: messages meant to be sent in it that never came back, also not in the two seconds after it.
+    pub unanswered: u64,
+    /// Bytes received in it, TCP payload.
+    pub bytes_in: u64,
+    /// Bytes sent in it, TCP payload.
+    pub bytes_out: u64,
+    /// In the whole run: messages that were not the generator's own.
+    pub strays: u64,
+    /// In the whole run: messages not sent, since too much waited in front of a full socket.
+    pub unsent: u64,
+    /// In the whole run: pings answered.
+    pub pings: u64,
+}
+
+/// A distribution of times in microseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// How many there are.
+    pub count: u64,
+    /// The shortest.
+    pub min: f64,
+    /// On average.
+    pub mean: f64,
+    /// Half are at most this.
+    pub p50: f64,
+    /// 90 % are.
+    pub p90: f64,
+    /// 99 % are.
+    pub p99: f64,
+    /// 99.9 % are.
+    pub p999: f64,
+    /// All are.
+    pub max: f64,
+}
+
+/// What came of broadcasts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Fanout {
+    /// Broadcasts sent.
+    pub broadcasts: u64,
+    /// Those that reached every client that was there at the end.
+    pub complete: u64,
+    /// Messages received, all together.
+    pub deliveries: u64,
+    /// Per second of delivering: from the moment a broadcast was meant to be sent until its last receiver has it.
+    pub deliveries_per_second: f64,
+    /// From the moment a broadcast was meant to be sent until its last receiver has it; none if nobody received any.
+    pub last_receiver_us: Option<Latency>,
+    /// Why there were no more broadcasts, if not all were sent.
+    pub error: Option<String>,
+}
+
+impl Report {
+    /// Puts together what is known.
+    pub fn new(plan: &Plan, collected: &Collected, facts: &Facts) -> Report {
+        Report {
+            setup: Setup::new(plan),
+            interrupted: facts.interrupted,
+            connections: Connections::new(plan, collected, facts),
+            measured: Measured::new(plan, collected, facts),
+            latency_us: Latency::new(collected.latency()),
+            fanout: facts.sent.as_ref().map(|sent| Fanout::new(collected, sent)),
+        }
+    }
+
+    /// Whether any connection could be made.
+    pub fn any_connected(&self) -> bool {
+        self.connections.opened > 0
+    }
+
+    /// As JSON, with a line end.
+    ///
+    /// # Errors
+    /// None is known; the encoder's type has one.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self).map(|json| json + "\n")
+    }
+}
+
+impl Setup {
+    fn new(plan: &Plan) -> Setup {
+        let (depth, rate_per_second) = match &plan.workload {
+            Workload::Idle => (None, None),
+            Workload::Echo(Load::Closed { depth }) => (Some(*depth), None),
+            Workload::Echo(Load::Open { per_second }) => (None, Some(*per_second)),
+            Workload::Broadcast(cast) => (None, Some(cast.per_second)),
+        };
+        Setup {
+            scenario: plan.workload.name().to_owned(),
+            targets: plan.destinations.iter().map(Target::url).collect(),
+            cores: plan.cores(),
+            depth,
+            rate_per_second,
+            size: plan.size,
+            hold_seconds: plan.hold.as_secs_f64(),
+            warmup_seconds: plan.warmup.as_secs_f64(),
+            ramp_per_second: plan.ramp,
+        }
+    }
+}
+
+impl Connections {
+    fn new(plan: &Plan, collected: &Collected, facts: &Facts) -> Connections {
+        let counters = collected.counters();
+        Connections {
+            asked: plan.conns as u64,
+            opened: counters.opened,
+            failures: counters.failures,
+            losses: counters.losses,
+            ramp_seconds: facts.ramp.as_secs_f64(),
+            opened_per_second: per_second(counters.opened, facts.ramp),
+        }
+    }
+}
+
+impl Measured {
+    fn new(plan: &Plan, collected: &Collected, facts: &Facts) -> Measured {
+        let counters = collected.counters();
+        let unanswered = match plan.workload {
+            Workload::Echo(_) => counters.phase.sent.saturating_sub(collected.latency().len()),
+            Workload::Idle | Workload::Broadcast(_) => 0,
+        };
+        Measured {
+            seconds: facts.measured.as_secs_f64(),
+            sent: counters.phase.sent,
+            received: counters.phase.received,
+            received_per_second: per_second(counters.phase.received, facts.measured),
+            unanswered,
+            bytes_in: counters.phase.bytes_in,
+            bytes_out: counters.phase.bytes_out,
+            strays: counters.strays,
+            unsent: counters.unsent,
+            pings: counters.pings,
+        }
+    }
+}
+
+impl Latency {
+    /// Of nanoseconds; none if there are none.
+    fn new(ns: &Histogram<u64>) -> Option<Latency> {
+        if ns.is_empty() {
+            return None;
+        }
+        let at = |quantile| ns.value_at_quantile(quantile) as f64 / 1e3;
+        Some(Latency {
+            count: ns.len(),
+            min: ns.min() as f64 / 1e3,
+            mean: ns.mean() / 1e3,
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: ns.max() as f64 / 1e3,
+        })
+    }
+}
+
+impl Fanout {
+    fn new(collected: &Collected, sent: &Sent) -> Fanout {
+        let counters = collected.counters();
+        let there = counters.opened - counters.losses.total();
+        let (mut last, mut delivering) = (histogram(), Duration::ZERO);
+        let (mut complete, mut deliveries) = (0, 0);
+        for round in collected.rounds() {
+            let until_last = round.last_at.since(round.stamp);
+            last.saturating_record(until_last.as_nanos() as u64);
+            delivering += until_last;
+            complete += u64::from(round.receivers >= there);
+            deliveries += round.receivers;
+        }
+        Fanout {
+            broadcasts: sent.rounds.len() as u64,
+            complete,
+            deliveries,
+            deliveries_per_second: per_second(deliveries, delivering),
+            last_receiver_us: Latency::new(&last),
+            error: sent.error.clone(),
+        }
+    }
+}
+
+/// Zero in no time.
+fn per_second(count: u64, time: Duration) -> f64 {
+    if time.is_zero() { 0.0 } else { count as f64 / time.as_secs_f64() }
+}
+
+#[cfg(test)]
+mod tests;

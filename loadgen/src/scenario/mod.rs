@@ -1,0 +1,83 @@
+//! What the clients of a core do once they are connected. A scenario decides who sends when, and what a message means;
+//! it owns no socket and no clock.
+
+mod broadcast;
+mod echo;
+
+pub use broadcast::{Round, Rounds};
+pub use echo::Echo;
+
+use crate::client::{Client, Clients};
+use crate::clock::Nanos;
+use crate::measure::{Measure, Phase};
+use crate::plan::{Plan, Workload};
+use crate::stamp;
+
+/// One core's part of the workload.
+#[derive(Debug)]
+pub enum Scenario {
+    /// Be there.
+    Idle,
+    /// Send, and await the same back.
+    Echo(Echo),
+    /// Receive.
+    Broadcast(Rounds),
+}
+
+impl Scenario {
+    /// The part of core number `core`.
+    pub fn new(plan: &Plan, core: usize) -> Scenario {
+        match &plan.workload {
+            Workload::Idle => Scenario::Idle,
+            Workload::Echo(load) => Scenario::Echo(Echo::new(*load, core, plan.cores())),
+            Workload::Broadcast(_) => Scenario::Broadcast(Rounds::default()),
+        }
+    }
+
+    /// Says when it is to send.
+    pub fn begin(&mut self, phase: Phase) {
+        if let Scenario::Echo(echo) = self {
+            echo.begin(phase);
+        }
+    }
+
+    /// Sends what is due, a bounded number of messages.
+    pub fn drive(&mut self, now: Nanos, clients: &mut Clients, send: impl FnMut(&mut Client, Nanos)) {
+        if let Scenario::Echo(echo) = self {
+            echo.drive(now, clients, send);
+        }
+    }
+
+    /// When [`Scenario::drive`] will have something to do; none if it waits for messages only.
+    pub fn next_at(&self) -> Option<Nanos> {
+        match self {
+            Scenario::Echo(echo) => echo.next_at(),
+            Scenario::Idle | Scenario::Broadcast(_) => None,
+        }
+    }
+
+    /// A message of a server. Returns whether its client is to send the next one.
+    pub fn on_message(&mut self, now: Nanos, body: &[u8], size: usize, measure: &mut Measure) -> bool {
+        let stamp = stamp::read(body, size).filter(|stamp| *stamp <= now);
+        match (self, stamp) {
+            (Scenario::Idle, _) | (_, None) => measure.counters.strays += 1,
+            (Scenario::Echo(echo), Some(stamp)) => {
+                measure.on_received(now, stamp);
+                return echo.wants_next(now);
+            }
+            (Scenario::Broadcast(rounds), Some(stamp)) => {
+                measure.on_received(now, stamp);
+                rounds.on_delivery(now, stamp);
+            }
+        }
+        false
+    }
+
+    /// Takes what came of broadcasts since the last call.
+    pub fn take_rounds(&mut self) -> Vec<Round> {
+        match self {
+            Scenario::Broadcast(rounds) => rounds.take(),
+            Scenario::Idle | Scenario::Echo(_) => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Where clients connect, as `--target` names it.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+
+/// A client protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scheme {
+    /// RFC 6455.
+    Websocket,
+    /// Lines.
+    Text,
+    /// A length in front.
+    Frame,
+    /// A bare stream; a message is every so many bytes.
+    Tcp,
+}
+
+impl Scheme {
+    fn from_name(name: &str) -> Option<Scheme> {
+        match name {
+            "ws" | "websocket" => Some(Scheme::Websocket),
+            "text" => Some(Scheme::Text),
+            "frame" => Some(Scheme::Frame),
+            "tcp" => Some(Scheme::Tcp),
+            _ => None,
+        }
+    }
+}
+
+/// One server's listener.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// What is spoken there.
+    pub scheme: Scheme,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Host and port as the user wrote them, for the handshake.
+    pub host: String,
+    /// Path and query, for the handshake.
+    pub path: String,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Target, String> {
+        let wrong = |why: &str| format!("target {url}: {why}");
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or_else(|| wrong("expected SCHEME://HOST:PORT, e.g. ws://127.0.0.1:8282"))?;
+        let scheme = Scheme::from_name(scheme)
+            .ok_or_else(|| wrong("the schemes are ws, websocket, text, frame and tcp"))?;
+        let (host, path) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
+        if path.bytes().any(|byte| byte <= b' ') {
+            return Err(wrong("a path has no spaces"));
+        }
+        let mut addresses = host.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
+        let address = addresses.next().ok_or_else(|| wrong("the name has no address"))?;
+        Ok(Target { scheme, address, host: host.to_owned(), path: path.to_owned() })
+    }
+}
+
+/// The value of `--target`: one or more, comma separated.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Targets(pub Vec<Target>);
+
+impl FromStr for Targets {
+    type Err = String;
+
+    fn from_str(urls: &str) -> Result<Targets, String> {
+        urls.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>().map(Targets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read() {
+        let Targets(targets) = "ws://127.0.0.1:8282/chat?room=1, text://[::1]:9".parse().unwrap();
+        let [chat, text] = targets.as_slice() else { panic!("two targets") };
+        assert_eq!(
+            (chat.scheme, chat.host.as_str(), chat.path.as_str()),
+            (Scheme::Websocket, "127.0.0.1:8282", "/chat?room=1")
+        );
+        assert_eq!(chat.address, SocketAddr::from(([127, 0, 0, 1], 8282)));
+        assert_eq!((text.scheme, text.path.as_str()), (Scheme::Text, "/"));
+        assert!(text.address.is_ipv6());
+    }
+
+    #[test]
+    fn wrong_targets_are_explained() {
+        for (url, why) in [
+            ("127.0.0.1:8282", "expected SCHEME://HOST:PORT"),
+            ("wss://127.0.0.1:8282", "the schemes are"),
+            ("ws://127.0.0.1", "invalid socket address"),
+            ("ws://127.0.0.1:1/a b", "no spaces"),
+        ] {
+            let error = url.parse::<Target>().unwrap_err();
+            assert!(error.contains(url) && error.contains(why), "{error}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The program as its users meet it: output, files, exit codes.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use loadgen::Report;
+
+use crate::server::echo;
+
+fn program(line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    command.args(line.split_ascii_whitespace());
+    command
+}
+
+#[test]
+fn a_run_prints_a_table_and_writes_json() {
+    let file = std::env::temp_dir().join(format!("ringway-loadgen-{}.json", std::process::id()));
+    let line = format!("--target ws://{} --conns 4 --scenario echo --hold 0.1 --warmup 0", echo("ws"));
+    let output = program(&line).arg("--json").arg(&file).output().unwrap();
+    let json = std::fs::read_to_string(&file);
+    std::fs::remove_file(&file).unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    for words in
+        ["loadgen measuring: 4 connections", "loadgen measured\n", "4 of 4 open", "latency       p50"]
+    {
+        assert!(stdout.contains(words), "{words}\n{stdout}");
+    }
+    let report: Report = serde_json::from_str(&json.unwrap()).unwrap();
+    assert_eq!((report.connections.opened, report.setup.scenario.as_str()), (4, "echo"));
+}
+
+#[test]
+fn what_cannot_work_is_one_line() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (line, code, words) in [
+        (format!("--target ws://{nobody} --conns 3"), 1, "no connection could be made to ws://127.0.0.1"),
+        ("--conns 1000000".to_owned(), 1, "--spread 36"),
+        ("--target nowhere".to_owned(), 2, "expected SCHEME://HOST:PORT"),
+    ] {
+        let output = program(&line).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(words) && stderr.lines().count() == 1, "{stderr}");
+    }
+}
+
+#[test]
+fn ctrl_c_gives_the_report_so_far() {
+    let line = format!("--target tcp://{} --conns 4 --scenario echo --hold 1000 --warmup 0", echo("tcp"));
+    let mut child = program(&line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().starts_with("loadgen measuring"));
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(rest.iter().any(|line| line.starts_with("interrupted")), "{rest:?}");
+    assert!(rest.iter().any(|line| line.starts_with("received")), "{rest:?}");
+}

@@ -1,0 +1,24 @@
+//! The load generator against small servers made of the protocol crate's codecs, on loopback.
+
+mod broadcast;
+mod command_line;
+mod failures;
+mod server;
+mod workloads;
+
+use argh::FromArgs;
+use loadgen::{Flags, Machine, Plan, Report};
+
+/// A plan for a command line, on one CPU.
+fn plan(line: &str) -> Plan {
+    ::program::check_machine().unwrap();
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let flags = Flags::from_args(&["loadgen"], &words).unwrap();
+    let machine = Machine { cpus: ::program::allowed_cpus(), open_files: 20_000 };
+    Plan::new(&flags, &machine).unwrap()
+}
+
+/// Runs a command line to its end.
+fn run(line: &str) -> Report {
+    loadgen::run(plan(line), || false, |_| {}).unwrap()
+}

@@ -1,0 +1,119 @@
+//! Idle and echo, with servers that do as they should, or are slow.
+
+use std::sync::Mutex;
+
+use crate::server::{self, answering, echo, listen};
+use crate::{plan, run};
+use loadgen::Notice;
+
+#[test]
+fn echo_over_every_protocol() {
+    for scheme in ["ws", "text", "frame", "tcp"] {
+        let address = echo(scheme);
+        let report = run(&format!(
+            "--target {scheme}://{address} --conns 20 --scenario echo --depth 3 --size 200 --hold 0.2 --warmup 0.05"
+        ));
+        let (connections, measured) = (&report.connections, &report.measured);
+        assert_eq!(
+            (connections.opened, connections.failures.total(), connections.losses.total()),
+            (20, 0, 0)
+        );
+        assert!(measured.received >= 20, "{scheme}: {measured:?}");
+        assert_eq!((measured.unanswered, measured.strays, measured.unsent), (0, 0, 0), "{scheme}");
+        assert!(measured.bytes_in >= measured.received * 200 && measured.bytes_out > 0, "{scheme}");
+        let latency = report.latency_us.unwrap();
+        assert_eq!(latency.count, measured.sent);
+        assert!(latency.min > 0.0 && latency.p50 <= latency.p99 && latency.p99 <= latency.max);
+    }
+}
+
+#[test]
+fn several_targets_share_the_connections() {
+    let target = format!("ws://{},text://{}", echo("ws"), echo("text"));
+    let report =
+        run(&format!("--target {target} --conns 11 --count 3 --scenario echo --hold 0.1 --warmup 0"));
+    assert_eq!((report.connections.opened, report.setup.cores, report.setup.targets.len()), (11, 3, 2));
+    assert_eq!(report.measured.unanswered, 0);
+}
+
+#[test]
+fn an_open_loop_keeps_its_rate() {
+    let address = echo("text");
+    let report = run(&format!(
+        "--target text://{address} --conns 7 --count 2 --scenario echo --rate 500 --hold 0.4 --warmup 0.1"
+    ));
+    assert_eq!((report.measured.sent, report.measured.unanswered), (200, 0));
+    assert_eq!(report.latency_us.unwrap().count, 200);
+}
+
+/// The server answers nothing until the fiftieth message is there, half a second after the first.
+#[test]
+fn a_stall_is_not_hidden() {
+    static HELD: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    let address = answering("text", &|protocol, body, out| {
+        let mut held = HELD.lock().unwrap();
+        protocol.encode(body, Default::default(), &mut held);
+        if held.len() == 50 * 65 {
+            out.append(&mut held);
+        }
+    });
+    let report =
+        run(&format!("--target text://{address} --conns 1 --scenario echo --rate 100 --hold 0.5 --warmup 0"));
+    let latency = report.latency_us.unwrap();
+    assert_eq!((latency.count, report.measured.unanswered), (50, 0));
+    assert!(latency.max >= 489_000.0 && latency.p50 >= 240_000.0, "{latency:?}");
+}
+
+#[test]
+fn what_never_comes_back_is_counted() {
+    let address = answering("text", &|_, _, _| {});
+    let report =
+        run(&format!("--target text://{address} --conns 3 --scenario echo --depth 2 --hold 0.1 --warmup 0"));
+    assert_eq!((report.measured.sent, report.measured.unanswered), (6, 6));
+    assert!(report.latency_us.is_none());
+}
+
+/// Far more than a socket takes at once, in both directions.
+#[test]
+fn large_messages_come_back_whole() {
+    let address = listen(|stream| {
+        server::serve(stream, &*server::protocol("frame"), &[], &|protocol, body, out| {
+            protocol.encode(body, Default::default(), out);
+        });
+    });
+    let report = run(&format!(
+        "--target frame://{address} --conns 3 --scenario echo --depth 1 --size 8000000 --hold 0.2 --warmup 0"
+    ));
+    assert!(report.measured.sent >= 3 && report.measured.unanswered == 0, "{:?}", report.measured);
+    assert_eq!((report.measured.strays, report.connections.losses.total()), (0, 0));
+}
+
+#[test]
+fn idle_clients_answer_pings_and_count_what_comes() {
+    let address = listen(|stream| {
+        let protocol = server::protocol("ws");
+        let mut hello = Vec::new();
+        assert!(protocol.encode_ping(&mut hello));
+        protocol.encode(b"welcome", Default::default(), &mut hello);
+        server::serve(stream, &*protocol, &hello, &|_, _, _| {});
+    });
+    let report = run(&format!("--target ws://{address} --conns 5 --hold 0.2"));
+    assert_eq!((report.measured.pings, report.measured.strays, report.measured.sent), (5, 5, 0));
+    assert_eq!(report.connections.losses.total(), 0);
+}
+
+#[test]
+fn a_run_can_be_ended_early() {
+    let address = echo("text");
+    let stopped = std::cell::Cell::new(false);
+    let line = format!("--target text://{address} --conns 5 --scenario echo --hold 1000 --warmup 0");
+    let report = loadgen::run(
+        plan(&line),
+        || stopped.get(),
+        |notice| {
+            stopped.set(stopped.get() || matches!(notice, Notice::Progress(progress) if progress.rate > 0.0));
+        },
+    )
+    .unwrap();
+    assert!(report.interrupted && report.measured.received > 0 && report.latency_us.is_some());
+}
