@@ -191,7 +191,7 @@ fn the_limit_passes_and_more_does_not() {
 #[test]
 #[should_panic(expected = "must not be sent")]
 fn a_frame_over_the_limit_is_not_written() {
-    let body = vec![b'x'; FRAME_SIZE_MAX];
+    let body = vec![b'x'; inner::FRAME_SIZE_MAX_RINGWAY];
     Frame { body: &body, ..Frame::command(Cmd::SendToAll) }.encode(&mut Vec::new());
 }
 
