@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import select
 import signal
 import socket
 import subprocess
@@ -64,6 +66,8 @@ class Cluster:
         self.listen = ("127.0.0.1", free_ports(1))
         self.start_port = free_ports(setup.shards)
         self._running = {}
+        # Where to look for what our worker says about its links.
+        self._worker_log_mark = 0
         self._environment = {
             "INTEROP_PHP": str(places.php),
             "INTEROP_RUN": str(places.run),
@@ -85,6 +89,8 @@ class Cluster:
         """Starts the register, the gateway or the worker."""
         command = self._command(role)
         log = open(self.places.run / f"{role}.log", "ab")
+        worker_log = self.places.run / "worker.log"
+        self._worker_log_mark = worker_log.stat().st_size if worker_log.exists() else 0
         environment = os.environ | self._environment
         self._running[role] = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
@@ -127,6 +133,18 @@ class Cluster:
     def wait_listed(self):
         """Waits until the register lists exactly our gateway's inner ports."""
         wait_for(lambda: self._listed() == self.inner_addresses(), "the register to list the gateway", self)
+
+    def wait_links_logged(self):
+        """Waits until our worker has said that each core is connected to each shard, since a program was started."""
+        wanted = {
+            (address, str(core)) for address in self.inner_addresses() for core in range(self.WORKERS)
+        }
+        wait_for(lambda: wanted <= self._links_logged(), "our worker's links", self)
+
+    def _links_logged(self):
+        with open(self.places.run / "worker.log", encoding="utf-8") as log:
+            log.seek(self._worker_log_mark)
+            return set(re.findall(r"connected to gateway gateway=(\S+) core=(\d+)", log.read()))
 
     def _listed(self):
         request = json.dumps({"event": "worker_connect", "secret_key": self.setup.key}) + "\n"
@@ -187,6 +205,9 @@ class GatewayClient:
         """Calls a method and returns its answer."""
         self._process.stdin.write(json.dumps({"op": op, "args": args}) + "\n")
         self._process.stdin.flush()
+        # PHP's blocking reads know no end.
+        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+            raise Failed(f"GatewayClient got no answer to {op}")
         line = self._process.stdout.readline()
         if not line:
             raise Failed(f"GatewayClient ended at {op}")

@@ -43,6 +43,8 @@ def main():
     if shutil.which("php") is None:
         print("missing: apt-get install php-cli")
         return 2
+    if options.binaries is None:
+        options.binaries = build()
     # Asked to end, it still stops what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     return 0 if Matrix(options).run() else 1
@@ -52,7 +54,7 @@ def parse():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--php", type=Path, required=True, help="folder with "+", ".join(CHECKOUTS))
-    parser.add_argument("--binaries", type=Path, default=ROOT / "target/debug", help="folder with our binaries")
+    parser.add_argument("--binaries", type=Path, help="folder with our binaries (default: they are built)")
     parser.add_argument("--cells", nargs="*", help="register/gateway/worker, e.g. ours/ours/php (default: all)")
     parser.add_argument("--protocols", nargs="*", default=PROTOCOLS, choices=PROTOCOLS)
     parser.add_argument("--keys", nargs="*", default=KEYS, help="secret keys; '' is none")
@@ -63,6 +65,16 @@ def parse():
     options.php = options.php.resolve()
     options.cells = [tuple(cell.split("/")) for cell in options.cells] if options.cells else CELLS
     return options
+
+
+def build():
+    """Builds our programs and returns where they are."""
+    packages = ("ringway-register", "ringway-gateway-core", "ringway-interop-worker")
+    command = ["cargo", "build", "--quiet", "--bins"]
+    for package in packages:
+        command += ["-p", package]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return ROOT / "target/debug"
 
 
 class Matrix:
@@ -107,7 +119,8 @@ class Matrix:
         differences = list(compare(reference, transcript))
         failures = [line for line in transcript if line.startswith("FAILED")]
         self.results[roles, variant] = len(differences) + len(failures)
-        for line in [*differences[:LINES_MAX], *failures]:
+        skipped = [line for line in transcript if line.startswith("SKIPPED")]
+        for line in [*differences[:LINES_MAX], *failures, *skipped]:
             print("   ", line, flush=True)
 
     def print_table(self, variants):
@@ -121,14 +134,36 @@ class Matrix:
 
 
 def compare(reference, transcript):
-    """Says where transcripts differ."""
-    for line, (expected, got) in enumerate(itertools.zip_longest(reference, transcript, fillvalue=""), start=1):
-        if expected != got:
-            start = max(0, len(os.path.commonprefix([expected, got])) - 60)
-            label = (expected or got).split(":")[0]
-            yield f"line {line}, {label}"
-            yield f"    PHP  …{expected[start : start + 300]}"
-            yield f"    here …{got[start : start + 300]}"
+    """Says where transcripts differ, scenario by scenario."""
+    played = scenes(transcript)
+    for title, expected in scenes(reference).items():
+        got = played.get(title, [])
+        if any(line.startswith("SKIPPED") for line in got):
+            continue
+        for pair in itertools.zip_longest(expected, got, fillvalue=""):
+            if pair[0] != pair[1]:
+                yield from difference(title, *pair)
+
+
+def scenes(transcript):
+    """The lines of each scenario."""
+    lines = {}
+    for line in transcript:
+        if line.startswith("== "):
+            title = line
+            lines[title] = []
+        else:
+            lines[title].append(line)
+    return lines
+
+
+def difference(title, expected, got):
+    """Two lines, from shortly before where they part."""
+    start = max(0, len(os.path.commonprefix([expected, got])) - 60)
+    label = (expected or got).split(":")[0]
+    yield f"{title.strip('= :')}: {label}"
+    yield f"    PHP  …{expected[start : start + 300]}"
+    yield f"    here …{got[start : start + 300]}"
 
 
 def play(setup, places, only):
@@ -160,6 +195,8 @@ def attempt(stage, title, scenario):
     try:
         stage_for(stage, title)
         scenario(stage)
+    except scenarios.Skipped as why:
+        stage.transcript.append(("SKIPPED", str(why)))
     except (Late, Failed, ConnectionError, OSError, KeyError) as error:
         stage.transcript.append((f"FAILED {title}", f"{type(error).__name__}: {error}"))
         raise Broken from error
@@ -182,6 +219,7 @@ def programme():
     for by in ("worker", "GatewayClient", "GatewayClient, connections kept"):
         for scenario in (
             scenarios.sending,
+            scenarios.sending_raw,
             scenarios.uids,
             scenarios.groups,
             scenarios.sessions,

@@ -3,6 +3,11 @@
 import base64
 import signal
 
+
+class Skipped(Exception):
+    """What a scenario is about is missing in one of the programs; says what."""
+
+
 RAW = {"websocket": b"\x81\x03raw", "text": b"raw\n", "frame": b"\x00\x00\x00\x07raw"}
 
 POINT = 'O:12:"InteropPoint":3:{s:1:"x";i:5;s:4:"\0*\0y";d:0.5;s:18:"\0InteropPoint\0path";a:1:{s:1:"a";N;}}'
@@ -26,17 +31,16 @@ def arrivals(stage):
 def sending(stage):
     """Messages to one and to all."""
     ids = stage.ids
-    raw = {"base64": base64.b64encode(RAW[stage.cluster.setup.protocol]).decode()}
     for message in ("hello", "", "Grüße 日本 😀", 42, -1.5, 1e25, True, False, "0", "y" * 70000):
         stage.step("sendToClient", "sendToClient", ids["B"], message)
     if stage.cluster.setup.protocol == "websocket":
         for message in ({"a": ["ü/", 1.0, None]}, [], None):
             stage.step("sendToClient of a value", "sendToClient", ids["B"], message)
     stage.step("sendToClient, binary", "sendToClient", ids["B"], {"base64": "AP+A/w=="})
-    stage.step("sendToClient, nobody", "sendToClient", "7f0000010001ffffffff", "x")
+    stage.step("sendToClient, nobody", "sendToClient", ids["B"][:12] + "ffffffff", "x")
+    stage.step("sendToClient, no such gateway", "sendToClient", "7f0000010001ffffffff", "x")
     stage.step("sendToClient, no id", "sendToClient", "xyz", "x")
     if stage.actor:
-        stage.step("sendToClient, raw", "sendToClient", ids["B"], raw, True)
         stage.step("sendToCurrentClient", "sendToCurrentClient", "you")
     stage.step("sendToAll", "sendToAll", "all")
     stage.step("sendToAll, some", "sendToAll", "some", [ids["B"], ids["D"]])
@@ -45,6 +49,22 @@ def sending(stage):
     stage.step("sendToAll, not A and C", "sendToAll", "not A and C", None, [ids["A"], ids["C"]])
     stage.step("sendToAll, not B by its id", "sendToAll", "not B", None, ids["B"])
     stage.step("sendToAll, some but not D", "sendToAll", "some", [ids["B"], ids["D"]], [ids["D"]])
+
+
+def sending_raw(stage):
+    """Messages that are encoded already."""
+    if stage.actor and stage.cluster.setup.worker == "ours":
+        raise Skipped("our worker cannot send messages that are encoded already")
+    raw = {"base64": base64.b64encode(RAW[stage.cluster.setup.protocol]).decode()}
+    if stage.actor:
+        stage.step("sendToClient, raw", "sendToClient", stage.ids["B"], raw, True)
+    stage.call("joinGroup", stage.ids["C"], "raw")
+    stage.call("bindUid", stage.ids["D"], "raw")
+    stage.step("sendToGroup, raw", "sendToGroup", "raw", raw, None, True)
+    if stage.actor:
+        stage.step("sendToUid, raw", "sendToUid", "raw", raw, True)
+    stage.call("leaveGroup", stage.ids["C"], "raw")
+    stage.call("unbindUid", stage.ids["D"], "raw")
     stage.step("sendToAll, raw", "sendToAll", raw, None, None, True)
 
 
@@ -248,9 +268,13 @@ def worker_restarts(stage):
 
 
 def worker_reloads(stage):
-    """The same by SIGUSR1, one process after the other."""
-    stage.events.forget()
-    stage.cluster.signal("worker", signal.SIGUSR1)
+    """The same by SIGUSR1, one process after the other. Ours knows no reload: it restarts."""
+    if stage.cluster.setup.worker == "ours":
+        stage.cluster.stop("worker")
+        stage.cluster.start("worker")
+    else:
+        stage.events.forget()
+        stage.cluster.signal("worker", signal.SIGUSR1)
     after_worker(stage)
 
 
