@@ -119,14 +119,14 @@ pub struct Measure {
     pub counters: Counters,
     latency: Histogram<u64>,
     phase: Option<Phase>,
-    /// The ring's counts of bytes when the measured phase began.
-    bytes_before: Option<(u64, u64)>,
+    /// The ring's counts of bytes before the measured phase.
+    bytes_before: (u64, u64),
 }
 
 impl Measure {
     /// Nothing counted yet.
     pub fn new() -> Measure {
-        Measure { counters: Counters::default(), latency: histogram(), phase: None, bytes_before: None }
+        Measure { counters: Counters::default(), latency: histogram(), phase: None, bytes_before: (0, 0) }
     }
 
     /// When the measured phase is.
@@ -151,10 +151,13 @@ impl Measure {
 
     /// The ring's counts of bytes at some moment; called at least once per turn.
     pub fn on_bytes(&mut self, now: Nanos, bytes_in: u64, bytes_out: u64) {
-        if self.is_measured(now) {
-            let (in_before, out_before) = *self.bytes_before.get_or_insert((bytes_in, bytes_out));
-            self.counters.phase.bytes_in = bytes_in - in_before;
-            self.counters.phase.bytes_out = bytes_out - out_before;
+        match self.phase {
+            Some(phase) if phase.contains(now) => {
+                self.counters.phase.bytes_in = bytes_in - self.bytes_before.0;
+                self.counters.phase.bytes_out = bytes_out - self.bytes_before.1;
+            }
+            Some(phase) if phase.until <= now => {}
+            Some(_) | None => self.bytes_before = (bytes_in, bytes_out),
         }
     }
 
@@ -196,6 +199,6 @@ mod tests {
         for (now, bytes) in [(5, 100), (11, 300), (15, 500), (19, 600), (21, 900)] {
             measure.on_bytes(Nanos(now), bytes, 2 * bytes);
         }
-        assert_eq!((measure.counters.phase.bytes_in, measure.counters.phase.bytes_out), (300, 600));
+        assert_eq!((measure.counters.phase.bytes_in, measure.counters.phase.bytes_out), (500, 1000));
     }
 }

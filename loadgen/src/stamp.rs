@@ -18,8 +18,8 @@ pub fn write(stamp: Nanos, size: usize, out: &mut Vec<u8>) {
 /// The stamp of a message; none if `body` is no message of `size` bytes that [`write`] made.
 pub fn read(body: &[u8], size: usize) -> Option<Nanos> {
     let (digits, _) = body.split_first_chunk::<STAMP_SIZE>().filter(|_| body.len() == size)?;
-    let digits = digits.iter().map(|digit| (*digit as char).to_digit(16));
-    digits.fold(Some(0), |stamp, digit| Some(stamp? << 4 | u64::from(digit?))).map(Nanos)
+    let mut digits = digits.iter().map(|digit| (*digit as char).to_digit(16));
+    digits.try_fold(0, |stamp, digit| Some(stamp << 4 | u64::from(digit?))).map(Nanos)
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";

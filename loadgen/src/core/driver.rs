@@ -57,9 +57,6 @@ pub struct Connect {
     destination: u16,
 }
 
-/// Whether a client goes on.
-type Verdict = Result<(), Cause>;
-
 impl Driver {
     /// The clients of core number `core`, which begins now.
     pub fn new(core: usize, plan: Arc<Plan>, now: Nanos, seed: u64) -> Driver {
@@ -134,14 +131,16 @@ impl Driver {
     pub fn on_received(&mut self, now: Nanos, socket: SocketId, bytes: &mut [u8]) {
         let Some(client) = self.clients.get_mut(socket) else { return };
         let mut kept = client.take_input();
-        let input = if kept.is_empty() {
-            bytes
+        let decoded = if kept.is_empty() {
+            self.on_input(now, socket, bytes).map(|consumed| kept.extend_from_slice(&bytes[consumed..]))
         } else {
             kept.extend_from_slice(bytes);
-            kept.as_mut_slice()
+            self.on_input(now, socket, &mut kept).map(|consumed| drop(kept.drain(..consumed)))
         };
-        if let Err(cause) = self.on_input(now, socket, input) {
-            self.on_end(socket, cause);
+        match decoded {
+            Ok(()) if kept.is_empty() => {}
+            Ok(()) => self.keep_input(socket, kept),
+            Err(cause) => self.on_end(socket, cause),
         }
     }
 
@@ -227,43 +226,44 @@ impl Driver {
         self.post.measure.counters.opened += 1;
     }
 
-    /// Decodes all that is whole and keeps the rest.
-    fn on_input(&mut self, now: Nanos, socket: SocketId, input: &mut [u8]) -> Verdict {
-        let Some(client) = self.clients.get_mut(socket) else { return Ok(()) };
+    fn keep_input(&mut self, socket: SocketId, input: Vec<u8>) {
+        if let Some(client) = self.clients.get_mut(socket) {
+            client.backlog_mut().input = input;
+        }
+    }
+
+    /// Decodes all that is whole; returns how many bytes are done with.
+    fn on_input(&mut self, now: Nanos, socket: SocketId, input: &mut [u8]) -> Result<usize, Cause> {
+        let Some(client) = self.clients.get_mut(socket) else { return Ok(input.len()) };
         let mut start = 0;
         if client.stage == Stage::Handshaking {
             match decode_answer(input, self.post.random.nonce(socket)) {
-                Answer::NeedMore => {
-                    client.backlog_mut().input.extend_from_slice(input);
-                    return Ok(());
-                }
+                Answer::NeedMore => return Ok(0),
                 Answer::Open { consumed } => start = consumed,
                 Answer::Refused { .. } => return Err(Cause::HandshakeRefused),
                 Answer::Malformed => return Err(Cause::Protocol),
             }
             self.open(socket);
         }
-        let Some(client) = self.clients.get_mut(socket) else { return Ok(()) };
-        let rest = decode_all(client, &mut self.scenario, &mut self.post, now, &mut input[start..])?;
-        if !rest.is_empty() {
-            client.backlog_mut().input.extend_from_slice(rest);
-        }
-        Ok(())
+        let Some(client) = self.clients.get_mut(socket) else { return Ok(input.len()) };
+        let decoded = decode_all(client, &mut self.scenario, &mut self.post, now, &mut input[start..]);
+        decoded.map(|consumed| start + consumed)
     }
 }
 
-/// Handles every whole unit of `input` and returns what is left.
-fn decode_all<'a>(
+/// Handles every whole unit of `input`; returns how many bytes are done with.
+fn decode_all(
     client: &mut Client,
     scenario: &mut Scenario,
     post: &mut Post,
     now: Nanos,
-    mut input: &'a mut [u8],
-) -> Result<&'a [u8], Cause> {
+    input: &mut [u8],
+) -> Result<usize, Cause> {
+    let mut done = 0;
     loop {
         let has_room = client.unsent() == 0;
-        let consumed = match client.wire.decode(post.size, input) {
-            Incoming::NeedMore { consumed } => return Ok(&input[consumed..]),
+        done += match client.wire.decode(post.size, &mut input[done..]) {
+            Incoming::NeedMore { consumed } => return Ok(done + consumed),
             Incoming::Message { consumed, body } => {
                 if scenario.on_message(now, body, post.size, &mut post.measure) {
                     post.send(client, now);
@@ -280,7 +280,6 @@ fn decode_all<'a>(
             Incoming::Close => return Err(Cause::Closed),
             Incoming::Malformed => return Err(Cause::Protocol),
         };
-        input = input.split_at_mut(consumed).1;
     }
 }
 

@@ -66,7 +66,7 @@ impl Core {
         let thread = LocalExecutorBuilder::new(Placement::Fixed(cpu))
             .name(&format!("loadgen-{index}"))
             .preempt_timer(PREEMPT_TIMER)
-            .spawn(move || work(seat, orders))
+            .spawn(move || async move { work(seat, orders) })
             .map_err(|error| format!("cannot start a thread on CPU {cpu}: {error}"))?;
         Ok(Core { commands, thread })
     }
@@ -86,10 +86,10 @@ impl Core {
     }
 }
 
-async fn work(seat: Seat, orders: Receiver<Command>) {
+fn work(seat: Seat, orders: Receiver<Command>) {
     let told = seat.told.clone();
     let ended = match pump::Pump::new(seat, orders) {
-        Ok(pump) => pump.run().await.map_err(|error| format!("the ring failed: {error}")),
+        Ok(pump) => pump.run().map_err(|error| format!("the ring failed: {error}")),
         Err(error) => Err(error.to_string()),
     };
     // The control thread waits for this; it is gone only if it failed itself.

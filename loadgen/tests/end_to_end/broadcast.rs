@@ -44,10 +44,7 @@ fn gateway(secret_key: &'static str) -> (SocketAddr, SocketAddr) {
                     Some(Cmd::SendToAll) if authorized => {
                         let mut message = Vec::new();
                         Text.encode(frame.body, Default::default(), &mut message);
-                        all.lock()
-                            .unwrap()
-                            .iter_mut()
-                            .for_each(|mut client| client.write_all(&message).unwrap());
+                        all.lock().unwrap().iter_mut().for_each(|client| client.write_all(&message).unwrap());
                     }
                     other => panic!("{other:?}"),
                 }

