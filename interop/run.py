@@ -20,11 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTOCOLS = ("websocket", "text", "frame")
 KEYS = ("", "s3cr3t")
 SHARDS = (1, 4)
+# Repositories and the versions with which docs/INTEROP.md was written.
 CHECKOUTS = {
-    "GatewayWorker": "https://github.com/walkor/GatewayWorker",
-    "workerman": "https://github.com/walkor/workerman",
-    "coroutine": "https://github.com/workerman-php/coroutine",
-    "GatewayClient": "https://github.com/walkor/GatewayClient",
+    "GatewayWorker": ("walkor/GatewayWorker", "7828ec7"),
+    "workerman": ("walkor/workerman", "v5.2.2"),
+    "coroutine": ("workerman-php/coroutine", "v1.1.4"),
+    "GatewayClient": ("walkor/GatewayClient", "5dfa435"),
 }
 # Lines printed of the differences of one run; transcripts stay for the rest.
 LINES_MAX = 60
@@ -35,9 +36,9 @@ CELLS = [roles for roles in itertools.product(("php", "ours"), repeat=3) if role
 def main():
     """Returns the exit code."""
     options = parse()
-    missing = [url for name, url in CHECKOUTS.items() if not (options.php / name).is_dir()]
+    missing = [name for name in CHECKOUTS if not (options.php / name).is_dir()]
     if missing:
-        clones = " && ".join(f"git clone -q {url}" for url in missing)
+        clones = " && ".join(clone(name) for name in missing)
         print(f"missing: mkdir -p {options.php} && cd {options.php} && {clones}")
         return 2
     if shutil.which("php") is None:
@@ -48,6 +49,12 @@ def main():
     # Asked to end, it still stops what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     return 0 if Matrix(options).run() else 1
+
+
+def clone(name):
+    """How to get a checkout."""
+    repository, version = CHECKOUTS[name]
+    return f"git clone -q https://github.com/{repository} {name} && git -C {name} checkout -q {version}"
 
 
 def parse():
@@ -229,6 +236,7 @@ def programme():
             yield f"{scenario.__name__} by {by}", scenario
     yield "endings of the own client", scenarios.endings_of_the_own_client
     yield "all at once", scenarios.all_at_once
+    yield "large", scenarios.large
     yield "wrong key, by GatewayClient", scenarios.wrong_key
     yield "worker restarts", scenarios.worker_restarts
     yield "worker reloads", scenarios.worker_reloads

@@ -243,6 +243,22 @@ def all_at_once(stage):
         stage.record(f"{name}'s messages in order", sent == [f"{name}{number}" for number in range(count)])
 
 
+def large(stage):
+    """Messages far larger than what one read takes, in both directions."""
+    message = "large " * 500_000
+    stage.clients["B"].send(message)
+    stage.record("it arrives", stage.client_event("B", "onMessage"))
+    # Less than sendToClientBufferSize: what comes behind more than that is dropped while the client does not read. The
+    # result is not compared: it says whether Workerman could write all of it at once.
+    stage.call("sendToClient", stage.ids["C"], message[:900_000])
+    stage.record("it is sent", stage.collect())
+    stage.step("it is a session", "setSession", stage.ids["C"], {"large": message})
+    stage.step("it is read again", "getSession", stage.ids["C"])
+    stage.actor = "C"
+    stage.step("it comes with a message", "readSession")
+    stage.step("it is gone", "setSession", stage.ids["C"], [])
+
+
 def wrong_key(stage):
     """GatewayClient with another key gets nothing."""
     if not stage.cluster.setup.key:

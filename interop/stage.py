@@ -4,6 +4,7 @@ Two runs of one scenario must give the same transcript, whoever's programs they 
 is named instead: client ids and ports by whose they are.
 """
 
+import hashlib
 import json
 import socket
 import time
@@ -21,6 +22,8 @@ FREE_ORDER = {
     "getAllGroupClientIdList",
     "getAllGroupClientIdCount",
 }
+# Longer texts are told by their hash.
+TEXT_MAX = 1000
 # Calls whose serialized answer is compared: sessions hold what JSON cannot express.
 SERIALIZED = {"getSession", "readSession"}
 
@@ -219,6 +222,8 @@ class Stage:
             return {"closed": value.code}
         if isinstance(value, bytes):
             return {"bytes": value.hex()}
+        if isinstance(value, str) and len(value) > TEXT_MAX:
+            return {"size": len(value), "sha1": hashlib.sha1(value.encode()).hexdigest()}
         if isinstance(value, str):
             return self._named_text(value)
         return self._named_number(value)
