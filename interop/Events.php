@@ -13,7 +13,7 @@ use Workerman\Timer;
 
 require_once __DIR__ . '/calls.php';
 
-final class Events
+class Events
 {
     /** Seconds between looks at the links to gateways. */
     private const LINKS_PERIOD = 0.02;
@@ -112,5 +112,18 @@ final class Events
             self::$links = $links;
             self::tell('links', '', $links);
         }
+    }
+}
+
+/** A worker that returns every message, as the app `echo` of ours does. */
+final class EchoEvents extends Events
+{
+    public static function onWebSocketConnect(string $client, array $request): void
+    {
+    }
+
+    public static function onMessage(string $client, string $message): void
+    {
+        Gateway::sendToClient($client, $message);
     }
 }

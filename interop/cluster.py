@@ -85,13 +85,14 @@ class Cluster:
         """What the register must list."""
         return sorted(f"127.0.0.1:{self.start_port + index}" for index in range(self.setup.shards))
 
-    def start(self, role):
-        """Starts the register, the gateway or the worker."""
-        command = self._command(role)
+    def start(self, role, echo=False):
+        """Starts the register, the gateway or the worker, which may be one that only returns messages."""
+        command = self._command(role, echo)
         log = open(self.places.run / f"{role}.log", "ab")
         worker_log = self.places.run / "worker.log"
         self._worker_log_mark = worker_log.stat().st_size if worker_log.exists() else 0
-        environment = os.environ | self._environment
+        handler = {"INTEROP_HANDLER": "EchoEvents" if echo else "Events"}
+        environment = os.environ | self._environment | handler
         self._running[role] = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
         )
@@ -161,10 +162,12 @@ class Cluster:
         """GatewayClient as a process that takes calls."""
         return GatewayClient(self._environment, persistent, self.places.run / "client.log")
 
-    def _command(self, role):
+    def _command(self, role, echo):
         if getattr(self.setup, role) == "php":
             return ["php", str(HERE / f"start_{role}.php"), "start", "-q"]
-        return [str(self.places.binaries / BINARIES[role])] + self._flags(role) + self._key_flags()
+        program = ["worker", "--app", "echo"] if echo else [BINARIES[role]]
+        program[0] = str(self.places.binaries / program[0])
+        return program + self._flags(role) + self._key_flags()
 
     def _flags(self, role):
         register = joined(self.register_address)

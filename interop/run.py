@@ -76,7 +76,7 @@ def parse():
 
 def build():
     """Builds our programs and returns where they are."""
-    packages = ("ringway-register", "ringway-gateway-core", "ringway-interop-worker")
+    packages = ("ringway-register", "ringway-gateway-core", "ringway-worker", "ringway-interop-worker")
     command = ["cargo", "build", "--quiet", "--bins"]
     for package in packages:
         command += ["-p", package]
@@ -242,6 +242,7 @@ def programme():
     yield "worker reloads", scenarios.worker_reloads
     yield "register restarts", scenarios.register_restarts
     yield "gateway restarts", scenarios.gateway_restarts
+    yield "echo", scenarios.echo
 
 
 def finish(stage):

@@ -3,6 +3,8 @@
 import base64
 import signal
 
+from clients import KINDS
+
 
 class Skipped(Exception):
     """What a scenario is about is missing in one of the programs; says what."""
@@ -334,6 +336,20 @@ def gateway_restarts(stage):
     stage.connect("A", recorded=False)
     stage.step("the new client", "getAllClientIdCount")
     stage.step("is served", "sendToAll", "hello")
+
+
+def echo(stage):
+    """Another worker program takes over: the app that comes with ours, or PHP's like it."""
+    stage.cluster.stop("worker")
+    stage.events.forget()
+    stage.cluster.start("worker", echo=True)
+    stage.wait_linked()
+    client = KINDS[stage.cluster.setup.protocol]("E", stage.cluster.listen)
+    client.open("/")
+    for text in ("hello", "", "Grüße 日本 😀", "x" * 70000):
+        client.send(text)
+        stage.record("comes back", client.receive())
+    client.close()
 
 
 def everybody(stage, *ops):

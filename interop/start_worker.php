@@ -1,5 +1,5 @@
 <?php
-/** The PHP worker of a run, with Events.php. */
+/** The PHP worker of a run, with one of the classes in Events.php. */
 declare(strict_types=1);
 
 require_once __DIR__ . '/autoload.php';
@@ -10,7 +10,7 @@ $worker->name = 'InteropWorker';
 $worker->count = (int) interop_setting('INTEROP_WORKERS');
 $worker->registerAddress = interop_setting('INTEROP_REGISTER');
 $worker->secretKey = interop_setting('INTEROP_KEY');
-$worker->eventHandler = Events::class;
+$worker->eventHandler = interop_setting('INTEROP_HANDLER');
 
 interop_workerman('worker');
 Workerman\Worker::runAll();
