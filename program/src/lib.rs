@@ -39,6 +39,7 @@ mod logging;
 mod machine;
 mod process;
 mod shutdown;
+mod uptime;
 
 pub use bind_error::describe_bind_error;
 pub use executor::start_executor;
@@ -49,3 +50,4 @@ pub use logging::{LogLevel, log_to_stderr};
 pub use machine::{allowed_cpus, check_machine, cpus};
 pub use process::{fail, parse, ready};
 pub use shutdown::{Shutdown, Signal};
+pub use uptime::Uptime;

@@ -44,12 +44,20 @@ pub const ADDRESS_SIZE_MAX: usize = 64;
 /// kernel lowers it to net.core.somaxconn.
 pub(crate) const BACKLOG: i32 = 4096;
 
-/// How long tasks that always have something to do may keep the thread before it looks at the other sockets.
-pub(crate) const TURN: Duration = Duration::from_millis(2);
+/// Full reads that one connection takes in a row before it pauses, so that a peer which never stops sending leaves the
+/// thread to the others.
+pub(crate) const READS_PER_TURN: usize = 16;
 
-/// The longest that tasks which are ready may be overlooked. glommio 0.9 puts its thread to sleep in spite of them when a
-/// turn is over before its first task ran, as happens on a busy machine (github.com/glommio/glommio/pull/53); the next
-/// timer ends that sleep, so one is always set.
+/// How long that pause is: long enough to go through the reactor, which looks at all other sockets.
+pub(crate) const TURN_PAUSE: Duration = Duration::from_micros(100);
+
+/// The time after which glommio would interrupt its tasks; here in effect never. glommio 0.9 puts its thread to sleep
+/// although tasks are ready if that time is over before the first of them ran (github.com/glommio/glommio/pull/53),
+/// which on a busy machine may even be at start, for ever. Connections give way by themselves: [`READS_PER_TURN`].
+pub(crate) const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
+
+/// The longest that ready tasks may be overlooked all the same: the same happens when completions come faster than a
+/// whole ring's worth in one turn. The next timer ends that sleep, so one is always set.
 pub(crate) const PULSE: Duration = Duration::from_millis(50);
 
 /// How long to wait after an accept that failed, mostly because files ran out, before the next one.

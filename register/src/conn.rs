@@ -14,7 +14,7 @@ use glommio::net::TcpStream;
 use glommio::timer::Timer;
 use protocol::register::Lines;
 
-use crate::config::{READ_SIZE, REQUEST_SIZE_MAX};
+use crate::config::{READ_SIZE, READS_PER_TURN, REQUEST_SIZE_MAX, TURN_PAUSE};
 use crate::directory::{PeerId, Refusal};
 use crate::server::{Bells, Shared};
 
@@ -87,11 +87,18 @@ impl Conn {
     async fn run(&mut self, first_line_timeout: Duration) -> Result<std::convert::Infallible, End> {
         let mut buffer = [0; READ_SIZE];
         let mut first_line_due = Some(Timer::new(first_line_timeout));
+        let mut full_reads = 0;
         loop {
-            // A peer that never stops sending must not keep the thread from the others.
-            glommio::executor().yield_if_needed().await;
+            if full_reads == READS_PER_TURN {
+                full_reads = 0;
+                Timer::new(TURN_PAUSE).await;
+            }
             match self.event(&mut buffer, first_line_due.as_mut()).await {
-                Event::Read(size) => self.on_bytes(&buffer[..size?]).await?,
+                Event::Read(size) => {
+                    let size = size?;
+                    full_reads = if size == READ_SIZE { full_reads + 1 } else { 0 };
+                    self.on_bytes(&buffer[..size]).await?;
+                }
                 Event::Owed => self.write_owed().await?,
                 Event::TimedOut => {
                     first_line_due = None;

@@ -15,7 +15,7 @@ use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::{
     ACCEPT_PAUSE, BACKLOG, CONNECTIONS_MAX, Config, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
-    PULSE, TURN, WRITE_TIMEOUT,
+    PREEMPT_TIMER, PULSE, WRITE_TIMEOUT,
 };
 use crate::conn::{Conn, End};
 use crate::directory::{Directory, PeerId, Refusal};
@@ -39,7 +39,7 @@ impl Register {
         let (started, serves) = mpsc::sync_channel(1);
         let thread = LocalExecutorBuilder::new(Placement::Unbound)
             .name("register")
-            .preempt_timer(TURN)
+            .preempt_timer(PREEMPT_TIMER)
             .spawn({
                 let listener = Arc::clone(&listener);
                 move || async move {
