@@ -1,0 +1,15 @@
+//! Benchmarks of Ringway.
+//!
+//! * [`echo`]: server CPU per echo through gateway and worker, against a bare echo on `ring` in the same run.
+//! * [`Stand`]: which machine, kernel and commit the figures are of, and the file they are kept in.
+//!
+//! A benchmark here is an interleaved comparison on one machine: wall time and CPU time on their own say more about the
+//! machine than about Ringway. The program `bench` (`scripts/bench`) runs them; `cargo test` runs each of them tiny.
+#![forbid(unsafe_code)]
+
+mod cpus;
+pub mod echo;
+mod programs;
+mod stand;
+
+pub use stand::Stand;

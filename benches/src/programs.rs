@@ -1,0 +1,46 @@
+//! The programs under test that the harness of the end-to-end tests does not know: the load generator and the bare echo.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The load generator.
+pub fn loadgen() -> PathBuf {
+    directory().join("loadgen")
+}
+
+/// The bare echo on `ring`.
+pub fn bare_echo() -> PathBuf {
+    directory().join("examples/echo")
+}
+
+/// Where programs of this profile are; builds both, once per process, from what is in the tree now.
+fn directory() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let directory = profile_directory();
+        let profile = match directory.file_name().and_then(|name| name.to_str()) {
+            Some("debug") | None => "dev",
+            Some(name) => name,
+        };
+        build(profile, &["-p", "ringway-loadgen", "--bin", "loadgen"]);
+        build(profile, &["-p", "ringway-ring", "--example", "echo"]);
+        directory
+    })
+}
+
+fn build(profile: &str, what: &[&str]) {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--profile", profile]).args(what);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let status = command.status().expect("cargo can be run");
+    assert!(status.success(), "cargo build {} failed", what.join(" "));
+}
+
+/// target/<profile>, found from this executable: it is there, or in `deps` below.
+fn profile_directory() -> PathBuf {
+    let executable = std::env::current_exe().expect("a process knows its executable");
+    let directory = executable.parent().expect("an executable is in a directory");
+    let above = directory.parent().filter(|_| directory.ends_with("deps"));
+    above.unwrap_or(directory).to_owned()
+}
