@@ -85,14 +85,15 @@ class Cluster:
         """What the register must list."""
         return sorted(f"127.0.0.1:{self.start_port + index}" for index in range(self.setup.shards))
 
-    def start(self, role, echo=False):
-        """Starts the register, the gateway or the worker, which may be one that only returns messages."""
-        command = self._command(role, echo)
+    def start(self, role, mode=""):
+        """Starts the register, the gateway (which in the mode "pings" pings its clients and closes those who are
+        silent) or the worker (which in the mode "echo" only returns messages).
+        """
+        command = self._command(role, mode)
         log = open(self.places.run / f"{role}.log", "ab")
         worker_log = self.places.run / "worker.log"
         self._worker_log_mark = worker_log.stat().st_size if worker_log.exists() else 0
-        handler = {"INTEROP_HANDLER": "EchoEvents" if echo else "Events"}
-        environment = os.environ | self._environment | handler
+        environment = os.environ | self._environment | {"INTEROP_MODE": mode}
         self._running[role] = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
         )
@@ -162,12 +163,11 @@ class Cluster:
         """GatewayClient as a process that takes calls."""
         return GatewayClient(self._environment, persistent, self.places.run / "client.log")
 
-    def _command(self, role, echo):
+    def _command(self, role, mode):
         if getattr(self.setup, role) == "php":
             return ["php", str(HERE / f"start_{role}.php"), "start", "-q"]
-        program = ["worker", "--app", "echo"] if echo else [BINARIES[role]]
-        program[0] = str(self.places.binaries / program[0])
-        return program + self._flags(role) + self._key_flags()
+        program, *flags = MODES.get(mode, [BINARIES[role]])
+        return [str(self.places.binaries / program), *flags, *self._flags(role), *self._key_flags()]
 
     def _flags(self, role):
         register = joined(self.register_address)
@@ -187,6 +187,10 @@ class Cluster:
 
 
 BINARIES = {"register": "register", "gateway": "gateway", "worker": "interop-worker"}
+MODES = {
+    "echo": ["worker", "--app", "echo"],
+    "pings": ["gateway", "--ping-interval", "1", "--ping-not-response-limit", "1", "--ping-data", "ping"],
+}
 
 
 class GatewayClient:

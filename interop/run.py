@@ -242,6 +242,7 @@ def programme():
     yield "worker reloads", scenarios.worker_reloads
     yield "register restarts", scenarios.register_restarts
     yield "gateway restarts", scenarios.gateway_restarts
+    yield "heartbeats", scenarios.heartbeats
     yield "echo", scenarios.echo
 
 

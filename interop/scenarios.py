@@ -325,24 +325,37 @@ def register_restarts(stage):
 
 def gateway_restarts(stage):
     """The gateway restarts: its clients are gone, and new ones are served."""
-    stage.cluster.stop("gateway")
-    for client in stage.clients.values():
-        client.close()
-    stage.clients.clear()
-    stage.events.forget()
-    stage.cluster.start("gateway")
-    stage.wait_linked()
+    restart_gateway(stage)
     # PHP gives ids anew after a restart, and its worker still knows the session of the one who had the id: not recorded.
     stage.connect("A", recorded=False)
     stage.step("the new client", "getAllClientIdCount")
     stage.step("is served", "sendToAll", "hello")
 
 
+def heartbeats(stage):
+    """A silent client is pinged once and then closed, as a gateway with these settings does."""
+    restart_gateway(stage, "pings")
+    stage.connect("E", recorded=False)
+    stage.closed("it was silent", "E")
+
+
+def restart_gateway(stage, mode=""):
+    """Another gateway process; the clients of the old one are gone."""
+    stage.cluster.stop("gateway")
+    for client in stage.clients.values():
+        client.close()
+    stage.clients.clear()
+    stage.ids.clear()
+    stage.events.forget()
+    stage.cluster.start("gateway", mode)
+    stage.wait_linked()
+
+
 def echo(stage):
     """Another worker program takes over: the app that comes with ours, or PHP's like it."""
     stage.cluster.stop("worker")
     stage.events.forget()
-    stage.cluster.start("worker", echo=True)
+    stage.cluster.start("worker", "echo")
     stage.wait_linked()
     client = KINDS[stage.cluster.setup.protocol]("E", stage.cluster.listen)
     client.open("/")

@@ -126,7 +126,7 @@ class Stage:
         client.open(target)
         if setup.protocol == "websocket":
             seen.append(self.client_event(name, "onWebSocketConnect"))
-            seen.append(client.receive())
+            seen += self._drain(client, lambda item: item == "welcome")
         if recorded:
             self.record(f"{name} connects", seen)
 

@@ -13,6 +13,11 @@ $gateway->registerAddress = interop_setting('INTEROP_REGISTER');
 $gateway->secretKey = interop_setting('INTEROP_KEY');
 // Without it one process would take most of a few quick connections.
 $gateway->reusePort = true;
+if (interop_setting('INTEROP_MODE') === 'pings') {
+    $gateway->pingInterval = 1;
+    $gateway->pingNotResponseLimit = 1;
+    $gateway->pingData = 'ping';
+}
 
 interop_workerman('gateway');
 Workerman\Worker::runAll();
