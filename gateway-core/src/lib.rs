@@ -13,10 +13,12 @@ mod millis;
 mod serve;
 mod settings;
 mod shard;
+mod status;
 
 pub use hooks::{Admission, ClientInfo, Handshake, Hooks, HooksFactory, NoHooks, WorkerInfo};
 pub use millis::Millis;
 pub use protocol;
-pub use serve::{Gateway, StartError};
+pub use serve::{Gateway, StartError, StatusSource};
 pub use settings::{Listen, ListenProtocol, Router, Settings, SlowClient};
-pub use shard::{Action, Counters, Identity, Shard};
+pub use shard::{Action, Counters, Identity, Shard, Status};
+pub use status::report;

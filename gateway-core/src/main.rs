@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use admin::{Address, Admin};
 use argh::{ArgsInfo, FromArgs};
 use gateway_core::{Gateway, Listen, Router, Settings, SlowClient};
 use protocol::client::websocket::DefaultType;
@@ -69,6 +70,9 @@ struct Flags {
     /// bytes queued for a worker from which on its clients wait (default 10240000)
     #[argh(option, default = "10_240_000")]
     send_to_worker_buffer_size: usize,
+    /// port or address where `ringway status` may ask how things are (default: none)
+    #[argh(option)]
+    admin: Option<Address>,
     /// seconds that events wait when there is no worker (default 5)
     #[argh(option, default = "5.0")]
     no_worker_wait: f64,
@@ -114,6 +118,7 @@ fn main() {
         program::fail(why);
     }
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+    let (admin, name) = (flags.admin, flags.name.clone());
     let settings = flags.settings().unwrap_or_else(|error| program::fail(error));
     let schemes: Vec<&str> = settings.listen.iter().map(|listen| listen.protocol.scheme()).collect();
     let gateway = Gateway::start(settings).unwrap_or_else(|error| program::fail(error));
@@ -122,7 +127,14 @@ fn main() {
         .zip(gateway.listen())
         .map(|(scheme, address)| format!("{scheme}://{address}"))
         .collect();
-    program::ready(format_args!("{} ({} shards)", listen.join(" "), gateway.shard_count()));
+    let listen = listen.join(" ");
+    let _admin = admin.map(|address| {
+        let (source, name, listen) = (gateway.status_source(), name.clone(), listen.clone());
+        let clock = program::Uptime::start();
+        Admin::serve(address, move || gateway_core::report(&source, &name, &listen, clock.elapsed()))
+            .unwrap_or_else(|error| program::fail(program::describe_bind_error(address.0, &error)))
+    });
+    program::ready(format_args!("{} ({} shards)", listen, gateway.shard_count()));
     shutdown.wait();
     gateway.stop();
 }

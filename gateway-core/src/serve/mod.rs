@@ -10,13 +10,14 @@ mod register_link;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use glommio::ExecutorJoinHandle;
 use tracing::info;
 
 use self::bind::ShardSockets;
-use crate::{Counters, Settings};
+use crate::{Counters, Settings, Status};
 
 /// A gateway: as many shards as `Settings::count`, in this process.
 pub struct Gateway {
@@ -32,6 +33,8 @@ struct ShardHandle {
 
 /// What the control thread tells a shard.
 enum Control {
+    /// Say how things are.
+    Status(Sender<Status>),
     Stop,
 }
 
@@ -98,6 +101,11 @@ impl Gateway {
         self.shards.len()
     }
 
+    /// How to ask the shards how things are, from any thread, for as long as they run.
+    pub fn status_source(&self) -> StatusSource {
+        StatusSource { shards: self.shards.iter().map(|shard| shard.control.clone()).collect() }
+    }
+
     /// Ends all shards: leaves the register, delivers what is queued, closes the clients (websocket: 1001) and tells
     /// the workers of each. Returns when all are done, after a few seconds at most.
     pub fn stop(self) {
@@ -118,6 +126,25 @@ impl Gateway {
             starts.recv().unwrap_or_else(|_| Err(io::Error::other("it ended before it served").into()))?;
         }
         Ok(())
+    }
+}
+
+/// Asks shards how things are.
+#[derive(Clone)]
+pub struct StatusSource {
+    shards: Vec<Sender<Control>>,
+}
+
+impl StatusSource {
+    /// Every shard's status, by index. `None`: it has ended, or did not answer within a second.
+    pub fn ask(&self) -> Vec<Option<Status>> {
+        let ask = |control: &Sender<Control>| {
+            let (answer, status) = crossbeam_channel::bounded(1);
+            control.send(Control::Status(answer)).ok().map(|()| status)
+        };
+        // All are asked before the first answer is waited for.
+        let asked: Vec<_> = self.shards.iter().map(ask).collect();
+        asked.into_iter().map(|status| status?.recv_timeout(STATUS_TIMEOUT).ok()).collect()
     }
 }
 
@@ -177,6 +204,9 @@ fn check(settings: &Settings) -> Result<(), StartError> {
 
 /// The largest `max_package_size`: a frame of the inner protocol less 1 MiB for header and session.
 const PACKAGE_SIZE_MAX: usize = protocol::inner::FRAME_SIZE_MAX_RINGWAY - 1024 * 1024;
+
+/// How long a shard may take to say how things are.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Listeners per gateway: a client refers to its listener in one byte.
 const LISTENERS_MAX: usize = 64;

@@ -137,6 +137,10 @@ impl Pump {
     fn obey(&mut self) {
         match self.commands.try_recv() {
             Err(TryRecvError::Empty) => {}
+            Ok(Control::Status(answer)) => {
+                // Who asked may have given up.
+                let _ = answer.send(self.shard.status());
+            }
             Ok(Control::Stop) | Err(TryRecvError::Disconnected) if self.stop_by.is_none() => self.stop(),
             Ok(Control::Stop) | Err(TryRecvError::Disconnected) => {}
         }

@@ -1,5 +1,20 @@
 //! What a shard counts.
 
+/// What a shard has at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Clients.
+    pub clients: usize,
+    /// Uids with a client.
+    pub uids: usize,
+    /// Groups with a member.
+    pub groups: usize,
+    /// Workers connected.
+    pub workers: usize,
+    /// What has been counted since start.
+    pub counters: Counters,
+}
+
 /// Plain numbers since start; the shard's thread alone writes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -41,4 +56,37 @@ pub struct Counters {
     pub closes_dropped: u64,
     /// Commands ignored for exceeding a limit.
     pub commands_refused: u64,
+}
+
+impl Counters {
+    /// Messages dropped, for whatever reason.
+    pub fn dropped(&self) -> u64 {
+        self.messages_dropped_slow_client + self.closes_dropped
+    }
+
+    /// Every counter by name.
+    pub fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("clients_accepted", self.clients_accepted),
+            ("clients_refused", self.clients_refused),
+            ("clients_closed", self.clients_closed),
+            ("accepts_failed", self.accepts_failed),
+            ("messages_in", self.messages_in),
+            ("messages_out", self.messages_out),
+            ("frames_in", self.frames_in),
+            ("clients_malformed", self.clients_malformed),
+            ("links_malformed", self.links_malformed),
+            ("links_unauthorized", self.links_unauthorized),
+            ("messages_dropped_slow_client", self.messages_dropped_slow_client),
+            ("clients_closed_slow", self.clients_closed_slow),
+            ("clients_closed_no_worker", self.clients_closed_no_worker),
+            ("clients_closed_silent", self.clients_closed_silent),
+            ("clients_closed_handshake", self.clients_closed_handshake),
+            ("stalls_link_full", self.stalls_link_full),
+            ("stalls_no_worker", self.stalls_no_worker),
+            ("closes_dropped", self.closes_dropped),
+            ("commands_refused", self.commands_refused),
+        ]
+        .into_iter()
+    }
 }

@@ -37,7 +37,7 @@ use protocol::ClientId;
 use protocol::client::Protocol;
 use ring::{Short, SocketId};
 
-pub use self::counters::Counters;
+pub use self::counters::{Counters, Status};
 pub use self::output::Action;
 
 use self::client::Client;
@@ -153,6 +153,17 @@ impl Shard {
     /// What has been counted since start.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// What there is now, and what has been counted.
+    pub fn status(&self) -> Status {
+        Status {
+            clients: self.connection_ids.len(),
+            uids: self.uids.names().len(),
+            groups: self.groups.names().len(),
+            workers: self.workers.connected_count(),
+            counters: self.counters,
+        }
     }
 
     /// Clients there now.

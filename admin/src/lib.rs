@@ -1,0 +1,16 @@
+//! What a running program tells of itself.
+//!
+//! [`Admin`] serves `GET /status` on an address of its own, in a thread of its own: a [`Report`] as JSON, with a [`Row`]
+//! for each shard of a gateway or core of a worker. [`fetch`] reads it, [`table`] shows it. Nothing here is on a
+//! data path.
+#![forbid(unsafe_code)]
+
+mod fetch;
+mod report;
+mod server;
+mod table;
+
+pub use fetch::fetch;
+pub use report::{Process, Report, Row};
+pub use server::{Address, Admin};
+pub use table::table;

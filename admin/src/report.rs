@@ -1,0 +1,74 @@
+//! The report: a process, and its shards or cores.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What `GET /status` answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// The process as a whole.
+    pub process: Process,
+    /// Its shards or cores, in order; one that did not answer in time is missing.
+    pub rows: Vec<Row>,
+}
+
+/// A process of Ringway.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Process {
+    /// `gateway`, `worker`, ….
+    pub program: String,
+    /// Its version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Since its start.
+    pub uptime_seconds: u64,
+    /// Resident memory; 0 if the kernel does not tell.
+    pub memory_bytes: u64,
+}
+
+/// A shard of a gateway, or a core of a worker.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Row {
+    /// `name:index`, as worker keys are written.
+    pub name: String,
+    /// Where clients connect; empty for a worker.
+    pub listen: String,
+    /// Inner connections that stand.
+    pub links: u64,
+    /// Clients there now; `None` where that is not known.
+    pub clients: Option<u64>,
+    /// Uids with a client.
+    pub uids: Option<u64>,
+    /// Groups with a member.
+    pub groups: Option<u64>,
+    /// Messages from clients.
+    pub messages_in: u64,
+    /// Messages to clients.
+    pub messages_out: u64,
+    /// Messages dropped for whatever reason.
+    pub dropped: u64,
+    /// Everything else that is counted, by name.
+    pub counters: BTreeMap<String, u64>,
+}
+
+impl Process {
+    /// This process, `uptime` after its start.
+    pub fn this(program: &str, version: &str, uptime: Duration) -> Process {
+        Process {
+            program: program.to_owned(),
+            version: version.to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: uptime.as_secs(),
+            memory_bytes: resident_bytes().unwrap_or(0),
+        }
+    }
+}
+
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}

@@ -1,0 +1,154 @@
+//! The table of `ringway status`.
+
+use std::net::SocketAddr;
+
+use crate::{Report, Row};
+
+/// A line for each process and one for each of its shards or cores. A process that did not answer has one line that
+/// says why.
+pub fn table(answers: &[(SocketAddr, Result<Report, String>)]) -> String {
+    let mut text = String::new();
+    for (address, answer) in answers {
+        match answer {
+            Err(why) => text.push_str(&format!("{address}: {why}\n")),
+            Ok(report) => text.push_str(&process(*address, report)),
+        }
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+fn process(address: SocketAddr, report: &Report) -> String {
+    let process = &report.process;
+    let head = format!(
+        "{} {} at {address}: pid {}, up {}, memory {:.1} MiB\n",
+        process.program,
+        process.version,
+        process.pid,
+        uptime(process.uptime_seconds),
+        process.memory_bytes as f64 / (1024.0 * 1024.0)
+    );
+    let mut lines = vec![HEADINGS.map(str::to_owned)];
+    lines.extend(report.rows.iter().map(cells));
+    if report.rows.len() > 1 {
+        lines.push(cells(&total(&report.rows)));
+    }
+    head + &align(&lines) + &counters(&report.rows)
+}
+
+/// The other counters that are not 0, summed over all rows.
+fn counters(rows: &[Row]) -> String {
+    let mut names: Vec<&String> = rows.iter().flat_map(|row| row.counters.keys()).collect();
+    names.sort();
+    names.dedup();
+    let sums = names
+        .into_iter()
+        .map(|name| (name, rows.iter().filter_map(|row| row.counters.get(name)).sum::<u64>()));
+    let shown: Vec<String> =
+        sums.filter(|(_, sum)| *sum > 0).map(|(name, sum)| format!("{name} {sum}")).collect();
+    if shown.is_empty() { String::new() } else { format!("  also: {}\n", shown.join(", ")) }
+}
+
+fn total(rows: &[Row]) -> Row {
+    let sum = |of: fn(&Row) -> u64| rows.iter().map(of).sum();
+    let sum_known = |of: fn(&Row) -> Option<u64>| rows.iter().map(of).sum();
+    Row {
+        name: "total".to_owned(),
+        links: sum(|row| row.links),
+        clients: sum_known(|row| row.clients),
+        uids: sum_known(|row| row.uids),
+        groups: sum_known(|row| row.groups),
+        messages_in: sum(|row| row.messages_in),
+        messages_out: sum(|row| row.messages_out),
+        dropped: sum(|row| row.dropped),
+        ..Row::default()
+    }
+}
+
+fn cells(row: &Row) -> [String; HEADINGS.len()] {
+    let known = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+    let listen = if row.listen.is_empty() { "-".to_owned() } else { row.listen.clone() };
+    [
+        row.name.clone(),
+        listen,
+        row.links.to_string(),
+        known(row.clients),
+        known(row.uids),
+        known(row.groups),
+        row.messages_in.to_string(),
+        row.messages_out.to_string(),
+        row.dropped.to_string(),
+    ]
+}
+
+/// Words to the left, numbers to the right.
+fn align(lines: &[[String; HEADINGS.len()]]) -> String {
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; HEADINGS.len()] = std::array::from_fn(width);
+    let mut text = String::new();
+    for line in lines {
+        for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
+            let cell = if column < WORDS { format!("  {cell:<width$}") } else { format!("  {cell:>width$}") };
+            text.push_str(&cell);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn uptime(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+const HEADINGS: [&str; 9] = ["name", "listen", "links", "clients", "uids", "groups", "in", "out", "dropped"];
+
+/// The first columns are words.
+const WORDS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Process;
+
+    #[test]
+    fn a_table_for_people() {
+        let row = |name: &str, clients| Row {
+            name: name.into(),
+            listen: "websocket://0.0.0.0:8282".into(),
+            links: 2,
+            clients: Some(clients),
+            messages_in: 1234,
+            counters: [("clients_malformed".to_owned(), 2), ("stalls".to_owned(), 0)].into(),
+            ..Row::default()
+        };
+        let process = Process {
+            program: "gateway".into(),
+            version: "0.1.0".into(),
+            pid: 7,
+            uptime_seconds: 3_700,
+            memory_bytes: 3 * 1024 * 1024,
+        };
+        let report = Report { process, rows: vec![row("gateway:0", 5), row("gateway:1", 70)] };
+        let address = "127.0.0.1:1".parse().unwrap();
+        let shown = table(&[(address, Ok(report)), (address, Err("nobody there".into()))]);
+        let expected = "\
+gateway 0.1.0 at 127.0.0.1:1: pid 7, up 1 h 1 min, memory 3.0 MiB
+  name       listen                    links  clients  uids  groups    in  out  dropped
+  gateway:0  websocket://0.0.0.0:8282      2        5     -       -  1234    0        0
+  gateway:1  websocket://0.0.0.0:8282      2       70     -       -  1234    0        0
+  total      -                             4       75     -       -  2468    0        0
+  also: clients_malformed 4
+
+127.0.0.1:1: nobody there
+";
+        assert_eq!(shown, expected);
+    }
+}
