@@ -7,13 +7,15 @@ mod page;
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
+use admin::Address;
+use argh::{ArgsInfo, FromArgs};
 use gateway_core::{Listen, ListenProtocol};
 use tokio::sync::oneshot;
 
 use crate::cluster::{App, Cluster};
 
 /// A whole Ringway in one process: register, gateway, worker and a page to chat on.
-#[derive(argh::FromArgs, argh::ArgsInfo)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(
     example = "{command_name} --listen websocket://0.0.0.0:8282 --page 0.0.0.0:8080",
     note = "The listening schemes are websocket, text, frame and tcp."
@@ -34,10 +36,31 @@ struct Flags {
     /// serve the page alone; a gateway somewhere on this machine listens on the port of --listen
     #[argh(switch)]
     page_only: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+/// What else it can do.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand)]
+enum Command {
+    Status(StatusFlags),
+}
+
+/// Show how programs are: their shards or cores, clients, messages, memory.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "status")]
+struct StatusFlags {
+    /// what the programs have as --admin: ports of this machine, or addresses
+    #[argh(positional)]
+    address: Vec<Address>,
 }
 
 fn main() {
     let mut flags: Flags = program::parse("ringway");
+    if let Some(Command::Status(StatusFlags { address })) = flags.command {
+        return status(&address);
+    }
     if flags.listen.is_empty() {
         flags.listen.push(DEFAULT_LISTEN.parse().expect("the default is an address to listen on"));
     }
@@ -89,6 +112,19 @@ fn run(
         cluster.stop()?;
     }
     Ok(served?)
+}
+
+/// Prints the status table; fails if nobody answers.
+fn status(addresses: &[Address]) {
+    if addresses.is_empty() {
+        program::fail("whose status? give what the programs have as --admin: ringway status 9501 10.0.0.2:9501");
+    }
+    let ask = |address: &Address| (address.0, admin::fetch(address.0).map_err(|error| error.to_string()));
+    let answers: Vec<_> = addresses.iter().map(ask).collect();
+    print!("{}", admin::table(&answers));
+    if answers.iter().all(|(_, answer)| answer.is_err()) {
+        program::fail("no program answers");
+    }
 }
 
 /// An address that a browser on this machine can open.
