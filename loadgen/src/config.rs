@@ -60,7 +60,3 @@ pub const LATENCY_NS_MIN: u64 = 100;
 pub const LATENCY_NS_MAX: u64 = 100_000_000_000;
 /// Significant digits of a latency: one part in a thousand.
 pub const LATENCY_DIGITS: u8 = 3;
-
-/// How long an executor's task may run before others get their turn. There are no others, and glommio 0.9 goes to sleep
-/// for ever when this passes between two steps of its own, which on a busy machine happens to a short one.
-pub const PREEMPT_TIMER: Duration = Duration::from_secs(3600);

@@ -12,10 +12,9 @@ mod random;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::ExecutorJoinHandle;
 
 use crate::clock::Clock;
-use crate::config::PREEMPT_TIMER;
 use crate::measure::{Phase, Sample};
 use crate::plan::Plan;
 
@@ -63,10 +62,8 @@ impl Core {
         let (commands, orders) = crossbeam_channel::unbounded();
         let cpu = plan.cpus[index];
         let seat = Seat { index, plan, clock, told };
-        let thread = LocalExecutorBuilder::new(Placement::Fixed(cpu))
-            .name(&format!("loadgen-{index}"))
-            .preempt_timer(PREEMPT_TIMER)
-            .spawn(move || async move { work(seat, orders) })
+        let name = format!("loadgen-{index}");
+        let thread = program::start_executor(&name, Some(cpu), move || async move { work(seat, orders) })
             .map_err(|error| format!("cannot start a thread on CPU {cpu}: {error}"))?;
         Ok(Core { commands, thread })
     }
