@@ -4,12 +4,14 @@
 //! * [`inner`]: frames between workers and gateways, and the replies to queries.
 //! * [`php`]: PHP's serialize format, in which sessions and replies are written.
 //! * [`register`]: the JSON lines of the register.
+//! * [`calls`]: commands and queries: which gateway gets which frame, and what replies mean.
 //! * [`ClientId`]: the name of a client, which is its address too.
 //!
 //! Nothing here opens a socket, reads a clock or spawns. Every decoder takes what has arrived so far and tells
 //! "need more" from "malformed" in its type; no input makes it panic.
 #![forbid(unsafe_code)]
 
+pub mod calls;
 pub mod client;
 mod client_id;
 pub mod inner;

@@ -1,15 +1,11 @@
 //! What handlers do to clients, on whichever gateway they are.
 
-mod answer;
 mod commands;
 mod queries;
-mod rows;
 
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
-
-pub use answer::Answer;
 
 use crate::core::{Core, Counters};
 
@@ -21,8 +17,9 @@ use crate::core::{Core, Counters};
 /// [`send_to_gateway_buffer_size`](crate::Config::send_to_gateway_buffer_size) bytes queued.
 ///
 /// **Queries** (`is_online`, `session`, `groups`, …) are answered by the gateways, in at most
-/// [`query_timeout`](crate::Config::query_timeout). The [`Answer`] says which gateways did not answer. Queries travel
-/// on connections of their own, so a command is not guaranteed to be done before a query that follows it (WIRE.md §5).
+/// [`query_timeout`](crate::Config::query_timeout). The [`Answer`](crate::Answer) says which gateways did not answer.
+/// Queries travel on connections of their own, so a command is not guaranteed to be done before a query that follows
+/// it (WIRE.md §5).
 #[derive(Clone)]
 pub struct Gateway {
     core: Rc<Core>,

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::php;
+
 /// A uid or the name of a group: any bytes, usually short text or a number.
 ///
 /// `""` and `"0"` are no names, as in PHP: gateways refuse them (WIRE.md §5, §6), so commands with such a name are
@@ -28,7 +30,7 @@ impl Name {
 
     /// Whether it is `""` or `"0"`.
     pub fn is_empty(&self) -> bool {
-        protocol::php::is_empty_name(&self.0)
+        php::is_empty_name(&self.0)
     }
 }
 

@@ -22,10 +22,6 @@ impl<T> Answer<T> {
     pub fn into_value(self) -> T {
         self.value
     }
-
-    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
-        Answer { value: change(self.value), missing: self.missing }
-    }
 }
 
 impl<T> Deref for Answer<T> {

@@ -1,12 +1,13 @@
 //! Reads the replies to queries. What a gateway should not have said is left out.
 
+use std::collections::HashSet;
 use std::net::SocketAddrV4;
 
-use hashbrown::{HashMap, HashSet};
-use protocol::ClientId;
-use protocol::php::{Array, Key, KeyRef, Value};
+use indexmap::IndexMap;
 
-use crate::Name;
+use super::Name;
+use crate::ClientId;
+use crate::php::{self, Array, Key, KeyRef, Value};
 
 /// Something for each group, groups in the order in which they were first seen.
 pub(super) type Grouped<T> = Vec<(Name, Vec<T>)>;
@@ -49,50 +50,33 @@ pub(super) fn uids(replies: &Replies) -> Vec<Name> {
     once(rows(replies).filter_map(|(_, row)| uid(row)))
 }
 
-/// The stored session of each row, decoded.
-pub(super) fn sessions(replies: &Replies, decode: impl Fn(&[u8]) -> Array) -> Vec<(ClientId, Array)> {
+/// The stored session of each row, decoded; empty when what is stored is not an array.
+pub(super) fn sessions(replies: &Replies) -> Vec<(ClientId, Array)> {
+    let decode = |stored: &[u8]| match php::decode(stored) {
+        Ok(Value::Array(array)) => array,
+        _ => Array::default(),
+    };
     rows(replies).filter_map(|(client, stored)| Some((client, decode(stored.as_bytes()?)))).collect()
 }
 
 /// The uids of each group's members, each once.
 pub(super) fn uids_by_group(replies: &Replies) -> Grouped<Name> {
-    let mut groups = Groups::default();
+    let mut groups: IndexMap<Name, Vec<Name>> = IndexMap::new();
     for (_, row) in rows(replies) {
         if let Some(uid) = uid(row) {
-            row_groups(row).for_each(|group| groups.add(group, uid.clone()));
+            row_groups(row).for_each(|group| groups.entry(group).or_default().push(uid.clone()));
         }
     }
-    groups.in_order.into_iter().map(|(group, uids)| (group, once(uids.into_iter()))).collect()
+    groups.into_iter().map(|(group, uids)| (group, once(uids.into_iter()))).collect()
 }
 
 /// The members of each group.
 pub(super) fn clients_by_group(replies: &Replies) -> Grouped<ClientId> {
-    let mut groups = Groups::default();
+    let mut groups: IndexMap<Name, Vec<ClientId>> = IndexMap::new();
     for (client, row) in rows(replies) {
-        row_groups(row).for_each(|group| groups.add(group, client));
+        row_groups(row).for_each(|group| groups.entry(group).or_default().push(client));
     }
-    groups.in_order
-}
-
-struct Groups<T> {
-    in_order: Grouped<T>,
-    indexes: HashMap<Name, usize>,
-}
-
-impl<T> Default for Groups<T> {
-    fn default() -> Groups<T> {
-        Groups { in_order: Vec::new(), indexes: HashMap::new() }
-    }
-}
-
-impl<T> Groups<T> {
-    fn add(&mut self, group: Name, member: T) {
-        let index = *self.indexes.entry_ref(&group).or_insert_with(|| {
-            self.in_order.push((group.clone(), Vec::new()));
-            self.in_order.len() - 1
-        });
-        self.in_order[index].1.push(member);
-    }
+    groups.into_iter().collect()
 }
 
 /// Rows of replies that are arrays from connection id to something.
