@@ -6,9 +6,16 @@ use std::net::SocketAddrV4;
 use bytes::Bytes;
 use protocol::ClientId;
 use protocol::inner::Frame;
-use protocol::php::{self, Array, Value};
+use protocol::php::{self, Array, ConvertError, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// The client an event is about. It lives for that event only: keep its [`ClientId`], not this.
+///
+/// Its session is the one that the event brought, or a newer one when this core has written to it since. What a handler
+/// makes of it is stored when the handler has ended. [`Gateway::set_session`](crate::Gateway::set_session) and
+/// [`update_session`](crate::Gateway::update_session) change what is stored at once and are not seen here before the
+/// client's next event: for the client of the event use the methods below, not both.
 #[derive(Debug)]
 pub struct Client {
     id: ClientId,
@@ -78,6 +85,48 @@ impl Client {
         let mut session = self.session.borrow_mut();
         edit(session.array());
         session.changed = true;
+    }
+
+    /// Its session as the type `T`, from the elements that `T` has fields for; see [`php`] for what is read as what.
+    ///
+    /// Of a client without a session it is made from an empty array, so fields want `#[serde(default)]`.
+    ///
+    /// # Errors
+    /// The session does not fit `T`; the error says where.
+    pub fn session_as<T: DeserializeOwned>(&self) -> Result<T, ConvertError> {
+        self.with_session(|array| php::from_array(array))
+    }
+
+    /// Replaces its session by `typed`, a struct or map; kept as by [`Client::set_session`].
+    ///
+    /// # Errors
+    /// `typed` is no struct or map, or is nested too deep; the session stays as it was.
+    pub fn set_session_as<T: Serialize + ?Sized>(&self, typed: &T) -> Result<(), ConvertError> {
+        let mut array = Array::new();
+        php::assign(&mut array, typed)?;
+        self.set_session(array);
+        Ok(())
+    }
+
+    /// Sets the elements of its session that `typed` has, and leaves what other programs keep there as it is.
+    ///
+    /// # Errors
+    /// As [`Client::set_session_as`].
+    pub fn assign_session<T: Serialize + ?Sized>(&self, typed: &T) -> Result<(), ConvertError> {
+        let mut session = self.session.borrow_mut();
+        php::assign(session.array(), typed)?;
+        session.changed = true;
+        Ok(())
+    }
+
+    /// Looks at the session as it is stored, serialized.
+    pub(crate) fn with_stored_session<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        look(&self.session.borrow().stored)
+    }
+
+    /// Takes what the gateway says in place of what the event brought.
+    pub(crate) fn refresh_session(&self, stored: Bytes) {
+        *self.session.borrow_mut() = Session { stored, array: None, changed: false };
     }
 
     /// The session to store, serialized, if the handler changed it.

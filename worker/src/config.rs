@@ -40,6 +40,16 @@ impl Default for Config {
 /// Wait between the loss of a connection and the next attempt (WIRE.md §1).
 pub(crate) const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
+/// The longest wait between two attempts, while a gateway closes every link soon after it was opened.
+pub(crate) const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// A link that the gateway closed before this is a short one. Longer than [`RECONNECT_DELAY`]: two workers of one name
+/// throw each other out after just that.
+pub(crate) const SHORT_LINK_AGE: Duration = Duration::from_secs(3);
+
+/// Short links in a row after which the worker says what is probably wrong, and tries less often.
+pub(crate) const SHORT_LINKS_MAX: u32 = 3;
+
 /// Limit for one connection attempt (WIRE.md §5).
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -64,6 +74,26 @@ pub(crate) const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Queries that may wait for one gateway. One more is answered at once as missing.
 pub(crate) const QUERY_QUEUE_MAX: usize = 10_000;
+
+/// Clients per core whose session was written and not seen since; some 40 bytes each. One more makes the core forget the
+/// older half: an event of theirs that was on its way during the write shows its handler the session from before.
+pub(crate) const SESSIONS_MAX: usize = 65_536;
+
+/// Pauses before a gateway is asked again for a session that may be from before a write. A gateway that has not read
+/// a write after all of them together is believed; long enough for one that is busy with a full command link.
+pub(crate) const SESSION_RETRY_PAUSES: [Duration; 6] = [
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(4),
+    Duration::from_millis(8),
+    Duration::from_millis(16),
+    Duration::from_millis(32),
+];
+
+/// The same after a merge, of the pauses above: few, since a merge that changes nothing uses them all up.
+pub(crate) const MERGE_RETRY_COUNT: usize = 2;
+
+const _: () = assert!(MERGE_RETRY_COUNT <= SESSION_RETRY_PAUSES.len());
 
 /// Idle time after which a query connection is closed (WIRE.md §1).
 pub(crate) const QUERY_IDLE_TIMEOUT: Duration = Duration::from_secs(50);

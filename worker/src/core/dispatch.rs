@@ -16,8 +16,10 @@ use protocol::ClientId;
 use protocol::client::Kind;
 use protocol::inner::{FLAG_BINARY, FLAG_TEXT, Frame, WebsocketRequest};
 use protocol::php::DecodeError;
+use tracing::error;
 
 use super::Core;
+use super::panic::caught;
 use crate::config::WAITING_BYTES_MAX;
 use crate::{Client, Events, Gateway, Message};
 
@@ -34,6 +36,18 @@ enum What {
     WebsocketConnect(Box<WebsocketRequest>),
     Message(Message),
     Close,
+}
+
+impl What {
+    /// What its handler is called.
+    fn name(&self) -> &'static str {
+        match self {
+            What::Connect => "on_connect",
+            What::WebsocketConnect(_) => "on_websocket_connect",
+            What::Message(_) => "on_message",
+            What::Close => "on_close",
+        }
+    }
 }
 
 impl Event {
@@ -111,6 +125,14 @@ impl<E: Events> Dispatch<E> {
         &self.gateway
     }
 
+    /// Runs `on_stop`.
+    pub(super) async fn stop_events(&self) {
+        if let Err(panic) = caught(self.events.on_stop(&self.gateway)).await {
+            self.core().count(|counters| counters.panics += 1);
+            error!(core = self.core().index, "on_stop panicked: {panic}");
+        }
+    }
+
     /// Says that the core is ready, the first time that it is: every known gateway was tried. The caller knows that
     /// a register has answered.
     pub(super) fn check_ready(&self) {
@@ -176,20 +198,57 @@ impl<E: Events> Dispatch<E> {
         event
     }
 
-    /// One event's handler, and its session stored after it.
+    /// One event's handler, with the client's session made sure of before it and stored after it.
     pub(super) async fn handle(self: Rc<Self>, event: Event) {
         let Event { client, what } = event;
-        match what {
-            What::Connect => self.events.on_connect(&self.gateway, &client).await,
-            What::WebsocketConnect(request) => {
-                self.events.on_websocket_connect(&self.gateway, &client, &request).await;
+        let (name, ends) = (what.name(), matches!(what, What::Close));
+        self.prepare(&client, &what).await;
+        match caught(self.call(&client, what)).await {
+            // The client of a close is gone: its session is not stored (WIRE.md §7).
+            Ok(()) if ends => {}
+            Ok(()) => self.store_session(&client),
+            Err(panic) => {
+                self.core().count(|counters| counters.panics += 1);
+                error!(client = %client.id(), "{name} panicked: {panic}");
             }
-            What::Message(message) => self.events.on_message(&self.gateway, &client, message).await,
-            // The client is gone: its session is not stored (WIRE.md §7).
-            What::Close => return self.events.on_close(&self.gateway, &client).await,
         }
-        if let Some(session) = client.changed_session() {
-            self.gateway.store_session(client.id(), &session);
+        if ends {
+            self.core().sessions.forget(client.id());
+        }
+    }
+
+    /// Sees to it that the handler does not get a session from before this core's own write.
+    async fn prepare(&self, client: &Client, what: &What) {
+        let core = self.core();
+        match what {
+            // The number may have belonged to another client, of whose end nobody told.
+            What::Connect => core.sessions.forget(client.id()),
+            What::WebsocketConnect(_) | What::Message(_) => {
+                let in_doubt =
+                    client.with_stored_session(|stored| core.sessions.is_in_doubt(client.id(), stored));
+                if in_doubt && let Some(session) = core.current_session(client.id()).await {
+                    client.refresh_session(session);
+                }
+            }
+            What::Close => {}
+        }
+    }
+
+    fn store_session(&self, client: &Client) {
+        match client.changed_session() {
+            Some(session) => self.gateway.store_session(client.id(), &session),
+            None => client.with_stored_session(|seen| self.core().sessions.handled(client.id(), seen)),
+        }
+    }
+
+    async fn call(&self, client: &Client, what: What) {
+        match what {
+            What::Connect => self.events.on_connect(&self.gateway, client).await,
+            What::WebsocketConnect(request) => {
+                self.events.on_websocket_connect(&self.gateway, client, &request).await;
+            }
+            What::Message(message) => self.events.on_message(&self.gateway, client, message).await,
+            What::Close => self.events.on_close(&self.gateway, client).await,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The command link to one gateway: events come in, commands go out.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddrV4;
 use std::pin::Pin;
@@ -33,6 +34,8 @@ pub(crate) struct Link {
     outbox: RefCell<Outbox>,
     /// The task that sends, asleep because there was nothing to send.
     sender: RefCell<Option<Waker>>,
+    /// Those who wait until what they queued is sent.
+    flush_waiters: RefCell<Vec<Waker>>,
     /// Runs the link; cancelled when dropped.
     pub(super) task: RefCell<Option<Task<()>>>,
 }
@@ -59,6 +62,7 @@ impl Link {
             stream: RefCell::new(None),
             outbox: RefCell::default(),
             sender: RefCell::new(None),
+            flush_waiters: RefCell::default(),
             task: RefCell::new(None),
         }
     }
@@ -108,6 +112,7 @@ impl Link {
         self.outbox.borrow_mut().clear();
         self.extended.set(false);
         self.full.set(false);
+        self.wake_flush_waiters();
     }
 
     /// Reads into `buffer`; 0 at the end.
@@ -128,9 +133,27 @@ impl Link {
         while !outbox.is_empty() {
             let size = ready!(Pin::new(&mut *stream).poll_write(cx, outbox.unsent()))?;
             outbox.advance(size);
+            self.wake_flush_waiters();
         }
         self.full.set(false);
         Poll::Ready(Ok(()))
+    }
+
+    /// Ready when everything that is queued now has been sent, or is lost.
+    pub(super) async fn flushed(&self) {
+        let end = self.outbox.borrow().end();
+        poll_fn(|cx| {
+            if self.outbox.borrow().is_past(end) {
+                return Poll::Ready(());
+            }
+            self.flush_waiters.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn wake_flush_waiters(&self) {
+        self.flush_waiters.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
     /// Sends whatever is queued, now and later; ready only when the connection fails.

@@ -1,6 +1,6 @@
 //! What keeps a command link up: connect, serve, connect again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -12,12 +12,14 @@ use glommio::timer::sleep;
 use protocol::inner::{Cmd, Frame, FrameError};
 use tracing::{debug, info, warn};
 
+use super::Core;
 use super::connect::connect;
 use super::dispatch::{Dispatch, Event, Slot};
 use super::link::Link;
+use super::reconnect::Reconnect;
 use super::wire::Inbox;
 use crate::Events;
-use crate::config::{READ_SIZE, RECONNECT_DELAY};
+use crate::config::{READ_SIZE, SHORT_LINK_AGE};
 
 thread_local! {
     /// Where all links of a core read to: a read and the handling of what it gave are one step, so one is enough.
@@ -28,28 +30,33 @@ thread_local! {
 pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
     let core = dispatch.core();
     let mut told = false;
+    let mut reconnect = Reconnect::default();
     loop {
         match connect(link.address()).await {
             Ok(stream) => {
-                info!(gateway = %link.address(), core = core.index, "connected to gateway");
+                if !reconnect.is_hopeless() {
+                    info!(gateway = %link.address(), core = core.index, "connected to gateway");
+                }
                 link.attach(stream, &core.hello());
                 link.attempted.set(true);
                 dispatch.check_ready();
-                let why = serve(&dispatch, &link).await;
+                let (why, lasted) = serve(&dispatch, &link).await;
                 link.detach();
-                warn!(gateway = %link.address(), core = core.index, "lost gateway: {why}");
+                reconnect.lost(lasted);
+                tell_lost(core, &link, &reconnect, &why);
                 told = false;
             }
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
                     warn!(gateway = %link.address(), "cannot connect to gateway, trying on: {error}");
                 }
+                reconnect.refused();
                 link.attempted.set(true);
                 dispatch.check_ready();
             }
         }
         if link.listed.get() {
-            sleep(RECONNECT_DELAY).await;
+            sleep(reconnect.delay()).await;
         }
         if !link.listed.get() {
             break;
@@ -63,12 +70,34 @@ pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
     }
 }
 
-/// Reads and sends until the connection ends; says why it did.
-async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> io::Error {
+fn tell_lost(core: &Core, link: &Link, reconnect: &Reconnect, why: &io::Error) {
+    let (gateway, name) = (link.address(), &core.config.name);
+    if reconnect.is_to_be_told() && core.index == 0 && !core.told_short_links.replace(true) {
+        warn!(
+            %gateway,
+            "the gateway closes every link soon after it was opened, trying less often: is another worker named \
+             '{name}' running on this machine (give each its own --name), or is --secret-key not the gateway's?"
+        );
+    } else if reconnect.is_hopeless() {
+        debug!(%gateway, core = core.index, "lost gateway again: {why}");
+    } else {
+        warn!(%gateway, core = core.index, "lost gateway: {why}");
+    }
+}
+
+/// Reads and sends until the connection ends; says why it did, and whether it lasted.
+async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> (io::Error, bool) {
+    let lasted = Cell::new(false);
     // Reading first: what its handlers queue is sent in the same turn.
     let read = read(dispatch, link);
     let send = poll_fn(|cx| link.poll_send(cx));
-    future::or(read, send).await
+    let age = async {
+        sleep(SHORT_LINK_AGE).await;
+        lasted.set(true);
+        future::pending().await
+    };
+    let why = future::or(future::or(read, send), age).await;
+    (why, lasted.get())
 }
 
 async fn read<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> io::Error {

@@ -68,7 +68,10 @@ impl Core {
 
     fn push(&self, link: &Link, frame: &Frame<'_>, kind: Kind) {
         match link.push(frame, kind, self.config.send_to_gateway_buffer_size) {
-            Ok(()) => self.count(|counters| counters.commands += 1),
+            Ok(()) => {
+                self.count(|counters| counters.commands += 1);
+                self.sessions.commanded(link.address(), frame);
+            }
             Err(refused) => self.dropped(link.address(), refused),
         }
     }

@@ -2,14 +2,19 @@
 //!
 //! Everything here belongs to one thread. Cores share nothing and never talk to each other.
 
+mod background;
 mod connect;
 mod discovery;
 mod dispatch;
 mod link;
 mod link_task;
 mod links;
+mod panic;
 mod query_link;
+mod reconnect;
 mod run;
+mod session_query;
+mod sessions;
 mod stop;
 mod wire;
 
@@ -20,9 +25,11 @@ use protocol::inner::ext::{ClientConnect, WorkerConnect};
 use protocol::inner::{Cmd, Frame};
 
 use crate::config::Config;
+use background::Background;
 pub(crate) use links::Links;
 pub(crate) use query_link::QueryLinks;
 pub(crate) use run::run;
+use sessions::Sessions;
 pub(crate) use stop::StopSignal;
 
 /// What a core has counted since its start.
@@ -43,6 +50,8 @@ pub struct Counters {
     pub queries_missing: u64,
     /// Connections to gateways closed because of bytes that are no frame.
     pub malformed: u64,
+    /// Panics of handlers and of spawned futures.
+    pub panics: u64,
     /// Websocket requests that could not be read; their event was left out.
     pub bad_requests: u64,
 }
@@ -55,9 +64,13 @@ pub(crate) struct Core {
     pub(crate) index: usize,
     pub(crate) links: Links,
     pub(crate) query_links: QueryLinks,
+    sessions: Sessions,
+    background: Background,
     pub(crate) counters: RefCell<Counters>,
     /// Set once: no more events are taken.
     pub(crate) stopping: Cell<bool>,
+    /// Set once the log has said why gateways may close links: it is the same for all of them.
+    told_short_links: Cell<bool>,
 }
 
 impl Core {
@@ -67,8 +80,11 @@ impl Core {
             index,
             links: Links::default(),
             query_links: QueryLinks::default(),
+            sessions: Sessions::default(),
+            background: Background::default(),
             counters: RefCell::default(),
             stopping: Cell::new(false),
+            told_short_links: Cell::new(false),
         })
     }
 

@@ -11,6 +11,7 @@ use std::net::SocketAddrV4;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use glommio::Task;
 use glommio::net::TcpStream;
@@ -54,8 +55,15 @@ struct Exchange {
 #[derive(Debug)]
 enum Answer {
     Awaited,
-    Given(Value),
+    Given(Reply),
     Failed,
+}
+
+/// A reply, as it came and what it says.
+#[derive(Debug)]
+struct Reply {
+    serialized: Bytes,
+    value: Value,
 }
 
 /// A question that was asked. Dropping it gives the answer up.
@@ -115,11 +123,21 @@ impl Question {
 
     /// The answer, if it has come.
     pub(crate) fn into_answer(self) -> Option<Value> {
-        match self.0.answer.replace(Answer::Failed) {
-            Answer::Given(value) => Some(value),
+        self.take().map(|reply| reply.value)
+    }
+
+    /// The answer byte for byte, if it has come.
+    pub(super) fn into_serialized(self) -> Option<Bytes> {
+        self.take().map(|reply| reply.serialized)
+    }
+
+    fn take(&self) -> Option<Reply> {
+        let mut answer = self.0.answer.borrow_mut();
+        match std::mem::replace(&mut *answer, Answer::Failed) {
+            Answer::Given(reply) => Some(reply),
             Answer::Awaited => {
-                // Left as it was, so that dropping it gives the question up.
-                *self.0.answer.borrow_mut() = Answer::Awaited;
+                // Left as it was, so that dropping the question gives it up.
+                *answer = Answer::Awaited;
                 None
             }
             Answer::Failed => None,
@@ -199,7 +217,7 @@ async fn run(core: Rc<Core>, gateway: SocketAddrV4, link: Rc<QueryLink>) {
             None
         };
         match future::or(ask, give_up).await {
-            Some(Ok(value)) => exchange.finish(Answer::Given(value)),
+            Some(Ok(reply)) => exchange.finish(Answer::Given(reply)),
             Some(Err(error)) => {
                 debug!(%gateway, "query not answered: {error}");
                 connection = None;
@@ -221,7 +239,7 @@ async fn ask(
     connection: &mut Option<TcpStream>,
     authorization: &[u8],
     question: &[u8],
-) -> io::Result<Value> {
+) -> io::Result<Reply> {
     let packet = [authorization, question].concat();
     if let Some(kept) = connection.as_mut() {
         match converse(kept, &packet).await {
@@ -239,7 +257,7 @@ fn is_loss(error: &io::Error) -> bool {
 }
 
 /// Sends a question and reads the one reply.
-async fn converse(stream: &mut TcpStream, packet: &[u8]) -> io::Result<Value> {
+async fn converse(stream: &mut TcpStream, packet: &[u8]) -> io::Result<Reply> {
     stream.write_all(packet).await?;
     let mut arrived = Vec::new();
     let mut buffer = vec![0; QUERY_READ_SIZE];
@@ -248,13 +266,15 @@ async fn converse(stream: &mut TcpStream, packet: &[u8]) -> io::Result<Value> {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             size => arrived.extend_from_slice(&buffer[..size]),
         }
-        let Some((value, size)) = reply::decode(&arrived, REPLY_SIZE_MAX).map_err(invalid)? else {
+        let Some((serialized, size)) = reply::decode(&arrived, REPLY_SIZE_MAX).map_err(invalid)? else {
             continue;
         };
         if size != arrived.len() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "more than one reply"));
         }
-        return php::decode(value).map_err(invalid);
+        let value = php::decode(serialized).map_err(invalid)?;
+        let length_size = size - serialized.len();
+        return Ok(Reply { serialized: Bytes::from(arrived).slice(length_size..), value });
     }
 }
 

@@ -41,7 +41,8 @@ async fn end<E: Events>(dispatch: &Rc<Dispatch<E>>, mut tasks: Vec<Task<()>>) {
     let core = dispatch.core();
     core.stopping.set(true);
     step("handlers still run", STOP_STEP_TIMEOUT, dispatch.idle()).await;
-    step("on_stop still runs", STOP_STEP_TIMEOUT, dispatch.events().on_stop(dispatch.gateway())).await;
+    step("on_stop still runs", STOP_STEP_TIMEOUT, dispatch.stop_events()).await;
+    core.background.cancel().await;
     let links = core.links.all();
     tasks.extend(links.iter().filter_map(|link| link.task.borrow_mut().take()));
     tasks.extend(core.query_links.take_tasks());

@@ -46,6 +46,8 @@ fn take_frames(input: &[u8], mut each: impl FnMut(&Frame<'_>)) -> Result<usize, 
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     sent: usize,
+    /// Bytes that were ever sent, or forgotten.
+    gone: u64,
 }
 
 impl Outbox {
@@ -63,12 +65,23 @@ impl Outbox {
         self.sent == self.bytes.len()
     }
 
+    /// The end of what is queued now, in bytes since the beginning.
+    pub(super) fn end(&self) -> u64 {
+        self.gone + self.unsent().len() as u64
+    }
+
+    /// Whether nothing up to this [`Outbox::end`] is left.
+    pub(super) fn is_past(&self, end: u64) -> bool {
+        self.gone >= end
+    }
+
     /// Notes that `size` bytes of [`Outbox::unsent`] are sent.
     ///
     /// The space is used again when all is sent, or when more than half of the buffer is: so nothing is moved more
     /// than once on average, and a gateway that is always a little behind does not make the buffer grow.
     pub(super) fn advance(&mut self, size: usize) {
         self.sent += size;
+        self.gone += size as u64;
         assert!(self.sent <= self.bytes.len(), "no more is sent than was queued");
         if self.is_empty() {
             self.bytes.clear();
@@ -82,7 +95,7 @@ impl Outbox {
 
     /// Forgets everything: the connection is gone.
     pub(super) fn clear(&mut self) {
-        *self = Outbox::default();
+        *self = Outbox { gone: self.end(), ..Outbox::default() };
     }
 }
 
@@ -125,6 +138,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_queued_is_past_when_it_is_sent_or_forgotten() {
+        let mut outbox = Outbox::default();
+        outbox.tail().extend_from_slice(b"12345");
+        let end = outbox.end();
+        outbox.tail().extend_from_slice(b"678");
+        outbox.advance(4);
+        assert!(!outbox.is_past(end));
+        outbox.advance(1);
+        assert!(outbox.is_past(end));
+        let end = outbox.end();
+        assert!(!outbox.is_past(end));
+        outbox.clear();
+        assert!(outbox.is_past(end));
+    }
+
+    #[test]
     fn the_outbox_sends_everything_once_in_order() {
         let mut outbox = Outbox::default();
         let mut sent = Vec::new();
@@ -137,6 +166,7 @@ mod tests {
         sent.extend_from_slice(outbox.unsent());
         outbox.advance(outbox.unsent().len());
         assert!(outbox.is_empty());
+        assert_eq!(outbox.end(), 500);
         assert_eq!(sent, (0..100).flat_map(|round| [round; 5]).collect::<Vec<u8>>());
     }
 }

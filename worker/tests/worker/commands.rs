@@ -182,6 +182,8 @@ fn commands_are_those_of_php_byte_for_byte() {
         links[1].message(&number.to_string());
         assert_eq!(frames(&mut links[0]), *first, "{name}, the other gateway");
         assert_eq!(frames(&mut links[1]), *second, "{name}, the client's gateway");
+        // A new client next time, whose session nobody has written.
+        links[1].event(Cmd::OnClose, CLIENT, b"");
     }
 }
 

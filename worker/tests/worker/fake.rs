@@ -13,7 +13,7 @@ use protocol::register::Broadcast;
 use ringway_worker::{Client, Config, Events, Gateway, Kind, Message, Running, WebsocketRequest, Worker};
 
 /// How long a test waits for what must come, before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The connection id that tests use for their client.
 pub const CLIENT: u32 = 1;
@@ -311,6 +311,11 @@ impl FakeWorker {
         assert_eq!(worker.told(), "start 0");
         worker.running.ready().unwrap();
         worker
+    }
+
+    /// For tests that stop it on another thread and go on listening.
+    pub fn into_parts(self) -> (Running, Receiver<String>) {
+        (self.running, self.told)
     }
 
     /// What a handler told next.

@@ -5,4 +5,8 @@ mod commands;
 mod events;
 mod fake;
 mod links;
+mod panics;
 mod queries;
+mod sessions;
+mod spawn;
+mod websocket;

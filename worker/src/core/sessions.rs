@@ -1,0 +1,241 @@
+//! Which sessions this core has changed and not yet seen changed.
+//!
+//! Every event brings its client's session as it was when the gateway sent the event, so usually nothing need be
+//! remembered. But an event that was on its way when a handler wrote the session brings the one from before
+//! (WIRE.md §7). So what was written is remembered, as a hash, until an event shows it. While it is, an event that
+//! shows something else is in doubt: the gateway is asked (203) before its handler runs. The client's later events
+//! wait behind it as behind any handler.
+//!
+//! The question travels on another connection than the write, so it may overtake it (WIRE.md §5). Therefore:
+//!
+//! 1. It is put off until the command link has sent everything that was queued.
+//! 2. It is repeated, with growing pauses, while the answer may be from before the write: it is not what was written,
+//!    or it is what a merge was made into. A gateway that has confirmed a write once has done it for good.
+//! 3. What was answered last is believed: then somebody else has written too. It takes the place of what was written,
+//!    for the events that are still on their way.
+//!
+//! Nothing is kept for a client that was never written to, nor for one whose session was seen since. Clients that
+//! were written to and then say nothing share a table of limited size that forgets its oldest half.
+
+use std::cell::RefCell;
+use std::hash::BuildHasher;
+use std::net::SocketAddrV4;
+
+use hashbrown::{DefaultHashBuilder, HashMap};
+use protocol::ClientId;
+use protocol::inner::{Cmd, Frame};
+
+use crate::config::{MERGE_RETRY_COUNT, SESSION_RETRY_PAUSES, SESSIONS_MAX};
+
+/// Sessions in doubt. Invariant: a client is in one of the halves; each has at most `SESSIONS_MAX / 2`.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    young: RefCell<Table>,
+    old: RefCell<Table>,
+    /// Keyed at random, so no session can be made that hashes like another.
+    hasher: DefaultHashBuilder,
+}
+
+type Table = HashMap<ClientId, Expected>;
+
+/// What the next events of a client should show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Expected {
+    /// What this core has written.
+    Written(u64),
+    /// What this core has merged into; it does not know what comes of that.
+    Merged { before: Option<u64> },
+    /// What the gateway has answered.
+    Confirmed(u64),
+}
+
+impl Sessions {
+    /// Notes that a command which changes a session is on its way.
+    pub(super) fn commanded(&self, gateway: SocketAddrV4, frame: &Frame<'_>) {
+        let client = ClientId { gateway, connection_id: frame.connection_id };
+        if frame.cmd == Cmd::SetSession as u8 {
+            self.insert(client, Expected::Written(self.hash(frame.ext)));
+        } else if frame.cmd == Cmd::UpdateSession as u8 {
+            let before = match self.find(client) {
+                Some(Expected::Written(hash) | Expected::Confirmed(hash)) => Some(hash),
+                Some(Expected::Merged { before }) => before,
+                None => None,
+            };
+            self.insert(client, Expected::Merged { before });
+        }
+    }
+
+    /// Notes what a handler saw, in case that it has merged something into it.
+    pub(super) fn handled(&self, client: ClientId, seen: &[u8]) {
+        if self.find(client) == Some(Expected::Merged { before: None }) {
+            self.insert(client, Expected::Merged { before: Some(self.hash(seen)) });
+        }
+    }
+
+    /// Whether an event with this session may be from before a write, so that the gateway is to be asked.
+    pub(super) fn is_in_doubt(&self, client: ClientId, session: &[u8]) -> bool {
+        match self.find(client) {
+            None => false,
+            Some(Expected::Written(hash) | Expected::Confirmed(hash)) if hash == self.hash(session) => {
+                self.forget(client);
+                false
+            }
+            Some(_) => true,
+        }
+    }
+
+    /// Whether this answer, of the `attempt`-th question from 0, may have overtaken the write; if it is believed, it is
+    /// what events should show from now on.
+    pub(super) fn is_overtaken(&self, client: ClientId, answer: &[u8], attempt: usize) -> bool {
+        let hash = self.hash(answer);
+        let attempts_max = match self.find(client) {
+            Some(Expected::Written(written)) if written != hash => SESSION_RETRY_PAUSES.len(),
+            Some(Expected::Merged { before }) if before == Some(hash) => MERGE_RETRY_COUNT,
+            Some(_) => 0,
+            None => return false,
+        };
+        if attempt < attempts_max {
+            return true;
+        }
+        self.insert(client, Expected::Confirmed(hash));
+        false
+    }
+
+    pub(super) fn forget(&self, client: ClientId) {
+        if self.young.borrow_mut().remove(&client).is_none() {
+            self.old.borrow_mut().remove(&client);
+        }
+    }
+
+    fn find(&self, client: ClientId) -> Option<Expected> {
+        let find = |table: &RefCell<Table>| {
+            let table = table.borrow();
+            // Mostly there is nothing at all; then hashing the id would cost more than the rest.
+            if table.is_empty() { None } else { table.get(&client).copied() }
+        };
+        find(&self.young).or_else(|| find(&self.old))
+    }
+
+    fn insert(&self, client: ClientId, expected: Expected) {
+        let (mut young, mut old) = (self.young.borrow_mut(), self.old.borrow_mut());
+        old.remove(&client);
+        if young.len() >= SESSIONS_MAX / 2 && !young.contains_key(&client) {
+            *old = std::mem::take(&mut *young);
+        }
+        young.insert(client, expected);
+    }
+
+    fn hash(&self, session: &[u8]) -> u64 {
+        // Asked for an empty session, a gateway answers with an empty array (WIRE.md §5).
+        let session = if session == EMPTY_ARRAY { b"" } else { session };
+        self.hasher.hash_one(session)
+    }
+}
+
+const EMPTY_ARRAY: &[u8] = b"a:0:{}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: &[u8] = b"a:1:{i:0;i:0;}";
+    const OURS: &[u8] = b"a:1:{i:0;i:1;}";
+    const THEIRS: &[u8] = b"a:1:{i:0;i:2;}";
+
+    fn client(connection_id: u32) -> ClientId {
+        ClientId::new([127, 0, 0, 1].into(), 2900, connection_id)
+    }
+
+    fn command(sessions: &Sessions, cmd: Cmd, connection_id: u32, ext: &[u8]) {
+        let client = client(connection_id);
+        sessions.commanded(client.gateway, &Frame { connection_id, ext, ..Frame::command(cmd) });
+    }
+
+    fn written() -> Sessions {
+        let sessions = Sessions::default();
+        command(&sessions, Cmd::SetSession, 1, OURS);
+        sessions
+    }
+
+    #[test]
+    fn only_clients_written_to_are_in_doubt_until_it_is_seen() {
+        let sessions = written();
+        assert!(!sessions.is_in_doubt(client(2), BEFORE));
+        assert!(sessions.is_in_doubt(client(1), BEFORE));
+        assert!(!sessions.is_in_doubt(client(1), OURS));
+        assert!(!sessions.is_in_doubt(client(1), BEFORE), "forgotten when it was seen");
+    }
+
+    #[test]
+    fn other_commands_put_nothing_in_doubt() {
+        let sessions = Sessions::default();
+        command(&sessions, Cmd::SendToOne, 1, OURS);
+        assert!(!sessions.is_in_doubt(client(1), BEFORE));
+    }
+
+    #[test]
+    fn an_answer_from_before_the_write_is_asked_for_again_but_not_for_ever() {
+        let sessions = written();
+        for attempt in 0..SESSION_RETRY_PAUSES.len() {
+            assert!(sessions.is_overtaken(client(1), BEFORE, attempt));
+        }
+        assert!(!sessions.is_overtaken(client(1), BEFORE, SESSION_RETRY_PAUSES.len()));
+        assert!(!sessions.is_in_doubt(client(1), BEFORE), "believed");
+    }
+
+    #[test]
+    fn what_is_confirmed_stays_expected_until_it_is_seen() {
+        let sessions = written();
+        assert!(!sessions.is_overtaken(client(1), OURS, 0));
+        assert!(sessions.is_in_doubt(client(1), BEFORE), "a second event that was on its way");
+        assert!(!sessions.is_overtaken(client(1), THEIRS, 0), "our write was done before: somebody else's");
+        assert!(sessions.is_in_doubt(client(1), OURS));
+        assert!(!sessions.is_in_doubt(client(1), THEIRS));
+    }
+
+    #[test]
+    fn a_merge_is_done_when_anything_changed() {
+        let sessions = Sessions::default();
+        command(&sessions, Cmd::UpdateSession, 1, OURS);
+        sessions.handled(client(1), BEFORE);
+        assert!(sessions.is_in_doubt(client(1), BEFORE));
+        assert!(sessions.is_in_doubt(client(1), THEIRS), "what comes of a merge is not known");
+        assert!(sessions.is_overtaken(client(1), BEFORE, 0));
+        assert!(!sessions.is_overtaken(client(1), THEIRS, 1));
+        assert!(!sessions.is_in_doubt(client(1), THEIRS));
+    }
+
+    #[test]
+    fn a_merge_into_a_write_has_the_write_before_it() {
+        let sessions = written();
+        command(&sessions, Cmd::UpdateSession, 1, THEIRS);
+        command(&sessions, Cmd::UpdateSession, 1, THEIRS);
+        sessions.handled(client(1), BEFORE);
+        assert!(sessions.is_overtaken(client(1), OURS, 0));
+        assert!(!sessions.is_overtaken(client(1), THEIRS, 0));
+    }
+
+    #[test]
+    fn no_session_is_an_empty_one() {
+        let sessions = Sessions::default();
+        command(&sessions, Cmd::SetSession, 1, b"a:0:{}");
+        assert!(!sessions.is_in_doubt(client(1), b""));
+        command(&sessions, Cmd::SetSession, 1, b"");
+        assert!(!sessions.is_overtaken(client(1), b"a:0:{}", 0));
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_when_there_are_too_many() {
+        let sessions = Sessions::default();
+        let count = SESSIONS_MAX as u32;
+        for connection_id in 0..=count {
+            command(&sessions, Cmd::SetSession, connection_id, OURS);
+        }
+        assert!(sessions.young.borrow().len() + sessions.old.borrow().len() <= SESSIONS_MAX);
+        assert!(!sessions.is_in_doubt(client(0), BEFORE));
+        assert!(sessions.is_in_doubt(client(count / 2), BEFORE));
+        assert!(sessions.is_in_doubt(client(count), BEFORE));
+        sessions.forget(client(count / 2));
+        assert!(!sessions.is_in_doubt(client(count / 2), BEFORE));
+    }
+}
