@@ -60,8 +60,10 @@ impl std::error::Error for UsageError {}
 /// # Errors
 /// An unknown flag, a missing or wrong value, a config file that cannot be read or has an unknown key or a wrong value.
 pub fn parse_from<F: Flags>(name: &str, words: &[String]) -> Result<Parsed<F>, UsageError> {
-    let known = F::get_args_info().flags;
-    let mut line = CommandLine::read(words, known)?;
+    let info = F::get_args_info();
+    let known = info.flags;
+    let commands: Vec<&str> = info.commands.iter().map(|command| command.name).collect();
+    let mut line = CommandLine::read(words, known, &commands)?;
     if line.common.version {
         return Ok(Parsed::Print(format!("{name} {}\n", env!("CARGO_PKG_VERSION"))));
     }
@@ -109,13 +111,14 @@ struct CommandLine {
 }
 
 impl CommandLine {
-    /// Walks the words as argh does: an option takes the next word as its value, whatever that looks like.
-    fn read(words: &[String], known: &[FlagInfo<'_>]) -> Result<Self, UsageError> {
+    /// Walks the words as argh does: an option takes the next word as its value, whatever that looks like. What is
+    /// behind the name of a command is the command's.
+    fn read(words: &[String], known: &[FlagInfo<'_>], commands: &[&str]) -> Result<Self, UsageError> {
         let mut line =
             Self { own: Vec::new(), common: Common::default(), given: HashSet::new(), help: false };
         let mut rest = words.iter();
         while let Some(word) = rest.next() {
-            if word == "--" {
+            if word == "--" || commands.contains(&word.as_str()) {
                 line.own.push(word.clone());
                 line.own.extend(rest.cloned());
                 break;
