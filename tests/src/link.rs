@@ -95,7 +95,8 @@ impl Link {
     /// The next frame, or `None` when the gateway closed.
     pub fn receive(&mut self) -> Option<Received> {
         self.conn.read(|received| {
-            let decoded = inner::decode(received, inner::FRAME_SIZE_MAX).expect("a gateway's frame is well-formed");
+            let decoded =
+                inner::decode(received, inner::FRAME_SIZE_MAX).expect("a gateway's frame is well-formed");
             decoded.map(|(frame, size)| (Received::from(&frame), size))
         })
     }

@@ -35,6 +35,7 @@ fn a_message_over_the_limit_closes_that_client_alone() {
     client.expect(&Event::Close(Some(1009)));
     client.expect(&Event::End);
     steady.close();
+    drop(client);
     cluster.stop();
 }
 
@@ -148,5 +149,6 @@ fn nothing_is_dropped_for_a_worker_that_reads_late() {
         assert_eq!(message.body[..4], index.to_be_bytes());
     }
     sender.join().unwrap();
+    drop(client);
     cluster.stop();
 }

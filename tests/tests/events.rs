@@ -127,6 +127,7 @@ fn a_refused_handshake_is_a_client_that_came_and_went() {
     let connect = worker.expect(Cmd::OnConnect);
     let close = worker.expect(Cmd::OnClose);
     assert_eq!(connect.connection_id, close.connection_id);
+    drop(client);
     cluster.stop();
 }
 
@@ -165,6 +166,7 @@ fn everything_queued_before_a_kick_arrives() {
     }
     assert_eq!(client.receive().unwrap(), b"the end");
     assert_eq!(client.receive(), None);
+    drop(client);
     cluster.stop();
 }
 
@@ -181,6 +183,7 @@ fn the_session_comes_with_every_event() {
     assert_eq!(worker.expect_message(b"again").ext, session);
     client.finish_writing();
     assert_eq!(worker.expect(Cmd::OnClose).ext, session);
+    drop(client);
     cluster.stop();
 }
 

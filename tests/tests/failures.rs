@@ -26,6 +26,7 @@ fn clients_of_a_killed_worker_go_on_with_another() {
     cluster.worker(1).kill();
     (0..2).for_each(|gateway| cluster.await_links(gateway, 0, 1));
     echo_all(&mut clients, "the other is gone");
+    drop(clients);
     cluster.stop();
 }
 
@@ -48,6 +49,7 @@ fn without_a_worker_clients_wait_for_one() {
     newcomer.await_accept();
     newcomer.echo("me too");
     echo_all(&mut clients, "after");
+    drop((clients, newcomer));
     cluster.stop();
 }
 
@@ -65,6 +67,7 @@ fn without_a_worker_for_too_long_clients_are_closed() {
     assert_eq!(client.read_to_end(), b"");
     cluster.start_worker(0);
     cluster.websocket(0).echo("served again");
+    drop(client);
     cluster.stop();
 }
 
@@ -83,6 +86,7 @@ fn a_register_can_be_restarted() {
     cluster.worker(0).stop();
     (0..2).for_each(|gateway| cluster.await_links(gateway, 0, 1));
     echo_all(&mut clients, "through a new worker");
+    drop(clients);
     cluster.stop();
 }
 

@@ -80,6 +80,7 @@ fn malformed_frames_close_that_link_alone() {
         worker.send_to_one(id, b"alive");
         assert_eq!(client.receive().unwrap(), b"alive");
     }
+    drop(client);
     cluster.stop();
 }
 
@@ -167,6 +168,7 @@ fn a_command_followed_by_fin_is_served() {
         assert_eq!(client.receive().unwrap().len(), size);
         assert_eq!(link.read_to_end(), b"");
     }
+    drop(client);
     cluster.stop();
 }
 
@@ -180,6 +182,7 @@ fn a_second_worker_of_the_same_name_takes_the_place_of_the_first() {
     assert_eq!(first.read_to_end(), b"");
     client.send(b"who is there?");
     second.expect_message(b"who is there?");
+    drop(client);
     cluster.stop();
 }
 
@@ -205,5 +208,6 @@ fn clients_go_to_the_worker_with_the_fewest_and_stay_there() {
             }
         }
     }
+    drop(clients);
     cluster.stop();
 }

@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 
 /// The path of a program of this workspace, built once per process in the profile that this code is built in.
 pub fn path(program: &str) -> PathBuf {
-    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    let path = DIRECTORY.get_or_init(build).join(program);
+    static DIRECTORY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(build).as_ref().unwrap_or_else(|error| panic!("{error}"));
+    let path = directory.join(program);
     assert!(path.is_file(), "{} was not built", path.display());
     path
 }
@@ -16,16 +17,18 @@ pub fn path(program: &str) -> PathBuf {
 const PACKAGES: [&str; 3] = ["ringway-gateway-core", "ringway-worker", "ringway-register"];
 
 /// Builds the programs and returns the directory they are in.
-fn build() -> PathBuf {
+fn build() -> Result<PathBuf, String> {
     let directory = profile_directory();
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--quiet", "--bins"]);
     command.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
     command.args(["--profile", profile(&directory)]);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    let status = command.status().expect("cargo can be run");
-    assert!(status.success(), "the programs under test do not build");
-    directory
+    match command.status() {
+        Ok(status) if status.success() => Ok(directory),
+        Ok(_) => Err("the programs under test do not build".to_owned()),
+        Err(error) => Err(format!("cargo does not run: {error}")),
+    }
 }
 
 /// target/<profile>, found from this executable, which is somewhere below it.
