@@ -117,7 +117,9 @@ fn run(
 /// Prints the status table; fails if nobody answers.
 fn status(addresses: &[Address]) {
     if addresses.is_empty() {
-        program::fail("whose status? give what the programs have as --admin: ringway status 9501 10.0.0.2:9501");
+        program::fail(
+            "whose status? give what the programs have as --admin: ringway status 9501 10.0.0.2:9501",
+        );
     }
     let ask = |address: &Address| (address.0, admin::fetch(address.0).map_err(|error| error.to_string()));
     let answers: Vec<_> = addresses.iter().map(ask).collect();

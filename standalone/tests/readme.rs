@@ -20,7 +20,7 @@ fn documented_flags(readme: &str, program: &str) -> Vec<String> {
     let lines = readme.lines().skip_while(|line| !line.starts_with(&format!("`{program}`")));
     let rows =
         lines.skip(1).skip_while(|line| !line.starts_with("| `--")).take_while(|line| line.starts_with('|'));
-    rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect()
+    sorted(rows.map(|row| row.split('`').nth(1).unwrap().to_owned()))
 }
 
 /// The flags of `--help`, without those that every program has.
@@ -29,7 +29,13 @@ fn real_flags(program: &Path) -> Vec<String> {
     let help = String::from_utf8(help.stdout).unwrap();
     let flags = help.lines().filter_map(|line| line.strip_prefix("  --")?.split_whitespace().next());
     let common = ["config", "log-level", "version", "help,"];
-    flags.filter(|flag| !common.contains(flag)).map(|flag| format!("--{flag}")).collect()
+    sorted(flags.filter(|flag| !common.contains(flag)).map(|flag| format!("--{flag}")))
+}
+
+fn sorted(flags: impl Iterator<Item = String>) -> Vec<String> {
+    let mut flags: Vec<_> = flags.collect();
+    flags.sort_unstable();
+    flags
 }
 
 #[test]
