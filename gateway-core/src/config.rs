@@ -32,6 +32,13 @@ pub const COPY_MAX: usize = 1_024;
 /// A queue's own buffers are filled up to this many bytes before a new one is begun.
 pub const CHUNK_SIZE_MAX: usize = 64 * 1024;
 
+/// Sends that fan-outs may cause in one turn, each some 4 µs of the kernel's time: between slices of a large fan-out
+/// everybody else gets a turn, some 4 ms later at most.
+pub const FANOUT_SENDS_MAX: usize = 1_024;
+
+/// Targets of one fan-out looked at in one turn, those included whose send is due anyway.
+pub const FANOUT_SLICE: usize = 32_768;
+
 /// Slices handed to the kernel in one send. More wait for the next turn; the kernel's own bound is 1,024.
 pub const SLICES_PER_SEND_MAX: usize = 64;
 

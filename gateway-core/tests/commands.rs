@@ -419,6 +419,19 @@ fn a_handshake_must_end_in_time() {
 }
 
 #[test]
+fn what_a_send_brings_about_on_another_socket_of_the_batch_is_not_lost() {
+    let (mut world, worker, clients) = world(1);
+    let mut kick = frame_bytes(&Frame { body: b"bye", ..to_client(Cmd::Kick, 1) });
+    world.shard.on_received(world.now, world.peers[worker].socket, &mut kick);
+    // One batch: last words for the client, whose end they bring about, and then news for the worker.
+    world.client(0);
+    world.settle();
+    assert!(world.peers[clients[0]].shut);
+    let told: Vec<_> = world.take_frames(worker).into_iter().map(|frame| (frame.0, frame.1)).collect();
+    assert_eq!(told, [(Cmd::OnConnect, 2), (Cmd::OnClose, 1)]);
+}
+
+#[test]
 fn stopping_says_goodbye_to_all() {
     let mut world = World::new(Settings {
         listen: listen(&["websocket://127.0.0.1:1", "text://127.0.0.1:2"]),

@@ -2,14 +2,15 @@
 //!
 //! glommio 0.9 looks at its preemption timer before it runs the first task of a turn. If the thread is held up for the
 //! whole timer between setting it and that look, no task runs, and the executor takes that for "there is none": it
-//! sleeps with tasks ready to run, until an event wakes it. So its timer is left at 100 ms, which is rarely
-//! missed, and a pulse is such an event: two timers by turns, since the task of one may be among those that were left.
+//! sleeps with tasks ready to run, until an event wakes it. So nothing preempts it while it starts; then its timer is
+//! 100 ms, which is rarely missed, and a pulse is such an event: two timers by turns, since the task of one may be among
+//! those that were left.
 
 use std::io;
 use std::time::Duration;
 
 use glommio::timer::sleep;
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, Task};
+use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, Shares, Task};
 
 /// Runs `task` on a glommio executor in a thread of its own, called `name` and a number, pinned to `cpu` if there is one.
 ///
@@ -28,10 +29,13 @@ where
     T: Send + 'static,
 {
     let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
-    let executor = LocalExecutorBuilder::new(placement).name(name).io_memory(IO_MEMORY_SIZE);
-    let thread = executor.spawn(move || async move {
+    let builder = LocalExecutorBuilder::new(placement).name(name).io_memory(IO_MEMORY_SIZE);
+    let thread = builder.preempt_timer(NEVER).spawn(move || async move {
         let pulse = start_pulse();
-        let result = task().await;
+        let latency = Latency::Matters(PREEMPT_TIMER);
+        let queue = glommio::executor().create_task_queue(Shares::default(), latency, "task");
+        let task = glommio::spawn_local_into(async move { task().await }, queue);
+        let result = task.expect("the queue has just been made").await;
         for timer in pulse {
             timer.cancel().await;
         }
@@ -50,6 +54,12 @@ fn start_pulse() -> [Task<()>; 2] {
         })
     })
 }
+
+/// Tasks that always have something to do keep the executor from its sockets this long.
+const PREEMPT_TIMER: Duration = Duration::from_millis(100);
+
+/// No timer at all cannot be had.
+const NEVER: Duration = Duration::from_secs(3_600);
 
 /// An executor that sleeps on work is woken after half of this. Waking costs an idle core some 10 µs each time.
 const PULSE_PERIOD: Duration = Duration::from_millis(100);

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpListener};
+use std::thread;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -30,8 +32,11 @@ impl ShardSockets {
 /// Ports 0 are chosen by the kernel: one per listener for all shards, one per shard for the inner ports.
 pub fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String> {
     let mut addresses: Vec<SocketAddr> = settings.listen.iter().map(|listen| listen.address).collect();
+    let mut patience = Patience::new();
     for address in &addresses {
-        refuse_if_taken(*address).map_err(|error| program::describe_bind_error(address, &error))?;
+        patience
+            .retry(|| refuse_if_taken(*address))
+            .map_err(|error| program::describe_bind_error(address, &error))?;
     }
     let mut shards = Vec::with_capacity(settings.count);
     for index in 0..settings.count {
@@ -42,24 +47,52 @@ pub fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String> {
             address.set_port(socket.local_addr().map_err(|error| error.to_string())?.port());
             clients.push(socket);
         }
-        let (inner, address) = bind_inner(settings, index)?;
+        let (inner, address) = bind_inner(settings, index, &mut patience)?;
         shards.push(ShardSockets { clients, inner, address });
     }
     Ok(shards)
 }
 
-fn bind_inner(settings: &Settings, index: usize) -> Result<(TcpListener, SocketAddrV4), String> {
+fn bind_inner(
+    settings: &Settings,
+    index: usize,
+    patience: &mut Patience,
+) -> Result<(TcpListener, SocketAddrV4), String> {
     let ip: IpAddr = settings.inner_ip();
     let port = match settings.start_port {
         0 => 0,
         start => start + u16::try_from(index).expect("checked with the settings"),
     };
     let address = SocketAddr::new(ip, port);
-    let inner = bind(address, Sharing::Alone).map_err(|error| {
+    let inner = patience.retry(|| bind(address, Sharing::Alone)).map_err(|error| {
         format!("inner port of shard {index}: {}", program::describe_bind_error(address, &error))
     })?;
     let port = inner.local_addr().map_err(|error| error.to_string())?.port();
     Ok((inner, SocketAddrV4::new(settings.lan_ip, port)))
+}
+
+/// The kernel takes a killed process' ring apart after the process is gone, so its ports stay taken for some
+/// milliseconds: a gateway that is started again at once waits for them, once and not for long.
+struct Patience {
+    tries: u32,
+}
+
+impl Patience {
+    fn new() -> Patience {
+        Patience { tries: BIND_TRIES }
+    }
+
+    fn retry<T>(&mut self, bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        loop {
+            match bind() {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.tries > 0 => {
+                    self.tries -= 1;
+                    thread::sleep(BIND_RETRY_DELAY);
+                }
+                done => return done,
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,6 +128,10 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
     }
     Ok(socket)
 }
+
+/// How often a taken port is tried again, in all, and after how long: half a second for the whole start.
+const BIND_TRIES: u32 = 10;
+const BIND_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Connections the kernel keeps for us to accept, as far as net.core.somaxconn lets it.
 const BACKLOG: i32 = 65_535;

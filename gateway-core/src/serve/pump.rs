@@ -93,6 +93,7 @@ impl Pump {
         // As of the turn before, so a little early, which no deadline minds.
         let now = now(&self.ring);
         self.ring.turn(wait, |event| deliver(shard, listeners, now, event))?;
+        self.shard.on_turn(self::now(&self.ring));
         self.act();
         self.send()?;
         self.act();

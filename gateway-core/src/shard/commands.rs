@@ -3,6 +3,7 @@
 use hashbrown::HashSet;
 use protocol::inner::{Cmd, Frame, ext};
 use protocol::php;
+use ring::SocketId;
 
 use super::directory::Slot;
 use super::fanout::{Fanout, Message};
@@ -11,11 +12,11 @@ use crate::config::GROUPS_PER_CLIENT_MAX;
 
 impl Shard {
     /// Does what a command says. Queries and the start of a link are not for here.
-    pub(super) fn apply(&mut self, cmd: Cmd, frame: &Frame<'_>) {
+    pub(super) fn apply(&mut self, link: Slot, cmd: Cmd, frame: &Frame<'_>) {
         match cmd {
-            Cmd::SendToAll => return self.send_to_all(frame),
-            Cmd::SendToUid => return self.send_to_uids(frame),
-            Cmd::SendToGroup => return self.send_to_groups(frame),
+            Cmd::SendToAll => return self.send_to_all(link, frame),
+            Cmd::SendToUid => return self.send_to_uids(link, frame),
+            Cmd::SendToGroup => return self.send_to_groups(link, frame),
             Cmd::Ungroup => return self.ungroup(frame.ext),
             _ => {}
         }
@@ -38,47 +39,37 @@ impl Shard {
         }
     }
 
-    fn send_to_all(&mut self, frame: &Frame<'_>) {
+    fn send_to_all(&mut self, link: Slot, frame: &Frame<'_>) {
         let (Some(targets), Some(message)) = (ext::Targets::decode(frame.ext), Message::of(frame)) else {
             return;
         };
-        let none = HashSet::new();
-        let mut fanout = Fanout::new(&message);
-        match targets {
-            ext::Targets::All => self.fan_out(&mut fanout, &self.all_slots(), &none),
+        let fanout = match targets {
+            ext::Targets::All => Fanout::new(message, self.all_clients(), HashSet::new()),
             ext::Targets::Only(ids) => {
-                let slots: Vec<Slot> =
-                    ids.iter().filter_map(|id| self.connection_ids.get(id).copied()).collect();
-                self.fan_out(&mut fanout, &slots, &none);
+                let slots = ids.iter().filter_map(|id| self.connection_ids.get(id).copied());
+                Fanout::new(message, self.sockets(slots), HashSet::new())
             }
             ext::Targets::Except(exclude) => {
-                self.fan_out(&mut fanout, &self.all_slots(), &exclude.into_iter().collect());
+                Fanout::new(message, self.all_clients(), exclude.into_iter().collect())
             }
-        }
+        };
+        self.start_fan_out(link, fanout);
     }
 
     /// In list order; a uid twice sends twice.
-    fn send_to_uids(&mut self, frame: &Frame<'_>) {
+    fn send_to_uids(&mut self, link: Slot, frame: &Frame<'_>) {
         let (Some(uids), Some(message)) = (ext::decode_names(frame.ext), Message::of(frame)) else { return };
-        let mut fanout = Fanout::new(&message);
-        for uid in uids {
-            let slots: Vec<Slot> = self.uids.members_of(&uid).collect();
-            self.fan_out(&mut fanout, &slots, &HashSet::new());
-        }
+        let targets = self.sockets(uids.iter().flat_map(|uid| self.uids.members_of(uid)));
+        self.start_fan_out(link, Fanout::new(message, targets, HashSet::new()));
     }
 
     /// Group by group; a member of two gets it twice.
-    fn send_to_groups(&mut self, frame: &Frame<'_>) {
-        let (Some(targets), Some(message)) = (ext::GroupTargets::decode(frame.ext), Message::of(frame))
-        else {
+    fn send_to_groups(&mut self, link: Slot, frame: &Frame<'_>) {
+        let (Some(to), Some(message)) = (ext::GroupTargets::decode(frame.ext), Message::of(frame)) else {
             return;
         };
-        let exclude = targets.exclude.into_iter().collect();
-        let mut fanout = Fanout::new(&message);
-        for group in targets.groups {
-            let slots: Vec<Slot> = self.groups.members_of(&group).collect();
-            self.fan_out(&mut fanout, &slots, &exclude);
-        }
+        let targets = self.sockets(to.groups.iter().flat_map(|group| self.groups.members_of(group)));
+        self.start_fan_out(link, Fanout::new(message, targets, to.exclude.into_iter().collect()));
     }
 
     /// Last words, if there are any; then the client goes. Nothing it sends is read any more.
@@ -153,9 +144,16 @@ impl Shard {
         self.client_ref(slot).groups().iter().position(|membership| membership.set == set)
     }
 
-    /// Every client's slot, in no order that would mean anything.
-    fn all_slots(&self) -> Vec<Slot> {
-        let clients = self.conns.iter().filter(|(_, conn)| matches!(conn, Conn::Client(_)));
-        clients.map(|(index, _)| index as Slot).collect()
+    /// Every client, in no order that would mean anything.
+    fn all_clients(&self) -> Vec<SocketId> {
+        let client = |(_, conn): (usize, &Conn)| match conn {
+            Conn::Client(client) => Some(client.socket),
+            Conn::Link(_) | Conn::Lingering(_) => None,
+        };
+        self.conns.iter().filter_map(client).collect()
+    }
+
+    fn sockets(&self, slots: impl Iterator<Item = Slot>) -> Vec<SocketId> {
+        slots.map(|slot| self.client_ref(slot).socket).collect()
     }
 }

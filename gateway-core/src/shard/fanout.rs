@@ -1,4 +1,4 @@
-//! A message on its way to clients: encoded once per protocol, queued per target.
+//! A message on its way to clients: encoded once per protocol, queued per target, in slices when there are many.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,15 @@ use hashbrown::HashSet;
 use protocol::client::Kind;
 use protocol::inner::{FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, Frame};
 use protocol::php;
+use ring::SocketId;
 
 use super::directory::Slot;
 use super::out::SharedMessage;
+use super::output::Action;
 use super::{Conn, Shard};
-use crate::Listen;
+use crate::config::{FANOUT_SENDS_MAX, FANOUT_SLICE};
 use crate::settings::SlowClient;
+use crate::{Listen, Millis};
 
 /// What a worker wants its clients to get.
 pub(super) struct Message<'a> {
@@ -27,10 +30,24 @@ pub(super) struct Encoding {
     kind: Kind,
 }
 
-/// A message and what has been encoded of it so far, by listener and kind: rarely more than one.
+/// A message for many clients, and how far it is.
+///
+/// Invariant: `next <= targets.len()`.
 pub(super) struct Fanout<'a> {
-    message: &'a Message<'a>,
+    message: Message<'a>,
+    /// By listener and kind: rarely more than one.
     encoded: Vec<(u8, Kind, SharedMessage)>,
+    targets: Vec<SocketId>,
+    next: usize,
+    /// Connection ids that get nothing.
+    exclude: HashSet<u32>,
+}
+
+/// A fan-out that takes more than one turn. The link it came on is not served meanwhile: what comes behind it must
+/// not overtake it.
+pub(super) struct Job {
+    fanout: Fanout<'static>,
+    link: SocketId,
 }
 
 impl<'a> Message<'a> {
@@ -62,8 +79,18 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> Fanout<'a> {
-    pub fn new(message: &'a Message<'a>) -> Fanout<'a> {
-        Fanout { message, encoded: Vec::new() }
+    pub fn new(message: Message<'a>, targets: Vec<SocketId>, exclude: HashSet<u32>) -> Fanout<'a> {
+        Fanout { message, encoded: Vec::new(), targets, next: 0, exclude }
+    }
+
+    fn is_done(&self) -> bool {
+        self.next == self.targets.len()
+    }
+
+    fn into_owned(self) -> Fanout<'static> {
+        let Fanout { message, encoded, targets, next, exclude } = self;
+        let message = Message { body: message.body.into_owned().into(), encoding: message.encoding };
+        Fanout { message, encoded, targets, next, exclude }
     }
 
     fn encoded(&mut self, listen: &[Listen], listener: u8, kind: Kind) -> &SharedMessage {
@@ -110,13 +137,47 @@ impl Shard {
         }
     }
 
-    /// Queues a message for each of these clients, but those whose connection ids are in `exclude`.
-    pub(super) fn fan_out(&mut self, fanout: &mut Fanout<'_>, targets: &[Slot], exclude: &HashSet<u32>) {
-        for slot in targets {
-            // A slow client may have been closed by an earlier message of this very fan-out.
-            let Some(Conn::Client(client)) = self.conns.get(*slot as usize) else { continue };
-            if exclude.is_empty() || !exclude.contains(&client.connection_id) {
-                self.send_shared(*slot, fanout);
+    /// Queues a message for its targets. What does not fit into this turn goes on in [`Shard::on_turn`].
+    pub(super) fn start_fan_out(&mut self, link: Slot, mut fanout: Fanout<'_>) {
+        self.fan_out(&mut fanout);
+        if !fanout.is_done()
+            && let Some(link) = self.link(link)
+        {
+            link.busy = true;
+            let link = link.socket;
+            self.output.actions.push(Action::Pause(link));
+            self.jobs.push_back(Job { fanout: fanout.into_owned(), link });
+        }
+    }
+
+    /// To be called every turn, after what came in and before what goes out: large fan-outs take their next slice.
+    pub fn on_turn(&mut self, now: Millis) {
+        self.now = now;
+        for _ in 0..self.jobs.len() {
+            let Some(mut job) = self.jobs.pop_front() else { return };
+            self.fan_out(&mut job.fanout);
+            if job.fanout.is_done() {
+                self.link_idle(job.link);
+            } else {
+                self.jobs.push_back(job);
+            }
+        }
+    }
+
+    /// The next slice of a fan-out: as many targets as this turn has room for.
+    fn fan_out(&mut self, fanout: &mut Fanout<'_>) {
+        for _ in 0..FANOUT_SLICE {
+            let Some(target) = fanout.targets.get(fanout.next).copied() else { return };
+            let Some(Conn::Client(client)) = self.conns.get(target.index()) else {
+                fanout.next += 1;
+                continue;
+            };
+            if !client.out.is_dirty() && self.output.dirty_count() >= FANOUT_SENDS_MAX {
+                return;
+            }
+            fanout.next += 1;
+            if client.socket == target && !fanout.exclude.contains(&client.connection_id) {
+                self.send_shared(target.index() as Slot, fanout);
             }
         }
     }

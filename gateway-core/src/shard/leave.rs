@@ -39,7 +39,7 @@ impl Shard {
     /// After [`Shard::begin_stop`]: no client is left, and everything is sent that could be.
     pub fn is_stopped(&self) -> bool {
         let empty = self.connection_ids.is_empty() && self.lingering_count == 0;
-        self.stopping && empty && !self.output.is_pending()
+        self.stopping && empty && !self.is_pending()
     }
 
     /// Nothing more is read from a client; it goes when its queue is empty, or after a while.

@@ -22,6 +22,8 @@ pub struct Link {
     pub out: Outbound,
     /// Does not read its replies: no frame is served until it does.
     pub stalled: bool,
+    /// A large fan-out of its is under way: no frame is served until it is done.
+    pub busy: bool,
     /// The peer has sent its FIN; goes once its queue is empty.
     pub closing: bool,
     /// Clients that are not read because `out` is full.
@@ -29,6 +31,11 @@ pub struct Link {
 }
 
 impl Link {
+    /// Whether its frames wait.
+    pub fn is_held_up(&self) -> bool {
+        self.stalled || self.busy
+    }
+
     /// The largest frame that may go either way on this link, in bytes.
     pub fn frame_size_max(&self) -> usize {
         if self.ringway { FRAME_SIZE_MAX_RINGWAY } else { FRAME_SIZE_MAX }
@@ -44,6 +51,7 @@ impl Link {
             rest: Vec::new(),
             out: Outbound::default(),
             stalled: false,
+            busy: false,
             closing: false,
             stalled_clients: Vec::new(),
         }

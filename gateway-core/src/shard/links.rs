@@ -3,6 +3,7 @@
 use std::mem;
 
 use protocol::inner::{self, Cmd, Frame, FrameError, ext};
+use ring::SocketId;
 
 use super::directory::Slot;
 use super::output::Action;
@@ -19,10 +20,7 @@ impl Shard {
     /// Bytes from a link, or none: then what waits is served, after a stall.
     pub(super) fn link_received(&mut self, slot: Slot, bytes: &[u8]) {
         let Some(link) = self.link(slot) else { return };
-        if link.closing {
-            return;
-        }
-        if link.stalled {
+        if link.is_held_up() {
             return link.rest.extend_from_slice(bytes);
         }
         let mut rest = mem::take(&mut link.rest);
@@ -49,9 +47,7 @@ impl Shard {
     pub(super) fn link_ended(&mut self, slot: Slot) {
         let Some(link) = self.link(slot) else { return };
         link.closing = true;
-        if link.out.queue.is_empty() || link.worker.is_some() {
-            self.close_link(slot);
-        }
+        self.close_link_if_done(slot);
     }
 
     /// Closes a link at once. Its clients go to other workers with their next event.
@@ -73,8 +69,8 @@ impl Shard {
         let limit = self.settings.send_to_worker_buffer_size;
         let Some(link) = self.link(slot) else { return };
         let queued = link.out.queue.len();
-        if link.closing && queued == 0 {
-            return self.close_link(slot);
+        if link.closing {
+            return self.close_link_if_done(slot);
         }
         if queued > limit / 2 {
             return;
@@ -85,8 +81,33 @@ impl Shard {
         }
         let Some(link) = self.link(slot) else { return };
         if mem::take(&mut link.stalled) {
-            self.output.actions.push(Action::Resume(socket));
-            self.link_received(slot, &[]);
+            self.resume_link(socket);
+        }
+    }
+
+    /// A large fan-out that came on this link is done.
+    pub(super) fn link_idle(&mut self, socket: SocketId) {
+        let slot = super::slot(socket);
+        let Some(link) = self.link(slot).filter(|link| link.socket == socket) else { return };
+        link.busy = false;
+        self.resume_link(socket);
+    }
+
+    /// Serves what waits on a link that is not held up any more.
+    fn resume_link(&mut self, socket: SocketId) {
+        let slot = super::slot(socket);
+        self.output.actions.push(Action::Resume(socket));
+        self.link_received(slot, &[]);
+        if self.link(slot).is_some_and(|link| link.closing) {
+            self.close_link_if_done(slot);
+        }
+    }
+
+    /// After the peer's FIN: what it sent is served, and answered unless it was a worker.
+    fn close_link_if_done(&mut self, slot: Slot) {
+        let Some(link) = self.link(slot) else { return };
+        if !link.is_held_up() && (link.out.queue.is_empty() || link.worker.is_some()) {
+            self.close_link(slot);
         }
     }
 
@@ -105,6 +126,9 @@ impl Shard {
                     self.counters.frames_in += 1;
                     if self.on_frame(slot, &frame) == LinkState::Gone {
                         return None;
+                    }
+                    if self.link(slot)?.busy {
+                        return Some(consumed);
                     }
                 }
                 Err(FrameError) => {
@@ -145,7 +169,7 @@ impl Shard {
         }
         match cmd {
             Some(cmd) if cmd.is_query() => self.answer(slot, cmd, frame),
-            Some(cmd) => self.apply(cmd, frame),
+            Some(cmd) => self.apply(slot, cmd, frame),
             None => {}
         }
         LinkState::Open

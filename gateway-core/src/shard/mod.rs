@@ -30,6 +30,7 @@ mod workers;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::mem;
 use std::net::{SocketAddr, SocketAddrV4};
 
 use hashbrown::HashMap;
@@ -42,6 +43,7 @@ pub use self::output::Action;
 
 use self::client::Client;
 use self::directory::{Directory, Slot};
+use self::fanout::Job;
 use self::heartbeat::Heartbeat;
 use self::link::Link;
 use self::output::Output;
@@ -78,6 +80,8 @@ pub struct Shard {
     workers: Workers,
     hooks: Box<dyn Hooks>,
     output: Output,
+    /// Fan-outs that take more than one turn.
+    jobs: VecDeque<Job>,
     counters: Counters,
     heartbeat: Heartbeat,
     waits: Waits,
@@ -88,6 +92,8 @@ pub struct Shard {
     stopping: bool,
     /// Answers of codecs on their way to a queue; kept for its memory.
     reply: Vec<u8>,
+    /// Sizes of a batch's sends; kept for its memory.
+    offered: Vec<usize>,
 }
 
 /// What a slot of the ring is used for.
@@ -131,6 +137,7 @@ impl Shard {
             workers: Workers::default(),
             hooks,
             output: Output::default(),
+            jobs: VecDeque::new(),
             counters: Counters::default(),
             waits: Waits {
                 handshake: Timeouts::new(HANDSHAKE_TIMEOUT_MS),
@@ -147,6 +154,7 @@ impl Shard {
             last_connection_id: identity.seed as u32,
             stopping: false,
             reply: Vec::new(),
+            offered: Vec::new(),
         }
     }
 
@@ -197,21 +205,25 @@ impl Shard {
         out.into_iter().flat_map(|out| out.queue.slices())
     }
 
-    /// Whether sends or actions wait: the glue must not block before it has seen to them.
+    /// Whether sends, actions or large fan-outs wait: the glue must not block before it has seen to them.
     pub fn is_pending(&self) -> bool {
-        self.output.is_pending()
+        self.output.is_pending() || !self.jobs.is_empty()
     }
 
     /// What was offered for the sockets in `batch` has been sent, except as `short` says. `short` is put in order.
     pub fn on_sent(&mut self, now: Millis, batch: &[SocketId], short: &mut [Short]) {
         self.now = now;
         short.sort_unstable_by_key(|short| short.socket);
-        for socket in batch {
-            let short =
-                short.binary_search_by_key(socket, |short| short.socket).ok().map(|at| short[at].sent);
-            let offered = self.unsent(*socket).map(|slice| slice.len()).sum();
-            self.on_socket_sent(*socket, short.unwrap_or(offered), short.is_some());
+        // All sizes first: what one socket's send brings about may be queued on another of the batch.
+        let mut offered = mem::take(&mut self.offered);
+        offered
+            .extend(batch.iter().map(|socket| self.unsent(*socket).map(|slice| slice.len()).sum::<usize>()));
+        for (socket, offered) in batch.iter().zip(offered.drain(..)) {
+            let fell_short = short.binary_search_by_key(socket, |short| short.socket);
+            let sent = fell_short.map_or(offered, |at| short[at].sent);
+            self.on_socket_sent(*socket, sent, fell_short.is_ok());
         }
+        self.offered = offered;
     }
 
     /// There is room again after a short send.

@@ -27,6 +27,13 @@ pub struct Outbound {
     blocked: bool,
 }
 
+impl Outbound {
+    /// Whether a send is due with the end of this turn.
+    pub fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+}
+
 /// Collected for the glue until the end of the batch.
 #[derive(Default)]
 pub struct Output {
@@ -71,6 +78,11 @@ impl Output {
     pub fn take_dirty(&mut self, recycled: Vec<SocketId>) -> Vec<SocketId> {
         debug_assert!(recycled.is_empty());
         std::mem::replace(&mut self.dirty, recycled)
+    }
+
+    /// Sockets that have something to send.
+    pub fn dirty_count(&self) -> usize {
+        self.dirty.len()
     }
 
     /// Whether anything waits to be sent or done.

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gateway_core::{Action, Identity, Listen, Millis, Settings, Shard};
@@ -31,7 +31,9 @@ pub struct World {
     pub shard: Shard,
     pub now: Millis,
     pub peers: Vec<Peer>,
-    next_slot: u32,
+    /// Indices into `peers`.
+    by_socket: HashMap<SocketId, usize>,
+    free_slots: Vec<u32>,
 }
 
 impl World {
@@ -41,7 +43,8 @@ impl World {
             shard: Shard::new(settings, identity, Millis(0)),
             now: Millis(0),
             peers: Vec::new(),
-            next_slot: 0,
+            by_socket: HashMap::new(),
+            free_slots: Vec::new(),
         }
     }
 
@@ -172,6 +175,7 @@ impl World {
     pub fn settle(&mut self) {
         let mut actions = Vec::new();
         while self.shard.is_pending() {
+            self.shard.on_turn(self.now);
             self.shard.take_actions(&mut actions);
             for action in actions.drain(..) {
                 self.act(action);
@@ -180,10 +184,10 @@ impl World {
             let mut short = Vec::new();
             for socket in &batch {
                 let bytes: Vec<u8> = self.shard.unsent(*socket).flat_map(|slice| slice.to_vec()).collect();
-                let Some(peer) = self.peers.iter_mut().find(|peer| peer.socket == *socket && !peer.closed)
-                else {
+                let peer = &mut self.peers[self.by_socket[socket]];
+                if peer.closed {
                     continue;
-                };
+                }
                 assert!(!peer.shut || bytes.is_empty(), "nothing is sent behind a FIN");
                 let sent = peer.room.unwrap_or(usize::MAX).min(bytes.len());
                 peer.room = peer.room.map(|room| room - sent);
@@ -202,7 +206,7 @@ impl World {
         | Action::Resume(socket)
         | Action::Shutdown(socket)
         | Action::Close(socket)) = action;
-        let peer = self.peers.iter_mut().find(|peer| peer.socket == socket).expect("actions name sockets");
+        let peer = &mut self.peers[self.by_socket[&socket]];
         match action {
             Action::Pause(_) => peer.paused = true,
             Action::Resume(_) => peer.paused = false,
@@ -210,17 +214,17 @@ impl World {
             Action::Close(_) => {
                 assert!(!peer.closed, "a socket is closed once");
                 peer.closed = true;
+                self.free_slots.push(socket.index() as u32);
             }
         }
     }
 
     fn open(&mut self) -> usize {
-        self.next_slot += 1;
-        // Slots are used again as soon as they are free, with another generation.
-        let free = (0..self.next_slot).find(|slot| {
-            !self.peers.iter().any(|peer| !peer.closed && peer.socket.index() == *slot as usize)
-        });
-        let socket = SocketId::new(free.expect("one more than ever open"), self.next_slot);
+        // A slot is used again as soon as it is free, with another generation.
+        let generation = self.peers.len() as u32 + 1;
+        let slot = self.free_slots.pop().unwrap_or(generation - 1);
+        let socket = SocketId::new(slot, generation);
+        self.by_socket.insert(socket, self.peers.len());
         self.peers.push(Peer {
             socket,
             inbox: VecDeque::new(),

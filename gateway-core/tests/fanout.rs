@@ -1,0 +1,90 @@
+//! Fan-outs to more clients than one turn has room for.
+
+mod world;
+
+use gateway_core::Action;
+use gateway_core::config::FANOUT_SENDS_MAX;
+use protocol::inner::{Cmd, Frame};
+use world::{World, frame_bytes, to_client};
+
+const CLIENTS: usize = FANOUT_SENDS_MAX * 3 + 10;
+
+fn to_all(body: &[u8]) -> Vec<u8> {
+    frame_bytes(&Frame { body, ..Frame::command(Cmd::SendToAll) })
+}
+
+/// A worker, another one, and very many clients.
+fn crowd() -> (World, usize, usize, Vec<usize>) {
+    let mut world = World::text();
+    let (worker, other) = (world.worker("a"), world.worker("b"));
+    let clients = (0..CLIENTS).map(|_| world.client(0)).collect();
+    (world, worker, other, clients)
+}
+
+#[test]
+fn others_get_their_turn_between_slices() {
+    let (mut world, worker, other, clients) = crowd();
+    let (worker, other) = (world.peers[worker].socket, world.peers[other].socket);
+    world.shard.on_received(world.now, worker, &mut to_all(b"all"));
+    let echo = frame_bytes(&Frame { body: b"echo", ..to_client(Cmd::SendToOne, 5) });
+    // The echo comes in when the fan-out has begun, and leaves with the next send.
+    world.shard.on_received(world.now, other, &mut echo.clone());
+    let batch = world.shard.take_dirty(Vec::new());
+    assert!((FANOUT_SENDS_MAX..=FANOUT_SENDS_MAX + 1).contains(&batch.len()), "{}", batch.len());
+    assert!(batch.contains(&world.peers[clients[4]].socket));
+    let mut actions = Vec::new();
+    world.shard.take_actions(&mut actions);
+    assert_eq!(actions, [Action::Pause(worker)]);
+    world.shard.on_sent(world.now, &batch, &mut []);
+    assert!(world.shard.is_pending());
+    world.settle();
+    assert!(!world.peers[0].paused);
+}
+
+#[test]
+fn what_comes_behind_a_large_fan_out_does_not_overtake_it() {
+    let (mut world, worker, _, clients) = crowd();
+    let behind = frame_bytes(&Frame { body: b"behind", ..to_client(Cmd::SendToOne, CLIENTS as u32) });
+    world.say(worker, &[to_all(b"one"), to_all(b"two"), behind].concat());
+    world.settle();
+    for client in &clients[..CLIENTS - 1] {
+        assert_eq!(world.take(*client), b"one\ntwo\n");
+    }
+    assert_eq!(world.take(clients[CLIENTS - 1]), b"one\ntwo\nbehind\n");
+}
+
+#[test]
+fn a_fan_out_outlives_its_link_and_its_targets() {
+    let (mut world, _, _, clients) = crowd();
+    let passing = world.link();
+    let socket = world.peers[passing].socket;
+    world.shard.on_received(world.now, socket, &mut to_all(b"pushed"));
+    world.shard.on_end_of_stream(world.now, socket);
+    // Before the next slice the last client goes, and somebody else gets its slot.
+    let last = world.peers[clients[CLIENTS - 1]].socket;
+    world.shard.on_failed(world.now, last);
+    world.settle();
+    for client in &clients[..CLIENTS - 1] {
+        assert_eq!(world.take(*client), b"pushed\n");
+    }
+    assert_eq!(world.take(clients[CLIENTS - 1]), b"");
+    assert!(world.peers[passing].closed);
+    let newcomer = world.client(0);
+    assert_eq!(world.take(newcomer), b"");
+}
+
+#[test]
+fn a_burst_leaves_in_one_send_per_client() {
+    let mut world = World::text();
+    let worker = world.worker("a");
+    let clients: Vec<usize> = (0..FANOUT_SENDS_MAX - 100).map(|_| world.client(0)).collect();
+    world.settle();
+    let mut burst: Vec<u8> = (0..20).flat_map(|_| to_all(b"tick")).collect();
+    world.shard.on_received(world.now, world.peers[worker].socket, &mut burst);
+    let batch = world.shard.take_dirty(Vec::new());
+    assert_eq!(batch.len(), clients.len());
+    for socket in &batch {
+        let slices: Vec<usize> = world.shard.unsent(*socket).map(|slice| slice.len()).collect();
+        assert_eq!(slices, [20 * b"tick\n".len()]);
+    }
+}
