@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// The first half of the worker key `<name>:<core>`, by which gateways know a core (WIRE.md §8). Two workers on
-    /// one machine need two names.
+    /// one machine need two names: with one they throw each other out at every gateway, and say so in the log.
     pub name: String,
     /// Cores, each one thread with its own links. Core `i` is pinned to the `i`-th usable CPU, modulo their number.
     pub count: usize,

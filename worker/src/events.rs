@@ -8,6 +8,11 @@ use crate::{Client, Gateway, Message};
 ///
 /// Events of one client run one after the other, in the order in which they happened; events of different clients run
 /// concurrently, whenever a handler waits. A handler that computes for long without awaiting holds up its whole core.
+/// What is to go on after a handler is for [`Gateway::spawn`].
+///
+/// A handler that panics is logged and counted ([`Counters::panics`](crate::Counters::panics)), and what it made of the
+/// session is not stored; all else goes on, the client's next event included. Only a panic in `on_start` ends the core.
+/// What a panic left half done in `self` stays so.
 #[expect(async_fn_in_trait, reason = "a core is one thread: futures of handlers need not be Send")]
 pub trait Events: 'static {
     /// The core starts. No gateway is connected yet, so what is sent from here reaches nobody (WIRE.md §9).

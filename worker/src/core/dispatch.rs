@@ -202,7 +202,10 @@ impl<E: Events> Dispatch<E> {
     pub(super) async fn handle(self: Rc<Self>, event: Event) {
         let Event { client, what } = event;
         let (name, ends) = (what.name(), matches!(what, What::Close));
-        self.prepare(&client, &what).await;
+        if self.is_in_doubt(&client, &what) {
+            // In a box: it is rare and large, and every event pays for the size of this future.
+            Box::pin(self.refresh(&client)).await;
+        }
         match caught(self.call(&client, what)).await {
             // The client of a close is gone: its session is not stored (WIRE.md §7).
             Ok(()) if ends => {}
@@ -217,27 +220,37 @@ impl<E: Events> Dispatch<E> {
         }
     }
 
-    /// Sees to it that the handler does not get a session from before this core's own write.
-    async fn prepare(&self, client: &Client, what: &What) {
-        let core = self.core();
+    /// Whether the session that came with the event may be from before this core's own write. A new client is told from
+    /// an earlier one of its number, of whose end nobody may have told.
+    fn is_in_doubt(&self, client: &Client, what: &What) -> bool {
+        let sessions = &self.core().sessions;
+        if sessions.is_empty() {
+            return false;
+        }
         match what {
-            // The number may have belonged to another client, of whose end nobody told.
-            What::Connect => core.sessions.forget(client.id()),
             What::WebsocketConnect(_) | What::Message(_) => {
-                let in_doubt =
-                    client.with_stored_session(|stored| core.sessions.is_in_doubt(client.id(), stored));
-                if in_doubt && let Some(session) = core.current_session(client.id()).await {
-                    client.refresh_session(session);
-                }
+                client.with_stored_session(|stored| sessions.is_in_doubt(client.id(), stored))
             }
-            What::Close => {}
+            What::Connect => {
+                sessions.forget(client.id());
+                false
+            }
+            What::Close => false,
+        }
+    }
+
+    async fn refresh(&self, client: &Client) {
+        if let Some(session) = self.core().current_session(client.id()).await {
+            client.refresh_session(session);
         }
     }
 
     fn store_session(&self, client: &Client) {
-        match client.changed_session() {
-            Some(session) => self.gateway.store_session(client.id(), &session),
-            None => client.with_stored_session(|seen| self.core().sessions.handled(client.id(), seen)),
+        let sessions = &self.core().sessions;
+        if let Some(session) = client.changed_session() {
+            self.gateway.store_session(client.id(), &session);
+        } else if !sessions.is_empty() {
+            client.with_stored_session(|seen| sessions.handled(client.id(), seen));
         }
     }
 
