@@ -1,0 +1,179 @@
+//! The async client: it encodes, hands packets to links and puts together what comes back.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::calls::command::{Command, To};
+use protocol::calls::query::Query;
+use protocol::inner::ext::ClientConnect;
+use protocol::inner::{Cmd, FRAME_SIZE_MAX, Frame};
+use protocol::php;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::directory::Directory;
+use crate::discovery::{ConnectError, follow};
+use crate::link::{Outcome, Packet};
+use crate::{Answer, Config, Confirm, Delivery};
+
+/// What programs on tokio do to clients, on whichever gateway they are. Cheap to clone; clones share connections.
+///
+/// It belongs to the runtime it was made on. The last clone that is dropped closes all connections.
+///
+/// Dropping a call's future before it is ready may leave it undone at gateways that had not got it yet.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    directory: Arc<Directory>,
+    /// What goes in front of every packet while a key is set (WIRE.md §3).
+    authorization: Vec<u8>,
+    /// What follow the registers.
+    followers: Vec<AbortHandle>,
+}
+
+impl Client {
+    /// Asks the registers where the gateways are, and follows them from then on. Gateways are connected to when there
+    /// is something to send.
+    ///
+    /// Ready when every register has answered or failed. An error: none has answered, within the limits for connecting
+    /// and replying. Later a register may go away; its last list stays good.
+    pub async fn connect(config: Config) -> Result<Client, ConnectError> {
+        let authorization = authorization(&config.secret_key);
+        let registers = config.register_addresses.len();
+        let directory = Arc::new(Directory::new(Arc::new(config)));
+        let start = |index| tokio::spawn(follow(Arc::clone(&directory), index)).abort_handle();
+        let followers = (0..registers).map(start).collect();
+        let shared = Arc::new(Shared { directory, authorization, followers });
+        shared.directory.settled().await.map_err(|reasons| ConnectError { reasons })?;
+        Ok(Client { shared })
+    }
+
+    /// The gateway shards there are, in the order in which they were first listed.
+    pub fn gateways(&self) -> Vec<SocketAddrV4> {
+        self.shared.directory.gateways()
+    }
+
+    pub(crate) async fn send(&self, command: Command<'_>) -> Delivery {
+        let outcomes = self.start(command);
+        let deadline = self.deadline();
+        let mut delivery = Delivery::default();
+        for (gateway, outcome) in outcomes {
+            match within(deadline, outcome).await {
+                Got::Reply(_) => delivery.reached += 1,
+                Got::Nothing | Got::Loss => delivery.missing.push(gateway),
+            }
+        }
+        delivery
+    }
+
+    pub(crate) async fn ask<T>(&self, query: Query<T>) -> Answer<T> {
+        let packet = self.packet(&query.frame(), true);
+        let gateways = query.gateways(|| self.gateways());
+        let asked: Vec<_> =
+            gateways.into_iter().map(|gateway| (gateway, self.hand_over(gateway, packet.as_ref()))).collect();
+        let deadline = self.deadline();
+        let (mut replies, mut missing) = (Vec::new(), Vec::new());
+        for (gateway, outcome) in asked {
+            let mut got = within(deadline, outcome).await;
+            if matches!(got, Got::Loss) {
+                // The gateway may have closed a connection that was kept; asking twice does no harm.
+                got = within(deadline, self.hand_over(gateway, packet.as_ref())).await;
+            }
+            match got {
+                Got::Reply(reply) => match php::decode(&reply) {
+                    Ok(value) => replies.push((gateway, value)),
+                    Err(_) => missing.push(gateway),
+                },
+                Got::Nothing | Got::Loss => missing.push(gateway),
+            }
+        }
+        query.read(replies, missing)
+    }
+
+    /// Queues a command for all whom it concerns. What is sent to several is encoded once.
+    fn start(&self, command: Command<'_>) -> Vec<(SocketAddrV4, Option<Outcome>)> {
+        let gateways = self.gateways();
+        if command.to() == To::All {
+            let packet = self.command_packet(&command.frame());
+            let hand_over = |gateway| (gateway, self.hand_over(gateway, packet.as_ref()));
+            return gateways.into_iter().map(hand_over).collect();
+        }
+        let frames = command.frames(&gateways).into_iter();
+        frames
+            .map(|(gateway, frame)| (gateway, self.hand_over(gateway, self.command_packet(&frame).as_ref())))
+            .collect()
+    }
+
+    fn hand_over(&self, gateway: SocketAddrV4, packet: Option<&Packet>) -> Option<Outcome> {
+        Some(self.shared.directory.link(gateway)?.send(packet?.clone()))
+    }
+
+    fn command_packet(&self, frame: &Frame<'_>) -> Option<Packet> {
+        let mut packet = self.packet(frame, false)?;
+        if self.config().confirm == Confirm::Handled {
+            // Gateways serve a connection in order, so the answer to this says that the command was carried out. No
+            // client has the number 0.
+            let question = self.packet(&Frame::command(Cmd::IsOnline), true)?;
+            packet = Packet { bytes: [packet.bytes, question.bytes].concat().into(), asks: true };
+        }
+        Some(packet)
+    }
+
+    /// `None`: no gateway takes a frame of this size.
+    fn packet(&self, frame: &Frame<'_>, asks: bool) -> Option<Packet> {
+        if frame.size() > FRAME_SIZE_MAX {
+            return None;
+        }
+        let authorization = &self.shared.authorization;
+        let mut bytes = Vec::with_capacity(authorization.len() + frame.size());
+        bytes.extend_from_slice(authorization);
+        frame.encode(&mut bytes);
+        Some(Packet { bytes: Bytes::from(bytes), asks })
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.config().connect_timeout + self.config().reply_timeout
+    }
+
+    fn config(&self) -> &Config {
+        self.shared.directory.config()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.followers.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// What came of a packet for one gateway.
+enum Got {
+    Reply(Vec<u8>),
+    /// It will not come.
+    Nothing,
+    /// The connection was lost.
+    Loss,
+}
+
+async fn within(deadline: Instant, outcome: Option<Outcome>) -> Got {
+    let Some(outcome) = outcome else { return Got::Nothing };
+    match timeout_at(deadline, outcome).await {
+        Ok(Ok(Some(reply))) => Got::Reply(reply),
+        Ok(Ok(None)) | Err(_) => Got::Nothing,
+        Ok(Err(_)) => Got::Loss,
+    }
+}
+
+fn authorization(secret_key: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    if !secret_key.is_empty() {
+        let body = ClientConnect { secret_key: Some(secret_key.to_owned()) }.encode();
+        Frame { body: &body, ..Frame::command(Cmd::GatewayClientConnect) }.encode(&mut out);
+    }
+    out
+}

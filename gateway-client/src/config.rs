@@ -1,0 +1,77 @@
+//! What a client is told at its start, and every limit it keeps.
+
+use std::time::Duration;
+
+/// What a client is told at its start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// `host:port` of every register; the gateways of all of them are reached.
+    pub register_addresses: Vec<String>,
+    /// What registers and gateways compare with their own; may be empty.
+    pub secret_key: String,
+    /// Limit for opening a connection.
+    pub connect_timeout: Duration,
+    /// Limit for a gateway to take a command or to answer a query, once there is a connection, and for a register to
+    /// send its list. A gateway that exceeds it loses its connection. A call waits no longer than both limits together.
+    pub reply_timeout: Duration,
+    /// When a command counts as delivered.
+    pub confirm: Confirm,
+}
+
+/// When a command counts as delivered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Confirm {
+    /// When it was written to the gateway's socket, as in PHP. A wrong key is not noticed: ask something first.
+    #[default]
+    Written,
+    /// When the gateway has carried it out: a small query behind it on the same connection has been answered.
+    Handled,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            register_addresses: vec!["127.0.0.1:1236".to_owned()],
+            secret_key: String::new(),
+            connect_timeout: Duration::from_secs(3),
+            reply_timeout: Duration::from_secs(5),
+            confirm: Confirm::Written,
+        }
+    }
+}
+
+/// Wait between the loss of a register and the next attempt (WIRE.md §1), and after a failed attempt to connect to a
+/// gateway: calls within it fail at once, so that an absent gateway does not delay every call.
+pub(crate) const RECONNECT_DELAY: Duration = Duration::from_secs(1);
+
+/// Silence after which the register gets a ping (WIRE.md §2).
+pub(crate) const REGISTER_PING_INTERVAL: Duration = Duration::from_secs(25);
+
+/// Bytes taken from a register at once.
+pub(crate) const REGISTER_READ_SIZE: usize = 4096;
+
+/// Gateways taken from one register's list; the rest is ignored, so that a bad register cannot exhaust sockets.
+pub(crate) const GATEWAYS_MAX: usize = 4096;
+
+/// How long a gateway without a connection is kept after it left the lists. After a register's restart gateways come
+/// back one by one within about a second (WIRE.md §2); broadcasts in between must not miss them.
+pub(crate) const UNLISTED_KEEP: Duration = Duration::from_secs(3);
+
+/// Bytes that may be queued towards one gateway; checked before a packet is added, so it goes beyond by one at most
+/// (WIRE.md §8). A call that finds so many names the gateway as missing at once.
+pub(crate) const QUEUE_BYTES_MAX: usize = 10_240_000;
+
+/// Packets that may be queued towards one gateway; beyond it as with [`QUEUE_BYTES_MAX`].
+pub(crate) const QUEUE_MAX: usize = 10_000;
+
+/// Questions sent on one connection and not answered yet; beyond it the queue waits.
+pub(crate) const PIPELINE_MAX: usize = 1024;
+
+/// Bytes after which no more packets are added to one write.
+pub(crate) const WRITE_SIZE: usize = 64 * 1024;
+
+/// Idle time after which a connection is closed (WIRE.md §1), or the reply timeout if that is longer.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// The largest reply in bytes: every session of a shard with a million clients fits. Beyond it the connection is closed.
+pub(crate) const REPLY_SIZE_MAX: usize = 256 * 1024 * 1024;

@@ -1,0 +1,71 @@
+//! Where the list of gateways comes from, and what happens to it.
+
+use gateway_client::{Client, Config, blocking};
+use ringway_tests::wait::wait_until;
+
+use crate::fake::{FakeGateway, FakeRegister, addresses, config, play};
+
+#[tokio::test]
+async fn a_wrong_key_is_an_error_that_says_so() {
+    let register = FakeRegister::start(&[]);
+    let wrong = Config { secret_key: "wrong".to_owned(), ..config(&register) };
+    let error = Client::connect(wrong).await.unwrap_err();
+    assert_eq!(error.reasons.len(), 1);
+    assert!(error.to_string().contains("a wrong secret key?"), "{error}");
+    assert!(error.to_string().contains(&register.address.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn gateways_of_all_registers_are_reached() {
+    let gateways = [FakeGateway::start(), FakeGateway::start()];
+    let [one, other] = [0, 1].map(|index| FakeRegister::start(&[gateways[index].address]));
+    let absent = "127.0.0.1:1".to_owned();
+    let register_addresses = vec![absent, one.address.to_string(), other.address.to_string()];
+    let client = Client::connect(Config { register_addresses, ..config(&one) }).await.unwrap();
+    let mut known = client.gateways();
+    known.sort_unstable();
+    let mut expected = addresses(&[&gateways[0], &gateways[1]]);
+    expected.sort_unstable();
+    assert_eq!(known, expected);
+}
+
+#[test]
+fn lists_are_followed_and_a_restart_loses_nobody() {
+    let [first, second, third] = [FakeGateway::start(), FakeGateway::start(), FakeGateway::start()];
+    let register = FakeRegister::start(&addresses(&[&first, &second]));
+    let client = blocking::Client::connect(config(&register)).unwrap();
+    register.line();
+    // First is connected, second never was.
+    assert!(client.send_to_client(first.client(1), "hello").is_complete());
+    register.restart(&[third.address]);
+    register.line();
+    wait_until("the list after the restart", || client.gateways().contains(&third.address).then_some(()));
+    let known = addresses(&[&first, &second, &third]);
+    assert_eq!(client.gateways(), known);
+    register.list(&known);
+    let delivery = client.send_to_all("again");
+    assert_eq!((delivery.reached, delivery.missing), (3, vec![]));
+    // One that was never needed is forgotten some time after it left.
+    register.list(&addresses(&[&first, &second]));
+    let mut connection = third.accept();
+    assert_eq!(connection.frame().body, "again");
+    drop(connection);
+    wait_until("a gateway that left to be forgotten", || {
+        (client.gateways() == addresses(&[&first, &second])).then_some(())
+    });
+}
+
+#[tokio::test]
+async fn the_last_clone_closes_the_connections() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[gateway.address]);
+    let client = Client::connect(config(&register)).await.unwrap();
+    assert!(client.clone().send_to_all("hello").await.is_complete());
+    drop(client);
+    let ended = play(move || {
+        let mut connection = gateway.accept();
+        assert_eq!(connection.frame().body, "hello");
+        connection.next()
+    });
+    assert_eq!(ended.await.unwrap(), None);
+}
