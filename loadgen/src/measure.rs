@@ -36,6 +36,8 @@ pub struct Counters {
     pub failures: Failures,
     /// Connections that were and ended before the run did, by cause.
     pub losses: Failures,
+    /// When the last connection was made or failed.
+    pub settled_at: Nanos,
     /// Messages sent.
     pub sent: u64,
     /// Messages of ours that came back.
@@ -80,6 +82,7 @@ impl AddAssign for Counters {
         self.opened += more.opened;
         self.failures += more.failures;
         self.losses += more.losses;
+        self.settled_at = self.settled_at.max(more.settled_at);
         self.sent += more.sent;
         self.received += more.received;
         self.strays += more.strays;

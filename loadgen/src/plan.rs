@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::config::{CONNS_PER_DESTINATION, DESTINATIONS_MAX, SIZE_MAX, SIZE_MIN, SPARE_SOCKETS, SPREAD_MAX};
+use crate::config::{
+    CONNS_PER_DESTINATION, CONNS_PER_DESTINATION_FAST, DESTINATIONS_MAX, SIZE_MAX, SIZE_MIN, SPARE_SOCKETS,
+    SPREAD_MAX,
+};
 use crate::flags::{Flags, Scenario};
 use crate::target::{Scheme, Target};
 
@@ -204,7 +207,7 @@ fn spread(target: &Target, count: u8) -> Result<Vec<Target>, PlanError> {
 }
 
 fn too_many_per_destination(flags: &Flags, targets: &[Target]) -> PlanError {
-    let needed = flags.conns.div_ceil(CONNS_PER_DESTINATION);
+    let needed = flags.conns.div_ceil(CONNS_PER_DESTINATION_FAST);
     let help = if targets.iter().all(|target| target.address.ip().is_loopback()) {
         let addresses = needed.div_ceil(targets.len());
         format!("--spread {addresses}, with a server that listens on 0.0.0.0")
@@ -297,7 +300,7 @@ mod tests {
     fn destinations_never_run_out_of_ports() {
         assert_eq!(plan("--conns 28000").unwrap().destinations.len(), 1);
         let error = plan("--conns 1000000").unwrap_err();
-        assert!(error.contains("--spread 36") && error.contains("0.0.0.0"), "{error}");
+        assert!(error.contains("--spread 72") && error.contains("0.0.0.0"), "{error}");
         let spread = plan("--conns 1000000 --spread 36").unwrap().destinations;
         assert_eq!(spread[0].address.to_string(), "127.0.0.1:8282");
         assert_eq!(spread[35].address.to_string(), "127.0.0.36:8282");
@@ -305,7 +308,7 @@ mod tests {
         let two = "--conns 56000 --target ws://127.0.0.1:1,text://127.0.0.1:2";
         assert_eq!(plan(two).unwrap().destinations.len(), 2);
         let far = plan("--conns 60000 --target ws://192.0.2.1:1").unwrap_err();
-        assert!(far.contains("3 targets"), "{far}");
+        assert!(far.contains("5 targets"), "{far}");
         assert!(plan("--spread 3 --target ws://192.0.2.1:1").unwrap_err().contains("127.0.0.1"));
         assert!(plan("--spread 0").unwrap_err().contains("--spread 0"));
     }

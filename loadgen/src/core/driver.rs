@@ -111,15 +111,15 @@ impl Driver {
     }
 
     /// The connection cannot even be begun.
-    pub fn on_connect_failed(&mut self, error: &io::Error) {
-        self.post.measure.counters.failures.count(Cause::of(error));
+    pub fn on_connect_failed(&mut self, now: Nanos, error: &io::Error) {
+        self.fail(now, Cause::of(error));
     }
 
     /// TCP stands: the handshake follows where there is one.
-    pub fn on_connected(&mut self, socket: SocketId) {
+    pub fn on_connected(&mut self, now: Nanos, socket: SocketId) {
         let Some(client) = self.clients.get_mut(socket) else { return };
         if client.wire.scheme() != Scheme::Websocket {
-            return self.open(socket);
+            return self.open(now, socket);
         }
         client.stage = Stage::Handshaking;
         let target = &self.plan.destinations[usize::from(client.destination)];
@@ -140,7 +140,7 @@ impl Driver {
         match decoded {
             Ok(()) if kept.is_empty() => {}
             Ok(()) => self.keep_input(socket, kept),
-            Err(cause) => self.on_end(socket, cause),
+            Err(cause) => self.on_end(now, socket, cause),
         }
     }
 
@@ -153,13 +153,12 @@ impl Driver {
     }
 
     /// The connection is over.
-    pub fn on_end(&mut self, socket: SocketId, cause: Cause) {
+    pub fn on_end(&mut self, now: Nanos, socket: SocketId, cause: Cause) {
         let Some(client) = self.clients.remove(socket) else { return };
         self.closing.push(socket);
-        let counters = &mut self.post.measure.counters;
         match client.stage {
-            Stage::Open => counters.losses.count(cause),
-            Stage::Connecting | Stage::Handshaking => counters.failures.count(cause),
+            Stage::Open => self.post.measure.counters.losses.count(cause),
+            Stage::Connecting | Stage::Handshaking => self.fail(now, cause),
         }
     }
 
@@ -172,7 +171,7 @@ impl Driver {
             }
             self.pending.pop_front();
             if waits {
-                self.on_end(socket, Cause::TimedOut);
+                self.on_end(now, socket, Cause::TimedOut);
             }
         }
         let post = &mut self.post;
@@ -221,9 +220,17 @@ impl Driver {
         self.clients.count() - self.clients.open() >= PENDING_MAX
     }
 
-    fn open(&mut self, socket: SocketId) {
+    fn open(&mut self, now: Nanos, socket: SocketId) {
         self.clients.set_open(socket);
-        self.post.measure.counters.opened += 1;
+        let counters = &mut self.post.measure.counters;
+        counters.opened += 1;
+        counters.settled_at = now;
+    }
+
+    fn fail(&mut self, now: Nanos, cause: Cause) {
+        let counters = &mut self.post.measure.counters;
+        counters.failures.count(cause);
+        counters.settled_at = now;
     }
 
     fn keep_input(&mut self, socket: SocketId, input: Vec<u8>) {
@@ -243,7 +250,7 @@ impl Driver {
                 Answer::Refused { .. } => return Err(Cause::HandshakeRefused),
                 Answer::Malformed => return Err(Cause::Protocol),
             }
-            self.open(socket);
+            self.open(now, socket);
         }
         let Some(client) = self.clients.get_mut(socket) else { return Ok(input.len()) };
         let decoded = decode_all(client, &mut self.scenario, &mut self.post, now, &mut input[start..]);

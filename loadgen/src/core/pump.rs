@@ -92,7 +92,7 @@ impl Pump {
         while let Some(connect) = self.driver.connect_due(now) {
             match self.ring.connect(connect.address, None) {
                 Ok(socket) => self.driver.on_connect_begun(now, socket, connect),
-                Err(error) => self.driver.on_connect_failed(&error),
+                Err(error) => self.driver.on_connect_failed(now, &error),
             }
         }
     }
@@ -108,11 +108,11 @@ impl Pump {
 
 fn deliver(driver: &mut Driver, now: impl Fn() -> Nanos, event: Event<'_>) {
     match event {
-        Event::Connected { socket } => driver.on_connected(socket),
+        Event::Connected { socket } => driver.on_connected(now(), socket),
         Event::Received { socket, bytes } => driver.on_received(now(), socket, bytes),
-        Event::EndOfStream { socket } => driver.on_end(socket, Cause::Closed),
+        Event::EndOfStream { socket } => driver.on_end(now(), socket, Cause::Closed),
         Event::Writable { socket } => driver.on_writable(socket),
-        Event::Failed { socket, error } => driver.on_end(socket, Cause::of(&error)),
+        Event::Failed { socket, error } => driver.on_end(now(), socket, Cause::of(&error)),
         Event::Accepted { .. } | Event::AcceptFailed { .. } | Event::Closed { .. } | Event::Tick => {}
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Nanos;
 use crate::failure::Failures;
 use crate::measure::histogram;
 use crate::plan::{Load, Plan, Workload};
@@ -19,8 +20,6 @@ use crate::target::Target;
 pub struct Facts {
     /// The user ended the run.
     pub interrupted: bool,
-    /// Until every connection was made or failed.
-    pub ramp: Duration,
     /// How long was measured; zero if the run ended before.
     pub measured: Duration,
     /// What a broadcast's sender did.
@@ -154,7 +153,7 @@ impl Report {
         Report {
             setup: Setup::new(plan),
             interrupted: facts.interrupted,
-            connections: Connections::new(plan, collected, facts),
+            connections: Connections::new(plan, collected),
             measured: Measured::new(plan, collected, facts),
             latency_us: Latency::new(collected.latency()),
             fanout: facts.sent.as_ref().map(|sent| Fanout::new(collected, sent)),
@@ -198,15 +197,16 @@ impl Setup {
 }
 
 impl Connections {
-    fn new(plan: &Plan, collected: &Collected, facts: &Facts) -> Connections {
+    fn new(plan: &Plan, collected: &Collected) -> Connections {
         let counters = collected.counters();
+        let ramp = counters.settled_at.since(Nanos::default());
         Connections {
             asked: plan.conns as u64,
             opened: counters.opened,
             failures: counters.failures,
             losses: counters.losses,
-            ramp_seconds: facts.ramp.as_secs_f64(),
-            opened_per_second: per_second(counters.opened, facts.ramp),
+            ramp_seconds: ramp.as_secs_f64(),
+            opened_per_second: per_second(counters.opened, ramp),
         }
     }
 }

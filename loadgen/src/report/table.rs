@@ -16,7 +16,7 @@ impl fmt::Display for Report {
         row(f, "scenario", format_args!("{}{} on {targets}", setup.scenario, load(self)))?;
         row(f, "connections", format_args!("{} of {} open", connections.opened, connections.asked))?;
         let ramp = (connections.ramp_seconds, connections.opened_per_second);
-        row(f, "ramp", format_args!("{:.1} s, {:.0}/s", ramp.0, ramp.1))?;
+        row(f, "ramp", format_args!("{:.2} s, {:.0}/s", ramp.0, ramp.1))?;
         failures(f, "failed", &connections.failures)?;
         failures(f, "lost", &connections.losses)?;
         row(f, "measured", format_args!("{:.1} s on {} threads", measured.seconds, setup.cores))?;

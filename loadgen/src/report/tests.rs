@@ -23,12 +23,12 @@ fn collected(counters: Counters, latencies_us: &[u64], rounds: Vec<Round>) -> Co
 }
 
 fn facts(sent: Option<Sent>) -> Facts {
-    Facts { interrupted: false, ramp: Duration::from_millis(500), measured: Duration::from_secs(2), sent }
+    Facts { interrupted: false, measured: Duration::from_secs(2), sent }
 }
 
 #[test]
 fn an_echo_report_counts_what_never_came_back() {
-    let mut counters = Counters { opened: 3, ..Counters::default() };
+    let mut counters = Counters { opened: 3, settled_at: Nanos(500_000_000), ..Counters::default() };
     counters.failures.count(Cause::Refused);
     counters.losses.count(Cause::Reset);
     counters.phase = Traffic { sent: 5, received: 4, bytes_in: 100, bytes_out: 200 };

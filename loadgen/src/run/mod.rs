@@ -103,7 +103,6 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
     fn carry_out(&mut self, sender: Option<Sender>) -> Result<(), RunError> {
         let conns = self.plan.conns as u64;
         let ramped = self.wait(None, |collected| collected.counters().settled() >= conns)?;
-        self.facts.ramp = self.clock.now().since(Nanos::default());
         if ramped == Waited::Stopped || self.collected.counters().opened == 0 {
             self.facts.interrupted = ramped == Waited::Stopped;
             return Ok(());

@@ -36,7 +36,7 @@ fn what_cannot_work_is_one_line() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (line, code, words) in [
         (format!("--target ws://{nobody} --conns 3"), 1, "no connection could be made to ws://127.0.0.1"),
-        ("--conns 1000000".to_owned(), 1, "--spread 36"),
+        ("--conns 1000000".to_owned(), 1, "--spread 72"),
         ("--target nowhere".to_owned(), 2, "expected SCHEME://HOST:PORT"),
     ] {
         let output = program(&line).output().unwrap();
