@@ -50,6 +50,7 @@ mod link;
 
 pub use protocol::ClientId;
 pub use protocol::calls::{Answer, Body, Name};
+pub use protocol::client::Kind;
 pub use protocol::php;
 
 pub use client::Client;

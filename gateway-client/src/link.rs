@@ -81,10 +81,10 @@ impl Link {
     pub(crate) fn send(&self, packet: Packet) -> Outcome {
         let (done, outcome) = oneshot::channel();
         let size = packet.bytes.len();
-        if self.state.queued_bytes.load(Ordering::Relaxed) < QUEUE_BYTES_MAX {
-            self.state.queued_bytes.fetch_add(size, Ordering::Relaxed);
-            let room = Room { state: Arc::clone(&self.state), size };
-            // When the queue is full the job is dropped, which tells the asker.
+        let queued = self.state.queued_bytes.fetch_add(size, Ordering::Relaxed);
+        let room = Room { state: Arc::clone(&self.state), size };
+        // When the queue is full the job is not queued but dropped, which tells the asker.
+        if queued < QUEUE_BYTES_MAX {
             let _ = self.jobs.try_send(Job { packet, room, done });
         }
         outcome
