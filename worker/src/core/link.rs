@@ -152,6 +152,18 @@ impl Link {
         .await;
     }
 
+    /// Ready when fewer than `bytes` are queued, or the connection is gone.
+    pub(super) async fn below(&self, bytes: usize) {
+        poll_fn(|cx| {
+            if !self.is_connected() || self.outbox.borrow().unsent().len() < bytes {
+                return Poll::Ready(());
+            }
+            self.flush_waiters.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     fn wake_flush_waiters(&self) {
         self.flush_waiters.borrow_mut().drain(..).for_each(Waker::wake);
     }

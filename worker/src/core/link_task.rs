@@ -105,6 +105,9 @@ async fn read<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> io::Err
     let mut slot = Slot::new(Dispatch::handle);
     loop {
         dispatch.room().await;
+        // A gateway that does not take what it is sent gives no more to do: what its clients are answered must not be
+        // dropped. Half of the queue is left for what handlers of other gateways' clients send there.
+        link.below((dispatch.core().config.send_to_gateway_buffer_size / 2).max(1)).await;
         let size = poll_fn(|cx| {
             READ_BUFFER.with_borrow_mut(|buffer| {
                 let size = match ready!(link.poll_read(cx, buffer)) {

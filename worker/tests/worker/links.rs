@@ -114,3 +114,30 @@ fn a_full_queue_drops_commands_and_goes_on() {
     assert_eq!(worker.told(), "16");
     assert_eq!(link.frame().cmd, Cmd::SendToOne as u8);
 }
+
+#[test]
+fn a_gateway_that_does_not_read_is_not_read_either() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let mut settings = config(&[&register]);
+    settings.send_to_gateway_buffer_size = 1_000_000;
+    let worker = FakeWorker::start_with(settings, echo);
+    let mut link = gateway.accept_worker();
+    let mut writer = link.duplicate();
+    let (done, written) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for number in 0..MESSAGES {
+            writer.message(&format!("{number:010000}"));
+        }
+        done.send(()).unwrap();
+    });
+    // Until all is written, or nothing moves any more because the worker has stopped reading.
+    let _ = written.recv_timeout(std::time::Duration::from_secs(1));
+    for number in 0..MESSAGES {
+        assert!(link.frame().body == format!("{number:010000}").into_bytes(), "message {number} is missing");
+    }
+    worker.running.stop().unwrap();
+}
+
+/// 30 MB in all: more than the kernel keeps for two sockets.
+const MESSAGES: usize = 3_000;
