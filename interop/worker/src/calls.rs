@@ -50,7 +50,7 @@ fn send(gateway: &Gateway, client: &Client, op: &str, args: &Args) -> Option<Val
         "sendToClient" => {
             let dropped = gateway.counters().commands_dropped;
             let id = args.client(0)?;
-            gateway.send_to_client(id, args.body(1));
+            gateway.send_to_client(id, args.encoded_body(1, 2));
             return Some(Value::Bool(gateway.counters().commands_dropped == dropped));
         }
         "sendToCurrentClient" => {
@@ -58,11 +58,11 @@ fn send(gateway: &Gateway, client: &Client, op: &str, args: &Args) -> Option<Val
             return Some(Value::Bool(true));
         }
         "sendToAll" => send_to_all(gateway, args),
-        "sendToUid" => gateway.send_to_uids(args.names(0), args.body(1)),
+        "sendToUid" => gateway.send_to_uids(args.names(0), args.encoded_body(1, 2)),
         "sendToGroup" if args.name(0).is_some_and(|group| group.is_empty()) => {
             return Some(Value::Bool(false));
         }
-        "sendToGroup" => gateway.send_to_groups(args.names(0), &args.clients(2), args.body(1)),
+        "sendToGroup" => gateway.send_to_groups(args.names(0), &args.clients(2), args.encoded_body(1, 3)),
         "closeClient" => close(gateway, args.client(0), args, 1),
         "closeCurrentClient" => close(gateway, Some(client.id()), args, 0),
         "destoryClient" => args.client(0).into_iter().for_each(|id| gateway.destroy_client(id)),
@@ -75,10 +75,10 @@ fn send(gateway: &Gateway, client: &Client, op: &str, args: &Args) -> Option<Val
 fn send_to_all(gateway: &Gateway, args: &Args) {
     let exclude = args.clients(2);
     if args.is_null(1) {
-        return gateway.send_to_all_except(&exclude, args.body(0));
+        return gateway.send_to_all_except(&exclude, args.encoded_body(0, 3));
     }
     let clients: Vec<ClientId> = args.clients(1).into_iter().filter(|id| !exclude.contains(id)).collect();
-    gateway.send_to_clients(&clients, args.body(0));
+    gateway.send_to_clients(&clients, args.encoded_body(0, 3));
 }
 
 fn close(gateway: &Gateway, client: Option<ClientId>, args: &Args, message: usize) {
@@ -249,6 +249,14 @@ impl Args {
         match String::from_utf8(self.bytes(index)) {
             Ok(text) => Body::from(text),
             Err(no_text) => Body::from(no_text.into_bytes()),
+        }
+    }
+
+    /// A body that is encoded already if the argument at `raw` says so.
+    fn encoded_body(&self, index: usize, raw: usize) -> Body<'static> {
+        match self.value(raw).as_bool() {
+            Some(true) => Body::encoded(self.bytes(index)),
+            _ => self.body(index),
         }
     }
 }

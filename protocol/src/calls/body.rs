@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::client::Kind;
-use crate::inner::FLAG_SCALAR;
+use crate::inner::{FLAG_RAW, FLAG_SCALAR};
 use crate::php::{self, Value};
 
 /// The body of a message to clients, taken as `impl Into<Body>`.
@@ -16,7 +16,7 @@ use crate::php::{self, Value};
 pub struct Body<'a> {
     bytes: BodyBytes<'a>,
     kind: Kind,
-    /// As in the frame: whether the bytes are what clients get, or PHP-serialized.
+    /// As in the frame: whether the bytes are PHP-serialized, and whether they are encoded already.
     flag: u8,
 }
 
@@ -47,6 +47,13 @@ impl<'a> Body<'a> {
     pub fn php(value: &Value) -> Body<'a> {
         let bytes = BodyBytes::Shared(php::to_bytes(value).into());
         Body { bytes, kind: Kind::Unspecified, flag: 0 }
+    }
+
+    /// Bytes that are encoded for the clients' protocol already: they are sent as they are, `raw` in PHP's calls. The
+    /// last words of a client that is closed are encoded all the same.
+    pub fn encoded(bytes: impl Into<Body<'a>>) -> Body<'a> {
+        let body = bytes.into();
+        Body { kind: Kind::Unspecified, flag: body.flag | FLAG_RAW, ..body }
     }
 
     /// What clients get, unless it is a PHP value.
@@ -149,5 +156,6 @@ mod tests {
         assert_eq!(Body::binary("a").kind(), Kind::Binary);
         assert_eq!(Body::text(b"a").as_bytes(), b"a");
         assert_eq!(Body::with_kind("a", Kind::Binary).kind(), Kind::Binary);
+        assert_eq!((Body::from("a").flag(), Body::encoded("a").flag()), (1, 3));
     }
 }
