@@ -12,6 +12,8 @@ use ringway_tests::{Cluster, Listen};
 use serde_json::{Value as Json, json};
 
 const KEY: &str = "k3y";
+/// The worker's, each with a link of its own to every shard.
+const CORES: usize = 2;
 
 /// Four clients, A to D, two at each gateway. A makes the calls.
 struct Stage {
@@ -57,10 +59,13 @@ impl Stage {
         let driver = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
         let mut command = Command::new(interop_worker());
         let registers = cluster.register_address().to_string();
-        command.args(["--count", "2", "--secret-key", KEY, "--register-address", &registers]);
+        command.args(["--count", &CORES.to_string(), "--secret-key", KEY, "--register-address", &registers]);
         command.env("INTEROP_EVENTS", driver.local_addr().expect("it has an address").to_string());
         let worker = Process::spawn("worker", command);
         worker.await_ready("InteropWorker");
+        for (gateway, shard) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            cluster.await_links(gateway, shard, CORES);
+        }
         let clients = (0..4).map(|index| cluster.plain(index % 2, Framing::Text)).collect();
         let ids = Vec::new();
         let mut stage =
@@ -174,6 +179,20 @@ fn messages_reach_whom_they_are_for() {
     stage.assert_sent("sendToGroup", json!(["g", "m"]), ["", "", "", ""]);
     stage.assert_sent("unbindUid", json!(["$A", "u"]), ["", "", "", ""]);
     stage.assert_sent("sendToUid", json!(["u", "m"]), ["", "", "", "m"]);
+    stage.stop();
+}
+
+/// Encoded, each would end with one more line, an empty one.
+#[test]
+fn messages_that_are_encoded_already_go_out_as_they_are() {
+    let mut stage = Stage::set();
+    stage.change(&[("bindUid", json!(["$B", "u"])), ("joinGroup", json!(["$C", "g"]))]);
+    let raw = "one\ntwo\n";
+    stage.assert_sent("sendToClient", json!(["$B", raw, true]), ["", "one two", "", ""]);
+    stage.assert_sent("sendToUid", json!(["u", raw, true]), ["", "one two", "", ""]);
+    stage.assert_sent("sendToGroup", json!(["g", raw, null, true]), ["", "", "one two", ""]);
+    stage.assert_sent("sendToAll", json!([raw, ["$D"], null, true]), ["", "", "", "one two"]);
+    stage.assert_sent("sendToClient", json!(["$B", raw]), ["", "one two ", "", ""]);
     stage.stop();
 }
 

@@ -66,7 +66,7 @@ fn options_have_the_names_and_defaults_of_gatewayworker() {
 fn a_message_of_the_default_limit_passes_and_one_byte_more_does_not() {
     const LIMIT: usize = 10_485_760;
     const LENGTH_SIZE: usize = 4;
-    let cluster = Cluster::builder().listen(&[Listen::Frame, Listen::Websocket]).start();
+    let cluster = Cluster::builder().listen(&[Listen::Frame]).start();
     let mut client = cluster.plain(0, Framing::Frame);
     client.echo(&vec![b'x'; LIMIT - LENGTH_SIZE]);
     client.send_bytes(&u32::to_be_bytes(LIMIT as u32 + 1));

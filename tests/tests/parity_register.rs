@@ -4,8 +4,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
+use protocol::inner::Cmd;
 use ringway_tests::client::websocket::WebsocketClient;
+use ringway_tests::link::Link;
 use ringway_tests::process::Process;
 use ringway_tests::wait::{LIMIT, wait_until};
 use ringway_tests::{Cluster, own_address};
@@ -42,7 +45,8 @@ fn echo_all(clients: &mut [WebsocketClient], text: &str) {
 /// A register in the hands of the test: it says what it is told to say.
 struct FakeRegister {
     workers: Receiver<TcpStream>,
-    gateways: Receiver<String>,
+    /// Each with its request.
+    gateways: Receiver<(String, TcpStream)>,
 }
 
 impl FakeRegister {
@@ -62,7 +66,9 @@ impl FakeRegister {
                 if line.contains("worker_connect") {
                     let _ = send_worker.send(stream);
                 } else {
-                    let _ = send_gateway.send(line);
+                    let another = stream.try_clone().expect("a socket can be cloned");
+                    let _ = send_gateway.send((line, another));
+                    // Closed, it would come back.
                     kept.push(stream);
                 }
             }
@@ -74,12 +80,12 @@ impl FakeRegister {
         self.workers.recv_timeout(LIMIT).expect("the worker comes")
     }
 
-    /// The address of the next gateway shard that registers.
-    fn gateway(&self) -> String {
-        let line = self.gateways.recv_timeout(LIMIT).expect("the gateway comes");
+    /// The address of the next gateway shard that registers, and its connection.
+    fn gateway(&self) -> (String, TcpStream) {
+        let (line, stream) = self.gateways.recv_timeout(LIMIT).expect("the gateway comes");
         let request: serde_json::Value = serde_json::from_str(&line).expect("a request is JSON");
         assert_eq!(request["event"], "gateway_connect");
-        request["address"].as_str().expect("an address is a string").to_owned()
+        (request["address"].as_str().expect("an address is a string").to_owned(), stream)
     }
 }
 
@@ -121,7 +127,7 @@ fn a_list_may_be_an_object() {
     cluster.register().kill();
     cluster.worker(0).kill();
     let register = FakeRegister::start(cluster.register_address());
-    let mut addresses: Vec<_> = (0..4).map(|_| register.gateway()).collect();
+    let mut addresses: Vec<_> = (0..4).map(|_| register.gateway().0).collect();
     addresses.sort_unstable();
     let mut shards: Vec<_> =
         [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(g, s)| cluster.inner_address(g, s).to_string()).into();
@@ -135,6 +141,28 @@ fn a_list_may_be_an_object() {
     let mut clients: Vec<_> = (0..20).map(|index| cluster.websocket(index % 2)).collect();
     echo_all(&mut clients, "found by an object");
     drop(clients);
+    cluster.stop();
+}
+
+/// Registers that are not at 127.0.0.1 hear from gateways and workers every 25 s (WIRE.md §2), and workers from such
+/// gateways (§4), so that whatever is between them does not forget the connection.
+#[test]
+fn who_is_not_local_is_pinged() {
+    /// Well beyond the period, which this test sits out.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let mut cluster = Cluster::builder().start();
+    cluster.register().kill();
+    let register = FakeRegister::start(cluster.register_address());
+    let mut link = Link::worker(cluster.inner_address(0, 0), "test:0", "");
+    for stream in [register.worker(), register.gateway().1] {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout can be set");
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).expect("a line comes in time");
+        assert_eq!(line, "{\"event\":\"ping\"}\n");
+    }
+    let ping = link.expect(Cmd::Ping);
+    assert_eq!((ping.connection_id, ping.gateway_port), (0, 0));
+    assert!(ping.gateway.ip().is_unspecified() && ping.ext.is_empty() && ping.body.is_empty());
     cluster.stop();
 }
 
