@@ -62,7 +62,7 @@ const PREEMPT_TIMER: Duration = Duration::from_millis(100);
 const NEVER: Duration = Duration::from_secs(3_600);
 
 /// An executor that sleeps on work is woken after half of this. Waking costs an idle core some 10 µs each time.
-const PULSE_PERIOD: Duration = Duration::from_millis(100);
+const PULSE_PERIOD: Duration = Duration::from_millis(200);
 
 /// What an executor keeps for file IO, in bytes: as little as there can be, no program here reads files through it.
 const IO_MEMORY_SIZE: usize = 64 * 1024;

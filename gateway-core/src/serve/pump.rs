@@ -199,7 +199,7 @@ fn now(ring: &Ring) -> Millis {
 }
 
 /// How long a turn may block: the control plane waits no longer for its turn, and an idle shard wakes up this rarely.
-const WAIT_MAX: Duration = Duration::from_millis(20);
+const WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// While there is traffic, the control plane gets its turn this often, in ms.
 const CONTROL_PERIOD_MS: u64 = 5;
