@@ -3,6 +3,7 @@
 
 // ---- Limits: the app refuses more; here they keep a page bounded that stays open for days.
 const ENTRIES_MAX = 500; // lines kept per conversation
+const PRIVATES_MAX = 100; // private conversations; beyond it the oldest is closed
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 15000;
 const REFRESH_MS = 20000; // asks for rooms and people again, and so notices a dead connection
@@ -19,6 +20,9 @@ let open = null;
 function conversation(kind, id, name) {
   const key = `${kind}:${id}`;
   if (!conversations.has(key)) {
+    const talks = kind === "private" ? privates() : [];
+    const oldest = talks.length >= PRIVATES_MAX && talks.find((it) => it.key !== open);
+    if (oldest) conversations.delete(oldest.key);
     conversations.set(key, { key, kind, id, name, entries: [], unread: 0, people: new Map(), online: 0, gone: false });
   }
   return conversations.get(key);

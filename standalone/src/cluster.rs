@@ -32,14 +32,16 @@ impl FromStr for App {
 
 /// The three parts, running. They speak to each other as programs of their own would.
 pub struct Cluster {
-    register: ringway_register::Running,
-    gateway: Gateway,
-    worker: ringway_worker::Running,
+    pub register: ringway_register::Running,
+    pub gateway: Gateway,
+    pub worker: ringway_worker::Running,
+    schemes: Vec<&'static str>,
 }
 
 impl Cluster {
     /// Starts all three, and returns when the worker has found the gateway.
     pub fn start(listen: Vec<Listen>, count: usize, app: App) -> Result<Cluster, Box<dyn std::error::Error>> {
+        let schemes = listen.iter().map(|listen| listen.protocol.scheme()).collect();
         let secret_key = random_key()?;
         let register = Register::start(ringway_register::Config {
             listen: "127.0.0.1:0".to_owned(),
@@ -61,12 +63,18 @@ impl Cluster {
             App::Echo => Worker::start(config, |_core| Echo),
         }?;
         worker.ready()?;
-        Ok(Cluster { register, gateway, worker })
+        Ok(Cluster { register, gateway, worker, schemes })
     }
 
     /// Where clients connect, in the order asked, with the real ports.
     pub fn listen(&self) -> &[SocketAddr] {
         self.gateway.listen()
+    }
+
+    /// The same with their protocols, in one line.
+    pub fn listen_urls(&self) -> String {
+        let urls = self.schemes.iter().zip(self.listen());
+        urls.map(|(scheme, address)| format!("{scheme}://{address}")).collect::<Vec<_>>().join(" ")
     }
 
     pub fn shard_count(&self) -> usize {

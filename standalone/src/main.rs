@@ -3,6 +3,7 @@
 
 mod cluster;
 mod page;
+mod status;
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
@@ -36,6 +37,9 @@ struct Flags {
     /// serve the page alone; a gateway somewhere on this machine listens on the port of --listen
     #[argh(switch)]
     page_only: bool,
+    /// port or address where `ringway status` may ask how things are (default: none)
+    #[argh(option)]
+    admin: Option<Address>,
     #[argh(subcommand)]
     command: Option<Command>,
 }
@@ -59,7 +63,7 @@ struct StatusFlags {
 fn main() {
     let mut flags: Flags = program::parse("ringway");
     if let Some(Command::Status(StatusFlags { address })) = flags.command {
-        return status(&address);
+        return status::show(&address);
     }
     if flags.listen.is_empty() {
         flags.listen.push(DEFAULT_LISTEN.parse().expect("the default is an address to listen on"));
@@ -101,6 +105,7 @@ fn run(
         }
         None => format!("open {url} (the page alone; its websocket is port {})", address.port()),
     };
+    let _admin = flags.admin.map(|address| status::serve(address, cluster.as_ref())).transpose()?;
     let (stop, stopped) = oneshot::channel();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         shutdown.wait();
@@ -112,21 +117,6 @@ fn run(
         cluster.stop()?;
     }
     Ok(served?)
-}
-
-/// Prints the status table; fails if nobody answers.
-fn status(addresses: &[Address]) {
-    if addresses.is_empty() {
-        program::fail(
-            "whose status? give what the programs have as --admin: ringway status 9501 10.0.0.2:9501",
-        );
-    }
-    let ask = |address: &Address| (address.0, admin::fetch(address.0).map_err(|error| error.to_string()));
-    let answers: Vec<_> = addresses.iter().map(ask).collect();
-    print!("{}", admin::table(&answers));
-    if answers.iter().all(|(_, answer)| answer.is_err()) {
-        program::fail("no program answers");
-    }
 }
 
 /// An address that a browser on this machine can open.
