@@ -11,19 +11,17 @@ pub const SIZE_MAX: usize = 8 << 20;
 /// Bytes of the largest message that is accepted from a server, headers included.
 pub const PACKAGE_SIZE_MAX: usize = 16 << 20;
 
-/// Connections to one address and port from one source address: Linux hands out the ports 32768 to 60999, some of which
-/// others use.
-pub const CONNS_PER_DESTINATION: usize = 28_000;
-
-/// So many of them are made fast. Linux gives connections the odd ports first, and once those are taken it looks at all
-/// of them again for every further connection: some 2,000 a second are left of any ramp.
-pub const CONNS_PER_DESTINATION_FAST: usize = 14_000;
+/// Ports that `net.ipv4.ip_local_port_range` can have at most, 1024 to 65535.
+pub const PORT_RANGE_MAX: u64 = 64_512;
 
 /// Destinations that `--spread` may make of one: the last octet of 127.0.0.0.
 pub const SPREAD_MAX: u8 = 254;
 
 /// Destinations in all: a client refers to its own by two bytes.
 pub const DESTINATIONS_MAX: usize = 1 << 16;
+
+/// Threads; beyond, none of them would get anything done.
+pub const CORES_MAX: usize = 1024;
 
 /// Connections of one core that are on their way (connecting or in the handshake). More wait: a listener's queue is
 /// finite (net.core.somaxconn, 4096 by default), and what it drops comes again after a whole second.
@@ -64,3 +62,18 @@ pub const LATENCY_NS_MIN: u64 = 100;
 pub const LATENCY_NS_MAX: u64 = 100_000_000_000;
 /// Significant digits of a latency: one part in a thousand.
 pub const LATENCY_DIGITS: u8 = 3;
+
+/// Kernel memory of an idle socket that a poll waits on, in bytes, rounded up.
+pub const BYTES_PER_SOCKET: u64 = 4096;
+/// What this program keeps for a client, in bytes: its slot here and in the ring, both of which grow by doubling.
+pub const BYTES_PER_CLIENT: u64 = 256;
+/// What a gateway keeps for a client with uid, group and a small session, in bytes.
+pub const BYTES_PER_SERVER_CLIENT: u64 = 900;
+/// A thread with its executor, rings, buffers and histograms, in bytes.
+pub const BYTES_PER_CORE: u64 = 24 << 20;
+/// Ordinary descriptors of a thread: those of the executor's three rings, of the client ring, and what they are woken by.
+pub const FILES_PER_CORE: u64 = 16;
+/// Bytes of locked memory below which no executor starts.
+pub const LOCKED_BYTES_MIN: u64 = program::MEMLOCK_MIN;
+/// Bytes of a page as `net.ipv4.tcp_mem` counts them.
+pub const PAGE_SIZE: u64 = 4096;

@@ -56,6 +56,9 @@ pub struct Flags {
     /// broadcast: secret of register and gateways (default none)
     #[argh(option, default = "String::new()")]
     pub secret_key: String,
+    /// start although this machine seems not to be ready for it
+    #[argh(switch)]
+    pub force: bool,
     /// file for the report as JSON
     #[argh(option)]
     pub json: Option<String>,

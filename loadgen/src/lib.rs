@@ -1,6 +1,7 @@
 //! The load generator: very many clients on few threads, and what they saw.
 //!
 //! * [`Flags`] is the command line, [`Plan`] what follows from it: who connects where, from which core.
+//! * [`check()`] tells what this machine lacks for it: files, ports, queues, memory.
 //! * [`run()`] carries a plan out: one pinned executor per core, each with its own ring and its share of the clients, and
 //!   a control thread that ramps up, lets all cores measure at the same instant, and merges what they counted.
 //! * [`Report`] is the result, as a table for people and as JSON for programs.
@@ -9,6 +10,7 @@
 //! cannot hide it, and failures are counted by their cause, never left out.
 #![forbid(unsafe_code)]
 
+mod check;
 mod client;
 mod clock;
 mod config;
@@ -25,6 +27,7 @@ mod sender;
 mod stamp;
 mod target;
 
+pub use check::{Conntrack, Finding, Severity, System, check};
 pub use failure::Failures;
 pub use flags::Flags;
 pub use plan::{Machine, Plan, PlanError};

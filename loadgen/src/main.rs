@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use loadgen::{Flags, Machine, Notice, Plan, Progress, Report};
+use loadgen::{Flags, Machine, Notice, Plan, Progress, Report, Severity, System};
 
 fn main() {
     let flags: Flags = program::parse("loadgen");
@@ -13,6 +13,7 @@ fn main() {
     let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     let machine = Machine { cpus: program::allowed_cpus(), open_files: program::raise_open_files() };
     let plan = Plan::new(&flags, &machine).unwrap_or_else(|error| program::fail(error));
+    check(&plan, flags.force);
     let report =
         loadgen::run(plan, || shutdown.requested(), tell).unwrap_or_else(|error| program::fail(error));
     if let Some(path) = &flags.json {
@@ -27,6 +28,18 @@ fn main() {
         ));
     }
     say(format_args!("{report}"));
+}
+
+/// Says what this machine lacks, and ends where that cannot go well.
+fn check(plan: &Plan, force: bool) {
+    let findings = loadgen::check(plan, &System::read());
+    for finding in &findings {
+        // Who does not look at it does not need it.
+        let _ = writeln!(std::io::stderr(), "loadgen: {finding}");
+    }
+    if !force && findings.iter().any(|finding| finding.severity == Severity::Error) {
+        program::fail("this machine is not ready for so much; --force starts all the same");
+    }
 }
 
 /// Progress goes to people on stderr, the ends of the measured phase to scripts on stdout.

@@ -36,7 +36,6 @@ fn what_cannot_work_is_one_line() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (line, code, words) in [
         (format!("--target ws://{nobody} --conns 3"), 1, "no connection could be made to ws://127.0.0.1"),
-        ("--conns 1000000".to_owned(), 1, "--spread 72"),
         ("--target nowhere".to_owned(), 2, "expected SCHEME://HOST:PORT"),
     ] {
         let output = program(&line).output().unwrap();
@@ -44,6 +43,18 @@ fn what_cannot_work_is_one_line() {
         assert_eq!(output.status.code(), Some(code), "{stderr}");
         assert!(stderr.contains(words) && stderr.lines().count() == 1, "{stderr}");
     }
+}
+
+#[test]
+fn a_machine_that_lacks_something_is_not_troubled() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let line = format!("--target tcp://{nobody} --conns 2000000 --count 100");
+    let output = program(&line).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let ports = "error: net.ipv4.ip_local_port_range is ";
+    assert!(stderr.contains(ports) && stderr.trim_end().ends_with("--force starts all the same"), "{stderr}");
+    assert!(output.stdout.is_empty());
 }
 
 #[test]
