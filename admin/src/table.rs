@@ -31,24 +31,43 @@ fn process(address: SocketAddr, report: &Report) -> String {
         process.memory_bytes as f64 / (1024.0 * 1024.0)
     );
     let mut lines = vec![HEADINGS.map(str::to_owned)];
-    lines.extend(report.rows.iter().map(cells));
-    if report.rows.len() > 1 {
-        lines.push(cells(&total(&report.rows)));
+    let mut notes = String::new();
+    for part in parts(&report.rows) {
+        lines.extend(part.iter().map(cells));
+        if part.len() > 1 {
+            lines.push(cells(&total(part)));
+        }
+        notes.push_str(&counters(part));
     }
-    head + &align(&lines) + &counters(&report.rows)
+    head + &align(&lines) + &notes
 }
 
-/// The other counters that are not 0, summed over all rows.
+/// The rows that belong together, `name:0`, `name:1` and so on: a process may hold a gateway and a worker, and a message
+/// that went through both must not be added up.
+fn parts(rows: &[Row]) -> impl Iterator<Item = &[Row]> {
+    rows.chunk_by(|one, next| part_name(one) == part_name(next))
+}
+
+fn part_name(row: &Row) -> &str {
+    row.name.rsplit_once(':').map_or(&row.name, |(name, _)| name)
+}
+
+/// The counters that are not 0 and have no column, summed over the rows of a part.
 fn counters(rows: &[Row]) -> String {
     let mut names: Vec<&String> = rows.iter().flat_map(|row| row.counters.keys()).collect();
     names.sort();
     names.dedup();
+    names.retain(|name| !COUNTERS_SHOWN.contains(&name.as_str()));
     let sums = names
         .into_iter()
         .map(|name| (name, rows.iter().filter_map(|row| row.counters.get(name)).sum::<u64>()));
     let shown: Vec<String> =
         sums.filter(|(_, sum)| *sum > 0).map(|(name, sum)| format!("{name} {sum}")).collect();
-    if shown.is_empty() { String::new() } else { format!("  also: {}\n", shown.join(", ")) }
+    if shown.is_empty() {
+        String::new()
+    } else {
+        format!("  {} also: {}\n", part_name(&rows[0]), shown.join(", "))
+    }
 }
 
 fn total(rows: &[Row]) -> Row {
@@ -110,11 +129,16 @@ fn uptime(seconds: u64) -> String {
 
 const HEADINGS: [&str; 9] = ["name", "listen", "links", "clients", "uids", "groups", "in", "out", "dropped"];
 
+/// Counters that the columns `in` and `out` show.
+const COUNTERS_SHOWN: [&str; 2] = ["messages_in", "messages_out"];
+
 /// The first columns are words.
 const WORDS: usize = 2;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::Process;
 
@@ -126,7 +150,9 @@ mod tests {
             links: 2,
             clients: Some(clients),
             messages_in: 1234,
-            counters: [("clients_malformed".to_owned(), 2), ("stalls".to_owned(), 0)].into(),
+            counters: [("clients_malformed", 2), ("messages_in", 1234), ("stalls", 0)]
+                .map(|(name, count)| (name.to_owned(), count))
+                .into(),
             ..Row::default()
         };
         let process = Process {
@@ -145,10 +171,31 @@ gateway 0.1.0 at 127.0.0.1:1: pid 7, up 1 h 1 min, memory 3.0 MiB
   gateway:0  websocket://0.0.0.0:8282      2        5     -       -  1234    0        0
   gateway:1  websocket://0.0.0.0:8282      2       70     -       -  1234    0        0
   total      -                             4       75     -       -  2468    0        0
-  also: clients_malformed 4
+  gateway also: clients_malformed 4
 
 127.0.0.1:1: nobody there
 ";
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn each_part_of_a_process_is_summed_by_itself() {
+        let row = |name: &str, links| Row { name: name.into(), links, ..Row::default() };
+        let rows =
+            ["gateway:0", "gateway:1", "worker:0", "worker:1", "register"].map(|name| row(name, 3)).into();
+        let report = Report { process: Process::this("ringway", "0.1.0", Duration::ZERO), rows };
+        let shown = table(&[("127.0.0.1:1".parse().unwrap(), Ok(report))]);
+        let lines = shown.lines().skip(2).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let links: Vec<_> = lines.map(|line| (line[0].to_owned(), line[2].to_owned())).collect();
+        let expected = [
+            ("gateway:0", "3"),
+            ("gateway:1", "3"),
+            ("total", "6"),
+            ("worker:0", "3"),
+            ("worker:1", "3"),
+            ("total", "6"),
+            ("register", "3"),
+        ];
+        assert_eq!(links, expected.map(|(name, links)| (name.to_owned(), links.to_owned())));
     }
 }
