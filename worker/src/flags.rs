@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use admin::{Address, Admin};
+
 use crate::{Config, Events, Running, Worker};
 
 /// The flags of a worker program made with [`run`].
@@ -30,6 +32,9 @@ struct Flags {
     /// events per core waiting or running at once at most (default 10000)
     #[argh(option, default = "Settings::default().max_concurrent_events")]
     max_concurrent_events: usize,
+    /// port or address where `ringway status` may ask how things are (default: none)
+    #[argh(option)]
+    admin: Option<Address>,
 }
 
 /// What flags say, in the form in which they say it.
@@ -49,6 +54,8 @@ pub struct Settings {
     pub send_to_gateway_buffer_size: usize,
     /// `--max-concurrent-events`
     pub max_concurrent_events: usize,
+    /// `--admin`
+    pub admin: Option<Address>,
 }
 
 impl Default for Settings {
@@ -62,6 +69,7 @@ impl Default for Settings {
             query_timeout: config.query_timeout.as_secs(),
             send_to_gateway_buffer_size: config.send_to_gateway_buffer_size,
             max_concurrent_events: config.max_concurrent_events,
+            admin: None,
         }
     }
 }
@@ -93,6 +101,7 @@ impl Settings {
 
     /// Runs a worker until SIGINT or SIGTERM. Ends the process with one line on stderr when it cannot run.
     pub fn run<E: Events>(self, make_events: impl Fn(usize) -> E + Clone + Send + 'static) -> ExitCode {
+        let admin = self.admin;
         let config = self.config().unwrap_or_else(|why| program::fail(why));
         if let Err(why) = program::check_machine() {
             program::fail(why);
@@ -100,6 +109,7 @@ impl Settings {
         let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
         let ready = format!("{} on {}", config.name, cores(config.count));
         let running = Worker::start(config, make_events).unwrap_or_else(|error| program::fail(error));
+        let _admin = admin.map(|address| serve_status(address, &running));
         match serve(running, shutdown, ready) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => program::fail(error),
@@ -122,8 +132,17 @@ pub fn run<E: Events>(
         query_timeout: flags.query_timeout,
         send_to_gateway_buffer_size: flags.send_to_gateway_buffer_size,
         max_concurrent_events: flags.max_concurrent_events,
+        admin: flags.admin,
     };
     settings.run(make_events)
+}
+
+/// Lets `ringway status` ask.
+fn serve_status(address: Address, running: &Running) -> Admin {
+    let (source, clock) = (running.status_source(), program::Uptime::start());
+    Admin::serve(address, move || source.report(clock.elapsed())).unwrap_or_else(|error| {
+        program::fail(program::describe_bind_error(address.0, &error).replace("--listen", "--admin"))
+    })
 }
 
 /// Says that it is ready once it is, and stops on a signal, which may come before that.

@@ -28,6 +28,7 @@ mod events;
 mod flags;
 mod gateway;
 mod message;
+mod status;
 pub mod time;
 mod worker;
 
@@ -37,11 +38,13 @@ pub use protocol::client::Kind;
 pub use protocol::inner::WebsocketRequest;
 pub use protocol::php;
 
-pub use crate::core::Counters;
+pub use crate::core::{Counters, Status};
+pub use ::admin::{Address as AdminAddress, Report};
 pub use client::Client;
 pub use config::Config;
 pub use events::Events;
 pub use flags::{Settings, run};
 pub use gateway::Gateway;
 pub use message::Message;
+pub use status::StatusSource;
 pub use worker::{Running, Worker};

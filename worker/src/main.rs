@@ -3,9 +3,9 @@
 
 use std::process::ExitCode;
 
-use ringway_worker::Settings;
 use ringway_worker::apps::chat::Chat;
 use ringway_worker::apps::echo::Echo;
+use ringway_worker::{AdminAddress, Settings};
 
 /// A worker with a built-in application, behind Ringway or GatewayWorker gateways.
 #[derive(argh::FromArgs, argh::ArgsInfo)]
@@ -34,6 +34,9 @@ struct Flags {
     /// events per core waiting or running at once at most (default 10000)
     #[argh(option, default = "Settings::default().max_concurrent_events")]
     max_concurrent_events: usize,
+    /// port or address where `ringway status` may ask how things are (default: none)
+    #[argh(option)]
+    admin: Option<AdminAddress>,
 }
 
 /// A built-in application.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         query_timeout: flags.query_timeout,
         send_to_gateway_buffer_size: flags.send_to_gateway_buffer_size,
         max_concurrent_events: flags.max_concurrent_events,
+        admin: flags.admin,
     };
     match flags.app {
         App::Chat => settings.run(|_core| Chat::default()),

@@ -1,14 +1,13 @@
 //! Starts the cores of a worker on threads of their own, and stops them.
 
 use std::io;
-use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
 use glommio::ExecutorJoinHandle;
 
-use crate::Events;
 use crate::config::Config;
-use crate::core::{self, StopSignal};
+use crate::core::{self, Control, Wish};
+use crate::{Events, StatusSource};
 
 /// A worker: cores that share nothing, each with a value of `Events`.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +16,8 @@ pub struct Worker;
 /// A worker that runs. Dropping it tells its cores to stop, without waiting for them.
 #[derive(Debug)]
 pub struct Running {
+    name: String,
     cores: Vec<RunningCore>,
-    stop: Arc<StopSignal>,
 }
 
 #[derive(Debug)]
@@ -26,6 +25,7 @@ struct RunningCore {
     /// `None` once it was waited for.
     thread: Option<ExecutorJoinHandle<()>>,
     ready: Receiver<()>,
+    control: Control,
 }
 
 /// That every core is ready. One value of it is waited for, once.
@@ -50,16 +50,10 @@ impl Worker {
         make_events: impl Fn(usize) -> E + Clone + Send + 'static,
     ) -> io::Result<Running> {
         let cpus = program::allowed_cpus();
-        let mut running = Running { cores: Vec::new(), stop: Arc::default() };
+        let mut running = Running { name: config.name.clone(), cores: Vec::new() };
         for index in 0..config.count.max(1) {
-            let core = start_core(
-                cpus[index % cpus.len()],
-                config.clone(),
-                index,
-                make_events.clone(),
-                &running.stop,
-            )?;
-            running.cores.push(core);
+            let cpu = cpus[index % cpus.len()];
+            running.cores.push(start_core(cpu, config.clone(), index, make_events.clone())?);
         }
         Ok(running)
     }
@@ -70,18 +64,17 @@ fn start_core<E: Events>(
     config: Config,
     index: usize,
     make_events: impl Fn(usize) -> E + Send + 'static,
-    stop: &Arc<StopSignal>,
 ) -> io::Result<RunningCore> {
     let (tell_ready, ready) = bounded(1);
-    let stop = Arc::clone(stop);
+    let (control, wishes) = core::control();
     let thread = program::start_executor("worker", Some(cpu), move || {
         // Nobody may be waiting for it any more; the worker runs all the same.
         let on_ready = move || {
             let _ = tell_ready.send(());
         };
-        core::run(config, index, move || make_events(index), stop, on_ready)
+        core::run(config, index, move || make_events(index), wishes, on_ready)
     })?;
-    Ok(RunningCore { thread: Some(thread), ready })
+    Ok(RunningCore { thread: Some(thread), ready, control })
 }
 
 impl Running {
@@ -101,19 +94,31 @@ impl Running {
         Readiness(self.cores.iter().map(|core| core.ready.clone()).collect())
     }
 
+    /// How to ask the cores how things are, from any thread, for as long as they run.
+    pub fn status_source(&self) -> StatusSource {
+        StatusSource::new(&self.name, self.cores.iter().map(|core| core.control.clone()).collect())
+    }
+
     /// Lets running handlers and `on_stop` finish, sends what is queued, and ends the cores.
     ///
     /// # Errors
     /// A core could not start, or panicked.
     pub fn stop(mut self) -> io::Result<()> {
-        self.stop.tell();
+        self.tell_stop();
         self.cores.iter_mut().try_for_each(RunningCore::join)
+    }
+
+    fn tell_stop(&self) {
+        for core in &self.cores {
+            // One that has ended by itself does not listen any more.
+            core.control.tell(Wish::Stop);
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.tell();
+        self.tell_stop();
     }
 }
 

@@ -18,8 +18,8 @@ use protocol::inner::{FLAG_BINARY, FLAG_TEXT, Frame, WebsocketRequest};
 use protocol::php::DecodeError;
 use tracing::error;
 
-use super::Core;
 use super::panic::caught;
+use super::{Core, Status};
 use crate::config::WAITING_BYTES_MAX;
 use crate::{Client, Events, Gateway, Message};
 
@@ -125,6 +125,19 @@ impl<E: Events> Dispatch<E> {
         &self.gateway
     }
 
+    /// How the core is now.
+    pub(super) fn status(&self) -> Status {
+        let core = self.core();
+        let handlers_running = self.running.borrow().len();
+        Status {
+            links: core.links.connected_count(),
+            handlers_running,
+            events_waiting: self.held.get() - handlers_running,
+            sessions_remembered: core.sessions.count(),
+            counters: *core.counters.borrow(),
+        }
+    }
+
     /// Runs `on_stop`.
     pub(super) async fn stop_events(&self) {
         if let Err(panic) = caught(self.events.on_stop(&self.gateway)).await {
@@ -154,7 +167,10 @@ impl<E: Events> Dispatch<E> {
         if self.core().stopping.get() {
             return;
         }
-        self.core().count(|counters| counters.events += 1);
+        self.core().count(|counters| {
+            counters.events += 1;
+            counters.messages_in += u64::from(matches!(event.what, What::Message(_)));
+        });
         let id = event.client.id();
         // Nothing waits at all: the usual case needs no look-up.
         if self.held.get() > 0 && self.running.borrow().contains_key(&id) {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use protocol::client::Kind;
-use protocol::inner::Frame;
+use protocol::inner::{Cmd, Frame};
 use tracing::{debug, warn};
 
 use super::Core;
@@ -31,6 +31,10 @@ impl Links {
 
     pub(super) fn all(&self) -> Vec<Rc<Link>> {
         self.in_order.borrow().clone()
+    }
+
+    pub(super) fn connected_count(&self) -> usize {
+        self.in_order.borrow().iter().filter(|link| link.is_connected()).count()
     }
 
     pub(super) fn insert(&self, link: Rc<Link>) {
@@ -69,7 +73,10 @@ impl Core {
     fn push(&self, link: &Link, frame: &Frame<'_>, kind: Kind) {
         match link.push(frame, kind, self.config.send_to_gateway_buffer_size) {
             Ok(()) => {
-                self.count(|counters| counters.commands += 1);
+                self.count(|counters| {
+                    counters.commands += 1;
+                    counters.messages_out += u64::from(is_message(frame.cmd));
+                });
                 self.sessions.commanded(link.address(), frame);
             }
             Err(refused) => self.dropped(link.address(), refused),
@@ -87,4 +94,10 @@ impl Core {
             Refused::Full { first: false } => {}
         }
     }
+}
+
+/// Whether a command brings clients a message.
+fn is_message(cmd: u8) -> bool {
+    use Cmd::{SendToAll, SendToGroup, SendToOne, SendToUid};
+    matches!(Cmd::from_u8(cmd), Some(SendToOne | SendToAll | SendToUid | SendToGroup))
 }

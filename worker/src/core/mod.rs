@@ -4,6 +4,8 @@
 
 mod background;
 mod connect;
+mod control;
+mod counters;
 mod discovery;
 mod dispatch;
 mod link;
@@ -15,7 +17,6 @@ mod reconnect;
 mod run;
 mod session_query;
 mod sessions;
-mod stop;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -26,35 +27,12 @@ use protocol::inner::{Cmd, Frame};
 
 use crate::config::Config;
 use background::Background;
+pub(crate) use control::{Control, Wish, Wishes, control};
+pub use counters::{Counters, Status};
 pub(crate) use links::Links;
 pub(crate) use query_link::QueryLinks;
 pub(crate) use run::run;
 use sessions::Sessions;
-pub(crate) use stop::StopSignal;
-
-/// What a core has counted since its start.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Events given to handlers.
-    pub events: u64,
-    /// Commands queued, one per gateway that got them.
-    pub commands: u64,
-    /// Commands for a gateway that was not connected, or whose queue was full, or too large for a frame.
-    pub commands_dropped: u64,
-    /// Commands with a name that is none (`""` or `"0"`), ignored.
-    pub names_refused: u64,
-    /// Queries sent, one per gateway asked.
-    pub queries: u64,
-    /// Queries that a gateway did not answer in time.
-    pub queries_missing: u64,
-    /// Connections to gateways closed because of bytes that are no frame.
-    pub malformed: u64,
-    /// Panics of handlers and of spawned futures.
-    pub panics: u64,
-    /// Websocket requests that could not be read; their event was left out.
-    pub bad_requests: u64,
-}
 
 /// What commands, queries and links of one core share.
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -13,17 +12,17 @@ use tracing::warn;
 use super::discovery::Discovery;
 use super::dispatch::Dispatch;
 use super::link::Link;
-use super::{Core, StopSignal};
+use super::{Core, Wishes};
 use crate::config::{Config, READ_SIZE, STOP_CLOSE_TIMEOUT, STOP_STEP_TIMEOUT};
 use crate::{Events, Gateway};
 
-/// Runs core `index` until `stop` is told. `on_ready` is called when a register has answered and every gateway in
+/// Runs core `index` until that is among `wishes`, and answers the others. `on_ready` is called when a register has answered and every gateway in
 /// its list was tried.
 pub(crate) async fn run<E: Events>(
     config: Config,
     index: usize,
     make_events: impl FnOnce() -> E,
-    stop: Arc<StopSignal>,
+    wishes: Wishes,
     on_ready: impl FnOnce() + 'static,
 ) {
     let core = Core::new(config, index);
@@ -31,7 +30,7 @@ pub(crate) async fn run<E: Events>(
     let dispatch = Dispatch::new(make_events(), gateway, on_ready);
     dispatch.events().on_start(dispatch.gateway()).await;
     let tasks = Discovery::start(&dispatch);
-    stop.heard().await;
+    wishes.serve(|| dispatch.status()).await;
     end(&dispatch, tasks).await;
 }
 

@@ -70,6 +70,11 @@ impl Sessions {
         self.young.borrow().is_empty() && self.old.borrow().is_empty()
     }
 
+    /// How many clients are in doubt.
+    pub(super) fn count(&self) -> usize {
+        self.young.borrow().len() + self.old.borrow().len()
+    }
+
     /// Notes what a handler saw, in case that it has merged something into it.
     pub(super) fn handled(&self, client: ClientId, seen: &[u8]) {
         if self.find(client) == Some(Expected::Merged { before: None }) {
