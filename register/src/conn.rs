@@ -153,6 +153,7 @@ impl Conn {
                 return Ok(());
             };
             self.stream.write_all(&line).await?;
+            self.shared.count(|counters| counters.lists += 1);
         }
     }
 

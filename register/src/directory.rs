@@ -158,6 +158,16 @@ impl Directory {
         self.peers.len()
     }
 
+    /// How many connections have registered as gateways.
+    pub fn gateway_count(&self) -> usize {
+        self.gateways.len()
+    }
+
+    /// How many connections are workers.
+    pub fn worker_count(&self) -> usize {
+        self.workers.len()
+    }
+
     /// Whether `peer` has said what it is, or at least something.
     pub fn has_spoken(&self, peer: PeerId) -> bool {
         self.peers.get(&peer).is_some_and(|peer| peer.has_spoken)

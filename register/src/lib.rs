@@ -6,12 +6,16 @@
 
 mod config;
 mod conn;
+mod counters;
 mod directory;
 mod doorbell;
 mod server;
+mod status;
 
 pub use config::{
     ADDRESS_SIZE_MAX, CONNECTIONS_MAX, Config, FIRST_LINE_TIMEOUT, REQUEST_SIZE_MAX, WRITE_TIMEOUT,
 };
+pub use counters::{Counters, Status};
 pub use directory::{Directory, PeerId, Refusal};
 pub use server::{Register, Running};
+pub use status::StatusSource;

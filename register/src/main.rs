@@ -1,7 +1,8 @@
 //! The binary `register`: flags, start, wait for a signal, stop.
 #![forbid(unsafe_code)]
 
-use ringway_register::{Config, Register};
+use admin::{Address, Admin};
+use ringway_register::{Config, Register, Running};
 
 /// The register of a Ringway or GatewayWorker cluster: tells workers which gateways there are.
 #[derive(argh::FromArgs, argh::ArgsInfo)]
@@ -12,19 +13,31 @@ struct Flags {
     /// the key that gateways and workers must know (default none)
     #[argh(option, default = "String::new()")]
     secret_key: String,
+    /// port or address where `ringway status` may ask how things are (default: none)
+    #[argh(option)]
+    admin: Option<Address>,
 }
 
 fn main() {
-    let Flags { listen, secret_key } = program::parse("register");
+    let Flags { listen, secret_key, admin } = program::parse("register");
     if let Err(why) = program::check_machine() {
         program::fail(why);
     }
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     let register = Register::start(Config { listen, secret_key, ..Config::default() })
         .unwrap_or_else(|error| program::fail(error));
+    let _admin = admin.map(|address| serve_status(address, &register));
     program::ready(register.addr());
     shutdown.wait();
     if let Err(error) = register.stop() {
         program::fail(error);
     }
+}
+
+/// Lets `ringway status` ask.
+fn serve_status(address: Address, register: &Running) -> Admin {
+    let (source, clock) = (register.status_source(), program::Uptime::start());
+    Admin::serve(address, move || source.report(clock.elapsed())).unwrap_or_else(|error| {
+        program::fail(program::describe_bind_error(address.0, &error).replace("--listen", "--admin"))
+    })
 }

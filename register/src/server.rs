@@ -18,8 +18,10 @@ use crate::config::{
     PREEMPT_TIMER, PULSE, WRITE_TIMEOUT,
 };
 use crate::conn::{Conn, End};
+use crate::counters::{Counters, Status};
 use crate::directory::{Directory, PeerId, Refusal};
 use crate::doorbell::Doorbell;
+use crate::status::{Question, Questions, StatusSource};
 
 /// A register that can be started.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ impl Register {
         let addr = listener.local_addr()?;
         let listener = Arc::new(listener);
         let (started, serves) = mpsc::sync_channel(1);
+        let (ask, questions) = mpsc::channel();
         let thread = LocalExecutorBuilder::new(Placement::Unbound)
             .name("register")
             .preempt_timer(PREEMPT_TIMER)
@@ -45,11 +48,11 @@ impl Register {
                 move || async move {
                     // The other end waits for this, unless its thread died, and then nobody needs to know.
                     let _ = started.send(());
-                    Rc::new(Shared::new(config)).serve(listener).await;
+                    Rc::new(Shared::new(config)).serve(listener, questions).await;
                 }
             })
             .map_err(|error| no_executor(&error))?;
-        let running = Running { addr, listener, thread: Some(thread) };
+        let running = Running { addr, listener, ask, thread: Some(thread) };
         match serves.recv() {
             Ok(()) => Ok(running),
             Err(mpsc::RecvError) => {
@@ -65,6 +68,7 @@ impl Register {
 pub struct Running {
     addr: SocketAddr,
     listener: Arc<TcpListener>,
+    ask: mpsc::Sender<Question>,
     /// `None` once stopped.
     thread: Option<ExecutorJoinHandle<()>>,
 }
@@ -73,6 +77,11 @@ impl Running {
     /// The address it listens on, with the real port.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// How to ask the register how things are, from any thread, for as long as it runs.
+    pub fn status_source(&self) -> StatusSource {
+        StatusSource::new(self.addr, self.ask.clone())
     }
 
     /// Closes the listener and all connections, and waits for the thread to end.
@@ -131,6 +140,7 @@ pub(crate) struct Shared {
     /// Whether the last connection was one too many.
     is_full: Cell<bool>,
     last_refused: Cell<Option<(IpAddr, Refusal)>>,
+    counters: RefCell<Counters>,
     /// Rung when the last connection is gone.
     empty: Doorbell,
 }
@@ -153,6 +163,7 @@ impl Shared {
             conns: RefCell::default(),
             is_full: Cell::new(false),
             last_refused: Cell::new(None),
+            counters: RefCell::default(),
             empty: Doorbell::default(),
         }
     }
@@ -162,6 +173,7 @@ impl Shared {
         let mut directory = self.directory.borrow_mut();
         let before = directory.address(peer).is_some();
         directory.on_line(peer, line)?;
+        self.count(|counters| counters.requests += 1);
         if !before && let Some(address) = directory.address(peer) {
             tracing::info!(address, "gateway registered");
         }
@@ -170,8 +182,23 @@ impl Shared {
         Ok(())
     }
 
-    async fn serve(self: Rc<Self>, listener: Arc<TcpListener>) {
-        let _until_the_end = glommio::spawn_local(pulse());
+    /// Changes the counters.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
+        change(&mut self.counters.borrow_mut());
+    }
+
+    fn status(&self) -> Status {
+        let directory = self.directory.borrow();
+        Status {
+            connections: directory.peer_count(),
+            gateways: directory.gateway_count(),
+            workers: directory.worker_count(),
+            counters: *self.counters.borrow(),
+        }
+    }
+
+    async fn serve(self: Rc<Self>, listener: Arc<TcpListener>, questions: Questions) {
+        let pulse = glommio::spawn_local(Rc::clone(&self).pulse(questions));
         self.accept_until_shut_down(listener).await;
         for bells in self.conns.borrow().values() {
             bells.stop.ring();
@@ -179,6 +206,8 @@ impl Shared {
         while !self.conns.borrow().is_empty() {
             self.empty.heard().await;
         }
+        // An executor that ends forgets its tasks without dropping them.
+        pulse.cancel().await;
     }
 
     /// Accepts on the executor's helper thread: glommio's own listener shares its port with any other of the same user,
@@ -210,6 +239,7 @@ impl Shared {
             tracing::warn!(CONNECTIONS_MAX, "too many connections, new ones are closed");
         }
         if is_full {
+            self.count(|counters| counters.refused_full += 1);
             return;
         }
         let stream = match prepare(stream) {
@@ -219,6 +249,7 @@ impl Shared {
                 return;
             }
         };
+        self.count(|counters| counters.accepted += 1);
         let peer = self.directory.borrow_mut().on_open();
         let bells = Rc::new(Bells::default());
         self.conns.borrow_mut().insert(peer, Rc::clone(&bells));
@@ -233,6 +264,7 @@ impl Shared {
 
     fn on_end(&self, peer: PeerId, from: SocketAddr, end: &End) {
         if let &End::Refused(refusal) = end {
+            self.count(|counters| counters.refuse(refusal));
             self.log_refusal(from, refusal);
         }
         if let Some(address) = self.directory.borrow().address(peer) {
@@ -256,6 +288,17 @@ impl Shared {
         }
     }
 
+    /// See [`PULSE`]. It comes often enough to answer whoever asks how things are.
+    async fn pulse(self: Rc<Self>, questions: Questions) {
+        loop {
+            Timer::new(PULSE).await;
+            for question in questions.try_iter() {
+                // Whoever asked may have given up.
+                let _ = question.try_send(self.status());
+            }
+        }
+    }
+
     fn wake_owed(&self) {
         let mut woken = Vec::new();
         self.directory.borrow_mut().drain_woken(&mut woken);
@@ -263,13 +306,6 @@ impl Shared {
         for bells in woken.iter().filter_map(|peer| conns.get(peer)) {
             bells.owed.ring();
         }
-    }
-}
-
-/// See [`PULSE`].
-async fn pulse() {
-    loop {
-        Timer::new(PULSE).await;
     }
 }
 
