@@ -47,6 +47,11 @@ const INNER_PORT: u16 = 2900;
 /// Between the first shards of two gateways, and so the most shards of one.
 const INNER_PORT_STEP: u16 = 100;
 
+/// Where the register tells how it is; those of the gateways and of the workers follow at a distance.
+const ADMIN_PORT: u16 = 9500;
+/// Between the register's and the first gateway's, and between that and the first worker's.
+const ADMIN_PORT_STEP: u16 = 100;
+
 /// What a cluster shall be made of.
 #[derive(Clone, Debug)]
 pub struct Builder {
@@ -55,6 +60,7 @@ pub struct Builder {
     workers: usize,
     app: String,
     secret_key: String,
+    admin: bool,
     listen: Vec<Listen>,
     gateway_flags: Vec<String>,
     worker_flags: Vec<String>,
@@ -89,6 +95,12 @@ impl Builder {
     /// The key that all three programs share; none by default.
     pub fn secret_key(mut self, key: &str) -> Builder {
         self.secret_key = key.to_owned();
+        self
+    }
+
+    /// Every process has an `--admin`, see [`Cluster::admin_addresses`].
+    pub fn admin(mut self) -> Builder {
+        self.admin = true;
         self
     }
 
@@ -152,6 +164,7 @@ impl Cluster {
             workers: 1,
             app: "echo".to_owned(),
             secret_key: String::new(),
+            admin: false,
             listen: vec![Listen::Websocket],
             gateway_flags: Vec::new(),
             worker_flags: Vec::new(),
@@ -175,6 +188,17 @@ impl Cluster {
     /// Where a gateway's shard serves workers.
     pub fn inner_address(&self, gateway: usize, shard: u16) -> SocketAddrV4 {
         SocketAddrV4::new(self.ip, INNER_PORT + gateway as u16 * INNER_PORT_STEP + shard)
+    }
+
+    /// Where the processes tell how they are: the register, the gateways, the workers.
+    pub fn admin_addresses(&self) -> Vec<SocketAddrV4> {
+        let gateways = (0..self.gateways.len()).map(|index| self.admin_address(1, index));
+        let workers = (0..self.workers.len()).map(|index| self.admin_address(2, index));
+        [self.admin_address(0, 0)].into_iter().chain(gateways).chain(workers).collect()
+    }
+
+    fn admin_address(&self, step: u16, index: usize) -> SocketAddrV4 {
+        SocketAddrV4::new(self.ip, ADMIN_PORT + step * ADMIN_PORT_STEP + index as u16)
     }
 
     /// Waits until a gateway's shard holds exactly this many inner connections.
@@ -220,7 +244,8 @@ impl Cluster {
     /// Starts the register, or starts it again once it has ended, on the same address.
     pub fn start_register(&mut self) {
         self.register = None;
-        let flags = self.with_key(vec!["--listen".to_owned(), self.register_address().to_string()]);
+        let flags = vec!["--listen".to_owned(), self.register_address().to_string()];
+        let flags = self.with_common(flags, self.admin_address(0, 0));
         self.register = Some(start("register", "register", &flags));
     }
 
@@ -238,7 +263,7 @@ impl Cluster {
         flags.extend(["--count".to_owned(), self.plan.shards.to_string()]);
         flags.extend(["--register-address".to_owned(), self.register_address().to_string()]);
         flags.extend_from_slice(&self.plan.gateway_flags);
-        let flags = self.with_key(flags);
+        let flags = self.with_common(flags, self.admin_address(1, index));
         self.gateways[index] = Some(start(&format!("gateway {index}"), "gateway", &flags));
     }
 
@@ -269,7 +294,7 @@ impl Cluster {
         flags.extend(["--name".to_owned(), format!("worker{index}")]);
         flags.extend(["--register-address".to_owned(), self.register_address().to_string()]);
         flags.extend_from_slice(&self.plan.worker_flags);
-        let flags = self.with_key(flags);
+        let flags = self.with_common(flags, self.admin_address(2, index));
         self.workers[index] = Some(Process::start(&format!("worker {index}"), "worker", &flags));
     }
 
@@ -287,7 +312,11 @@ impl Cluster {
         stop_all(self.register.iter_mut());
     }
 
-    fn with_key(&self, mut flags: Vec<String>) -> Vec<String> {
+    /// With the flags that all three programs have.
+    fn with_common(&self, mut flags: Vec<String>, admin: SocketAddrV4) -> Vec<String> {
+        if self.plan.admin {
+            flags.extend(["--admin".to_owned(), admin.to_string()]);
+        }
         if !self.plan.secret_key.is_empty() {
             flags.extend(["--secret-key".to_owned(), self.plan.secret_key.clone()]);
         }

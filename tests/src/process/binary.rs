@@ -14,7 +14,8 @@ pub fn path(program: &str) -> PathBuf {
 }
 
 /// Packages whose programs are started by tests.
-const PACKAGES: [&str; 3] = ["ringway-gateway-core", "ringway-worker", "ringway-register"];
+const PACKAGES: [&str; 4] =
+    ["ringway-gateway-core", "ringway-worker", "ringway-register", "ringway-standalone"];
 
 /// Builds the programs and returns the directory they are in.
 fn build() -> Result<PathBuf, String> {
