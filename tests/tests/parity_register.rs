@@ -154,6 +154,7 @@ fn who_is_not_local_is_pinged() {
     cluster.register().kill();
     let register = FakeRegister::start(cluster.register_address());
     let mut link = Link::worker(cluster.inner_address(0, 0), "test:0", "");
+    assert_eq!(link.query(Cmd::IsOnline, 0, b""), b"i:0;", "no ping before its time");
     for stream in [register.worker(), register.gateway().1] {
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout can be set");
         let mut line = String::new();
