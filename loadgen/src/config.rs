@@ -56,6 +56,23 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(2);
 /// How long a register or a gateway may take for one step of the broadcasting side.
 pub const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bytes of a gateway's list of its clients: some 30 for each.
+pub const REPLY_SIZE_MAX: usize = 128 << 20;
+
+/// How often gateways are asked whether they know all clients yet, and how many times: 5 s.
+pub const GATHER_PERIOD: Duration = Duration::from_millis(20);
+/// Beyond, the run fails.
+pub const GATHER_TRIES_MAX: usize = 250;
+
+/// Bytes of commands that go to a gateway in one piece when clients are put into rooms.
+pub const JOIN_BYTES: usize = 64 * 1024;
+
+/// Seconds for which the port of a client that left is not free: on loopback (`net.ipv4.tcp_tw_reuse` is 2 by default),
+/// and else.
+pub const PORT_REST_LOCAL: f64 = 1.0;
+/// Linux's TIME_WAIT.
+pub const PORT_REST: f64 = 60.0;
+
 /// Latencies that are told apart, in nanoseconds: beyond, they count as the highest.
 pub const LATENCY_NS_MIN: u64 = 100;
 /// 100 s; longer than any stall that a run survives.

@@ -23,15 +23,19 @@ pub struct Flags {
     /// destinations 127.0.0.1 to 127.0.0.N instead of a loopback target's own (default: its own)
     #[argh(option)]
     pub spread: Option<u8>,
-    /// idle, echo or broadcast (default idle)
+    /// idle, echo, broadcast, rooms or churn (default idle)
     #[argh(option, default = "Scenario::Idle")]
     pub scenario: Scenario,
     /// echo: messages in flight per connection (default 1)
     #[argh(option)]
     pub depth: Option<u32>,
-    /// echo: messages a second in all, sent by the clock instead; broadcast: broadcasts a second (default 1)
+    /// a second, in all: echo, messages sent by the clock instead; broadcast and rooms, messages (default 1); churn,
+    /// clients that leave and come (default 100)
     #[argh(option)]
     pub rate: Option<f64>,
+    /// rooms: clients in a room (default 10); all clients of the gateways are put in rooms
+    #[argh(option)]
+    pub room_size: Option<usize>,
     /// bytes of a message (default 64)
     #[argh(option, default = "64")]
     pub size: usize,
@@ -50,10 +54,10 @@ pub struct Flags {
     /// threads (default: one per CPU, more if open files ask for it)
     #[argh(option)]
     pub count: Option<usize>,
-    /// broadcast: register that knows the gateways (default 127.0.0.1:1236)
+    /// broadcast, rooms: register that knows the gateways (default 127.0.0.1:1236)
     #[argh(option, default = "String::from(\"127.0.0.1:1236\")")]
     pub register: String,
-    /// broadcast: secret of register and gateways (default none)
+    /// broadcast, rooms: secret of register and gateways (default none)
     #[argh(option, default = "String::new()")]
     pub secret_key: String,
     /// start although this machine seems not to be ready for it
@@ -79,6 +83,10 @@ pub enum Scenario {
     Echo,
     /// Receive what one sends to all.
     Broadcast,
+    /// Receive what one sends to groups.
+    Rooms,
+    /// Come and go.
+    Churn,
 }
 
 impl FromStr for Scenario {
@@ -89,7 +97,9 @@ impl FromStr for Scenario {
             "idle" => Ok(Scenario::Idle),
             "echo" => Ok(Scenario::Echo),
             "broadcast" => Ok(Scenario::Broadcast),
-            _ => Err(format!("`{name}` is none of idle, echo, broadcast")),
+            "rooms" => Ok(Scenario::Rooms),
+            "churn" => Ok(Scenario::Churn),
+            _ => Err(format!("`{name}` is none of idle, echo, broadcast, rooms, churn")),
         }
     }
 }

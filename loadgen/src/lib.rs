@@ -31,5 +31,5 @@ pub use check::{Conntrack, Finding, Severity, System, check};
 pub use failure::Failures;
 pub use flags::Flags;
 pub use plan::{Machine, Plan, PlanError};
-pub use report::{Connections, Fanout, Latency, Measured, Report, Setup};
+pub use report::{Churn, Connections, Fanout, Latency, Measured, Report, Setup};
 pub use run::{Notice, Progress, RunError, run};

@@ -48,8 +48,30 @@ pub struct Counters {
     pub unsent: u64,
     /// Pings answered.
     pub pings: u64,
+    /// Clients that came beyond those of the start, and that left.
+    pub churn: Churned,
     /// What falls into the measured phase.
     pub phase: Traffic,
+}
+
+/// Clients that came and left by the clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Churned {
+    /// Connections begun.
+    pub begun: u64,
+    /// Those that are or were ready for messages.
+    pub made: u64,
+    /// Those that never were, by cause.
+    pub failures: Failures,
+    /// Clients that left.
+    pub left: u64,
+}
+
+impl Churned {
+    /// Connections neither made nor failed yet.
+    pub fn under_way(&self) -> u64 {
+        self.begun.saturating_sub(self.made + self.failures.total())
+    }
 }
 
 /// Traffic of the measured phase.
@@ -71,9 +93,14 @@ impl Counters {
         self.opened + self.failures.total()
     }
 
-    /// Messages whose answer is awaited, if the connections last.
+    /// Connections that are open.
+    pub fn connected(&self) -> u64 {
+        (self.opened + self.churn.made).saturating_sub(self.losses.total() + self.churn.left)
+    }
+
+    /// Messages whose answer is awaited, if the connections last, and connections on the way.
     pub fn under_way(&self) -> u64 {
-        self.sent.saturating_sub(self.received)
+        self.sent.saturating_sub(self.received) + self.churn.under_way()
     }
 }
 
@@ -88,6 +115,10 @@ impl AddAssign for Counters {
         self.strays += more.strays;
         self.unsent += more.unsent;
         self.pings += more.pings;
+        self.churn.begun += more.churn.begun;
+        self.churn.made += more.churn.made;
+        self.churn.failures += more.churn.failures;
+        self.churn.left += more.churn.left;
         self.phase.sent += more.phase.sent;
         self.phase.received += more.phase.received;
         self.phase.bytes_in += more.phase.bytes_in;
@@ -105,7 +136,7 @@ pub struct Sample {
     /// In nanoseconds, of the messages since the last sample that were meant for the measured phase; none if there
     /// were none.
     pub latency: Option<Histogram<u64>>,
-    /// What came of broadcasts since the last sample.
+    /// What came of messages that others sent since the last sample.
     pub rounds: Vec<Round>,
 }
 
@@ -147,9 +178,13 @@ impl Measure {
     pub fn on_received(&mut self, now: Nanos, intended: Nanos) {
         self.counters.received += 1;
         self.counters.phase.received += u64::from(self.is_measured(now));
-        if self.is_measured(intended) {
-            self.latency.saturating_record(now.since(intended).as_nanos() as u64);
-        }
+        self.time(now, intended);
+    }
+
+    /// A connection is open that was meant to begin at `intended`.
+    pub fn on_came(&mut self, now: Nanos, intended: Nanos) {
+        self.counters.churn.made += 1;
+        self.time(now, intended);
     }
 
     /// The ring's counts of bytes at some moment; called at least once per turn.
@@ -167,6 +202,12 @@ impl Measure {
     /// Takes the latencies since the last call.
     pub fn take_latency(&mut self) -> Option<Histogram<u64>> {
         (!self.latency.is_empty()).then(|| std::mem::replace(&mut self.latency, histogram()))
+    }
+
+    fn time(&mut self, now: Nanos, intended: Nanos) {
+        if self.is_measured(intended) {
+            self.latency.saturating_record(now.since(intended).as_nanos() as u64);
+        }
     }
 
     fn is_measured(&self, moment: Nanos) -> bool {

@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::config::{CORES_MAX, DESTINATIONS_MAX, SIZE_MAX, SIZE_MIN, SPARE_SOCKETS, SPREAD_MAX};
+use crate::config::{
+    CORES_MAX, DESTINATIONS_MAX, PENDING_MAX, PORT_REST, PORT_REST_LOCAL, SIZE_MAX, SIZE_MIN, SPARE_SOCKETS,
+    SPREAD_MAX,
+};
 use crate::flags::{Flags, Scenario};
 use crate::target::{Scheme, Target};
 
@@ -48,8 +51,13 @@ pub enum Workload {
     Idle,
     /// Send, and await the same back.
     Echo(Load),
-    /// Receive what a sender of our own has the gateways send to all.
-    Broadcast(Broadcast),
+    /// Receive what a sender of our own has the gateways send.
+    Cast(Cast),
+    /// Come and go: each client that comes takes the place of one that leaves.
+    Churn {
+        /// Clients a second, above zero.
+        per_second: f64,
+    },
 }
 
 /// When a client sends.
@@ -67,15 +75,36 @@ pub enum Load {
     },
 }
 
-/// The sending side of a broadcast.
+/// The sending side of broadcasts and room messages.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Broadcast {
-    /// HOST:PORT of the register that knows the gateways.
+pub struct Cast {
+    /// Whom it tells.
+    pub cluster: Cluster,
+    /// Who receives a message.
+    pub audience: Audience,
+    /// Messages a second, above zero.
+    pub per_second: f64,
+}
+
+/// Where the gateways are to be found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cluster {
+    /// HOST:PORT of the register that knows them.
     pub register: String,
     /// Its secret and theirs, empty for none.
     pub secret_key: String,
-    /// Broadcasts a second, above zero.
-    pub per_second: f64,
+}
+
+/// Who receives a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Audience {
+    /// Every client of the gateways.
+    Everybody,
+    /// The rooms in turn.
+    Rooms {
+        /// Clients in a room at most, above zero.
+        size: usize,
+    },
 }
 
 /// Why there is no plan, as one line that says what to do.
@@ -98,7 +127,7 @@ impl Plan {
         let workload = workload(flags)?;
         let warmup = match workload {
             Workload::Echo(_) => seconds("--warmup", flags.warmup)?,
-            Workload::Idle | Workload::Broadcast(_) => Duration::ZERO,
+            Workload::Idle | Workload::Cast(_) | Workload::Churn { .. } => Duration::ZERO,
         };
         Ok(Plan {
             conns: flags.conns,
@@ -126,7 +155,20 @@ impl Plan {
 
     /// Slots that a core's ring needs.
     pub fn sockets(&self, core: usize) -> usize {
-        self.share(core).len() + SPARE_SOCKETS
+        self.share(core).len() + self.spare_sockets()
+    }
+
+    /// Those of them that are not for the core's share: sockets that ended, and who comes before somebody left.
+    pub fn spare_sockets(&self) -> usize {
+        SPARE_SOCKETS + if matches!(self.workload, Workload::Churn { .. }) { PENDING_MAX } else { 0 }
+    }
+
+    /// Clients in a room; none without rooms.
+    pub fn room_size(&self) -> Option<usize> {
+        match self.workload {
+            Workload::Cast(Cast { audience: Audience::Rooms { size }, .. }) => Some(size),
+            _ => None,
+        }
     }
 
     /// Whether every server is on this machine.
@@ -139,14 +181,23 @@ impl Plan {
         1 + u64::from(self.is_local())
     }
 
-    /// Ports that the fullest destination takes.
+    /// Ports that the fullest destination takes, with those of clients that left shortly before.
     pub fn ports_per_destination(&self) -> u64 {
-        self.conns.div_ceil(self.destinations.len()) as u64
+        let resting = match self.workload {
+            Workload::Churn { per_second } if self.is_local() => per_second * PORT_REST_LOCAL,
+            Workload::Churn { per_second } => per_second * PORT_REST,
+            Workload::Idle | Workload::Echo(_) | Workload::Cast(_) => 0.0,
+        };
+        (self.conns as u64 + resting as u64).div_ceil(self.destinations.len() as u64)
     }
 }
 
 fn workload(flags: &Flags) -> Result<Workload, PlanError> {
     let rate = flags.rate.map(|rate| positive("--rate", rate)).transpose()?;
+    require(
+        flags.room_size.is_none() || flags.scenario == Scenario::Rooms,
+        "--room-size is for --scenario rooms",
+    )?;
     match (flags.scenario, flags.depth, rate) {
         (Scenario::Idle, None, None) => Ok(Workload::Idle),
         (Scenario::Idle, ..) => Err(PlanError("idle clients send nothing: no --depth, no --rate".into())),
@@ -156,13 +207,20 @@ fn workload(flags: &Flags) -> Result<Workload, PlanError> {
         }
         (Scenario::Echo, depth, None) => Ok(Workload::Echo(Load::Closed { depth: depth.unwrap_or(1) })),
         (Scenario::Echo, None, Some(per_second)) => Ok(Workload::Echo(Load::Open { per_second })),
-        (Scenario::Broadcast, Some(_), _) => Err(PlanError("broadcasts go by --rate, not by --depth".into())),
-        (Scenario::Broadcast, None, rate) => Ok(Workload::Broadcast(Broadcast {
-            register: flags.register.clone(),
-            secret_key: flags.secret_key.clone(),
-            per_second: rate.unwrap_or(1.0),
-        })),
+        (_, Some(_), _) => Err(PlanError("--depth is for echo, everything else goes by --rate".into())),
+        (Scenario::Broadcast, None, rate) => Ok(cast(flags, Audience::Everybody, rate)),
+        (Scenario::Rooms, None, rate) => {
+            let size = flags.room_size.unwrap_or(10);
+            require(size > 0, "--room-size 0: nobody would ever receive anything")?;
+            Ok(cast(flags, Audience::Rooms { size }, rate))
+        }
+        (Scenario::Churn, None, rate) => Ok(Workload::Churn { per_second: rate.unwrap_or(100.0) }),
     }
+}
+
+fn cast(flags: &Flags, audience: Audience, rate: Option<f64>) -> Workload {
+    let cluster = Cluster { register: flags.register.clone(), secret_key: flags.secret_key.clone() };
+    Workload::Cast(Cast { cluster, audience, per_second: rate.unwrap_or(1.0) })
 }
 
 /// As many cores as asked for, or as CPUs, or as the open files make necessary; pinned round robin.
@@ -206,7 +264,9 @@ impl Workload {
         match self {
             Workload::Idle => "idle",
             Workload::Echo(_) => "echo",
-            Workload::Broadcast(_) => "broadcast",
+            Workload::Cast(Cast { audience: Audience::Everybody, .. }) => "broadcast",
+            Workload::Cast(Cast { audience: Audience::Rooms { .. }, .. }) => "rooms",
+            Workload::Churn { .. } => "churn",
         }
     }
 }
@@ -274,7 +334,10 @@ mod tests {
     fn open_files_ask_for_threads() {
         assert_eq!(plan("--conns 1000000 --spread 36").unwrap().cores(), 51);
         assert_eq!(plan("--conns 1000000 --spread 36 --count 8").unwrap().cores(), 8);
-        assert_eq!(plan_on(&Machine { cpus: vec![0], open_files: 10 }, "--conns 2000").unwrap().cores(), CORES_MAX);
+        assert_eq!(
+            plan_on(&Machine { cpus: vec![0], open_files: 10 }, "--conns 2000").unwrap().cores(),
+            CORES_MAX
+        );
     }
 
     #[test]
@@ -299,8 +362,20 @@ mod tests {
         assert_eq!(workload("--scenario echo"), Workload::Echo(Load::Closed { depth: 1 }));
         assert_eq!(workload("--scenario echo --rate 50"), Workload::Echo(Load::Open { per_second: 50.0 }));
         assert!(
-            matches!(workload("--scenario broadcast --rate 2"), Workload::Broadcast(cast) if cast.per_second == 2.0)
+            matches!(workload("--scenario broadcast --rate 2"), Workload::Cast(cast) if cast.per_second == 2.0)
         );
+        assert!(matches!(
+            workload("--scenario rooms --room-size 5"),
+            Workload::Cast(Cast { audience: Audience::Rooms { size: 5 }, .. })
+        ));
+        assert_eq!(workload("--scenario churn"), Workload::Churn { per_second: 100.0 });
+        let churn = plan("--scenario churn --rate 500").unwrap();
+        assert_eq!(
+            (churn.ports_per_destination(), churn.sockets(0)),
+            (1_500, 500 + SPARE_SOCKETS + PENDING_MAX)
+        );
+        let far = plan("--scenario churn --rate 500 --target ws://192.0.2.1:1").unwrap();
+        assert_eq!(far.ports_per_destination(), 31_000);
         assert_eq!(plan("--scenario echo").unwrap().warmup, Duration::from_secs(1));
         assert_eq!(plan("--scenario broadcast").unwrap().warmup, Duration::ZERO);
     }
@@ -319,6 +394,10 @@ mod tests {
             "--scenario echo --rate 0",
             "--scenario echo --rate NaN",
             "--scenario broadcast --depth 3",
+            "--scenario rooms --depth 3",
+            "--scenario rooms --room-size 0",
+            "--scenario broadcast --room-size 3",
+            "--scenario churn --depth 3",
             "--ramp 0/s",
             "--hold -1",
             "--timeout inf",

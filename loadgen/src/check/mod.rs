@@ -62,7 +62,7 @@ pub fn check(plan: &Plan, system: &System) -> Vec<Finding> {
 fn ring_files(plan: &Plan, system: &System) -> Option<Finding> {
     let limit = system.open_files?;
     let needed = (0..plan.cores()).map(|core| plan.sockets(core)).max()? as u64;
-    let others = plan.sockets(0) - plan.share(0).len();
+    let others = plan.spare_sockets();
     let threads = plan.conns.div_ceil(usize::try_from(limit).ok()?.saturating_sub(others).max(1));
     (limit < needed).then(|| Finding {
         severity: Severity::Error,

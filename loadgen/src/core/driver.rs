@@ -55,6 +55,8 @@ pub struct Connect {
     /// Where to.
     pub address: SocketAddr,
     destination: u16,
+    /// When it was meant to begin, if it is not one of the start.
+    intended: Option<Nanos>,
 }
 
 impl Driver {
@@ -88,19 +90,44 @@ impl Driver {
 
     /// The next connection that is due. [`Driver::on_connect_begun`] or [`Driver::on_connect_failed`] must follow.
     pub fn connect_due(&mut self, now: Nanos) -> Option<Connect> {
-        if self.to_connect.is_empty() || self.is_crowded() {
+        if self.is_crowded() {
             return None;
         }
-        self.ramp.take(now)?;
-        let index = self.to_connect.next()? % self.plan.destinations.len();
+        let (number, intended) = if self.to_connect.is_empty() {
+            let intended = self.scenario.churn()?.take_due(now)?;
+            (self.next_comer(), Some(intended))
+        } else {
+            self.ramp.take(now)?;
+            (self.to_connect.next()?, None)
+        };
+        let index = number % self.plan.destinations.len();
         let destination = u16::try_from(index).expect("the plan has at most 65536 destinations");
-        Some(Connect { address: self.plan.destinations[index].address, destination })
+        Some(Connect { address: self.plan.destinations[index].address, destination, intended })
+    }
+
+    /// Who comes gets the next number, and the place of one who leaves, if all places are taken.
+    fn next_comer(&mut self) -> usize {
+        let share = self.plan.share(self.core);
+        let churn = &mut self.post.measure.counters.churn;
+        let number = share.start + churn.begun as usize;
+        churn.begun += 1;
+        while self.clients.count() >= share.len()
+            && let Some(socket) = self.clients.next_open().map(|client| client.socket)
+        {
+            churn.left += 1;
+            self.clients.remove(socket);
+            self.closing.push(socket);
+        }
+        number
     }
 
     /// The connection has a socket now.
     pub fn on_connect_begun(&mut self, now: Nanos, socket: SocketId, connect: Connect) {
         let scheme = self.plan.destinations[usize::from(connect.destination)].scheme;
         self.pending.push_back((socket, now.plus(self.plan.timeout)));
+        if let (Some(intended), Some(churn)) = (connect.intended, self.scenario.churn()) {
+            churn.on_begun(socket, intended);
+        }
         self.clients.insert(Client {
             socket,
             destination: connect.destination,
@@ -111,8 +138,8 @@ impl Driver {
     }
 
     /// The connection cannot even be begun.
-    pub fn on_connect_failed(&mut self, now: Nanos, error: &io::Error) {
-        self.fail(now, Cause::of(error));
+    pub fn on_connect_failed(&mut self, now: Nanos, connect: Connect, error: &io::Error) {
+        self.fail(now, Cause::of(error), connect.intended);
     }
 
     /// TCP stands: the handshake follows where there is one.
@@ -158,7 +185,10 @@ impl Driver {
         self.closing.push(socket);
         match client.stage {
             Stage::Open => self.post.measure.counters.losses.count(cause),
-            Stage::Connecting | Stage::Handshaking => self.fail(now, cause),
+            Stage::Connecting | Stage::Handshaking => {
+                let intended = self.settle(socket);
+                self.fail(now, cause, intended);
+            }
         }
     }
 
@@ -180,10 +210,10 @@ impl Driver {
 
     /// When there is something to do without anything happening; none if there is not.
     pub fn next_at(&self) -> Option<Nanos> {
-        let connects = !self.to_connect.is_empty() && !self.is_crowded();
-        let ramp = connects.then(|| self.ramp.next_at());
+        let ramp = (!self.to_connect.is_empty()).then(|| self.ramp.next_at());
+        let comer = ramp.or(self.scenario.next_comer_at()).filter(|_| !self.is_crowded());
         let late = self.pending.front().map(|(_, late)| *late);
-        [ramp, late, self.scenario.next_at()].into_iter().flatten().min()
+        [comer, late, self.scenario.next_at()].into_iter().flatten().min()
     }
 
     /// What is to be sent, and where to keep what the sockets have no room for.
@@ -222,15 +252,26 @@ impl Driver {
 
     fn open(&mut self, now: Nanos, socket: SocketId) {
         self.clients.set_open(socket);
+        if let Some(intended) = self.settle(socket) {
+            return self.post.measure.on_came(now, intended);
+        }
         let counters = &mut self.post.measure.counters;
         counters.opened += 1;
         counters.settled_at = now;
     }
 
-    fn fail(&mut self, now: Nanos, cause: Cause) {
+    fn fail(&mut self, now: Nanos, cause: Cause, intended: Option<Nanos>) {
         let counters = &mut self.post.measure.counters;
+        if intended.is_some() {
+            return counters.churn.failures.count(cause);
+        }
         counters.failures.count(cause);
         counters.settled_at = now;
+    }
+
+    /// When the connection was meant to begin, if it is not one of the start. Asked once, when its fate is known.
+    fn settle(&mut self, socket: SocketId) -> Option<Nanos> {
+        self.scenario.churn()?.settle(socket)
     }
 
     fn keep_input(&mut self, socket: SocketId, input: Vec<u8>) {

@@ -92,7 +92,7 @@ impl Pump {
         while let Some(connect) = self.driver.connect_due(now) {
             match self.ring.connect(connect.address, None) {
                 Ok(socket) => self.driver.on_connect_begun(now, socket, connect),
-                Err(error) => self.driver.on_connect_failed(now, &error),
+                Err(error) => self.driver.on_connect_failed(now, connect, &error),
             }
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Nanos;
 use crate::failure::Failures;
-use crate::measure::histogram;
+use crate::measure::{Churned, histogram};
 use crate::plan::{Load, Plan, Workload};
 use crate::run::Collected;
 use crate::sender::Sent;
@@ -22,7 +22,7 @@ pub struct Facts {
     pub interrupted: bool,
     /// How long was measured; zero if the run ended before.
     pub measured: Duration,
-    /// What a broadcast's sender did.
+    /// What the sender of broadcasts or room messages did.
     pub sent: Option<Sent>,
 }
 
@@ -38,16 +38,19 @@ pub struct Report {
     /// What happened in the measured phase.
     pub measured: Measured,
     /// Of the messages that were meant for the measured phase, from the moment they were meant to be sent; none if
-    /// none came back.
+    /// none came back. Churn: of the connections, from the moment they were meant to begin until they were open, the
+    /// handshake included.
     pub latency_us: Option<Latency>,
-    /// Of a broadcast: none in other scenarios.
+    /// Of broadcasts and room messages: none in other scenarios.
     pub fanout: Option<Fanout>,
+    /// Of clients that came and left: none in other scenarios.
+    pub churn: Option<Churn>,
 }
 
 /// What was asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
-    /// `idle`, `echo` or `broadcast`.
+    /// `idle`, `echo`, `broadcast`, `rooms` or `churn`.
     pub scenario: String,
     /// Every destination.
     pub targets: Vec<String>,
@@ -55,8 +58,10 @@ pub struct Setup {
     pub cores: usize,
     /// Closed loop: messages in flight per connection.
     pub depth: Option<u32>,
-    /// Open loop: messages (or broadcasts) a second.
+    /// By the clock: messages (churn: clients) a second.
     pub rate_per_second: Option<f64>,
+    /// Rooms: clients in a room.
+    pub room_size: Option<usize>,
     /// Bytes of a message.
     pub size: usize,
     /// Seconds to be measured.
@@ -130,21 +135,37 @@ pub struct Latency {
     pub max: f64,
 }
 
-/// What came of broadcasts.
+/// What came of broadcasts or room messages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fanout {
-    /// Broadcasts sent.
-    pub broadcasts: u64,
-    /// Those that reached every client that was there at the end.
+    /// Messages sent.
+    pub messages: u64,
+    /// Those that reached every client they were for: of a broadcast, those who were there at the end.
     pub complete: u64,
-    /// Messages received, all together.
+    /// How often they were received, all together.
     pub deliveries: u64,
-    /// Per second of delivering: from the moment a broadcast was meant to be sent until its last receiver has it.
+    /// Per second of delivering. Broadcast: from the moment each was meant to be sent until its last receiver has it;
+    /// rooms, whose messages overlap: of the measured phase.
     pub deliveries_per_second: f64,
-    /// From the moment a broadcast was meant to be sent until its last receiver has it; none if nobody received any.
+    /// From the moment a message was meant to be sent until its last receiver has it; none if nobody received any.
     pub last_receiver_us: Option<Latency>,
-    /// Why there were no more broadcasts, if not all were sent.
+    /// Why there were no more messages, if not all were sent.
     pub error: Option<String>,
+}
+
+/// Clients that came and left by the clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Churn {
+    /// Connections begun.
+    pub begun: u64,
+    /// Those that were ready for messages.
+    pub made: u64,
+    /// Those that never were, by cause.
+    pub failures: Failures,
+    /// Those of which nothing was known at the end.
+    pub unsettled: u64,
+    /// Clients that left, by closing.
+    pub left: u64,
 }
 
 impl Report {
@@ -156,7 +177,9 @@ impl Report {
             connections: Connections::new(plan, collected),
             measured: Measured::new(plan, collected, facts),
             latency_us: Latency::new(collected.latency()),
-            fanout: facts.sent.as_ref().map(|sent| Fanout::new(collected, sent)),
+            fanout: facts.sent.as_ref().map(|sent| Fanout::new(plan, collected, facts, sent)),
+            churn: matches!(plan.workload, Workload::Churn { .. })
+                .then(|| Churn::new(&collected.counters().churn)),
         }
     }
 
@@ -179,8 +202,10 @@ impl Setup {
         let (depth, rate_per_second) = match &plan.workload {
             Workload::Idle => (None, None),
             Workload::Echo(Load::Closed { depth }) => (Some(*depth), None),
-            Workload::Echo(Load::Open { per_second }) => (None, Some(*per_second)),
-            Workload::Broadcast(cast) => (None, Some(cast.per_second)),
+            Workload::Echo(Load::Open { per_second }) | Workload::Churn { per_second } => {
+                (None, Some(*per_second))
+            }
+            Workload::Cast(cast) => (None, Some(cast.per_second)),
         };
         Setup {
             scenario: plan.workload.name().to_owned(),
@@ -188,6 +213,7 @@ impl Setup {
             cores: plan.cores(),
             depth,
             rate_per_second,
+            room_size: plan.room_size(),
             size: plan.size,
             hold_seconds: plan.hold.as_secs_f64(),
             warmup_seconds: plan.warmup.as_secs_f64(),
@@ -216,7 +242,7 @@ impl Measured {
         let counters = collected.counters();
         let unanswered = match plan.workload {
             Workload::Echo(_) => counters.phase.sent.saturating_sub(collected.latency().len()),
-            Workload::Idle | Workload::Broadcast(_) => 0,
+            Workload::Idle | Workload::Cast(_) | Workload::Churn { .. } => 0,
         };
         Measured {
             seconds: facts.measured.as_secs_f64(),
@@ -254,26 +280,34 @@ impl Latency {
 }
 
 impl Fanout {
-    fn new(collected: &Collected, sent: &Sent) -> Fanout {
-        let counters = collected.counters();
-        let there = counters.opened - counters.losses.total();
+    fn new(plan: &Plan, collected: &Collected, facts: &Facts, sent: &Sent) -> Fanout {
+        let there = collected.counters().connected();
         let (mut last, mut delivering) = (histogram(), Duration::ZERO);
         let (mut complete, mut deliveries) = (0, 0);
-        for round in collected.rounds() {
+        for message in &sent.messages {
+            let Some(round) = collected.round(message) else { continue };
             let until_last = round.last_at.since(round.stamp);
             last.saturating_record(until_last.as_nanos() as u64);
             delivering += until_last;
-            complete += u64::from(round.receivers >= there);
+            complete += u64::from(round.receivers >= message.members.unwrap_or(there));
             deliveries += round.receivers;
         }
+        let time = if plan.room_size().is_some() { facts.measured } else { delivering };
         Fanout {
-            broadcasts: sent.rounds.len() as u64,
+            messages: sent.messages.len() as u64,
             complete,
             deliveries,
-            deliveries_per_second: per_second(deliveries, delivering),
+            deliveries_per_second: per_second(deliveries, time),
             last_receiver_us: Latency::new(&last),
             error: sent.error.clone(),
         }
+    }
+}
+
+impl Churn {
+    fn new(churned: &Churned) -> Churn {
+        let Churned { begun, made, failures, left } = *churned;
+        Churn { begun, made, failures, unsettled: churned.under_way(), left }
     }
 }
 

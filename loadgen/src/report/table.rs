@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Fanout, Latency, Report};
+use super::{Churn, Fanout, Latency, Report};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,7 +20,13 @@ impl fmt::Display for Report {
         failures(f, "failed", &connections.failures)?;
         failures(f, "lost", &connections.losses)?;
         row(f, "measured", format_args!("{:.1} s on {} threads", measured.seconds, setup.cores))?;
-        row(f, "received", format_args!("{} ({:.0}/s)", measured.received, measured.received_per_second))?;
+        match &self.churn {
+            Some(churn) => self.churn(f, churn)?,
+            None => {
+                let rate = measured.received_per_second;
+                row(f, "received", format_args!("{} ({rate:.0}/s)", measured.received))?;
+            }
+        }
         for (name, count) in [
             ("unanswered", measured.unanswered),
             ("strays", measured.strays),
@@ -33,16 +39,34 @@ impl fmt::Display for Report {
         }
         row(f, "bytes", format_args!("{} in, {} out", measured.bytes_in, measured.bytes_out))?;
         if let Some(latency_us) = &self.latency_us {
-            latency(f, "latency", latency_us)?;
+            let name = if self.churn.is_some() { "connect" } else { "latency" };
+            latency(f, name, latency_us)?;
         }
-        self.fanout.as_ref().map_or(Ok(()), |broadcast| fanout(f, broadcast))
+        self.fanout.as_ref().map_or(Ok(()), |cast| fanout(f, cast))
+    }
+}
+
+impl Report {
+    fn churn(&self, f: &mut fmt::Formatter<'_>, churn: &Churn) -> fmt::Result {
+        let Churn { begun, made, failures: failed, unsettled, left } = churn;
+        let rate = *made as f64 / self.measured.seconds.max(f64::MIN_POSITIVE);
+        row(f, "came", format_args!("{made} of {begun} ({rate:.0}/s)"))?;
+        failures(f, "did not come", failed)?;
+        if *unsettled > 0 {
+            row(f, "unsettled", format_args!("{unsettled}"))?;
+        }
+        row(f, "left", format_args!("{left}"))
     }
 }
 
 fn load(report: &Report) -> String {
     match (report.setup.depth, report.setup.rate_per_second) {
         (Some(depth), _) => format!(", {} B, depth {depth}", report.setup.size),
-        (None, Some(rate)) => format!(", {} B, {rate}/s", report.setup.size),
+        (None, Some(rate)) if report.churn.is_some() => format!(", {rate}/s"),
+        (None, Some(rate)) => {
+            let rooms = report.setup.room_size.map_or(String::new(), |size| format!(", rooms of {size}"));
+            format!(", {} B, {rate}/s{rooms}", report.setup.size)
+        }
         (None, None) => String::new(),
     }
 }
@@ -60,9 +84,9 @@ fn latency(f: &mut fmt::Formatter<'_>, name: &str, us: &Latency) -> fmt::Result 
 }
 
 fn fanout(f: &mut fmt::Formatter<'_>, fanout: &Fanout) -> fmt::Result {
-    row(f, "broadcasts", format_args!("{} sent, {} reached everybody", fanout.broadcasts, fanout.complete))?;
+    row(f, "messages", format_args!("{} sent, {} reached everybody", fanout.messages, fanout.complete))?;
     let (deliveries, rate) = (fanout.deliveries, fanout.deliveries_per_second);
-    row(f, "deliveries", format_args!("{deliveries} ({rate:.0}/s while delivering)"))?;
+    row(f, "deliveries", format_args!("{deliveries} ({rate:.0}/s)"))?;
     if let Some(last) = &fanout.last_receiver_us {
         latency(f, "last receiver", last)?;
     }

@@ -6,6 +6,7 @@ use crate::clock::Nanos;
 use crate::failure::Cause;
 use crate::measure::{Counters, Sample, Traffic};
 use crate::scenario::Round;
+use crate::sender::Message;
 use argh::FromArgs;
 
 fn plan(line: &str) -> Plan {
@@ -63,15 +64,60 @@ fn a_broadcast_report_knows_the_last_receiver() {
         Round { stamp: ms(30), receivers: 2, last_at: ms(60) },
     ];
     let counters = Counters { opened: 3, ..Counters::default() };
-    let sent = Sent { rounds: vec![ms(10), ms(30), ms(50)], error: None };
+    let messages = [10, 30, 50].map(|stamp| Message { stamp: ms(stamp), members: None });
+    let sent = Sent { messages: messages.to_vec(), error: None };
     let collected = collected(counters, &[5_000], rounds);
     let report = Report::new(&plan("--scenario broadcast"), &collected, &facts(Some(sent)));
     let fanout = report.fanout.as_ref().unwrap();
-    assert_eq!((fanout.broadcasts, fanout.complete, fanout.deliveries), (3, 1, 5));
+    assert_eq!((fanout.messages, fanout.complete, fanout.deliveries), (3, 1, 5));
     assert_eq!(fanout.deliveries_per_second, 125.0);
     let last = fanout.last_receiver_us.as_ref().unwrap();
     assert!((last.max / 30_000.0 - 1.0).abs() < 0.002 && last.count == 2, "{last:?}");
     assert!(report.to_string().contains("3 sent, 1 reached everybody"));
+}
+
+#[test]
+fn a_rooms_report_knows_the_last_member() {
+    let ms = |ms: u64| Nanos(ms * 1_000_000);
+    let rounds = [(10, 2, 20), (11, 2, 15)].map(|(stamp, receivers, last)| Round {
+        stamp: ms(stamp),
+        receivers,
+        last_at: ms(last),
+    });
+    let messages = [(10, 2), (11, 3), (12, 2)]
+        .map(|(stamp, members)| Message { stamp: ms(stamp), members: Some(members) });
+    let collected = collected(Counters { opened: 9, ..Counters::default() }, &[], rounds.to_vec());
+    let facts = facts(Some(Sent { messages: messages.to_vec(), error: None }));
+    let report = Report::new(&plan("--scenario rooms --room-size 3"), &collected, &facts);
+    let fanout = report.fanout.as_ref().unwrap();
+    assert_eq!((fanout.messages, fanout.complete, fanout.deliveries), (3, 1, 4));
+    assert_eq!((fanout.deliveries_per_second, report.setup.room_size), (2.0, Some(3)));
+    assert!(report.to_string().contains("1/s, rooms of 3"), "{report}");
+}
+
+#[test]
+fn a_churn_report_accounts_for_everybody() {
+    let mut counters = Counters { opened: 3, ..Counters::default() };
+    counters.churn = Churned { begun: 10, made: 7, failures: Default::default(), left: 6 };
+    counters.churn.failures.count(Cause::TimedOut);
+    let report = Report::new(
+        &plan("--scenario churn --conns 3"),
+        &collected(counters, &[150], Vec::new()),
+        &facts(None),
+    );
+    let churn = report.churn.as_ref().unwrap();
+    assert_eq!((churn.made, churn.left, churn.failures.total(), churn.unsettled), (7, 6, 1, 2));
+    let table = report.to_string();
+    for words in [
+        "churn, 100/s on",
+        "came          7 of 10 (4/s)",
+        "1 (1 timed out)",
+        "unsettled     2",
+        "connect       p50",
+    ] {
+        assert!(table.contains(words), "{words}\n{table}");
+    }
+    assert!(!table.contains("received"));
 }
 
 #[test]

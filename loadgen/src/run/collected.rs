@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use crate::clock::Nanos;
 use crate::measure::{Counters, Sample, histogram};
 use crate::scenario::Round;
+use crate::sender::Message;
 
 /// Everything that was told so far.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub struct Collected {
     fresh: Histogram<u64>,
     /// By stamp.
     rounds: BTreeMap<Nanos, Round>,
-    /// When the last progress was told, and messages received by then.
+    /// When the last progress was told, and what was counted for its rate by then.
     last: (Nanos, u64),
 }
 
@@ -34,7 +35,7 @@ pub struct Progress {
     pub failed: u64,
     /// Connections that were open and ended.
     pub lost: u64,
-    /// Messages received per second, since the last progress.
+    /// Messages received (churn: clients that came) per second, since the last progress.
     pub rate: f64,
     /// Latency in microseconds, median and 99th percentile, since the last progress; none if nothing was timed.
     pub latency_us: Option<(f64, f64)>,
@@ -78,32 +79,35 @@ impl Collected {
         &self.latency
     }
 
-    /// What came of the broadcasts, in order of their stamps.
-    pub fn rounds(&self) -> impl Iterator<Item = &Round> {
-        self.rounds.values()
+    /// What came of a message; none if nobody received it.
+    pub fn round(&self, message: &Message) -> Option<&Round> {
+        self.rounds.get(&message.stamp)
     }
 
-    /// Whether `count` broadcasts reached everybody who is there.
-    pub fn is_delivered(&self, count: usize) -> bool {
-        let counters = self.counters();
-        let there = counters.opened - counters.losses.total();
-        self.rounds.len() >= count && self.rounds.values().all(|round| round.receivers >= there)
+    /// Whether all messages reached everybody they were for.
+    pub fn is_delivered(&self, messages: &[Message]) -> bool {
+        let there = self.counters().connected();
+        messages.iter().all(|message| {
+            let members = message.members.unwrap_or(there);
+            members == 0 || self.round(message).is_some_and(|round| round.receivers >= members)
+        })
     }
 
     /// How the run is getting on, since the last call.
     pub fn progress(&mut self, now: Nanos) -> Progress {
         let counters = self.counters();
-        let (last_at, last_received) = std::mem::replace(&mut self.last, (now, counters.received));
+        let (last_at, last_received) =
+            std::mem::replace(&mut self.last, (now, counters.received + counters.churn.made));
         let elapsed = now.since(last_at).as_secs_f64().max(f64::MIN_POSITIVE);
         let us = |quantile| self.fresh.value_at_quantile(quantile) as f64 / 1e3;
         let latency_us = (!self.fresh.is_empty()).then(|| (us(0.5), us(0.99)));
         self.fresh.reset();
         Progress {
             seconds: now.since(Nanos::default()).as_secs(),
-            connected: counters.opened - counters.losses.total(),
-            failed: counters.failures.total(),
+            connected: counters.connected(),
+            failed: counters.failures.total() + counters.churn.failures.total(),
             lost: counters.losses.total(),
-            rate: (counters.received - last_received) as f64 / elapsed,
+            rate: (counters.received + counters.churn.made - last_received) as f64 / elapsed,
             latency_us,
         }
     }
@@ -140,11 +144,19 @@ mod tests {
         let mut collected = Collected::new(2);
         collected.add(sample(0, 0, &[], &[(10, 2, 15), (20, 1, 21)]));
         collected.add(sample(1, 0, &[], &[(10, 2, 17)]));
-        assert!(collected.is_delivered(0) == collected.is_delivered(2));
+        let messages = [10, 20].map(|stamp| Message { stamp: Nanos(stamp), members: None });
+        let rooms = [(10, 4), (20, 3)];
+        let rooms = rooms.map(|(stamp, members)| Message { stamp: Nanos(stamp), members: Some(members) });
+        assert!(collected.is_delivered(&messages[..1]) && !collected.is_delivered(&messages));
+        assert!(!collected.is_delivered(&rooms));
         collected.add(sample(0, 0, &[], &[(20, 1, 25)]));
         collected.add(sample(1, 0, &[], &[(20, 2, 24)]));
-        assert!(collected.is_delivered(2) && !collected.is_delivered(3));
-        assert_eq!(collected.rounds().map(|round| round.last_at.0).collect::<Vec<_>>(), [17, 25]);
+        assert!(collected.is_delivered(&messages) && collected.is_delivered(&rooms));
+        let last: Vec<_> =
+            messages.iter().map(|message| collected.round(message).unwrap().last_at.0).collect();
+        assert_eq!(last, [17, 25]);
+        let nobody = Message { stamp: Nanos(30), members: Some(0) };
+        assert!(collected.is_delivered(&[nobody]) && collected.round(&nobody).is_none());
     }
 
     #[test]

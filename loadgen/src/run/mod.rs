@@ -13,7 +13,7 @@ use crate::config::{DRAIN_MAX, LEAD};
 use crate::core::{Command, Core, Told};
 use crate::measure::Phase;
 use crate::pace::Pace;
-use crate::plan::{Plan, Workload};
+use crate::plan::{Cast, Plan, Workload};
 use crate::report::{Facts, Report};
 use crate::sender::{Sender, Sending, Sent};
 
@@ -44,12 +44,12 @@ pub struct RunError(String);
 /// `notice` hears of the progress.
 ///
 /// # Errors
-/// A thread, a ring, or (for a broadcast) the register or a gateway cannot be had.
+/// A thread, a ring, or (for broadcasts and rooms) the register or a gateway cannot be had.
 pub fn run(plan: Plan, stop: impl Fn() -> bool, notice: impl FnMut(Notice)) -> Result<Report, RunError> {
     let plan = Arc::new(plan);
     let sender = match &plan.workload {
-        Workload::Broadcast(cast) => Some(Sender::connect(cast).map_err(RunError)?),
-        Workload::Idle | Workload::Echo(_) => None,
+        Workload::Cast(cast) => Some(Sender::connect(cast).map_err(RunError)?),
+        Workload::Idle | Workload::Echo(_) | Workload::Churn { .. } => None,
     };
     let mut run = Run::start(plan, stop, notice)?;
     let carried_out = run.carry_out(sender);
@@ -107,6 +107,7 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
             self.facts.interrupted = ramped == Waited::Stopped;
             return Ok(());
         }
+        let sender = sender.map(|sender| self.gather(sender)).transpose()?;
         let load_from = self.clock.now().plus(LEAD);
         let from = load_from.plus(self.plan.warmup);
         let phase = Phase { load_from, from, until: from.plus(self.plan.hold) };
@@ -122,11 +123,20 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
         Ok(())
     }
 
+    /// Gets a sender ready for those who are there.
+    fn gather(&self, mut sender: Sender) -> Result<Sender, RunError> {
+        let clients = self.collected.counters().connected();
+        sender.gather(self.cast().audience, clients).map_err(RunError)?;
+        Ok(sender)
+    }
+
+    fn cast(&self) -> &Cast {
+        let Workload::Cast(cast) = &self.plan.workload else { unreachable!("only who casts has a sender") };
+        cast
+    }
+
     fn start_sending(&self, sender: Sender, phase: Phase) -> Result<Sending, RunError> {
-        let Workload::Broadcast(cast) = &self.plan.workload else {
-            unreachable!("only a broadcast has a sender")
-        };
-        let pace = Pace::new(phase.from, cast.per_second);
+        let pace = Pace::new(phase.from, self.cast().per_second);
         let started = sender.start(self.clock, phase, pace, self.plan.size);
         started.map_err(|error| RunError(format!("cannot start the sender: {error}")))
     }
@@ -135,8 +145,7 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
         if self.wait(Some(phase.from), |_| false)? == Waited::Stopped {
             return Ok(Waited::Stopped);
         }
-        let counters = self.collected.counters();
-        let conns = counters.opened - counters.losses.total();
+        let conns = self.collected.counters().connected();
         (self.notice)(Notice::Measuring { conns, hold: self.plan.hold });
         let waited = self.wait(Some(phase.until), |_| false)?;
         (self.notice)(Notice::MeasuringEnded);
@@ -149,7 +158,7 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
         let until = self.clock.now().plus(DRAIN_MAX);
         match sent {
             None => self.wait(Some(until), |collected| collected.counters().under_way() == 0)?,
-            Some(sent) => self.wait(Some(until), |collected| collected.is_delivered(sent.rounds.len()))?,
+            Some(sent) => self.wait(Some(until), |collected| collected.is_delivered(&sent.messages))?,
         };
         Ok(())
     }

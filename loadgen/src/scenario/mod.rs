@@ -1,11 +1,13 @@
 //! What the clients of a core do once they are connected. A scenario decides who sends when, and what a message means;
 //! it owns no socket and no clock.
 
-mod broadcast;
+mod churn;
 mod echo;
+mod rounds;
 
-pub use broadcast::{Round, Rounds};
+pub use churn::Churn;
 pub use echo::Echo;
+pub use rounds::{Round, Rounds};
 
 use crate::client::{Client, Clients};
 use crate::clock::Nanos;
@@ -20,8 +22,10 @@ pub enum Scenario {
     Idle,
     /// Send, and await the same back.
     Echo(Echo),
-    /// Receive.
-    Broadcast(Rounds),
+    /// Receive what others send.
+    Cast(Rounds),
+    /// Come and go.
+    Churn(Churn),
 }
 
 impl Scenario {
@@ -30,14 +34,17 @@ impl Scenario {
         match &plan.workload {
             Workload::Idle => Scenario::Idle,
             Workload::Echo(load) => Scenario::Echo(Echo::new(*load, core, plan.cores())),
-            Workload::Broadcast(_) => Scenario::Broadcast(Rounds::default()),
+            Workload::Cast(_) => Scenario::Cast(Rounds::default()),
+            Workload::Churn { per_second } => Scenario::Churn(Churn::new(*per_second, core, plan.cores())),
         }
     }
 
     /// Says when it is to send.
     pub fn begin(&mut self, phase: Phase) {
-        if let Scenario::Echo(echo) = self {
-            echo.begin(phase);
+        match self {
+            Scenario::Echo(echo) => echo.begin(phase),
+            Scenario::Churn(churn) => churn.begin(phase),
+            Scenario::Idle | Scenario::Cast(_) => {}
         }
     }
 
@@ -52,20 +59,30 @@ impl Scenario {
     pub fn next_at(&self) -> Option<Nanos> {
         match self {
             Scenario::Echo(echo) => echo.next_at(),
-            Scenario::Idle | Scenario::Broadcast(_) => None,
+            Scenario::Idle | Scenario::Cast(_) | Scenario::Churn(_) => None,
         }
+    }
+
+    /// Who comes and goes, where somebody does.
+    pub fn churn(&mut self) -> Option<&mut Churn> {
+        if let Scenario::Churn(churn) = self { Some(churn) } else { None }
+    }
+
+    /// When the next client is to come, beyond those that were there from the start.
+    pub fn next_comer_at(&self) -> Option<Nanos> {
+        if let Scenario::Churn(churn) = self { churn.next_at() } else { None }
     }
 
     /// A message of a server. Returns whether its client is to send the next one.
     pub fn on_message(&mut self, now: Nanos, body: &[u8], size: usize, measure: &mut Measure) -> bool {
         let stamp = stamp::read(body, size).filter(|stamp| *stamp <= now);
         match (self, stamp) {
-            (Scenario::Idle, _) | (_, None) => measure.counters.strays += 1,
+            (Scenario::Idle | Scenario::Churn(_), _) | (_, None) => measure.counters.strays += 1,
             (Scenario::Echo(echo), Some(stamp)) => {
                 measure.on_received(now, stamp);
                 return echo.wants_next(now);
             }
-            (Scenario::Broadcast(rounds), Some(stamp)) => {
+            (Scenario::Cast(rounds), Some(stamp)) => {
                 measure.on_received(now, stamp);
                 rounds.on_delivery(now, stamp);
             }
@@ -73,11 +90,11 @@ impl Scenario {
         false
     }
 
-    /// Takes what came of broadcasts since the last call.
+    /// Takes what came of messages that others sent since the last call.
     pub fn take_rounds(&mut self) -> Vec<Round> {
         match self {
-            Scenario::Broadcast(rounds) => rounds.take(),
-            Scenario::Idle | Scenario::Echo(_) => Vec::new(),
+            Scenario::Cast(rounds) => rounds.take(),
+            Scenario::Idle | Scenario::Echo(_) | Scenario::Churn(_) => Vec::new(),
         }
     }
 }

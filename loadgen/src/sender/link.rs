@@ -66,7 +66,9 @@ impl Link {
             .and_then(|value| php::decode(&value).map_err(invalid))
             .map_err(|error| self.explain(&error))?;
         let ids = found.as_array().into_iter().flat_map(php::Array::keys);
-        Ok(ids.filter_map(|key| if let Key::Int(id) = key { u32::try_from(*id).ok() } else { None }).collect())
+        Ok(ids
+            .filter_map(|key| if let Key::Int(id) = key { u32::try_from(*id).ok() } else { None })
+            .collect())
     }
 
     /// Waits until the gateway has carried out all it was sent: it answers in order.

@@ -49,7 +49,9 @@ mod tests {
 
     #[test]
     fn rooms_are_even_and_everybody_is_in_one() {
-        for (clients, size, expected) in [(7, 3, vec![3, 2, 2]), (6, 3, vec![3, 3]), (2, 10, vec![2]), (0, 4, vec![0])] {
+        for (clients, size, expected) in
+            [(7, 3, vec![3, 2, 2]), (6, 3, vec![3, 3]), (2, 10, vec![2]), (0, 4, vec![0])]
+        {
             let rooms = Rooms::new(clients, size);
             assert_eq!((0..rooms.count).map(|room| rooms.members(room)).collect::<Vec<_>>(), expected);
         }

@@ -1,13 +1,15 @@
-//! Broadcasts through a register and a gateway that the test plays.
+//! Broadcasts and rooms through a register and gateways that the test plays.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use protocol::client::Protocol;
 use protocol::client::text::Text;
-use protocol::inner::ext::ClientConnect;
-use protocol::inner::{self, Cmd};
+use protocol::inner::ext::{ClientConnect, GroupTargets};
+use protocol::inner::{self, Cmd, Frame, reply};
+use protocol::php::{self, Array, Value};
 use protocol::register::{Broadcast, Request};
 
 use crate::server::listen;
@@ -27,10 +29,54 @@ fn register(secret_key: &'static str, gateways: Vec<String>) -> SocketAddr {
     })
 }
 
+/// What a gateway knows. Client number `i` has connection id `i + 1`.
+#[derive(Default)]
+struct Gateway {
+    clients: Vec<TcpStream>,
+    groups: HashMap<Vec<u8>, Vec<usize>>,
+}
+
+impl Gateway {
+    fn command(&mut self, cmd: Option<Cmd>, frame: &Frame<'_>, link: &mut TcpStream) {
+        let mut message = Vec::new();
+        Text.encode(frame.body, Default::default(), &mut message);
+        match cmd {
+            Some(Cmd::SendToAll) => {
+                self.clients.iter_mut().for_each(|client| client.write_all(&message).unwrap());
+            }
+            Some(Cmd::SendToGroup) => {
+                for group in GroupTargets::decode(frame.ext).unwrap().groups {
+                    for &member in self.groups.get(&group).into_iter().flatten() {
+                        self.clients[member].write_all(&message).unwrap();
+                    }
+                }
+            }
+            Some(Cmd::JoinGroup) => {
+                self.groups.entry(frame.ext.to_vec()).or_default().push(frame.connection_id as usize - 1);
+            }
+            Some(Cmd::Select) => {
+                let mut found = Array::new();
+                for id in 1..=self.clients.len() {
+                    found.insert(id as i64, Array::new());
+                }
+                answer(&Value::from(found), link);
+            }
+            Some(Cmd::IsOnline) => answer(&Value::from(0), link),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn answer(value: &Value, link: &mut TcpStream) {
+    let mut bytes = Vec::new();
+    reply::encode(&php::to_bytes(value), &mut bytes);
+    link.write_all(&bytes).unwrap();
+}
+
 /// A gateway with text clients, and its inner port. It wants the key before anything else.
 fn gateway(secret_key: &'static str) -> (SocketAddr, SocketAddr) {
-    let clients: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
-    let all = Arc::clone(&clients);
+    let gateway: Arc<Mutex<Gateway>> = Arc::default();
+    let inner_side = Arc::clone(&gateway);
     let inner = listen(move |mut link| {
         let (mut input, mut buffer, mut authorized) = (Vec::new(), [0; 4096], false);
         while let Ok(size @ 1..) = link.read(&mut buffer) {
@@ -41,18 +87,16 @@ fn gateway(secret_key: &'static str) -> (SocketAddr, SocketAddr) {
                         let key = ClientConnect::decode(frame.body).unwrap().secret_key;
                         authorized = key.as_deref() == Some(secret_key);
                     }
-                    Some(Cmd::SendToAll) if authorized => {
-                        let mut message = Vec::new();
-                        Text.encode(frame.body, Default::default(), &mut message);
-                        all.lock().unwrap().iter_mut().for_each(|client| client.write_all(&message).unwrap());
+                    cmd => {
+                        assert!(authorized, "{cmd:?}");
+                        inner_side.lock().unwrap().command(cmd, &frame, &mut link);
                     }
-                    other => panic!("{other:?}"),
                 }
                 input.drain(..size);
             }
         }
     });
-    let outer = listen(move |stream| clients.lock().unwrap().push(stream));
+    let outer = listen(move |stream| gateway.lock().unwrap().clients.push(stream));
     (outer, inner)
 }
 
@@ -65,11 +109,27 @@ fn everybody_receives_every_broadcast() {
          --register {register} --secret-key k3y"
     ));
     let fanout = report.fanout.unwrap();
-    assert_eq!((fanout.broadcasts, fanout.complete, fanout.deliveries), (10, 10, 200));
+    assert_eq!((fanout.messages, fanout.complete, fanout.deliveries), (10, 10, 200));
     assert_eq!((fanout.error, report.measured.strays), (None, 0));
     let last = fanout.last_receiver_us.unwrap();
     assert!(last.count == 10 && last.min > 0.0 && fanout.deliveries_per_second > 0.0);
     assert_eq!(report.latency_us.unwrap().count, 200);
+}
+
+/// Two gateways, so that rooms reach over both: 4 rooms of 2 and one of 1.
+#[test]
+fn rooms_receive_what_is_theirs() {
+    let (first, second) = (gateway("k3y"), gateway("k3y"));
+    let register = register("k3y", vec![first.1.to_string(), second.1.to_string()]);
+    let report = run(&format!(
+        "--target text://{},text://{} --conns 9 --scenario rooms --room-size 2 --rate 100 --hold 0.5 \
+         --register {register} --secret-key k3y",
+        first.0, second.0
+    ));
+    let fanout = report.fanout.unwrap();
+    assert_eq!((fanout.messages, fanout.complete, fanout.deliveries), (50, 50, 90));
+    assert_eq!((fanout.error, report.measured.strays), (None, 0));
+    assert_eq!((fanout.last_receiver_us.unwrap().count, report.latency_us.unwrap().count), (50, 90));
 }
 
 #[test]

@@ -107,6 +107,42 @@ fn idle_clients_answer_pings_and_count_what_comes() {
 }
 
 #[test]
+fn clients_come_and_go() {
+    for (scheme, conns) in [("ws", 10), ("tcp", 3)] {
+        let address = echo(scheme);
+        let report = run(&format!(
+            "--target {scheme}://{address} --conns {conns} --count 2 --scenario churn --rate 200 --hold 0.5"
+        ));
+        let churn = report.churn.unwrap();
+        assert_eq!((churn.begun, churn.made, churn.unsettled), (100, 100, 0));
+        assert_eq!((churn.failures.total(), report.connections.losses.total()), (0, 0));
+        // Who comes while another is still on its way takes no place of one who is there.
+        assert!(churn.left <= 100 && churn.left + 3 >= 100, "{churn:?}");
+        assert_eq!((report.connections.opened, report.connections.asked), (conns, conns));
+        assert_eq!(report.latency_us.unwrap().count, 100);
+    }
+}
+
+/// The server leaves the third connection and all later ones without an answer.
+#[test]
+fn who_does_not_come_is_counted() {
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let address = listen(move |mut stream| {
+        if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 {
+            server::serve(stream, &*server::protocol("ws"), &[], &|_, _, _| {});
+        } else {
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    });
+    let report = run(&format!(
+        "--target ws://{address} --conns 2 --count 1 --scenario churn --rate 20 --hold 0.5 --timeout 0.2"
+    ));
+    let churn = report.churn.unwrap();
+    assert_eq!((churn.begun, churn.failures.timed_out, churn.unsettled), (10, 10, 0));
+    assert!(report.latency_us.is_none() && report.connections.failures.total() == 0);
+}
+
+#[test]
 fn a_run_can_be_ended_early() {
     let address = echo("text");
     let stopped = std::cell::Cell::new(false);

@@ -1,8 +1,8 @@
-//! Broadcast: who received which round, and when the last one did. Rounds are told apart by their stamps.
+//! Broadcasts and room messages: who received which, and when the last one did. They are told apart by their stamps.
 
 use crate::clock::Nanos;
 
-/// What came of one broadcast so far, at one core or at several together.
+/// What came of one message so far, at one core or at several together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Round {
     /// When it was meant to be sent, which names it.
