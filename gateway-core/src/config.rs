@@ -29,8 +29,9 @@ pub const HEARTBEAT_SLICE: usize = 8_192;
 /// small costs less than the handle, and lets all of a batch leave in one piece.
 pub const COPY_MAX: usize = 1_024;
 
-/// A queue's own buffers are filled up to this many bytes before a new one is begun.
-pub const CHUNK_SIZE_MAX: usize = 64 * 1024;
+/// A queue's own buffers are filled up to this many bytes before a new one is begun: few enough that a busy link's
+/// buffers are kept for reuse.
+pub const CHUNK_SIZE_MAX: usize = 8 * 1024;
 
 /// Sends that fan-outs may cause in one turn, each some 4 µs of the kernel's time: between slices of a large fan-out
 /// everybody else gets a turn, some 4 ms later at most.
@@ -46,7 +47,7 @@ pub const SLICES_PER_SEND_MAX: usize = 64;
 pub const SPARE_BUFFERS_MAX: usize = 1_024;
 
 /// A buffer that grew beyond this many bytes is freed after use instead of kept.
-pub const SPARE_BUFFER_SIZE_MAX: usize = 16 * 1024;
+pub const SPARE_BUFFER_SIZE_MAX: usize = 32 * 1024;
 
 /// ON_CLOSE frames kept, in bytes, while no worker is connected. Beyond, the oldest are dropped and counted.
 pub const ORPHAN_BYTES_MAX: usize = 10_485_760;
@@ -58,4 +59,6 @@ pub const WORKER_KEYS_MAX: usize = 65_536;
 pub const GROUPS_PER_CLIENT_MAX: usize = 4_096;
 
 const _: () = assert!(COPY_MAX <= CHUNK_SIZE_MAX && SLICES_PER_SEND_MAX <= 1_024);
+// The last message that begins in a chunk may double it; that must not cost the buffer.
+const _: () = assert!(4 * CHUNK_SIZE_MAX <= SPARE_BUFFER_SIZE_MAX);
 const _: () = assert!(LINGER_TIMEOUT_MS <= CLOSE_FLUSH_TIMEOUT_MS);

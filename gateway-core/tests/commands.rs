@@ -432,6 +432,23 @@ fn what_a_send_brings_about_on_another_socket_of_the_batch_is_not_lost() {
 }
 
 #[test]
+fn a_stop_that_takes_too_long_tells_workers_of_everybody_all_the_same() {
+    let (mut world, worker, clients) = world(2);
+    world.peers[clients[0]].room = Some(0);
+    world.command(worker, &Frame { body: b"never read", ..to_client(Cmd::SendToOne, 1) });
+    world.peers[worker].room = Some(30);
+    world.shard.begin_stop(world.now);
+    world.settle();
+    assert!(!world.shard.is_stopped());
+    world.shard.end_stop(world.now);
+    world.settle();
+    assert!(world.peers[clients[0]].closed && !world.peers[worker].shut);
+    world.read(worker, None);
+    assert_eq!(world.take_frames(worker).len(), 2);
+    assert!(world.peers[worker].shut);
+}
+
+#[test]
 fn stopping_says_goodbye_to_all() {
     let mut world = World::new(Settings {
         listen: listen(&["websocket://127.0.0.1:1", "text://127.0.0.1:2"]),
@@ -454,6 +471,11 @@ fn stopping_says_goodbye_to_all() {
     world.end(websocket);
     world.pass(3_000);
     assert!(world.shard.is_stopped() && world.peers[text].closed);
+    world.shard.end_stop(world.now);
+    world.settle();
+    assert!(world.peers[worker].shut && world.shard.has_links());
+    world.end(worker);
+    assert!(world.peers[worker].closed && !world.shard.has_links());
     let late = world.client(1);
     assert!(world.peers[late].closed);
 }

@@ -5,6 +5,7 @@ mod world;
 use std::time::Duration;
 
 use gateway_core::Settings;
+use protocol::inner::Cmd;
 use world::{World, listen};
 
 fn world(address: &str, limit: u32, websocket_ping: bool) -> World {
@@ -90,4 +91,19 @@ fn websocket_pings_are_answered_by_pongs() {
     assert!((2..=5).contains(&pings), "{pings}");
     assert!(world.peers[silent].closed && !world.peers[alive].closed);
     assert_eq!(world.shard.counters().clients_closed_silent, 1);
+}
+
+#[test]
+fn workers_elsewhere_are_pinged_every_25_seconds() {
+    for (lan_ip, pings) in [("10.0.0.2", 2), ("127.0.0.1", 0)] {
+        let lan_ip = lan_ip.parse().unwrap();
+        let mut world =
+            World::new(Settings { listen: listen(&["text://127.0.0.1:1"]), lan_ip, ..Settings::default() });
+        let worker = world.worker("w");
+        world.pass(24_900);
+        assert_eq!(world.take_frames(worker).len(), 0);
+        world.pass(25_200);
+        let frames = world.take_frames(worker);
+        assert!(frames.len() == pings && frames.iter().all(|frame| frame.0 == Cmd::Ping), "{frames:?}");
+    }
 }

@@ -71,20 +71,37 @@ impl Pump {
 
     /// Runs until told to stop, and then until the shard is done.
     pub async fn run(mut self) -> Counters {
+        self.serve().await.expect("the ring of a running shard works");
+        self.shard.counters()
+    }
+
+    async fn serve(&mut self) -> io::Result<()> {
         let control_plane = NopSubmitter::new();
         let mut served = Millis(0);
         while !self.is_done() {
-            self.turn(WAIT_MAX).expect("the ring of a running shard works");
+            self.turn(WAIT_MAX)?;
             let now = now(&self.ring);
             if now >= served.plus(CONTROL_PERIOD_MS) {
                 served = now;
                 self.obey();
                 // Going to sleep for nothing is what makes glommio look at its own ring: the register link and its
                 // timers get their turn.
-                control_plane.run_nop().await.expect("the ring of a running executor works");
+                control_plane.run_nop().await?;
             }
         }
-        self.shard.counters()
+        self.leave_links()
+    }
+
+    /// The last of a shard: workers are told of clients that did not go in time, and get our FIN behind all that. A
+    /// socket that is closed with unread input resets, and might take the news with it, so theirs is waited for.
+    fn leave_links(&mut self) -> io::Result<()> {
+        let now = now(&self.ring);
+        self.shard.end_stop(now);
+        let deadline = now.plus(LEAVE_TIMEOUT_MS);
+        while self.shard.has_links() && self::now(&self.ring) < deadline {
+            self.turn(WAIT_MAX)?;
+        }
+        Ok(())
     }
 
     fn turn(&mut self, wait_max: Duration) -> io::Result<()> {
@@ -203,6 +220,9 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// While there is traffic, the control plane gets its turn this often, in ms.
 const CONTROL_PERIOD_MS: u64 = 5;
+
+/// How long workers may take to close their ends, in ms.
+const LEAVE_TIMEOUT_MS: u64 = 1_000;
 
 /// After this the shard ends whatever is left, in ms.
 const STOP_TIMEOUT_MS: u64 = 5_000;

@@ -150,7 +150,9 @@ impl Shard {
             Conn::Client(client) => Some(client.socket),
             Conn::Link(_) | Conn::Lingering(_) => None,
         };
-        self.conns.iter().filter_map(client).collect()
+        let mut sockets = Vec::with_capacity(self.connection_ids.len());
+        sockets.extend(self.conns.iter().filter_map(client));
+        sockets
     }
 
     fn sockets(&self, slots: impl Iterator<Item = Slot>) -> Vec<SocketId> {

@@ -42,6 +42,30 @@ impl Shard {
         self.stopping && empty && !self.is_pending()
     }
 
+    /// The end of a stop: who has not gone in time goes now, its worker told, and every link gets our FIN behind what
+    /// is queued for it.
+    pub fn end_stop(&mut self, now: Millis) {
+        self.now = now;
+        let slots: Vec<Slot> = self.connection_ids.values().copied().collect();
+        for slot in slots {
+            self.close_client_now(slot);
+        }
+        let links: Vec<Slot> = self.links().collect();
+        for slot in links {
+            self.link_leaves(slot);
+        }
+    }
+
+    /// Whether an inner connection is left.
+    pub fn has_links(&self) -> bool {
+        self.links().next().is_some()
+    }
+
+    fn links(&self) -> impl Iterator<Item = Slot> {
+        let links = self.conns.iter().filter(|(_, conn)| matches!(conn, Conn::Link(_)));
+        links.map(|(index, _)| index as Slot)
+    }
+
     /// Nothing more is read from a client; it goes when its queue is empty, or after a while.
     pub(super) fn close_client_when_sent(&mut self, slot: Slot) {
         let now = self.now;

@@ -26,6 +26,8 @@ pub struct Link {
     pub busy: bool,
     /// The peer has sent its FIN; goes once its queue is empty.
     pub closing: bool,
+    /// The gateway ends: our FIN follows what is queued.
+    pub leaving: bool,
     /// Clients that are not read because `out` is full.
     pub stalled_clients: Vec<SocketId>,
 }
@@ -53,6 +55,7 @@ impl Link {
             stalled: false,
             busy: false,
             closing: false,
+            leaving: false,
             stalled_clients: Vec::new(),
         }
     }

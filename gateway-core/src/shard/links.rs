@@ -50,6 +50,16 @@ impl Shard {
         self.close_link_if_done(slot);
     }
 
+    /// Our FIN once everything is sent; the link goes with the peer's.
+    pub(super) fn link_leaves(&mut self, slot: Slot) {
+        let Some(link) = self.link(slot) else { return };
+        link.leaving = true;
+        if link.out.queue.is_empty() {
+            let socket = link.socket;
+            self.output.actions.push(Action::Shutdown(socket));
+        }
+    }
+
     /// Closes a link at once. Its clients go to other workers with their next event.
     pub(super) fn close_link(&mut self, slot: Slot) {
         let Some(Conn::Link(mut link)) = self.conns.remove(slot as usize) else { return };
@@ -69,6 +79,9 @@ impl Shard {
         let limit = self.settings.send_to_worker_buffer_size;
         let Some(link) = self.link(slot) else { return };
         let queued = link.out.queue.len();
+        if link.leaving {
+            return self.link_leaves(slot);
+        }
         if link.closing {
             return self.close_link_if_done(slot);
         }

@@ -147,7 +147,7 @@ impl Shard {
                 no_worker: Timeouts::new(no_worker_ms),
                 orphans: VecDeque::new(),
                 orphan_bytes: 0,
-                next_link_ping: now,
+                next_link_ping: now.plus(LINK_PING_PERIOD_MS),
             },
             lingering_count: 0,
             random: identity.seed | 1,
