@@ -32,9 +32,9 @@ pub struct Process {
 /// A shard of a gateway, or a core of a worker.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Row {
-    /// `name:index`, as worker keys are written.
+    /// `name:index`, as worker keys are written; `register` for a register.
     pub name: String,
-    /// Where clients connect; empty for a worker.
+    /// Where clients connect, or where a register listens; empty for a worker.
     pub listen: String,
     /// Inner connections that stand.
     pub links: u64,
@@ -50,7 +50,7 @@ pub struct Row {
     pub messages_out: u64,
     /// Messages dropped for whatever reason.
     pub dropped: u64,
-    /// Everything else that is counted, by name.
+    /// Everything that is counted, by name, and what has no column.
     pub counters: BTreeMap<String, u64>,
 }
 
