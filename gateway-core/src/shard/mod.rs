@@ -52,6 +52,7 @@ use self::timeouts::Timeouts;
 use self::workers::Workers;
 use crate::config::{
     AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, LINGER_TIMEOUT_MS,
+    LINK_PING_PERIOD_MS,
 };
 use crate::{ClientInfo, Hooks, Millis, Settings};
 
