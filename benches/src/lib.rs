@@ -1,6 +1,7 @@
 //! Benchmarks of Ringway.
 //!
 //! * [`echo`]: server CPU per echo through gateway and worker, against a bare echo on `ring` in the same run.
+//! * [`million`]: what a million connections cost in memory and CPU, idle and talked to.
 //! * [`Stand`]: which machine, kernel and commit the figures are of, and the file they are kept in.
 //!
 //! A benchmark here is an interleaved comparison on one machine: wall time and CPU time on their own say more about the
@@ -9,6 +10,7 @@
 
 mod cpus;
 pub mod echo;
+pub mod million;
 mod programs;
 mod stand;
 

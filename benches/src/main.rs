@@ -6,29 +6,34 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use benches::Stand;
 use benches::echo::{self, Setup};
+use benches::million;
+use serde::Serialize;
 
-/// End-to-end benchmarks: interleaved comparisons with what the kernel alone costs.
+/// End-to-end benchmarks: interleaved comparisons with what the kernel alone costs, and a million connections.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(example = "scripts/bench echo --rounds 10 --save")]
+#[argh(example = "scripts/bench echo --rounds 10 --save", example = "scripts/bench million --conns 200000")]
 struct Flags {
-    /// what to run: echo (default)
+    /// what to run: echo (default) or million
     #[argh(positional, default = "String::from(\"echo\")")]
     bench: String,
     /// comparisons (default 5)
     #[argh(option, default = "Setup::default().rounds")]
     rounds: usize,
-    /// connections (default 1000)
-    #[argh(option, default = "Setup::default().conns")]
-    conns: usize,
+    /// connections (default 1000; million: 1000000)
+    #[argh(option)]
+    conns: Option<usize>,
     /// messages in flight per connection (default 1)
     #[argh(option, default = "Setup::default().depth")]
     depth: u32,
     /// bytes of a message (default 64)
     #[argh(option, default = "Setup::default().size")]
     size: usize,
-    /// seconds that are measured of each (default 4)
-    #[argh(option, default = "Setup::default().hold_seconds")]
-    hold: f64,
+    /// seconds that are measured of each (default 4; million: 60 of idling)
+    #[argh(option)]
+    hold: Option<f64>,
+    /// million: connections opened a second at most (default 50000)
+    #[argh(option, default = "million::Setup::default().ramp_per_second")]
+    ramp: f64,
     /// keep the figures in benches/results
     #[argh(switch)]
     save: bool,
@@ -36,28 +41,56 @@ struct Flags {
 
 fn main() -> ExitCode {
     let flags: Flags = program::parse("bench");
-    if flags.bench != "echo" {
-        program::fail(format_args!("there is no benchmark `{}`: echo is one", flags.bench));
+    match flags.bench.as_str() {
+        "echo" => echo(&flags),
+        "million" => million(&flags),
+        other => program::fail(format_args!("there is no benchmark `{other}`: echo and million are")),
     }
+}
+
+fn echo(flags: &Flags) -> ExitCode {
     if flags.rounds == 0 {
         program::fail("--rounds 0: at least one is needed");
     }
+    let default = Setup::default();
     let setup = Setup {
         rounds: flags.rounds,
-        conns: flags.conns,
+        conns: flags.conns.unwrap_or(default.conns),
         depth: flags.depth,
         size: flags.size,
-        hold_seconds: flags.hold,
-        ..Setup::default()
+        hold_seconds: flags.hold.unwrap_or(default.hold_seconds),
+        ..default
     };
     println!("{}", echo::heading());
     let figures = echo::run(setup, |index, round| println!("{}", echo::line(index, round)));
     print!("{figures}");
+    save(flags, "echo", &figures);
+    if figures.is_within_bar() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn million(flags: &Flags) -> ExitCode {
+    let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+    let default = million::Setup::default();
+    let conns = flags.conns.unwrap_or(default.conns);
+    let setup = million::Setup {
+        conns,
+        hold_seconds: flags.hold.unwrap_or(default.hold_seconds),
+        ramp_per_second: flags.ramp,
+        few: default.few.min(conns),
+        ..default
+    };
+    let figures = million::run(setup, &|| shutdown.requested(), &mut |what| println!("{what}"))
+        .unwrap_or_else(|error| program::fail(error));
+    print!("{figures}");
+    save(flags, "million", &figures);
+    if figures.missing() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn save(flags: &Flags, bench: &str, figures: &impl Serialize) {
     if flags.save {
-        match Stand::now().save("echo", &figures) {
+        match Stand::now().save(bench, figures) {
             Ok(path) => println!("kept in {}", path.display()),
             Err(error) => program::fail(format_args!("cannot keep the figures: {error}")),
         }
     }
-    if figures.is_within_bar() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

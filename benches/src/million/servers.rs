@@ -1,0 +1,137 @@
+//! One register, one gateway, one worker: started, asked, measured.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ringway_tests::own_address;
+use ringway_tests::process::Process;
+
+use super::kernel::{self, KernelMemory};
+use super::watch::{Stopped, Watch};
+
+/// The three processes. Dropped, they are killed.
+pub struct Servers {
+    ip: Ipv4Addr,
+    port: u16,
+    gateway: Process,
+    worker: Process,
+    _register: Process,
+}
+
+/// What the processes and the kernel have used at one moment.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// Seconds since the machine started.
+    pub seconds: f64,
+    /// CPU seconds of the gateway.
+    pub gateway_cpu: f64,
+    /// CPU seconds of the worker.
+    pub worker_cpu: f64,
+    /// Resident bytes of the gateway.
+    pub gateway_rss: u64,
+    /// Resident bytes of the worker.
+    pub worker_rss: u64,
+    /// TCP sockets of the machine.
+    pub sockets: u64,
+    /// The kernel's memory.
+    pub kernel: KernelMemory,
+    /// Bytes that are left.
+    pub available: u64,
+}
+
+impl Servers {
+    /// Starts them, with `shards` shards and one core of the worker, and waits until every shard has its worker.
+    ///
+    /// # Errors
+    /// The worker does not get to all shards.
+    ///
+    /// # Panics
+    /// A program does not start, with its output.
+    pub fn start(shards: usize, watch: &Watch<'_>) -> Result<Servers, Stopped> {
+        let ip = own_address();
+        let register = format!("{ip}:{REGISTER_PORT}");
+        let start = |program: &str, flags: String| {
+            let flags: Vec<String> = flags.split_ascii_whitespace().map(str::to_owned).collect();
+            Process::start(program, program, &flags)
+        };
+        let register_process = start("register", format!("--listen {register}"));
+        register_process.await_ready("register");
+        let gateway = start(
+            "gateway",
+            format!(
+                "--listen websocket://0.0.0.0:0 --lan-ip {ip} --count {shards} --register-address {register} \
+                 --admin {ip}:{ADMIN_PORT} --ping-interval {PING_SECONDS} --websocket-ping"
+            ),
+        );
+        let ready = gateway.await_ready("gateway");
+        let port = ready.split_ascii_whitespace().next().and_then(|url| url.rsplit(':').next()?.parse().ok());
+        let port = port.ok_or_else(|| format!("no port in `gateway ready: {ready}`"))?;
+        let worker = start("worker", format!("--app echo --count 1 --register-address {register}"));
+        let servers = Servers { ip, port, gateway, worker, _register: register_process };
+        watch.until("the worker's links to all shards", LINKS_LIMIT, || {
+            let linked = servers.ask().is_some_and(|rows| rows.iter().all(|row| row.links >= 1));
+            Ok(linked.then_some(()))
+        })?;
+        Ok(servers)
+    }
+
+    /// The gateway, under a loopback address.
+    pub fn target(&self, last_octet: u8) -> String {
+        format!("ws://127.0.0.{last_octet}:{}", self.port)
+    }
+
+    /// HOST:PORT of the register.
+    pub fn register(&self) -> String {
+        format!("{}:{REGISTER_PORT}", self.ip)
+    }
+
+    /// Clients of each shard; none if not every one answered in time.
+    pub fn clients(&self) -> Option<Vec<u64>> {
+        self.ask()?.iter().map(|row| row.clients).collect()
+    }
+
+    fn ask(&self) -> Option<Vec<admin::Row>> {
+        let report = admin::fetch((self.ip, ADMIN_PORT).into()).ok()?;
+        Some(report.rows)
+    }
+
+    /// Now.
+    pub fn moment(&self) -> Moment {
+        Moment {
+            seconds: kernel::uptime_seconds(),
+            gateway_cpu: self.gateway.cpu_time().as_secs_f64(),
+            worker_cpu: self.worker.cpu_time().as_secs_f64(),
+            gateway_rss: self.gateway.rss(),
+            worker_rss: self.worker.rss(),
+            sockets: kernel::tcp_sockets(),
+            kernel: KernelMemory::now(),
+            available: kernel::available_bytes(),
+        }
+    }
+}
+
+impl Moment {
+    /// How much of a core the gateway used since `before`.
+    pub fn gateway_cores(&self, before: &Moment) -> f64 {
+        (self.gateway_cpu - before.gateway_cpu) / (self.seconds - before.seconds)
+    }
+
+    /// How much of a core the worker used since `before`.
+    pub fn worker_cores(&self, before: &Moment) -> f64 {
+        (self.worker_cpu - before.worker_cpu) / (self.seconds - before.seconds)
+    }
+
+    /// Connections more than at `before`: both ends are on this machine.
+    pub fn conns_since(&self, before: &Moment) -> u64 {
+        self.sockets.saturating_sub(before.sockets) / 2
+    }
+}
+
+/// The gateway's heartbeat period.
+pub const PING_SECONDS: u32 = 25;
+
+const REGISTER_PORT: u16 = 1236;
+const ADMIN_PORT: u16 = 1237;
+
+/// How long the worker may take to find all shards.
+const LINKS_LIMIT: Duration = Duration::from_secs(60);
