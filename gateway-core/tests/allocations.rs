@@ -1,0 +1,188 @@
+//! Messages pass through a shard without an allocation, once its buffers are warm.
+//!
+//! Only the shard's own calls are measured, in the order in which the pump makes them.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use allocation_counter::measure;
+use gateway_core::config::COPY_MAX;
+use gateway_core::{Action, Identity, Listen, Millis, Settings, Shard};
+use protocol::client::websocket::client::{TEXT, encode_frame, encode_request};
+use protocol::inner::{Cmd, Frame, ext};
+use ring::SocketId;
+
+/// A shard, one worker, many clients; sockets take everything at once.
+struct Setting {
+    shard: Shard,
+    worker: SocketId,
+    clients: Vec<SocketId>,
+    batch: Vec<SocketId>,
+    actions: Vec<Action>,
+}
+
+impl Setting {
+    /// Clients at `listen`, each of which has said `greeting`.
+    fn new(listen: &str, client_count: u32, greeting: &[u8]) -> Setting {
+        let listen: Listen = listen.parse().expect("a listen address");
+        let settings = Settings { listen: vec![listen], ..Settings::default() };
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900);
+        // The first connection id is 1.
+        let shard = Shard::new(settings, Identity { address, seed: 1 << 32 }, NOW);
+        let (worker, peer) = (SocketId::new(0, 1), SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5000));
+        let mut setting =
+            Setting { shard, worker, clients: Vec::new(), batch: Vec::new(), actions: Vec::new() };
+        setting.shard.on_link_accepted(NOW, worker, peer.into());
+        let connect =
+            ext::WorkerConnect { worker_key: "a".into(), secret_key: Some(String::new()), ringway: true };
+        setting.say(worker, &frame(Cmd::WorkerConnect, 0, &connect.encode()));
+        for index in 1..=client_count {
+            let client = SocketId::new(index, 1);
+            setting.shard.on_client_accepted(NOW, 0, client, peer.into());
+            setting.say(client, greeting);
+            setting.clients.push(client);
+        }
+        setting
+    }
+
+    fn text(client_count: u32) -> Setting {
+        Setting::new("text://127.0.0.1:1000", client_count, b"")
+    }
+
+    fn websocket(client_count: u32) -> Setting {
+        let mut request = Vec::new();
+        encode_request("localhost", "/", [7; 16], &mut request);
+        Setting::new("websocket://127.0.0.1:1000", client_count, &request)
+    }
+
+    /// `bytes` arrive in one piece, and what comes of it is sent.
+    fn say(&mut self, socket: SocketId, bytes: &[u8]) {
+        self.hear(socket, &mut bytes.to_vec());
+    }
+
+    /// As [`Setting::say`], with nothing but the shard's calls, as a turn of the pump makes them. Returns the bytes
+    /// sent.
+    fn hear(&mut self, socket: SocketId, bytes: &mut [u8]) -> usize {
+        self.shard.on_received(NOW, socket, bytes);
+        self.send()
+    }
+
+    /// What a turn of the pump does behind its events. Returns the bytes sent.
+    fn send(&mut self) -> usize {
+        let mut sent = 0;
+        while self.shard.is_pending() {
+            self.shard.on_turn(NOW);
+            self.shard.take_actions(&mut self.actions);
+            assert_eq!(self.actions, [], "nobody is slow, and nobody leaves");
+            let mut batch = self.shard.take_dirty(std::mem::take(&mut self.batch));
+            sent += batch
+                .iter()
+                .map(|socket| self.shard.unsent(*socket).map(|slice| slice.len()).sum::<usize>())
+                .sum::<usize>();
+            self.shard.on_sent(NOW, &batch, &mut []);
+            batch.clear();
+            self.batch = batch;
+        }
+        sent
+    }
+
+    /// Every client in turn says `message`, and the worker sends `body` back. Returns how many allocations that took.
+    fn echoes(&mut self, message: &[u8], body: &[u8], times: usize) -> u64 {
+        let mut allocations = 0;
+        for turn in 0..times {
+            let index = turn % self.clients.len();
+            let mut message = message.to_vec();
+            let mut answer = frame(Cmd::SendToOne, index as u32 + 1, body);
+            let client = self.clients[index];
+            let info = measure(|| {
+                assert_ne!(self.hear(client, &mut message), 0);
+                assert_ne!(self.hear(self.worker, &mut answer), 0);
+            });
+            allocations += info.count_total;
+        }
+        allocations
+    }
+
+    /// All clients say `message` in one turn, and all get `body` in the next. Returns how many allocations that took.
+    fn burst(&mut self, message: &[u8], body: &[u8]) -> u64 {
+        let mut messages = vec![message.to_vec(); self.clients.len()];
+        let ids = 1..=self.clients.len() as u32;
+        let mut answers: Vec<u8> = ids.flat_map(|id| frame(Cmd::SendToOne, id, body)).collect();
+        let info = measure(|| {
+            for (client, message) in self.clients.iter().zip(&mut messages) {
+                self.shard.on_received(NOW, *client, message);
+            }
+            assert_ne!(self.send(), 0);
+            assert_ne!(self.hear(self.worker, &mut answers), 0);
+        });
+        info.count_total
+    }
+
+    /// `frame` has a message for all. Returns how many allocations that took.
+    fn broadcast(&mut self, frame: &[u8]) -> u64 {
+        let mut bytes = frame.to_vec();
+        let worker = self.worker;
+        measure(|| assert!(self.hear(worker, &mut bytes) > self.clients.len())).count_total
+    }
+}
+
+fn frame(cmd: Cmd, connection_id: u32, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Frame { connection_id, body, ..Frame::command(cmd) }.encode(&mut bytes);
+    bytes
+}
+
+/// A client's websocket text message.
+fn masked(body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_frame(TEXT, body, [1, 2, 3, 4], &mut bytes);
+    bytes
+}
+
+#[test]
+fn echoes_of_text_clients_do_not_allocate() {
+    let mut setting = Setting::text(20);
+    setting.echoes(b"hello\n", b"hello", 100);
+    assert_eq!(setting.echoes(b"hello\n", b"hello", 1_000), 0);
+}
+
+#[test]
+fn echoes_of_websocket_clients_do_not_allocate() {
+    let mut setting = Setting::websocket(20);
+    let message = masked(b"hello");
+    setting.echoes(&message, b"hello", 100);
+    assert_eq!(setting.echoes(&message, b"hello", 1_000), 0);
+}
+
+#[test]
+fn full_turns_do_not_allocate() {
+    let mut setting = Setting::text(900);
+    let mut bursts = |times| -> u64 { (0..times).map(|_| setting.burst(b"hello\n", b"hello")).sum() };
+    // Spare buffers change hands: each grows once to the size of a busy link's.
+    bursts(900);
+    assert_eq!(bursts(100), 0);
+}
+
+/// The list of targets, the encoded message, and the list of encodings.
+const SMALL_BROADCAST_MAX: u64 = 3;
+
+/// As for a small one, a message longer by its header while it is encoded, and its shared copy.
+const LARGE_BROADCAST_MAX: u64 = 5;
+
+#[test]
+fn broadcasts_allocate_as_little_for_many_clients_as_for_few() {
+    for clients in [9, 900] {
+        for mut setting in [Setting::text(clients), Setting::websocket(clients)] {
+            let small = frame(Cmd::SendToAll, 0, b"hello");
+            let large = frame(Cmd::SendToAll, 0, &[b'x'; COPY_MAX + 1]);
+            for (frame, allocations_max) in [(small, SMALL_BROADCAST_MAX), (large, LARGE_BROADCAST_MAX)] {
+                for _ in 0..3 {
+                    setting.broadcast(&frame);
+                }
+                let allocations = setting.broadcast(&frame);
+                assert!((1..=allocations_max).contains(&allocations), "{allocations}");
+            }
+        }
+    }
+}
+
+const NOW: Millis = Millis(0);
