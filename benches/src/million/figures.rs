@@ -290,7 +290,7 @@ impl Figures {
                 "broadcast",
                 format!(
                     "{} of {} reached everybody, last receiver after {first:.2} and {last:.2} s, {:.0} deliveries/s",
-                    fanout.complete, fanout.broadcasts, fanout.deliveries_per_second
+                    fanout.complete, fanout.messages, fanout.deliveries_per_second
                 ),
                 "all",
             )?;
