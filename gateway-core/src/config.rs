@@ -55,6 +55,14 @@ pub const ORPHAN_BYTES_MAX: usize = 10_485_760;
 /// Worker keys remembered per shard. Beyond, a WORKER_CONNECT with a new key is refused by closing the link.
 pub const WORKER_KEYS_MAX: usize = 65_536;
 
+/// The largest session in bytes: every frame about its client carries it, and must have room for a header and a
+/// message of 64 KiB beside it. SET_SESSION and UPDATE_SESSION beyond are ignored and counted.
+pub const SESSION_SIZE_MAX: usize =
+    protocol::inner::FRAME_SIZE_MAX - 64 * 1024 - protocol::inner::HEADER_SIZE;
+
+/// The largest frame of an inner connection that has not said the secret key yet, in bytes. Beyond, it is closed.
+pub const UNAUTHORIZED_FRAME_SIZE_MAX: usize = 64 * 1024;
+
 /// Groups one client may be in. Beyond, JOIN_GROUP is ignored and counted: the list is the worker's to keep short.
 pub const GROUPS_PER_CLIENT_MAX: usize = 4_096;
 

@@ -132,7 +132,9 @@ fn main() {
         let (source, name, listen) = (gateway.status_source(), name.clone(), listen.clone());
         let clock = program::Uptime::start();
         Admin::serve(address, move || gateway_core::report(&source, &name, &listen, clock.elapsed()))
-            .unwrap_or_else(|error| program::fail(program::describe_bind_error(address.0, &error)))
+            .unwrap_or_else(|error| {
+                program::fail(program::describe_bind_error(address.0, &error).replace("--listen", "--admin"))
+            })
     });
     program::ready(format_args!("{} ({} shards)", listen, gateway.shard_count()));
     shutdown.wait();

@@ -8,7 +8,7 @@ use ring::SocketId;
 use super::directory::Slot;
 use super::fanout::{Fanout, Message};
 use super::{Conn, Shard};
-use crate::config::GROUPS_PER_CLIENT_MAX;
+use crate::config::{GROUPS_PER_CLIENT_MAX, SESSION_SIZE_MAX};
 
 impl Shard {
     /// Does what a command says. Queries and the start of a link are not for here.
@@ -29,7 +29,7 @@ impl Shard {
             }
             Cmd::Kick => self.kick(slot, frame),
             Cmd::Destroy => self.close_client_now(slot),
-            Cmd::SetSession => self.client(slot).session = frame.ext.into(),
+            Cmd::SetSession => self.set_session(slot, frame.ext),
             Cmd::UpdateSession => self.update_session(slot, frame.ext),
             Cmd::BindUid => self.bind_uid(slot, frame.ext),
             Cmd::UnbindUid => self.unbind_uid(slot),
@@ -82,16 +82,22 @@ impl Shard {
         }
     }
 
-    /// An empty session takes the bytes as they are; else both are merged as PHP's recursive replace does.
-    fn update_session(&mut self, slot: Slot, update: &[u8]) {
-        let client = self.client(slot);
-        if client.session.is_empty() {
-            client.session = update.into();
+    fn set_session(&mut self, slot: Slot, session: &[u8]) {
+        if session.len() > SESSION_SIZE_MAX {
+            self.counters.commands_refused += 1;
             return;
         }
+        self.client(slot).session = session.into();
+    }
+
+    /// An empty session takes the bytes as they are; else both are merged as PHP's recursive replace does.
+    fn update_session(&mut self, slot: Slot, update: &[u8]) {
+        if self.client(slot).session.is_empty() {
+            return self.set_session(slot, update);
+        }
         let mut merged = Vec::new();
-        match php::merge_serialized(&client.session, update, &mut merged) {
-            Ok(()) => client.session = merged.into(),
+        match php::merge_serialized(&self.client(slot).session, update, &mut merged) {
+            Ok(()) => self.set_session(slot, &merged),
             Err(_) => self.counters.commands_refused += 1,
         }
     }

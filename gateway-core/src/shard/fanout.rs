@@ -139,7 +139,7 @@ impl Shard {
 
     /// Queues a message for its targets. What does not fit into this turn goes on in [`Shard::on_turn`].
     pub(super) fn start_fan_out(&mut self, link: Slot, mut fanout: Fanout<'_>) {
-        self.fan_out(&mut fanout);
+        self.fan_out(&mut fanout, FANOUT_SENDS_MAX);
         if !fanout.is_done()
             && let Some(link) = self.link(link)
         {
@@ -153,9 +153,14 @@ impl Shard {
     /// To be called every turn, after what came in and before what goes out: large fan-outs take their next slice.
     pub fn on_turn(&mut self, now: Millis) {
         self.now = now;
+        // However much others send: a fan-out that is under way gets on.
+        let dirty_max = self.output.dirty_count() + FANOUT_SENDS_MAX;
         for _ in 0..self.jobs.len() {
+            if self.output.dirty_count() >= dirty_max {
+                return;
+            }
             let Some(mut job) = self.jobs.pop_front() else { return };
-            self.fan_out(&mut job.fanout);
+            self.fan_out(&mut job.fanout, dirty_max);
             if job.fanout.is_done() {
                 self.link_idle(job.link);
             } else {
@@ -164,15 +169,15 @@ impl Shard {
         }
     }
 
-    /// The next slice of a fan-out: as many targets as this turn has room for.
-    fn fan_out(&mut self, fanout: &mut Fanout<'_>) {
+    /// The next slice of a fan-out: as many targets as this turn has room for, up to `dirty_max` sends in all.
+    fn fan_out(&mut self, fanout: &mut Fanout<'_>, dirty_max: usize) {
         for _ in 0..FANOUT_SLICE {
             let Some(target) = fanout.targets.get(fanout.next).copied() else { return };
             let Some(Conn::Client(client)) = self.conns.get(target.index()) else {
                 fanout.next += 1;
                 continue;
             };
-            if !client.out.is_dirty() && self.output.dirty_count() >= FANOUT_SENDS_MAX {
+            if !client.out.is_dirty() && self.output.dirty_count() >= dirty_max {
                 return;
             }
             fanout.next += 1;

@@ -2,10 +2,11 @@
 
 use std::mem;
 
+use super::client::Reading;
 use super::directory::Slot;
 use super::fanout::Encoding;
 use super::{Conn, Shard, slot};
-use crate::config::HEARTBEAT_SLICE;
+use crate::config::{HEARTBEAT_SLICE, TICK_PERIOD_MS};
 use crate::{Millis, Settings};
 
 /// One sweep over the table per period, in slices. Within a sweep every client is looked at once.
@@ -57,7 +58,10 @@ impl Shard {
             self.heartbeat.cursor = 0;
         }
         let from = self.heartbeat.cursor.min(self.conns.end());
-        let to = (from + HEARTBEAT_SLICE).min(self.conns.end());
+        // A sweep is over before the next begins, however large the table.
+        let ticks = (self.heartbeat.period_ms / TICK_PERIOD_MS).max(1) as usize;
+        let slice = HEARTBEAT_SLICE.max(self.conns.end() / ticks + 1);
+        let to = (from + slice).min(self.conns.end());
         for index in from..to {
             self.beat_client(index);
         }
@@ -66,6 +70,10 @@ impl Shard {
 
     fn beat_client(&mut self, index: usize) {
         let Some(Conn::Client(client)) = self.conns.get_mut(index) else { return };
+        // Who is not read cannot be heard, and who is closing has a deadline of its own.
+        if client.closing || client.reading == Reading::Stalled {
+            return;
+        }
         let socket = client.socket;
         match self.heartbeat.beat(&mut client.silence) {
             Beat::Nothing => {}

@@ -112,7 +112,7 @@ impl Shard {
         }
         let link = self.route(slot)?;
         let event = Event { cmd: Cmd::OnConnect, flag: FLAG_SCALAR, body: &[] };
-        self.emit(slot, link, event).expect("a client that no worker knows has no session");
+        self.emit(slot, link, event).expect("a session leaves room for a frame around it");
         self.client(slot).announced = true;
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Shard {
         let limits = self.settings.limits();
         let mut codec = mem::take(&mut self.client(slot).codec);
         let mut reply = mem::take(&mut self.reply);
-        let mut done = 0;
+        let (mut done, mut answered) = (0, false);
         let flow = loop {
             let link = match self.route(slot) {
                 Ok(link) => link,
@@ -146,6 +146,7 @@ impl Shard {
                 }
                 Decoded::Handshake { consumed, request } => {
                     done += consumed;
+                    answered = true;
                     if let Err(refused) = self.on_handshake(slot, link, &request, &mut reply) {
                         break refused;
                     }
@@ -161,7 +162,11 @@ impl Shard {
             unreachable!("not closed above")
         };
         client.codec = codec;
-        self.output.append(client.socket, &mut client.out, &reply);
+        // Pings of a client that does not read are answered no more: its queue has a bound for all that goes into it.
+        let last_words = answered || matches!(flow, Flow::Over(_));
+        if last_words || client.out.queue.len() < self.settings.send_to_client_buffer_size {
+            self.output.append(client.socket, &mut client.out, &reply);
+        }
         reply.clear();
         self.reply = reply;
         (flow, done)
@@ -281,7 +286,7 @@ impl Shard {
             }
             Stall::LinkFull(link) => {
                 self.counters.stalls_link_full += 1;
-                self.link(super::slot(link)).expect("route found it").stalled_clients.push(socket);
+                self.link(super::slot(link)).expect("route found it").stalled_clients.push_back(socket);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! One inner connection: a worker's, or one for queries.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY};
@@ -7,6 +8,7 @@ use ring::SocketId;
 
 use super::output::Outbound;
 use super::workers::WorkerId;
+use crate::config::UNAUTHORIZED_FRAME_SIZE_MAX;
 
 /// An inner connection. It is a worker's link once it has said WORKER_CONNECT; others only ask and command.
 pub struct Link {
@@ -29,7 +31,7 @@ pub struct Link {
     /// The gateway ends: our FIN follows what is queued.
     pub leaving: bool,
     /// Clients that are not read because `out` is full.
-    pub stalled_clients: Vec<SocketId>,
+    pub stalled_clients: VecDeque<SocketId>,
 }
 
 impl Link {
@@ -40,7 +42,11 @@ impl Link {
 
     /// The largest frame that may go either way on this link, in bytes.
     pub fn frame_size_max(&self) -> usize {
-        if self.ringway { FRAME_SIZE_MAX_RINGWAY } else { FRAME_SIZE_MAX }
+        match self {
+            Link { authorized: false, .. } => UNAUTHORIZED_FRAME_SIZE_MAX,
+            Link { ringway: true, .. } => FRAME_SIZE_MAX_RINGWAY,
+            Link { .. } => FRAME_SIZE_MAX,
+        }
     }
 
     pub fn new(socket: SocketId, peer: SocketAddr, authorized: bool) -> Link {
@@ -56,7 +62,7 @@ impl Link {
             busy: false,
             closing: false,
             leaving: false,
-            stalled_clients: Vec::new(),
+            stalled_clients: VecDeque::new(),
         }
     }
 }

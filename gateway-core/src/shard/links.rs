@@ -82,19 +82,28 @@ impl Shard {
         if link.leaving {
             return self.link_leaves(slot);
         }
-        if link.closing {
-            return self.close_link_if_done(slot);
-        }
         if queued > limit / 2 {
             return;
         }
         let socket = link.socket;
-        for client in mem::take(&mut link.stalled_clients) {
-            self.resume_client(client);
-        }
+        self.resume_stalled_clients(slot);
         let Some(link) = self.link(slot) else { return };
         if mem::take(&mut link.stalled) {
-            self.resume_link(socket);
+            return self.resume_link(socket);
+        }
+        if link.closing {
+            self.close_link_if_done(slot);
+        }
+    }
+
+    /// Those that waited longest first, until the link is full again.
+    fn resume_stalled_clients(&mut self, slot: Slot) {
+        let limit = self.settings.send_to_worker_buffer_size;
+        while let Some(link) = self.link(slot)
+            && link.out.queue.len() < limit
+            && let Some(client) = link.stalled_clients.pop_front()
+        {
+            self.resume_client(client);
         }
     }
 
@@ -196,7 +205,7 @@ impl Shard {
         }
         let connect = connect.expect("authorized by a key that was in it");
         let Some(link) = self.link(slot) else { return LinkState::Gone };
-        let (socket, previous) = (link.socket, link.worker.take());
+        let (socket, previous) = (link.socket, link.worker);
         link.ringway = connect.ringway;
         let key = format!("{}:{}", link.peer.ip().to_canonical(), connect.worker_key);
         let Ok((worker, displaced)) = self.workers.connect(&key, socket) else {

@@ -56,7 +56,7 @@ impl World {
     /// A client at a listener; returns its index in `peers`.
     pub fn client(&mut self, listener: u8) -> usize {
         let peer = self.open();
-        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 5000 + peer as u16);
+        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), (peer as u16).wrapping_add(5000));
         self.shard.on_client_accepted(self.now, listener, self.peers[peer].socket, address.into());
         self.settle();
         peer
@@ -65,7 +65,7 @@ impl World {
     /// An inner connection that has said nothing yet.
     pub fn link(&mut self) -> usize {
         let peer = self.open();
-        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 6000 + peer as u16);
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, (peer as u16).wrapping_add(6000));
         self.shard.on_link_accepted(self.now, self.peers[peer].socket, address.into());
         self.settle();
         peer
