@@ -73,6 +73,7 @@ impl Queue {
         if !self.overflow.is_empty() {
             self.submit()?;
         }
+        let wait = if self.completions.is_empty() { wait } else { Duration::ZERO };
         self.enter(wait)
     }
 
@@ -86,11 +87,12 @@ impl Queue {
         loop {
             self.refill();
             let before = self.uring.submission().len();
-            if before == 0 {
+            // Completions that found no room wait in the kernel, one of a short send perhaps among them.
+            if before == 0 && !self.uring.submission().cq_overflow() {
                 return Ok(());
             }
             self.enter(Duration::ZERO)?;
-            tries = if self.uring.submission().len() < before { 0 } else { tries + 1 };
+            tries = if before == 0 || self.uring.submission().len() < before { 0 } else { tries + 1 };
             if tries > SUBMIT_TRIES_MAX {
                 self.broken = true;
                 return Err(io::ErrorKind::OutOfMemory.into());

@@ -1,10 +1,10 @@
 //! Back-pressure both ways, and fairness between sockets.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use ringway_ring::Config;
+use ringway_ring::{Config, Send};
 
 use crate::common::{Host, Seen, config, pattern};
 
@@ -121,4 +121,38 @@ fn one_turn_delivers_at_most_one_buffer_of_a_socket() {
         assert!(host.seen.len() <= before + 1);
     }
     assert!(host.received(socket) == pattern(10_000));
+}
+
+/// Completions that find no room in the queue wait in the kernel; a short send's is found behind them.
+#[test]
+fn short_sends_are_told_when_completions_overflow() {
+    const PEERS: usize = 400;
+    let sizes = Config {
+        sockets_max: 1024,
+        entries: 8,
+        completions: 16,
+        recv_buffers: 4,
+        accepts_in_flight: 4,
+        ..config()
+    };
+    let mut host = Host::new(sizes);
+    let (_, address) = host.listen();
+    let mut peers = Vec::new();
+    let mut sockets = Vec::new();
+    for _ in 0..PEERS {
+        peers.push(TcpStream::connect(address).unwrap());
+        sockets.push(host.accept());
+    }
+    host.settle();
+    let large = vec![7; 24 * 1024 * 1024];
+    for socket in &sockets[..10] {
+        for peer in &mut peers[20..] {
+            peer.write_all(b"x").unwrap();
+        }
+        host.turn(Duration::ZERO);
+        let mut short = Vec::new();
+        let slices = [IoSlice::new(&large)];
+        host.ring.send_all([Send { socket: *socket, slices: &slices }], &mut short).unwrap();
+        assert_eq!(short.iter().map(|short| short.socket).collect::<Vec<_>>(), [*socket]);
+    }
 }
