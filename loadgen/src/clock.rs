@@ -12,6 +12,12 @@ impl Nanos {
         Nanos(self.0.saturating_add(later.as_nanos() as u64))
     }
 
+    /// The next moment that is a multiple of `period`.
+    pub fn next_multiple(self, period: Duration) -> Nanos {
+        let period = period.as_nanos() as u64;
+        Nanos((self.0 / period + 1) * period)
+    }
+
     /// How long ago `earlier` was; zero if it was not yet.
     pub fn since(self, earlier: Nanos) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -41,8 +41,12 @@ pub const RECV_BUFFER_SIZE: usize = 16 * 1024;
 /// As many sockets are received from in one turn.
 pub const RECV_BUFFERS: u16 = 128;
 
-/// How often a core tells the control thread what it counted.
+/// How often a core tells the control thread what it counted, at multiples of this. A whole part of a second, so that
+/// each second has as many.
 pub const SAMPLE_PERIOD: Duration = Duration::from_millis(250);
+
+/// Seconds of a run that are kept for the report: a day. Later ones are shown while they pass, but not kept.
+pub const SECONDS_MAX: usize = 86_400;
 
 /// How long a turn of an idle core may block: commands of the control thread wait no longer.
 pub const WAIT_MAX: Duration = Duration::from_millis(10);

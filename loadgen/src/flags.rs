@@ -66,6 +66,9 @@ pub struct Flags {
     /// file for the report as JSON
     #[argh(option)]
     pub json: Option<String>,
+    /// file for the report as a page with plots
+    #[argh(option)]
+    pub html: Option<String>,
 }
 
 impl Flags {

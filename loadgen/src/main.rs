@@ -16,10 +16,7 @@ fn main() {
     check(&plan, flags.force);
     let report =
         loadgen::run(plan, || shutdown.requested(), tell).unwrap_or_else(|error| program::fail(error));
-    if let Some(path) = &flags.json {
-        write_json(&report, path)
-            .unwrap_or_else(|error| program::fail(format_args!("cannot write {path}: {error}")));
-    }
+    write_files(&flags, &report);
     if !report.any_connected() && !report.interrupted {
         let why = report.connections.failures.summary();
         program::fail(format_args!(
@@ -70,6 +67,15 @@ fn say(what: std::fmt::Arguments<'_>) {
     let _ = stdout.write_fmt(what).and_then(|()| stdout.flush());
 }
 
-fn write_json(report: &Report, path: &str) -> std::io::Result<()> {
-    std::fs::write(path, report.to_json()?)
+fn write_files(flags: &Flags, report: &Report) {
+    let write = |path: &str, text: std::io::Result<String>| {
+        text.and_then(|text| std::fs::write(path, text))
+            .unwrap_or_else(|error| program::fail(format_args!("cannot write {path}: {error}")));
+    };
+    if let Some(path) = &flags.json {
+        write(path, report.to_json().map_err(Into::into));
+    }
+    if let Some(path) = &flags.html {
+        write(path, Ok(report.to_html()));
+    }
 }

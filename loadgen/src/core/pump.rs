@@ -38,7 +38,7 @@ impl Pump {
         let now = seat.clock.now();
         let seed = RandomState::new().hash_one(seat.index);
         let driver = Driver::new(seat.index, seat.plan.clone(), now, seed);
-        Ok(Pump { seat, commands, ring, driver, next_sample: now.plus(SAMPLE_PERIOD) })
+        Ok(Pump { seat, commands, ring, driver, next_sample: now.next_multiple(SAMPLE_PERIOD) })
     }
 
     /// Runs until told to stop, and returns the last counts. The connections end with the ring.
@@ -99,7 +99,7 @@ impl Pump {
 
     fn tell(&mut self, now: Nanos) {
         if now >= self.next_sample {
-            self.next_sample = now.plus(SAMPLE_PERIOD);
+            self.next_sample = now.next_multiple(SAMPLE_PERIOD);
             // A control thread that is gone is noticed by `obey`.
             let _ = self.seat.told.send(Told::Sample(self.driver.sample()));
         }

@@ -1,5 +1,6 @@
-//! The result of a run: values for programs (JSON), a table for people.
+//! The result of a run: values for programs (JSON), a table and a page for people.
 
+mod page;
 mod table;
 
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::clock::Nanos;
 use crate::failure::Failures;
 use crate::measure::{Churned, histogram};
 use crate::plan::{Load, Plan, Workload};
-use crate::run::Collected;
+use crate::run::{Collected, Progress};
 use crate::sender::Sent;
 use crate::target::Target;
 
@@ -22,6 +23,8 @@ pub struct Facts {
     pub interrupted: bool,
     /// How long was measured; zero if the run ended before.
     pub measured: Duration,
+    /// When that began.
+    pub measured_from: Nanos,
     /// What the sender of broadcasts or room messages did.
     pub sent: Option<Sent>,
 }
@@ -45,6 +48,27 @@ pub struct Report {
     pub fanout: Option<Fanout>,
     /// Of clients that came and left: none in other scenarios.
     pub churn: Option<Churn>,
+    /// How it went, second by second.
+    pub seconds: Vec<Second>,
+}
+
+/// How a run was getting on at a moment, and in about a second before it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// The moment, in seconds since the run began.
+    pub at_seconds: f64,
+    /// Connections open then.
+    pub connected: u64,
+    /// Connections that could not be made so far.
+    pub failed: u64,
+    /// Connections that were open and ended so far, not by leaving.
+    pub lost: u64,
+    /// Messages received (churn: clients that came) per second.
+    pub rate: f64,
+    /// Median latency in microseconds; none if nothing was timed.
+    pub p50_us: Option<f64>,
+    /// Its 99th percentile.
+    pub p99_us: Option<f64>,
 }
 
 /// What was asked for.
@@ -94,6 +118,8 @@ pub struct Connections {
 pub struct Measured {
     /// How long it was.
     pub seconds: f64,
+    /// When it began, in seconds since the run did.
+    pub from_seconds: f64,
     /// Messages that were meant to be sent in it.
     pub sent: u64,
     /// Messages that came back in it: echoes, or deliveries of broadcasts.
@@ -133,6 +159,17 @@ pub struct Latency {
     pub p999: f64,
     /// All are.
     pub max: f64,
+    /// The whole distribution, quantiles ascending.
+    pub curve: Vec<Quantile>,
+}
+
+/// A point of a distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quantile {
+    /// The share of all, 0 to 1.
+    pub quantile: f64,
+    /// At most this, in microseconds.
+    pub us: f64,
 }
 
 /// What came of broadcasts or room messages.
@@ -180,6 +217,7 @@ impl Report {
             fanout: facts.sent.as_ref().map(|sent| Fanout::new(plan, collected, facts, sent)),
             churn: matches!(plan.workload, Workload::Churn { .. })
                 .then(|| Churn::new(&collected.counters().churn)),
+            seconds: collected.seconds().to_vec(),
         }
     }
 
@@ -246,6 +284,7 @@ impl Measured {
         };
         Measured {
             seconds: facts.measured.as_secs_f64(),
+            from_seconds: facts.measured_from.since(Nanos::default()).as_secs_f64(),
             sent: counters.phase.sent,
             received: counters.phase.received,
             received_per_second: per_second(counters.phase.received, facts.measured),
@@ -275,7 +314,31 @@ impl Latency {
             p99: at(0.99),
             p999: at(0.999),
             max: ns.max() as f64 / 1e3,
+            curve: curve(ns),
         })
+    }
+}
+
+/// Up to the highest quantile that more than one value is beyond, and the highest value.
+fn curve(ns: &Histogram<u64>) -> Vec<Quantile> {
+    let inner = QUANTILES.iter().copied().filter(|quantile| (1.0 - quantile) * ns.len() as f64 > 1.0);
+    let point = |quantile| Quantile { quantile, us: ns.value_at_quantile(quantile) as f64 / 1e3 };
+    inner.chain([1.0]).map(point).collect()
+}
+
+impl Second {
+    /// What a progress told at `now`.
+    pub fn new(now: Nanos, progress: &Progress) -> Second {
+        let latency_us = progress.latency_us;
+        Second {
+            at_seconds: now.since(Nanos::default()).as_secs_f64(),
+            connected: progress.connected,
+            failed: progress.failed,
+            lost: progress.lost,
+            rate: progress.rate,
+            p50_us: latency_us.map(|(p50, _)| p50),
+            p99_us: latency_us.map(|(_, p99)| p99),
+        }
     }
 }
 
@@ -315,6 +378,12 @@ impl Churn {
 fn per_second(count: u64, time: Duration) -> f64 {
     if time.is_zero() { 0.0 } else { count as f64 / time.as_secs_f64() }
 }
+
+/// Where a distribution is looked at, closer towards its end.
+const QUANTILES: [f64; 28] = [
+    0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.99, 0.993,
+    0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99995, 0.99998, 0.99999,
+];
 
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@ fn collected(counters: Counters, latencies_us: &[u64], rounds: Vec<Round>) -> Co
 }
 
 fn facts(sent: Option<Sent>) -> Facts {
-    Facts { interrupted: false, measured: Duration::from_secs(2), sent }
+    Facts { interrupted: false, measured: Duration::from_secs(2), measured_from: Nanos(1_000_000_000), sent }
 }
 
 #[test]
@@ -121,10 +121,43 @@ fn a_churn_report_accounts_for_everybody() {
 }
 
 #[test]
+fn a_page_shows_what_was_seen_and_needs_nothing_else() {
+    let mut counters = Counters { opened: 3, received: 100, ..Counters::default() };
+    counters.failures.count(Cause::Refused);
+    let mut collected = collected(counters, &[100, 200, 300, 4000], Vec::new());
+    for second in 1..=3 {
+        collected.progress(Nanos(second * 1_000_000_000));
+    }
+    let report = Report::new(&plan("--conns 4 --scenario echo"), &collected, &facts(None));
+    let page = report.to_html();
+    for words in [
+        "<h1>loadgen: echo</h1>",
+        "Latency by percentile",
+        "Connections",
+        "refused",
+        "prefers-color-scheme",
+        "1 refused",
+    ] {
+        assert!(page.contains(words), "{words}\n{page}");
+    }
+    assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+    assert!(page.matches("<polyline").count() >= 4 && !page.contains("NaN") && !page.contains("inf"));
+    assert!(!page.contains("http") && !page.contains("<script"));
+    let curve = &report.latency_us.as_ref().unwrap().curve;
+    assert!(
+        curve.is_sorted_by_key(|point| (point.quantile, point.us)) && curve.last().unwrap().quantile == 1.0
+    );
+    let json: Report = serde_json::from_str(&report.to_json().unwrap()).unwrap();
+    assert_eq!(json.seconds, report.seconds);
+    assert_eq!(report.seconds.len(), 3);
+}
+
+#[test]
 fn a_run_that_was_ended_at_once_has_a_report_too() {
     let facts = Facts { interrupted: true, ..Facts::default() };
     let report = Report::new(&plan(""), &Collected::new(1), &facts);
     assert!(!report.any_connected() && report.latency_us.is_none());
     assert!(report.to_string().starts_with("interrupted"));
     assert!(report.to_json().is_ok());
+    assert!(!report.to_html().contains("<svg"));
 }

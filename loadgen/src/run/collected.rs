@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use crate::clock::Nanos;
+use crate::config::SECONDS_MAX;
 use crate::measure::{Counters, Sample, histogram};
+use crate::report::Second;
 use crate::scenario::Round;
 use crate::sender::Message;
 
@@ -20,6 +22,7 @@ pub struct Collected {
     fresh: Histogram<u64>,
     /// By stamp.
     rounds: BTreeMap<Nanos, Round>,
+    seconds: Vec<Second>,
     /// When the last progress was told, and what was counted for its rate by then.
     last: (Nanos, u64),
 }
@@ -49,6 +52,7 @@ impl Collected {
             latency: histogram(),
             fresh: histogram(),
             rounds: BTreeMap::new(),
+            seconds: Vec::new(),
             last: (Nanos::default(), 0),
         }
     }
@@ -93,6 +97,11 @@ impl Collected {
         })
     }
 
+    /// What each call of [`Collected::progress`] saw.
+    pub fn seconds(&self) -> &[Second] {
+        &self.seconds
+    }
+
     /// How the run is getting on, since the last call.
     pub fn progress(&mut self, now: Nanos) -> Progress {
         let counters = self.counters();
@@ -102,14 +111,18 @@ impl Collected {
         let us = |quantile| self.fresh.value_at_quantile(quantile) as f64 / 1e3;
         let latency_us = (!self.fresh.is_empty()).then(|| (us(0.5), us(0.99)));
         self.fresh.reset();
-        Progress {
+        let progress = Progress {
             seconds: now.since(Nanos::default()).as_secs(),
             connected: counters.connected(),
             failed: counters.failures.total() + counters.churn.failures.total(),
             lost: counters.losses.total(),
             rate: (counters.received + counters.churn.made - last_received) as f64 / elapsed,
             latency_us,
+        };
+        if self.seconds.len() < SECONDS_MAX {
+            self.seconds.push(Second::new(now, &progress));
         }
+        progress
     }
 }
 
@@ -169,5 +182,9 @@ mod tests {
         collected.add(sample(0, 1_500, &[], &[]));
         let second = collected.progress(Nanos(2_000_000_000));
         assert_eq!((second.rate, second.latency_us, second.seconds), (500.0, None, 2));
+        let rates: Vec<_> =
+            collected.seconds().iter().map(|second| (second.at_seconds, second.rate)).collect();
+        assert_eq!(rates, [(1.0, 1_000.0), (2.0, 500.0)]);
+        assert!(collected.seconds()[0].p99_us.is_some() && collected.seconds()[1].p50_us.is_none());
     }
 }

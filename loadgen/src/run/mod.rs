@@ -96,7 +96,7 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
             facts: Facts::default(),
             stop,
             notice,
-            next_progress: Nanos::default().plus(PROGRESS_PERIOD),
+            next_progress: Nanos::default().plus(PROGRESS_PERIOD).plus(PROGRESS_LAG),
         })
     }
 
@@ -111,6 +111,7 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
         let load_from = self.clock.now().plus(LEAD);
         let from = load_from.plus(self.plan.warmup);
         let phase = Phase { load_from, from, until: from.plus(self.plan.hold) };
+        self.facts.measured_from = from;
         self.cores.iter().for_each(|core| core.tell(Command::Measure(phase)));
         let sending = sender.map(|sender| self.start_sending(sender, phase)).transpose()?;
         let waited = self.measure(phase);
@@ -203,7 +204,7 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
 
     fn tell_progress(&mut self, now: Nanos) {
         if now >= self.next_progress {
-            self.next_progress = self.next_progress.plus(PROGRESS_PERIOD);
+            self.next_progress = now.next_multiple(PROGRESS_PERIOD).plus(PROGRESS_LAG);
             (self.notice)(Notice::Progress(self.collected.progress(now)));
         }
     }
@@ -211,6 +212,9 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
 
 /// How often the progress is told.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long after a full second: by then the cores have told what they counted in it.
+const PROGRESS_LAG: Duration = Duration::from_millis(100);
 
 /// How often a waiting control thread looks whether the user wants the end.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
