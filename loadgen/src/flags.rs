@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::target::Targets;
+use crate::target::{Sources, Targets};
 
 /// Very many clients against a gateway, and what they saw.
 ///
@@ -23,6 +23,9 @@ pub struct Flags {
     /// destinations 127.0.0.1 to 127.0.0.N instead of a loopback target's own (default: its own)
     #[argh(option)]
     pub spread: Option<u8>,
+    /// addresses of this machine to connect from, IP[,…]: each has ports of its own (default: the system chooses one)
+    #[argh(option)]
+    pub source: Option<Sources>,
     /// idle, echo, broadcast, rooms or churn (default idle)
     #[argh(option, default = "Scenario::Idle")]
     pub scenario: Scenario,

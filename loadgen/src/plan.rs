@@ -28,8 +28,10 @@ pub struct Plan {
     pub conns: usize,
     /// The CPU of each core's thread; at most one core per connection.
     pub cpus: Vec<usize>,
-    /// Connection `i` goes to destination `i` modulo their number.
+    /// Where connections go; see [`Plan::route`].
     pub destinations: Vec<Target>,
+    /// Where they come from; empty: the system chooses.
+    pub sources: Vec<IpAddr>,
     /// What the clients do.
     pub workload: Workload,
     /// Bytes of a message.
@@ -129,10 +131,12 @@ impl Plan {
             Workload::Echo(_) => seconds("--warmup", flags.warmup)?,
             Workload::Idle | Workload::Cast(_) | Workload::Churn { .. } => Duration::ZERO,
         };
+        let destinations = destinations(flags)?;
         Ok(Plan {
             conns: flags.conns,
             cpus: cores(flags, machine)?,
-            destinations: destinations(flags)?,
+            sources: sources(flags, &destinations)?,
+            destinations,
             workload,
             size: flags.size,
             hold: seconds("--hold", flags.hold)?,
@@ -151,6 +155,14 @@ impl Plan {
     pub fn share(&self, core: usize) -> Range<usize> {
         let first = |core: usize| self.conns * core / self.cores();
         first(core)..first(core + 1)
+    }
+
+    /// The destination of connection `number`, by its index, and its source. The destinations take turns, and when all
+    /// had theirs, the sources: every pair of them gets as many connections.
+    pub fn route(&self, number: usize) -> (usize, Option<IpAddr>) {
+        let round = number / self.destinations.len();
+        let source = round.checked_rem(self.sources.len()).map(|index| self.sources[index]);
+        (number % self.destinations.len(), source)
     }
 
     /// Slots that a core's ring needs.
@@ -181,14 +193,15 @@ impl Plan {
         1 + u64::from(self.is_local())
     }
 
-    /// Ports that the fullest destination takes, with those of clients that left shortly before.
+    /// Ports that the fullest destination takes of each source address, with those of clients that left shortly before.
     pub fn ports_per_destination(&self) -> u64 {
         let resting = match self.workload {
             Workload::Churn { per_second } if self.is_local() => per_second * PORT_REST_LOCAL,
             Workload::Churn { per_second } => per_second * PORT_REST,
             Workload::Idle | Workload::Echo(_) | Workload::Cast(_) => 0.0,
         };
-        (self.conns as u64 + resting as u64).div_ceil(self.destinations.len() as u64)
+        (self.conns as u64 + resting as u64)
+            .div_ceil((self.destinations.len() * self.sources.len().max(1)) as u64)
     }
 }
 
@@ -248,6 +261,21 @@ fn destinations(flags: &Flags) -> Result<Vec<Target>, PlanError> {
     Ok(destinations)
 }
 
+/// As many as given, of the family of every destination.
+fn sources(flags: &Flags, destinations: &[Target]) -> Result<Vec<IpAddr>, PlanError> {
+    let sources = flags.source.as_ref().map_or(Vec::new(), |sources| sources.0.clone());
+    for source in &sources {
+        let other = destinations.iter().find(|target| target.address.is_ipv4() != source.is_ipv4());
+        if let Some(target) = other {
+            return Err(PlanError(format!(
+                "--source {source} cannot reach {}: IPv4 and IPv6",
+                target.address
+            )));
+        }
+    }
+    Ok(sources)
+}
+
 /// The same listener under 127.0.0.1 to 127.0.0.`count`.
 fn spread(target: &Target, count: u8) -> Result<Vec<Target>, PlanError> {
     require(
@@ -299,6 +327,8 @@ fn require(holds: bool, otherwise: impl Into<String>) -> Result<(), PlanError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use argh::FromArgs;
 
@@ -353,6 +383,17 @@ mod tests {
         assert_eq!((plan(two).unwrap().ends(), plan("--target ws://192.0.2.1:1").unwrap().ends()), (2, 1));
         assert!(plan("--spread 3 --target ws://192.0.2.1:1").unwrap_err().contains("127.0.0.1"));
         assert!(plan("--spread 0").unwrap_err().contains("--spread 0"));
+    }
+
+    #[test]
+    fn every_pair_of_source_and_destination_gets_as_many() {
+        let plan_of = |line: &str| plan(line).unwrap();
+        let pairs = plan_of("--conns 12 --source 127.0.0.1,127.0.0.2,127.0.0.3 --spread 2");
+        let routes: BTreeSet<_> = (0..6).map(|number| pairs.route(number)).collect();
+        assert_eq!((routes.len(), pairs.route(6), pairs.ports_per_destination()), (6, pairs.route(0), 2));
+        assert_eq!(plan_of("--spread 2").route(5), (1, None));
+        let other = plan("--source ::1").unwrap_err();
+        assert!(other.contains("--source ::1 cannot reach 127.0.0.1:8282"), "{other}");
     }
 
     #[test]

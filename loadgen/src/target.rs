@@ -1,6 +1,6 @@
 //! Where clients connect, as `--target` names it.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// A client protocol.
@@ -73,6 +73,22 @@ impl FromStr for Targets {
     }
 }
 
+/// The value of `--source`: one or more addresses, comma separated.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sources(pub Vec<IpAddr>);
+
+impl FromStr for Sources {
+    type Err = String;
+
+    fn from_str(addresses: &str) -> Result<Sources, String> {
+        let read = |address: &str| {
+            let address = address.trim();
+            address.parse().map_err(|_| format!("source {address}: expected an IP address of this machine"))
+        };
+        addresses.split(',').map(read).collect::<Result<_, _>>().map(Sources)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +104,13 @@ mod tests {
         assert_eq!(chat.address, SocketAddr::from(([127, 0, 0, 1], 8282)));
         assert_eq!((text.scheme, text.path.as_str()), (Scheme::Text, "/"));
         assert!(text.address.is_ipv6());
+    }
+
+    #[test]
+    fn sources_are_read() {
+        let Sources(sources) = "192.0.2.1, ::1".parse().unwrap();
+        assert_eq!(sources, [IpAddr::from([192, 0, 2, 1]), IpAddr::from(std::net::Ipv6Addr::LOCALHOST)]);
+        assert!("here".parse::<Sources>().unwrap_err().contains("source here: expected an IP address"));
     }
 
     #[test]

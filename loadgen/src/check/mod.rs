@@ -109,7 +109,10 @@ fn ports(plan: &Plan, system: &System) -> Option<Finding> {
         severity,
         setting: "net.ipv4.ip_local_port_range",
         value: format!("{range} ports, {} of them found fast", range / 2),
-        needed: format!("{needed} per destination"),
+        needed: format!(
+            "{needed} per destination{}",
+            if plan.sources.len() > 1 { " and source" } else { "" }
+        ),
         remedy: more_ports(plan, range, needed),
     })
 }
@@ -123,7 +126,8 @@ fn more_ports(plan: &Plan, range: u64, needed: u64) -> String {
     if widest {
         "`sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`".into()
     } else if !plan.is_local() {
-        format!("{times} times as many targets (addresses or ports)")
+        let sources = times * plan.sources.len().max(1) as u64;
+        format!("--source with {sources} addresses, or {times} times as many targets (addresses or ports)")
     } else if addresses <= u64::from(SPREAD_MAX) {
         format!("--spread {addresses}, with a server that listens on 0.0.0.0")
     } else {

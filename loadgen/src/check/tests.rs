@@ -73,8 +73,10 @@ fn ports_are_counted_for_each_destination() {
     let listeners = finding("--conns 1000000 --target ws://127.0.0.1:1,text://127.0.0.1:2", plenty());
     assert!(listeners.remedy.starts_with("--spread 36,"), "{listeners}");
     let far = finding("--conns 60000 --target ws://192.0.2.1:1", plenty());
-    assert!(far.remedy.starts_with("5 times as many targets"), "{far}");
+    assert!(far.remedy.starts_with("--source with 5 addresses, or 5 times as many targets"), "{far}");
     assert_eq!(far.severity, Severity::Error);
+    let sources = "--source 192.0.2.2,192.0.2.3,192.0.2.4,192.0.2.5,192.0.2.6";
+    assert_eq!(check(&plan(&format!("--conns 60000 --target ws://192.0.2.1:1 {sources}")), &plenty()), []);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -54,6 +54,8 @@ struct Post {
 pub struct Connect {
     /// Where to.
     pub address: SocketAddr,
+    /// From where; none: the system chooses.
+    pub source: Option<IpAddr>,
     destination: u16,
     /// When it was meant to begin, if it is not one of the start.
     intended: Option<Nanos>,
@@ -100,9 +102,9 @@ impl Driver {
             self.ramp.take(now)?;
             (self.to_connect.next()?, None)
         };
-        let index = number % self.plan.destinations.len();
+        let (index, source) = self.plan.route(number);
         let destination = u16::try_from(index).expect("the plan has at most 65536 destinations");
-        Some(Connect { address: self.plan.destinations[index].address, destination, intended })
+        Some(Connect { address: self.plan.destinations[index].address, source, destination, intended })
     }
 
     /// Who comes gets the next number, and the place of one who leaves, if all places are taken.
@@ -354,5 +356,58 @@ impl Post {
         self.measure.counters.pings += 1;
         let mask = self.random.mask();
         self.outbox.stage(socket, |out| encode_pong(payload, mask, out));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use argh::FromArgs;
+
+    use super::*;
+    use crate::{Flags, Machine};
+
+    /// One core's driver of a TCP run, its first clients open.
+    fn driver(line: &str, conns: usize) -> Driver {
+        let line = format!("--target tcp://127.0.0.1:1 --conns {conns} --count 1 {line}");
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let flags = Flags::from_args(&["loadgen"], &words).unwrap();
+        let plan = Plan::new(&flags, &Machine { cpus: vec![0], open_files: 20_000 }).unwrap();
+        let mut driver = Driver::new(0, Arc::new(plan), Nanos(0), 1);
+        for index in 0..conns {
+            come(&mut driver, Nanos(1_000_000_000), SocketId::new(index as u32, 0));
+            driver.on_connected(Nanos(1_000_000_000), SocketId::new(index as u32, 0));
+        }
+        driver
+    }
+
+    fn come(driver: &mut Driver, now: Nanos, socket: SocketId) {
+        let connect = driver.connect_due(now).unwrap();
+        driver.on_connect_begun(now, socket, connect);
+    }
+
+    #[test]
+    fn who_comes_takes_the_place_of_who_is_there() {
+        let mut driver = driver("--scenario churn --rate 1000", 2);
+        let ms = |ms: u64| Nanos(2_000_000_000 + ms * 1_000_000);
+        assert_eq!(driver.connect_due(ms(0)), None);
+        driver.begin(Phase { load_from: ms(0), from: ms(0), until: ms(5) });
+        let newcomers = [2, 3, 4].map(|index| SocketId::new(index, 0));
+        for (index, socket) in newcomers.into_iter().enumerate() {
+            come(&mut driver, ms(index as u64), socket);
+        }
+        // The third found nobody to replace, as the first two were not open yet.
+        assert_eq!(driver.closing().count(), 2);
+        let churn = driver.sample().counters.churn;
+        assert_eq!((churn.begun, churn.left, churn.under_way()), (3, 2, 3));
+        driver.on_connected(ms(3), newcomers[0]);
+        driver.on_connected(ms(3), newcomers[1]);
+        driver.on_end(ms(3), newcomers[2], Cause::Refused);
+        come(&mut driver, ms(3), SocketId::new(5, 0));
+        let sample = driver.sample();
+        let churn = sample.counters.churn;
+        assert_eq!((churn.made, churn.left, churn.failures.refused), (2, 3, 1));
+        assert_eq!((sample.counters.opened, sample.counters.connected()), (2, 1));
+        assert_eq!(sample.latency.unwrap().len(), 2);
+        assert_eq!((driver.next_at(), driver.connect_due(ms(3))), (Some(ms(4)), None));
     }
 }

@@ -90,7 +90,7 @@ impl Pump {
 
     fn connect(&mut self, now: Nanos) {
         while let Some(connect) = self.driver.connect_due(now) {
-            match self.ring.connect(connect.address, None) {
+            match self.ring.connect(connect.address, connect.source) {
                 Ok(socket) => self.driver.on_connect_begun(now, socket, connect),
                 Err(error) => self.driver.on_connect_failed(now, connect, &error),
             }

@@ -3,6 +3,7 @@
 mod page;
 mod table;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -78,6 +79,8 @@ pub struct Setup {
     pub scenario: String,
     /// Every destination.
     pub targets: Vec<String>,
+    /// Addresses they were reached from; empty: the system chose.
+    pub sources: Vec<IpAddr>,
     /// Threads.
     pub cores: usize,
     /// Closed loop: messages in flight per connection.
@@ -248,6 +251,7 @@ impl Setup {
         Setup {
             scenario: plan.workload.name().to_owned(),
             targets: plan.destinations.iter().map(Target::url).collect(),
+            sources: plan.sources.clone(),
             cores: plan.cores(),
             depth,
             rate_per_second,
