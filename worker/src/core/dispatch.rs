@@ -28,6 +28,8 @@ use crate::{Client, Events, Gateway, Message};
 pub(super) struct Event {
     client: Client,
     what: What,
+    /// What it holds while it waits, in bytes: session and body.
+    size: usize,
 }
 
 #[derive(Debug)]
@@ -52,12 +54,12 @@ impl What {
 
 impl Event {
     pub(super) fn connect(frame: &Frame<'_>) -> Event {
-        Event { client: Client::new(frame), what: What::Connect }
+        Event::new(frame, What::Connect)
     }
 
     pub(super) fn websocket_connect(frame: &Frame<'_>) -> Result<Event, DecodeError> {
         let request = Box::new(WebsocketRequest::decode(frame.body)?);
-        Ok(Event { client: Client::new(frame), what: What::WebsocketConnect(request) })
+        Ok(Event::new(frame, What::WebsocketConnect(request)))
     }
 
     pub(super) fn message(frame: &Frame<'_>) -> Event {
@@ -68,19 +70,15 @@ impl Event {
         };
         // Copied: a body that shared the read buffer would keep all of it for as long as a handler keeps the body.
         let message = Message::new(Bytes::copy_from_slice(frame.body), kind);
-        Event { client: Client::new(frame), what: What::Message(message) }
+        Event::new(frame, What::Message(message))
     }
 
     pub(super) fn close(frame: &Frame<'_>) -> Event {
-        Event { client: Client::new(frame), what: What::Close }
+        Event::new(frame, What::Close)
     }
 
-    /// What it holds while it waits, in bytes.
-    fn size(&self) -> usize {
-        match &self.what {
-            What::Message(message) => message.as_bytes().len(),
-            _ => 0,
-        }
+    fn new(frame: &Frame<'_>, what: What) -> Event {
+        Event { client: Client::new(frame), what, size: frame.ext.len() + frame.body.len() }
     }
 }
 
@@ -185,7 +183,7 @@ impl<E: Events> Dispatch<E> {
 
     fn enqueue(&self, id: ClientId, event: Event) {
         self.held.set(self.held.get() + 1);
-        self.held_bytes.set(self.held_bytes.get() + event.size());
+        self.held_bytes.set(self.held_bytes.get() + event.size);
         let mut running = self.running.borrow_mut();
         running.get_mut(&id).expect("the caller saw the client's queue").push_back(event);
     }
@@ -207,7 +205,7 @@ impl<E: Events> Dispatch<E> {
         }
         // One handler has ended: either it was the client's last, or the next event now counts as the running one.
         self.held.set(self.held.get() - 1);
-        self.held_bytes.set(self.held_bytes.get() - event.as_ref().map_or(0, Event::size));
+        self.held_bytes.set(self.held_bytes.get() - event.as_ref().map_or(0, |event| event.size));
         if self.has_room() {
             self.waiters.borrow_mut().drain(..).for_each(Waker::wake);
         }
@@ -216,7 +214,7 @@ impl<E: Events> Dispatch<E> {
 
     /// One event's handler, with the client's session made sure of before it and stored after it.
     pub(super) async fn handle(self: Rc<Self>, event: Event) {
-        let Event { client, what } = event;
+        let Event { client, what, .. } = event;
         let (name, ends) = (what.name(), matches!(what, What::Close));
         if self.is_in_doubt(&client, &what) {
             // In a box: it is rare and large, and every event pays for the size of this future.
