@@ -20,10 +20,10 @@ pub struct Flags {
     /// servers, SCHEME://HOST:PORT[/PATH][,…] with ws, websocket, text, frame or tcp (default ws://127.0.0.1:8282)
     #[argh(option, default = "Flags::default_target()")]
     pub target: Targets,
-    /// destinations 127.0.0.1 to 127.0.0.N instead of a loopback target's own (default: its own)
+    /// destinations 127.0.0.1 to 127.0.0.N for a target there
     #[argh(option)]
     pub spread: Option<u8>,
-    /// addresses of this machine to connect from, IP[,…]: each has ports of its own (default: the system chooses one)
+    /// addresses of this machine to connect from, IP[,…]
     #[argh(option)]
     pub source: Option<Sources>,
     /// idle, echo, broadcast, rooms or churn (default idle)
@@ -32,11 +32,10 @@ pub struct Flags {
     /// echo: messages in flight per connection (default 1)
     #[argh(option)]
     pub depth: Option<u32>,
-    /// a second, in all: echo, messages sent by the clock instead; broadcast and rooms, messages (default 1); churn,
-    /// clients that leave and come (default 100)
+    /// messages a second in all (echo: instead of --depth; default 1), churn: clients that leave and come (default 100)
     #[argh(option)]
     pub rate: Option<f64>,
-    /// rooms: clients in a room (default 10); all clients of the gateways are put in rooms
+    /// rooms: clients in a room, of all at the gateways (default 10)
     #[argh(option)]
     pub room_size: Option<usize>,
     /// bytes of a message (default 64)
@@ -54,16 +53,16 @@ pub struct Flags {
     /// seconds that connect and handshake may take (default 10)
     #[argh(option, default = "10.0")]
     pub timeout: f64,
-    /// threads (default: one per CPU, more if open files ask for it)
+    /// threads (default: one per CPU, more if files are few)
     #[argh(option)]
     pub count: Option<usize>,
-    /// broadcast, rooms: register that knows the gateways (default 127.0.0.1:1236)
+    /// broadcast, rooms: register (default 127.0.0.1:1236)
     #[argh(option, default = "String::from(\"127.0.0.1:1236\")")]
     pub register: String,
-    /// broadcast, rooms: secret of register and gateways (default none)
+    /// broadcast, rooms: secret of the cluster (default none)
     #[argh(option, default = "String::new()")]
     pub secret_key: String,
-    /// start although this machine seems not to be ready for it
+    /// start although this machine lacks what the run needs
     #[argh(switch)]
     pub force: bool,
     /// file for the report as JSON

@@ -14,12 +14,15 @@ fn program(line: &str) -> Command {
 }
 
 #[test]
-fn a_run_prints_a_table_and_writes_json() {
+fn a_run_prints_a_table_and_writes_files() {
     let file = std::env::temp_dir().join(format!("ringway-loadgen-{}.json", std::process::id()));
     let line = format!("--target ws://{} --conns 4 --scenario echo --hold 0.1 --warmup 0", echo("ws"));
-    let output = program(&line).arg("--json").arg(&file).output().unwrap();
-    let json = std::fs::read_to_string(&file);
+    let page_file = file.with_extension("html");
+    let output = program(&line).arg("--json").arg(&file).arg("--html").arg(&page_file).output().unwrap();
+    let (json, page) = (std::fs::read_to_string(&file), std::fs::read_to_string(&page_file));
     std::fs::remove_file(&file).unwrap();
+    std::fs::remove_file(&page_file).unwrap();
+    assert!(page.unwrap().contains("<h1>loadgen: echo</h1>"));
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     for words in
