@@ -17,13 +17,13 @@ pub struct Flags {
     /// connections (default 1000)
     #[argh(option, default = "1000")]
     pub conns: usize,
-    /// servers, SCHEME://HOST:PORT[/PATH][,…] with ws, websocket, text, frame or tcp (default ws://127.0.0.1:8282)
+    /// servers, SCHEME://HOST:PORT[/PATH] or several by commas; ws, websocket, text, frame or tcp (default ws://127.0.0.1:8282)
     #[argh(option, default = "Flags::default_target()")]
     pub target: Targets,
     /// destinations 127.0.0.1 to 127.0.0.N for a target there
     #[argh(option)]
     pub spread: Option<u8>,
-    /// addresses of this machine to connect from, IP[,…]
+    /// addresses of this machine to connect from, IP or IP,IP…
     #[argh(option)]
     pub source: Option<Sources>,
     /// idle, echo, broadcast, rooms or churn (default idle)
