@@ -179,3 +179,20 @@ fn who_has_not_said_the_key_may_not_fill_memory() {
     world.say(other, &frame_bytes(&key));
     assert_eq!(value(&world.command(other, &to_client(Cmd::IsOnline, 1))), "i:0;");
 }
+
+#[test]
+fn what_waited_may_have_been_the_last_of_a_client() {
+    let mut world = World::new(Settings { listen: listen(&["frame://127.0.0.1:1"]), ..Settings::default() });
+    let first = world.worker("first");
+    let (malformed, leaving) = (world.client(0), world.client(0));
+    world.reset(first);
+    // A length that cannot be, while there is no worker: it waits. So does the end of the other.
+    world.say(malformed, &[0, 0, 0, 0]);
+    world.say(leaving, &[0, 0, 0, 5, b'x']);
+    world.shard.on_end_of_stream(world.now, world.peers[leaving].socket);
+    assert!(world.peers[malformed].paused && world.peers[leaving].paused);
+    let second = world.worker("second");
+    let told: Vec<_> = world.take_frames(second).into_iter().map(|frame| (frame.0, frame.1)).collect();
+    assert_eq!(told, [(Cmd::OnClose, 1), (Cmd::OnMessage, 2), (Cmd::OnClose, 2)]);
+    assert_eq!((world.shard.client_count(), world.shard.counters().clients_malformed), (0, 1));
+}

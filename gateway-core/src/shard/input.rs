@@ -96,7 +96,8 @@ impl Shard {
         client.reading = Reading::Flowing;
         let slot = super::slot(socket);
         self.client_received(slot, &mut []);
-        let client = self.client(slot);
+        // What waited may have been the last of it.
+        let Some(Conn::Client(client)) = self.conns.get_mut(socket.index()) else { return };
         if client.reading == Reading::Flowing && !client.closing {
             if client.ended {
                 return self.close_client_when_sent(slot);
