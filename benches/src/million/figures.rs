@@ -194,6 +194,18 @@ impl Figures {
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut row = |name: &str, value: String, bar: &str| writeln!(f, "{name:<24} {value:<58} {bar}");
+        self.fmt_clients(&mut row)?;
+        self.fmt_cpu(&mut row)?;
+        for echo in [&self.echo_few, &self.echo_many] {
+            row(&format!("echo, {} idle", echo.idle), echo.to_string(), "")?;
+        }
+        self.fmt_broadcasts(&mut row)?;
+        self.fmt_leaving(&mut row)
+    }
+}
+
+impl Figures {
+    fn fmt_clients(&self, row: &mut impl FnMut(&str, String, &str) -> fmt::Result) -> fmt::Result {
         let connections = &self.report.connections;
         row(
             "clients",
@@ -226,6 +238,10 @@ impl fmt::Display for Figures {
             format!("{:.0}/s, {:.1} s", connections.opened_per_second, connections.ramp_seconds),
             "",
         )?;
+        Ok(())
+    }
+
+    fn fmt_cpu(&self, row: &mut impl FnMut(&str, String, &str) -> fmt::Result) -> fmt::Result {
         row(
             "CPU per accept",
             format!(
@@ -254,10 +270,10 @@ impl fmt::Display for Figures {
             ),
             "0.6 µs",
         )?;
-        for echo in [&self.echo_few, &self.echo_many] {
-            row(&format!("echo, {} idle", echo.idle), echo.to_string(), "")?;
-        }
-        self.fmt_broadcasts(&mut row)?;
+        Ok(())
+    }
+
+    fn fmt_leaving(&self, row: &mut impl FnMut(&str, String, &str) -> fmt::Result) -> fmt::Result {
         row(
             "leaving",
             format!(
@@ -277,9 +293,7 @@ impl fmt::Display for Figures {
         )?;
         row("kernel memory left", format!("{:.1} MiB", self.memory.kernel_left as f64 / (1 << 20) as f64), "")
     }
-}
 
-impl Figures {
     fn fmt_broadcasts(&self, row: &mut impl FnMut(&str, String, &str) -> fmt::Result) -> fmt::Result {
         if let Some(fanout) = &self.report.fanout {
             let (first, last) = fanout

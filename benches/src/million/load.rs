@@ -29,8 +29,8 @@ impl Load {
     ///
     /// # Errors
     /// The run has to end, or the load generator has ended.
-    pub fn await_measuring(&mut self, watch: &Watch<'_>, mut meanwhile: impl FnMut()) -> Result<(), Stopped> {
-        self.await_line(watch, "loadgen measuring", || meanwhile())
+    pub fn await_measuring(&mut self, watch: &Watch<'_>, meanwhile: impl FnMut()) -> Result<(), Stopped> {
+        self.await_line(watch, "loadgen measuring", meanwhile)
     }
 
     /// Waits until the measured phase is over.
