@@ -41,7 +41,8 @@ pub enum Event<'a> {
         /// At least one byte, at most `Config::recv_buffer_size`.
         bytes: &'a mut [u8],
     },
-    /// The peer will send no more (FIN). What we send may still arrive.
+    /// The peer will send no more (FIN). What we send may still arrive. That the connection breaks after this is told
+    /// when something is sent, not before.
     EndOfStream {
         /// Whose stream ended.
         socket: SocketId,

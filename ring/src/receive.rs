@@ -31,7 +31,8 @@ impl Ring {
         }
     }
 
-    /// Waits for the socket to become readable, or, after the end of its stream, for it to break.
+    /// Waits for the socket to become readable. After the end of its stream the kernel ends the wait at once: a later
+    /// break shows with the next send.
     pub(crate) fn park(&mut self, socket: SocketId) {
         let Some(slot) = self.slots.live(socket) else { return };
         let events = if slot.has(flag::ENDED) { 0 } else { libc::POLLIN | libc::POLLRDHUP };
