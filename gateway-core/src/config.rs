@@ -18,6 +18,10 @@ pub const AUTHORIZATION_TIMEOUT_MS: u64 = 10_000;
 /// Period of the PING (201) on worker links, in ms (WIRE.md §4).
 pub const LINK_PING_PERIOD_MS: u64 = 25_000;
 
+/// The longest time that a worker may take to hand its clients over, in ms, whatever it says. Then its clients go to
+/// others with their next event.
+pub const DRAIN_MS_MAX: u32 = 600_000;
+
 /// Period of [`crate::Shard::on_tick`], in ms: the resolution of every timeout here.
 pub const TICK_PERIOD_MS: u64 = 50;
 
@@ -49,7 +53,7 @@ pub const SPARE_BUFFERS_MAX: usize = 1_024;
 /// A buffer that grew beyond this many bytes is freed after use instead of kept.
 pub const SPARE_BUFFER_SIZE_MAX: usize = 32 * 1024;
 
-/// ON_CLOSE frames kept, in bytes, while no worker is connected. Beyond, the oldest are dropped and counted.
+/// ON_CLOSE frames kept, in bytes, while no worker is connected, and for each worker that drains. Beyond, the oldest are dropped and counted.
 pub const ORPHAN_BYTES_MAX: usize = 10_485_760;
 
 /// Worker keys remembered per shard. Beyond, a WORKER_CONNECT with a new key is refused by closing the link.

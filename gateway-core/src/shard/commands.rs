@@ -18,6 +18,9 @@ impl Shard {
             Cmd::SendToUid => return self.send_to_uids(link, frame),
             Cmd::SendToGroup => return self.send_to_groups(link, frame),
             Cmd::Ungroup => return self.ungroup(frame.ext),
+            Cmd::Drain => return self.drain(link, frame),
+            Cmd::DrainBusy => return self.drain_busy(link, frame),
+            Cmd::DrainFree => return self.drain_free(link, frame),
             _ => {}
         }
         let Some(slot) = self.connection_ids.get(&frame.connection_id).copied() else { return };

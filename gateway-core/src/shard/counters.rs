@@ -52,6 +52,10 @@ pub struct Counters {
     pub stalls_link_full: u64,
     /// Times a client was not read any more because there was no worker.
     pub stalls_no_worker: u64,
+    /// Times a client was not read any more because its worker was handing it over.
+    pub stalls_draining: u64,
+    /// Workers that did not let their clients go in the time that they had said.
+    pub drains_expired: u64,
     /// ON_CLOSE frames dropped because there was no worker for too long.
     pub closes_dropped: u64,
     /// Commands ignored for exceeding a limit.
@@ -84,6 +88,8 @@ impl Counters {
             ("clients_closed_handshake", self.clients_closed_handshake),
             ("stalls_link_full", self.stalls_link_full),
             ("stalls_no_worker", self.stalls_no_worker),
+            ("stalls_draining", self.stalls_draining),
+            ("drains_expired", self.drains_expired),
             ("closes_dropped", self.closes_dropped),
             ("commands_refused", self.commands_refused),
         ]

@@ -9,7 +9,7 @@ use ring::SocketId;
 use super::client::{Client, Reading};
 use super::directory::Slot;
 use super::output::Action;
-use super::workers::WorkerId;
+use super::workers::{Way, WorkerId};
 use super::{Conn, Identity, Shard};
 use crate::Handshake;
 
@@ -20,6 +20,8 @@ pub(super) enum Stall {
     NoWorker,
     /// The link to the client's worker is full.
     LinkFull(SocketId),
+    /// The client's worker takes no more events, and may still handle an earlier one of this client.
+    Draining(SocketId),
 }
 
 /// How decoding a client's input ended.
@@ -219,16 +221,29 @@ impl Shard {
 
     /// The link for a client's next event.
     fn route(&mut self, slot: Slot) -> Result<Slot, Stall> {
-        let socket = self.worker_link(slot).ok_or(Stall::NoWorker)?;
+        let socket = self.worker_link(slot)?;
         let limit = self.settings.send_to_worker_buffer_size;
         let link = self.link(super::slot(socket)).expect("a worker's link is forgotten when it closes");
         if link.out.queue.len() >= limit { Err(Stall::LinkFull(socket)) } else { Ok(super::slot(socket)) }
     }
 
-    /// The link of a client's worker. Another worker is chosen if the client has none, or if its worker is gone.
-    pub(super) fn worker_link(&mut self, slot: Slot) -> Option<SocketId> {
-        let worker = self.client(slot).worker;
-        worker.and_then(|worker| self.workers.link(worker)).or_else(|| self.rebind(slot))
+    /// The link of a client's worker. Another worker is chosen if the client has none, or if its worker is gone or
+    /// has handed it over.
+    pub(super) fn worker_link(&mut self, slot: Slot) -> Result<SocketId, Stall> {
+        let Client { worker, connection_id, .. } = *self.client(slot);
+        match worker.map_or(Way::None, |worker| self.workers.way(worker)) {
+            Way::Open(link) => return Ok(link),
+            Way::Draining(link) if self.is_held(link, connection_id) => return Err(Stall::Draining(link)),
+            Way::Draining(_) | Way::None => {}
+        }
+        self.rebind(slot).ok_or(Stall::NoWorker)
+    }
+
+    fn is_held(&self, link: SocketId, connection_id: u32) -> bool {
+        match self.conns.get(link.index()) {
+            Some(Conn::Link(link)) => link.drain.as_ref().is_some_and(|drain| drain.holds(connection_id)),
+            _ => false,
+        }
     }
 
     fn rebind(&mut self, slot: Slot) -> Option<SocketId> {
@@ -287,6 +302,10 @@ impl Shard {
             }
             Stall::LinkFull(link) => {
                 self.counters.stalls_link_full += 1;
+                self.link(super::slot(link)).expect("route found it").stalled_clients.push_back(socket);
+            }
+            Stall::Draining(link) => {
+                self.counters.stalls_draining += 1;
                 self.link(super::slot(link)).expect("route found it").stalled_clients.push_back(socket);
             }
         }

@@ -8,7 +8,7 @@ use ring::SocketId;
 
 use super::client::{Client, Reading};
 use super::directory::Slot;
-use super::input::{Event, event_frame};
+use super::input::{Event, Stall, event_frame};
 use super::output::Action;
 use super::{Conn, Shard};
 use crate::Millis;
@@ -46,6 +46,7 @@ impl Shard {
     /// is queued for it.
     pub fn end_stop(&mut self, now: Millis) {
         self.now = now;
+        self.end_drains();
         let slots: Vec<Slot> = self.connection_ids.values().copied().collect();
         for slot in slots {
             self.close_client_now(slot);
@@ -145,18 +146,30 @@ impl Shard {
         client
     }
 
-    /// ON_CLOSE goes out even over a full link: it is small, and workers clean up by it. Without any worker it waits.
+    /// ON_CLOSE goes out even over a full link: it is small, and workers clean up by it. Without any worker it waits, as
+    /// it does while a worker that hands its clients over still handles an event of this one.
     fn emit_close(&mut self, slot: Slot) {
         let event = Event { cmd: Cmd::OnClose, flag: FLAG_SCALAR, body: &[] };
-        if let Some(link) = self.worker_link(slot) {
-            // A session that is too large for this worker's link was another worker's; this one never had it.
-            let _ = self.emit(slot, super::slot(link), event);
-            return;
-        }
+        let stall = match self.worker_link(slot) {
+            Ok(link) => {
+                // A session that is too large for this worker's link was another worker's; this one never had it.
+                let _ = self.emit(slot, super::slot(link), event);
+                return;
+            }
+            Err(stall) => stall,
+        };
         let mut frame = Vec::new();
         let client = self.client_ref(slot);
         let port = self.settings.listen[usize::from(client.listener)].address.port();
         event_frame(&self.identity, port, client, event).encode(&mut frame);
+        match stall {
+            Stall::Draining(link) => self.hold_close(link, client.connection_id, frame),
+            Stall::NoWorker | Stall::LinkFull(_) => self.keep_orphan(frame),
+        }
+    }
+
+    /// Keeps an ON_CLOSE for the next worker that comes.
+    pub(super) fn keep_orphan(&mut self, frame: Vec<u8>) {
         let deadline = self.now.plus(self.settings.no_worker_wait.as_millis() as u64);
         self.waits.orphan_bytes += frame.len();
         self.waits.orphans.push_back((deadline, frame));

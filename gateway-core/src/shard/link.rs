@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY};
 use ring::SocketId;
 
+use super::drain::Drain;
 use super::output::Outbound;
 use super::workers::WorkerId;
 use crate::config::UNAUTHORIZED_FRAME_SIZE_MAX;
@@ -30,7 +31,9 @@ pub struct Link {
     pub closing: bool,
     /// The gateway ends: our FIN follows what is queued.
     pub leaving: bool,
-    /// Clients that are not read because `out` is full.
+    /// The worker takes no more events.
+    pub drain: Option<Box<Drain>>,
+    /// Clients that are not read because `out` is full, or because of `drain`.
     pub stalled_clients: VecDeque<SocketId>,
 }
 
@@ -62,6 +65,7 @@ impl Link {
             busy: false,
             closing: false,
             leaving: false,
+            drain: None,
             stalled_clients: VecDeque::new(),
         }
     }

@@ -69,6 +69,7 @@ impl Shard {
             self.workers.disconnect(worker, link.socket);
         }
         self.output.actions.push(Action::Close(link.socket));
+        self.end_drain(link.drain);
         for client in link.stalled_clients {
             self.resume_client(client);
         }
@@ -96,8 +97,11 @@ impl Shard {
         }
     }
 
-    /// Those that waited longest first, until the link is full again.
+    /// Those that waited longest first, until the link is full again. Of a draining link, nobody waits for room.
     fn resume_stalled_clients(&mut self, slot: Slot) {
+        if self.link(slot).is_none_or(|link| link.drain.is_some()) {
+            return;
+        }
         let limit = self.settings.send_to_worker_buffer_size;
         while let Some(link) = self.link(slot)
             && link.out.queue.len() < limit
@@ -227,6 +231,7 @@ impl Shard {
         }
         self.hooks.on_worker_connected(&key);
         self.deliver_orphans(slot);
+        self.undrain(slot);
         for (_, client) in self.waits.no_worker.take_all() {
             self.resume_client(client);
         }

@@ -4,7 +4,8 @@
 //!
 //! * [`accept`](self::accept), [`input`](self::input), [`leave`](self::leave): the life of a client;
 //! * [`links`](self::links), [`commands`](self::commands), [`queries`](self::queries): what workers say;
-//! * [`directory`](self::directory), [`workers`](self::workers): who is called what, and who serves whom;
+//! * [`directory`](self::directory), [`workers`](self::workers), [`drain`](self::drain): who is called what, who serves
+//!   whom, and how a worker hands its clients over;
 //! * [`output`](self::output): what is to be sent and done;
 //! * [`tick`](self::tick), [`heartbeat`](self::heartbeat): what time brings.
 
@@ -14,6 +15,7 @@ mod codec;
 mod commands;
 mod counters;
 mod directory;
+mod drain;
 mod fanout;
 mod heartbeat;
 mod input;
@@ -79,6 +81,8 @@ pub struct Shard {
     uids: Directory,
     groups: Directory,
     workers: Workers,
+    /// Links that drain; one that is gone may still be listed.
+    draining: Vec<SocketId>,
     hooks: Box<dyn Hooks>,
     output: Output,
     /// Fan-outs that take more than one turn.
@@ -136,6 +140,7 @@ impl Shard {
             uids: Directory::default(),
             groups: Directory::default(),
             workers: Workers::default(),
+            draining: Vec::new(),
             hooks,
             output: Output::default(),
             jobs: VecDeque::new(),

@@ -17,6 +17,7 @@ impl Shard {
         self.expire_closing();
         self.expire_links();
         self.expire_no_worker();
+        self.expire_drains();
         self.heartbeat_slice();
         self.ping_links();
     }

@@ -19,7 +19,7 @@ pub struct Workers {
     by_key: HashMap<Box<str>, WorkerId>,
     entries: Vec<Option<Worker>>,
     vacant: Vec<WorkerId>,
-    /// Keys in order of connecting, those connected now.
+    /// Keys in order of connecting, those connected now that take events.
     connected: Vec<WorkerId>,
 }
 
@@ -30,6 +30,17 @@ struct Worker {
     clients: u32,
     /// Clients that refer to this entry.
     bound: u32,
+    /// Takes no more events: it is not in [`Workers::connected`].
+    draining: bool,
+}
+
+/// How to get to a worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    Open(SocketId),
+    /// It is there, but takes no more events.
+    Draining(SocketId),
+    None,
 }
 
 impl Workers {
@@ -47,6 +58,7 @@ impl Workers {
         let worker = self.entry(id);
         let displaced = worker.link.replace(link);
         worker.clients = 0;
+        worker.draining = false;
         self.connected.retain(|other| *other != id);
         self.connected.push(id);
         Ok((id, displaced))
@@ -60,6 +72,12 @@ impl Workers {
             self.connected.retain(|other| *other != id);
             self.vacate_if_unused(id);
         }
+    }
+
+    /// A worker that is connected takes no more events: it is chosen no more.
+    pub fn drain(&mut self, id: WorkerId) {
+        self.entry(id).draining = true;
+        self.connected.retain(|other| *other != id);
     }
 
     /// Chooses a worker for a client and binds it. `random` is any number.
@@ -89,6 +107,15 @@ impl Workers {
         self.vacate_if_unused(id);
     }
 
+    /// How to get an event to a worker.
+    pub fn way(&self, id: WorkerId) -> Way {
+        match self.entries[id.0 as usize].as_ref() {
+            Some(Worker { link: Some(link), draining: false, .. }) => Way::Open(*link),
+            Some(Worker { link: Some(link), draining: true, .. }) => Way::Draining(*link),
+            _ => Way::None,
+        }
+    }
+
     /// The link of a worker, if it is connected.
     pub fn link(&self, id: WorkerId) -> Option<SocketId> {
         self.entries[id.0 as usize].as_ref()?.link
@@ -99,7 +126,7 @@ impl Workers {
         &self.entries[id.0 as usize].as_ref().expect("ids are held only by links and bound clients").key
     }
 
-    /// All connected workers, in order of connecting.
+    /// All connected workers that take events, in order of connecting.
     pub fn connected(&self) -> impl Iterator<Item = (WorkerId, WorkerInfo<'_>)> {
         let info = |id: &WorkerId| {
             let worker = self.entries[id.0 as usize].as_ref().expect("connected workers have entries");
@@ -108,12 +135,12 @@ impl Workers {
         self.connected.iter().map(info)
     }
 
-    /// Links of all connected workers.
+    /// Links of all connected workers that take events.
     pub fn links(&self) -> impl Iterator<Item = SocketId> {
         self.connected.iter().filter_map(|id| self.link(*id))
     }
 
-    /// Workers connected now.
+    /// Workers connected now that take events.
     pub fn connected_count(&self) -> usize {
         self.connected.len()
     }
@@ -134,7 +161,8 @@ impl Workers {
             self.entries.push(None);
             WorkerId(self.entries.len() as u32 - 1)
         });
-        self.entries[id.0 as usize] = Some(Worker { key: key.into(), link: None, clients: 0, bound: 0 });
+        self.entries[id.0 as usize] =
+            Some(Worker { key: key.into(), link: None, clients: 0, bound: 0, draining: false });
         self.by_key.insert(key.into(), id);
         Ok(id)
     }
@@ -203,6 +231,19 @@ mod tests {
         assert_eq!(workers.connect("a", link(2)).unwrap(), (a, Some(link(1))));
         workers.disconnect(a, link(1));
         assert_eq!(workers.link(a), Some(link(2)));
+    }
+
+    #[test]
+    fn a_draining_worker_is_not_chosen_until_its_key_comes_back() {
+        let mut workers = Workers::default();
+        let (a, _) = workers.connect("a", link(1)).unwrap();
+        let bound = least(&mut workers).unwrap();
+        workers.drain(a);
+        assert_eq!((workers.way(bound), least(&mut workers)), (Way::Draining(link(1)), None));
+        workers.disconnect(a, link(1));
+        assert_eq!(workers.way(bound), Way::None);
+        workers.connect("a", link(2)).unwrap();
+        assert_eq!((workers.way(bound), least(&mut workers)), (Way::Open(link(2)), Some(a)));
     }
 
     #[test]

@@ -74,13 +74,25 @@ impl World {
     /// A worker of this key.
     pub fn worker(&mut self, key: &str) -> usize {
         let link = self.link();
-        let connect =
-            ext::WorkerConnect { worker_key: key.into(), secret_key: Some(String::new()), ringway: false };
+        self.introduce(link, key, false);
+        link
+    }
+
+    /// One of ours, which has been told that the gateway is too.
+    pub fn ringway_worker(&mut self, key: &str) -> usize {
+        let link = self.link();
+        self.introduce(link, key, true);
+        self.take(link);
+        link
+    }
+
+    /// Says WORKER_CONNECT on a link.
+    pub fn introduce(&mut self, link: usize, key: &str, ringway: bool) {
+        let connect = ext::WorkerConnect { worker_key: key.into(), secret_key: Some(String::new()), ringway };
         self.say(
             link,
             &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }),
         );
-        link
     }
 
     /// A peer sends, and all of it arrives.

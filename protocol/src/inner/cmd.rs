@@ -94,6 +94,14 @@ commands! {
     OnWebsocketConnect = 205 "ON_WEBSOCKET_CONNECT",
     /// Gateway → worker, ours: the gateway is a Ringway one too (WIRE.md §14).
     RingwayHello = 240 "RINGWAY_HELLO",
+    /// Worker → gateway, ours: give no more events: [`super::drain::Drain`].
+    Drain = 242 "DRAIN",
+    /// Gateway → worker, ours: the answer to it, behind the last event.
+    Drained = 243 "DRAINED",
+    /// Worker → gateway, ours: whose earlier events are still handled; all others are free.
+    DrainBusy = 244 "DRAIN_BUSY",
+    /// Worker → gateway, ours: these are free too.
+    DrainFree = 245 "DRAIN_FREE",
 }
 
 impl Cmd {

@@ -1,6 +1,7 @@
 //! The inner protocol between workers and gateways (WIRE.md §3 to §5).
 
 mod cmd;
+pub mod drain;
 pub mod ext;
 mod frame;
 mod parse_str;
