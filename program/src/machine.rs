@@ -37,6 +37,15 @@ pub fn allowed_cpus() -> Vec<usize> {
     if allowed.is_empty() { vec![0] } else { allowed }
 }
 
+/// Lets the calling thread run on all of `cpus`, numbers as [`allowed_cpus`] gives them. A thread that a pinned one has
+/// started is pinned as that one is.
+pub fn run_on(cpus: &[usize]) {
+    let mut set = CpuSet::new();
+    cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| set.set(*cpu));
+    // Refused only if none of them may be used any more; then the thread is better where it is.
+    let _ = rustix::thread::sched_setaffinity(None, &set);
+}
+
 fn check_kernel(running: Option<KernelVersion>) -> Result<(), String> {
     match running {
         Some(version) if version < KERNEL_MIN => {

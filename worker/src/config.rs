@@ -109,3 +109,16 @@ pub(crate) const STOP_STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Limit for gateways to close their ends once everything is sent.
 pub(crate) const STOP_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Threads that tokio's futures run on, unless the environment's `TOKIO_WORKER_THREADS` says otherwise. They mostly wait:
+/// the cores are for what computes.
+#[cfg(feature = "tokio")]
+pub(crate) const TOKIO_THREADS: usize = 2;
+
+/// Threads for blocking work of tokio's futures (looking up names, files). More of it waits.
+#[cfg(feature = "tokio")]
+pub(crate) const TOKIO_BLOCKING_THREADS_MAX: usize = 64;
+
+/// Limit for tokio's futures and blocking work to end with the worker.
+#[cfg(feature = "tokio")]
+pub(crate) const TOKIO_STOP_TIMEOUT: Duration = Duration::from_secs(1);

@@ -18,6 +18,62 @@
 //!
 //! [`run`] makes a program of it that takes the flags of the binary `worker`. [`Worker::start`] runs it inside
 //! another program. Workers speak the protocol of GatewayWorker, so gateways may be Ringway's or PHP's.
+//!
+//! # Waiting
+//!
+//! A handler may wait: for a query of its [`Gateway`], for [`time::sleep`], for what `Gateway::tokio` brings from a
+//! database. The client's next event waits behind it, other clients' events do not. A worker holds at most
+//! [`max_concurrent_events`](Config::max_concurrent_events) per core, running or waiting; beyond that it stops reading,
+//! and gateways hold their clients back. What is to go on after the handler is given to [`Gateway::spawn`].
+//!
+//! A panic in a handler costs that event. It is logged and counted; the worker and all later events go on.
+//!
+//! # State
+//!
+//! Every core has an `Events` of its own, on a thread of its own, and hands it out as `&self`: a [`Cell`] or
+//! [`RefCell`] in it needs no lock. Never hold a `RefCell`'s borrow across an `await`: another client's handler may run
+//! meanwhile. What all cores are to share, the closure that makes the `Events` captures in an [`Arc`]:
+//!
+//! ```no_run
+//! use std::cell::Cell;
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! use ringway_worker::{Client, Events, Gateway, Message, run};
+//!
+//! struct Counting {
+//!     here: Cell<u64>,
+//!     everywhere: Arc<AtomicU64>,
+//! }
+//!
+//! impl Events for Counting {
+//!     async fn on_message(&self, gateway: &Gateway, client: &Client, _message: Message) {
+//!         let here = self.here.get() + 1;
+//!         self.here.set(here);
+//!         let everywhere = self.everywhere.fetch_add(1, Ordering::Relaxed) + 1;
+//!         let core = gateway.core_index();
+//!         gateway.send_to_client(client.id(), format!("{here} on core {core}, {everywhere} in all"));
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let everywhere = Arc::new(AtomicU64::new(0));
+//!     run("counting", move |_core| Counting { here: Cell::new(0), everywhere: Arc::clone(&everywhere) })
+//! }
+//! ```
+//!
+//! A client's events come to one core, until that core's link to its gateway is lost; then to another one, perhaps of another
+//! worker. So what belongs to a client goes into its session ([`Client::edit_session`]), what belongs to several into
+//! groups, and what is to outlive them all into a database.
+//!
+//! # Libraries that need tokio
+//!
+//! The feature `tokio` adds `Gateway::tokio`: a future that runs on a small tokio runtime beside the cores while the handler
+//! awaits it.
+//!
+//! [`Arc`]: std::sync::Arc
+//! [`Cell`]: std::cell::Cell
+//! [`RefCell`]: std::cell::RefCell
 #![forbid(unsafe_code)]
 
 pub mod apps;
@@ -38,6 +94,8 @@ pub use protocol::client::Kind;
 pub use protocol::inner::WebsocketRequest;
 pub use protocol::php;
 
+#[cfg(feature = "tokio")]
+pub use crate::core::Bridged;
 pub use crate::core::{Counters, Status};
 pub use ::admin::{Address as AdminAddress, Report};
 pub use client::Client;

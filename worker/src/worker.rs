@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, bounded};
 use glommio::ExecutorJoinHandle;
 
 use crate::config::Config;
-use crate::core::{self, Control, Wish};
+use crate::core::{self, Bridge, Control, Wish};
 use crate::{Events, StatusSource};
 
 /// A worker: cores that share nothing, each with a value of `Events`.
@@ -18,6 +18,7 @@ pub struct Worker;
 pub struct Running {
     name: String,
     cores: Vec<RunningCore>,
+    bridge: Bridge,
 }
 
 #[derive(Debug)]
@@ -50,10 +51,11 @@ impl Worker {
         make_events: impl Fn(usize) -> E + Clone + Send + 'static,
     ) -> io::Result<Running> {
         let cpus = program::allowed_cpus();
-        let mut running = Running { name: config.name.clone(), cores: Vec::new() };
+        let bridge = Bridge::new(&cpus);
+        let mut running = Running { name: config.name.clone(), cores: Vec::new(), bridge: bridge.clone() };
         for index in 0..config.count.max(1) {
             let cpu = cpus[index % cpus.len()];
-            running.cores.push(start_core(cpu, config.clone(), index, make_events.clone())?);
+            running.cores.push(start_core(cpu, config.clone(), index, bridge.clone(), make_events.clone())?);
         }
         Ok(running)
     }
@@ -63,6 +65,7 @@ fn start_core<E: Events>(
     cpu: usize,
     config: Config,
     index: usize,
+    bridge: Bridge,
     make_events: impl Fn(usize) -> E + Send + 'static,
 ) -> io::Result<RunningCore> {
     let (tell_ready, ready) = bounded(1);
@@ -72,7 +75,7 @@ fn start_core<E: Events>(
         let on_ready = move || {
             let _ = tell_ready.send(());
         };
-        core::run(config, index, move || make_events(index), wishes, on_ready)
+        core::run(config, index, bridge, move || make_events(index), wishes, on_ready)
     })?;
     Ok(RunningCore { thread: Some(thread), ready, control })
 }
@@ -105,7 +108,9 @@ impl Running {
     /// A core could not start, or panicked.
     pub fn stop(mut self) -> io::Result<()> {
         self.tell_stop();
-        self.cores.iter_mut().try_for_each(RunningCore::join)
+        let ended = self.cores.iter_mut().try_for_each(RunningCore::join);
+        self.bridge.stop();
+        ended
     }
 
     fn tell_stop(&self) {

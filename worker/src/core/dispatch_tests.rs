@@ -8,6 +8,7 @@ use protocol::inner::Cmd;
 
 use super::*;
 use crate::Config;
+use crate::core::Bridge;
 
 const CLIENTS: u32 = 5;
 
@@ -56,7 +57,7 @@ fn run<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'stat
 }
 
 fn dispatch<E: Events>(events: E, max_concurrent_events: usize) -> Rc<Dispatch<E>> {
-    let core = Core::new(Config { max_concurrent_events, ..Config::default() }, 0);
+    let core = Core::new(Config { max_concurrent_events, ..Config::default() }, 0, Bridge::new(&[0]));
     Dispatch::new(events, Gateway::new(core), || {})
 }
 

@@ -3,6 +3,11 @@
 //! Everything here belongs to one thread. Cores share nothing and never talk to each other.
 
 mod background;
+#[cfg(feature = "tokio")]
+mod bridge;
+#[cfg(not(feature = "tokio"))]
+#[path = "no_bridge.rs"]
+mod bridge;
 mod connect;
 mod control;
 mod counters;
@@ -27,6 +32,9 @@ use protocol::inner::{Cmd, Frame};
 
 use crate::config::Config;
 use background::Background;
+pub(crate) use bridge::Bridge;
+#[cfg(feature = "tokio")]
+pub use bridge::Bridged;
 pub(crate) use control::{Control, Wish, Wishes, control};
 pub use counters::{Counters, Status};
 pub(crate) use links::Links;
@@ -44,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) query_links: QueryLinks,
     sessions: Sessions,
     background: Background,
+    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "without tokio there is no way to it"))]
+    bridge: Bridge,
     pub(crate) counters: RefCell<Counters>,
     /// Set once: no more events are taken.
     pub(crate) stopping: Cell<bool>,
@@ -52,7 +62,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(config: Config, index: usize) -> Rc<Core> {
+    pub(crate) fn new(config: Config, index: usize, bridge: Bridge) -> Rc<Core> {
         Rc::new(Core {
             config,
             index,
@@ -60,6 +70,7 @@ impl Core {
             query_links: QueryLinks::default(),
             sessions: Sessions::default(),
             background: Background::default(),
+            bridge,
             counters: RefCell::default(),
             stopping: Cell::new(false),
             told_short_links: Cell::new(false),

@@ -12,7 +12,7 @@ use tracing::warn;
 use super::discovery::Discovery;
 use super::dispatch::Dispatch;
 use super::link::Link;
-use super::{Core, Wishes};
+use super::{Bridge, Core, Wishes};
 use crate::config::{Config, READ_SIZE, STOP_CLOSE_TIMEOUT, STOP_STEP_TIMEOUT};
 use crate::{Events, Gateway};
 
@@ -21,11 +21,12 @@ use crate::{Events, Gateway};
 pub(crate) async fn run<E: Events>(
     config: Config,
     index: usize,
+    bridge: Bridge,
     make_events: impl FnOnce() -> E,
     wishes: Wishes,
     on_ready: impl FnOnce() + 'static,
 ) {
-    let core = Core::new(config, index);
+    let core = Core::new(config, index, bridge);
     let gateway = Gateway::new(Rc::clone(&core));
     let dispatch = Dispatch::new(make_events(), gateway, on_ready);
     dispatch.events().on_start(dispatch.gateway()).await;

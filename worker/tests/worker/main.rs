@@ -1,6 +1,7 @@
 //! The worker against a register and gateways that tests play themselves.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bridge;
 mod commands;
 mod events;
 mod fake;
@@ -9,4 +10,5 @@ mod panics;
 mod queries;
 mod sessions;
 mod spawn;
+mod state;
 mod websocket;
