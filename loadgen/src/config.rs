@@ -54,8 +54,17 @@ pub const WAIT_MAX: Duration = Duration::from_millis(10);
 /// From the decision to measure to the moment itself, so that every core has been told by then.
 pub const LEAD: Duration = Duration::from_millis(100);
 
-/// How long answers that are under way at the end of the measured phase are waited for.
-pub const DRAIN_MAX: Duration = Duration::from_secs(2);
+/// Steps of one run; each has a histogram of its own.
+pub const STEPS_MAX: usize = 64;
+
+/// Messages that leave at once: they are one write to each gateway.
+pub const BURST_MAX: usize = 1000;
+
+/// How long answers that are under way are waited for when the user ends a run.
+pub const STOP_DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// Broadcasts of which the report tells one by one; the others are in its sums.
+pub const BROADCASTS_KEPT: usize = 1000;
 
 /// How long a register or a gateway may take for one step of the broadcasting side.
 pub const SENDER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -38,6 +38,9 @@ pub struct Flags {
     /// rooms: clients in a room, of all at the gateways (default 10)
     #[argh(option)]
     pub room_size: Option<usize>,
+    /// broadcast, rooms: messages that leave at once, each time (default 1)
+    #[argh(option)]
+    pub burst: Option<usize>,
     /// bytes of a message (default 64)
     #[argh(option, default = "64")]
     pub size: usize,
@@ -47,6 +50,12 @@ pub struct Flags {
     /// echo: seconds under load before they count (default 1)
     #[argh(option, default = "1.0")]
     pub warmup: f64,
+    /// seconds that the last answers may take (default 2)
+    #[argh(option, default = "2.0")]
+    pub drain: f64,
+    /// what the same clients do next, SCENARIO[,FLAG=VALUE…], e.g. echo,clients=1000,hold=8; may be given several times
+    #[argh(option)]
+    pub then: Vec<StepFlags>,
     /// connections opened a second (default 20000/s)
     #[argh(option, default = "Ramp(20_000.0)")]
     pub ramp: Ramp,
@@ -62,6 +71,9 @@ pub struct Flags {
     /// broadcast, rooms: secret of the cluster (default none)
     #[argh(option, default = "String::new()")]
     pub secret_key: String,
+    /// processes whose memory is shown, PID or PID,PID… (default: who listens at the target, if on this machine)
+    #[argh(option)]
+    pub server_pid: Option<Pids>,
     /// start although this machine lacks what the run needs
     #[argh(switch)]
     pub force: bool,
@@ -76,6 +88,95 @@ pub struct Flags {
 impl Flags {
     fn default_target() -> Targets {
         "ws://127.0.0.1:8282".parse().expect("a loopback address needs no lookup")
+    }
+
+    /// The first step: what the flags themselves say.
+    pub(crate) fn first_step(&self) -> StepFlags {
+        StepFlags {
+            depth: self.depth,
+            rate: self.rate,
+            room_size: self.room_size,
+            burst: self.burst,
+            ..StepFlags::new(self.scenario)
+        }
+    }
+}
+
+/// The value of `--then`: a scenario, and the flags that are its own. None: as the command line has it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StepFlags {
+    /// What the clients do.
+    pub scenario: Scenario,
+    /// Echo: how many of them.
+    pub clients: Option<usize>,
+    /// See `--depth`; never the command line's, as those that follow are.
+    pub depth: Option<u32>,
+    /// See `--rate`.
+    pub rate: Option<f64>,
+    /// See `--room-size`.
+    pub room_size: Option<usize>,
+    /// See `--burst`.
+    pub burst: Option<usize>,
+    /// See `--size`.
+    pub size: Option<usize>,
+    /// See `--hold`.
+    pub hold: Option<f64>,
+    /// See `--warmup`.
+    pub warmup: Option<f64>,
+}
+
+impl StepFlags {
+    fn new(scenario: Scenario) -> StepFlags {
+        let (clients, depth, rate, room_size, burst) = (None, None, None, None, None);
+        let (size, hold, warmup) = (None, None, None);
+        StepFlags { scenario, clients, depth, rate, room_size, burst, size, hold, warmup }
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        fn read<T: FromStr>(value: &str) -> Result<Option<T>, String> {
+            value.parse().map(Some).map_err(|_| format!("`{value}` is no number"))
+        }
+        match name {
+            "clients" => self.clients = read(value)?,
+            "depth" => self.depth = read(value)?,
+            "rate" => self.rate = read(value)?,
+            "room-size" => self.room_size = read(value)?,
+            "burst" => self.burst = read(value)?,
+            "size" => self.size = read(value)?,
+            "hold" => self.hold = read(value)?,
+            "warmup" => self.warmup = read(value)?,
+            _ => return Err(format!("`{name}` is none of {STEP_FLAGS}")),
+        }
+        Ok(())
+    }
+}
+
+const STEP_FLAGS: &str = "clients, depth, rate, room-size, burst, size, hold, warmup";
+
+impl FromStr for StepFlags {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<StepFlags, String> {
+        let mut words = text.split(',').map(str::trim);
+        let mut step = StepFlags::new(words.next().unwrap_or_default().parse()?);
+        for word in words {
+            let (name, value) = word.split_once('=').ok_or(format!("`{word}`: expected FLAG=VALUE"))?;
+            step.set(name, value)?;
+        }
+        Ok(step)
+    }
+}
+
+/// The value of `--server-pid`: one or more process ids, comma separated.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pids(pub Vec<u32>);
+
+impl FromStr for Pids {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Pids, String> {
+        let read = |pid: &str| pid.trim().parse().map_err(|_| format!("`{pid}` is no process id"));
+        text.split(',').map(read).collect::<Result<_, _>>().map(Pids)
     }
 }
 
@@ -122,5 +223,42 @@ impl FromStr for Ramp {
             .parse()
             .map(Ramp)
             .map_err(|_| format!("`{text}` is no number of connections per second, as 50000/s"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_a_scenario_and_its_flags() {
+        let step: StepFlags = "echo,clients=10,rate=2.5,size=99,hold=3,warmup=0".parse().unwrap();
+        let expected = StepFlags {
+            clients: Some(10),
+            rate: Some(2.5),
+            size: Some(99),
+            hold: Some(3.0),
+            warmup: Some(0.0),
+            ..StepFlags::new(Scenario::Echo)
+        };
+        assert_eq!(step, expected);
+        assert_eq!("idle".parse(), Ok(StepFlags::new(Scenario::Idle)));
+        let step: StepFlags = "rooms,room-size=3,burst=2".parse().unwrap();
+        assert_eq!((step.room_size, step.burst), (Some(3), Some(2)));
+    }
+
+    #[test]
+    fn what_is_no_step_is_said() {
+        for (text, why) in [
+            ("", "is none of idle"),
+            ("sleep", "is none of idle"),
+            ("echo,10", "expected FLAG=VALUE"),
+            ("echo,depth=x", "is no number"),
+            ("echo,conns=1", "is none of clients"),
+        ] {
+            let error = text.parse::<StepFlags>().unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+        assert!("12,x".parse::<Pids>().is_err() && "1, 2".parse() == Ok(Pids(vec![1, 2])));
     }
 }

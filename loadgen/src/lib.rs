@@ -24,12 +24,17 @@ mod report;
 mod run;
 mod scenario;
 mod sender;
+mod server;
 mod stamp;
+mod step;
 mod target;
 
 pub use check::{Conntrack, Finding, Severity, System, check};
 pub use failure::Failures;
 pub use flags::Flags;
 pub use plan::{Machine, Plan, PlanError};
-pub use report::{Churn, Connections, Fanout, Latency, Measured, Quantile, Report, Second, Setup};
+pub use report::{
+    Broadcast, Churn, Connections, Fanout, Latency, Measured, Outcome, Quantile, Report, Second,
+    ServerMemory, Setup, StepSetup,
+};
 pub use run::{Notice, Progress, RunError, run};

@@ -43,21 +43,31 @@ fn check(plan: &Plan, force: bool) {
 fn tell(notice: Notice) {
     match notice {
         Notice::Progress(progress) => tell_progress(&progress),
-        Notice::Measuring { conns, hold } => {
-            say(format_args!("loadgen measuring: {conns} connections, {:.1} s\n", hold.as_secs_f64()));
+        Notice::ServerUnseen => {
+            let _ = writeln!(
+                std::io::stderr(),
+                "loadgen: the server is a process of another user; --server-pid says whose memory to show"
+            );
+        }
+        Notice::Measuring { scenario, conns, hold } => {
+            let hold = hold.as_secs_f64();
+            say(format_args!("loadgen measuring: {conns} connections, {scenario} for {hold:.1} s\n"));
         }
         Notice::MeasuringEnded => say(format_args!("loadgen measured\n")),
+        Notice::Done => say(format_args!("loadgen done\n")),
     }
 }
 
 fn tell_progress(progress: &Progress) {
-    let Progress { seconds, connected, failed, lost, rate, latency_us } = progress;
+    let Progress { seconds, connected, failed, lost, rate, latency_us, server_bytes } = progress;
     let latency =
         latency_us.map_or(String::new(), |(p50, p99)| format!("  p50 {p50:.0} µs  p99 {p99:.0} µs"));
+    let memory = server_bytes
+        .map_or(String::new(), |bytes| format!("  server {:.1} MiB", bytes as f64 / f64::from(1 << 20)));
     // Who does not look at the progress does not need it.
     let _ = writeln!(
         std::io::stderr(),
-        "{seconds:>4} s  connected {connected}  failed {failed}  lost {lost}  {rate:.0}/s{latency}"
+        "{seconds:>4} s  connected {connected}  failed {failed}  lost {lost}  {rate:.0}/s{latency}{memory}"
     );
 }
 

@@ -9,7 +9,7 @@ use crate::config::{LATENCY_DIGITS, LATENCY_NS_MAX, LATENCY_NS_MIN};
 use crate::failure::Failures;
 use crate::scenario::Round;
 
-/// When what happens; the same moments on all cores. `load_from <= from <= until`.
+/// When what happens in a step; the same moments on all cores. `load_from <= from <= until`.
 #[derive(Clone, Copy, Debug)]
 pub struct Phase {
     /// Messages are sent from here on.
@@ -40,8 +40,10 @@ pub struct Counters {
     pub settled_at: Nanos,
     /// Messages sent.
     pub sent: u64,
-    /// Messages of ours that came back.
+    /// Messages of ours that came.
     pub received: u64,
+    /// Messages sent that came back, or are not waited for any more since their step is over.
+    pub answered: u64,
     /// Messages that are not ours.
     pub strays: u64,
     /// Messages not sent, because too much waited in front of a full socket.
@@ -50,7 +52,7 @@ pub struct Counters {
     pub pings: u64,
     /// Clients that came beyond those of the start, and that left.
     pub churn: Churned,
-    /// What falls into the measured phase.
+    /// What falls into the measured phase of this step.
     pub phase: Traffic,
 }
 
@@ -85,6 +87,8 @@ pub struct Traffic {
     pub bytes_in: u64,
     /// Bytes sent in it, of whatever kind.
     pub bytes_out: u64,
+    /// Receives that brought bytes in it.
+    pub receives: u64,
 }
 
 impl Counters {
@@ -100,7 +104,7 @@ impl Counters {
 
     /// Messages whose answer is awaited, if the connections last, and connections on the way.
     pub fn under_way(&self) -> u64 {
-        self.sent.saturating_sub(self.received) + self.churn.under_way()
+        self.sent.saturating_sub(self.answered) + self.churn.under_way()
     }
 }
 
@@ -112,6 +116,7 @@ impl AddAssign for Counters {
         self.settled_at = self.settled_at.max(more.settled_at);
         self.sent += more.sent;
         self.received += more.received;
+        self.answered += more.answered;
         self.strays += more.strays;
         self.unsent += more.unsent;
         self.pings += more.pings;
@@ -119,10 +124,17 @@ impl AddAssign for Counters {
         self.churn.made += more.churn.made;
         self.churn.failures += more.churn.failures;
         self.churn.left += more.churn.left;
-        self.phase.sent += more.phase.sent;
-        self.phase.received += more.phase.received;
-        self.phase.bytes_in += more.phase.bytes_in;
-        self.phase.bytes_out += more.phase.bytes_out;
+        self.phase += more.phase;
+    }
+}
+
+impl AddAssign for Traffic {
+    fn add_assign(&mut self, more: Traffic) {
+        self.sent += more.sent;
+        self.received += more.received;
+        self.bytes_in += more.bytes_in;
+        self.bytes_out += more.bytes_out;
+        self.receives += more.receives;
     }
 }
 
@@ -131,6 +143,10 @@ impl AddAssign for Counters {
 pub struct Sample {
     /// Which core.
     pub core: usize,
+    /// When it was taken.
+    pub at: Nanos,
+    /// In which step.
+    pub step: usize,
     /// From the beginning on.
     pub counters: Counters,
     /// In nanoseconds, of the messages since the last sample that were meant for the measured phase; none if there
@@ -152,20 +168,52 @@ pub struct Measure {
     /// So far.
     pub counters: Counters,
     latency: Histogram<u64>,
+    step: usize,
     phase: Option<Phase>,
-    /// The ring's counts of bytes before the measured phase.
-    bytes_before: (u64, u64),
+    /// What the ring had counted before the measured phase.
+    before: Bytes,
+}
+
+/// What a ring has counted by some moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bytes {
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Receives that brought bytes.
+    pub receives: u64,
 }
 
 impl Measure {
     /// Nothing counted yet.
     pub fn new() -> Measure {
-        Measure { counters: Counters::default(), latency: histogram(), phase: None, bytes_before: (0, 0) }
+        Measure {
+            counters: Counters::default(),
+            latency: histogram(),
+            step: 0,
+            phase: None,
+            before: Bytes::default(),
+        }
     }
 
-    /// When the measured phase is.
-    pub fn begin(&mut self, phase: Phase) {
-        self.phase = Some(phase);
+    /// Which step follows, and when its measured phase is. What was counted of the step before must have been taken.
+    pub fn begin(&mut self, step: usize, phase: Phase) {
+        (self.step, self.phase) = (step, Some(phase));
+        self.counters.phase = Traffic::default();
+        self.counters.answered = self.counters.sent;
+    }
+
+    /// The measured phase ends earlier than was planned.
+    pub fn end(&mut self, until: Nanos) {
+        if let Some(phase) = &mut self.phase {
+            phase.until = phase.until.min(until);
+        }
+    }
+
+    /// Which step it is.
+    pub fn step(&self) -> usize {
+        self.step
     }
 
     /// A message was sent that was meant to be sent at `intended`.
@@ -181,21 +229,29 @@ impl Measure {
         self.time(now, intended);
     }
 
+    /// A message of ours came back.
+    pub fn on_answered(&mut self, now: Nanos, intended: Nanos) {
+        self.counters.answered += 1;
+        self.on_received(now, intended);
+    }
+
     /// A connection is open that was meant to begin at `intended`.
     pub fn on_came(&mut self, now: Nanos, intended: Nanos) {
         self.counters.churn.made += 1;
         self.time(now, intended);
     }
 
-    /// The ring's counts of bytes at some moment; called at least once per turn.
-    pub fn on_bytes(&mut self, now: Nanos, bytes_in: u64, bytes_out: u64) {
+    /// The ring's counts at some moment; called at least once per turn.
+    pub fn on_bytes(&mut self, now: Nanos, bytes: Bytes) {
         match self.phase {
             Some(phase) if phase.contains(now) => {
-                self.counters.phase.bytes_in = bytes_in - self.bytes_before.0;
-                self.counters.phase.bytes_out = bytes_out - self.bytes_before.1;
+                let (traffic, before) = (&mut self.counters.phase, self.before);
+                traffic.bytes_in = bytes.bytes_in - before.bytes_in;
+                traffic.bytes_out = bytes.bytes_out - before.bytes_out;
+                traffic.receives = bytes.receives - before.receives;
             }
             Some(phase) if phase.until <= now => {}
-            Some(_) | None => self.bytes_before = (bytes_in, bytes_out),
+            Some(_) | None => self.before = bytes,
         }
     }
 
@@ -222,11 +278,11 @@ mod tests {
     #[test]
     fn what_was_meant_for_the_phase_is_timed_and_what_came_in_it_is_counted() {
         let mut measure = Measure::new();
+        measure.begin(0, Phase { load_from: Nanos(0), from: Nanos(10_000), until: Nanos(20_000) });
         measure.on_sent(Nanos(5));
-        measure.begin(Phase { load_from: Nanos(0), from: Nanos(10_000), until: Nanos(20_000) });
         for (intended, came) in [(9_000, 11_000), (10_000, 12_000), (19_000, 25_000), (20_000, 21_000)] {
             measure.on_sent(Nanos(intended));
-            measure.on_received(Nanos(came), Nanos(intended));
+            measure.on_answered(Nanos(came), Nanos(intended));
         }
         let Counters { sent, received, phase, .. } = measure.counters;
         assert_eq!((sent, received, phase.sent, phase.received), (5, 4, 2, 2));
@@ -234,15 +290,25 @@ mod tests {
         assert_eq!((latency.len(), latency.max() / 1000), (2, 6));
         assert!(measure.take_latency().is_none());
         assert_eq!(measure.counters.under_way(), 1);
+        // The next step does not wait for it, and counts its own.
+        measure.begin(1, Phase { load_from: Nanos(0), from: Nanos(30_000), until: Nanos(40_000) });
+        assert_eq!((measure.counters.under_way(), measure.step()), (0, 1));
+        measure.end(Nanos(35_000));
+        for intended in [34_000, 36_000] {
+            measure.on_sent(Nanos(intended));
+        }
+        assert_eq!((measure.counters.phase.sent, measure.counters.under_way()), (1, 2));
     }
 
     #[test]
     fn bytes_of_the_phase_are_those_between_its_ends() {
         let mut measure = Measure::new();
-        measure.begin(Phase { load_from: Nanos(0), from: Nanos(10), until: Nanos(20) });
+        measure.begin(0, Phase { load_from: Nanos(0), from: Nanos(10), until: Nanos(20) });
         for (now, bytes) in [(5, 100), (11, 300), (15, 500), (19, 600), (21, 900)] {
-            measure.on_bytes(Nanos(now), bytes, 2 * bytes);
+            measure
+                .on_bytes(Nanos(now), Bytes { bytes_in: bytes, bytes_out: 2 * bytes, receives: bytes / 100 });
         }
-        assert_eq!((measure.counters.phase.bytes_in, measure.counters.phase.bytes_out), (500, 1000));
+        let Traffic { bytes_in, bytes_out, receives, .. } = measure.counters.phase;
+        assert_eq!((bytes_in, bytes_out, receives), (500, 1000, 5));
     }
 }

@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::config::{
-    CORES_MAX, DESTINATIONS_MAX, PENDING_MAX, PORT_REST, PORT_REST_LOCAL, SIZE_MAX, SIZE_MIN, SPARE_SOCKETS,
-    SPREAD_MAX,
+    CORES_MAX, DESTINATIONS_MAX, PENDING_MAX, PORT_REST, PORT_REST_LOCAL, SPARE_SOCKETS, SPREAD_MAX,
+    STEPS_MAX,
 };
-use crate::flags::{Flags, Scenario};
+use crate::flags::Flags;
+use crate::step::{Step, Workload};
 use crate::target::{Scheme, Target};
 
 /// What the machine allows.
@@ -32,87 +33,22 @@ pub struct Plan {
     pub destinations: Vec<Target>,
     /// Where they come from; empty: the system chooses.
     pub sources: Vec<IpAddr>,
-    /// What the clients do.
-    pub workload: Workload,
-    /// Bytes of a message.
-    pub size: usize,
-    /// How long is measured.
-    pub hold: Duration,
-    /// How long there is load before.
-    pub warmup: Duration,
+    /// What the clients do, one after the other; at least one.
+    pub steps: Vec<Step>,
+    /// How long answers that are under way at the end of a step are waited for.
+    pub drain: Duration,
     /// Connections opened a second, in all.
     pub ramp: f64,
     /// How long connect and handshake may take.
     pub timeout: Duration,
-}
-
-/// What the clients do.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Workload {
-    /// Be there, answer pings.
-    Idle,
-    /// Send, and await the same back.
-    Echo(Load),
-    /// Receive what a sender of our own has the gateways send.
-    Cast(Cast),
-    /// Come and go: each client that comes takes the place of one that leaves.
-    Churn {
-        /// Clients a second, above zero.
-        per_second: f64,
-    },
-}
-
-/// When a client sends.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Load {
-    /// Whenever less than `depth` messages are under way: as fast as the server answers.
-    Closed {
-        /// Messages under way per connection, at least one.
-        depth: u32,
-    },
-    /// By the clock, whatever the server does, the connections in turn.
-    Open {
-        /// Messages a second, of all connections together, above zero.
-        per_second: f64,
-    },
-}
-
-/// The sending side of broadcasts and room messages.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Cast {
-    /// Whom it tells.
-    pub cluster: Cluster,
-    /// Who receives a message.
-    pub audience: Audience,
-    /// Messages a second, above zero.
-    pub per_second: f64,
-}
-
-/// Where the gateways are to be found.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Cluster {
-    /// HOST:PORT of the register that knows them.
-    pub register: String,
-    /// Its secret and theirs, empty for none.
-    pub secret_key: String,
-}
-
-/// Who receives a message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Audience {
-    /// Every client of the gateways.
-    Everybody,
-    /// The rooms in turn.
-    Rooms {
-        /// Clients in a room at most, above zero.
-        size: usize,
-    },
+    /// Processes whose memory is shown; empty: who listens at the destinations.
+    pub server_pids: Vec<u32>,
 }
 
 /// Why there is no plan, as one line that says what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct PlanError(String);
+pub struct PlanError(pub(crate) String);
 
 impl Plan {
     /// Works a command line out.
@@ -121,28 +57,18 @@ impl Plan {
     /// Flags that do not go together, or more than the machine allows.
     pub fn new(flags: &Flags, machine: &Machine) -> Result<Plan, PlanError> {
         require(flags.conns > 0, "--conns 0: at least one is needed")?;
-        require(
-            (SIZE_MIN..=SIZE_MAX).contains(&flags.size),
-            format!("--size {}: {SIZE_MIN} to {SIZE_MAX} bytes (a message holds its time stamp)", flags.size),
-        )?;
         let ramp = positive("--ramp", flags.ramp.0)?;
-        let workload = workload(flags)?;
-        let warmup = match workload {
-            Workload::Echo(_) => seconds("--warmup", flags.warmup)?,
-            Workload::Idle | Workload::Cast(_) | Workload::Churn { .. } => Duration::ZERO,
-        };
         let destinations = destinations(flags)?;
         Ok(Plan {
             conns: flags.conns,
             cpus: cores(flags, machine)?,
             sources: sources(flags, &destinations)?,
             destinations,
-            workload,
-            size: flags.size,
-            hold: seconds("--hold", flags.hold)?,
-            warmup,
+            steps: steps(flags)?,
+            drain: seconds("--drain", flags.drain)?,
             ramp,
             timeout: seconds("--timeout", flags.timeout)?,
+            server_pids: flags.server_pid.as_ref().map_or(Vec::new(), |pids| pids.0.clone()),
         })
     }
 
@@ -172,15 +98,27 @@ impl Plan {
 
     /// Those of them that are not for the core's share: sockets that ended, and who comes before somebody left.
     pub fn spare_sockets(&self) -> usize {
-        SPARE_SOCKETS + if matches!(self.workload, Workload::Churn { .. }) { PENDING_MAX } else { 0 }
+        SPARE_SOCKETS + if self.churn().is_some() { PENDING_MAX } else { 0 }
     }
 
-    /// Clients in a room; none without rooms.
-    pub fn room_size(&self) -> Option<usize> {
-        match self.workload {
-            Workload::Cast(Cast { audience: Audience::Rooms { size }, .. }) => Some(size),
-            _ => None,
-        }
+    /// How many clients of a core send in a step.
+    pub fn talkers(&self, step: usize, core: usize) -> usize {
+        let first = |core: usize| self.steps[step].clients * core / self.cores();
+        first(core + 1) - first(core)
+    }
+
+    /// Which of how many cores a core is that send in a step; one without a sender must not take a turn.
+    pub fn turn(&self, step: usize, core: usize) -> (usize, usize) {
+        let (clients, cores) = (self.steps[step].clients, self.cores());
+        if clients < cores { (clients * core / cores, clients) } else { (core, cores) }
+    }
+
+    /// Clients that come and go per second, where some do.
+    fn churn(&self) -> Option<f64> {
+        self.steps.iter().find_map(|step| match step.workload {
+            Workload::Churn { per_second } => Some(per_second),
+            Workload::Idle | Workload::Echo(_) | Workload::Cast(_) => None,
+        })
     }
 
     /// Whether every server is on this machine.
@@ -195,45 +133,27 @@ impl Plan {
 
     /// Ports that the fullest destination takes of each source address, with those of clients that left shortly before.
     pub fn ports_per_destination(&self) -> u64 {
-        let resting = match self.workload {
-            Workload::Churn { per_second } if self.is_local() => per_second * PORT_REST_LOCAL,
-            Workload::Churn { per_second } => per_second * PORT_REST,
-            Workload::Idle | Workload::Echo(_) | Workload::Cast(_) => 0.0,
-        };
+        let rest_seconds = if self.is_local() { PORT_REST_LOCAL } else { PORT_REST };
+        let resting = self.churn().map_or(0.0, |per_second| per_second * rest_seconds);
         (self.conns as u64 + resting as u64)
             .div_ceil((self.destinations.len() * self.sources.len().max(1)) as u64)
     }
 }
 
-fn workload(flags: &Flags) -> Result<Workload, PlanError> {
-    let rate = flags.rate.map(|rate| positive("--rate", rate)).transpose()?;
+/// What the flags say, and every `--then`. Who comes and goes cannot be told from those who were there, so that is last.
+fn steps(flags: &Flags) -> Result<Vec<Step>, PlanError> {
+    let first = flags.first_step();
+    let steps: Vec<Step> = std::iter::once(&first)
+        .chain(&flags.then)
+        .map(|asked| Step::new(flags, asked))
+        .collect::<Result<_, _>>()?;
+    require(steps.len() <= STEPS_MAX, format!("--then: at most {} times", STEPS_MAX - 1))?;
+    let churns = |step: &Step| matches!(step.workload, Workload::Churn { .. });
     require(
-        flags.room_size.is_none() || flags.scenario == Scenario::Rooms,
-        "--room-size is for --scenario rooms",
+        !steps[..steps.len() - 1].iter().any(churns),
+        "nothing can follow churn: --then churn is the last",
     )?;
-    match (flags.scenario, flags.depth, rate) {
-        (Scenario::Idle, None, None) => Ok(Workload::Idle),
-        (Scenario::Idle, ..) => Err(PlanError("idle clients send nothing: no --depth, no --rate".into())),
-        (Scenario::Echo, Some(0), _) => Err(PlanError("--depth 0: nothing would ever be sent".into())),
-        (Scenario::Echo, Some(_), Some(_)) => {
-            Err(PlanError("--depth sends when answers come, --rate by the clock: give one of them".into()))
-        }
-        (Scenario::Echo, depth, None) => Ok(Workload::Echo(Load::Closed { depth: depth.unwrap_or(1) })),
-        (Scenario::Echo, None, Some(per_second)) => Ok(Workload::Echo(Load::Open { per_second })),
-        (_, Some(_), _) => Err(PlanError("--depth is for echo, everything else goes by --rate".into())),
-        (Scenario::Broadcast, None, rate) => Ok(cast(flags, Audience::Everybody, rate)),
-        (Scenario::Rooms, None, rate) => {
-            let size = flags.room_size.unwrap_or(10);
-            require(size > 0, "--room-size 0: nobody would ever receive anything")?;
-            Ok(cast(flags, Audience::Rooms { size }, rate))
-        }
-        (Scenario::Churn, None, rate) => Ok(Workload::Churn { per_second: rate.unwrap_or(100.0) }),
-    }
-}
-
-fn cast(flags: &Flags, audience: Audience, rate: Option<f64>) -> Workload {
-    let cluster = Cluster { register: flags.register.clone(), secret_key: flags.secret_key.clone() };
-    Workload::Cast(Cast { cluster, audience, per_second: rate.unwrap_or(1.0) })
+    Ok(steps)
 }
 
 /// As many cores as asked for, or as CPUs, or as the open files make necessary; pinned round robin.
@@ -286,19 +206,6 @@ fn spread(target: &Target, count: u8) -> Result<Vec<Target>, PlanError> {
     Ok((1..=count).map(|octet| Target { address: at(octet), ..target.clone() }).collect())
 }
 
-impl Workload {
-    /// Its name on the command line.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Workload::Idle => "idle",
-            Workload::Echo(_) => "echo",
-            Workload::Cast(Cast { audience: Audience::Everybody, .. }) => "broadcast",
-            Workload::Cast(Cast { audience: Audience::Rooms { .. }, .. }) => "rooms",
-            Workload::Churn { .. } => "churn",
-        }
-    }
-}
-
 impl Target {
     /// As the report names it.
     pub fn url(&self) -> String {
@@ -312,16 +219,16 @@ impl Target {
     }
 }
 
-fn seconds(flag: &str, value: f64) -> Result<Duration, PlanError> {
+pub(crate) fn seconds(flag: &str, value: f64) -> Result<Duration, PlanError> {
     Duration::try_from_secs_f64(value)
         .map_err(|_| PlanError(format!("{flag} {value}: not a number of seconds")))
 }
 
-fn positive(flag: &str, value: f64) -> Result<f64, PlanError> {
+pub(crate) fn positive(flag: &str, value: f64) -> Result<f64, PlanError> {
     require(value.is_finite() && value > 0.0, format!("{flag} {value}: must be above 0")).map(|()| value)
 }
 
-fn require(holds: bool, otherwise: impl Into<String>) -> Result<(), PlanError> {
+pub(crate) fn require(holds: bool, otherwise: impl Into<String>) -> Result<(), PlanError> {
     if holds { Ok(()) } else { Err(PlanError(otherwise.into())) }
 }
 
@@ -330,6 +237,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::step::{Audience, Cast, Load};
     use argh::FromArgs;
 
     fn plan_on(machine: &Machine, line: &str) -> Result<Plan, String> {
@@ -398,7 +306,7 @@ mod tests {
 
     #[test]
     fn workloads() {
-        let workload = |line: &str| plan(line).unwrap().workload;
+        let workload = |line: &str| plan(line).unwrap().steps[0].workload.clone();
         assert_eq!(workload(""), Workload::Idle);
         assert_eq!(workload("--scenario echo"), Workload::Echo(Load::Closed { depth: 1 }));
         assert_eq!(workload("--scenario echo --rate 50"), Workload::Echo(Load::Open { per_second: 50.0 }));
@@ -417,8 +325,26 @@ mod tests {
         );
         let far = plan("--scenario churn --rate 500 --target ws://192.0.2.1:1").unwrap();
         assert_eq!(far.ports_per_destination(), 31_000);
-        assert_eq!(plan("--scenario echo").unwrap().warmup, Duration::from_secs(1));
-        assert_eq!(plan("--scenario broadcast").unwrap().warmup, Duration::ZERO);
+        assert_eq!(plan("--scenario echo").unwrap().steps[0].warmup, Duration::from_secs(1));
+        assert_eq!(plan("--scenario broadcast").unwrap().steps[0].warmup, Duration::ZERO);
+    }
+
+    #[test]
+    fn steps_follow_each_other() {
+        let plan = plan("--conns 10 --hold 5 --then echo,clients=3,hold=2,size=99 --then broadcast,burst=4")
+            .unwrap();
+        let [idle, echo, cast] = plan.steps.as_slice() else { panic!("three steps") };
+        assert_eq!((idle.workload.name(), idle.clients, idle.hold.as_secs(), idle.size), ("idle", 10, 5, 64));
+        assert_eq!((echo.workload.name(), echo.clients, echo.hold.as_secs(), echo.size), ("echo", 3, 2, 99));
+        assert!(
+            matches!(&cast.workload, Workload::Cast(cast) if cast.burst == 4) && cast.hold.as_secs() == 5
+        );
+        assert_eq!([0, 1].map(|core| plan.talkers(1, core)), [1, 2]);
+        assert_eq!([0, 1].map(|core| plan.talkers(0, core)), [5, 5]);
+        assert_eq!([0, 1].map(|core| plan.turn(0, core)), [(0, 2), (1, 2)]);
+        let few = self::plan("--conns 10 --count 5 --then echo,clients=2").unwrap();
+        let senders = (0..5).filter(|core| few.talkers(1, *core) > 0);
+        assert_eq!(senders.map(|core| few.turn(1, core)).collect::<Vec<_>>(), [(0, 2), (1, 2)]);
     }
 
     #[test]
@@ -439,6 +365,13 @@ mod tests {
             "--scenario rooms --room-size 0",
             "--scenario broadcast --room-size 3",
             "--scenario churn --depth 3",
+            "--burst 2",
+            "--scenario broadcast --burst 0",
+            "--then echo,clients=0",
+            "--conns 5 --then echo,clients=6",
+            "--then idle,clients=6",
+            "--scenario churn --then idle",
+            "--drain -1",
             "--ramp 0/s",
             "--hold -1",
             "--timeout inf",

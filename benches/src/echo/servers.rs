@@ -94,14 +94,14 @@ pub fn drive(setup: &Setup, cpus: Cpus, server: &mut Server<'_>) -> Sample {
 }
 
 fn sample(report: &Report, cpu: Vec<Duration>) -> Sample {
-    let Some(latency) = &report.latency_us else { panic!("no echo came back: {report}") };
+    let Some(latency) = &report.first().latency_us else { panic!("no echo came back: {report}") };
     assert!(
         report.connections.failures.total() + report.connections.losses.total() == 0,
         "connections failed or were lost: {report}"
     );
     Sample {
-        echoes: report.measured.received,
-        seconds: report.measured.seconds,
+        echoes: report.first().measured.received,
+        seconds: report.first().measured.seconds,
         cpu_seconds: cpu.iter().map(Duration::as_secs_f64).collect(),
         p50_us: latency.p50,
         p99_us: latency.p99,

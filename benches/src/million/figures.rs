@@ -138,13 +138,13 @@ impl Echo {
         background: (f64, f64),
     ) -> Echo {
         let seconds = after.seconds - before.seconds;
-        let echoes = report.measured.received.max(1) as f64;
+        let echoes = report.first().measured.received.max(1) as f64;
         let us = |cores: f64| cores * seconds * 1e6 / echoes;
         let (p50_us, p99_us) =
-            report.latency_us.as_ref().map_or((0.0, 0.0), |latency| (latency.p50, latency.p99));
+            report.first().latency_us.as_ref().map_or((0.0, 0.0), |latency| (latency.p50, latency.p99));
         Echo {
             idle,
-            per_second: report.measured.received_per_second,
+            per_second: report.first().measured.received_per_second,
             gateway_us: us(after.gateway_cores(before) - background.0),
             worker_us: us(after.worker_cores(before) - background.1),
             gateway_us_gross: us(after.gateway_cores(before)),
@@ -157,10 +157,10 @@ impl Echo {
 impl StallDuringBroadcast {
     /// None if nothing came back.
     pub(super) fn new(report: &Report) -> Option<StallDuringBroadcast> {
-        let Latency { p50, p99, max, .. } = report.latency_us.clone()?;
+        let Latency { p50, p99, max, .. } = report.first().latency_us.clone()?;
         Some(StallDuringBroadcast {
-            messages: report.measured.sent,
-            unanswered: report.measured.unanswered,
+            messages: report.first().measured.sent,
+            unanswered: report.first().measured.unanswered,
             p50_us: p50,
             p99_us: p99,
             max_us: max,
@@ -295,7 +295,7 @@ impl Figures {
     }
 
     fn fmt_broadcasts(&self, row: &mut impl FnMut(&str, String, &str) -> fmt::Result) -> fmt::Result {
-        if let Some(fanout) = &self.report.fanout {
+        if let Some(fanout) = &self.report.first().fanout {
             let (first, last) = fanout
                 .last_receiver_us
                 .as_ref()

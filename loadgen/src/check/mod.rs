@@ -12,7 +12,8 @@ use crate::config::{
     BYTES_PER_CLIENT, BYTES_PER_CORE, BYTES_PER_SERVER_CLIENT, BYTES_PER_SOCKET, FILES_PER_CORE,
     LOCKED_BYTES_MIN, PAGE_SIZE, PENDING_MAX, PORT_RANGE_MAX, SPREAD_MAX,
 };
-use crate::plan::{Plan, Workload};
+use crate::plan::Plan;
+use crate::step::{Step, Workload};
 
 pub use system::{Conntrack, System};
 
@@ -151,9 +152,10 @@ fn accept_queue(plan: &Plan, system: &System) -> Option<Finding> {
 /// A socket with a message in its buffers takes at least a page for it, an idle one none.
 fn tcp_pages(plan: &Plan, system: &System) -> Option<Finding> {
     let mark = system.tcp_pages?;
-    let busy = !matches!(plan.workload, Workload::Idle);
-    let needed = plan.conns as u64 * plan.ends() * (plan.size as u64).div_ceil(PAGE_SIZE);
-    (busy && mark < needed).then(|| Finding {
+    let busy = plan.steps.iter().filter(|step| !matches!(step.workload, Workload::Idle));
+    let pages = |step: &Step| step.clients as u64 * plan.ends() * (step.size as u64).div_ceil(PAGE_SIZE);
+    let needed = busy.map(pages).max().unwrap_or(0);
+    (mark < needed).then(|| Finding {
         severity: Severity::Warning,
         setting: "net.ipv4.tcp_mem, pressure,",
         value: format!("{mark} pages"),

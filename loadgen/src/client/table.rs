@@ -31,9 +31,14 @@ impl Clients {
         self.open
     }
 
-    /// Slots that were ever used; indexes for [`Clients::open_at`] are below.
-    pub fn slots(&self) -> usize {
-        self.table.len()
+    /// Slots that hold the first `count` open clients: those below the one returned; all slots if there are fewer.
+    pub fn slots_of_first(&mut self, count: usize) -> usize {
+        if count >= self.open {
+            return self.table.len();
+        }
+        let open = |slot: &Option<Client>| slot.as_ref().is_some_and(|client| client.stage == Stage::Open);
+        let places = self.table.iter().enumerate().filter(|(_, slot)| open(slot));
+        places.map(|(index, _)| index).nth(count).unwrap_or(self.table.len())
     }
 
     /// Adds a client; its slot is free.
@@ -77,13 +82,17 @@ impl Clients {
 
     /// The next open client, round and round; none if there is none.
     pub fn next_open(&mut self) -> Option<&mut Client> {
+        self.next_open_below(self.table.len())
+    }
+
+    /// The next open client of the first `slots`, round and round; none if there is none.
+    pub fn next_open_below(&mut self, slots: usize) -> Option<&mut Client> {
         if self.open == 0 {
             return None;
         }
-        while self.open_at(self.cursor % self.table.len()).is_none() {
-            self.cursor += 1;
-        }
-        let index = self.cursor % self.table.len();
+        let slots = slots.min(self.table.len());
+        let start = if self.cursor < slots { self.cursor } else { 0 };
+        let index = (start..slots).chain(0..start).find(|index| self.open_at(*index).is_some())?;
         self.cursor = index + 1;
         self.open_at(index)
     }
@@ -119,6 +128,10 @@ mod tests {
         }
         let turns: Vec<_> = (0..4).map(|_| clients.next_open().unwrap().socket.index()).collect();
         assert_eq!(turns, [0, 3, 0, 3]);
+        assert_eq!([0, 1, 2].map(|count| clients.slots_of_first(count)), [0, 3, 4]);
+        assert_eq!(clients.next_open_below(3).unwrap().socket.index(), 0);
+        assert_eq!(clients.next_open_below(3).unwrap().socket.index(), 0);
+        assert!(clients.next_open_below(0).is_none());
         assert!(clients.remove(SocketId::new(0, 0)).is_some());
         assert_eq!((clients.open(), clients.next_open().unwrap().socket.index()), (1, 3));
     }

@@ -16,7 +16,7 @@ use crate::client::{Client, Clients, Incoming, Stage, Wire, encode_message, enco
 use crate::clock::Nanos;
 use crate::config::{PENDING_MAX, UNSENT_BYTES_MAX};
 use crate::failure::Cause;
-use crate::measure::{Measure, Phase, Sample};
+use crate::measure::{Bytes, Measure, Phase, Sample};
 use crate::pace::Pace;
 use crate::plan::Plan;
 use crate::scenario::Scenario;
@@ -68,12 +68,12 @@ impl Driver {
         Driver {
             core,
             clients: Clients::with_capacity(share.len()),
-            scenario: Scenario::new(&plan, core),
+            scenario: Scenario::new(&plan, 0, core),
             post: Post {
                 outbox: Outbox::default(),
                 measure: Measure::new(),
                 random: Random::new(seed),
-                size: plan.size,
+                size: plan.steps[0].size,
                 body: Vec::new(),
             },
             closing: Vec::new(),
@@ -84,10 +84,20 @@ impl Driver {
         }
     }
 
-    /// When to send and to measure.
-    pub fn begin(&mut self, phase: Phase) {
-        self.post.measure.begin(phase);
+    /// Which step follows, and when to send and to measure. What was counted of the step before must have been taken.
+    pub fn begin(&mut self, step: usize, phase: Phase) {
+        if step > 0 {
+            self.scenario = Scenario::new(&self.plan, step, self.core);
+        }
+        self.post.size = self.plan.steps[step].size;
+        self.post.measure.begin(step, phase);
         self.scenario.begin(phase);
+    }
+
+    /// The step ends earlier than was planned.
+    pub fn end(&mut self, until: Nanos) {
+        self.post.measure.end(until);
+        self.scenario.end(until);
     }
 
     /// The next connection that is due. [`Driver::on_connect_begun`] or [`Driver::on_connect_failed`] must follow.
@@ -233,15 +243,17 @@ impl Driver {
         self.closing.drain(..)
     }
 
-    /// The ring's counts of bytes.
-    pub fn on_bytes(&mut self, now: Nanos, bytes_in: u64, bytes_out: u64) {
-        self.post.measure.on_bytes(now, bytes_in, bytes_out);
+    /// The ring's counts.
+    pub fn on_bytes(&mut self, now: Nanos, bytes: Bytes) {
+        self.post.measure.on_bytes(now, bytes);
     }
 
     /// What was counted since the last call, and in all.
-    pub fn sample(&mut self) -> Sample {
+    pub fn sample(&mut self, now: Nanos) -> Sample {
         Sample {
             core: self.core,
+            at: now,
+            step: self.post.measure.step(),
             counters: self.post.measure.counters,
             latency: self.post.measure.take_latency(),
             rounds: self.scenario.take_rounds(),
@@ -390,20 +402,20 @@ mod tests {
         let mut driver = driver("--scenario churn --rate 1000", 2);
         let ms = |ms: u64| Nanos(2_000_000_000 + ms * 1_000_000);
         assert_eq!(driver.connect_due(ms(0)), None);
-        driver.begin(Phase { load_from: ms(0), from: ms(0), until: ms(5) });
+        driver.begin(0, Phase { load_from: ms(0), from: ms(0), until: ms(5) });
         let newcomers = [2, 3, 4].map(|index| SocketId::new(index, 0));
         for (index, socket) in newcomers.into_iter().enumerate() {
             come(&mut driver, ms(index as u64), socket);
         }
         // The third found nobody to replace, as the first two were not open yet.
         assert_eq!(driver.closing().count(), 2);
-        let churn = driver.sample().counters.churn;
+        let churn = driver.sample(ms(3)).counters.churn;
         assert_eq!((churn.begun, churn.left, churn.under_way()), (3, 2, 3));
         driver.on_connected(ms(3), newcomers[0]);
         driver.on_connected(ms(3), newcomers[1]);
         driver.on_end(ms(3), newcomers[2], Cause::Refused);
         come(&mut driver, ms(3), SocketId::new(5, 0));
-        let sample = driver.sample();
+        let sample = driver.sample(ms(3));
         let churn = sample.counters.churn;
         assert_eq!((churn.made, churn.left, churn.failures.refused), (2, 3, 1));
         assert_eq!((sample.counters.opened, sample.counters.connected()), (2, 1));

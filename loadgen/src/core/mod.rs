@@ -14,15 +14,17 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use glommio::ExecutorJoinHandle;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Nanos};
 use crate::measure::{Phase, Sample};
 use crate::plan::Plan;
 
 /// What the control thread tells a core.
 #[derive(Clone, Copy, Debug)]
 pub enum Command {
-    /// When to send and to measure.
-    Measure(Phase),
+    /// Which step follows, and when to send and to measure.
+    Begin(usize, Phase),
+    /// The step ends at this moment, earlier than was planned.
+    End(Nanos),
     /// Tell the last counts and end.
     Stop,
 }

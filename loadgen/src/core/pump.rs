@@ -6,14 +6,14 @@ use std::io;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
-use ring::{Event, Ring, SetupError};
+use ring::{Event, Ring, SetupError, Stats};
 
 use super::driver::Driver;
 use super::{Command, Seat, Told};
 use crate::clock::Nanos;
 use crate::config::{RECV_BUFFER_SIZE, RECV_BUFFERS, SAMPLE_PERIOD, WAIT_MAX};
 use crate::failure::Cause;
-use crate::measure::Sample;
+use crate::measure::{Bytes, Sample};
 
 /// A core at work.
 pub struct Pump {
@@ -48,15 +48,20 @@ impl Pump {
         while self.obey() {
             self.turn()?;
         }
-        Ok(self.driver.sample())
+        Ok(self.driver.sample(self.seat.clock.now()))
     }
 
     /// Whether to go on. A control thread that is gone wants the end.
     fn obey(&mut self) -> bool {
         match self.commands.try_recv() {
             Err(crossbeam_channel::TryRecvError::Empty) => true,
-            Ok(Command::Measure(phase)) => {
-                self.driver.begin(phase);
+            Ok(Command::Begin(step, phase)) => {
+                self.tell_now(self.seat.clock.now());
+                self.driver.begin(step, phase);
+                true
+            }
+            Ok(Command::End(until)) => {
+                self.driver.end(until);
                 true
             }
             Ok(Command::Stop) | Err(crossbeam_channel::TryRecvError::Disconnected) => false,
@@ -75,8 +80,8 @@ impl Pump {
         for socket in self.driver.closing() {
             self.ring.close(socket);
         }
-        let stats = self.ring.stats();
-        self.driver.on_bytes(now, stats.bytes_in, stats.bytes_out);
+        let Stats { bytes_in, bytes_out, receives, .. } = self.ring.stats();
+        self.driver.on_bytes(now, Bytes { bytes_in, bytes_out, receives });
         self.tell(now);
         Ok(())
     }
@@ -100,9 +105,13 @@ impl Pump {
     fn tell(&mut self, now: Nanos) {
         if now >= self.next_sample {
             self.next_sample = now.next_multiple(SAMPLE_PERIOD);
-            // A control thread that is gone is noticed by `obey`.
-            let _ = self.seat.told.send(Told::Sample(self.driver.sample()));
+            self.tell_now(now);
         }
+    }
+
+    fn tell_now(&mut self, now: Nanos) {
+        // A control thread that is gone is noticed by `obey`.
+        let _ = self.seat.told.send(Told::Sample(self.driver.sample(now)));
     }
 }
 

@@ -1,31 +1,47 @@
 //! The result of a run: values for programs (JSON), a table and a page for people.
 
+mod latency;
 mod page;
 mod table;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Nanos;
+use crate::config::BROADCASTS_KEPT;
 use crate::failure::Failures;
 use crate::measure::{Churned, histogram};
-use crate::plan::{Load, Plan, Workload};
+use crate::plan::Plan;
 use crate::run::{Collected, Progress};
-use crate::sender::Sent;
+use crate::sender::{Message, Sent};
+use crate::server::Server;
+use crate::step::{Load, Step, Workload};
 use crate::target::Target;
+
+pub use latency::{Latency, Quantile};
 
 /// What the control thread knows beyond what the cores counted.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The user ended the run.
     pub interrupted: bool,
-    /// How long was measured; zero if the run ended before.
+    /// The steps that were begun.
+    pub steps: Vec<StepFacts>,
+    /// The server's memory, if it is on this machine.
+    pub server: Option<ServerMemory>,
+}
+
+/// What the control thread knows of a step.
+#[derive(Clone, Debug, Default)]
+pub struct StepFacts {
+    /// How long was measured; zero if it ended before.
     pub measured: Duration,
     /// When that began.
     pub measured_from: Nanos,
+    /// Connections that were open at its end.
+    pub there: u64,
     /// What the sender of broadcasts or room messages did.
     pub sent: Option<Sent>,
 }
@@ -39,6 +55,19 @@ pub struct Report {
     pub interrupted: bool,
     /// What became of the connections.
     pub connections: Connections,
+    /// The server's memory; none if it is on another machine, or belongs to another user.
+    pub server: Option<ServerMemory>,
+    /// What the clients did, one after the other: the first step, and those of the others that were begun.
+    pub steps: Vec<Outcome>,
+    /// How it went, second by second.
+    pub seconds: Vec<Second>,
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What was asked for.
+    pub setup: StepSetup,
     /// What happened in the measured phase.
     pub measured: Measured,
     /// Of the messages that were meant for the measured phase, from the moment they were meant to be sent; none if
@@ -49,8 +78,19 @@ pub struct Report {
     pub fanout: Option<Fanout>,
     /// Of clients that came and left: none in other scenarios.
     pub churn: Option<Churn>,
-    /// How it went, second by second.
-    pub seconds: Vec<Second>,
+}
+
+/// Bytes that the server's processes had resident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerMemory {
+    /// Which processes.
+    pub pids: Vec<u32>,
+    /// Before the first connection.
+    pub first_bytes: u64,
+    /// The most that was seen.
+    pub most_bytes: u64,
+    /// What was seen last.
+    pub last_bytes: u64,
 }
 
 /// How a run was getting on at a moment, and in about a second before it.
@@ -70,23 +110,36 @@ pub struct Second {
     pub p50_us: Option<f64>,
     /// Its 99th percentile.
     pub p99_us: Option<f64>,
+    /// Bytes that the server's processes had resident; none if they are not known.
+    pub server_bytes: Option<u64>,
 }
 
 /// What was asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
-    /// `idle`, `echo`, `broadcast`, `rooms` or `churn`.
-    pub scenario: String,
     /// Every destination.
     pub targets: Vec<String>,
     /// Addresses they were reached from; empty: the system chose.
     pub sources: Vec<IpAddr>,
     /// Threads.
     pub cores: usize,
+    /// Connections to be opened a second.
+    pub ramp_per_second: f64,
+}
+
+/// What was asked for in a step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepSetup {
+    /// `idle`, `echo`, `broadcast`, `rooms` or `churn`.
+    pub scenario: String,
+    /// Clients that send; the others are just there.
+    pub clients: u64,
     /// Closed loop: messages in flight per connection.
     pub depth: Option<u32>,
     /// By the clock: messages (churn: clients) a second.
     pub rate_per_second: Option<f64>,
+    /// Broadcasts, rooms: messages that leave at once.
+    pub burst: Option<usize>,
     /// Rooms: clients in a room.
     pub room_size: Option<usize>,
     /// Bytes of a message.
@@ -95,8 +148,6 @@ pub struct Setup {
     pub hold_seconds: f64,
     /// Seconds of load before.
     pub warmup_seconds: f64,
-    /// Connections to be opened a second.
-    pub ramp_per_second: f64,
 }
 
 /// What became of the connections.
@@ -127,9 +178,11 @@ pub struct Measured {
     pub sent: u64,
     /// Messages that came back in it: echoes, or deliveries of broadcasts.
     pub received: u64,
+    /// Receives that brought bytes in it: with several messages in each there are fewer than messages.
+    pub receives: u64,
     /// The latter per second.
     pub received_per_second: f64,
-    /// Echo: messages meant to be sent in it that never came back, also not in the two seconds after it.
+    /// Echo: messages meant to be sent in it that never came back, also not in the time after it (`--drain`).
     pub unanswered: u64,
     /// Bytes received in it, TCP payload.
     pub bytes_in: u64,
@@ -143,44 +196,12 @@ pub struct Measured {
     pub pings: u64,
 }
 
-/// A distribution of times in microseconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Latency {
-    /// How many there are.
-    pub count: u64,
-    /// The shortest.
-    pub min: f64,
-    /// On average.
-    pub mean: f64,
-    /// Half are at most this.
-    pub p50: f64,
-    /// 90 % are.
-    pub p90: f64,
-    /// 99 % are.
-    pub p99: f64,
-    /// 99.9 % are.
-    pub p999: f64,
-    /// All are.
-    pub max: f64,
-    /// The whole distribution, quantiles ascending.
-    pub curve: Vec<Quantile>,
-}
-
-/// A point of a distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Quantile {
-    /// The share of all, 0 to 1.
-    pub quantile: f64,
-    /// At most this, in microseconds.
-    pub us: f64,
-}
-
 /// What came of broadcasts or room messages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fanout {
     /// Messages sent.
     pub messages: u64,
-    /// Those that reached every client they were for: of a broadcast, those who were there at the end.
+    /// Those that reached every client they were for: of a broadcast, those who were there at the end of the step.
     pub complete: u64,
     /// How often they were received, all together.
     pub deliveries: u64,
@@ -189,8 +210,23 @@ pub struct Fanout {
     pub deliveries_per_second: f64,
     /// From the moment a message was meant to be sent until its last receiver has it; none if nobody received any.
     pub last_receiver_us: Option<Latency>,
+    /// Each broadcast, in order, the first thousand; of room messages there are too many.
+    pub broadcasts: Vec<Broadcast>,
     /// Why there were no more messages, if not all were sent.
     pub error: Option<String>,
+}
+
+/// One broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Broadcast {
+    /// When it was meant to be sent, in seconds since the run began.
+    pub at_seconds: f64,
+    /// Clients that received it.
+    pub delivered: u64,
+    /// Clients that were there at the end of the step.
+    pub expected: u64,
+    /// From the moment it was meant to be sent until its last receiver had it; none if nobody received it.
+    pub last_receiver_us: Option<f64>,
 }
 
 /// Clients that came and left by the clock.
@@ -211,17 +247,22 @@ pub struct Churn {
 impl Report {
     /// Puts together what is known.
     pub fn new(plan: &Plan, collected: &Collected, facts: &Facts) -> Report {
+        let not_begun = [StepFacts::default()];
+        let begun = if facts.steps.is_empty() { &not_begun } else { facts.steps.as_slice() };
+        let of_step = |(index, facts)| Outcome::new(plan, collected, index, facts);
         Report {
             setup: Setup::new(plan),
             interrupted: facts.interrupted,
             connections: Connections::new(plan, collected),
-            measured: Measured::new(plan, collected, facts),
-            latency_us: Latency::new(collected.latency()),
-            fanout: facts.sent.as_ref().map(|sent| Fanout::new(plan, collected, facts, sent)),
-            churn: matches!(plan.workload, Workload::Churn { .. })
-                .then(|| Churn::new(&collected.counters().churn)),
+            server: facts.server.clone(),
+            steps: begun.iter().enumerate().map(of_step).collect(),
             seconds: collected.seconds().to_vec(),
         }
+    }
+
+    /// The first step, which every report has.
+    pub fn first(&self) -> &Outcome {
+        &self.steps[0]
     }
 
     /// Whether any connection could be made.
@@ -240,27 +281,59 @@ impl Report {
 
 impl Setup {
     fn new(plan: &Plan) -> Setup {
-        let (depth, rate_per_second) = match &plan.workload {
-            Workload::Idle => (None, None),
-            Workload::Echo(Load::Closed { depth }) => (Some(*depth), None),
-            Workload::Echo(Load::Open { per_second }) | Workload::Churn { per_second } => {
-                (None, Some(*per_second))
-            }
-            Workload::Cast(cast) => (None, Some(cast.per_second)),
-        };
         Setup {
-            scenario: plan.workload.name().to_owned(),
             targets: plan.destinations.iter().map(Target::url).collect(),
             sources: plan.sources.clone(),
             cores: plan.cores(),
-            depth,
-            rate_per_second,
-            room_size: plan.room_size(),
-            size: plan.size,
-            hold_seconds: plan.hold.as_secs_f64(),
-            warmup_seconds: plan.warmup.as_secs_f64(),
             ramp_per_second: plan.ramp,
         }
+    }
+}
+
+impl Outcome {
+    fn new(plan: &Plan, collected: &Collected, index: usize, facts: &StepFacts) -> Outcome {
+        let step = &plan.steps[index];
+        let churns = matches!(step.workload, Workload::Churn { .. });
+        Outcome {
+            setup: StepSetup::new(step),
+            measured: Measured::new(step, collected, index, facts),
+            latency_us: Latency::new(collected.latency(index)),
+            fanout: facts.sent.as_ref().map(|sent| Fanout::new(step, collected, facts, sent)),
+            churn: churns.then(|| Churn::new(&collected.counters().churn)),
+        }
+    }
+}
+
+impl StepSetup {
+    fn new(step: &Step) -> StepSetup {
+        let (depth, rate_per_second, burst) = match &step.workload {
+            Workload::Idle => (None, None, None),
+            Workload::Echo(Load::Closed { depth }) => (Some(*depth), None, None),
+            Workload::Echo(Load::Open { per_second }) | Workload::Churn { per_second } => {
+                (None, Some(*per_second), None)
+            }
+            Workload::Cast(cast) => (None, Some(cast.per_second), Some(cast.burst)),
+        };
+        StepSetup {
+            scenario: step.workload.name().to_owned(),
+            clients: step.clients as u64,
+            depth,
+            rate_per_second,
+            burst,
+            room_size: step.workload.room_size(),
+            size: step.size,
+            hold_seconds: step.hold.as_secs_f64(),
+            warmup_seconds: step.warmup.as_secs_f64(),
+        }
+    }
+}
+
+impl ServerMemory {
+    /// What its processes have now; none if they are gone.
+    pub fn now(server: &Server) -> Option<ServerMemory> {
+        let bytes = server.resident_bytes()?;
+        let pids = server.pids().to_vec();
+        Some(ServerMemory { pids, first_bytes: bytes, most_bytes: bytes, last_bytes: bytes })
     }
 }
 
@@ -280,54 +353,27 @@ impl Connections {
 }
 
 impl Measured {
-    fn new(plan: &Plan, collected: &Collected, facts: &Facts) -> Measured {
-        let counters = collected.counters();
-        let unanswered = match plan.workload {
-            Workload::Echo(_) => counters.phase.sent.saturating_sub(collected.latency().len()),
+    fn new(step: &Step, collected: &Collected, index: usize, facts: &StepFacts) -> Measured {
+        let (counters, traffic) = (collected.counters(), collected.traffic(index));
+        let unanswered = match step.workload {
+            Workload::Echo(_) => traffic.sent.saturating_sub(collected.latency(index).len()),
             Workload::Idle | Workload::Cast(_) | Workload::Churn { .. } => 0,
         };
         Measured {
             seconds: facts.measured.as_secs_f64(),
             from_seconds: facts.measured_from.since(Nanos::default()).as_secs_f64(),
-            sent: counters.phase.sent,
-            received: counters.phase.received,
-            received_per_second: per_second(counters.phase.received, facts.measured),
+            sent: traffic.sent,
+            received: traffic.received,
+            receives: traffic.receives,
+            received_per_second: per_second(traffic.received, facts.measured),
             unanswered,
-            bytes_in: counters.phase.bytes_in,
-            bytes_out: counters.phase.bytes_out,
+            bytes_in: traffic.bytes_in,
+            bytes_out: traffic.bytes_out,
             strays: counters.strays,
             unsent: counters.unsent,
             pings: counters.pings,
         }
     }
-}
-
-impl Latency {
-    /// Of nanoseconds; none if there are none.
-    fn new(ns: &Histogram<u64>) -> Option<Latency> {
-        if ns.is_empty() {
-            return None;
-        }
-        let at = |quantile| ns.value_at_quantile(quantile) as f64 / 1e3;
-        Some(Latency {
-            count: ns.len(),
-            min: ns.min() as f64 / 1e3,
-            mean: ns.mean() / 1e3,
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: ns.max() as f64 / 1e3,
-            curve: curve(ns),
-        })
-    }
-}
-
-/// Up to the highest quantile that more than one value is beyond, and the highest value.
-fn curve(ns: &Histogram<u64>) -> Vec<Quantile> {
-    let inner = QUANTILES.iter().copied().filter(|quantile| (1.0 - quantile) * ns.len() as f64 > 1.0);
-    let point = |quantile| Quantile { quantile, us: ns.value_at_quantile(quantile) as f64 / 1e3 };
-    inner.chain([1.0]).map(point).collect()
 }
 
 impl Second {
@@ -342,13 +388,13 @@ impl Second {
             rate: progress.rate,
             p50_us: latency_us.map(|(p50, _)| p50),
             p99_us: latency_us.map(|(_, p99)| p99),
+            server_bytes: progress.server_bytes,
         }
     }
 }
 
 impl Fanout {
-    fn new(plan: &Plan, collected: &Collected, facts: &Facts, sent: &Sent) -> Fanout {
-        let there = collected.counters().connected();
+    fn new(step: &Step, collected: &Collected, facts: &StepFacts, sent: &Sent) -> Fanout {
         let (mut last, mut delivering) = (histogram(), Duration::ZERO);
         let (mut complete, mut deliveries) = (0, 0);
         for message in &sent.messages {
@@ -356,17 +402,32 @@ impl Fanout {
             let until_last = round.last_at.since(round.stamp);
             last.saturating_record(until_last.as_nanos() as u64);
             delivering += until_last;
-            complete += u64::from(round.receivers >= message.members.unwrap_or(there));
+            complete += u64::from(round.receivers >= message.members.unwrap_or(facts.there));
             deliveries += round.receivers;
         }
-        let time = if plan.room_size().is_some() { facts.measured } else { delivering };
+        let is_rooms = step.workload.room_size().is_some();
+        let broadcast = |message| Broadcast::new(message, collected, facts.there);
+        let kept = if is_rooms { 0 } else { BROADCASTS_KEPT };
         Fanout {
             messages: sent.messages.len() as u64,
             complete,
             deliveries,
-            deliveries_per_second: per_second(deliveries, time),
+            deliveries_per_second: per_second(deliveries, if is_rooms { facts.measured } else { delivering }),
             last_receiver_us: Latency::new(&last),
+            broadcasts: sent.messages.iter().take(kept).map(broadcast).collect(),
             error: sent.error.clone(),
+        }
+    }
+}
+
+impl Broadcast {
+    fn new(message: &Message, collected: &Collected, expected: u64) -> Broadcast {
+        let round = collected.round(message);
+        Broadcast {
+            at_seconds: message.stamp.since(Nanos::default()).as_secs_f64(),
+            delivered: round.map_or(0, |round| round.receivers),
+            expected,
+            last_receiver_us: round.map(|round| round.last_at.since(round.stamp).as_nanos() as f64 / 1e3),
         }
     }
 }
@@ -382,12 +443,6 @@ impl Churn {
 fn per_second(count: u64, time: Duration) -> f64 {
     if time.is_zero() { 0.0 } else { count as f64 / time.as_secs_f64() }
 }
-
-/// Where a distribution is looked at, closer towards its end.
-const QUANTILES: [f64; 28] = [
-    0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.99, 0.993,
-    0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99995, 0.99998, 0.99999,
-];
 
 #[cfg(test)]
 mod tests;

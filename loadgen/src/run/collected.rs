@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::clock::Nanos;
 use crate::config::SECONDS_MAX;
-use crate::measure::{Counters, Sample, histogram};
+use crate::measure::{Counters, Sample, Traffic, histogram};
 use crate::report::Second;
 use crate::scenario::Round;
 use crate::sender::Message;
@@ -16,15 +16,26 @@ use crate::sender::Message;
 pub struct Collected {
     /// The last counts of each core.
     cores: Vec<Counters>,
-    /// Latencies of the measured phase in nanoseconds.
-    latency: Histogram<u64>,
-    /// Those since the last progress.
+    /// When they were told.
+    told_at: Vec<Nanos>,
+    /// What each step counted.
+    steps: Vec<OfStep>,
+    /// Latencies since the last progress.
     fresh: Histogram<u64>,
     /// By stamp.
     rounds: BTreeMap<Nanos, Round>,
     seconds: Vec<Second>,
     /// When the last progress was told, and what was counted for its rate by then.
     last: (Nanos, u64),
+}
+
+/// The measured phase of one step.
+#[derive(Debug)]
+struct OfStep {
+    /// The last counts of each core.
+    traffic: Vec<Traffic>,
+    /// In nanoseconds.
+    latency: Histogram<u64>,
 }
 
 /// How a run is getting on.
@@ -42,14 +53,18 @@ pub struct Progress {
     pub rate: f64,
     /// Latency in microseconds, median and 99th percentile, since the last progress; none if nothing was timed.
     pub latency_us: Option<(f64, f64)>,
+    /// Bytes that the server's processes have resident; none if they are not known.
+    pub server_bytes: Option<u64>,
 }
 
 impl Collected {
-    /// Nothing yet from `cores` cores.
-    pub fn new(cores: usize) -> Collected {
+    /// Nothing yet from `cores` cores that go through `steps` steps.
+    pub fn new(cores: usize, steps: usize) -> Collected {
+        let of_step = || OfStep { traffic: vec![Traffic::default(); cores], latency: histogram() };
         Collected {
             cores: vec![Counters::default(); cores],
-            latency: histogram(),
+            told_at: vec![Nanos::default(); cores],
+            steps: std::iter::repeat_with(of_step).take(steps).collect(),
             fresh: histogram(),
             rounds: BTreeMap::new(),
             seconds: Vec::new(),
@@ -60,8 +75,11 @@ impl Collected {
     /// Takes a core's sample in.
     pub fn add(&mut self, sample: Sample) {
         self.cores[sample.core] = sample.counters;
+        self.told_at[sample.core] = sample.at;
+        let step = &mut self.steps[sample.step];
+        step.traffic[sample.core] = sample.counters.phase;
         if let Some(latency) = &sample.latency {
-            for sum in [&mut self.latency, &mut self.fresh] {
+            for sum in [&mut step.latency, &mut self.fresh] {
                 sum.add(latency).expect("all histograms have the same bounds");
             }
         }
@@ -78,9 +96,22 @@ impl Collected {
         })
     }
 
-    /// Latencies of the measured phase in nanoseconds.
-    pub fn latency(&self) -> &Histogram<u64> {
-        &self.latency
+    /// Whether all that was sent until `moment` is answered: every core has told so after it.
+    pub fn is_answered(&self, moment: Nanos) -> bool {
+        self.told_at.iter().all(|at| *at >= moment) && self.counters().under_way() == 0
+    }
+
+    /// Traffic of the measured phase of a step, all cores together.
+    pub fn traffic(&self, step: usize) -> Traffic {
+        self.steps[step].traffic.iter().fold(Traffic::default(), |mut sum, traffic| {
+            sum += *traffic;
+            sum
+        })
+    }
+
+    /// Latencies of it in nanoseconds.
+    pub fn latency(&self, step: usize) -> &Histogram<u64> {
+        &self.steps[step].latency
     }
 
     /// What came of a message; none if nobody received it.
@@ -103,7 +134,7 @@ impl Collected {
     }
 
     /// How the run is getting on, since the last call.
-    pub fn progress(&mut self, now: Nanos) -> Progress {
+    pub fn progress(&mut self, now: Nanos, server_bytes: Option<u64>) -> Progress {
         let counters = self.counters();
         let (last_at, last_received) =
             std::mem::replace(&mut self.last, (now, counters.received + counters.churn.made));
@@ -118,6 +149,7 @@ impl Collected {
             lost: counters.losses.total(),
             rate: (counters.received + counters.churn.made - last_received) as f64 / elapsed,
             latency_us,
+            server_bytes,
         };
         if self.seconds.len() < SECONDS_MAX {
             self.seconds.push(Second::new(now, &progress));
@@ -140,21 +172,38 @@ mod tests {
         });
         let counters = Counters { opened: 2, received, ..Counters::default() };
         let latency = (!latencies.is_empty()).then_some(latency);
-        Sample { core, counters, latency, rounds: rounds.collect() }
+        Sample { core, at: Nanos(received), step: 0, counters, latency, rounds: rounds.collect() }
     }
 
     #[test]
     fn counts_are_the_last_of_each_core_and_latencies_the_sum_of_all() {
-        let mut collected = Collected::new(2);
+        let mut collected = Collected::new(2, 1);
         collected.add(sample(0, 5, &[1_000, 2_000], &[]));
         collected.add(sample(1, 7, &[3_000], &[]));
         collected.add(sample(0, 9, &[], &[]));
-        assert_eq!((collected.counters().received, collected.latency().len()), (16, 3));
+        assert_eq!((collected.counters().received, collected.latency(0).len()), (16, 3));
+        assert!(collected.is_answered(Nanos(7)) && !collected.is_answered(Nanos(8)));
+    }
+
+    #[test]
+    fn steps_are_apart() {
+        let mut collected = Collected::new(2, 2);
+        let of = |core, step, sent| {
+            let mut sample = sample(core, 0, &[1_000], &[]);
+            sample.step = step;
+            sample.counters.phase.sent = sent;
+            sample
+        };
+        for sample in [of(0, 0, 5), of(1, 0, 7), of(0, 1, 1), of(1, 0, 8)] {
+            collected.add(sample);
+        }
+        assert_eq!((collected.traffic(0).sent, collected.traffic(1).sent), (13, 1));
+        assert_eq!((collected.latency(0).len(), collected.latency(1).len()), (3, 1));
     }
 
     #[test]
     fn rounds_of_the_cores_are_one() {
-        let mut collected = Collected::new(2);
+        let mut collected = Collected::new(2, 1);
         collected.add(sample(0, 0, &[], &[(10, 2, 15), (20, 1, 21)]));
         collected.add(sample(1, 0, &[], &[(10, 2, 17)]));
         let messages = [10, 20].map(|stamp| Message { stamp: Nanos(stamp), members: None });
@@ -174,13 +223,13 @@ mod tests {
 
     #[test]
     fn progress_is_of_the_last_second() {
-        let mut collected = Collected::new(1);
+        let mut collected = Collected::new(1, 1);
         collected.add(sample(0, 1_000, &[5_000], &[]));
-        let first = collected.progress(Nanos(1_000_000_000));
+        let first = collected.progress(Nanos(1_000_000_000), Some(7));
         assert_eq!((first.rate, first.connected), (1_000.0, 2));
-        assert!(first.latency_us.is_some());
+        assert!(first.latency_us.is_some() && first.server_bytes == Some(7));
         collected.add(sample(0, 1_500, &[], &[]));
-        let second = collected.progress(Nanos(2_000_000_000));
+        let second = collected.progress(Nanos(2_000_000_000), None);
         assert_eq!((second.rate, second.latency_us, second.seconds), (500.0, None, 2));
         let rates: Vec<_> =
             collected.seconds().iter().map(|second| (second.at_seconds, second.rate)).collect();

@@ -3,19 +3,21 @@
 
 mod collected;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::clock::{Clock, Nanos};
-use crate::config::{DRAIN_MAX, LEAD};
+use crate::config::{LEAD, STOP_DRAIN_MAX};
 use crate::core::{Command, Core, Told};
 use crate::measure::Phase;
-use crate::pace::Pace;
-use crate::plan::{Cast, Plan, Workload};
-use crate::report::{Facts, Report};
+use crate::plan::Plan;
+use crate::report::{Facts, Report, ServerMemory, StepFacts};
 use crate::sender::{Sender, Sending, Sent};
+use crate::server::{Server, Unseen};
+use crate::step::{Step, Workload};
 
 pub use self::collected::{Collected, Progress};
 
@@ -24,15 +26,21 @@ pub use self::collected::{Collected, Progress};
 pub enum Notice {
     /// Once a second.
     Progress(Progress),
-    /// The measured phase begins now.
+    /// The server is on this machine, but this process may not see which one it is.
+    ServerUnseen,
+    /// The measured phase of a step begins now.
     Measuring {
+        /// What the clients do.
+        scenario: &'static str,
         /// Open connections.
         conns: u64,
         /// How long it lasts.
         hold: Duration,
     },
-    /// The measured phase ended now.
+    /// It ended now.
     MeasuringEnded,
+    /// The last step is over, and what was under way has come or was given up.
+    Done,
 }
 
 /// Why there is no report, in one line.
@@ -47,15 +55,20 @@ pub struct RunError(String);
 /// A thread, a ring, or (for broadcasts and rooms) the register or a gateway cannot be had.
 pub fn run(plan: Plan, stop: impl Fn() -> bool, notice: impl FnMut(Notice)) -> Result<Report, RunError> {
     let plan = Arc::new(plan);
-    let sender = match &plan.workload {
-        Workload::Cast(cast) => Some(Sender::connect(cast).map_err(RunError)?),
-        Workload::Idle | Workload::Echo(_) | Workload::Churn { .. } => None,
-    };
+    let senders = plan.steps.iter().map(sender).collect::<Result<Vec<_>, _>>().map_err(RunError)?;
     let mut run = Run::start(plan, stop, notice)?;
-    let carried_out = run.carry_out(sender);
+    let carried_out = run.carry_out(senders);
     let ended = run.end();
     carried_out.and(ended)?;
     Ok(Report::new(&run.plan, &run.collected, &run.facts))
+}
+
+/// Who sends in a step; none where the clients themselves do, or nobody.
+fn sender(step: &Step) -> Result<Option<Sender>, String> {
+    match &step.workload {
+        Workload::Cast(cast) => Sender::connect(cast).map(Some),
+        Workload::Idle | Workload::Echo(_) | Workload::Churn { .. } => Ok(None),
+    }
 }
 
 /// How a wait ended.
@@ -74,13 +87,20 @@ struct Run<S, N> {
     told: Receiver<Told>,
     collected: Collected,
     facts: Facts,
+    server: Option<Server>,
+    /// The user wants the end, and knows that we know.
+    stopping: bool,
     stop: S,
     notice: N,
     next_progress: Nanos,
 }
 
 impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
-    fn start(plan: Arc<Plan>, stop: S, notice: N) -> Result<Self, RunError> {
+    fn start(plan: Arc<Plan>, stop: S, mut notice: N) -> Result<Self, RunError> {
+        let server = find_server(&plan).unwrap_or_else(|Unseen| {
+            notice(Notice::ServerUnseen);
+            None
+        });
         let clock = Clock::start();
         let (tell, told) = crossbeam_channel::unbounded();
         let cores: Result<Vec<Core>, String> = (0..plan.cores())
@@ -88,77 +108,87 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
             .collect();
         let cores = cores.map_err(RunError)?;
         Ok(Run {
-            collected: Collected::new(plan.cores()),
+            collected: Collected::new(plan.cores(), plan.steps.len()),
+            facts: Facts { server: server.as_ref().and_then(ServerMemory::now), ..Facts::default() },
             plan,
             clock,
             cores,
             told,
-            facts: Facts::default(),
+            server,
+            stopping: false,
             stop,
             notice,
             next_progress: Nanos::default().plus(PROGRESS_PERIOD).plus(PROGRESS_LAG),
         })
     }
 
-    fn carry_out(&mut self, sender: Option<Sender>) -> Result<(), RunError> {
+    fn carry_out(&mut self, senders: Vec<Option<Sender>>) -> Result<(), RunError> {
         let conns = self.plan.conns as u64;
         let ramped = self.wait(None, |collected| collected.counters().settled() >= conns)?;
-        if ramped == Waited::Stopped || self.collected.counters().opened == 0 {
-            self.facts.interrupted = ramped == Waited::Stopped;
-            return Ok(());
+        if ramped == Waited::Enough && self.collected.counters().opened > 0 {
+            for (index, sender) in senders.into_iter().enumerate() {
+                self.step(index, sender)?;
+                if self.stopping {
+                    break;
+                }
+            }
         }
-        let sender = sender.map(|sender| self.gather(sender)).transpose()?;
+        self.facts.interrupted = self.stopping;
+        (self.notice)(Notice::Done);
+        Ok(())
+    }
+
+    fn step(&mut self, index: usize, sender: Option<Sender>) -> Result<(), RunError> {
+        let plan = Arc::clone(&self.plan);
+        let step = &plan.steps[index];
+        let sender = sender.map(|sender| self.gather(step, sender)).transpose()?;
         let load_from = self.clock.now().plus(LEAD);
-        let from = load_from.plus(self.plan.warmup);
-        let phase = Phase { load_from, from, until: from.plus(self.plan.hold) };
-        self.facts.measured_from = from;
-        self.cores.iter().for_each(|core| core.tell(Command::Measure(phase)));
-        let sending = sender.map(|sender| self.start_sending(sender, phase)).transpose()?;
-        let waited = self.measure(phase);
+        let from = load_from.plus(step.warmup);
+        let phase = Phase { load_from, from, until: from.plus(step.hold) };
+        self.cores.iter().for_each(|core| core.tell(Command::Begin(index, phase)));
+        let sending = sender.map(|sender| sender.start(self.clock, phase, step.size)).transpose();
+        let sending = sending.map_err(|error| RunError(format!("cannot start the sender: {error}")))?;
+        let measured = self.measure(step, phase)?;
         let sent = sending.map(Sending::finish);
-        self.facts.interrupted = waited? == Waited::Stopped;
-        if !self.facts.interrupted {
-            self.drain(sent.as_ref())?;
-        }
-        self.facts.sent = sent;
+        self.drain(from.plus(measured), sent.as_ref())?;
+        let there = self.collected.counters().connected();
+        self.facts.steps.push(StepFacts { measured, measured_from: from, there, sent });
         Ok(())
     }
 
     /// Gets a sender ready for those who are there.
-    fn gather(&self, mut sender: Sender) -> Result<Sender, RunError> {
+    fn gather(&self, step: &Step, mut sender: Sender) -> Result<Sender, RunError> {
+        let Workload::Cast(cast) = &step.workload else { unreachable!("only who casts has a sender") };
         let clients = self.collected.counters().connected();
-        sender.gather(self.cast().audience, clients).map_err(RunError)?;
+        sender.gather(cast.audience, clients).map_err(RunError)?;
         Ok(sender)
     }
 
-    fn cast(&self) -> &Cast {
-        let Workload::Cast(cast) = &self.plan.workload else { unreachable!("only who casts has a sender") };
-        cast
-    }
-
-    fn start_sending(&self, sender: Sender, phase: Phase) -> Result<Sending, RunError> {
-        let pace = Pace::new(phase.from, self.cast().per_second);
-        let started = sender.start(self.clock, phase, pace, self.plan.size);
-        started.map_err(|error| RunError(format!("cannot start the sender: {error}")))
-    }
-
-    fn measure(&mut self, phase: Phase) -> Result<Waited, RunError> {
-        if self.wait(Some(phase.from), |_| false)? == Waited::Stopped {
-            return Ok(Waited::Stopped);
+    /// Lets a phase pass. Returns how long it was.
+    fn measure(&mut self, step: &Step, phase: Phase) -> Result<Duration, RunError> {
+        let mut waited = self.wait(Some(phase.from), |_| false)?;
+        if waited == Waited::Enough {
+            let conns = self.collected.counters().connected();
+            let (scenario, hold) = (step.workload.name(), step.hold);
+            (self.notice)(Notice::Measuring { scenario, conns, hold });
+            waited = self.wait(Some(phase.until), |_| false)?;
         }
-        let conns = self.collected.counters().connected();
-        (self.notice)(Notice::Measuring { conns, hold: self.plan.hold });
-        let waited = self.wait(Some(phase.until), |_| false)?;
+        let mut ended = phase.until;
+        if waited == Waited::Stopped {
+            ended = self.clock.now().plus(LEAD).min(phase.until);
+            self.cores.iter().for_each(|core| core.tell(Command::End(ended)));
+            self.wait(Some(ended), |_| false)?;
+        }
         (self.notice)(Notice::MeasuringEnded);
-        self.facts.measured = self.clock.now().min(phase.until).since(phase.from);
-        Ok(waited)
+        Ok(ended.since(phase.from))
     }
 
     /// Waits for what is under way, but not for ever: what does not come then is part of the report.
-    fn drain(&mut self, sent: Option<&Sent>) -> Result<(), RunError> {
-        let until = self.clock.now().plus(DRAIN_MAX);
+    fn drain(&mut self, ended: Nanos, sent: Option<&Sent>) -> Result<(), RunError> {
+        let drain = if self.stopping { self.plan.drain.min(STOP_DRAIN_MAX) } else { self.plan.drain };
+        let until = self.clock.now().plus(drain);
         match sent {
-            None => self.wait(Some(until), |collected| collected.counters().under_way() == 0)?,
+            None => self.wait(Some(until), |collected| collected.is_answered(ended))?,
             Some(sent) => self.wait(Some(until), |collected| collected.is_delivered(&sent.messages))?,
         };
         Ok(())
@@ -182,7 +212,8 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
             if done(&self.collected) || until.is_some_and(|until| until <= now) {
                 return Ok(Waited::Enough);
             }
-            if (self.stop)() {
+            if !self.stopping && (self.stop)() {
+                self.stopping = true;
                 return Ok(Waited::Stopped);
             }
             let wait = until.map_or(LOOK_AGAIN, |until| until.since(now).min(LOOK_AGAIN));
@@ -205,9 +236,23 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
     fn tell_progress(&mut self, now: Nanos) {
         if now >= self.next_progress {
             self.next_progress = now.next_multiple(PROGRESS_PERIOD).plus(PROGRESS_LAG);
-            (self.notice)(Notice::Progress(self.collected.progress(now)));
+            let server_bytes = self.server.as_ref().and_then(Server::resident_bytes);
+            if let (Some(bytes), Some(memory)) = (server_bytes, &mut self.facts.server) {
+                memory.most_bytes = memory.most_bytes.max(bytes);
+                memory.last_bytes = bytes;
+            }
+            (self.notice)(Notice::Progress(self.collected.progress(now, server_bytes)));
         }
     }
+}
+
+/// The processes whose memory is shown.
+fn find_server(plan: &Plan) -> Result<Option<Server>, Unseen> {
+    if !plan.server_pids.is_empty() {
+        return Ok(Some(Server::of(&plan.server_pids)));
+    }
+    let addresses: Vec<SocketAddr> = plan.destinations.iter().map(|target| target.address).collect();
+    Server::at(&addresses)
 }
 
 /// How often the progress is told.

@@ -32,6 +32,13 @@ impl Churn {
         self.running = Some((pace, phase));
     }
 
+    /// Nobody comes from `until` on.
+    pub fn end(&mut self, until: Nanos) {
+        if let Some((_, phase)) = &mut self.running {
+            phase.until = phase.until.min(until);
+        }
+    }
+
     /// When the next one comes.
     pub fn next_at(&self) -> Option<Nanos> {
         let (pace, phase) = self.running.as_ref()?;

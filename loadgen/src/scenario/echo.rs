@@ -5,15 +5,16 @@ use crate::clock::Nanos;
 use crate::config::SENDS_PER_TURN;
 use crate::measure::Phase;
 use crate::pace::Pace;
-use crate::plan::Load;
+use crate::step::Load;
 
 /// One core's part of an echo load.
 #[derive(Debug)]
 pub struct Echo {
     load: Load,
-    /// Which of how many cores, which take turns in an open loop.
-    core: usize,
-    cores: usize,
+    /// How many of the core's clients send: the first of them.
+    talkers: usize,
+    /// Which of how many cores that send; they take turns in an open loop.
+    turn: (usize, usize),
     running: Option<Running>,
 }
 
@@ -21,6 +22,8 @@ pub struct Echo {
 #[derive(Debug)]
 struct Running {
     phase: Phase,
+    /// Slots below this one hold those who send; none before the first message.
+    slots: Option<usize>,
     /// Closed loop: the first slot whose client has not been started.
     started: usize,
     /// Open loop: this core's share of the rate.
@@ -28,9 +31,9 @@ struct Running {
 }
 
 impl Echo {
-    /// Nothing is sent before [`Echo::begin`].
-    pub fn new(load: Load, core: usize, cores: usize) -> Echo {
-        Echo { load, core, cores, running: None }
+    /// Nothing is sent before [`Echo::begin`]. `turn`: which of how many cores this one is.
+    pub fn new(load: Load, talkers: usize, turn: (usize, usize)) -> Echo {
+        Echo { load, talkers, turn, running: None }
     }
 
     /// Says when to send.
@@ -38,10 +41,17 @@ impl Echo {
         let pace = match self.load {
             Load::Closed { .. } => None,
             Load::Open { per_second } => {
-                Some(Pace::share(phase.load_from, per_second, self.core, self.cores))
+                Some(Pace::share(phase.load_from, per_second, self.turn.0, self.turn.1))
             }
         };
-        self.running = Some(Running { phase, started: 0, pace });
+        self.running = Some(Running { phase, slots: None, started: 0, pace });
+    }
+
+    /// Says that nothing is to be sent from `until` on.
+    pub fn end(&mut self, until: Nanos) {
+        if let Some(running) = &mut self.running {
+            running.phase.until = running.phase.until.min(until);
+        }
     }
 
     /// Sends what is due.
@@ -49,12 +59,13 @@ impl Echo {
         let Some(running) = self.running.as_mut().filter(|running| running.phase.load_from <= now) else {
             return;
         };
+        let slots = *running.slots.get_or_insert_with(|| clients.slots_of_first(self.talkers));
         match (self.load, &mut running.pace) {
-            (Load::Closed { depth }, _) => running.start(now, depth, clients, send),
+            (Load::Closed { depth }, _) => running.start(now, depth, slots, clients, send),
             (Load::Open { .. }, Some(pace)) => {
                 let last = now.min(Nanos(running.phase.until.0.saturating_sub(1)));
                 for intended in std::iter::from_fn(|| pace.take(last)).take(SENDS_PER_TURN) {
-                    let Some(client) = clients.next_open() else { return };
+                    let Some(client) = clients.next_open_below(slots) else { return };
                     send(client, intended);
                 }
             }
@@ -84,13 +95,14 @@ impl Running {
         &mut self,
         now: Nanos,
         depth: u32,
+        slots: usize,
         clients: &mut Clients,
         mut send: impl FnMut(&mut Client, Nanos),
     ) {
         if now >= self.phase.until {
             return;
         }
-        let end = clients.slots().min(self.started + SENDS_PER_TURN);
+        let end = slots.min(self.started + SENDS_PER_TURN);
         for index in self.started..end {
             if let Some(client) = clients.open_at(index) {
                 (0..depth).for_each(|_| send(client, now));
@@ -129,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_closed_loop_starts_everybody_once_and_goes_on_until_the_end() {
-        let (mut echo, mut clients) = (Echo::new(Load::Closed { depth: 2 }, 0, 1), clients(2));
+        let (mut echo, mut clients) = (Echo::new(Load::Closed { depth: 2 }, 2, (0, 1)), clients(2));
         echo.begin(PHASE);
         assert_eq!(echo.next_at(), Some(Nanos(1_000)));
         assert_eq!(drive(&mut echo, &mut clients, 999), []);
@@ -142,8 +154,10 @@ mod tests {
 
     #[test]
     fn many_clients_are_started_in_slices() {
-        let (mut echo, mut clients) =
-            (Echo::new(Load::Closed { depth: 1 }, 0, 1), clients(2 * SENDS_PER_TURN as u32 + 1));
+        let (mut echo, mut clients) = (
+            Echo::new(Load::Closed { depth: 1 }, usize::MAX, (0, 1)),
+            clients(2 * SENDS_PER_TURN as u32 + 1),
+        );
         echo.begin(PHASE);
         let counts: Vec<_> = (0..4).map(|_| drive(&mut echo, &mut clients, 2_000).len()).collect();
         assert_eq!(counts, [SENDS_PER_TURN, SENDS_PER_TURN, 1, 0]);
@@ -152,7 +166,7 @@ mod tests {
     #[test]
     fn an_open_loop_does_not_wait_and_does_not_forget() {
         // One message a microsecond; the second of two cores sends every other one.
-        let (mut echo, mut clients) = (Echo::new(Load::Open { per_second: 1e6 }, 1, 2), clients(3));
+        let (mut echo, mut clients) = (Echo::new(Load::Open { per_second: 1e6 }, 3, (1, 2)), clients(3));
         echo.begin(PHASE);
         assert_eq!(drive(&mut echo, &mut clients, 2_000), [(0, 2_000)]);
         assert_eq!(echo.next_at(), Some(Nanos(4_000)));
@@ -163,8 +177,28 @@ mod tests {
     }
 
     #[test]
+    fn some_send_while_the_others_are_just_there() {
+        let mut clients = clients(5);
+        clients.remove(SocketId::new(1, 0));
+        for (load, expected) in [
+            (Load::Closed { depth: 1 }, vec![(0, 2_000), (2, 2_000)]),
+            (Load::Open { per_second: 2e6 }, vec![(0, 1_000), (2, 1_500), (0, 2_000)]),
+        ] {
+            let mut echo = Echo::new(load, 2, (0, 1));
+            echo.begin(PHASE);
+            assert_eq!(drive(&mut echo, &mut clients, 2_000), expected);
+            echo.end(Nanos(2_100));
+            assert_eq!(
+                (drive(&mut echo, &mut clients, 3_000), echo.wants_next(Nanos(3_000))),
+                (vec![], false)
+            );
+        }
+    }
+
+    #[test]
     fn nobody_there_is_no_endless_loop() {
-        let (mut echo, mut clients) = (Echo::new(Load::Open { per_second: 1e9 }, 0, 1), Clients::default());
+        let (mut echo, mut clients) =
+            (Echo::new(Load::Open { per_second: 1e9 }, 1, (0, 1)), Clients::default());
         echo.begin(PHASE);
         assert_eq!(drive(&mut echo, &mut clients, 9_000), []);
     }

@@ -12,8 +12,9 @@ pub use rounds::{Round, Rounds};
 use crate::client::{Client, Clients};
 use crate::clock::Nanos;
 use crate::measure::{Measure, Phase};
-use crate::plan::{Plan, Workload};
+use crate::plan::Plan;
 use crate::stamp;
+use crate::step::Workload;
 
 /// One core's part of the workload.
 #[derive(Debug)]
@@ -29,11 +30,13 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    /// The part of core number `core`.
-    pub fn new(plan: &Plan, core: usize) -> Scenario {
-        match &plan.workload {
+    /// The part of core number `core` in a step.
+    pub fn new(plan: &Plan, step: usize, core: usize) -> Scenario {
+        match &plan.steps[step].workload {
             Workload::Idle => Scenario::Idle,
-            Workload::Echo(load) => Scenario::Echo(Echo::new(*load, core, plan.cores())),
+            Workload::Echo(load) => {
+                Scenario::Echo(Echo::new(*load, plan.talkers(step, core), plan.turn(step, core)))
+            }
             Workload::Cast(_) => Scenario::Cast(Rounds::default()),
             Workload::Churn { per_second } => Scenario::Churn(Churn::new(*per_second, core, plan.cores())),
         }
@@ -44,6 +47,15 @@ impl Scenario {
         match self {
             Scenario::Echo(echo) => echo.begin(phase),
             Scenario::Churn(churn) => churn.begin(phase),
+            Scenario::Idle | Scenario::Cast(_) => {}
+        }
+    }
+
+    /// Says that it is to send no more from `until` on, earlier than was planned.
+    pub fn end(&mut self, until: Nanos) {
+        match self {
+            Scenario::Echo(echo) => echo.end(until),
+            Scenario::Churn(churn) => churn.end(until),
             Scenario::Idle | Scenario::Cast(_) => {}
         }
     }
@@ -79,7 +91,7 @@ impl Scenario {
         match (self, stamp) {
             (Scenario::Idle | Scenario::Churn(_), _) | (_, None) => measure.counters.strays += 1,
             (Scenario::Echo(echo), Some(stamp)) => {
-                measure.on_received(now, stamp);
+                measure.on_answered(now, stamp);
                 return echo.wants_next(now);
             }
             (Scenario::Cast(rounds), Some(stamp)) => {

@@ -9,7 +9,7 @@ use protocol::php::{self, Key};
 use protocol::register::{self, Lines, Request};
 
 use crate::config::{REPLY_SIZE_MAX, SENDER_TIMEOUT};
-use crate::plan::Cluster;
+use crate::step::Cluster;
 
 /// A connection to one gateway.
 #[derive(Debug)]

@@ -16,12 +16,15 @@ use crate::clock::{Clock, Nanos};
 use crate::config::{GATHER_PERIOD, GATHER_TRIES_MAX, JOIN_BYTES, SENDS_PER_TURN};
 use crate::measure::Phase;
 use crate::pace::Pace;
-use crate::plan::{Audience, Cast};
 use crate::stamp;
+use crate::step::{Audience, Cast};
 
 /// A connection to every gateway.
 pub struct Sender {
     links: Vec<Link>,
+    per_second: f64,
+    /// Messages that leave at once.
+    burst: usize,
     /// None: every message goes to everybody.
     rooms: Option<Rooms>,
 }
@@ -57,7 +60,8 @@ impl Sender {
     /// # Errors
     /// In one line: the register or a gateway cannot be reached, or there is no gateway.
     pub fn connect(cast: &Cast) -> Result<Sender, String> {
-        Ok(Sender { links: Link::to_all(&cast.cluster)?, rooms: None })
+        let Cast { cluster, per_second, burst, .. } = cast;
+        Ok(Sender { links: Link::to_all(cluster)?, per_second: *per_second, burst: *burst, rooms: None })
     }
 
     /// Gets ready for `audience`: has the gateways put their clients into rooms. Waits until they know at least `clients`,
@@ -102,21 +106,15 @@ impl Sender {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(self, clock: Clock, phase: Phase, pace: Pace, size: usize) -> io::Result<Sending> {
+    pub fn start(self, clock: Clock, phase: Phase, size: usize) -> io::Result<Sending> {
         let (_alive, end) = crossbeam_channel::bounded(0);
-        let work = move || self.send_all(clock, phase, pace, size, &end);
+        let work = move || self.send_all(clock, phase, size, &end);
         let thread = std::thread::Builder::new().name("loadgen-sender".into()).spawn(work)?;
         Ok(Sending { thread, _alive })
     }
 
-    fn send_all(
-        mut self,
-        clock: Clock,
-        phase: Phase,
-        mut pace: Pace,
-        size: usize,
-        end: &Receiver<()>,
-    ) -> Sent {
+    fn send_all(mut self, clock: Clock, phase: Phase, size: usize, end: &Receiver<()>) -> Sent {
+        let mut pace = Pace::new(phase.from, self.per_second / self.burst as f64);
         let mut sent = Sent::default();
         let mut frames = Vec::new();
         while pace.next_at() < phase.until {
@@ -125,9 +123,13 @@ impl Sender {
                 break;
             }
             let last = clock.now().min(Nanos(phase.until.0.saturating_sub(1)));
-            let due = std::iter::from_fn(|| pace.take(last)).take(SENDS_PER_TURN);
+            let due = std::iter::from_fn(|| pace.take(last)).take(SENDS_PER_TURN.div_ceil(self.burst));
+            // Messages are named by their stamps, so those of a burst are a nanosecond apart.
+            let stamps: Vec<Nanos> =
+                due.flat_map(|at| (0..self.burst as u64).map(move |n| Nanos(at.0 + n))).collect();
             frames.clear();
-            let messages: Vec<Message> = due.map(|stamp| self.write(stamp, size, &mut frames)).collect();
+            let messages: Vec<Message> =
+                stamps.into_iter().map(|stamp| self.write(stamp, size, &mut frames)).collect();
             if let Err(why) = self.links.iter_mut().try_for_each(|link| link.send(&frames)) {
                 sent.error = Some(why);
                 break;

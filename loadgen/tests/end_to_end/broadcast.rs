@@ -108,12 +108,30 @@ fn everybody_receives_every_broadcast() {
         "--target text://{clients} --conns 20 --count 2 --scenario broadcast --rate 20 --hold 0.5 \
          --register {register} --secret-key k3y"
     ));
-    let fanout = report.fanout.unwrap();
+    let fanout = report.first().fanout.as_ref().unwrap();
     assert_eq!((fanout.messages, fanout.complete, fanout.deliveries), (10, 10, 200));
-    assert_eq!((fanout.error, report.measured.strays), (None, 0));
-    let last = fanout.last_receiver_us.unwrap();
+    assert_eq!((fanout.error.as_ref(), report.first().measured.strays), (None, 0));
+    let last = fanout.last_receiver_us.as_ref().unwrap();
     assert!(last.count == 10 && last.min > 0.0 && fanout.deliveries_per_second > 0.0);
-    assert_eq!(report.latency_us.unwrap().count, 200);
+    assert_eq!(report.first().latency_us.as_ref().unwrap().count, 200);
+}
+
+/// Bursts leave at once, each message by a name of its own; then the same clients are broadcast to once more.
+#[test]
+fn bursts_and_what_follows() {
+    let (clients, inner) = gateway("k3y");
+    let register = register("k3y", vec![inner.to_string()]);
+    let report = run(&format!(
+        "--target text://{clients} --conns 5 --scenario broadcast --rate 40 --burst 4 --hold 0.5 --drain 20 \
+         --then broadcast,hold=0.2,size=100 --then idle,hold=0.05 --register {register} --secret-key k3y"
+    ));
+    let [bursts, once, idle] = report.steps.as_slice() else { panic!("three steps: {report}") };
+    let (bursts, once) = (bursts.fanout.as_ref().unwrap(), once.fanout.as_ref().unwrap());
+    assert_eq!((bursts.messages, bursts.complete, bursts.deliveries), (20, 20, 100));
+    assert_eq!((once.messages, once.complete, report.first().measured.strays), (1, 1, 0));
+    let [each] = once.broadcasts.as_slice() else { panic!("one broadcast") };
+    assert_eq!((each.delivered, each.expected, each.last_receiver_us.is_some()), (5, 5, true));
+    assert!(idle.fanout.is_none() && bursts.broadcasts.len() == 20);
 }
 
 /// Two gateways, so that rooms reach over both: 4 rooms of 2 and one of 1.
@@ -126,10 +144,13 @@ fn rooms_receive_what_is_theirs() {
          --register {register} --secret-key k3y",
         first.0, second.0
     ));
-    let fanout = report.fanout.unwrap();
+    let fanout = report.first().fanout.as_ref().unwrap();
     assert_eq!((fanout.messages, fanout.complete, fanout.deliveries), (50, 50, 90));
-    assert_eq!((fanout.error, report.measured.strays), (None, 0));
-    assert_eq!((fanout.last_receiver_us.unwrap().count, report.latency_us.unwrap().count), (50, 90));
+    assert_eq!((fanout.error.as_ref(), report.first().measured.strays), (None, 0));
+    assert_eq!(
+        (fanout.last_receiver_us.as_ref().unwrap().count, report.first().latency_us.as_ref().unwrap().count),
+        (50, 90)
+    );
 }
 
 #[test]

@@ -11,9 +11,9 @@ fn echo_over_every_protocol() {
     for scheme in ["ws", "text", "frame", "tcp"] {
         let address = echo(scheme);
         let report = run(&format!(
-            "--target {scheme}://{address} --conns 20 --scenario echo --depth 3 --size 200 --hold 0.2 --warmup 0.05"
+            "--target {scheme}://{address} --conns 20 --scenario echo --depth 3 --size 200 --hold 0.2 --warmup 0.05 --drain 20"
         ));
-        let (connections, measured) = (&report.connections, &report.measured);
+        let (connections, measured) = (&report.connections, &report.first().measured);
         assert_eq!(
             (connections.opened, connections.failures.total(), connections.losses.total()),
             (20, 0, 0)
@@ -25,7 +25,7 @@ fn echo_over_every_protocol() {
             "{scheme}: {measured:?}"
         );
         assert!(measured.bytes_in > 0 && measured.bytes_out > 0, "{scheme}");
-        let latency = report.latency_us.unwrap();
+        let latency = report.first().latency_us.as_ref().unwrap();
         assert_eq!(latency.count, measured.sent);
         assert!(latency.min > 0.0 && latency.p50 <= latency.p99 && latency.p99 <= latency.max);
     }
@@ -37,7 +37,7 @@ fn several_targets_share_the_connections() {
     let report =
         run(&format!("--target {target} --conns 11 --count 3 --scenario echo --hold 0.1 --warmup 0"));
     assert_eq!((report.connections.opened, report.setup.cores, report.setup.targets.len()), (11, 3, 2));
-    assert_eq!(report.measured.unanswered, 0);
+    assert_eq!(report.first().measured.unanswered, 0);
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn an_open_loop_keeps_its_rate() {
     let report = run(&format!(
         "--target text://{address} --conns 7 --count 2 --scenario echo --rate 500 --hold 0.4 --warmup 0.1"
     ));
-    assert_eq!((report.measured.sent, report.measured.unanswered), (200, 0));
-    assert_eq!(report.latency_us.unwrap().count, 200);
+    assert_eq!((report.first().measured.sent, report.first().measured.unanswered), (200, 0));
+    assert_eq!(report.first().latency_us.as_ref().unwrap().count, 200);
 }
 
 /// The server answers nothing until the fiftieth message is there, half a second after the first.
@@ -87,8 +87,8 @@ fn a_stall_is_not_hidden() {
     });
     let report =
         run(&format!("--target text://{address} --conns 1 --scenario echo --rate 100 --hold 0.5 --warmup 0"));
-    let latency = report.latency_us.unwrap();
-    assert_eq!((latency.count, report.measured.unanswered), (50, 0));
+    let latency = report.first().latency_us.as_ref().unwrap();
+    assert_eq!((latency.count, report.first().measured.unanswered), (50, 0));
     assert!(latency.max >= 489_000.0 && latency.p50 >= 240_000.0, "{latency:?}");
 }
 
@@ -97,8 +97,8 @@ fn what_never_comes_back_is_counted() {
     let address = answering("text", &|_, _, _| {});
     let report =
         run(&format!("--target text://{address} --conns 3 --scenario echo --depth 2 --hold 0.1 --warmup 0"));
-    assert_eq!((report.measured.sent, report.measured.unanswered), (6, 6));
-    assert!(report.latency_us.is_none());
+    assert_eq!((report.first().measured.sent, report.first().measured.unanswered), (6, 6));
+    assert!(report.first().latency_us.is_none());
 }
 
 /// Far more than a socket takes at once, in both directions.
@@ -110,10 +110,14 @@ fn large_messages_come_back_whole() {
         });
     });
     let report = run(&format!(
-        "--target frame://{address} --conns 3 --scenario echo --depth 1 --size 8000000 --hold 0.2 --warmup 0"
+        "--target frame://{address} --conns 3 --scenario echo --depth 1 --size 8000000 --hold 0.2 --warmup 0 --drain 20"
     ));
-    assert!(report.measured.sent >= 3 && report.measured.unanswered == 0, "{:?}", report.measured);
-    assert_eq!((report.measured.strays, report.connections.losses.total()), (0, 0));
+    assert!(
+        report.first().measured.sent >= 3 && report.first().measured.unanswered == 0,
+        "{:?}",
+        report.first().measured
+    );
+    assert_eq!((report.first().measured.strays, report.connections.losses.total()), (0, 0));
 }
 
 #[test]
@@ -126,7 +130,10 @@ fn idle_clients_answer_pings_and_count_what_comes() {
         server::serve(stream, &*protocol, &hello, &|_, _, _| {});
     });
     let report = run(&format!("--target ws://{address} --conns 5 --hold 0.2"));
-    assert_eq!((report.measured.pings, report.measured.strays, report.measured.sent), (5, 5, 0));
+    assert_eq!(
+        (report.first().measured.pings, report.first().measured.strays, report.first().measured.sent),
+        (5, 5, 0)
+    );
     assert_eq!(report.connections.losses.total(), 0);
 }
 
@@ -137,13 +144,13 @@ fn clients_come_and_go() {
         let report = run(&format!(
             "--target {scheme}://{address} --conns {conns} --count 2 --scenario churn --rate 200 --hold 0.5"
         ));
-        let churn = report.churn.unwrap();
+        let churn = report.first().churn.as_ref().unwrap();
         assert_eq!((churn.begun, churn.made, churn.unsettled), (100, 100, 0));
         assert_eq!((churn.failures.total(), report.connections.losses.total()), (0, 0));
         // While all are on their way, nobody is there to leave.
         assert!((1..=100).contains(&churn.left), "{churn:?}");
         assert_eq!((report.connections.opened, report.connections.asked), (conns, conns));
-        assert_eq!(report.latency_us.unwrap().count, 100);
+        assert_eq!(report.first().latency_us.as_ref().unwrap().count, 100);
     }
 }
 
@@ -161,9 +168,53 @@ fn who_does_not_come_is_counted() {
     let report = run(&format!(
         "--target ws://{address} --conns 2 --count 1 --scenario churn --rate 20 --hold 0.5 --timeout 0.2"
     ));
-    let churn = report.churn.unwrap();
+    let churn = report.first().churn.as_ref().unwrap();
     assert_eq!((churn.begun, churn.failures.timed_out, churn.unsettled), (10, 10, 0));
-    assert!(report.latency_us.is_none() && report.connections.failures.total() == 0);
+    assert!(report.first().latency_us.is_none() && report.connections.failures.total() == 0);
+}
+
+/// Of nine clients three echo after all were idle, then one sends by the clock, and each counts for itself.
+#[test]
+fn steps_follow_each_other_on_the_same_connections() {
+    let address = echo("ws");
+    let report = run(&format!(
+        "--target ws://{address} --conns 9 --count 2 --hold 0.1 --drain 20 \
+         --then echo,clients=3,hold=0.2,warmup=0.05,size=99 --then echo,clients=1,rate=100,hold=0.2,warmup=0"
+    ));
+    let [idle, closed, open] = report.steps.as_slice() else { panic!("three steps: {report}") };
+    assert_eq!((report.connections.opened, report.connections.losses.total()), (9, 0));
+    assert_eq!((idle.measured.sent, idle.measured.bytes_in), (0, 0));
+    assert!(closed.measured.received > 3 && closed.measured.unanswered == 0, "{:?}", closed.measured);
+    assert_eq!((open.measured.sent, open.measured.unanswered, open.measured.strays), (20, 0, 0));
+    assert_eq!(open.latency_us.as_ref().unwrap().count, 20);
+    assert!(idle.measured.from_seconds < closed.measured.from_seconds);
+    assert!((1..=closed.measured.received).contains(&closed.measured.receives));
+}
+
+/// The test's own process is the server.
+#[test]
+fn the_memory_of_a_server_here_is_told() {
+    let address = echo("tcp");
+    let line = format!("--target tcp://{address} --conns 3 --scenario echo --hold 1000 --warmup 0");
+    let told = std::cell::Cell::new(None);
+    let report = loadgen::run(
+        plan(&line),
+        || told.get().is_some(),
+        |notice| {
+            assert!(!matches!(notice, Notice::ServerUnseen));
+            if let Notice::Progress(progress) = notice {
+                told.set(progress.server_bytes);
+            }
+        },
+    )
+    .unwrap();
+    let server = report.server.as_ref().unwrap();
+    assert_eq!(server.pids, [std::process::id()]);
+    assert!(server.first_bytes > 0 && server.first_bytes <= server.most_bytes);
+    assert!(report.seconds.iter().any(|second| second.server_bytes == told.get()));
+    assert!(report.to_string().contains("server memory ") && report.to_html().contains("server memory"));
+    let other = run(&format!("--target tcp://{address} --conns 1 --hold 0 --server-pid {}", u32::MAX));
+    assert!(other.server.is_none());
 }
 
 #[test]
@@ -179,5 +230,8 @@ fn a_run_can_be_ended_early() {
         },
     )
     .unwrap();
-    assert!(report.interrupted && report.measured.received > 0 && report.latency_us.is_some());
+    assert_eq!(report.first().measured.unanswered, 0);
+    assert!(
+        report.interrupted && report.first().measured.received > 0 && report.first().latency_us.is_some()
+    );
 }

@@ -5,13 +5,13 @@ mod chart;
 use std::fmt::Write;
 
 use self::chart::{Chart, Line, linear_ticks};
-use super::{Latency, Report, Second};
+use super::{Latency, Outcome, Report, Second};
 
 impl Report {
     /// As an HTML page of its own.
     pub fn to_html(&self) -> String {
         let mut page = String::with_capacity(64 * 1024);
-        let title = format!("loadgen: {}", self.setup.scenario);
+        let title = format!("loadgen: {}", self.first().setup.scenario);
         let _ = write!(
             page,
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -34,7 +34,7 @@ impl Report {
     }
 
     fn in_words(&self) -> String {
-        let (setup, seconds) = (&self.setup, self.measured.seconds);
+        let (setup, seconds) = (&self.setup, self.first().measured.seconds);
         let first = setup.targets.first().map_or("", String::as_str);
         let more = match setup.targets.len() {
             0 | 1 => String::new(),
@@ -49,8 +49,8 @@ impl Report {
     }
 
     fn write_tiles(&self, out: &mut String) {
-        let (connections, measured) = (&self.connections, &self.measured);
-        let churned = self.churn.as_ref();
+        let Outcome { measured, churn, latency_us, fanout, .. } = self.first();
+        let (connections, churned) = (&self.connections, churn.as_ref());
         let failed = connections.failures.total() + churned.map_or(0, |churn| churn.failures.total());
         let lost = connections.losses.total();
         let asked = format!("of {}, {}/s", grouped(connections.asked), si(connections.opened_per_second));
@@ -66,12 +66,16 @@ impl Report {
             }
         }
         for (name, latency) in [
-            (if churned.is_some() { "connect" } else { "latency" }, self.latency_us.as_ref()),
-            ("last receiver", self.fanout.as_ref().and_then(|fanout| fanout.last_receiver_us.as_ref())),
+            (if churned.is_some() { "connect" } else { "latency" }, latency_us.as_ref()),
+            ("last receiver", fanout.as_ref().and_then(|fanout| fanout.last_receiver_us.as_ref())),
         ] {
             if let Some(Latency { p50, p99, .. }) = latency {
                 tiles.push((name, time(*p50), format!("p50, p99 {}", time(*p99)), false));
             }
+        }
+        if let Some(server) = &self.server {
+            let before = format!("at most, {} before", bytes(server.first_bytes as f64));
+            tiles.push(("server memory", bytes(server.most_bytes as f64), before, false));
         }
         tiles.push(("failed", grouped(failed), connections.failures.summary(), failed > 0));
         tiles.push(("lost", grouped(lost), connections.losses.summary(), lost > 0));
@@ -88,7 +92,7 @@ impl Report {
     }
 
     fn charts(&self) -> Vec<Chart<'_>> {
-        let [by_percentile, by_time, rates] = if self.churn.is_some() {
+        let [by_percentile, by_time, rates] = if self.first().churn.is_some() {
             ["Connect time by percentile", "Connect time, second by second", "Clients that came, per second"]
         } else {
             ["Latency by percentile", "Latency, second by second", "Messages received, per second"]
@@ -103,11 +107,13 @@ impl Report {
         let latency =
             vec![self.times("p99", |second| second.p99_us), self.times("p50", |second| second.p50_us)];
         let rate = vec![self.over_time("rate", |second| second.rate)];
+        let memory = self.times("memory", |second| second.server_bytes.map(|bytes| bytes as f64));
         vec![
             self.percentiles(by_percentile),
             Chart { write_y: time, log: true, ..self.timeline(by_time, latency) },
             self.timeline("Connections", connections.into_iter().filter(happened).collect()),
             self.timeline(rates, rate),
+            Chart { write_y: bytes, ..self.timeline("Memory of the server", vec![memory]) },
         ]
     }
 
@@ -118,8 +124,9 @@ impl Report {
             let points = latency.curve.iter().map(|point| (place(point.quantile), point.us)).collect();
             Line { name, points }
         };
-        let last = self.fanout.as_ref().and_then(|fanout| fanout.last_receiver_us.as_ref());
-        let lines: Vec<Line<'_>> = [("each", self.latency_us.as_ref()), ("last receiver", last)]
+        let Outcome { latency_us, fanout, .. } = self.first();
+        let last = fanout.as_ref().and_then(|fanout| fanout.last_receiver_us.as_ref());
+        let lines: Vec<Line<'_>> = [("each", latency_us.as_ref()), ("last receiver", last)]
             .into_iter()
             .filter_map(|(name, latency)| latency.map(|latency| line(name, latency)))
             .collect();
@@ -143,8 +150,9 @@ impl Report {
         let mut ticks = linear_ticks(end);
         ticks.retain(|tick| *tick <= end);
         let x_ticks = ticks.into_iter().map(|tick| (tick, format!("{tick} s"))).collect();
-        let from = self.measured.from_seconds;
-        let shade = (self.measured.seconds > 0.0).then_some((from, from + self.measured.seconds));
+        let measured = &self.first().measured;
+        let from = measured.from_seconds;
+        let shade = (measured.seconds > 0.0).then_some((from, from + measured.seconds));
         Chart { title, x_ticks, lines, write_y: si, log: false, shade }
     }
 
@@ -187,6 +195,11 @@ fn si(value: f64) -> String {
         1e3.. => format!("{}k", short(value / 1e3)),
         _ => short(value),
     }
+}
+
+/// Bytes.
+fn bytes(value: f64) -> String {
+    format!("{}B", si(value))
 }
 
 /// Microseconds.
