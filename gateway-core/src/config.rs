@@ -25,8 +25,8 @@ pub const DRAIN_MS_MAX: u32 = 600_000;
 /// Period of [`crate::Shard::on_tick`], in ms: the resolution of every timeout here.
 pub const TICK_PERIOD_MS: u64 = 50;
 
-/// Clients looked at per tick by the heartbeat sweep. A larger table takes several ticks, so that one sweep never
-/// holds up the shard for more than about a millisecond.
+/// Clients that the heartbeat looks at in one turn. A larger table takes several, so that a sweep never holds up the
+/// shard for more than about a millisecond; its pings count as [`FANOUT_SENDS_MAX`] says.
 pub const HEARTBEAT_SLICE: usize = 8_192;
 
 /// Encoded messages up to this many bytes are copied into each target's queue; larger ones are shared. A copy this
@@ -37,8 +37,8 @@ pub const COPY_MAX: usize = 1_024;
 /// buffers are kept for reuse.
 pub const CHUNK_SIZE_MAX: usize = 8 * 1024;
 
-/// Sends that fan-outs may cause in one turn, each some 4 µs of the kernel's time: between slices of a large fan-out
-/// everybody else gets a turn, some 4 ms later at most.
+/// Sends that fan-outs may cause in one turn, and heartbeats as many, each some 4 µs of the kernel's time: between slices
+/// everybody else gets a turn, some 4 ms later at most. It also bounds the buffers that are in use at once.
 pub const FANOUT_SENDS_MAX: usize = 1_024;
 
 /// Targets of one fan-out looked at in one turn, those included whose send is due anyway.
@@ -47,11 +47,18 @@ pub const FANOUT_SLICE: usize = 32_768;
 /// Slices handed to the kernel in one send. More wait for the next turn; the kernel's own bound is 1,024.
 pub const SLICES_PER_SEND_MAX: usize = 64;
 
-/// Spare buffers a shard keeps for reuse. A batch that needs more allocates, and frees what is over.
-pub const SPARE_BUFFERS_MAX: usize = 1_024;
+/// Spare buffers for clients' queues that a shard keeps for reuse: one for each send of a fan-out's slice. A batch that
+/// needs more allocates, and frees what is over.
+pub const SPARE_SMALL_MAX: usize = FANOUT_SENDS_MAX;
+
+/// The largest buffer that counts as small, in bytes: a message that is copied, and a little more.
+pub const SPARE_SMALL_SIZE_MAX: usize = 2 * COPY_MAX;
+
+/// Spare buffers for links' queues that a shard keeps for reuse: 2 MiB at most.
+pub const SPARE_LARGE_MAX: usize = 64;
 
 /// A buffer that grew beyond this many bytes is freed after use instead of kept.
-pub const SPARE_BUFFER_SIZE_MAX: usize = 32 * 1024;
+pub const SPARE_LARGE_SIZE_MAX: usize = 32 * 1024;
 
 /// ON_CLOSE frames kept, in bytes, while no worker is connected, and for each worker that drains. Beyond, the oldest are dropped and counted.
 pub const ORPHAN_BYTES_MAX: usize = 10_485_760;
@@ -72,5 +79,6 @@ pub const GROUPS_PER_CLIENT_MAX: usize = 4_096;
 
 const _: () = assert!(COPY_MAX <= CHUNK_SIZE_MAX && SLICES_PER_SEND_MAX <= 1_024);
 // The last message that begins in a chunk may double it; that must not cost the buffer.
-const _: () = assert!(4 * CHUNK_SIZE_MAX <= SPARE_BUFFER_SIZE_MAX);
+const _: () = assert!(CHUNK_SIZE_MAX > SPARE_SMALL_SIZE_MAX);
+const _: () = assert!(4 * CHUNK_SIZE_MAX <= SPARE_LARGE_SIZE_MAX);
 const _: () = assert!(LINGER_TIMEOUT_MS <= CLOSE_FLUSH_TIMEOUT_MS);

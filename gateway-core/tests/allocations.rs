@@ -3,9 +3,10 @@
 //! Only the shard's own calls are measured, in the order in which the pump makes them.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 use allocation_counter::measure;
-use gateway_core::config::COPY_MAX;
+use gateway_core::config::{COPY_MAX, FANOUT_SENDS_MAX};
 use gateway_core::{Action, Identity, Listen, Millis, Settings, Shard};
 use protocol::client::websocket::client::{TEXT, encode_frame, encode_request};
 use protocol::inner::{Cmd, Frame, ext};
@@ -24,7 +25,12 @@ impl Setting {
     /// Clients at `listen`, each of which has said `greeting`.
     fn new(listen: &str, client_count: u32, greeting: &[u8]) -> Setting {
         let listen: Listen = listen.parse().expect("a listen address");
-        let settings = Settings { listen: vec![listen], ..Settings::default() };
+        let settings = Settings {
+            listen: vec![listen],
+            ping_interval: Duration::from_millis(PERIOD.0),
+            websocket_ping: true,
+            ..Settings::default()
+        };
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900);
         // The first connection id is 1.
         let shard = Shard::new(settings, Identity { address, seed: 1 << 32 }, NOW);
@@ -70,19 +76,26 @@ impl Setting {
     fn send(&mut self) -> usize {
         let mut sent = 0;
         while self.shard.is_pending() {
-            self.shard.on_turn(NOW);
-            self.shard.take_actions(&mut self.actions);
-            assert_eq!(self.actions, [], "nobody is slow, and nobody leaves");
-            let mut batch = self.shard.take_dirty(std::mem::take(&mut self.batch));
-            sent += batch
-                .iter()
-                .map(|socket| self.shard.unsent(*socket).map(|slice| slice.len()).sum::<usize>())
-                .sum::<usize>();
-            self.shard.on_sent(NOW, &batch, &mut []);
-            batch.clear();
-            self.batch = batch;
+            sent += self.turn(NOW).1;
         }
         sent
+    }
+
+    /// One turn. Returns how many sends it made, and their bytes.
+    fn turn(&mut self, now: Millis) -> (usize, usize) {
+        self.shard.on_turn(now);
+        self.shard.take_actions(&mut self.actions);
+        assert_eq!(self.actions, [], "nobody is slow, and nobody leaves");
+        let mut batch = self.shard.take_dirty(std::mem::take(&mut self.batch));
+        let bytes = batch
+            .iter()
+            .map(|socket| self.shard.unsent(*socket).map(|slice| slice.len()).sum::<usize>())
+            .sum::<usize>();
+        self.shard.on_sent(now, &batch, &mut []);
+        let sends = batch.len();
+        batch.clear();
+        self.batch = batch;
+        (sends, bytes)
     }
 
     /// Every client in turn says `message`, and the worker sends `body` back. Returns how many allocations that took.
@@ -157,7 +170,6 @@ fn echoes_of_websocket_clients_do_not_allocate() {
 fn full_turns_do_not_allocate() {
     let mut setting = Setting::text(900);
     let mut bursts = |times| -> u64 { (0..times).map(|_| setting.burst(b"hello\n", b"hello")).sum() };
-    // Spare buffers change hands: each grows once to the size of a busy link's.
     bursts(900);
     assert_eq!(bursts(100), 0);
 }
@@ -185,4 +197,32 @@ fn broadcasts_allocate_as_little_for_many_clients_as_for_few() {
     }
 }
 
+#[test]
+fn a_sweep_of_heartbeats_does_not_allocate_and_goes_out_in_slices() {
+    let clients = 2 * FANOUT_SENDS_MAX as u32 + 1;
+    let mut setting = Setting::websocket(clients);
+    let mut sweep = |at: Millis| {
+        let mut sends = Vec::with_capacity(4);
+        let info = measure(|| {
+            setting.shard.on_tick(at);
+            while setting.shard.is_pending() {
+                sends.push(setting.turn(at));
+            }
+        });
+        (info.count_total, sends)
+    };
+    // By the first sweep nobody has been silent for a whole period.
+    assert_eq!(sweep(PERIOD).1, [(0, 0)]);
+    for round in 2..5 {
+        let (allocations, sends) = sweep(Millis(round * PERIOD.0));
+        let ping = 2;
+        let slice = (FANOUT_SENDS_MAX, FANOUT_SENDS_MAX * ping);
+        assert_eq!(sends, [slice, slice, (1, ping)]);
+        assert!(round == 2 || allocations == 0, "{allocations}");
+    }
+}
+
 const NOW: Millis = Millis(0);
+
+/// Of the heartbeat.
+const PERIOD: Millis = Millis(25_000);

@@ -35,7 +35,7 @@ impl Shard {
             socket,
             accepted: self.accepted,
             connection_id,
-            peer,
+            peer: peer.into(),
             listener,
             kind,
             codec,

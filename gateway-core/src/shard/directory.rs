@@ -1,6 +1,7 @@
 //! Who is called what: named sets of clients, for uids and for groups.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
@@ -9,9 +10,10 @@ use hashbrown::HashMap;
 /// slot can have another.
 pub type Slot = u32;
 
-/// Names one set for as long as it has members. Ids grow in order of creation.
+/// Names one set for as long as it has members. Ids grow in order of creation. Never 0, so that no membership costs a
+/// client no more than one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct SetId(u64);
+pub struct SetId(NonZeroU64);
 
 /// A client's place in a set: what it takes to leave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,7 +108,8 @@ impl Directory {
     }
 
     fn create(&mut self, name: &[u8]) -> SetId {
-        let (name, id) = (Rc::<[u8]>::from(name), SetId(self.clock));
+        let id = SetId(NonZeroU64::new(self.clock).expect("join has counted"));
+        let name = Rc::<[u8]>::from(name);
         self.by_name.insert(Rc::clone(&name), id);
         self.sets.insert(id, Set { name, members: Members::Few(Vec::new()) });
         id

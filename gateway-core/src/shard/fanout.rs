@@ -150,9 +150,15 @@ impl Shard {
         }
     }
 
-    /// To be called every turn, after what came in and before what goes out: large fan-outs take their next slice.
+    /// To be called every turn, after what came in and before what goes out: large fan-outs and heartbeats take their
+    /// next slice.
     pub fn on_turn(&mut self, now: Millis) {
         self.now = now;
+        self.continue_heartbeat();
+        self.continue_fan_outs();
+    }
+
+    fn continue_fan_outs(&mut self) {
         // However much others send: a fan-out that is under way gets on.
         let dirty_max = self.output.dirty_count() + FANOUT_SENDS_MAX;
         for _ in 0..self.jobs.len() {

@@ -6,7 +6,7 @@ use super::client::Reading;
 use super::directory::Slot;
 use super::fanout::Encoding;
 use super::{Conn, Shard, slot};
-use crate::config::{HEARTBEAT_SLICE, TICK_PERIOD_MS};
+use crate::config::{FANOUT_SENDS_MAX, HEARTBEAT_SLICE};
 use crate::{Millis, Settings};
 
 /// One sweep over the table per period, in slices. Within a sweep every client is looked at once.
@@ -35,6 +35,11 @@ impl Heartbeat {
         Heartbeat { period_ms, limit, next_sweep: now.plus(period_ms), cursor: usize::MAX }
     }
 
+    /// Whether a sweep is under way.
+    pub fn is_sweeping(&self) -> bool {
+        self.cursor != usize::MAX
+    }
+
     /// Counts a silent period; `silence` is -1 after every message.
     fn beat(&self, silence: &mut i32) -> Beat {
         if self.limit > 0 && *silence >= 2 * self.limit {
@@ -47,25 +52,35 @@ impl Heartbeat {
 }
 
 impl Shard {
-    /// Starts a sweep when it is time, and does the next slice of one that is under way.
-    pub(super) fn heartbeat_slice(&mut self) {
-        if self.heartbeat.period_ms == 0 {
+    /// Starts a sweep when it is time.
+    pub(super) fn begin_heartbeat(&mut self) {
+        if self.heartbeat.period_ms == 0 || self.now < self.heartbeat.next_sweep {
             return;
         }
-        if self.now >= self.heartbeat.next_sweep {
-            self.heartbeat.next_sweep =
-                self.heartbeat.next_sweep.plus(self.heartbeat.period_ms).max(self.now);
+        // A sweep that is still under way, because nothing else can be afforded, goes on instead.
+        self.heartbeat.next_sweep = self.heartbeat.next_sweep.plus(self.heartbeat.period_ms).max(self.now);
+        if !self.heartbeat.is_sweeping() {
             self.heartbeat.cursor = 0;
         }
-        let from = self.heartbeat.cursor.min(self.conns.end());
-        // A sweep is over before the next begins, however large the table.
-        let ticks = (self.heartbeat.period_ms / TICK_PERIOD_MS).max(1) as usize;
-        let slice = HEARTBEAT_SLICE.max(self.conns.end() / ticks + 1);
-        let to = (from + slice).min(self.conns.end());
-        for index in from..to {
-            self.beat_client(index);
+    }
+
+    /// Does the next slice of a sweep that is under way: as many clients as one turn has time and room for.
+    pub(super) fn continue_heartbeat(&mut self) {
+        if !self.heartbeat.is_sweeping() {
+            return;
         }
-        self.heartbeat.cursor = if to == self.conns.end() { usize::MAX } else { to };
+        let dirty_max = self.output.dirty_count() + FANOUT_SENDS_MAX;
+        for _ in 0..HEARTBEAT_SLICE {
+            if self.heartbeat.cursor >= self.conns.end() {
+                self.heartbeat.cursor = usize::MAX;
+                return;
+            }
+            if self.output.dirty_count() >= dirty_max {
+                return;
+            }
+            self.beat_client(self.heartbeat.cursor);
+            self.heartbeat.cursor += 1;
+        }
     }
 
     fn beat_client(&mut self, index: usize) {

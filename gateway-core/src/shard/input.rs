@@ -197,7 +197,7 @@ impl Shard {
         reply: &mut Vec<u8>,
     ) -> Result<(), Flow> {
         let client = self.client_ref(slot);
-        let info = self.client_info(client.connection_id, client.peer, client.listener);
+        let info = self.client_info(client.connection_id, client.peer.address(), client.listener);
         let headers = match self.hooks.on_websocket_connect(&info, request) {
             Handshake::Accept { headers } => headers,
             Handshake::Refuse { status } => {
@@ -208,7 +208,7 @@ impl Shard {
         let client = self.client_ref(slot);
         let port = self.settings.listen[usize::from(client.listener)].address.port();
         let mut body = Vec::new();
-        WebsocketRequest::from_request(request, client.peer, port).encode(&mut body);
+        WebsocketRequest::from_request(request, client.peer.address(), port).encode(&mut body);
         let event = Event { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body };
         self.emit(slot, link, event).map_err(|TooLarge| Flow::Over(Some(Malformed::TooLarge)))?;
         let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
@@ -263,7 +263,7 @@ impl Shard {
 
     fn ask_hook(&mut self, slot: Slot) -> Option<WorkerId> {
         let client = self.client_ref(slot);
-        let info = self.client_info(client.connection_id, client.peer, client.listener);
+        let info = self.client_info(client.connection_id, client.peer.address(), client.listener);
         let (ids, infos): (Vec<_>, Vec<_>) = self.workers.connected().unzip();
         if ids.is_empty() {
             return None;
@@ -322,7 +322,7 @@ pub(super) fn event_frame<'a>(
     Frame {
         cmd: event.cmd as u8,
         gateway: identity.address,
-        client: client.peer_v4(),
+        client: client.peer.v4(),
         connection_id: client.connection_id,
         flag: event.flag,
         gateway_port: port,

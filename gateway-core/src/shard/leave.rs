@@ -130,7 +130,7 @@ impl Shard {
             unreachable!("the caller has looked");
         };
         self.counters.clients_closed += 1;
-        let info = self.client_info(client.connection_id, client.peer, client.listener);
+        let info = self.client_info(client.connection_id, client.peer.address(), client.listener);
         self.hooks.on_close(&info);
         self.connection_ids.remove(&client.connection_id);
         client.out.queue.clear(&mut self.output.spare);

@@ -60,7 +60,7 @@ impl Link {
             worker: None,
             ringway: false,
             rest: Vec::new(),
-            out: Outbound::default(),
+            out: Outbound::heavy(),
             stalled: false,
             busy: false,
             closing: false,

@@ -211,9 +211,9 @@ impl Shard {
         out.into_iter().flat_map(|out| out.queue.slices())
     }
 
-    /// Whether sends, actions or large fan-outs wait: the glue must not block before it has seen to them.
+    /// Whether sends, actions, large fan-outs or heartbeats wait: the glue must not block before it has seen to them.
     pub fn is_pending(&self) -> bool {
-        self.output.is_pending() || !self.jobs.is_empty()
+        self.output.is_pending() || !self.jobs.is_empty() || self.heartbeat.is_sweeping()
     }
 
     /// What was offered for the sockets in `batch` has been sent, except as `short` says. `short` is put in order.

@@ -5,7 +5,8 @@ use std::io::IoSlice;
 use std::rc::Rc;
 
 use crate::config::{
-    CHUNK_SIZE_MAX, COPY_MAX, SLICES_PER_SEND_MAX, SPARE_BUFFER_SIZE_MAX, SPARE_BUFFERS_MAX,
+    CHUNK_SIZE_MAX, COPY_MAX, SLICES_PER_SEND_MAX, SPARE_LARGE_MAX, SPARE_LARGE_SIZE_MAX, SPARE_SMALL_MAX,
+    SPARE_SMALL_SIZE_MAX,
 };
 
 /// The bytes queued for one socket, oldest first. Costs one pointer while empty.
@@ -37,15 +38,15 @@ impl OutQueue {
     }
 
     /// Appends a copy of `bytes`.
-    pub fn append(&mut self, spare: &mut Spare, bytes: &[u8]) {
-        self.append_with(spare, |out| out.extend_from_slice(bytes));
+    pub fn append(&mut self, spare: &mut Spare, load: Load, bytes: &[u8]) {
+        self.append_with(spare, load, |out| out.extend_from_slice(bytes));
     }
 
     /// Appends what `write` puts behind the end of the buffer it is given.
-    pub fn append_with(&mut self, spare: &mut Spare, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn append_with(&mut self, spare: &mut Spare, load: Load, write: impl FnOnce(&mut Vec<u8>)) {
         let queue = self.0.get_or_insert_with(|| spare.queue());
         if !matches!(queue.chunks.back(), Some(Chunk::Own(buffer)) if buffer.len() < CHUNK_SIZE_MAX) {
-            queue.chunks.push_back(Chunk::Own(spare.buffer()));
+            queue.chunks.push_back(Chunk::Own(spare.buffer(load)));
         }
         let Some(Chunk::Own(buffer)) = queue.chunks.back_mut() else { unreachable!("pushed above") };
         let before = buffer.len();
@@ -57,14 +58,14 @@ impl OutQueue {
     }
 
     /// Appends an encoded message that other queues get too.
-    pub fn append_shared(&mut self, spare: &mut Spare, message: &SharedMessage) {
+    pub fn append_shared(&mut self, spare: &mut Spare, load: Load, message: &SharedMessage) {
         match &message.shared {
             Some(shared) => {
                 let queue = self.0.get_or_insert_with(|| spare.queue());
                 queue.bytes += shared.len();
                 queue.chunks.push_back(Chunk::Shared(Rc::clone(shared)));
             }
-            None => self.append(spare, &message.bytes),
+            None => self.append(spare, load, &message.bytes),
         }
     }
 
@@ -141,23 +142,40 @@ impl SharedMessage {
     }
 }
 
-/// Emptied buffers kept for the next message, so that the steady state does not allocate.
+/// How much a queue usually holds, and so which buffer it begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Load {
+    /// A message or a few, as for a client.
+    #[default]
+    Light,
+    /// What many clients say in one turn, as for a worker.
+    Heavy,
+}
+
+/// Emptied buffers kept for the next message, so that the steady state does not allocate. Small and large ones apart:
+/// in one heap each would grow, sooner or later, to the size of the largest.
 #[derive(Default)]
 pub struct Spare {
-    buffers: Vec<Vec<u8>>,
+    small: Vec<Vec<u8>>,
+    large: Vec<Vec<u8>>,
     #[expect(clippy::vec_box, reason = "the boxes themselves are what is kept for reuse")]
     queues: Vec<Box<Queue>>,
 }
 
 impl Spare {
-    fn buffer(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_default()
+    fn buffer(&mut self, load: Load) -> Vec<u8> {
+        match load {
+            Load::Light => self.small.pop().unwrap_or_default(),
+            Load::Heavy => self.large.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK_SIZE_MAX)),
+        }
     }
 
     fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
-        if self.buffers.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= SPARE_BUFFER_SIZE_MAX {
-            buffer.clear();
-            self.buffers.push(buffer);
+        buffer.clear();
+        match buffer.capacity() {
+            ..=SPARE_SMALL_SIZE_MAX if self.small.len() < SPARE_SMALL_MAX => self.small.push(buffer),
+            ..=SPARE_LARGE_SIZE_MAX if self.large.len() < SPARE_LARGE_MAX => self.large.push(buffer),
+            _ => {}
         }
     }
 
@@ -166,7 +184,7 @@ impl Spare {
     }
 
     fn keep_queue(&mut self, queue: Box<Queue>) {
-        if self.queues.len() < SPARE_BUFFERS_MAX {
+        if self.queues.len() < SPARE_SMALL_MAX {
             self.queues.push(queue);
         }
     }
@@ -183,9 +201,9 @@ mod tests {
     #[test]
     fn small_messages_gather_in_one_slice() {
         let (mut queue, mut spare) = (OutQueue::default(), Spare::default());
-        queue.append(&mut spare, b"one ");
-        queue.append_shared(&mut spare, &SharedMessage::new(b"two ".to_vec()));
-        queue.append(&mut spare, b"three");
+        queue.append(&mut spare, Load::Light, b"one ");
+        queue.append_shared(&mut spare, Load::Light, &SharedMessage::new(b"two ".to_vec()));
+        queue.append(&mut spare, Load::Light, b"three");
         assert_eq!(queue.slices().count(), 1);
         assert_eq!(content(&queue), b"one two three");
         queue.advance(&mut spare, 5);
@@ -198,9 +216,9 @@ mod tests {
     fn large_messages_are_shared_and_keep_their_place() {
         let (mut queue, mut spare) = (OutQueue::default(), Spare::default());
         let large = vec![7; COPY_MAX + 1];
-        queue.append(&mut spare, b"a");
-        queue.append_shared(&mut spare, &SharedMessage::new(large.clone()));
-        queue.append(&mut spare, b"b");
+        queue.append(&mut spare, Load::Light, b"a");
+        queue.append_shared(&mut spare, Load::Light, &SharedMessage::new(large.clone()));
+        queue.append(&mut spare, Load::Light, b"b");
         let all = [b"a".as_slice(), &large, b"b"].concat();
         assert_eq!(content(&queue), all);
         for sent in 0..all.len() {
@@ -213,18 +231,43 @@ mod tests {
     #[test]
     fn nothing_appended_is_nothing_queued() {
         let (mut queue, mut spare) = (OutQueue::default(), Spare::default());
-        queue.append(&mut spare, b"");
+        queue.append(&mut spare, Load::Light, b"");
         assert!(queue.is_empty());
     }
 
     #[test]
     fn a_used_buffer_comes_back() {
         let (mut queue, mut spare) = (OutQueue::default(), Spare::default());
-        queue.append(&mut spare, b"x");
+        queue.append(&mut spare, Load::Light, b"x");
         queue.advance(&mut spare, 1);
-        assert_eq!((spare.buffers.len(), spare.queues.len()), (1, 1));
-        queue.append(&mut spare, b"y");
-        assert_eq!((spare.buffers.len(), spare.queues.len()), (0, 0));
+        assert_eq!((spare.small.len(), spare.queues.len()), (1, 1));
+        queue.append(&mut spare, Load::Light, b"y");
+        assert_eq!((spare.small.len(), spare.queues.len()), (0, 0));
         assert_eq!(content(&queue), b"y");
+    }
+
+    #[test]
+    fn a_grown_buffer_goes_to_who_needs_it() {
+        let (mut queue, mut spare) = (OutQueue::default(), Spare::default());
+        for (size, kept) in [
+            (SPARE_SMALL_SIZE_MAX, (1, 0)),
+            (SPARE_LARGE_SIZE_MAX, (0, 1)),
+            (SPARE_LARGE_SIZE_MAX + 1, (0, 0)),
+        ] {
+            queue.append(&mut spare, Load::Light, &vec![7; size]);
+            queue.clear(&mut spare);
+            assert_eq!((spare.small.len(), spare.large.len()), kept, "{size}");
+            (spare.small, spare.large) = Default::default();
+        }
+    }
+
+    #[test]
+    fn spare_buffers_are_bounded() {
+        let mut spare = Spare::default();
+        for _ in 0..2 * (SPARE_SMALL_MAX + SPARE_LARGE_MAX) {
+            spare.keep_buffer(Vec::with_capacity(1));
+            spare.keep_buffer(Vec::with_capacity(SPARE_LARGE_SIZE_MAX));
+        }
+        assert_eq!((spare.small.len(), spare.large.len()), (SPARE_SMALL_MAX, SPARE_LARGE_MAX));
     }
 }

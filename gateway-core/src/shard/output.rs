@@ -2,7 +2,7 @@
 
 use ring::SocketId;
 
-use super::out::{OutQueue, SharedMessage, Spare};
+use super::out::{Load, OutQueue, SharedMessage, Spare};
 
 /// Something for the glue to do with a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +21,7 @@ pub enum Action {
 #[derive(Default)]
 pub struct Outbound {
     pub queue: OutQueue,
+    load: Load,
     /// Listed in [`Output::dirty`].
     dirty: bool,
     /// A send fell short; waits for room.
@@ -28,6 +29,11 @@ pub struct Outbound {
 }
 
 impl Outbound {
+    /// For much: a link's.
+    pub fn heavy() -> Outbound {
+        Outbound { load: Load::Heavy, ..Outbound::default() }
+    }
+
     /// Whether a send is due with the end of this turn.
     pub fn is_dirty(&self) -> bool {
         self.dirty
@@ -45,19 +51,19 @@ pub struct Output {
 impl Output {
     /// Queues what `write` appends.
     pub fn append_with(&mut self, socket: SocketId, out: &mut Outbound, write: impl FnOnce(&mut Vec<u8>)) {
-        out.queue.append_with(&mut self.spare, write);
+        out.queue.append_with(&mut self.spare, out.load, write);
         self.mark(socket, out);
     }
 
     /// Queues a copy of `bytes`.
     pub fn append(&mut self, socket: SocketId, out: &mut Outbound, bytes: &[u8]) {
-        out.queue.append(&mut self.spare, bytes);
+        out.queue.append(&mut self.spare, out.load, bytes);
         self.mark(socket, out);
     }
 
     /// Queues a message that other sockets get too.
     pub fn append_shared(&mut self, socket: SocketId, out: &mut Outbound, message: &SharedMessage) {
-        out.queue.append_shared(&mut self.spare, message);
+        out.queue.append_shared(&mut self.spare, out.load, message);
         self.mark(socket, out);
     }
 

@@ -18,7 +18,7 @@ impl Shard {
         self.expire_links();
         self.expire_no_worker();
         self.expire_drains();
-        self.heartbeat_slice();
+        self.begin_heartbeat();
         self.ping_links();
     }
 

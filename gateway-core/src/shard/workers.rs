@@ -1,5 +1,7 @@
 //! Which workers there are, and which one a client gets (WIRE.md §8).
 
+use std::num::NonZeroU32;
+
 use hashbrown::HashMap;
 use ring::SocketId;
 
@@ -7,9 +9,21 @@ use crate::WorkerInfo;
 use crate::config::WORKER_KEYS_MAX;
 use crate::settings::Router;
 
-/// Names a worker key for as long as it is connected or a client is bound to it.
+/// Names a worker key for as long as it is connected or a client is bound to it: one more than its entry's index, so that
+/// no worker costs a client no more than one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct WorkerId(u32);
+pub struct WorkerId(NonZeroU32);
+
+impl WorkerId {
+    fn of_entry(index: usize) -> WorkerId {
+        let number = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
+        WorkerId(number.expect("there are at most WORKER_KEYS_MAX entries"))
+    }
+
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// The workers by key. A key outlives its link while clients are bound to it: when it comes back, they are its again.
 ///
@@ -109,7 +123,7 @@ impl Workers {
 
     /// How to get an event to a worker.
     pub fn way(&self, id: WorkerId) -> Way {
-        match self.entries[id.0 as usize].as_ref() {
+        match self.entries[id.index()].as_ref() {
             Some(Worker { link: Some(link), draining: false, .. }) => Way::Open(*link),
             Some(Worker { link: Some(link), draining: true, .. }) => Way::Draining(*link),
             _ => Way::None,
@@ -118,18 +132,18 @@ impl Workers {
 
     /// The link of a worker, if it is connected.
     pub fn link(&self, id: WorkerId) -> Option<SocketId> {
-        self.entries[id.0 as usize].as_ref()?.link
+        self.entries[id.index()].as_ref()?.link
     }
 
     /// The key of a worker that is connected or has clients.
     pub fn key(&self, id: WorkerId) -> &str {
-        &self.entries[id.0 as usize].as_ref().expect("ids are held only by links and bound clients").key
+        &self.entries[id.index()].as_ref().expect("ids are held only by links and bound clients").key
     }
 
     /// All connected workers that take events, in order of connecting.
     pub fn connected(&self) -> impl Iterator<Item = (WorkerId, WorkerInfo<'_>)> {
         let info = |id: &WorkerId| {
-            let worker = self.entries[id.0 as usize].as_ref().expect("connected workers have entries");
+            let worker = self.entries[id.index()].as_ref().expect("connected workers have entries");
             (*id, WorkerInfo { key: &worker.key, client_count: worker.clients })
         };
         self.connected.iter().map(info)
@@ -146,11 +160,11 @@ impl Workers {
     }
 
     fn clients(&self, id: WorkerId) -> u32 {
-        self.entries[id.0 as usize].as_ref().map_or(0, |worker| worker.clients)
+        self.entries[id.index()].as_ref().map_or(0, |worker| worker.clients)
     }
 
     fn entry(&mut self, id: WorkerId) -> &mut Worker {
-        self.entries[id.0 as usize].as_mut().expect("ids are held only by links and bound clients")
+        self.entries[id.index()].as_mut().expect("ids are held only by links and bound clients")
     }
 
     fn create(&mut self, key: &str) -> Result<WorkerId, TooManyKeys> {
@@ -159,9 +173,9 @@ impl Workers {
         }
         let id = self.vacant.pop().unwrap_or_else(|| {
             self.entries.push(None);
-            WorkerId(self.entries.len() as u32 - 1)
+            WorkerId::of_entry(self.entries.len() - 1)
         });
-        self.entries[id.0 as usize] =
+        self.entries[id.index()] =
             Some(Worker { key: key.into(), link: None, clients: 0, bound: 0, draining: false });
         self.by_key.insert(key.into(), id);
         Ok(id)
@@ -172,7 +186,7 @@ impl Workers {
         if worker.link.is_none() && worker.bound == 0 {
             let key = std::mem::take(&mut worker.key);
             self.by_key.remove(&key);
-            self.entries[id.0 as usize] = None;
+            self.entries[id.index()] = None;
             self.vacant.push(id);
         }
     }
@@ -264,7 +278,8 @@ mod tests {
         for index in 0..3 {
             workers.connect(&index.to_string(), link(index)).unwrap();
         }
-        let chosen: Vec<_> = (0..3).map(|random| workers.bind(Router::Random, random).unwrap().0).collect();
+        let chosen: Vec<_> =
+            (0..3).map(|random| workers.bind(Router::Random, random).unwrap().index()).collect();
         assert_eq!(chosen, [0, 1, 2]);
     }
 }
