@@ -2,14 +2,16 @@
 //!
 //! * [`echo`]: server CPU per echo through gateway and worker, against a bare echo on `ring` in the same run.
 //! * [`million`]: what a million connections cost in memory and CPU, idle and talked to.
+//! * [`instructions`]: micro benchmarks, counted by callgrind, against a committed baseline.
 //! * [`Stand`]: which machine, kernel and commit the figures are of, and the file they are kept in.
 //!
-//! A benchmark here is an interleaved comparison on one machine: wall time and CPU time on their own say more about the
-//! machine than about Ringway. The program `bench` (`scripts/bench`) runs them; `cargo test` runs each of them tiny.
+//! A benchmark here is an interleaved comparison on one machine, or a count: wall time and CPU time on their own say more
+//! about the machine than about Ringway. The program `bench` (`scripts/bench`) runs them; `cargo test` runs each of them tiny.
 #![forbid(unsafe_code)]
 
 mod cpus;
 pub mod echo;
+pub mod instructions;
 pub mod million;
 mod programs;
 mod stand;

@@ -6,16 +6,22 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use benches::Stand;
 use benches::echo::{self, Setup};
+use benches::instructions::{self, Comparison, Figures};
 use benches::million;
 use serde::Serialize;
 
-/// End-to-end benchmarks: interleaved comparisons with what the kernel alone costs, and a million connections.
+/// Benchmarks: interleaved comparisons with what the kernel alone costs, a million connections, counts of instructions.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(example = "scripts/bench echo --rounds 10 --save", example = "scripts/bench million --conns 200000")]
+#[argh(
+    example = "scripts/bench echo --rounds 10 --save",
+    example = "scripts/bench million --conns 200000",
+    example = "scripts/bench instructions shard --check"
+)]
 struct Flags {
-    /// what to run: echo (default) or million
-    #[argh(positional, default = "String::from(\"echo\")")]
-    bench: String,
+    /// what to run: echo (default), million, or instructions; behind the last, parts of the names of benchmarks, to count
+    /// those alone
+    #[argh(positional)]
+    what: Vec<String>,
     /// comparisons (default 5)
     #[argh(option, default = "Setup::default().rounds")]
     rounds: usize,
@@ -37,14 +43,24 @@ struct Flags {
     /// keep the figures in benches/results
     #[argh(switch)]
     save: bool,
+    /// instructions: fail if there are more than the baseline has
+    #[argh(switch)]
+    check: bool,
+    /// instructions: make what is counted the baseline
+    #[argh(switch)]
+    baseline: bool,
 }
 
 fn main() -> ExitCode {
     let flags: Flags = program::parse("bench");
-    match flags.bench.as_str() {
-        "echo" => echo(&flags),
-        "million" => million(&flags),
-        other => program::fail(format_args!("there is no benchmark `{other}`: echo and million are")),
+    let words: Vec<&str> = flags.what.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] | ["echo"] => echo(&flags),
+        ["million"] => million(&flags),
+        ["instructions", names @ ..] => instructions(&flags, names),
+        [other, ..] => program::fail(format_args!(
+            "there is no benchmark `{other}`, or it takes no names: echo, million and instructions are"
+        )),
     }
 }
 
@@ -84,6 +100,31 @@ fn million(flags: &Flags) -> ExitCode {
     print!("{figures}");
     save(flags, "million", &figures);
     if figures.missing() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn instructions(flags: &Flags, names: &[&str]) -> ExitCode {
+    if flags.baseline && !names.is_empty() {
+        program::fail("a baseline is of all benchmarks: --baseline takes no names");
+    }
+    let figures = instructions::run(names).unwrap_or_else(|error| program::fail(error));
+    save(flags, "instructions", &figures);
+    let path = instructions::baseline_path();
+    let known = Figures::read_baseline();
+    if flags.baseline {
+        let written = figures.write_baseline();
+        written.unwrap_or_else(|error| program::fail(format_args!("{}: {error}", path.display())));
+        println!("{}", Comparison::new(&figures, &known.unwrap_or_else(|_| figures.clone()), true));
+        println!("kept as the baseline in {}", path.display());
+        return ExitCode::SUCCESS;
+    }
+    let known = known.unwrap_or_else(|error| program::fail(format_args!("{}: {error}", path.display())));
+    let comparison = Comparison::new(&figures, &known, names.is_empty());
+    print!("{comparison}");
+    let complaints = comparison.complaints();
+    for line in complaints.iter().chain(&comparison.advice()) {
+        eprintln!("{line}");
+    }
+    if flags.check && !complaints.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn save(flags: &Flags, bench: &str, figures: &impl Serialize) {

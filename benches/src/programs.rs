@@ -1,4 +1,5 @@
-//! The programs under test that the harness of the end-to-end tests does not know: the load generator and the bare echo.
+//! The programs under test that the harness of the end-to-end tests does not know: the load generator, the bare echo,
+//! and the micro benchmarks.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +13,12 @@ pub fn loadgen() -> PathBuf {
 /// The bare echo on `ring`.
 pub fn bare_echo() -> PathBuf {
     directory().join("examples/echo")
+}
+
+/// Where the program `micro` is, as production is built; builds it from what is in the tree now.
+pub fn micro_directory() -> PathBuf {
+    build("release", &["-p", "ringway-micro", "--bin", "micro"]);
+    profile_directory().with_file_name("release")
 }
 
 /// Where programs of this profile are; builds both, once per process, from what is in the tree now.
@@ -31,7 +38,7 @@ fn directory() -> &'static Path {
 
 fn build(profile: &str, what: &[&str]) {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--profile", profile]).args(what);
+    command.args(["build", "--locked", "--quiet", "--profile", profile]).args(what);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     let status = command.status().expect("cargo can be run");
     assert!(status.success(), "cargo build {} failed", what.join(" "));

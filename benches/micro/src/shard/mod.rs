@@ -1,0 +1,13 @@
+//! Paths through a shard: all that it does between the calls of its glue. Its sockets take everything at once.
+
+mod clients;
+mod fanout;
+mod heartbeat;
+mod messages;
+mod setting;
+
+use crate::meter::Bench;
+
+pub fn benches() -> Vec<Bench> {
+    [messages::benches(), fanout::benches(), heartbeat::benches(), clients::benches()].concat()
+}

@@ -1,0 +1,142 @@
+//! A shard, one worker, and clients, without a ring under them.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use gateway_core::{Action, Identity, Listen, Millis, Settings, Shard};
+use protocol::client::websocket::client::TEXT;
+use protocol::inner::{Cmd, Frame, ext};
+use ring::SocketId;
+
+use crate::codecs::{HANDSHAKE, masked};
+
+/// What clients speak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Speak {
+    Websocket,
+    Text,
+}
+
+/// The other end of everything that a shard holds.
+pub struct Setting {
+    pub shard: Shard,
+    pub worker: SocketId,
+    pub clients: Vec<SocketId>,
+    pub now: Millis,
+    speak: Speak,
+    batch: Vec<SocketId>,
+    actions: Vec<Action>,
+}
+
+impl Speak {
+    pub fn name(self) -> &'static str {
+        match self {
+            Speak::Websocket => "websocket",
+            Speak::Text => "text",
+        }
+    }
+
+    /// A client's message.
+    pub fn message(self, body: &[u8]) -> Vec<u8> {
+        match self {
+            Speak::Websocket => masked(TEXT, body),
+            Speak::Text => [body, b"\n"].concat(),
+        }
+    }
+
+    /// What a client says first.
+    fn greeting(self) -> &'static [u8] {
+        match self {
+            Speak::Websocket => HANDSHAKE,
+            Speak::Text => b"",
+        }
+    }
+}
+
+impl Setting {
+    /// So many clients; their connection ids are 1 and up, in the order of `clients`.
+    pub fn new(speak: Speak, client_count: u32) -> Setting {
+        Setting::with(Settings::default(), speak, client_count)
+    }
+
+    /// The same with other settings; where clients connect is not theirs to say.
+    pub fn with(settings: Settings, speak: Speak, client_count: u32) -> Setting {
+        let listen: Listen =
+            format!("{}://127.0.0.1:8282", speak.name()).parse().expect("an address to listen on");
+        let settings = Settings { listen: vec![listen], ..settings };
+        let identity = Identity { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900), seed: 1 << 32 };
+        let (now, worker) = (Millis(0), SocketId::new(0, 1));
+        let mut setting = Setting {
+            shard: Shard::new(settings, identity, now),
+            worker,
+            clients: Vec::new(),
+            now,
+            speak,
+            batch: Vec::new(),
+            actions: Vec::new(),
+        };
+        setting.shard.on_link_accepted(now, worker, PEER.into());
+        let connect =
+            ext::WorkerConnect { worker_key: "a".into(), secret_key: Some(String::new()), ringway: true };
+        setting.command(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) });
+        for _ in 0..client_count {
+            setting.come(&mut speak.greeting().to_vec());
+        }
+        setting
+    }
+
+    /// A client comes and says `greeting`.
+    pub fn come(&mut self, greeting: &mut [u8]) {
+        let client = SocketId::new(self.clients.len() as u32 + 1, 1);
+        self.clients.push(client);
+        self.shard.on_client_accepted(self.now, 0, client, PEER.into());
+        self.hear(client, greeting);
+    }
+
+    /// `bytes` arrive in one piece on a socket, and what comes of it is sent. Returns how many bytes that was.
+    pub fn hear(&mut self, socket: SocketId, bytes: &mut [u8]) -> usize {
+        self.shard.on_received(self.now, socket, bytes);
+        self.send()
+    }
+
+    /// The worker commands.
+    pub fn command(&mut self, frame: &Frame<'_>) {
+        self.hear(self.worker, &mut encoded(frame));
+    }
+
+    /// What the glue does behind the events of a turn, and again as long as there is something to do. Returns the
+    /// bytes sent.
+    pub fn send(&mut self) -> usize {
+        let mut sent = 0;
+        while self.shard.is_pending() {
+            self.shard.on_turn(self.now);
+            self.shard.take_actions(&mut self.actions);
+            self.actions.clear();
+            let mut batch = self.shard.take_dirty(std::mem::take(&mut self.batch));
+            for socket in &batch {
+                sent += self.shard.unsent(*socket).map(|slice| slice.len()).sum::<usize>();
+            }
+            self.shard.on_sent(self.now, &batch, &mut []);
+            batch.clear();
+            self.batch = batch;
+        }
+        sent
+    }
+
+    /// What a client says to be heard.
+    pub fn message(&self, body: &[u8]) -> Vec<u8> {
+        self.speak.message(body)
+    }
+}
+
+pub fn encoded(frame: &Frame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes);
+    bytes
+}
+
+/// A command for one client.
+pub fn to_client(cmd: Cmd, connection_id: u32) -> Frame<'static> {
+    Frame { connection_id, ..Frame::command(cmd) }
+}
+
+const PEER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5000);
