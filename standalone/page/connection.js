@@ -117,7 +117,8 @@ const handlers = {
     me.name = message.name;
     attempt = 0;
     for (const it of privates()) if (it.id === me.id) conversations.delete(it.key);
-    if (lostOnce) for (const it of roomsJoined()) note(it, "Connected again. What was said meanwhile is not shown.");
+    const again = message.history ? "Connected again." : "Connected again. What was said meanwhile is not shown.";
+    if (lostOnce) for (const it of roomsJoined()) note(it, again);
     lostOnce = false;
     clearInterval(refreshTimer);
     refreshTimer = setInterval(refresh, REFRESH_MS);
@@ -167,7 +168,13 @@ const handlers = {
   },
   message(message) {
     const it = conversations.get(`room:${message.room}`);
-    if (it) add(it, { from: message.from, text: message.text });
+    if (it) add(it, { from: message.from, text: message.text, number: message.number });
+  },
+  history(message) {
+    const it = conversations.get(`room:${message.room}`);
+    if (!it) return;
+    recall(it, message.lines);
+    if (message.away) note(it, "What was said before cannot be shown at the moment.");
   },
   private(message) {
     const sentByMe = message.from.id === me.id;

@@ -16,6 +16,17 @@ function add(it, entry) {
   renderSide();
 }
 
+// Puts what was said before where it belongs: behind what has a smaller number. What is there already stays.
+function recall(it, lines) {
+  for (const { number, at, from, text } of lines) {
+    if (it.entries.some((entry) => entry.number === number)) continue;
+    const place = it.entries.findLastIndex((entry) => entry.number < number) + 1;
+    it.entries.splice(place, 0, { number, at: new Date(at), from, text });
+  }
+  it.entries.splice(0, it.entries.length - ENTRIES_MAX);
+  if (it.key === open) renderLog(0);
+}
+
 // Whether the newest line is in sight: only then may the log move by itself.
 let atEnd = true;
 

@@ -69,7 +69,7 @@
 //! # Libraries that need tokio
 //!
 //! The feature `tokio` adds `Gateway::tokio`: a future that runs on a small tokio runtime beside the cores while the handler
-//! awaits it.
+//! awaits it. The workspace's `examples/chat_with_history` keeps what was said in MySQL that way.
 //!
 //! [`Arc`]: std::sync::Arc
 //! [`Cell`]: std::cell::Cell

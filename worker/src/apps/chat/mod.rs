@@ -1,28 +1,55 @@
-//! A chat with rooms, private messages and the list of who is online. Owns what happens; [`words`] owns how it is said.
+//! A chat with rooms, private messages and the list of who is online. Owns what happens; `words` owns how it is said.
 //!
 //! Everything it knows is in sessions and groups at the gateways, so any number of workers serve one chat, and a
-//! worker that starts again has lost nothing. It must never keep anything about a client itself, nor a history.
+//! worker that starts again has lost nothing. It must never keep anything about a client itself; what was said is kept by a
+//! [`History`], if there is one.
 //!
 //! A client says `hello` first and waits for `welcome`; from then on its session is where every worker finds it.
 
+mod history;
 mod person;
 mod words;
 
 use std::fmt::Display;
 
 use person::{Person, valid_name, valid_room};
-use words::{ErrorCode, Reply, Request, RoomCount, Who};
+use words::{ErrorCode, Reply, Request, RoomCount, Said, Who};
 
 use crate::{Client, ClientId, Events, Gateway, Message, Name};
 
-/// A chat with rooms, private messages and the list of who is online.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Chat;
+pub use history::{Forgetful, History, Line, NewLine};
 
-impl Events for Chat {
+/// A chat with rooms, private messages and the list of who is online.
+#[derive(Clone, Debug)]
+pub struct Chat<H = Forgetful> {
+    history: H,
+}
+
+/// A chat that forgets what was said.
+impl Default for Chat {
+    fn default() -> Chat {
+        Chat { history: Forgetful }
+    }
+}
+
+impl<H: History> Chat<H> {
+    /// A chat that keeps what was said.
+    pub fn with_history(history: H) -> Chat<H> {
+        Chat { history }
+    }
+
+    fn speaker<'a>(&'a self, gateway: &'a Gateway, client: &Client) -> Speaker<'a, H> {
+        Speaker { gateway, history: &self.history, id: client.id(), person: Person::of(client) }
+    }
+}
+
+impl<H: History> Events for Chat<H> {
+    async fn on_start(&self, gateway: &Gateway) {
+        self.history.start(gateway).await;
+    }
+
     async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
-        let speaker = Speaker { gateway, id: client.id(), person: Person::of(client) };
+        let speaker = self.speaker(gateway, client);
         let done = match Request::parse(message.as_bytes()) {
             Ok(request) => speaker.handle(request).await,
             Err(why) => Err(Refusal::new(ErrorCode::Malformed, why)),
@@ -33,7 +60,7 @@ impl Events for Chat {
     }
 
     async fn on_close(&self, gateway: &Gateway, client: &Client) {
-        let speaker = Speaker { gateway, id: client.id(), person: Person::of(client) };
+        let speaker = self.speaker(gateway, client);
         for room in &speaker.person.rooms {
             speaker.tell_room_of_leaving(room).await;
         }
@@ -53,13 +80,14 @@ impl Refusal {
 }
 
 /// The client that an event is about.
-struct Speaker<'a> {
+struct Speaker<'a, H> {
     gateway: &'a Gateway,
+    history: &'a H,
     id: ClientId,
     person: Person,
 }
 
-impl Speaker<'_> {
+impl<H: History> Speaker<'_, H> {
     async fn handle(&self, request: Request) -> Result<(), Refusal> {
         if let Request::Hello { name, rooms } = request {
             return self.hello(&name, &rooms).await;
@@ -72,7 +100,7 @@ impl Speaker<'_> {
             Request::Name { name } => self.rename(&name)?,
             Request::Join { room } => self.join(&room).await?,
             Request::Leave { room } => self.leave(&room).await,
-            Request::Say { room, text } => self.say(&room, &text)?,
+            Request::Say { room, text } => self.say(&room, &text).await?,
             Request::Private { to, text } => self.say_privately(to, &text).await?,
             Request::Refresh { room } => self.refresh(room.as_deref()).await,
         }
@@ -89,8 +117,8 @@ impl Speaker<'_> {
         }
         self.store(&person);
         self.gateway.join_group(self.id, EVERYBODY);
-        let me = Speaker { gateway: self.gateway, id: self.id, person };
-        me.reply(&Reply::Welcome { id: self.id, name: &me.person.name });
+        let me = Speaker { person, ..*self };
+        me.reply(&Reply::Welcome { id: self.id, name: &me.person.name, history: H::KEEPS });
         for room in &me.person.rooms {
             me.come_into(room).await;
         }
@@ -125,12 +153,15 @@ impl Speaker<'_> {
         self.tell_room_of_leaving(room).await;
     }
 
-    fn say(&self, room: &str, text: &str) -> Result<(), Refusal> {
+    async fn say(&self, room: &str, text: &str) -> Result<(), Refusal> {
         let text = checked_text(text)?;
         if !self.person.is_in(room) {
             return Err(Refusal::new(ErrorCode::Room, "You are not in this room."));
         }
-        self.tell_room(room, &Reply::Message { room, from: self.who(), text });
+        // Kept first: who comes in between finds it in the history, or gets it as a member, or both.
+        let line = NewLine { room, from: self.id, name: &self.person.name, text };
+        let number = self.history.keep(self.gateway, line).await;
+        self.tell_room(room, &Reply::Message { room, from: self.who(), text, number });
         Ok(())
     }
 
@@ -167,6 +198,16 @@ impl Speaker<'_> {
         if people.online == 1 {
             self.gateway.send_to_group(EVERYBODY, Reply::Opened { room }.to_json());
         }
+        if H::KEEPS {
+            self.recall(room).await;
+        }
+    }
+
+    /// What was said before.
+    async fn recall(&self, room: &str) {
+        let latest = self.history.latest(self.gateway, room).await;
+        let lines = latest.iter().flatten().map(Said::from).collect();
+        self.reply(&Reply::History { room, lines, away: latest.is_none() });
     }
 
     async fn tell_room_of_leaving(&self, room: &str) {
@@ -234,7 +275,7 @@ struct People<'r> {
 }
 
 impl People<'_> {
-    fn reply_to(&self, speaker: &Speaker<'_>) {
+    fn reply_to(&self, speaker: &Speaker<'_, impl History>) {
         let people = self.list.iter().map(|(id, name)| Who { id: *id, name }).collect();
         speaker.reply(&Reply::Room { room: self.room, people, online: self.online });
     }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Line;
 use crate::ClientId;
 
 /// What a client says.
@@ -47,8 +48,13 @@ impl Request {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(super) enum Reply<'a> {
-    /// The answer to `hello`: the client's own id and its name as others see it.
-    Welcome { id: ClientId, name: &'a str },
+    /// The answer to `hello`: the client's own id and its name as others see it; whether this chat has a history.
+    Welcome {
+        id: ClientId,
+        name: &'a str,
+        #[serde(skip_serializing_if = "is_false")]
+        history: bool,
+    },
     /// Rooms in which somebody is, and the lobby.
     Rooms { rooms: Vec<RoomCount<'a>> },
     /// Somebody came into a room that was empty.
@@ -61,8 +67,21 @@ pub(super) enum Reply<'a> {
     Left { room: &'a str, who: Who<'a> },
     /// Somebody has another name now.
     Renamed { room: &'a str, who: Who<'a> },
-    /// Said to all in a room, the speaker too.
-    Message { room: &'a str, from: Who<'a>, text: &'a str },
+    /// What was said in a room before the client came in, the latest, in order. `away`: it cannot be shown now.
+    History {
+        room: &'a str,
+        lines: Vec<Said<'a>>,
+        #[serde(skip_serializing_if = "is_false")]
+        away: bool,
+    },
+    /// Said to all in a room, the speaker too. With a number if it is in the history: there it has the same.
+    Message {
+        room: &'a str,
+        from: Who<'a>,
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
+    },
     /// Said to one; the speaker gets it too.
     Private { from: Who<'a>, to: Who<'a>, text: &'a str },
     /// A request was not granted.
@@ -85,6 +104,23 @@ impl Reply<'_> {
 pub(super) struct Who<'a> {
     pub id: ClientId,
     pub name: &'a str,
+}
+
+/// A line of the history.
+#[derive(Debug, Serialize)]
+pub(super) struct Said<'a> {
+    pub number: u64,
+    /// Milliseconds since 1970.
+    pub at: u64,
+    pub from: Who<'a>,
+    pub text: &'a str,
+}
+
+impl<'a> From<&'a Line> for Said<'a> {
+    fn from(line: &'a Line) -> Said<'a> {
+        let from = Who { id: line.from, name: &line.name };
+        Said { number: line.number, at: line.at, from, text: &line.text }
+    }
 }
 
 /// A room, and how many are in it.
@@ -110,6 +146,10 @@ pub(super) enum ErrorCode {
     Text,
     /// The client that `about` names is not online.
     Offline,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Bytes of a request: the longest text with every character escaped fits.
@@ -152,10 +192,17 @@ mod tests {
     #[test]
     fn replies_are_flat_objects() {
         let id = ClientId::new(std::net::Ipv4Addr::LOCALHOST, 2900, 7);
-        let reply = Reply::Message { room: "tea", from: Who { id, name: "Ann" }, text: "</script>" };
+        let reply =
+            Reply::Message { room: "tea", from: Who { id, name: "Ann" }, text: "</script>", number: None };
         assert_eq!(
             reply.to_json(),
             r#"{"type":"message","room":"tea","from":{"id":"7f0000010b5400000007","name":"Ann"},"text":"</script>"}"#
+        );
+        let line = Line { number: 7, at: 1_000, from: id, name: "Ann".into(), text: "hi".into() };
+        let history = Reply::History { room: "tea", lines: vec![Said::from(&line)], away: false };
+        assert_eq!(
+            history.to_json(),
+            r#"{"type":"history","room":"tea","lines":[{"number":7,"at":1000,"from":{"id":"7f0000010b5400000007","name":"Ann"},"text":"hi"}]}"#
         );
         let error = Reply::Error { code: ErrorCode::Malformed, text: "no", about: None };
         assert_eq!(error.to_json(), r#"{"type":"error","code":"malformed","text":"no"}"#);
