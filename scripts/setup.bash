@@ -68,6 +68,12 @@ need_component() {
     rustup component add "$2" || die "could not install $2: rustup component add $2"
 }
 
+# A MariaDB that tests start by themselves. Not the package mariadb-server, which would start one for good.
+need_mariadb() {
+    PATH="$PATH:/usr/sbin" have mariadbd && have mariadb-install-db && have my_print_defaults ||
+        install_packages mariadb-server-core mariadb-client-core
+}
+
 target_directory() {
     printf '%s\n' "${CARGO_TARGET_DIR:-target}"
 }

@@ -3,7 +3,6 @@
 //! * [`echo`]: server CPU per echo through gateway and worker, against a bare echo on `ring` in the same run.
 //! * [`million`]: what a million connections cost in memory and CPU, idle and talked to.
 //! * [`instructions`]: micro benchmarks, counted by callgrind, against a committed baseline.
-//! * [`plot`]: all kept results as a page.
 //! * [`Stand`]: which machine, kernel and commit the figures are of, and the file they are kept in.
 //!
 //! A benchmark here is an interleaved comparison on one machine, or a count: wall time and CPU time on their own say more
@@ -14,7 +13,6 @@ mod cpus;
 pub mod echo;
 pub mod instructions;
 pub mod million;
-pub mod plot;
 mod programs;
 mod stand;
 

@@ -1,7 +1,6 @@
 //! The program `bench`, which `scripts/bench` builds and runs.
 #![forbid(unsafe_code)]
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
@@ -9,7 +8,6 @@ use benches::Stand;
 use benches::echo::{self, Setup};
 use benches::instructions::{self, Comparison, Figures};
 use benches::million;
-use benches::plot;
 use serde::Serialize;
 
 /// Benchmarks: interleaved comparisons with what the kernel alone costs, a million connections, counts of instructions.
@@ -20,8 +18,8 @@ use serde::Serialize;
     example = "scripts/bench instructions shard --check"
 )]
 struct Flags {
-    /// what to run: echo (default), million, instructions, or plot; behind instructions, parts of the names of benchmarks,
-    /// to count those alone; behind plot, the file to write
+    /// what to run: echo (default), million, or instructions; behind the last, parts of the names of benchmarks, to count
+    /// those alone
     #[argh(positional)]
     what: Vec<String>,
     /// comparisons (default 5)
@@ -60,10 +58,8 @@ fn main() -> ExitCode {
         [] | ["echo"] => echo(&flags),
         ["million"] => million(&flags),
         ["instructions", names @ ..] => instructions(&flags, names),
-        ["plot", file] => plot(file.as_ref()),
-        ["plot"] => program::fail("plot: which file shall it write?"),
         [other, ..] => program::fail(format_args!(
-            "there is no benchmark `{other}`, or it takes no names: echo, million, instructions and plot are"
+            "there is no benchmark `{other}`, or it takes no names: echo, million and instructions are"
         )),
     }
 }
@@ -129,15 +125,6 @@ fn instructions(flags: &Flags, names: &[&str]) -> ExitCode {
         eprintln!("{line}");
     }
     if flags.check && !complaints.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-}
-
-fn plot(file: &Path) -> ExitCode {
-    let written = plot::page(&plot::results_directory()).and_then(|page| std::fs::write(file, page));
-    match written {
-        Ok(()) => println!("{}", file.display()),
-        Err(error) => program::fail(format_args!("cannot plot: {error}")),
-    }
-    ExitCode::SUCCESS
 }
 
 fn save(flags: &Flags, bench: &str, figures: &impl Serialize) {

@@ -4,6 +4,7 @@
 //! * [`process`]: one program: its ready line, its output, its end, its CPU time and memory.
 //! * [`client`]: blocking clients of the four client protocols; the websocket one can break every rule.
 //! * [`link`]: plays a worker or a GatewayClient against a gateway's inner port.
+//! * [`mariadb`]: a MariaDB server with data of its own.
 //!
 //! Nothing here sleeps to let something happen: it blocks on a socket or a pipe with a time limit, or asks again
 //! until a deadline ([`wait::wait_until`]). What goes wrong panics, with the output of the processes concerned.
@@ -13,6 +14,7 @@ pub mod client;
 pub mod cluster;
 pub mod link;
 mod loopback;
+pub mod mariadb;
 pub mod process;
 mod sockets;
 pub mod wait;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Every `crate/file::name` in backquotes.
+/// Every `crate/file::name` in backquotes; the crate is named by its folder.
 fn named_tests(table: &str) -> BTreeSet<&str> {
     let quoted = table.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
     quoted.filter(|text| text.contains('/') && text.contains("::")).collect()
@@ -23,7 +23,7 @@ fn find(directory: &Path, name: &str, found: &mut Vec<PathBuf>) {
 
 fn exists(root: &Path, test: &str) -> bool {
     let (file, function) = test.split_once("::").expect("it was filtered by that");
-    let (directory, file) = file.split_once('/').expect("it was filtered by that");
+    let (directory, file) = file.rsplit_once('/').expect("it was filtered by that");
     let mut files = Vec::new();
     for part in ["src", "tests"] {
         find(&root.join(directory).join(part), &format!("{file}.rs"), &mut files);
