@@ -25,6 +25,14 @@ pub const DRAIN_MS_MAX: u32 = 600_000;
 /// Period of [`crate::Shard::on_tick`], in ms: the resolution of every timeout here.
 pub const TICK_PERIOD_MS: u64 = 50;
 
+/// Clients that a stopping shard closes per tick at least: 1,000 a second, which any gateway takes back without a thought,
+/// so that a small gateway has stopped before somebody wonders. More go per tick when the drain timeout asks for it.
+pub const DRAIN_CLIENTS_PER_TICK_MIN: usize = 50;
+
+/// How long the clients that were told last may take to read what is queued for them and to close, in ms, once the
+/// drain timeout is over. Then they are closed, and their workers told.
+pub const STOP_TIMEOUT_MS: u64 = 5_000;
+
 /// Clients that the heartbeat looks at in one turn. A larger table takes several, so that a sweep never holds up the
 /// shard for more than about a millisecond; its pings count as [`FANOUT_SENDS_MAX`] says.
 pub const HEARTBEAT_SLICE: usize = 8_192;

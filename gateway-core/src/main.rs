@@ -76,6 +76,9 @@ struct Flags {
     /// seconds that events wait when there is no worker (default 5)
     #[argh(option, default = "5.0")]
     no_worker_wait: f64,
+    /// seconds over which a stop spreads the closing of many clients (default 10)
+    #[argh(option, default = "10.0")]
+    drain_timeout: f64,
 }
 
 impl Flags {
@@ -106,6 +109,7 @@ impl Flags {
             send_to_client_buffer_size: self.send_to_client_buffer_size,
             send_to_worker_buffer_size: self.send_to_worker_buffer_size,
             no_worker_wait: seconds("--no-worker-wait", self.no_worker_wait)?,
+            drain_timeout: seconds("--drain-timeout", self.drain_timeout)?,
             slow_client: self.slow_client,
             ..Settings::default()
         })

@@ -48,6 +48,9 @@ pub struct Settings {
     pub send_to_worker_buffer_size: usize,
     /// How long events wait when there is no worker; then their clients are closed.
     pub no_worker_wait: Duration,
+    /// Over how long a stop spreads the ends of its clients, so that they do not all come back at once. 1,000 clients
+    /// per second and shard go in any case.
+    pub drain_timeout: Duration,
     /// What becomes of a message for a slow client.
     pub slow_client: SlowClient,
     /// Clients and links per shard; `None`: as many as the process may have files.
@@ -76,6 +79,7 @@ impl Default for Settings {
             send_to_client_buffer_size: 1_024_000,
             send_to_worker_buffer_size: 10_240_000,
             no_worker_wait: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(10),
             slow_client: SlowClient::default(),
             sockets_max: None,
             hooks: HooksFactory::default(),

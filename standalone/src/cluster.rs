@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use gateway_core::{Gateway, Listen, Settings};
 use ringway_register::Register;
@@ -39,8 +40,13 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts all three, and returns when the worker has found the gateway.
-    pub fn start(listen: Vec<Listen>, count: usize, app: App) -> Result<Cluster, Box<dyn std::error::Error>> {
+    /// Starts all three, and returns when the worker has found the gateway. `drain_timeout` is the gateway's.
+    pub fn start(
+        listen: Vec<Listen>,
+        count: usize,
+        app: App,
+        drain_timeout: Duration,
+    ) -> Result<Cluster, Box<dyn std::error::Error>> {
         let schemes = listen.iter().map(|listen| listen.protocol.scheme()).collect();
         let secret_key = random_key()?;
         let register = Register::start(ringway_register::Config {
@@ -55,6 +61,7 @@ impl Cluster {
             start_port: 0,
             register_address: register_addresses.clone(),
             secret_key: secret_key.clone(),
+            drain_timeout,
             ..Settings::default()
         })?;
         let config = Config { count, register_addresses, secret_key, ..Config::default() };
@@ -81,7 +88,7 @@ impl Cluster {
         self.gateway.shard_count()
     }
 
-    /// Ends all three, the gateway first, so that clients are told. Takes a few seconds at most.
+    /// Ends all three, the gateway first, so that clients are told.
     pub fn stop(self) -> io::Result<()> {
         self.gateway.stop();
         self.worker.stop()?;

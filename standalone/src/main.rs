@@ -7,6 +7,7 @@ mod status;
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
+use std::time::Duration;
 
 use admin::Address;
 use argh::{ArgsInfo, FromArgs};
@@ -34,6 +35,9 @@ struct Flags {
     /// what the worker runs: chat or echo (default chat)
     #[argh(option, default = "App::Chat")]
     app: App,
+    /// seconds over which a stop spreads the closing of many clients (default 10)
+    #[argh(option, default = "10.0")]
+    drain_timeout: f64,
     /// serve the page alone; a gateway somewhere on this machine listens on the port of --listen
     #[argh(switch)]
     page_only: bool,
@@ -96,8 +100,12 @@ fn run(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let url = format!("http://{}", reachable(page.local_addr()?));
     let mut address = flags.listen[websocket].address;
-    let cluster =
-        if flags.page_only { None } else { Some(Cluster::start(flags.listen, flags.count, flags.app)?) };
+    let drain_timeout = Duration::try_from_secs_f64(flags.drain_timeout)
+        .map_err(|_| format!("--drain-timeout {}: not a number of seconds", flags.drain_timeout))?;
+    let cluster = match flags.page_only {
+        true => None,
+        false => Some(Cluster::start(flags.listen, flags.count, flags.app, drain_timeout)?),
+    };
     let ready = match &cluster {
         Some(cluster) => {
             address = cluster.listen()[websocket];

@@ -107,7 +107,8 @@ impl Gateway {
     }
 
     /// Ends all shards: leaves the register, delivers what is queued, closes the clients (websocket: 1001) and tells
-    /// the workers of each. Returns when all are done, after a few seconds at most.
+    /// the workers of each, spread over the settings' `drain_timeout` if there are many. Returns when all are done,
+    /// some 6 s after that at the latest.
     pub fn stop(self) {
         for shard in &self.shards {
             // A shard that has ended by itself does not listen any more.

@@ -13,7 +13,7 @@ use ring::{Event, ListenerId, Ring, Send, Short, SocketId};
 
 use super::bind::ShardSockets;
 use super::{Control, Seat, StartError, register_link};
-use crate::config::TICK_PERIOD_MS;
+use crate::config::{STOP_TIMEOUT_MS, TICK_PERIOD_MS};
 use crate::shard::{Action, Counters, Identity, Shard};
 use crate::{Millis, Settings};
 
@@ -25,6 +25,7 @@ pub struct Pump {
     commands: Receiver<Control>,
     registrations: Vec<Task<()>>,
     batch: Batch,
+    drain_timeout_ms: u64,
     /// Set once the shard is to end.
     stop_by: Option<Millis>,
 }
@@ -65,8 +66,18 @@ impl Pump {
         let registrations = register_link::register(&settings, sockets.address);
         let listeners =
             Listeners::new(&mut ring, sockets).map_err(|error| StartError::Bind(error.to_string()))?;
+        let drain_timeout_ms = settings.drain_timeout.as_millis() as u64;
         let shard = Shard::new(settings, identity, now(&ring));
-        Ok(Pump { ring, shard, listeners, commands, registrations, batch: Batch::default(), stop_by: None })
+        Ok(Pump {
+            ring,
+            shard,
+            listeners,
+            commands,
+            registrations,
+            batch: Batch::default(),
+            drain_timeout_ms,
+            stop_by: None,
+        })
     }
 
     /// Runs until told to stop, and then until the shard is done.
@@ -164,7 +175,8 @@ impl Pump {
         }
     }
 
-    /// Out of the register first, so that nobody new comes.
+    /// Out of the register first, so that nobody new comes. Clients that are still there are served until their turn to
+    /// go has come.
     fn stop(&mut self) {
         // Dropping a task cancels it.
         self.registrations.clear();
@@ -172,7 +184,7 @@ impl Pump {
             self.ring.stop_listening(listener);
         }
         let now = now(&self.ring);
-        self.stop_by = Some(now.plus(STOP_TIMEOUT_MS));
+        self.stop_by = Some(now.plus(self.drain_timeout_ms + STOP_TIMEOUT_MS));
         self.shard.begin_stop(now);
     }
 
@@ -223,6 +235,3 @@ const CONTROL_PERIOD_MS: u64 = 5;
 
 /// How long workers may take to close their ends, in ms.
 const LEAVE_TIMEOUT_MS: u64 = 1_000;
-
-/// After this the shard ends whatever is left, in ms.
-const STOP_TIMEOUT_MS: u64 = 5_000;

@@ -15,7 +15,7 @@ impl Shard {
     /// A client connected at `settings.listen[listener]`. Its number is taken now, before any handshake (WIRE.md §1).
     pub fn on_client_accepted(&mut self, now: Millis, listener: u8, socket: SocketId, peer: SocketAddr) {
         self.now = now;
-        if self.stopping {
+        if self.is_stopping() {
             return self.output.actions.push(Action::Close(socket));
         }
         self.accepted += 1;

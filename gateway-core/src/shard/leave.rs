@@ -2,7 +2,6 @@
 
 use std::mem;
 
-use protocol::client::websocket;
 use protocol::inner::{Cmd, FLAG_SCALAR};
 use ring::SocketId;
 
@@ -11,62 +10,9 @@ use super::directory::Slot;
 use super::input::{Event, Stall, event_frame};
 use super::output::Action;
 use super::{Conn, Shard};
-use crate::Millis;
 use crate::config::ORPHAN_BYTES_MAX;
 
 impl Shard {
-    /// Begins to stop: every client gets what is queued for it and a close frame, every worker its ON_CLOSE. New
-    /// connections are refused. [`Shard::is_stopped`] tells when all is done.
-    pub fn begin_stop(&mut self, now: Millis) {
-        self.now = now;
-        if !self.stopping {
-            self.stopping = true;
-            self.hooks.on_worker_stop();
-        }
-        let slots: Vec<Slot> = self.connection_ids.values().copied().collect();
-        for slot in slots {
-            let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { continue };
-            if client.codec.is_open() && !client.closing {
-                let protocol = self.settings.listen[usize::from(client.listener)].protocol.protocol();
-                self.output.append_with(client.socket, &mut client.out, |out| {
-                    protocol.encode_close(websocket::GOING_AWAY, out);
-                });
-            }
-            self.close_client_when_sent(slot);
-        }
-    }
-
-    /// After [`Shard::begin_stop`]: no client is left, and everything is sent that could be.
-    pub fn is_stopped(&self) -> bool {
-        let empty = self.connection_ids.is_empty() && self.lingering_count == 0;
-        self.stopping && empty && !self.is_pending()
-    }
-
-    /// The end of a stop: who has not gone in time goes now, its worker told, and every link gets our FIN behind what
-    /// is queued for it.
-    pub fn end_stop(&mut self, now: Millis) {
-        self.now = now;
-        self.end_drains();
-        let slots: Vec<Slot> = self.connection_ids.values().copied().collect();
-        for slot in slots {
-            self.close_client_now(slot);
-        }
-        let links: Vec<Slot> = self.links().collect();
-        for slot in links {
-            self.link_leaves(slot);
-        }
-    }
-
-    /// Whether an inner connection is left.
-    pub fn has_links(&self) -> bool {
-        self.links().next().is_some()
-    }
-
-    fn links(&self) -> impl Iterator<Item = Slot> {
-        let links = self.conns.iter().filter(|(_, conn)| matches!(conn, Conn::Link(_)));
-        links.map(|(index, _)| index as Slot)
-    }
-
     /// Nothing more is read from a client; it goes when its queue is empty, or after a while.
     pub(super) fn close_client_when_sent(&mut self, slot: Slot) {
         let now = self.now;

@@ -3,6 +3,7 @@
 //! A state machine. It never does IO, reads no clock, and shares nothing. Its parts:
 //!
 //! * [`accept`](self::accept), [`input`](self::input), [`leave`](self::leave): the life of a client;
+//! * [`stop`](self::stop): the end of them all;
 //! * [`links`](self::links), [`commands`](self::commands), [`queries`](self::queries): what workers say;
 //! * [`directory`](self::directory), [`workers`](self::workers), [`drain`](self::drain): who is called what, who serves
 //!   whom, and how a worker hands its clients over;
@@ -25,6 +26,7 @@ mod links;
 mod out;
 mod output;
 mod queries;
+mod stop;
 mod table;
 mod tick;
 mod timeouts;
@@ -49,6 +51,7 @@ use self::fanout::Job;
 use self::heartbeat::Heartbeat;
 use self::link::Link;
 use self::output::Output;
+use self::stop::Drain;
 use self::table::Table;
 use self::timeouts::Timeouts;
 use self::workers::Workers;
@@ -94,7 +97,8 @@ pub struct Shard {
     lingering_count: usize,
     random: u64,
     last_connection_id: u32,
-    stopping: bool,
+    /// The stop that is under way.
+    drain: Option<Drain>,
     /// Answers of codecs on their way to a queue; kept for its memory.
     reply: Vec<u8>,
     /// Sizes of a batch's sends; kept for its memory.
@@ -158,7 +162,7 @@ impl Shard {
             lingering_count: 0,
             random: identity.seed | 1,
             last_connection_id: identity.seed as u32,
-            stopping: false,
+            drain: None,
             reply: Vec::new(),
             offered: Vec::new(),
         }

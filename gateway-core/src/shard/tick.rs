@@ -19,6 +19,7 @@ impl Shard {
         self.expire_no_worker();
         self.expire_drains();
         self.begin_heartbeat();
+        self.drain_slice();
         self.ping_links();
     }
 

@@ -38,7 +38,12 @@ pub struct World {
 
 impl World {
     pub fn new(settings: Settings) -> World {
-        let identity = Identity { address: SHARD, seed: u64::from(u32::MAX) << 32 };
+        World::seeded(settings, u64::from(u32::MAX) << 32)
+    }
+
+    /// With a seed for what the shard chooses at random. Connection ids begin behind its lower half.
+    pub fn seeded(settings: Settings, seed: u64) -> World {
+        let identity = Identity { address: SHARD, seed };
         World {
             shard: Shard::new(settings, identity, Millis(0)),
             now: Millis(0),

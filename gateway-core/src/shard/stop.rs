@@ -1,0 +1,112 @@
+//! The gateway's stop: clients go one after the other, in an order that nobody chose, so that they do not all come back
+//! to the other gateways in the same moment. Who has not gone yet is served as ever.
+
+use protocol::client::websocket;
+
+use super::directory::Slot;
+use super::{Conn, Shard};
+use crate::Millis;
+use crate::config::{DRAIN_CLIENTS_PER_TICK_MIN, TICK_PERIOD_MS};
+
+/// A stop under way.
+pub(super) struct Drain {
+    /// Connection ids of those who have not been told, the next one last. They name nobody else meanwhile: a shard that
+    /// stops takes no new clients.
+    waiting: Vec<u32>,
+    /// Everybody has been told by then.
+    until: Millis,
+}
+
+impl Drain {
+    /// How many go in this tick: as many as an even pace asks for, but never so few that a small gateway takes its time.
+    fn pace(&self, now: Millis) -> usize {
+        let ticks_left = self.until.since(now) / TICK_PERIOD_MS;
+        let even = self.waiting.len().div_ceil(ticks_left.max(1) as usize);
+        even.max(DRAIN_CLIENTS_PER_TICK_MIN)
+    }
+}
+
+impl Shard {
+    /// Begins to stop: every client gets what is queued for it and a close frame, every worker its ON_CLOSE; by and by,
+    /// over the settings' `drain_timeout` at most. New connections are refused. [`Shard::is_stopped`] tells when all is
+    /// done.
+    pub fn begin_stop(&mut self, now: Millis) {
+        self.now = now;
+        if self.is_stopping() {
+            return;
+        }
+        self.hooks.on_worker_stop();
+        let ids = self.conns.iter().filter_map(|(_, conn)| match conn {
+            Conn::Client(client) => Some(client.connection_id),
+            _ => None,
+        });
+        let mut waiting: Vec<u32> = ids.collect();
+        for last in (1..waiting.len()).rev() {
+            let other = self.next_random() % (last as u64 + 1);
+            waiting.swap(last, other as usize);
+        }
+        let until = now.plus(self.settings.drain_timeout.as_millis() as u64);
+        self.drain = Some(Drain { waiting, until });
+        self.drain_slice();
+    }
+
+    /// Whether [`Shard::begin_stop`] was called.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.drain.is_some()
+    }
+
+    /// After [`Shard::begin_stop`]: no client is left, and everything is sent that could be.
+    pub fn is_stopped(&self) -> bool {
+        let empty = self.connection_ids.is_empty() && self.lingering_count == 0;
+        self.is_stopping() && empty && !self.is_pending()
+    }
+
+    /// The end of a stop: who has not gone in time goes now, its worker told, and every link gets our FIN behind what
+    /// is queued for it.
+    pub fn end_stop(&mut self, now: Millis) {
+        self.now = now;
+        self.end_drains();
+        let slots: Vec<Slot> = self.connection_ids.values().copied().collect();
+        for slot in slots {
+            self.close_client_now(slot);
+        }
+        let links: Vec<Slot> = self.links().collect();
+        for slot in links {
+            self.link_leaves(slot);
+        }
+    }
+
+    /// Whether an inner connection is left.
+    pub fn has_links(&self) -> bool {
+        self.links().next().is_some()
+    }
+
+    fn links(&self) -> impl Iterator<Item = Slot> {
+        let links = self.conns.iter().filter(|(_, conn)| matches!(conn, Conn::Link(_)));
+        links.map(|(index, _)| index as Slot)
+    }
+
+    /// The next few clients of a stop.
+    pub(super) fn drain_slice(&mut self) {
+        let now = self.now;
+        let Some(drain) = &mut self.drain else { return };
+        let rest = drain.waiting.len().saturating_sub(drain.pace(now));
+        for connection_id in drain.waiting.split_off(rest) {
+            if let Some(slot) = self.connection_ids.get(&connection_id).copied() {
+                self.send_away(slot);
+            }
+        }
+    }
+
+    /// Tells a client that the gateway goes, behind what is queued for it.
+    fn send_away(&mut self, slot: Slot) {
+        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
+        if client.codec.is_open() && !client.closing {
+            let protocol = self.settings.listen[usize::from(client.listener)].protocol.protocol();
+            self.output.append_with(client.socket, &mut client.out, |out| {
+                protocol.encode_close(websocket::GOING_AWAY, out);
+            });
+        }
+        self.close_client_when_sent(slot);
+    }
+}
