@@ -27,7 +27,7 @@ pub const TICK_PERIOD_MS: u64 = 50;
 
 /// Clients that a stopping shard closes per tick at least: 1,000 a second, which any gateway takes back without a thought,
 /// so that a small gateway has stopped before somebody wonders. More go per tick when the drain timeout asks for it.
-pub const DRAIN_CLIENTS_PER_TICK_MIN: usize = 50;
+pub const STOP_CLIENTS_PER_TICK_MIN: usize = 50;
 
 /// How long the clients that were told last may take to read what is queued for them and to close, in ms, once the
 /// drain timeout is over. Then they are closed, and their workers told.

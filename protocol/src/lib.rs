@@ -4,6 +4,7 @@
 //! * [`inner`]: frames between workers and gateways, and the replies to queries.
 //! * [`php`]: PHP's serialize format, in which sessions and replies are written.
 //! * [`register`]: the JSON lines of the register.
+//! * [`pulse`]: when a silent peer counts as dead.
 //! * [`calls`]: commands and queries: which gateway gets which frame, and what replies mean.
 //! * [`ClientId`]: the name of a client, which is its address too.
 //!
@@ -17,6 +18,7 @@ mod client_id;
 pub mod inner;
 mod json;
 pub mod php;
+pub mod pulse;
 pub mod register;
 
 pub use client_id::{ClientId, ClientIdError};

@@ -22,6 +22,9 @@ pub enum Request {
     },
     /// Nothing, kept alive.
     Ping,
+    /// The same, and the peer wants [`PONG`]; from then on it is dead when it is silent (WIRE.md §14). PHP's register
+    /// takes it for a [`Request::Ping`].
+    RingwayPing,
 }
 
 /// Why a line is no request. The connection ends in any case.
@@ -44,6 +47,9 @@ pub enum RequestError {
 /// The line that answers [`RequestError::NotARequest`], with its newline.
 pub const BAD_REQUEST: &[u8] = b"Bad request for Register service.\n";
 
+/// The line that answers [`Request::RingwayPing`], with its newline.
+pub const PONG: &[u8] = b"{\"event\":\"pong\"}\n";
+
 impl Request {
     /// Reads one line, with or without its line end.
     pub fn decode(line: &[u8]) -> Result<Request, RequestError> {
@@ -52,6 +58,7 @@ impl Request {
         let event = fields.event.filter(|event| !event.is_empty()).ok_or(RequestError::NotARequest)?;
         let event = event.into_text().ok_or(RequestError::UnknownEvent)?;
         match event.as_str() {
+            "ping" if fields.ringway == Some(Scalar::Int(1)) => Ok(Request::RingwayPing),
             "ping" => Ok(Request::Ping),
             "worker_connect" => Ok(Request::WorkerConnect { secret_key: key(fields.secret_key)? }),
             "gateway_connect" => {
@@ -82,6 +89,7 @@ impl Request {
                 out.extend_from_slice(b"}\n");
             }
             Request::Ping => out.extend_from_slice(b"{\"event\":\"ping\"}\n"),
+            Request::RingwayPing => out.extend_from_slice(b"{\"event\":\"ping\",\"ringway\":1}\n"),
         }
     }
 }
@@ -91,6 +99,7 @@ struct RequestFields<'de> {
     event: Option<Scalar<'de>>,
     address: Option<Scalar<'de>>,
     secret_key: Option<Scalar<'de>>,
+    ringway: Option<Scalar<'de>>,
 }
 
 impl<'de> Fields<'de> for RequestFields<'de> {
@@ -100,6 +109,7 @@ impl<'de> Fields<'de> for RequestFields<'de> {
             "event" => self.event = value,
             "address" => self.address = value,
             "secret_key" => self.secret_key = value,
+            "ringway" => self.ringway = value,
             _ => {}
         }
         Ok(())
@@ -120,6 +130,30 @@ pub struct Broadcast {
     pub addresses: Vec<String>,
 }
 
+/// What a register says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// The gateways there are now.
+    Addresses(Vec<String>),
+    /// [`PONG`].
+    Pong,
+}
+
+impl Told {
+    /// Reads one line.
+    pub fn decode(line: &[u8]) -> Result<Told, BroadcastError> {
+        let mut fields = BroadcastFields::default();
+        json::read_fields(line, &mut fields).ok_or(BroadcastError)?;
+        match fields {
+            BroadcastFields { event: Event::Broadcast, addresses: Some(addresses) } => {
+                Ok(Told::Addresses(addresses))
+            }
+            BroadcastFields { event: Event::Pong, .. } => Ok(Told::Pong),
+            _ => Err(BroadcastError),
+        }
+    }
+}
+
 /// A line that is no list of addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not a broadcast of addresses")]
@@ -128,11 +162,9 @@ pub struct BroadcastError;
 impl Broadcast {
     /// Reads one line; the addresses may be a list or an object. Entries that are no strings are left out.
     pub fn decode(line: &[u8]) -> Result<Broadcast, BroadcastError> {
-        let mut fields = BroadcastFields::default();
-        json::read_fields(line, &mut fields).ok_or(BroadcastError)?;
-        match fields {
-            BroadcastFields { is_broadcast: true, addresses: Some(addresses) } => Ok(Broadcast { addresses }),
-            _ => Err(BroadcastError),
+        match Told::decode(line)? {
+            Told::Addresses(addresses) => Ok(Broadcast { addresses }),
+            Told::Pong => Err(BroadcastError),
         }
     }
 
@@ -151,16 +183,27 @@ impl Broadcast {
 
 #[derive(Default)]
 struct BroadcastFields {
-    is_broadcast: bool,
+    event: Event,
     addresses: Option<Vec<String>>,
+}
+
+#[derive(Default)]
+enum Event {
+    Broadcast,
+    Pong,
+    #[default]
+    Unknown,
 }
 
 impl<'de> Fields<'de> for BroadcastFields {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
         match name {
             "event" => {
-                self.is_broadcast =
-                    values.next_value::<Scalar<'de>>()? == Scalar::Text("broadcast_addresses".into())
+                self.event = match values.next_value::<Scalar<'de>>()? {
+                    Scalar::Text(event) if event == "broadcast_addresses" => Event::Broadcast,
+                    Scalar::Text(event) if event == "pong" => Event::Pong,
+                    _ => Event::Unknown,
+                }
             }
             "addresses" => {
                 let mut addresses = Vec::new();
@@ -244,6 +287,7 @@ mod tests {
                 "{\"event\":\"worker_connect\",\"secret_key\":\"a\\\"b\"}\n",
             ),
             (Request::Ping, "{\"event\":\"ping\"}\n"),
+            (Request::RingwayPing, "{\"event\":\"ping\",\"ringway\":1}\n"),
         ] {
             assert_eq!(encoded(&request), line);
             assert_eq!(Request::decode(line.as_bytes()), Ok(request));
@@ -308,7 +352,14 @@ mod tests {
             br#"{"event":"broadcast_addresses","addresses":5}"#,
         ] {
             assert_eq!(Broadcast::decode(line), Err(BroadcastError));
+            assert_eq!(Told::decode(line), Err(BroadcastError));
         }
+        assert_eq!(
+            Told::decode(&line),
+            Ok(Told::Addresses(Vec::from(["127.0.0.2:11500", "127.0.0.2:11400"].map(str::to_owned))))
+        );
+        assert_eq!(Told::decode(PONG), Ok(Told::Pong));
+        assert_eq!(Broadcast::decode(PONG), Err(BroadcastError));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use protocol::pulse::LOOK_PERIOD_MS;
 use protocol::register::LINE_SIZE_MAX;
 
 /// What a register is started with.
@@ -59,6 +60,9 @@ pub(crate) const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
 /// The longest that ready tasks may be overlooked all the same: the same happens when completions come faster than a
 /// whole ring's worth in one turn. The next timer ends that sleep, so one is always set.
 pub(crate) const PULSE: Duration = Duration::from_millis(50);
+
+/// How many of these make a look at who is still alive.
+pub(crate) const PULSES_PER_LOOK: u32 = (LOOK_PERIOD_MS / PULSE.as_millis() as u64) as u32;
 
 /// How long to wait after an accept that failed, mostly because files ran out, before the next one.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

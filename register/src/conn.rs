@@ -12,7 +12,8 @@ use futures_lite::future::{or, pending};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use glommio::net::TcpStream;
 use glommio::timer::Timer;
-use protocol::register::Lines;
+use protocol::pulse::Pulse;
+use protocol::register::{Lines, PONG};
 
 use crate::config::{READ_SIZE, READS_PER_TURN, REQUEST_SIZE_MAX, TURN_PAUSE};
 use crate::directory::{PeerId, Refusal};
@@ -25,6 +26,8 @@ pub(crate) enum End {
     Gone,
     /// The register is stopping.
     Stopped,
+    /// A peer that pings did so no more.
+    Dead,
     Refused(Refusal),
 }
 
@@ -69,7 +72,11 @@ impl Conn {
             bells.stop.heard().await;
             End::Stopped
         };
-        let end = or(stopped, async {
+        let dead = async {
+            bells.dead.heard().await;
+            End::Dead
+        };
+        let end = or(or(stopped, dead), async {
             match self.run(first_line_timeout).await {
                 Ok(never) => match never {},
                 Err(end) => end,
@@ -139,9 +146,14 @@ impl Conn {
         if self.unfinished_size > REQUEST_SIZE_MAX {
             return Err(Refusal::TooLong.into());
         }
+        self.bells.beat(Pulse::heard);
         self.lines.push(bytes);
         while let Some(line) = self.lines.next_line().map_err(|_| Refusal::TooLong)? {
             self.shared.on_line(self.peer, line)?;
+            if self.shared.directory.borrow_mut().take_pong(self.peer) {
+                self.bells.beat(Pulse::pinged);
+                self.stream.write_all(PONG).await?;
+            }
             self.write_owed().await?;
         }
         Ok(())

@@ -36,6 +36,8 @@ pub struct Counters {
     pub refused_silent: u64,
     /// Connections closed for a line that is too long.
     pub refused_too_long: u64,
+    /// Connections of peers that pinged, closed because nothing was heard of them any more.
+    pub dead: u64,
     /// Lines that were taken.
     pub requests: u64,
     /// Lists sent to workers.
@@ -67,6 +69,7 @@ impl Counters {
             ("refused_wrong_key", self.refused_wrong_key),
             ("refused_silent", self.refused_silent),
             ("refused_too_long", self.refused_too_long),
+            ("dead", self.dead),
             ("requests", self.requests),
             ("lists", self.lists),
         ]

@@ -84,6 +84,8 @@ struct Peer {
     has_spoken: bool,
     /// Whether a list is due that it has not taken.
     is_owed: bool,
+    /// Whether its last ping wants an answer.
+    is_owed_pong: bool,
     place: Option<Place>,
 }
 
@@ -109,6 +111,10 @@ impl Directory {
         self.peer_mut(peer).has_spoken = true;
         match Request::decode(line)? {
             Request::Ping => Ok(()),
+            Request::RingwayPing => {
+                self.peer_mut(peer).is_owed_pong = true;
+                Ok(())
+            }
             Request::WorkerConnect { secret_key } => {
                 self.check_key(&secret_key)?;
                 self.workers.insert(peer);
@@ -151,6 +157,11 @@ impl Directory {
             return None;
         }
         Some(Rc::clone(self.line.get_or_insert_with(|| encode_list(self.gateways.values()))))
+    }
+
+    /// Whether `peer` is owed [`protocol::register::PONG`]; it then is no longer.
+    pub fn take_pong(&mut self, peer: PeerId) -> bool {
+        std::mem::take(&mut self.peer_mut(peer).is_owed_pong)
     }
 
     /// How many connections there are.

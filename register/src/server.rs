@@ -11,11 +11,12 @@ use std::sync::{Arc, mpsc};
 
 use glommio::timer::Timer;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use protocol::pulse::{Pulse, Sign};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::{
     ACCEPT_PAUSE, BACKLOG, CONNECTIONS_MAX, Config, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
-    PREEMPT_TIMER, PULSE, WRITE_TIMEOUT,
+    PREEMPT_TIMER, PULSE, PULSES_PER_LOOK, WRITE_TIMEOUT,
 };
 use crate::conn::{Conn, End};
 use crate::counters::{Counters, Status};
@@ -152,6 +153,18 @@ pub(crate) struct Bells {
     pub(crate) owed: Doorbell,
     /// The register stops.
     pub(crate) stop: Doorbell,
+    /// The peer pinged, and is not heard any more.
+    pub(crate) dead: Doorbell,
+    pulse: Cell<Pulse>,
+}
+
+impl Bells {
+    pub(crate) fn beat<T>(&self, change: impl FnOnce(&mut Pulse) -> T) -> T {
+        let mut pulse = self.pulse.get();
+        let result = change(&mut pulse);
+        self.pulse.set(pulse);
+        result
+    }
 }
 
 impl Shared {
@@ -263,9 +276,16 @@ impl Shared {
     }
 
     fn on_end(&self, peer: PeerId, from: SocketAddr, end: &End) {
-        if let &End::Refused(refusal) = end {
-            self.count(|counters| counters.refuse(refusal));
-            self.log_refusal(from, refusal);
+        match *end {
+            End::Refused(refusal) => {
+                self.count(|counters| counters.refuse(refusal));
+                self.log_refusal(from, refusal);
+            }
+            End::Dead => {
+                self.count(|counters| counters.dead += 1);
+                tracing::warn!(%from, "a peer does not ping any more, taken for dead");
+            }
+            End::Gone | End::Stopped => {}
         }
         if let Some(address) = self.directory.borrow().address(peer) {
             tracing::info!(address, "gateway gone");
@@ -290,11 +310,25 @@ impl Shared {
 
     /// See [`PULSE`]. It comes often enough to answer whoever asks how things are.
     async fn pulse(self: Rc<Self>, questions: Questions) {
+        let mut pulses = 0;
         loop {
             Timer::new(PULSE).await;
+            pulses += 1;
+            if pulses == PULSES_PER_LOOK {
+                pulses = 0;
+                self.look_at_peers();
+            }
             for question in questions.try_iter() {
                 // Whoever asked may have given up.
                 let _ = question.try_send(self.status());
+            }
+        }
+    }
+
+    fn look_at_peers(&self) {
+        for bells in self.conns.borrow().values() {
+            if bells.beat(|pulse| pulse.look(false)) == Sign::Silent {
+                bells.dead.ring();
             }
         }
     }

@@ -22,6 +22,9 @@ const ONLY_11500: &str = "{\"event\":\"broadcast_addresses\",\"addresses\":[\"12
 const ONLY_11400: &str = "{\"event\":\"broadcast_addresses\",\"addresses\":[\"127.0.0.2:11400\"]}\n";
 const NONE: &str = "{\"event\":\"broadcast_addresses\",\"addresses\":[]}\n";
 const PING: &str = "{\"event\":\"ping\"}\n";
+// As our own programs write them (WIRE.md §14).
+const RINGWAY_PING: &str = "{\"event\":\"ping\",\"ringway\":1}\n";
+const PONG: &str = "{\"event\":\"pong\"}\n";
 
 struct Peer(BufReader<TcpStream>);
 
@@ -296,4 +299,28 @@ fn dropped_it_stops() {
     drop(running);
     assert_eq!(worker.rest(), "");
     assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn a_ping_of_ours_is_answered_and_phps_is_not() {
+    let (_running, addr) = start();
+    let mut worker = Peer::worker(addr, NONE);
+    worker.say(&[PING, RINGWAY_PING, PING, RINGWAY_PING].concat());
+    assert_eq!([worker.line(), worker.line()], [PONG, PONG]);
+    let mut gateway = Peer::saying(addr, &[GATEWAY_11500, RINGWAY_PING].concat());
+    assert_eq!(gateway.line(), PONG);
+    assert_eq!(worker.line(), ONLY_11500);
+}
+
+#[test]
+fn a_gateway_that_pinged_and_is_silent_is_off_the_list() {
+    let (running, addr) = start();
+    let mut worker = Peer::worker(addr, NONE);
+    let _php = Peer::saying(addr, GATEWAY_11400);
+    assert_eq!(worker.line(), ONLY_11400);
+    let mut dead = Peer::saying(addr, &[GATEWAY_11500, RINGWAY_PING].concat());
+    assert_eq!(worker.line().len(), BOTH.len());
+    assert_eq!(worker.line(), ONLY_11400);
+    assert_eq!(dead.rest(), PONG);
+    assert_eq!(running.status_source().ask().unwrap().counters.dead, 1);
 }

@@ -53,9 +53,6 @@ pub(crate) const SHORT_LINKS_MAX: u32 = 3;
 /// Limit for one connection attempt (WIRE.md §5).
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Silence after which the register gets a ping (WIRE.md §2).
-pub(crate) const REGISTER_PING_INTERVAL: Duration = Duration::from_secs(25);
-
 /// Bytes taken from the register at once.
 pub(crate) const REGISTER_READ_SIZE: usize = 4096;
 

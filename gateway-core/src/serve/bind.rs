@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpListener};
 use std::thread;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::Settings;
 
@@ -64,9 +64,10 @@ fn bind_inner(
         start => start + u16::try_from(index).expect("checked with the settings"),
     };
     let address = SocketAddr::new(ip, port);
-    let inner = patience.retry(|| bind(address, Sharing::Alone)).map_err(|error| {
-        format!("inner port of shard {index}: {}", program::describe_bind_error(address, &error))
-    })?;
+    let inner =
+        patience.retry(|| bind(address, Sharing::Alone)).and_then(notice_dead_peers).map_err(|error| {
+            format!("inner port of shard {index}: {}", program::describe_bind_error(address, &error))
+        })?;
     let port = inner.local_addr().map_err(|error| error.to_string())?.port();
     Ok((inner, SocketAddrV4::new(settings.lan_ip, port)))
 }
@@ -112,6 +113,16 @@ fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Lets the kernel end inner connections whose other machine is gone: for PHP's peers and for query connections, which
+/// do not ping (WIRE.md §14). Accepted sockets inherit it.
+fn notice_dead_peers(listener: TcpListener) -> io::Result<TcpListener> {
+    let socket = SockRef::from(&listener);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
+    Ok(listener)
+}
+
 /// With SO_REUSEPORT another gateway of the same user would share the port without a word.
 fn refuse_if_taken(address: SocketAddr) -> io::Result<()> {
     if address.port() == 0 {
@@ -132,6 +143,14 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
 /// How often a taken port is tried again, in all, and after how long: half a second for the whole start.
 const BIND_TRIES: u32 = 10;
 const BIND_RETRY_DELAY: Duration = Duration::from_millis(50);
+
+/// Idle time until the kernel asks whether a peer's machine is still there, and between two such questions.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long an inner connection may go without its peer's kernel taking or acknowledging anything of what is sent or
+/// asked, before it is ended. A peer that does not read counts too, so it is what [`protocol::pulse`] gives a stuck one.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
 
 /// Connections the kernel keeps for us to accept, as far as net.core.somaxconn lets it.
 const BACKLOG: i32 = 65_535;

@@ -1,5 +1,6 @@
 //! A shard's registration: a kept connection to each register (WIRE.md §2).
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs};
 use std::time::Duration;
@@ -8,7 +9,8 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use glommio::Task;
 use glommio::net::TcpStream;
 use glommio::timer::sleep;
-use protocol::register::Request;
+use protocol::pulse::{LOOK_PERIOD_MS, RegisterPulse, RegisterSign};
+use protocol::register::{Lines, Request, Told};
 use tracing::{info, warn};
 
 use crate::Settings;
@@ -60,40 +62,66 @@ impl RegisterLink {
         let mut stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT).await?;
         let mut line = Vec::new();
         self.request.encode(&mut line);
+        Request::RingwayPing.encode(&mut line);
         stream.write_all(&line).await?;
         Ok(stream)
     }
 
     /// Pings until the connection ends; returns why it did.
     async fn stay(&self, stream: TcpStream) -> io::Error {
+        let pulse = Cell::new(RegisterPulse::new(&self.register));
         let (mut input, mut output) = futures_lite::io::split(stream);
-        let pings = async {
-            // A register on this machine needs none (WIRE.md §2).
-            if self.register.starts_with("127.0.0.1") {
-                return future::pending().await;
-            }
-            let mut line = Vec::new();
-            Request::Ping.encode(&mut line);
+        let read = async {
+            let mut lines = Lines::default();
+            let mut buffer = [0; 512];
             loop {
-                sleep(PING_PERIOD).await;
+                let size = match input.read(&mut buffer).await {
+                    Ok(0) => return io::ErrorKind::UnexpectedEof.into(),
+                    Ok(size) => size,
+                    Err(error) => return error,
+                };
+                beat(&pulse, RegisterPulse::heard);
+                lines.push(&buffer[..size]);
+                loop {
+                    match lines.next_line() {
+                        Ok(Some(line)) if Told::decode(line) == Ok(Told::Pong) => {
+                            beat(&pulse, RegisterPulse::answered);
+                        }
+                        // A register has nothing else to say to a gateway.
+                        Ok(Some(_)) => {}
+                        Ok(None) => break,
+                        Err(error) => return io::Error::new(io::ErrorKind::InvalidData, error),
+                    }
+                }
+            }
+        };
+        let ping = async {
+            loop {
+                sleep(Duration::from_millis(LOOK_PERIOD_MS)).await;
+                let request = match beat(&pulse, RegisterPulse::look) {
+                    RegisterSign::Well => continue,
+                    RegisterSign::RingwayPing => Request::RingwayPing,
+                    RegisterSign::Ping => Request::Ping,
+                    RegisterSign::Silent => {
+                        return io::Error::new(io::ErrorKind::TimedOut, "it does not answer any more");
+                    }
+                };
+                let mut line = Vec::new();
+                request.encode(&mut line);
                 if let Err(error) = output.write_all(&line).await {
                     return error;
                 }
             }
         };
-        let end = async {
-            // A register has nothing to say to a gateway.
-            let mut ignored = [0; 512];
-            loop {
-                match input.read(&mut ignored).await {
-                    Ok(0) => return io::ErrorKind::UnexpectedEof.into(),
-                    Ok(_) => {}
-                    Err(error) => return error,
-                }
-            }
-        };
-        future::or(pings, end).await
+        future::or(read, ping).await
     }
+}
+
+fn beat<T>(pulse: &Cell<RegisterPulse>, change: impl FnOnce(&mut RegisterPulse) -> T) -> T {
+    let mut now = pulse.get();
+    let result = change(&mut now);
+    pulse.set(now);
+    result
 }
 
 /// Looks a name up without holding up the shard.
@@ -107,4 +135,3 @@ async fn resolve(register: String) -> io::Result<SocketAddr> {
 
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const PING_PERIOD: Duration = Duration::from_secs(25);

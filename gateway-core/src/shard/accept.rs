@@ -63,6 +63,7 @@ impl Shard {
         if !authorized {
             self.waits.authorization.push(now, socket);
         }
+        self.links.push(socket);
         self.conns.insert(socket.index(), Conn::Link(Box::new(Link::new(socket, peer, authorized))));
     }
 

@@ -38,6 +38,10 @@ pub struct Counters {
     pub links_malformed: u64,
     /// Links closed for a wrong or missing secret key.
     pub links_unauthorized: u64,
+    /// Links closed because nothing was heard of a peer that pings (WIRE.md §14).
+    pub links_silent: u64,
+    /// Links closed because the peer took nothing of what was queued for it, for a minute.
+    pub links_stuck: u64,
     /// Messages dropped because their client's queue was full.
     pub messages_dropped_slow_client: u64,
     /// Clients closed because their queue was full.
@@ -81,6 +85,8 @@ impl Counters {
             ("clients_malformed", self.clients_malformed),
             ("links_malformed", self.links_malformed),
             ("links_unauthorized", self.links_unauthorized),
+            ("links_silent", self.links_silent),
+            ("links_stuck", self.links_stuck),
             ("messages_dropped_slow_client", self.messages_dropped_slow_client),
             ("clients_closed_slow", self.clients_closed_slow),
             ("clients_closed_no_worker", self.clients_closed_no_worker),

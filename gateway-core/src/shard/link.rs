@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY};
+use protocol::pulse::Pulse;
 use ring::SocketId;
 
 use super::drain::Drain;
@@ -23,6 +24,8 @@ pub struct Link {
     /// The start of a frame that is not whole, or everything since `stalled`.
     pub rest: Vec<u8>,
     pub out: Outbound,
+    /// Whether the peer is alive.
+    pub pulse: Pulse,
     /// Does not read its replies: no frame is served until it does.
     pub stalled: bool,
     /// A large fan-out of its is under way: no frame is served until it is done.
@@ -61,6 +64,7 @@ impl Link {
             ringway: false,
             rest: Vec::new(),
             out: Outbound::heavy(),
+            pulse: Pulse::default(),
             stalled: false,
             busy: false,
             closing: false,

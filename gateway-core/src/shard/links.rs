@@ -20,6 +20,7 @@ impl Shard {
     /// Bytes from a link, or none: then what waits is served, after a stall.
     pub(super) fn link_received(&mut self, slot: Slot, bytes: &[u8]) {
         let Some(link) = self.link(slot) else { return };
+        link.pulse.heard();
         if link.is_held_up() {
             return link.rest.extend_from_slice(bytes);
         }
@@ -63,6 +64,7 @@ impl Shard {
     /// Closes a link at once. Its clients go to other workers with their next event.
     pub(super) fn close_link(&mut self, slot: Slot) {
         let Some(Conn::Link(mut link)) = self.conns.remove(slot as usize) else { return };
+        self.links.retain(|other| *other != link.socket);
         link.out.queue.clear(&mut self.output.spare);
         if let Some(worker) = link.worker {
             self.hooks.on_worker_closed(self.workers.key(worker));
@@ -194,6 +196,7 @@ impl Shard {
             return self.refuse(slot);
         }
         match cmd {
+            Some(Cmd::RingwayPing) if link.ringway => link.pulse.pinged(),
             Some(cmd) if cmd.is_query() => self.answer(slot, cmd, frame),
             Some(cmd) => self.apply(slot, cmd, frame),
             None => {}
@@ -222,8 +225,10 @@ impl Shard {
         if let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) {
             link.worker = Some(worker);
             if link.ringway {
-                let hello = Frame { body: br#"{"ringway":1}"#, ..Frame::command(Cmd::RingwayHello) };
+                let hello = Frame { body: ext::RINGWAY_HELLO, ..Frame::command(Cmd::RingwayHello) };
                 self.output.append_with(socket, &mut link.out, |out| hello.encode(out));
+                link.pulse.begin();
+                self.ping_link(slot);
             }
         }
         if let Some(displaced) = displaced.filter(|displaced| *displaced != socket) {

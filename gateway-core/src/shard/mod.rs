@@ -8,7 +8,7 @@
 //! * [`directory`](self::directory), [`workers`](self::workers), [`drain`](self::drain): who is called what, who serves
 //!   whom, and how a worker hands its clients over;
 //! * [`output`](self::output): what is to be sent and done;
-//! * [`tick`](self::tick), [`heartbeat`](self::heartbeat): what time brings.
+//! * [`tick`](self::tick), [`heartbeat`](self::heartbeat), [`link_pulse`](self::link_pulse): what time brings.
 
 mod accept;
 mod client;
@@ -22,6 +22,7 @@ mod heartbeat;
 mod input;
 mod leave;
 mod link;
+mod link_pulse;
 mod links;
 mod out;
 mod output;
@@ -40,6 +41,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 use hashbrown::HashMap;
 use protocol::ClientId;
 use protocol::client::Protocol;
+use protocol::pulse::LOOK_PERIOD_MS;
 use ring::{Short, SocketId};
 
 pub use self::counters::{Counters, Status};
@@ -51,7 +53,7 @@ use self::fanout::Job;
 use self::heartbeat::Heartbeat;
 use self::link::Link;
 use self::output::Output;
-use self::stop::Drain;
+use self::stop::Stop;
 use self::table::Table;
 use self::timeouts::Timeouts;
 use self::workers::Workers;
@@ -80,6 +82,8 @@ pub struct Shard {
     now: Millis,
     conns: Table<Conn>,
     connection_ids: HashMap<u32, Slot>,
+    /// Rows that are [`Conn::Link`].
+    links: Vec<SocketId>,
     accepted: u64,
     uids: Directory,
     groups: Directory,
@@ -98,7 +102,7 @@ pub struct Shard {
     random: u64,
     last_connection_id: u32,
     /// The stop that is under way.
-    drain: Option<Drain>,
+    stop: Option<Stop>,
     /// Answers of codecs on their way to a queue; kept for its memory.
     reply: Vec<u8>,
     /// Sizes of a batch's sends; kept for its memory.
@@ -125,6 +129,7 @@ struct Waits {
     orphans: VecDeque<(Millis, Vec<u8>)>,
     orphan_bytes: usize,
     next_link_ping: Millis,
+    next_link_look: Millis,
 }
 
 impl Shard {
@@ -140,6 +145,7 @@ impl Shard {
             now,
             conns: Table::new(),
             connection_ids: HashMap::new(),
+            links: Vec::new(),
             accepted: 0,
             uids: Directory::default(),
             groups: Directory::default(),
@@ -158,11 +164,12 @@ impl Shard {
                 orphans: VecDeque::new(),
                 orphan_bytes: 0,
                 next_link_ping: now.plus(LINK_PING_PERIOD_MS),
+                next_link_look: now.plus(LOOK_PERIOD_MS),
             },
             lingering_count: 0,
             random: identity.seed | 1,
             last_connection_id: identity.seed as u32,
-            drain: None,
+            stop: None,
             reply: Vec::new(),
             offered: Vec::new(),
         }
@@ -292,6 +299,9 @@ impl Shard {
             }
             Some(Conn::Link(link)) if link.socket == socket => {
                 self.output.sent(socket, &mut link.out, sent, short);
+                if sent > 0 {
+                    link.pulse.said();
+                }
                 self.link_sent(slot(socket));
             }
             _ => {}

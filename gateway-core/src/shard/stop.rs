@@ -4,12 +4,12 @@
 use protocol::client::websocket;
 
 use super::directory::Slot;
-use super::{Conn, Shard};
+use super::{Conn, Shard, slot};
 use crate::Millis;
-use crate::config::{DRAIN_CLIENTS_PER_TICK_MIN, TICK_PERIOD_MS};
+use crate::config::{STOP_CLIENTS_PER_TICK_MIN, TICK_PERIOD_MS};
 
 /// A stop under way.
-pub(super) struct Drain {
+pub(super) struct Stop {
     /// Connection ids of those who have not been told, the next one last. They name nobody else meanwhile: a shard that
     /// stops takes no new clients.
     waiting: Vec<u32>,
@@ -17,12 +17,12 @@ pub(super) struct Drain {
     until: Millis,
 }
 
-impl Drain {
+impl Stop {
     /// How many go in this tick: as many as an even pace asks for, but never so few that a small gateway takes its time.
     fn pace(&self, now: Millis) -> usize {
         let ticks_left = self.until.since(now) / TICK_PERIOD_MS;
         let even = self.waiting.len().div_ceil(ticks_left.max(1) as usize);
-        even.max(DRAIN_CLIENTS_PER_TICK_MIN)
+        even.max(STOP_CLIENTS_PER_TICK_MIN)
     }
 }
 
@@ -46,13 +46,13 @@ impl Shard {
             waiting.swap(last, other as usize);
         }
         let until = now.plus(self.settings.drain_timeout.as_millis() as u64);
-        self.drain = Some(Drain { waiting, until });
-        self.drain_slice();
+        self.stop = Some(Stop { waiting, until });
+        self.stop_slice();
     }
 
     /// Whether [`Shard::begin_stop`] was called.
     pub(super) fn is_stopping(&self) -> bool {
-        self.drain.is_some()
+        self.stop.is_some()
     }
 
     /// After [`Shard::begin_stop`]: no client is left, and everything is sent that could be.
@@ -70,28 +70,22 @@ impl Shard {
         for slot in slots {
             self.close_client_now(slot);
         }
-        let links: Vec<Slot> = self.links().collect();
-        for slot in links {
-            self.link_leaves(slot);
+        for index in 0..self.links.len() {
+            self.link_leaves(slot(self.links[index]));
         }
     }
 
     /// Whether an inner connection is left.
     pub fn has_links(&self) -> bool {
-        self.links().next().is_some()
-    }
-
-    fn links(&self) -> impl Iterator<Item = Slot> {
-        let links = self.conns.iter().filter(|(_, conn)| matches!(conn, Conn::Link(_)));
-        links.map(|(index, _)| index as Slot)
+        !self.links.is_empty()
     }
 
     /// The next few clients of a stop.
-    pub(super) fn drain_slice(&mut self) {
+    pub(super) fn stop_slice(&mut self) {
         let now = self.now;
-        let Some(drain) = &mut self.drain else { return };
-        let rest = drain.waiting.len().saturating_sub(drain.pace(now));
-        for connection_id in drain.waiting.split_off(rest) {
+        let Some(stop) = &mut self.stop else { return };
+        let rest = stop.waiting.len().saturating_sub(stop.pace(now));
+        for connection_id in stop.waiting.split_off(rest) {
             if let Some(slot) = self.connection_ids.get(&connection_id).copied() {
                 self.send_away(slot);
             }

@@ -1,13 +1,8 @@
 //! What time brings: deadlines, pings, the heartbeat.
 
-use std::net::Ipv4Addr;
-
-use protocol::inner::{Cmd, Frame};
-
 use super::client::Reading;
 use super::{Conn, Shard, slot};
 use crate::Millis;
-use crate::config::LINK_PING_PERIOD_MS;
 
 impl Shard {
     /// To be called about every [`crate::config::TICK_PERIOD_MS`].
@@ -19,8 +14,9 @@ impl Shard {
         self.expire_no_worker();
         self.expire_drains();
         self.begin_heartbeat();
-        self.drain_slice();
+        self.stop_slice();
         self.ping_links();
+        self.look_at_links();
     }
 
     fn expire_handshakes(&mut self) {
@@ -74,23 +70,6 @@ impl Shard {
         }
         while self.waits.orphans.front().is_some_and(|(deadline, _)| *deadline <= self.now) {
             self.drop_orphan();
-        }
-    }
-
-    /// PING to every worker, unless workers are on this machine (WIRE.md §4).
-    fn ping_links(&mut self) {
-        if self.now < self.waits.next_link_ping {
-            return;
-        }
-        self.waits.next_link_ping = self.now.plus(LINK_PING_PERIOD_MS);
-        if self.settings.lan_ip == Ipv4Addr::LOCALHOST {
-            return;
-        }
-        for socket in self.workers.links() {
-            if let Some(Conn::Link(link)) = self.conns.get_mut(socket.index()) {
-                let ping = Frame::command(Cmd::Ping);
-                self.output.append_with(socket, &mut link.out, |out| ping.encode(out));
-            }
         }
     }
 }

@@ -120,8 +120,16 @@ impl World {
         std::mem::take(&mut self.peers[peer].received)
     }
 
-    /// The frames a worker has received since it was last asked: command, connection id, ext_data, body.
+    /// The frames a worker has received since it was last asked: command, connection id, ext_data, body. Without pings of
+    /// ours, which come at any time.
     pub fn take_frames(&mut self, link: usize) -> Vec<(Cmd, u32, Vec<u8>, Vec<u8>)> {
+        let mut frames = self.take_frames_and_pings(link);
+        frames.retain(|frame| frame.0 != Cmd::RingwayPing);
+        frames
+    }
+
+    /// The same with them.
+    pub fn take_frames_and_pings(&mut self, link: usize) -> Vec<(Cmd, u32, Vec<u8>, Vec<u8>)> {
         let bytes = self.take(link);
         let (mut at, mut frames) = (0, Vec::new());
         while let Some((frame, size)) =

@@ -102,6 +102,8 @@ commands! {
     DrainBusy = 244 "DRAIN_BUSY",
     /// Worker → gateway, ours: these are free too.
     DrainFree = 245 "DRAIN_FREE",
+    /// Both ways, ours: a sign of life (WIRE.md §14).
+    RingwayPing = 246 "RINGWAY_PING",
 }
 
 impl Cmd {

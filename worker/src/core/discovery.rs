@@ -1,16 +1,18 @@
 //! Where the gateways are: a connection to each register, and the union of what they list (WIRE.md §2).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddrV4;
 use std::rc::Rc;
+use std::time::Duration;
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
+use glommio::Task;
 use glommio::net::TcpStream;
-use glommio::timer::{sleep, timeout};
-use glommio::{GlommioError, Task};
-use protocol::register::{Broadcast, Lines, Request};
+use glommio::timer::sleep;
+use protocol::pulse::{LOOK_PERIOD_MS, RegisterPulse, RegisterSign};
+use protocol::register::{Lines, Request, Told};
 use tracing::{debug, info, warn};
 
 use super::connect::connect_by_name;
@@ -18,7 +20,7 @@ use super::dispatch::Dispatch;
 use super::link::Link;
 use super::link_task;
 use crate::Events;
-use crate::config::{GATEWAYS_MAX, RECONNECT_DELAY, REGISTER_PING_INTERVAL, REGISTER_READ_SIZE};
+use crate::config::{GATEWAYS_MAX, RECONNECT_DELAY, REGISTER_READ_SIZE};
 
 /// The last list of each register; a register that is away keeps its last one.
 pub(super) struct Discovery<E> {
@@ -70,26 +72,41 @@ impl<E: Events> Discovery<E> {
     async fn converse(&self, index: usize, register: &str, stream: &mut TcpStream) -> io::Result<()> {
         let secret_key = self.dispatch.core().config.secret_key.clone();
         write(stream, &Request::WorkerConnect { secret_key }).await?;
-        // PHP tells local registers by this prefix, not by what the name resolves to (WIRE.md §2).
-        let pings = !register.starts_with("127.0.0.1");
-        let mut lines = Lines::default();
-        let mut buffer = vec![0; REGISTER_READ_SIZE];
-        loop {
-            let Some(size) = read(stream, &mut buffer).await? else {
-                if pings {
-                    write(stream, &Request::Ping).await?;
+        write(stream, &Request::RingwayPing).await?;
+        let pulse = Cell::new(RegisterPulse::new(register));
+        let (mut input, mut output) = futures_lite::io::split(stream);
+        let read = async {
+            let mut lines = Lines::default();
+            let mut buffer = vec![0; REGISTER_READ_SIZE];
+            loop {
+                let size = input.read(&mut buffer).await?;
+                if size == 0 {
+                    return Ok(());
                 }
-                continue;
-            };
-            if size == 0 {
-                return Ok(());
+                beat(&pulse, RegisterPulse::heard);
+                lines.push(&buffer[..size]);
+                while let Some(line) = lines.next_line().map_err(invalid)? {
+                    match Told::decode(line).map_err(invalid)? {
+                        Told::Addresses(addresses) => self.take(index, &addresses),
+                        Told::Pong => beat(&pulse, RegisterPulse::answered),
+                    }
+                }
             }
-            lines.push(&buffer[..size]);
-            while let Some(line) = lines.next_line().map_err(invalid)? {
-                let broadcast = Broadcast::decode(line).map_err(invalid)?;
-                self.take(index, &broadcast.addresses);
+        };
+        let ping = async {
+            loop {
+                sleep(Duration::from_millis(LOOK_PERIOD_MS)).await;
+                match beat(&pulse, RegisterPulse::look) {
+                    RegisterSign::Well => {}
+                    RegisterSign::RingwayPing => write(&mut output, &Request::RingwayPing).await?,
+                    RegisterSign::Ping => write(&mut output, &Request::Ping).await?,
+                    RegisterSign::Silent => {
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer any more"));
+                    }
+                }
             }
-        }
+        };
+        future::or(read, ping).await
     }
 
     /// Notes a register's new list and connects to gateways that are new in it.
@@ -101,8 +118,9 @@ impl<E: Events> Discovery<E> {
         for link in core.links.all() {
             link.listed.set(lists.iter().any(|list| list.contains(&link.address())));
         }
-        let mut new: Vec<_> =
-            lists[index].iter().filter(|&&gateway| core.links.find(gateway).is_none()).collect();
+        let known =
+            |gateway: &&SocketAddrV4| core.links.find(**gateway).inspect(|link| link.relist()).is_some();
+        let mut new: Vec<_> = lists[index].iter().filter(|gateway| !known(gateway)).collect();
         new.sort_unstable();
         for gateway in new {
             let link = Rc::new(Link::new(*gateway));
@@ -114,20 +132,17 @@ impl<E: Events> Discovery<E> {
     }
 }
 
-async fn write(stream: &mut TcpStream, request: &Request) -> io::Result<()> {
+async fn write(stream: &mut (impl AsyncWrite + Unpin), request: &Request) -> io::Result<()> {
     let mut line = Vec::new();
     request.encode(&mut line);
     stream.write_all(&line).await
 }
 
-/// Bytes read, 0 at the end; `None` when the register was silent for so long that a ping is due.
-async fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-    let read = async { Ok(stream.read(buffer).await?) };
-    match timeout(REGISTER_PING_INTERVAL, read).await {
-        Ok(size) => Ok(Some(size)),
-        Err(GlommioError::TimedOut(_)) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+fn beat<T>(pulse: &Cell<RegisterPulse>, change: impl FnOnce(&mut RegisterPulse) -> T) -> T {
+    let mut now = pulse.get();
+    let result = change(&mut now);
+    pulse.set(now);
+    result
 }
 
 fn parse(address: &str) -> Option<SocketAddrV4> {

@@ -11,7 +11,8 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::Task;
 use glommio::net::TcpStream;
 use protocol::client::Kind;
-use protocol::inner::{FLAG_BINARY, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame};
+use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame};
+use protocol::pulse::{Pulse, Sign};
 
 use super::wire::Outbox;
 
@@ -31,6 +32,13 @@ pub(crate) struct Link {
     /// The last command found the queue full; told once until it is empty again.
     full: Cell<bool>,
     stream: RefCell<Option<TcpStream>>,
+    pulse: Cell<Pulse>,
+    /// Not read at the moment, so what the gateway says cannot be heard.
+    pub(super) unread: Cell<bool>,
+    /// Listed anew since it was last connected to.
+    relisted: Cell<bool>,
+    /// The task that waits to connect again.
+    retry: RefCell<Option<Waker>>,
     outbox: RefCell<Outbox>,
     /// The task that sends, asleep because there was nothing to send.
     sender: RefCell<Option<Waker>>,
@@ -60,6 +68,10 @@ impl Link {
             extended: Cell::new(false),
             full: Cell::new(false),
             stream: RefCell::new(None),
+            pulse: Cell::default(),
+            unread: Cell::new(false),
+            relisted: Cell::new(false),
+            retry: RefCell::new(None),
             outbox: RefCell::default(),
             sender: RefCell::new(None),
             flush_waiters: RefCell::default(),
@@ -73,6 +85,60 @@ impl Link {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.stream.borrow().is_some()
+    }
+
+    /// A register has just listed the gateway, perhaps because it has started again: then there is no use in waiting.
+    pub(super) fn relist(&self) {
+        self.relisted.set(true);
+        if let Some(retry) = self.retry.borrow_mut().take() {
+            retry.wake();
+        }
+    }
+
+    /// Ready once the gateway has been listed anew.
+    pub(super) async fn relisted(&self) {
+        poll_fn(|cx| {
+            if self.relisted.take() {
+                return Poll::Ready(());
+            }
+            *self.retry.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The gateway is one of ours: it gets text told from binary, and pings.
+    pub(super) fn greet(&self) {
+        self.extended.set(true);
+        self.beat(Pulse::begin);
+        self.ping();
+    }
+
+    /// The gateway pings, so it will again.
+    pub(super) fn pinged(&self) {
+        self.beat(Pulse::pinged);
+    }
+
+    /// What the signs of life say; to be asked every [`protocol::pulse::LOOK_PERIOD_MS`].
+    pub(super) fn look(&self) -> Sign {
+        if self.unread.get() {
+            self.beat(Pulse::heard);
+        }
+        let queued = !self.outbox.borrow().is_empty();
+        self.beat(|pulse| pulse.look(queued))
+    }
+
+    /// Queues a ping, however full the queue is.
+    pub(super) fn ping(&self) {
+        Frame::command(Cmd::RingwayPing).encode(self.outbox.borrow_mut().tail());
+        self.wake_sender();
+    }
+
+    fn beat<T>(&self, change: impl FnOnce(&mut Pulse) -> T) -> T {
+        let mut pulse = self.pulse.get();
+        let result = change(&mut pulse);
+        self.pulse.set(pulse);
+        result
     }
 
     /// Queues a command. `kind` is told to gateways that understand it.
@@ -92,10 +158,15 @@ impl Link {
         }
         let kind_flag = if self.extended.get() { flag(kind) } else { 0 };
         Frame { flag: frame.flag | kind_flag, ..*frame }.encode(outbox.tail());
+        drop(outbox);
+        self.wake_sender();
+        Ok(())
+    }
+
+    fn wake_sender(&self) {
         if let Some(sender) = self.sender.borrow_mut().take() {
             sender.wake();
         }
-        Ok(())
     }
 
     /// Takes over a fresh connection; `hello` goes out first.
@@ -103,6 +174,8 @@ impl Link {
         let mut outbox = self.outbox.borrow_mut();
         outbox.clear();
         outbox.tail().extend_from_slice(hello);
+        self.pulse.set(Pulse::default());
+        self.relisted.set(false);
         *self.stream.borrow_mut() = Some(stream);
     }
 
@@ -118,7 +191,11 @@ impl Link {
     /// Reads into `buffer`; 0 at the end.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self.stream.borrow_mut().as_mut() {
-            Some(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Some(stream) => {
+                let size = ready!(Pin::new(stream).poll_read(cx, buffer))?;
+                self.beat(Pulse::heard);
+                Poll::Ready(Ok(size))
+            }
             None => Poll::Ready(Ok(0)),
         }
     }
@@ -133,6 +210,7 @@ impl Link {
         while !outbox.is_empty() {
             let size = ready!(Pin::new(&mut *stream).poll_write(cx, outbox.unsent()))?;
             outbox.advance(size);
+            self.beat(Pulse::said);
             self.wake_flush_waiters();
         }
         self.full.set(false);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_lite::future;
 use glommio::timer::sleep;
 use protocol::inner::{Cmd, Frame, FrameError};
+use protocol::pulse::{LOOK_PERIOD_MS, Sign};
 use tracing::{debug, info, warn};
 
 use super::Core;
@@ -56,7 +57,17 @@ pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
             }
         }
         if link.listed.get() {
-            sleep(reconnect.delay()).await;
+            let wait = async {
+                sleep(reconnect.delay()).await;
+                false
+            };
+            let relisted = async {
+                link.relisted().await;
+                true
+            };
+            if future::or(relisted, wait).await {
+                reconnect.relisted();
+            }
         }
         if !link.listed.get() {
             break;
@@ -96,18 +107,40 @@ async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> (io::E
         lasted.set(true);
         future::pending().await
     };
-    let why = future::or(future::or(read, send), age).await;
+    let end = future::or(read, send);
+    let why = future::or(end, future::or(watch(dispatch.core(), link), age)).await;
     (why, lasted.get())
+}
+
+/// Pings, and says when the gateway is dead or stuck (WIRE.md §14).
+async fn watch(core: &Core, link: &Link) -> io::Error {
+    loop {
+        sleep(Duration::from_millis(LOOK_PERIOD_MS)).await;
+        match link.look() {
+            Sign::Well => {}
+            Sign::Ping => link.ping(),
+            Sign::Silent => {
+                // The other connection there is no better off.
+                core.query_links.give_up(link.address());
+                return io::Error::new(io::ErrorKind::TimedOut, "it does not ping any more");
+            }
+            Sign::Stuck => {
+                return io::Error::new(io::ErrorKind::TimedOut, "it has taken nothing for a minute");
+            }
+        }
+    }
 }
 
 async fn read<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> io::Error {
     let mut inbox = Inbox::default();
     let mut slot = Slot::new(Dispatch::handle);
     loop {
+        link.unread.set(true);
         dispatch.room().await;
         // A gateway that does not take what it is sent gives no more to do: what its clients are answered must not be
         // dropped. Half of the queue is left for what handlers of other gateways' clients send there.
         link.below((dispatch.core().config.send_to_gateway_buffer_size / 2).max(1)).await;
+        link.unread.set(false);
         let size = poll_fn(|cx| {
             READ_BUFFER.with_borrow_mut(|buffer| {
                 let size = match ready!(link.poll_read(cx, buffer)) {
@@ -157,7 +190,8 @@ fn take<E, F>(
                 return;
             }
         },
-        Some(Cmd::RingwayHello) => return link.extended.set(true),
+        Some(Cmd::RingwayHello) => return link.greet(),
+        Some(Cmd::RingwayPing) => return link.pinged(),
         _ => return,
     };
     dispatch.offer(slot, event);

@@ -37,6 +37,10 @@ struct QueryLink {
     questions: RefCell<VecDeque<Rc<Exchange>>>,
     /// The task, asleep because there was no question.
     waker: RefCell<Option<Waker>>,
+    /// The gateway was found dead since the last question.
+    dead: Cell<bool>,
+    /// The task, while it waits for an answer.
+    mourner: RefCell<Option<Waker>>,
     task: RefCell<Option<Task<()>>>,
 }
 
@@ -102,6 +106,16 @@ impl Core {
 }
 
 impl QueryLinks {
+    /// A gateway was found dead: what it was asked fails, and its connection is not used again.
+    pub(super) fn give_up(&self, gateway: SocketAddrV4) {
+        if let Some(link) = self.by_address.borrow().get(&gateway) {
+            link.dead.set(true);
+            if let Some(mourner) = link.mourner.borrow_mut().take() {
+                mourner.wake();
+            }
+        }
+    }
+
     /// The tasks of all connections, to be cancelled.
     pub(super) fn take_tasks(&self) -> Vec<Task<()>> {
         self.by_address.borrow_mut().drain().filter_map(|(_, link)| link.task.borrow_mut().take()).collect()
@@ -199,6 +213,18 @@ impl QueryLink {
         *self.waker.borrow_mut() = Some(cx.waker().clone());
         Poll::Pending
     }
+
+    /// Ready when the gateway was found dead.
+    async fn died(&self) {
+        poll_fn(|cx| {
+            if self.dead.take() {
+                return Poll::Ready(());
+            }
+            *self.mourner.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
 }
 
 /// Asks what is queued until nothing was for [`QUERY_IDLE_TIMEOUT`].
@@ -211,12 +237,19 @@ async fn run(core: Rc<Core>, gateway: SocketAddrV4, link: Rc<QueryLink>) {
         if exchange.abandoned.get() {
             continue;
         }
+        if link.dead.take() {
+            connection = None;
+        }
         let ask = async { Some(ask(gateway, &mut connection, &authorization, &exchange.question).await) };
         let give_up = async {
             exchange.abandoned().await;
             None
         };
-        match future::or(ask, give_up).await {
+        let died = async {
+            link.died().await;
+            Some(Err(io::ErrorKind::TimedOut.into()))
+        };
+        match future::or(ask, future::or(give_up, died)).await {
             Some(Ok(reply)) => exchange.finish(Answer::Given(reply)),
             Some(Err(error)) => {
                 debug!(%gateway, "query not answered: {error}");

@@ -25,6 +25,11 @@ impl Reconnect {
         self.short_links = 0;
     }
 
+    /// Notes that a register has listed the gateway anew: it has started again.
+    pub(super) fn relisted(&mut self) {
+        self.short_links = 0;
+    }
+
     /// Whether it has just become clear that connecting again will not help.
     pub(super) fn is_to_be_told(&self) -> bool {
         self.short_links == SHORT_LINKS_MAX
@@ -64,7 +69,9 @@ mod tests {
 
     #[test]
     fn a_link_that_lasted_or_a_gateway_that_was_away_makes_all_well() {
-        for mend in [|reconnect: &mut Reconnect| reconnect.lost(true), Reconnect::refused] {
+        for mend in
+            [|reconnect: &mut Reconnect| reconnect.lost(true), Reconnect::refused, Reconnect::relisted]
+        {
             let mut reconnect = Reconnect::default();
             for _ in 0..5 {
                 reconnect.lost(false);

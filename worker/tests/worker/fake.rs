@@ -144,6 +144,8 @@ pub struct Connection {
     stream: TcpStream,
     gateway: SocketAddrV4,
     pub arrived: Vec<u8>,
+    /// RINGWAY_PINGs received, which come at any time.
+    pub pings: usize,
 }
 
 /// A frame, owned.
@@ -161,7 +163,7 @@ pub struct Owned {
 impl Connection {
     fn new(stream: TcpStream, gateway: SocketAddrV4) -> Connection {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Connection { stream, gateway, arrived: Vec::new() }
+        Connection { stream, gateway, arrived: Vec::new(), pings: 0 }
     }
 
     /// The same connection, for another thread to write to.
@@ -174,7 +176,7 @@ impl Connection {
         self.next().expect("a frame, not the end")
     }
 
-    /// The next frame, or `None` at the end.
+    /// The next frame that is no RINGWAY_PING, or `None` at the end.
     pub fn next(&mut self) -> Option<Owned> {
         loop {
             if let Some((frame, size)) = inner::decode(&self.arrived, inner::FRAME_SIZE_MAX).unwrap() {
@@ -187,6 +189,10 @@ impl Connection {
                     bytes: self.arrived[..size].to_vec(),
                 };
                 self.arrived.drain(..size);
+                if owned.cmd == Cmd::RingwayPing as u8 {
+                    self.pings += 1;
+                    continue;
+                }
                 return Some(owned);
             }
             let mut buffer = [0; 65536];
@@ -195,6 +201,12 @@ impl Connection {
                 size => self.arrived.extend_from_slice(&buffer[..size]),
             }
         }
+    }
+
+    /// Says that it is a Ringway gateway, and that it pings.
+    pub fn greet(&mut self) {
+        self.event(Cmd::RingwayHello, 0, br#"{"ringway":1}"#);
+        self.event(Cmd::RingwayPing, 0, b"");
     }
 
     pub fn write(&mut self, bytes: &[u8]) {

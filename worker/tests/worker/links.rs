@@ -1,8 +1,12 @@
 //! Links that come and go.
 
-use protocol::inner::Cmd;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
-use crate::fake::{FakeGateway, FakeRegister, FakeWorker, config, echo};
+use protocol::inner::Cmd;
+use ringway_worker::{Client, Config, Gateway, Message};
+
+use crate::fake::{FakeGateway, FakeRegister, FakeWorker, PATIENCE, config, echo};
 
 #[test]
 fn a_lost_gateway_is_connected_again() {
@@ -93,10 +97,7 @@ fn a_full_queue_drops_commands_and_goes_on() {
     settings.send_to_gateway_buffer_size = 1000;
     let worker = FakeWorker::start_with(
         settings,
-        async |gateway: &ringway_worker::Gateway,
-               client: &ringway_worker::Client,
-               _: ringway_worker::Message,
-               tell: &std::sync::mpsc::Sender<String>| {
+        async |gateway: &Gateway, client: &Client, _: Message, tell: &Sender<String>| {
             for _ in 0..10 {
                 gateway.send_to_client(client.id(), vec![b'x'; 500]);
             }
@@ -124,7 +125,7 @@ fn a_gateway_that_does_not_read_is_not_read_either() {
     let worker = FakeWorker::start_with(settings, echo);
     let mut link = gateway.accept_worker();
     let mut writer = link.duplicate();
-    let (done, written) = std::sync::mpsc::channel();
+    let (done, written) = channel();
     std::thread::spawn(move || {
         for number in 0..MESSAGES {
             writer.message(&format!("{number:010000}"));
@@ -132,7 +133,7 @@ fn a_gateway_that_does_not_read_is_not_read_either() {
         done.send(()).unwrap();
     });
     // Until all is written, or nothing moves any more because the worker has stopped reading.
-    let _ = written.recv_timeout(std::time::Duration::from_secs(1));
+    let _ = written.recv_timeout(Duration::from_secs(1));
     for number in 0..MESSAGES {
         assert!(link.frame().body == format!("{number:010000}").into_bytes(), "message {number} is missing");
     }
@@ -141,3 +142,67 @@ fn a_gateway_that_does_not_read_is_not_read_either() {
 
 /// 30 MB in all: more than the kernel keeps for two sockets.
 const MESSAGES: usize = 3_000;
+
+#[test]
+fn a_gateway_of_ours_is_pinged_at_once() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let _worker = FakeWorker::start(&register, echo);
+    let mut link = gateway.accept_worker();
+    link.greet();
+    link.message("after the hello");
+    assert_eq!(link.frame().body, b"after the hello");
+    assert_eq!(link.pings, 1);
+}
+
+#[test]
+fn a_silent_gateway_is_dead_if_it_has_pinged_and_only_then() {
+    let (dead, quiet) = (FakeGateway::start(), FakeGateway::start());
+    let register = FakeRegister::start(&[&dead, &quiet]);
+    let _worker = FakeWorker::start(&register, echo);
+    let (mut dead_link, mut quiet_link) = (dead.accept_worker(), quiet.accept_worker());
+    quiet_link.event(Cmd::RingwayHello, 0, br#"{"ringway":1}"#);
+    dead_link.greet();
+    assert_eq!(dead_link.next(), None);
+    dead.accept_worker();
+    quiet_link.message("still here");
+    assert_eq!(quiet_link.frame().body, b"still here");
+    assert!(quiet_link.pings >= 3, "{} pings in 8 s", quiet_link.pings);
+}
+
+#[test]
+fn what_a_dead_gateway_was_asked_is_not_waited_for() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let config = Config { query_timeout: Duration::from_secs(3600), ..config(&[&register]) };
+    let ask = async |gateway: &Gateway, client: &Client, _: Message, tell: &Sender<String>| {
+        let _ = tell.send(format!("{:?}", gateway.is_online(client.id()).await.value));
+    };
+    let worker = FakeWorker::start_with(config, ask);
+    let mut link = gateway.accept_worker();
+    link.greet();
+    link.message("go");
+    let mut question = gateway.accept();
+    assert_eq!(question.frame().cmd, Cmd::IsOnline as u8);
+    assert_eq!(worker.told(), "false");
+    assert_eq!(question.next(), None);
+}
+
+/// A link that is closed again and again is tried less and less often, every 10 s in the end; not so one whose gateway
+/// registers again and again.
+#[test]
+fn a_gateway_that_is_listed_again_is_connected_at_once() {
+    const ROUNDS: usize = 30;
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let _worker = FakeWorker::start(&register, echo);
+    let (done, rounds) = channel();
+    std::thread::spawn(move || {
+        for _ in 0..ROUNDS {
+            drop(gateway.accept_worker());
+            register.list(&[&gateway]);
+        }
+        done.send(()).unwrap();
+    });
+    rounds.recv_timeout(3 * PATIENCE).expect("all rounds, which take minutes with pauses between them");
+}
