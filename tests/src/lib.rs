@@ -2,6 +2,9 @@
 //!
 //! * [`cluster`]: a register, gateways and workers on a loopback address of their own.
 //! * [`process`]: one program: its ready line, its output, its end, its CPU time and memory.
+//! * [`network`]: several machines, of which some can be cut off.
+//! * [`load`]: clients that talk without a break, and notice what they lose.
+//! * [`status`]: what a program tells of itself.
 //! * [`client`]: blocking clients of the four client protocols; the websocket one can break every rule.
 //! * [`link`]: plays a worker or a GatewayClient against a gateway's inner port.
 //! * [`mariadb`]: a MariaDB server with data of its own.
@@ -13,10 +16,13 @@
 pub mod client;
 pub mod cluster;
 pub mod link;
+pub mod load;
 mod loopback;
 pub mod mariadb;
+pub mod network;
 pub mod process;
 mod sockets;
+pub mod status;
 pub mod wait;
 
 pub use cluster::{Cluster, Listen};

@@ -96,6 +96,16 @@ impl Process {
         self.await_exit();
     }
 
+    /// Stops it in its tracks, until [`Process::resume`].
+    pub fn pause(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Waits for its end.
     pub fn await_exit(&mut self) -> ExitStatus {
         let what = format!("the end of {}", self.name);

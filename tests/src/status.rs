@@ -1,0 +1,37 @@
+//! What a program with `--admin` tells of itself.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddrV4, TcpStream};
+
+use serde_json::Value;
+
+use crate::wait::LIMIT;
+
+/// The report of the program at this address.
+pub fn report(address: SocketAddrV4) -> Value {
+    let mut stream =
+        TcpStream::connect(address).unwrap_or_else(|error| panic!("admin at {address}: {error}"));
+    stream.set_read_timeout(Some(LIMIT)).expect("a read timeout can be set");
+    let request = format!("GET /status HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("the program reads requests");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("the program answers");
+    let (_, body) = response.split_once("\r\n\r\n").expect("a response has a body");
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {body}"))
+}
+
+/// Inner connections of all shards or cores of the program at this address.
+pub fn links(address: SocketAddrV4) -> u64 {
+    rows(&report(address)).iter().map(|row| row["links"].as_u64().expect("links are counted")).sum()
+}
+
+/// The sum of a counter over all shards or cores of the program at this address.
+pub fn counter(address: SocketAddrV4, name: &str) -> u64 {
+    let report = report(address);
+    let counter = |row: &Value| row["counters"][name].as_u64();
+    rows(&report).iter().map(|row| counter(row).unwrap_or_else(|| panic!("no {name} in {row}"))).sum()
+}
+
+fn rows(report: &Value) -> &[Value] {
+    report["rows"].as_array().expect("a report has rows")
+}
