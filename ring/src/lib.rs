@@ -61,6 +61,7 @@ mod send;
 mod setup;
 mod slots;
 mod stats;
+mod steer;
 mod token;
 
 pub use config::Config;
@@ -69,3 +70,4 @@ pub use ring::Ring;
 pub use setup::{SetupError, raise_nofile_limit};
 pub use slots::SocketId;
 pub use stats::Stats;
+pub use steer::{Steering, steer};

@@ -6,4 +6,5 @@ mod common;
 mod ending;
 mod pressure;
 mod sending;
+mod steering;
 mod table;
