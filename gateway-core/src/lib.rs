@@ -19,6 +19,6 @@ pub use hooks::{Admission, ClientInfo, Handshake, Hooks, HooksFactory, NoHooks, 
 pub use millis::Millis;
 pub use protocol;
 pub use serve::{Gateway, StartError, StatusSource};
-pub use settings::{Listen, ListenProtocol, Router, Settings, SlowClient};
+pub use settings::{Listen, ListenProtocol, Router, Settings, SlowClient, Steer};
 pub use shard::{Action, Counters, Identity, Shard, Status};
 pub use status::report;

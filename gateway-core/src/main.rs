@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use admin::{Address, Admin};
 use argh::{ArgsInfo, FromArgs};
-use gateway_core::{Gateway, Listen, Router, Settings, SlowClient};
+use gateway_core::{Gateway, Listen, Router, Settings, SlowClient, Steer};
 use protocol::client::websocket::DefaultType;
 
 /// Holds clients and moves bytes between them and workers.
@@ -52,6 +52,9 @@ struct Flags {
     /// how a client gets its worker: least-connections or random (default least-connections)
     #[argh(option, default = "Router::default()")]
     router: Router,
+    /// how a client gets its shard: even (by lot) or cpu (the one on the CPU that received it) (default even)
+    #[argh(option, default = "Steer::default()")]
+    steer: Steer,
     /// outgoing websocket messages whose type nobody said: auto, text or binary (default auto)
     #[argh(option, default = "DefaultType::default()")]
     websocket_type: DefaultType,
@@ -104,6 +107,7 @@ impl Flags {
             ping_data: self.ping_data.into_bytes(),
             websocket_ping: self.websocket_ping,
             router: self.router,
+            steer: self.steer,
             name: self.name,
             max_package_size: self.max_package_size,
             send_to_client_buffer_size: self.send_to_client_buffer_size,

@@ -38,6 +38,8 @@ pub struct Settings {
     pub websocket_ping: bool,
     /// How a client gets its worker.
     pub router: Router,
+    /// How a client gets its shard.
+    pub steer: Steer,
     /// Shown in logs.
     pub name: String,
     /// Largest client message in bytes, headers included.
@@ -74,6 +76,7 @@ impl Default for Settings {
             ping_data: Vec::new(),
             websocket_ping: false,
             router: Router::default(),
+            steer: Steer::default(),
             name: "gateway".into(),
             max_package_size: 10_485_760,
             send_to_client_buffer_size: 1_024_000,
@@ -119,6 +122,29 @@ impl FromStr for Router {
             "least-connections" => Ok(Router::LeastConnections),
             "random" => Ok(Router::Random),
             _ => Err(format!("`{text}` is not one of least-connections, random")),
+        }
+    }
+}
+
+/// How a client gets its shard: the kernel decides, before any shard sees the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Steer {
+    /// By lot, so that all shards get equally many.
+    #[default]
+    Even,
+    /// The shard on the CPU that received the connection. For network cards whose queues are bound one to a CPU: then
+    /// a client's packets, its kernel work and its shard stay on one CPU.
+    Cpu,
+}
+
+impl FromStr for Steer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Steer, String> {
+        match text {
+            "even" => Ok(Steer::Even),
+            "cpu" => Ok(Steer::Cpu),
+            _ => Err(format!("`{text}` is not one of even, cpu")),
         }
     }
 }

@@ -169,3 +169,26 @@ fn a_whole_ringway_in_one_process_tells_of_its_three_parts() {
     assert!(second.stderr().contains("choose another --admin"), "{}", second.stderr());
     ringway.stop();
 }
+
+/// The gateway's shards are pinned to the CPUs in turn, and on this machine a connection is received on the CPU that
+/// sends it.
+#[test]
+fn a_client_gets_the_shard_on_its_cpu_if_that_is_asked_for() {
+    let cluster = Cluster::builder().shards(2).gateway_flags(&["--steer", "cpu"]).admin().start();
+    let cpus = program::allowed_cpus();
+    let [_, gateway, _] = cluster.admin_addresses()[..] else { panic!("a register, a gateway, a worker") };
+    for shard in 0..2.min(cpus.len()) {
+        program::run_on(&cpus[shard..=shard]);
+        let mut clients: Vec<WebsocketClient> = (0..20).map(|_| cluster.websocket(0)).collect();
+        clients.iter_mut().for_each(|client| client.echo("here"));
+        let shown = table(&[gateway]);
+        let of_shard = cells(&shown, "gateway", &format!("gateway:{shard}"))[3].clone();
+        // One CPU has both shards.
+        assert!(of_shard == "20" || cpus.len() == 1, "{shown}");
+        assert_eq!(cells(&shown, "gateway", "total")[3], "20");
+        drop(clients);
+        wait_until("all have left", || {
+            (cells(&table(&[gateway]), "gateway", "total")[3] == "0").then_some(())
+        });
+    }
+}

@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpListener};
 use std::thread;
 use std::time::Duration;
 
+use ring::Steering;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use tracing::warn;
 
-use crate::Settings;
+use crate::{Settings, Steer};
 
 /// One shard's listening sockets.
 pub struct ShardSockets {
@@ -51,6 +53,26 @@ pub fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String> {
         shards.push(ShardSockets { clients, inner, address });
     }
     Ok(shards)
+}
+
+/// Sets which shard gets a new client; `cpus` are the shards'. An even spread is a nicety that a container may forbid, and
+/// the kernel has its own way; whoever asks for CPUs is to know if it cannot be.
+pub fn steer(steer: Steer, shards: &[ShardSockets], cpus: &[usize]) -> Result<(), String> {
+    let [first, _, ..] = shards else { return Ok(()) };
+    let steering = match steer {
+        Steer::Even => Steering::Even { sockets: shards.len() },
+        Steer::Cpu => Steering::ByCpu { cpus },
+    };
+    for listener in &first.clients {
+        match (ring::steer(listener, steering), steer) {
+            (Ok(()), _) => {}
+            (Err(error), Steer::Even) => warn!("the kernel's own way spreads clients over shards: {error}"),
+            (Err(error), Steer::Cpu) => {
+                return Err(format!("--steer cpu is not possible here: {error}; leave it away"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn bind_inner(

@@ -68,11 +68,12 @@ impl Gateway {
             setting.address.set_port(real.port());
         }
         let open_files = program::raise_open_files();
-        let cpus = program::allowed_cpus();
+        let cpus: Vec<usize> = program::allowed_cpus().into_iter().cycle().take(settings.count).collect();
+        bind::steer(settings.steer, &sockets, &cpus).map_err(StartError::Bind)?;
         let (started, starts) = crossbeam_channel::bounded(settings.count);
         let mut gateway = Gateway { shards: Vec::new(), listen };
         for (index, sockets) in sockets.into_iter().enumerate() {
-            let seat = Seat { index, cpu: cpus[index % cpus.len()], open_files };
+            let seat = Seat { index, cpu: cpus[index], open_files };
             match start_shard(seat, settings.clone(), sockets, started.clone()) {
                 Ok(shard) => gateway.shards.push(shard),
                 Err(error) => {

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use glommio::Task;
 use glommio::nop::NopSubmitter;
 use ring::{Event, ListenerId, Ring, Send, Short, SocketId};
+use tracing::warn;
 
 use super::bind::ShardSockets;
 use super::{Control, Seat, StartError, register_link};
@@ -26,8 +27,16 @@ pub struct Pump {
     registrations: Vec<Task<()>>,
     batch: Batch,
     drain_timeout_ms: u64,
+    full: Full,
     /// Set once the shard is to end.
     stop_by: Option<Millis>,
+}
+
+/// Connections that were refused because the shard has as many as it may.
+struct Full {
+    shard: usize,
+    refusals: u64,
+    told: Option<Millis>,
 }
 
 /// Which listener of the ring is what.
@@ -76,6 +85,7 @@ impl Pump {
             registrations,
             batch: Batch::default(),
             drain_timeout_ms,
+            full: Full { shard: seat.index, refusals: 0, told: None },
             stop_by: None,
         })
     }
@@ -95,6 +105,7 @@ impl Pump {
             if now >= served.plus(CONTROL_PERIOD_MS) {
                 served = now;
                 self.obey();
+                self.complain(now);
                 // Going to sleep for nothing is what makes glommio look at its own ring: the register link and its
                 // timers get their turn.
                 control_plane.run_nop().await?;
@@ -159,6 +170,20 @@ impl Pump {
                 Action::Shutdown(socket) => self.ring.shutdown(socket),
                 Action::Close(socket) => self.ring.close(socket),
             }
+        }
+    }
+
+    /// Tells, now and then, that the shard is full: only the operator can help.
+    fn complain(&mut self, now: Millis) {
+        let refusals = self.ring.stats().refusals;
+        let soon = self.full.told.is_some_and(|told| now < told.plus(COMPLAINT_PERIOD_MS));
+        if refusals > self.full.refusals && !soon {
+            warn!(
+                shard = self.full.shard,
+                refused = refusals - self.full.refusals,
+                "as many connections as a shard may have: raise the limit of open files (LimitNOFILE=) or --count"
+            );
+            (self.full.refusals, self.full.told) = (refusals, Some(now));
         }
     }
 
@@ -232,6 +257,9 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// While there is traffic, the control plane gets its turn this often, in ms.
 const CONTROL_PERIOD_MS: u64 = 5;
+
+/// A full shard says so this often, in ms.
+const COMPLAINT_PERIOD_MS: u64 = 60_000;
 
 /// How long workers may take to close their ends, in ms.
 const LEAVE_TIMEOUT_MS: u64 = 1_000;
