@@ -52,6 +52,13 @@ pub const FANOUT_SENDS_MAX: usize = 1_024;
 /// Targets of one fan-out looked at in one turn, those included whose send is due anyway.
 pub const FANOUT_SLICE: usize = 32_768;
 
+/// Bytes of a client with TLS that are encrypted at once, for one send: what fits into one record. The rest of its queue
+/// stays as it is until that is sent, so that a broadcast to slow clients is shared for as long as it can be.
+pub const SEAL_SIZE_MAX: usize = 16 * 1024;
+
+/// Between two log lines of a shard about failed TLS handshakes, in ms; those between are counted only.
+pub const TLS_LOG_PERIOD_MS: u64 = 10_000;
+
 /// Slices handed to the kernel in one send. More wait for the next turn; the kernel's own bound is 1,024.
 pub const SLICES_PER_SEND_MAX: usize = 64;
 
@@ -89,4 +96,5 @@ const _: () = assert!(COPY_MAX <= CHUNK_SIZE_MAX && SLICES_PER_SEND_MAX <= 1_024
 // The last message that begins in a chunk may double it; that must not cost the buffer.
 const _: () = assert!(CHUNK_SIZE_MAX > SPARE_SMALL_SIZE_MAX);
 const _: () = assert!(4 * CHUNK_SIZE_MAX <= SPARE_LARGE_SIZE_MAX);
+const _: () = assert!(SEAL_SIZE_MAX + tls::SEALED_OVERHEAD_MAX <= SPARE_LARGE_SIZE_MAX);
 const _: () = assert!(LINGER_TIMEOUT_MS <= CLOSE_FLUSH_TIMEOUT_MS);

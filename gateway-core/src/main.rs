@@ -6,19 +6,26 @@ use std::time::Duration;
 
 use admin::{Address, Admin};
 use argh::{ArgsInfo, FromArgs};
-use gateway_core::{Gateway, Listen, Router, Settings, SlowClient, Steer};
+use gateway_core::tls::Acceptor;
+use gateway_core::{Certificates, Gateway, Listen, Router, Settings, SlowClient, Steer};
 use protocol::client::websocket::DefaultType;
 
 /// Holds clients and moves bytes between them and workers.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(
     example = "{command_name} --listen websocket://0.0.0.0:8282 --register-address 127.0.0.1:1236",
-    note = "The listening schemes are websocket, text, frame and tcp."
+    note = "The listening schemes are websocket, text, frame and tcp, and with TLS wss, ssl+text, ssl+frame and ssl+tcp."
 )]
 struct Flags {
     /// where clients connect, e.g. websocket://0.0.0.0:8282; may be given several times
     #[argh(option)]
     listen: Vec<Listen>,
+    /// certificate (PEM, with those that vouch for it) of listeners with TLS; several: chosen by the name asked for
+    #[argh(option)]
+    tls_cert: Vec<String>,
+    /// private key (PEM) of the certificate at the same place
+    #[argh(option)]
+    tls_key: Vec<String>,
     /// shards, each a thread pinned to a CPU (default: one per CPU)
     #[argh(option)]
     count: Option<usize>,
@@ -92,6 +99,7 @@ impl Flags {
         }
         Ok(Settings {
             listen,
+            tls: Acceptor::from_flags(self.tls_cert, self.tls_key)?,
             count: self.count.unwrap_or_else(program::cpus),
             lan_ip: self.lan_ip,
             start_port: self.start_port,
@@ -128,7 +136,7 @@ fn main() {
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     let (admin, name) = (flags.admin, flags.name.clone());
     let settings = flags.settings().unwrap_or_else(|error| program::fail(error));
-    let schemes: Vec<&str> = settings.listen.iter().map(|listen| listen.protocol.scheme()).collect();
+    let schemes: Vec<&str> = settings.listen.iter().map(|listen| listen.scheme()).collect();
     let gateway = Gateway::start(settings).unwrap_or_else(|error| program::fail(error));
     let listen: Vec<String> = schemes
         .iter()
@@ -144,8 +152,12 @@ fn main() {
                 program::fail(program::describe_bind_error(address.0, &error).replace("--listen", "--admin"))
             })
     });
+    let certificates = gateway.certificates();
+    if certificates.is_some() {
+        shutdown.take_hangups().unwrap_or_else(|error| program::fail(error));
+    }
     program::ready(format_args!("{} ({} shards)", listen, gateway.shard_count()));
-    shutdown.wait();
+    shutdown.wait_and_reload(|| certificates.iter().for_each(Certificates::reload));
     gateway.stop();
 }
 

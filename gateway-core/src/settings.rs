@@ -55,6 +55,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// What becomes of a message for a slow client.
     pub slow_client: SlowClient,
+    /// What listeners with TLS are served with; needed where there is one.
+    pub tls: Option<tls::Acceptor>,
     /// Clients and links per shard; `None`: as many as the process may have files.
     pub sockets_max: Option<u32>,
     /// What this gateway decides by itself; default: nothing.
@@ -84,6 +86,7 @@ impl Default for Settings {
             no_worker_wait: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(10),
             slow_client: SlowClient::default(),
+            tls: None,
             sockets_max: None,
             hooks: HooksFactory::default(),
         }
@@ -178,6 +181,8 @@ pub struct Listen {
     pub address: SocketAddr,
     /// The clients' protocol.
     pub protocol: ListenProtocol,
+    /// Whether it is spoken within TLS.
+    pub tls: bool,
 }
 
 /// What clients of a listener speak.
@@ -207,17 +212,6 @@ impl ListenProtocol {
         }
     }
 
-    /// The scheme of its `--listen`.
-    pub fn scheme(&self) -> &'static str {
-        match self {
-            ListenProtocol::Websocket(_) => "websocket",
-            ListenProtocol::Text => "text",
-            ListenProtocol::Frame => "frame",
-            ListenProtocol::Tcp => "tcp",
-            ListenProtocol::Custom(_) => "custom",
-        }
-    }
-
     /// Sets what an outgoing websocket message is when nobody said.
     pub fn set_websocket_type(&mut self, default_type: DefaultType) {
         if let ListenProtocol::Websocket(websocket) = self {
@@ -226,32 +220,60 @@ impl ListenProtocol {
     }
 }
 
+impl Listen {
+    /// The scheme of its `--listen`.
+    pub fn scheme(&self) -> &'static str {
+        match (&self.protocol, self.tls) {
+            (ListenProtocol::Websocket(_), false) => "websocket",
+            (ListenProtocol::Websocket(_), true) => "wss",
+            (ListenProtocol::Text, false) => "text",
+            (ListenProtocol::Text, true) => "ssl+text",
+            (ListenProtocol::Frame, false) => "frame",
+            (ListenProtocol::Frame, true) => "ssl+frame",
+            (ListenProtocol::Tcp, false) => "tcp",
+            (ListenProtocol::Tcp, true) => "ssl+tcp",
+            (ListenProtocol::Custom(_), false) => "custom",
+            (ListenProtocol::Custom(_), true) => "ssl+custom",
+        }
+    }
+}
+
 impl FromStr for Listen {
     type Err = String;
 
-    /// `websocket://0.0.0.0:8282`, `text://…`, `frame://…`, `tcp://…`; `ws` is short for `websocket`.
+    /// `websocket://0.0.0.0:8282`, `text://…`, `frame://…`, `tcp://…`, and the same within TLS by `ssl+` in front. `ws` is
+    /// short for `websocket`, `wss` for `ssl+websocket`.
     fn from_str(text: &str) -> Result<Listen, String> {
         let (scheme, address) = text
             .split_once("://")
             .ok_or_else(|| format!("`{text}` has no scheme; try websocket://{text}"))?;
-        let protocol = match scheme {
+        let (tls, protocol) = match scheme.strip_prefix("ssl+") {
+            Some(protocol) => (true, protocol),
+            None if scheme == "wss" => (true, "websocket"),
+            None => (false, scheme),
+        };
+        let protocol = match protocol {
             "websocket" | "ws" => ListenProtocol::Websocket(Websocket::default()),
             "text" => ListenProtocol::Text,
             "frame" => ListenProtocol::Frame,
             "tcp" => ListenProtocol::Tcp,
-            _ => return Err(format!("`{scheme}` is not one of websocket, text, frame, tcp")),
+            _ => {
+                return Err(format!(
+                    "`{scheme}` is not one of websocket, text, frame, tcp, wss, ssl+text, ssl+frame, ssl+tcp"
+                ));
+            }
         };
         let address = address
             .trim_end_matches('/')
             .parse()
             .map_err(|_| format!("`{address}` is not an address like 0.0.0.0:8282"))?;
-        Ok(Listen { address, protocol })
+        Ok(Listen { address, protocol, tls })
     }
 }
 
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.protocol.scheme(), self.address)
+        write!(f, "{}://{}", self.scheme(), self.address)
     }
 }
 
@@ -271,8 +293,15 @@ mod tests {
         {
             assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
         }
+        for text in
+            ["wss://0.0.0.0:443", "ssl+text://127.0.0.1:1", "ssl+frame://[::1]:8", "ssl+tcp://1.2.3.4:5"]
+        {
+            let listen: Listen = text.parse().unwrap();
+            assert_eq!((listen.tls, listen.to_string().as_str()), (true, text));
+        }
+        assert_eq!("ssl+websocket://1.2.3.4:5".parse::<Listen>().unwrap().to_string(), "wss://1.2.3.4:5");
         assert_eq!("ws://1.2.3.4:5/".parse::<Listen>().unwrap().to_string(), "websocket://1.2.3.4:5");
-        for wrong in ["0.0.0.0:8282", "http://0.0.0.0:80", "text://8282", ""] {
+        for wrong in ["0.0.0.0:8282", "http://0.0.0.0:80", "text://8282", "ssl+wss://1.2.3.4:5", ""] {
             assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
         }
     }

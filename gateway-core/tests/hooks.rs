@@ -152,8 +152,10 @@ fn a_route_of_ones_own_goes_before_the_settings() {
 fn a_protocol_of_ones_own_is_decoded_and_encoded() {
     let address = "127.0.0.1:1".parse().unwrap();
     let protocol = ListenProtocol::Custom(Arc::new(json_frames::JsonFrames));
-    let mut world =
-        World::new(Settings { listen: vec![Listen { address, protocol }], ..Settings::default() });
+    let mut world = World::new(Settings {
+        listen: vec![Listen { address, protocol, tls: false }],
+        ..Settings::default()
+    });
     let worker = world.worker("w");
     let (client, rude) = (world.client(0), world.client(0));
     for byte in b"\x00\x02{}\x00\x07{\"a\":1}" {

@@ -1,4 +1,4 @@
-//! Owns the signals that end a program.
+//! Owns the signals that end a program, and the one that lets it look at its files again.
 //!
 //! The first SIGINT or SIGTERM asks the program to end; a second one ends the process at once. No runtime is involved:
 //! the thread that called [`Shutdown::wait`] sleeps until then and tells the others in its own way.
@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
@@ -59,10 +59,27 @@ impl Shutdown {
         Ok(Self { signals, requested })
     }
 
+    /// Takes over SIGHUP, too, which ends a program that does not: see [`Shutdown::wait_and_reload`].
+    ///
+    /// # Errors
+    /// The system refuses the handler.
+    pub fn take_hangups(&self) -> io::Result<()> {
+        self.signals.handle().add_signal(SIGHUP)
+    }
+
     /// Sleeps until the first signal. Returns at once if it has come already.
     pub fn wait(&mut self) -> Signal {
+        self.wait_and_reload(|| ())
+    }
+
+    /// As [`Shutdown::wait`]; until then each SIGHUP calls `reload`, if hangups are taken. Several that come while it runs
+    /// are one.
+    pub fn wait_and_reload(&mut self, mut reload: impl FnMut()) -> Signal {
         loop {
             for number in self.signals.wait() {
+                if number == SIGHUP {
+                    reload();
+                }
                 if let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.number() == number) {
                     return signal;
                 }
@@ -87,6 +104,19 @@ mod tests {
         signal_hook::low_level::raise(SIGTERM).unwrap();
         assert_eq!(shutdown.wait(), Signal::Terminate);
         assert!(shutdown.requested());
+    }
+
+    #[test]
+    fn hangups_reload_and_do_not_end() {
+        let mut shutdown = Shutdown::listen().unwrap();
+        shutdown.take_hangups().unwrap();
+        signal_hook::low_level::raise(SIGHUP).unwrap();
+        let mut reloads = 0;
+        let ended = shutdown.wait_and_reload(|| {
+            reloads += 1;
+            signal_hook::low_level::raise(SIGTERM).unwrap();
+        });
+        assert_eq!((ended, reloads), (Signal::Terminate, 1));
     }
 
     #[test]

@@ -48,7 +48,9 @@ let lostOnce = false;
 
 function address() {
   const port = document.querySelector("meta[name=ringway-websocket-port]").content;
-  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const said = document.querySelector("meta[name=ringway-websocket-scheme]").content;
+  // A page that came by TLS may connect by TLS alone: then a proxy has it for both.
+  const scheme = location.protocol === "https:" || said === "wss" ? "wss" : "ws";
   const host = location.hostname || "127.0.0.1";
   return `${scheme}://${host}:${/^\d+$/.test(port) ? port : "8282"}`;
 }

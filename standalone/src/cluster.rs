@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::str::FromStr;
-use std::time::Duration;
 
 use gateway_core::{Gateway, Listen, Settings};
 use ringway_register::Register;
@@ -40,14 +39,9 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts all three, and returns when the worker has found the gateway. `drain_timeout` is the gateway's.
-    pub fn start(
-        listen: Vec<Listen>,
-        count: usize,
-        app: App,
-        drain_timeout: Duration,
-    ) -> Result<Cluster, Box<dyn std::error::Error>> {
-        let schemes = listen.iter().map(|listen| listen.protocol.scheme()).collect();
+    /// Starts all three, the gateway with `settings` but for where the others are, and returns when the worker has found it.
+    pub fn start(settings: Settings, app: App) -> Result<Cluster, Box<dyn std::error::Error>> {
+        let (schemes, count) = (settings.listen.iter().map(Listen::scheme).collect(), settings.count);
         let secret_key = random_key()?;
         let register = Register::start(ringway_register::Config {
             listen: "127.0.0.1:0".to_owned(),
@@ -56,13 +50,10 @@ impl Cluster {
         })?;
         let register_addresses = vec![register.addr().to_string()];
         let gateway = Gateway::start(Settings {
-            listen,
-            count,
             start_port: 0,
             register_address: register_addresses.clone(),
             secret_key: secret_key.clone(),
-            drain_timeout,
-            ..Settings::default()
+            ..settings
         })?;
         let config = Config { count, register_addresses, secret_key, ..Config::default() };
         let worker = match app {

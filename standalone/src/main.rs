@@ -5,13 +5,15 @@ mod cluster;
 mod page;
 mod status;
 
+use std::mem;
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
 use admin::Address;
 use argh::{ArgsInfo, FromArgs};
-use gateway_core::{Listen, ListenProtocol};
+use gateway_core::tls::Acceptor;
+use gateway_core::{Certificates, Listen, ListenProtocol, Settings};
 use tokio::sync::oneshot;
 
 use crate::cluster::{App, Cluster};
@@ -20,12 +22,18 @@ use crate::cluster::{App, Cluster};
 #[derive(FromArgs, ArgsInfo)]
 #[argh(
     example = "{command_name} --listen websocket://0.0.0.0:8282 --page 0.0.0.0:8080",
-    note = "The listening schemes are websocket, text, frame and tcp."
+    note = "The listening schemes are websocket, text, frame and tcp, and with TLS wss, ssl+text, ssl+frame and ssl+tcp."
 )]
 struct Flags {
     /// where clients connect; may be given several times (default websocket://127.0.0.1:8282)
     #[argh(option)]
     listen: Vec<Listen>,
+    /// certificate (PEM, with those that vouch for it) of listeners with TLS; several: chosen by the name asked for
+    #[argh(option)]
+    tls_cert: Vec<String>,
+    /// private key (PEM) of the certificate at the same place
+    #[argh(option)]
+    tls_key: Vec<String>,
     /// where the page is served (default 127.0.0.1:8080)
     #[argh(option, default = "SocketAddr::from(([127, 0, 0, 1], 8080))")]
     page: SocketAddr,
@@ -82,11 +90,16 @@ fn main() {
     {
         program::fail(why);
     }
+    let (certs, keys) = (mem::take(&mut flags.tls_cert), mem::take(&mut flags.tls_key));
+    let tls = Acceptor::from_flags(certs, keys).unwrap_or_else(|error| program::fail(error));
     let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+    if tls.is_some() {
+        shutdown.take_hangups().unwrap_or_else(|error| program::fail(error));
+    }
     let page = TcpListener::bind(flags.page).unwrap_or_else(|error| {
         program::fail(program::describe_bind_error(flags.page, &error).replace("--listen", "--page"))
     });
-    if let Err(error) = run(flags, websocket, page, shutdown) {
+    if let Err(error) = run(flags, tls, websocket, page, shutdown) {
         program::fail(error);
     }
 }
@@ -94,18 +107,18 @@ fn main() {
 /// Runs until a signal. `websocket` is the index of the listener that the page connects to.
 fn run(
     flags: Flags,
+    tls: Option<Acceptor>,
     websocket: usize,
     page: TcpListener,
     mut shutdown: program::Shutdown,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let url = format!("http://{}", reachable(page.local_addr()?));
-    let mut address = flags.listen[websocket].address;
+    let Listen { mut address, tls: secured, .. } = flags.listen[websocket];
     let drain_timeout = Duration::try_from_secs_f64(flags.drain_timeout)
         .map_err(|_| format!("--drain-timeout {}: not a number of seconds", flags.drain_timeout))?;
-    let cluster = match flags.page_only {
-        true => None,
-        false => Some(Cluster::start(flags.listen, flags.count, flags.app, drain_timeout)?),
-    };
+    let (listen, count) = (flags.listen, flags.count);
+    let settings = Settings { listen, tls, count, drain_timeout, ..Settings::default() };
+    let cluster = if flags.page_only { None } else { Some(Cluster::start(settings, flags.app)?) };
     let ready = match &cluster {
         Some(cluster) => {
             address = cluster.listen()[websocket];
@@ -114,13 +127,14 @@ fn run(
         None => format!("open {url} (the page alone; its websocket is port {})", address.port()),
     };
     let _admin = flags.admin.map(|address| status::serve(address, cluster.as_ref())).transpose()?;
+    let certificates = cluster.as_ref().and_then(|cluster| cluster.gateway.certificates());
     let (stop, stopped) = oneshot::channel();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        shutdown.wait();
+        shutdown.wait_and_reload(|| certificates.iter().for_each(Certificates::reload));
         // The page may have failed: then the process is ending anyway.
         let _ = stop.send(());
     })?;
-    let served = page::serve(page, address.port(), || program::ready(ready), stopped);
+    let served = page::serve(page, page::Websocket { port: address.port(), tls: secured }, || program::ready(ready), stopped);
     if let Some(cluster) = cluster {
         cluster.stop()?;
     }

@@ -9,13 +9,20 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use tokio::sync::oneshot;
 
+/// Where the page finds its websocket, on the host that it came from.
+#[derive(Clone, Copy)]
+pub struct Websocket {
+    pub port: u16,
+    pub tls: bool,
+}
+
 /// Serves the page on this thread until `stop` is told or dropped; calls `on_ready` when it is served.
 ///
 /// # Errors
 /// The runtime cannot start, or takes no sockets.
 pub fn serve(
     listener: TcpListener,
-    websocket_port: u16,
+    websocket: Websocket,
     on_ready: impl FnOnce(),
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
@@ -26,23 +33,24 @@ pub fn serve(
         on_ready();
         // A request that is not finished is dropped: a slow reader must not hold the program up.
         tokio::select! {
-            served = axum::serve(listener, routes(websocket_port)).into_future() => served,
+            served = axum::serve(listener, routes(websocket)).into_future() => served,
             _ = stop => Ok(()),
         }
     })
 }
 
-fn routes(websocket_port: u16) -> Router {
-    let page = document(websocket_port);
+fn routes(websocket: Websocket) -> Router {
+    let page = document(websocket);
     Router::new()
         .route("/", get(move || async move { (HEADERS, Html(page)).into_response() }))
         .route("/health", get(|| async { "ok\n" }))
 }
 
 /// The whole page. The host of the websocket is the one that the browser found the page at.
-fn document(websocket_port: u16) -> String {
+fn document(websocket: Websocket) -> String {
     include_str!("../page/chat.html")
-        .replace("{{websocket-port}}", &websocket_port.to_string())
+        .replace("{{websocket-port}}", &websocket.port.to_string())
+        .replace("{{websocket-scheme}}", if websocket.tls { "wss" } else { "ws" })
         .replace("{{style}}", include_str!("../page/chat.css"))
         .replace("{{connection}}", include_str!("../page/connection.js"))
         .replace("{{view}}", include_str!("../page/view.js"))
@@ -67,8 +75,9 @@ mod tests {
 
     #[test]
     fn the_page_is_complete_and_loads_nothing() {
-        let page = document(4711);
+        let page = document(Websocket { port: 4711, tls: true });
         assert!(page.contains(r#"name="ringway-websocket-port" content="4711""#));
+        assert!(page.contains(r#"name="ringway-websocket-scheme" content="wss""#));
         for left in ["{{", "src=\"", "@import", "<link rel=\"stylesheet\""] {
             assert!(!page.contains(left), "{left}");
         }

@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let devices = Listen {
         address: "127.0.0.1:8300".parse()?,
         protocol: ListenProtocol::Custom(Arc::new(json_frames::JsonFrames)),
+        tls: false,
     };
     let gateway = Gateway::start(Settings {
         listen: vec!["websocket://127.0.0.1:8282".parse()?, devices],

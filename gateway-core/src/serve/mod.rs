@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use glommio::ExecutorJoinHandle;
-use tracing::info;
+use tracing::{error, info, warn};
 
 use self::bind::ShardSockets;
 use crate::{Counters, Settings, Status};
@@ -23,6 +23,7 @@ use crate::{Counters, Settings, Status};
 pub struct Gateway {
     shards: Vec<ShardHandle>,
     listen: Vec<SocketAddr>,
+    tls: Option<tls::Acceptor>,
 }
 
 /// The control thread's end of a shard.
@@ -35,6 +36,8 @@ struct ShardHandle {
 enum Control {
     /// Say how things are.
     Status(Sender<Status>),
+    /// Serve clients that come from now on with these.
+    Certificates(tls::Acceptor),
     Stop,
 }
 
@@ -71,7 +74,10 @@ impl Gateway {
         let cpus: Vec<usize> = program::allowed_cpus().into_iter().cycle().take(settings.count).collect();
         bind::steer(settings.steer, &sockets, &cpus).map_err(StartError::Bind)?;
         let (started, starts) = crossbeam_channel::bounded(settings.count);
-        let mut gateway = Gateway { shards: Vec::new(), listen };
+        let mut gateway = Gateway { shards: Vec::new(), listen, tls: settings.tls.clone() };
+        for notice in settings.tls.iter().flat_map(tls::Acceptor::notices) {
+            warn!("{notice}");
+        }
         for (index, sockets) in sockets.into_iter().enumerate() {
             let seat = Seat { index, cpu: cpus[index], open_files };
             match start_shard(seat, settings.clone(), sockets, started.clone()) {
@@ -107,6 +113,12 @@ impl Gateway {
         StatusSource { shards: self.shards.iter().map(|shard| shard.control.clone()).collect() }
     }
 
+    /// How to serve other certificates, from any thread; `None`: there are none.
+    pub fn certificates(&self) -> Option<Certificates> {
+        let shards = self.shards.iter().map(|shard| shard.control.clone()).collect();
+        self.tls.clone().map(|acceptor| Certificates { acceptor, shards })
+    }
+
     /// Ends all shards: leaves the register, delivers what is queued, closes the clients (websocket: 1001) and tells
     /// the workers of each, spread over the settings' `drain_timeout` if there are many. Returns when all are done,
     /// some 6 s after that at the latest.
@@ -118,7 +130,7 @@ impl Gateway {
         for (index, shard) in self.shards.into_iter().enumerate() {
             match shard.thread.join() {
                 Ok(counters) => info!(shard = index, ?counters, "shard ended"),
-                Err(error) => tracing::error!(shard = index, %error, "shard failed"),
+                Err(error) => error!(shard = index, %error, "shard failed"),
             }
         }
     }
@@ -128,6 +140,33 @@ impl Gateway {
             starts.recv().unwrap_or_else(|_| Err(io::Error::other("it ended before it served").into()))?;
         }
         Ok(())
+    }
+}
+
+/// The certificates that shards serve.
+#[derive(Clone)]
+pub struct Certificates {
+    acceptor: tls::Acceptor,
+    shards: Vec<Sender<Control>>,
+}
+
+impl Certificates {
+    /// Reads the files again, for clients that come from now on; those that are there notice nothing. What came of it is
+    /// logged: if a file is not as it should be, what was served before still is.
+    pub fn reload(&self) {
+        match self.acceptor.reload() {
+            Err(error) => error!("{error}; the certificates from before stay"),
+            Ok(acceptor) => {
+                for notice in acceptor.notices() {
+                    warn!("{notice}");
+                }
+                for shard in &self.shards {
+                    // A shard that has ended needs none.
+                    let _ = shard.send(Control::Certificates(acceptor.clone()));
+                }
+                info!("certificates loaded again");
+            }
+        }
     }
 }
 
@@ -188,6 +227,12 @@ fn check(settings: &Settings) -> Result<(), StartError> {
     match settings {
         Settings { listen, .. } if listen.is_empty() => {
             wrong("no --listen: say where clients connect, for example --listen websocket://0.0.0.0:8282")
+        }
+        Settings { listen, tls: None, .. } if listen.iter().any(|listen| listen.tls) => {
+            wrong("a --listen with TLS needs --tls-cert and --tls-key")
+        }
+        Settings { listen, tls: Some(_), .. } if !listen.iter().any(|listen| listen.tls) => {
+            wrong("--tls-cert, but no --listen with TLS: write for example --listen wss://0.0.0.0:443")
         }
         Settings { listen, .. } if listen.len() > LISTENERS_MAX => wrong("more than 64 --listen"),
         Settings { count: 0, .. } => wrong("--count 0: at least one shard is needed"),

@@ -195,6 +195,7 @@ impl Pump {
                 // Who asked may have given up.
                 let _ = answer.send(self.shard.status());
             }
+            Ok(Control::Certificates(acceptor)) => self.shard.on_certificates(acceptor),
             Ok(Control::Stop) | Err(TryRecvError::Disconnected) if self.stop_by.is_none() => self.stop(),
             Ok(Control::Stop) | Err(TryRecvError::Disconnected) => {}
         }

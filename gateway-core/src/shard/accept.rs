@@ -25,7 +25,9 @@ impl Shard {
             self.counters.clients_refused += 1;
             return self.output.actions.push(Action::Close(socket));
         };
-        let codec = AnyCodec::new(&self.settings.listen[usize::from(listener)].protocol);
+        let listen = &self.settings.listen[usize::from(listener)];
+        let codec = if listen.tls { AnyCodec::Securing } else { AnyCodec::new(&listen.protocol) };
+        let tls = listen.tls;
         if !codec.is_open() {
             self.waits.handshake.push(now, socket);
         }
@@ -53,6 +55,9 @@ impl Shard {
             ended: false,
         };
         self.conns.insert(socket.index(), Conn::Client(client));
+        if tls {
+            return self.begin_session(slot(socket));
+        }
         self.client_received(slot(socket), &mut []);
     }
 

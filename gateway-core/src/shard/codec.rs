@@ -16,6 +16,8 @@ pub enum AnyCodec {
     Tcp(TcpCodec),
     /// Boxed twice: a pointer of one word leaves every client of the built-in ones a word smaller.
     Custom(Box<Box<dyn Codec>>),
+    /// Stands in until TLS stands: nothing is decoded before that.
+    Securing,
 }
 
 impl AnyCodec {
@@ -41,6 +43,7 @@ impl AnyCodec {
             AnyCodec::Frame(codec) => codec.decode(limits, input, reply),
             AnyCodec::Tcp(codec) => codec.decode(limits, input, reply),
             AnyCodec::Custom(codec) => codec.decode(limits, input, reply),
+            AnyCodec::Securing => Decoded::NeedMore { consumed: 0 },
         }
     }
 
@@ -48,6 +51,7 @@ impl AnyCodec {
         match self {
             AnyCodec::Websocket(codec) => codec.is_open(),
             AnyCodec::Custom(codec) => codec.is_open(),
+            AnyCodec::Securing => false,
             AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => true,
         }
     }

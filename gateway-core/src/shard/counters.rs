@@ -52,6 +52,12 @@ pub struct Counters {
     pub clients_closed_silent: u64,
     /// Clients closed for not finishing their handshake in time.
     pub clients_closed_handshake: u64,
+    /// TLS handshakes that failed, whatever the reason; also those cut off or not finished in time.
+    pub tls_handshakes_failed: u64,
+    /// TLS sessions that broke after their handshake.
+    pub tls_sessions_failed: u64,
+    /// Clients that spoke TLS where none is spoken.
+    pub tls_unexpected: u64,
     /// Times a client was not read any more because its worker's link was full.
     pub stalls_link_full: u64,
     /// Times a client was not read any more because there was no worker.
@@ -92,6 +98,9 @@ impl Counters {
             ("clients_closed_no_worker", self.clients_closed_no_worker),
             ("clients_closed_silent", self.clients_closed_silent),
             ("clients_closed_handshake", self.clients_closed_handshake),
+            ("tls_handshakes_failed", self.tls_handshakes_failed),
+            ("tls_sessions_failed", self.tls_sessions_failed),
+            ("tls_unexpected", self.tls_unexpected),
             ("stalls_link_full", self.stalls_link_full),
             ("stalls_no_worker", self.stalls_no_worker),
             ("stalls_draining", self.stalls_draining),

@@ -74,6 +74,9 @@ impl Shard {
             Flow::Hungry => {}
             Flow::Stalled(stall) => self.stall(slot, stall),
             Flow::Over(malformed) => {
+                if malformed.is_some() {
+                    self.note_unexpected_tls(slot, bytes);
+                }
                 self.counters.clients_malformed += u64::from(malformed.is_some());
                 self.close_client_when_sent(slot);
             }

@@ -35,6 +35,9 @@ impl Shard {
 
     /// Everything is sent: our FIN, and a while for the peer's.
     pub(super) fn linger(&mut self, slot: Slot) {
+        if self.end_session(slot) {
+            return;
+        }
         let client = self.forget_client(slot);
         if client.ended {
             return self.output.actions.push(Action::Close(client.socket));
@@ -72,6 +75,7 @@ impl Shard {
         if self.client(slot).announced {
             self.emit_close(slot);
         }
+        self.count_unfinished_session(slot);
         let Some(Conn::Client(mut client)) = self.conns.remove(slot as usize) else {
             unreachable!("the caller has looked");
         };
@@ -80,6 +84,7 @@ impl Shard {
         self.hooks.on_close(&info);
         self.connection_ids.remove(&client.connection_id);
         client.out.queue.clear(&mut self.output.spare);
+        self.secure.forget(slot);
         if let Some(uid) = client.uid {
             self.uids.leave(uid);
         }

@@ -7,6 +7,7 @@
 //! * [`links`](self::links), [`commands`](self::commands), [`queries`](self::queries): what workers say;
 //! * [`directory`](self::directory), [`workers`](self::workers), [`drain`](self::drain): who is called what, who serves
 //!   whom, and how a worker hands its clients over;
+//! * [`secure`](self::secure): TLS, between the ring's bytes and a client's codec;
 //! * [`output`](self::output): what is to be sent and done;
 //! * [`tick`](self::tick), [`heartbeat`](self::heartbeat), [`link_pulse`](self::link_pulse): what time brings.
 
@@ -27,6 +28,7 @@ mod links;
 mod out;
 mod output;
 mod queries;
+mod secure;
 mod stop;
 mod table;
 mod tick;
@@ -53,6 +55,7 @@ use self::fanout::Job;
 use self::heartbeat::Heartbeat;
 use self::link::Link;
 use self::output::Output;
+use self::secure::Secure;
 use self::stop::Stop;
 use self::table::Table;
 use self::timeouts::Timeouts;
@@ -92,6 +95,7 @@ pub struct Shard {
     draining: Vec<SocketId>,
     hooks: Box<dyn Hooks>,
     output: Output,
+    secure: Secure,
     /// Fan-outs that take more than one turn.
     jobs: VecDeque<Job>,
     counters: Counters,
@@ -153,6 +157,7 @@ impl Shard {
             draining: Vec::new(),
             hooks,
             output: Output::default(),
+            secure: Secure::default(),
             jobs: VecDeque::new(),
             counters: Counters::default(),
             waits: Waits {
@@ -209,7 +214,9 @@ impl Shard {
     /// The sockets that have something to send. The caller sends what [`Shard::unsent`] gives for each and then says
     /// so by [`Shard::on_sent`]; `recycled`, empty, is kept for the next batch.
     pub fn take_dirty(&mut self, recycled: Vec<SocketId>) -> Vec<SocketId> {
-        self.output.take_dirty(recycled)
+        let dirty = self.output.take_dirty(recycled);
+        self.seal(&dirty);
+        dirty
     }
 
     /// The bytes for the next send on a socket; nothing if it is gone.
@@ -219,7 +226,10 @@ impl Shard {
             Some(Conn::Link(link)) if link.socket == socket => Some(&link.out),
             _ => None,
         };
-        out.into_iter().flat_map(|out| out.queue.slices())
+        // What a client with TLS has queued is not for the wire before it is sealed.
+        let plain = out.filter(|_| !self.secure.has(slot(socket)));
+        let plain = plain.into_iter().flat_map(|out| out.queue.slices());
+        out.and_then(|out| out.queue.sealed()).into_iter().chain(plain)
     }
 
     /// Whether sends, actions, large fan-outs or heartbeats wait: the glue must not block before it has seen to them.
@@ -260,6 +270,9 @@ impl Shard {
         self.now = now;
         match self.conns.get(socket.index()) {
             Some(Conn::Client(client)) if client.socket == socket => {
+                if self.secure.has(slot(socket)) {
+                    return self.session_received(slot(socket), bytes);
+                }
                 self.client_received(slot(socket), bytes)
             }
             Some(Conn::Link(link)) if link.socket == socket => self.link_received(slot(socket), bytes),

@@ -1,9 +1,12 @@
 //! What waits to be sent on a socket.
 
+mod sealed;
+
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::rc::Rc;
 
+use self::sealed::Sealed;
 use crate::config::{
     CHUNK_SIZE_MAX, COPY_MAX, SLICES_PER_SEND_MAX, SPARE_LARGE_MAX, SPARE_LARGE_SIZE_MAX, SPARE_SMALL_MAX,
     SPARE_SMALL_SIZE_MAX,
@@ -11,7 +14,8 @@ use crate::config::{
 
 /// The bytes queued for one socket, oldest first. Costs one pointer while empty.
 ///
-/// Invariants: a queue that is there is not empty; `sent < front chunk's length`; `bytes` is what is still to be sent.
+/// Invariants: a queue that is there is not empty; `sent < front chunk's length`; `bytes` is what of the chunks is still to be
+/// sent. For a client with TLS the chunks are plain, and only what is `sealed` goes out.
 #[derive(Default)]
 pub struct OutQueue(Option<Box<Queue>>);
 
@@ -20,6 +24,7 @@ struct Queue {
     chunks: VecDeque<Chunk>,
     sent: usize,
     bytes: usize,
+    sealed: Sealed,
 }
 
 enum Chunk {
@@ -30,7 +35,7 @@ enum Chunk {
 impl OutQueue {
     /// Bytes still to be sent.
     pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |queue| queue.bytes)
+        self.0.as_ref().map_or(0, |queue| queue.bytes + queue.sealed.len())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -52,7 +57,7 @@ impl OutQueue {
         let before = buffer.len();
         write(buffer);
         queue.bytes += buffer.len() - before;
-        if queue.bytes == 0 {
+        if queue.bytes == 0 && queue.sealed.is_empty() {
             self.clear(spare);
         }
     }
@@ -85,6 +90,18 @@ impl OutQueue {
     /// Forgets `count` bytes at the front: they are sent.
     pub fn advance(&mut self, spare: &mut Spare, count: usize) {
         let Some(queue) = &mut self.0 else { return debug_assert_eq!(count, 0) };
+        if !queue.sealed.is_empty() {
+            queue.sealed.advance(spare, count);
+            if queue.bytes == 0 && queue.sealed.is_empty() {
+                self.clear(spare);
+            }
+            return;
+        }
+        self.advance_chunks(spare, count);
+    }
+
+    fn advance_chunks(&mut self, spare: &mut Spare, count: usize) {
+        let Some(queue) = &mut self.0 else { return debug_assert_eq!(count, 0) };
         debug_assert!(count <= queue.bytes);
         queue.bytes -= count;
         queue.sent += count;
@@ -96,7 +113,7 @@ impl OutQueue {
                 spare.keep_buffer(buffer);
             }
         }
-        if queue.bytes == 0 {
+        if queue.bytes == 0 && queue.sealed.is_empty() {
             self.clear(spare);
         }
     }
@@ -109,6 +126,7 @@ impl OutQueue {
                 spare.keep_buffer(buffer);
             }
         }
+        queue.sealed.clear(spare);
         (queue.sent, queue.bytes) = (0, 0);
         spare.keep_queue(queue);
     }

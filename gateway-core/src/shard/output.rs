@@ -67,6 +67,12 @@ impl Output {
         self.mark(socket, out);
     }
 
+    /// Queues bytes that are encrypted already.
+    pub fn append_sealed(&mut self, socket: SocketId, out: &mut Outbound, bytes: &[u8]) {
+        out.queue.append_sealed(&mut self.spare, bytes);
+        self.mark(socket, out);
+    }
+
     /// Room again after a short send.
     pub fn unblock(&mut self, socket: SocketId, out: &mut Outbound) {
         out.blocked = false;

@@ -1,0 +1,197 @@
+//! TLS: between a client's bytes as the ring has them, and those of its codec.
+//!
+//! Clients without TLS are not in here. A client's session is kept beside its row; as long as its handshake is under way
+//! the row has a stand-in for a codec, so that to all others it is a client whose handshake is not done.
+
+use std::mem;
+
+use ring::SocketId;
+use tls::{Failure, Session};
+use tracing::warn;
+
+use super::codec::AnyCodec;
+use super::directory::Slot;
+use super::table::Table;
+use super::{Conn, Shard};
+use crate::Millis;
+use crate::config::TLS_LOG_PERIOD_MS;
+
+/// The sessions of a shard.
+///
+/// Invariants: a session is that of the client at the same slot; what is plain in a client's queue is there only while its
+/// session is open.
+pub(super) struct Secure {
+    sessions: Table<Box<Session>>,
+    /// What has been decrypted, or is to be encrypted; kept for its memory.
+    plain: Vec<u8>,
+    log: RateLimit,
+}
+
+impl Default for Secure {
+    fn default() -> Secure {
+        Secure { sessions: Table::new(), plain: Vec::new(), log: RateLimit::default() }
+    }
+}
+
+impl Secure {
+    /// Whether the client at a slot has TLS.
+    pub fn has(&self, slot: Slot) -> bool {
+        self.sessions.get(slot as usize).is_some()
+    }
+
+    pub fn forget(&mut self, slot: Slot) {
+        self.sessions.remove(slot as usize);
+    }
+}
+
+impl Shard {
+    /// Takes other certificates, for clients that come from now on.
+    pub fn on_certificates(&mut self, acceptor: tls::Acceptor) {
+        self.settings.tls = Some(acceptor);
+    }
+
+    /// A client with TLS has come; its worker is told when its handshake is done.
+    pub(super) fn begin_session(&mut self, slot: Slot) {
+        let acceptor =
+            self.settings.tls.as_ref().expect("checked at start: a listener with TLS has certificates");
+        self.secure.sessions.insert(slot as usize, Box::new(acceptor.accept()));
+    }
+
+    /// Bytes of a client with TLS.
+    pub(super) fn session_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+        let client = self.client(slot);
+        let (socket, closing) = (client.socket, client.closing);
+        let Some(session) = self.secure.sessions.get_mut(slot as usize) else { return };
+        if closing {
+            return;
+        }
+        let mut plain = mem::take(&mut self.secure.plain);
+        plain.clear();
+        let was_open = session.is_open();
+        let result = session.receive(bytes, &mut plain, &mut self.reply);
+        let opened = !was_open && session.is_open();
+        let ended = session.has_ended();
+        self.append_reply(slot);
+        if opened {
+            self.on_secured(slot);
+        }
+        if opened || !plain.is_empty() {
+            self.client_received(slot, &mut plain);
+        }
+        self.secure.plain = plain;
+        // What was in there may have been the last of it.
+        let is_there = matches!(
+            self.conns.get(slot as usize),
+            Some(Conn::Client(client)) if client.socket == socket && !client.closing
+        );
+        match result {
+            _ if !is_there => {}
+            Err(failure) => self.session_failed(slot, was_open, &failure),
+            Ok(()) if ended => self.client_ended(slot),
+            Ok(()) => {}
+        }
+    }
+
+    /// Encrypts what is to be sent to those of `dirty` that have TLS.
+    pub(super) fn seal(&mut self, dirty: &[SocketId]) {
+        if self.secure.sessions.end() == 0 {
+            return;
+        }
+        for socket in dirty {
+            let Some(session) = self.secure.sessions.get_mut(socket.index()) else { continue };
+            let Some(Conn::Client(client)) = self.conns.get_mut(socket.index()) else { continue };
+            if client.socket != *socket || !session.is_open() {
+                continue;
+            }
+            let (spare, scratch) = (&mut self.output.spare, &mut self.secure.plain);
+            let sealed = client.out.queue.seal(spare, scratch, |plain, out| session.seal(plain, out));
+            if sealed.is_err() {
+                self.counters.tls_sessions_failed += 1;
+                self.close_client_now(super::slot(*socket));
+            }
+        }
+    }
+
+    /// Tells a client that nothing more will come. Returns whether that is yet to be sent.
+    pub(super) fn end_session(&mut self, slot: Slot) -> bool {
+        let Some(session) = self.secure.sessions.get_mut(slot as usize) else { return false };
+        if !session.is_open() {
+            return false;
+        }
+        session.close(&mut self.reply);
+        let said = !self.reply.is_empty();
+        self.append_reply(slot);
+        said
+    }
+
+    /// A client goes whose handshake is not done.
+    pub(super) fn count_unfinished_session(&mut self, slot: Slot) {
+        let session = self.secure.sessions.get(slot as usize);
+        self.counters.tls_handshakes_failed +=
+            u64::from(session.is_some_and(|session| session.is_handshaking()));
+    }
+
+    /// Counts a client that speaks TLS where none is spoken, if that is what `bytes` begin with.
+    pub(super) fn note_unexpected_tls(&mut self, slot: Slot, bytes: &[u8]) {
+        let client = self.client_ref(slot);
+        if !tls::is_client_hello(bytes) || self.secure.has(slot) {
+            return;
+        }
+        let (peer, listen) = (client.peer.address(), &self.settings.listen[usize::from(client.listener)]);
+        self.counters.tls_unexpected += 1;
+        if let Some(unsaid) = self.secure.log.allow(self.now) {
+            warn!(%peer, unsaid, "client speaks TLS at {listen}, which has none");
+        }
+    }
+
+    fn on_secured(&mut self, slot: Slot) {
+        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
+        client.codec = AnyCodec::new(&self.settings.listen[usize::from(client.listener)].protocol);
+        if client.codec.is_open()
+            && let Some(held) = client.held.take()
+        {
+            self.output.append(client.socket, &mut client.out, &held);
+        }
+    }
+
+    fn session_failed(&mut self, slot: Slot, was_open: bool, failure: &Failure) {
+        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
+        client.out.queue.clear_plain(&mut self.output.spare);
+        if was_open {
+            self.counters.tls_sessions_failed += 1;
+        } else {
+            self.counters.tls_handshakes_failed += 1;
+            let (peer, listen) = (client.peer.address(), &self.settings.listen[usize::from(client.listener)]);
+            if let Some(unsaid) = self.secure.log.allow(self.now) {
+                warn!(%peer, unsaid, "TLS handshake at {listen} failed: {failure}");
+            }
+        }
+        self.close_client_when_sent(slot);
+    }
+
+    /// Queues what a session has answered.
+    fn append_reply(&mut self, slot: Slot) {
+        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
+        self.output.append_sealed(client.socket, &mut client.out, &self.reply);
+        self.reply.clear();
+    }
+}
+
+/// Lets something be said once in a while.
+#[derive(Default)]
+struct RateLimit {
+    next: Option<Millis>,
+    unsaid: u64,
+}
+
+impl RateLimit {
+    /// If now is a time to speak: how often it was not since the last.
+    fn allow(&mut self, now: Millis) -> Option<u64> {
+        if self.next.is_some_and(|next| now < next) {
+            self.unsaid += 1;
+            return None;
+        }
+        self.next = Some(now.plus(TLS_LOG_PERIOD_MS));
+        Some(mem::take(&mut self.unsaid))
+    }
+}

@@ -1,0 +1,158 @@
+//! A server's settings: which certificate a client gets, and what is spoken.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::ring as provider;
+use rustls::pki_types::UnixTime;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, UnbufferedServerConnection};
+use rustls::sign::CertifiedKey;
+
+use crate::certificate::{CERT_FLAG, Certificate, CertificateError, KEY_FLAG, Validity};
+use crate::config::TICKETS;
+use crate::session::Session;
+
+/// A certificate's file (the server's own first, then those that vouch for it) and its key's, both PEM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyPair {
+    /// `--tls-cert`.
+    pub cert: PathBuf,
+    /// `--tls-key`.
+    pub key: PathBuf,
+}
+
+/// Begins sessions with clients. Cheap to clone; clones share what rustls keeps for all sessions.
+#[derive(Clone)]
+pub struct Acceptor {
+    files: Arc<[KeyPair]>,
+    config: Arc<ServerConfig>,
+    notices: Arc<[String]>,
+    expired: Arc<[CertificateError]>,
+}
+
+impl Acceptor {
+    /// What the flags `--tls-cert` and `--tls-key` name: the first certificate has the first key, and so on. `None` if they
+    /// name nothing.
+    ///
+    /// # Errors
+    /// There are more of one than of the other, or as for [`Acceptor::load`].
+    pub fn from_flags(certs: Vec<String>, keys: Vec<String>) -> Result<Option<Acceptor>, String> {
+        if certs.len() != keys.len() {
+            let (certs, keys) = (certs.len(), keys.len());
+            return Err(format!("{certs} {CERT_FLAG} and {keys} {KEY_FLAG}: each certificate needs its key"));
+        }
+        let files: Vec<_> = certs
+            .iter()
+            .zip(&keys)
+            .map(|(cert, key)| KeyPair { cert: cert.into(), key: key.into() })
+            .collect();
+        if files.is_empty() {
+            return Ok(None);
+        }
+        Acceptor::load(&files).map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Reads certificates and keys. A client gets the first certificate that has the name it asks for, exactly or by a
+    /// wildcard, and the very first if none has, or if it asks for none.
+    ///
+    /// # Errors
+    /// A file is missing, is not what it should be, or does not belong to the other.
+    ///
+    /// # Panics
+    /// There is no file.
+    pub fn load(files: &[KeyPair]) -> Result<Acceptor, CertificateError> {
+        assert!(!files.is_empty(), "a server needs a certificate");
+        let provider = Arc::new(provider::default_provider());
+        let certificates = files.iter().map(|files| Certificate::load(files, &provider));
+        let certificates = certificates.collect::<Result<Vec<_>, _>>()?;
+        let (mut notices, mut expired) = (Vec::new(), Vec::new());
+        for certificate in &certificates {
+            let validity = certificate.validity(UnixTime::now());
+            let Some(notice) = validity.notice() else { continue };
+            let notice = CertificateError::new(CERT_FLAG, &certificate.file, notice);
+            notices.push(notice.to_string());
+            if matches!(validity, Validity::ExpiredFor(_)) {
+                expired.push(notice);
+            }
+        }
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has ciphers for both versions")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(ByName::new(certificates)));
+        // Who comes back shows a ticket; nothing is kept for who may never come.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = provider::Ticketer::new().expect("the system has random numbers");
+        config.send_tls13_tickets = TICKETS;
+        Ok(Acceptor {
+            files: files.into(),
+            config: Arc::new(config),
+            notices: notices.into(),
+            expired: expired.into(),
+        })
+    }
+
+    /// Reads the same files again, for new sessions; those that stand keep what they have.
+    ///
+    /// # Errors
+    /// As for [`Acceptor::load`], and an expired certificate: what is there now can only be better.
+    pub fn reload(&self) -> Result<Acceptor, CertificateError> {
+        let new = Acceptor::load(&self.files)?;
+        match new.expired.first() {
+            Some(expired) => Err(expired.clone()),
+            None => Ok(new),
+        }
+    }
+
+    /// What an operator should know of the certificates, one line each: expired, or soon to be.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// A session with a client that has just connected.
+    pub fn accept(&self) -> Session {
+        let conn = UnbufferedServerConnection::new(Arc::clone(&self.config));
+        Session::server(conn.expect("the settings are those of a server"))
+    }
+}
+
+/// Certificates by the names in them.
+#[derive(Debug)]
+struct ByName {
+    default: Arc<CertifiedKey>,
+    names: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl ByName {
+    /// There is at least one.
+    fn new(certificates: Vec<Certificate>) -> ByName {
+        let mut names = HashMap::new();
+        let mut default = None;
+        for certificate in certificates {
+            let key = Arc::new(certificate.key);
+            default.get_or_insert_with(|| Arc::clone(&key));
+            for name in certificate.names {
+                names.entry(name).or_insert_with(|| Arc::clone(&key));
+            }
+        }
+        ByName { default: default.expect("at least one certificate"), names }
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        let name = name.to_ascii_lowercase();
+        self.names.get(&name).or_else(|| {
+            // A wildcard stands for one label (RFC 6125 §6.4.3).
+            let (_, parent) = name.split_once('.')?;
+            self.names.get(&format!("*.{parent}"))
+        })
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let named = hello.server_name().and_then(|name| self.find(name));
+        Some(Arc::clone(named.unwrap_or(&self.default)))
+    }
+}

@@ -1,0 +1,146 @@
+//! A certificate chain and its key, as an operator's files have them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::sign::CertifiedKey;
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::acceptor::KeyPair;
+use crate::config::EXPIRY_NOTICE_DAYS;
+
+/// What is wrong with a certificate or a key, as one line that names the file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CertificateError(String);
+
+impl CertificateError {
+    pub(crate) fn new(flag: &str, file: &Path, why: impl fmt::Display) -> CertificateError {
+        CertificateError(format!("{flag} {}: {why}", file.display()))
+    }
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CertificateError {}
+
+/// A certificate that can be served.
+pub struct Certificate {
+    pub key: CertifiedKey,
+    /// In small letters; `*.` in front is a wildcard.
+    pub names: Vec<String>,
+    pub file: PathBuf,
+}
+
+/// Whether the time is one in which a certificate is good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Validity {
+    Good,
+    NotYet,
+    /// For so many days.
+    ExpiredFor(u64),
+    /// In so many days, which are few.
+    ExpiresIn(u64),
+}
+
+impl Certificate {
+    pub fn load(files: &KeyPair, provider: &CryptoProvider) -> Result<Certificate, CertificateError> {
+        let wrong_certificate = |why: &dyn fmt::Display| CertificateError::new(CERT_FLAG, &files.cert, why);
+        let wrong_key = |why: &dyn fmt::Display| CertificateError::new(KEY_FLAG, &files.key, why);
+        let chain = read_chain(&files.cert).map_err(|why| wrong_certificate(&why))?;
+        let names = names(&chain[0])
+            .map_err(|error| wrong_certificate(&format_args!("its first certificate is none: {error}")))?;
+        let key = read_key(&files.key).map_err(|why| wrong_key(&why))?;
+        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                wrong_key(&format_args!("is not the key of the certificate {}", files.cert.display()))
+            }
+            other => wrong_key(&other),
+        })?;
+        Ok(Certificate { key, names, file: files.cert.clone() })
+    }
+
+    /// How the certificate stands at this moment.
+    pub fn validity(&self, now: UnixTime) -> Validity {
+        let soon = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs() + EXPIRY_NOTICE_DAYS * DAY));
+        match (check(&self.key.cert[0], now), check(&self.key.cert[0], soon)) {
+            (Some(webpki::Error::CertExpired { not_after, .. }), _) => {
+                Validity::ExpiredFor(days(not_after, now))
+            }
+            (Some(webpki::Error::CertNotValidYet { .. }), _) => Validity::NotYet,
+            (_, Some(webpki::Error::CertExpired { not_after, .. })) => {
+                Validity::ExpiresIn(days(now, not_after))
+            }
+            _ => Validity::Good,
+        }
+    }
+}
+
+impl Validity {
+    /// What to tell of it, if anything.
+    pub fn notice(self) -> Option<String> {
+        match self {
+            Validity::Good => None,
+            Validity::NotYet => Some("is not valid yet: clients will refuse it".to_owned()),
+            Validity::ExpiredFor(0) => Some("has expired: clients will refuse it".to_owned()),
+            Validity::ExpiredFor(days) => {
+                Some(format!("has expired {days} days ago: clients will refuse it"))
+            }
+            Validity::ExpiresIn(days) => Some(format!("expires in {days} days")),
+        }
+    }
+}
+
+fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match chain {
+        Ok(chain) if chain.is_empty() => Err(NO_CERTIFICATE.to_owned()),
+        Ok(chain) => Ok(chain),
+        Err(error) => Err(describe(error, NO_CERTIFICATE)),
+    }
+}
+
+fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_file(file).map_err(|error| {
+        describe(error, "has no private key (PEM, without a passphrase: -----BEGIN PRIVATE KEY-----)")
+    })
+}
+
+fn describe(error: pem::Error, nothing: &str) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => nothing.to_owned(),
+        _ => "is damaged: no whole PEM file".to_owned(),
+    }
+}
+
+fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, webpki::Error> {
+    let parsed = EndEntityCert::try_from(certificate)?;
+    Ok(parsed.valid_dns_names().map(str::to_ascii_lowercase).collect())
+}
+
+/// What is wrong with a certificate at a time, when nobody is trusted: it may be who signed it, but the dates come first.
+fn check(certificate: &CertificateDer<'_>, time: UnixTime) -> Option<webpki::Error> {
+    let parsed = EndEntityCert::try_from(certificate).ok()?;
+    let algorithms = webpki::ALL_VERIFICATION_ALGS;
+    parsed.verify_for_usage(algorithms, &[], &[], time, KeyUsage::server_auth(), None, None).err()
+}
+
+fn days(from: UnixTime, to: UnixTime) -> u64 {
+    to.as_secs().saturating_sub(from.as_secs()) / DAY
+}
+
+pub const CERT_FLAG: &str = "--tls-cert";
+pub const KEY_FLAG: &str = "--tls-key";
+
+const NO_CERTIFICATE: &str = "has no certificate (PEM: -----BEGIN CERTIFICATE-----)";
+
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;

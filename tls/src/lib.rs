@@ -1,0 +1,22 @@
+//! TLS 1.2 and 1.3 without IO.
+//!
+//! * [`Session`]: one connection's TLS. Received bytes in, plain bytes and bytes to send out, for either side.
+//! * [`Acceptor`]: the server's side of the settings: certificates chosen by the name that a client asks for, loaded from
+//!   files and loaded again.
+//! * [`Connector`]: the client's side: whom to trust.
+//!
+//! Cryptography and the protocol are rustls'. Nothing here opens a socket or a thread; files and the clock are read when
+//! certificates are loaded, and the clock by rustls for the age of tickets and a server's certificate.
+#![forbid(unsafe_code)]
+
+mod acceptor;
+mod certificate;
+mod config;
+mod connector;
+mod session;
+
+pub use acceptor::{Acceptor, KeyPair};
+pub use certificate::CertificateError;
+pub use config::{EXPIRY_NOTICE_DAYS, REST_SIZE_MAX, SEALED_OVERHEAD_MAX};
+pub use connector::{Connector, NameError};
+pub use session::{Failure, Session, is_client_hello};

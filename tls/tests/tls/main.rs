@@ -1,0 +1,5 @@
+//! Both ends of a session against each other, in memory, and against what means harm; certificates from files.
+
+mod certificates;
+mod files;
+mod sessions;
