@@ -134,7 +134,12 @@ fn run(
         // The page may have failed: then the process is ending anyway.
         let _ = stop.send(());
     })?;
-    let served = page::serve(page, page::Websocket { port: address.port(), tls: secured }, || program::ready(ready), stopped);
+    let served = page::serve(
+        page,
+        page::Websocket { port: address.port(), tls: secured },
+        || program::ready(ready),
+        stopped,
+    );
     if let Some(cluster) = cluster {
         cluster.stop()?;
     }
