@@ -65,7 +65,7 @@ impl Scalar<'_> {
         match self {
             Scalar::Null | Scalar::Bool(false) => {}
             Scalar::Bool(true) => name.push(b'1'),
-            Scalar::Int(int) => decimal(int, &mut name),
+            Scalar::Int(int) => decimal(*int, &mut name),
             Scalar::Float(float) => float_text(*float, b'E', &mut name),
             Scalar::Text(text) => name.extend_from_slice(text.as_bytes()),
             Scalar::Nested => return None,

@@ -399,9 +399,9 @@ fn write_ids(ids: &[u32], out: &mut Vec<u8>) {
     let mut separator = b'{';
     for id in ids {
         out.extend_from_slice(&[separator, b'"']);
-        decimal(id, out);
+        decimal(*id, out);
         out.extend_from_slice(b"\":");
-        decimal(id, out);
+        decimal(*id, out);
         separator = b',';
     }
     out.push(b'}');

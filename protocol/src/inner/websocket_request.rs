@@ -25,11 +25,11 @@ impl WebsocketRequest {
         client: SocketAddr,
         server_port: u16,
     ) -> WebsocketRequest {
-        let headers = joined_headers(request.headers());
+        let headers = Headers::new(request.headers());
         let query = query_of(request.target());
         WebsocketRequest {
             get: parse_str(query),
-            cookie: cookies(headers.get("cookie").and_then(Value::as_bytes).unwrap_or_default()),
+            cookie: cookies(headers.get("cookie").unwrap_or_default()),
             server: server(request.target(), query, headers, client, server_port),
         }
     }
@@ -55,19 +55,28 @@ impl WebsocketRequest {
     }
 }
 
-/// Headers by lower-case name, in order of first arrival, repeated ones joined by commas.
-fn joined_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Array {
-    let mut joined = Array::new();
-    for (name, value) in headers {
-        let name = Key::from(name.to_ascii_lowercase());
-        if let Some(Value::Bytes(first)) = joined.get_mut(&name) {
-            first.push(b',');
-            first.extend_from_slice(value);
-        } else {
-            joined.insert(name, value);
+/// Headers by lower-case name, in order of first arrival, repeated ones joined by commas. There are few
+/// ([`websocket::HEADER_COUNT_MAX`]), so looking through them costs less than a map.
+struct Headers(Vec<(String, Vec<u8>)>);
+
+impl Headers {
+    fn new<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Headers {
+        let mut joined: Vec<(String, Vec<u8>)> = Vec::with_capacity(HEADERS_USUAL);
+        for (name, value) in headers {
+            let name = name.to_ascii_lowercase();
+            if let Some((_, first)) = joined.iter_mut().find(|(known, _)| *known == name) {
+                first.push(b',');
+                first.extend_from_slice(value);
+            } else {
+                joined.push((name, value.to_vec()));
+            }
         }
+        Headers(joined)
     }
-    joined
+
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice())
+    }
 }
 
 /// What is between the first `?` and a `#`.
@@ -78,9 +87,9 @@ fn query_of(target: &[u8]) -> &[u8] {
 }
 
 /// PHP's `$_SERVER`, in the order that the PHP gateway has.
-fn server(target: &[u8], query: &[u8], headers: Array, client: SocketAddr, server_port: u16) -> Array {
-    let header = |name: &str| headers.get(name).cloned().unwrap_or_default();
-    let mut server = Array::from([
+fn server(target: &[u8], query: &[u8], headers: Headers, client: SocketAddr, server_port: u16) -> Array {
+    let header = |name: &str| headers.get(name).map_or(Value::Null, Value::from);
+    let fixed = [
         ("QUERY_STRING", Value::from(query)),
         ("REQUEST_METHOD", Value::from("GET")),
         ("REQUEST_URI", Value::from(target)),
@@ -90,15 +99,13 @@ fn server(target: &[u8], query: &[u8], headers: Array, client: SocketAddr, serve
         ("REMOTE_ADDR", Value::from(client.ip().to_canonical().to_string())),
         ("REMOTE_PORT", Value::from(i64::from(client.port()))),
         ("SERVER_PORT", Value::from(i64::from(server_port))),
-    ]);
-    for (name, value) in headers {
-        let mut variable = b"HTTP_".to_vec();
-        variable.extend(
-            name.to_bytes().iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }),
-        );
-        server.insert(variable, value);
-    }
-    server
+    ];
+    let variable = |name: &str| -> Vec<u8> {
+        let upper = |byte: u8| if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() };
+        b"HTTP_".iter().copied().chain(name.bytes().map(upper)).collect()
+    };
+    let fixed = fixed.map(|(name, value)| (Key::from(name), value)).into_iter();
+    fixed.chain(headers.0.into_iter().map(|(name, value)| (variable(&name).into(), value.into()))).collect()
 }
 
 /// Cut at `;`, then at the first `=`; names are trimmed, values are not; parts without `=` are skipped.
@@ -117,6 +124,9 @@ fn php_trimmed(text: &[u8]) -> &[u8] {
     let end = text.iter().rposition(kept).map_or(start, |last| last + 1);
     &text[start..end]
 }
+
+/// Headers of a browser's request, and some of a proxy's.
+const HEADERS_USUAL: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -144,7 +154,7 @@ mod tests {
     #[test]
     fn repeated_headers_are_joined() {
         let headers: [(&str, &[u8]); 4] = [("X-A", b"1"), ("Host", b"h"), ("x-a", b"2"), ("5", b"five")];
-        let joined = joined_headers(headers.into_iter());
+        let joined = Headers::new(headers.into_iter());
         let server = server(b"/?q", b"q", joined, "[::ffff:10.0.0.1]:5".parse().unwrap(), 80);
         assert_eq!(server.get("HTTP_X_A").and_then(Value::as_str), Some("1,2"));
         assert_eq!(server.get("HTTP_5").and_then(Value::as_str), Some("five"));

@@ -127,7 +127,9 @@ impl IntoIterator for Array {
 
 impl<K: Into<Key>, V: Into<Value>> FromIterator<(K, V)> for Array {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Array {
+        let entries = entries.into_iter();
         let mut array = Array::new();
+        array.entries.reserve(entries.size_hint().0);
         for (key, value) in entries {
             array.insert(key, value);
         }

@@ -72,7 +72,7 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), JsonError> {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Int(int) => decimal(int, out),
+        Value::Int(int) => decimal(*int, out),
         Value::Float(float) if float.is_finite() => float_text(*float, b'e', out),
         Value::Bytes(bytes) => write_bytes(bytes, out)?,
         Value::Array(array) if array.is_list() => return write_list(array, out),

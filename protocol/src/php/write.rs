@@ -63,10 +63,9 @@ pub(super) fn quoted(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends a number as text.
-pub(crate) fn decimal(value: impl std::fmt::Display, out: &mut Vec<u8>) {
-    use std::io::Write;
-    write!(out, "{value}").expect("a Vec takes every write");
+/// Appends an int as text. Every string's length is one, so `write!` would be a third of what serializing costs.
+pub(crate) fn decimal(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Appends a float as PHP prints it with serialize_precision -1; `exponent` is the letter before an exponent.
