@@ -210,7 +210,7 @@ impl Shard {
         };
         let client = self.client_ref(slot);
         let port = self.settings.listen[usize::from(client.listener)].address.port();
-        let mut body = Vec::new();
+        let mut body = Vec::with_capacity(WEBSOCKET_REQUEST_SIZE_USUAL);
         WebsocketRequest::from_request(request, client.peer.address(), port).encode(&mut body);
         let event = Event { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body };
         self.emit(slot, link, event).map_err(|TooLarge| Flow::Over(Some(Malformed::TooLarge)))?;
@@ -333,6 +333,9 @@ pub(super) fn event_frame<'a>(
         body: event.body,
     }
 }
+
+/// What a browser's request takes as the body of ON_WEBSOCKET_CONNECT, in bytes.
+const WEBSOCKET_REQUEST_SIZE_USUAL: usize = 2048;
 
 /// An event that does not fit into a frame of the inner protocol.
 #[derive(Debug)]

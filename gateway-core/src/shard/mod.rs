@@ -54,7 +54,7 @@ use self::directory::{Directory, Slot};
 use self::fanout::Job;
 use self::heartbeat::Heartbeat;
 use self::link::Link;
-use self::output::Output;
+use self::output::{Outbound, Output};
 use self::secure::Secure;
 use self::stop::Stop;
 use self::table::Table;
@@ -221,11 +221,7 @@ impl Shard {
 
     /// The bytes for the next send on a socket; nothing if it is gone.
     pub fn unsent(&self, socket: SocketId) -> impl Iterator<Item = IoSlice<'_>> {
-        let out = match self.conns.get(socket.index()) {
-            Some(Conn::Client(client)) if client.socket == socket => Some(&client.out),
-            Some(Conn::Link(link)) if link.socket == socket => Some(&link.out),
-            _ => None,
-        };
+        let out = self.outbound(socket);
         // What a client with TLS has queued is not for the wire before it is sealed.
         let plain = out.filter(|_| !self.secure.has(slot(socket)));
         let plain = plain.into_iter().flat_map(|out| out.queue.slices());
@@ -243,8 +239,7 @@ impl Shard {
         short.sort_unstable_by_key(|short| short.socket);
         // All sizes first: what one socket's send brings about may be queued on another of the batch.
         let mut offered = mem::take(&mut self.offered);
-        offered
-            .extend(batch.iter().map(|socket| self.unsent(*socket).map(|slice| slice.len()).sum::<usize>()));
+        offered.extend(batch.iter().map(|socket| self.offered(*socket)));
         for (socket, offered) in batch.iter().zip(offered.drain(..)) {
             let fell_short = short.binary_search_by_key(socket, |short| short.socket);
             let sent = fell_short.map_or(offered, |at| short[at].sent);
@@ -318,6 +313,21 @@ impl Shard {
                 self.link_sent(slot(socket));
             }
             _ => {}
+        }
+    }
+
+    /// Bytes in [`Shard::unsent`].
+    fn offered(&self, socket: SocketId) -> usize {
+        let Some(out) = self.outbound(socket) else { return 0 };
+        let plain = if self.secure.has(slot(socket)) { 0 } else { out.queue.offered() };
+        out.queue.sealed().map_or(0, |sealed| sealed.len()) + plain
+    }
+
+    fn outbound(&self, socket: SocketId) -> Option<&Outbound> {
+        match self.conns.get(socket.index()) {
+            Some(Conn::Client(client)) if client.socket == socket => Some(&client.out),
+            Some(Conn::Link(link)) if link.socket == socket => Some(&link.out),
+            _ => None,
         }
     }
 
