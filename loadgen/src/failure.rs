@@ -18,6 +18,8 @@ pub enum Cause {
     TimedOut,
     /// An HTTP status other than 101.
     HandshakeRefused,
+    /// TLS failed: a certificate that is not trusted, nothing in common, or no TLS at all.
+    Tls,
     /// The server broke the protocol.
     Protocol,
     /// This side has no free port, file or memory for it.
@@ -60,6 +62,9 @@ pub struct Failures {
     pub timed_out: u64,
     /// An HTTP status other than 101.
     pub handshake_refused: u64,
+    /// TLS failed.
+    #[serde(default)]
+    pub tls: u64,
     /// The server broke the protocol.
     pub protocol: u64,
     /// This side had no free port, file or memory.
@@ -77,6 +82,7 @@ impl Failures {
             Cause::Closed => &mut self.closed,
             Cause::TimedOut => &mut self.timed_out,
             Cause::HandshakeRefused => &mut self.handshake_refused,
+            Cause::Tls => &mut self.tls,
             Cause::Protocol => &mut self.protocol,
             Cause::Local => &mut self.local,
             Cause::Other => &mut self.other,
@@ -89,13 +95,14 @@ impl Failures {
     }
 
     /// Every cause in words, with its count.
-    pub fn by_cause(&self) -> [(&'static str, u64); 8] {
+    pub fn by_cause(&self) -> [(&'static str, u64); 9] {
         [
             ("refused", self.refused),
             ("reset", self.reset),
             ("closed by server", self.closed),
             ("timed out", self.timed_out),
             ("handshake refused", self.handshake_refused),
+            ("TLS failed", self.tls),
             ("protocol violated", self.protocol),
             ("no local port, file or memory", self.local),
             ("other", self.other),
@@ -116,6 +123,7 @@ impl AddAssign for Failures {
         self.closed += more.closed;
         self.timed_out += more.timed_out;
         self.handshake_refused += more.handshake_refused;
+        self.tls += more.tls;
         self.protocol += more.protocol;
         self.local += more.local;
         self.other += more.other;
@@ -156,6 +164,7 @@ mod tests {
             Cause::Closed,
             Cause::TimedOut,
             Cause::HandshakeRefused,
+            Cause::Tls,
             Cause::Protocol,
             Cause::Local,
             Cause::Other,
@@ -164,7 +173,7 @@ mod tests {
         }
         assert!(failures.by_cause().iter().all(|(_, count)| *count == 1));
         failures += failures;
-        assert_eq!(failures.total(), 16);
+        assert_eq!(failures.total(), 18);
         assert!(failures.summary().starts_with("2 refused, 2 reset, "));
         assert_eq!(Failures::default().summary(), "");
     }

@@ -17,9 +17,15 @@ pub struct Flags {
     /// connections (default 1000)
     #[argh(option, default = "1000")]
     pub conns: usize,
-    /// servers, SCHEME://HOST:PORT[/PATH] or several by commas; ws, websocket, text, frame or tcp (default ws://127.0.0.1:8282)
+    /// servers, SCHEME://HOST:PORT[/PATH] or several by commas; ws, text, frame or tcp, with TLS wss, ssl+text, ssl+frame or ssl+tcp (default ws://127.0.0.1:8282)
     #[argh(option, default = "Flags::default_target()")]
     pub target: Targets,
+    /// certificates (PEM) of those who vouch for servers with TLS
+    #[argh(option)]
+    pub tls_ca: Option<String>,
+    /// trust any server with TLS
+    #[argh(switch)]
+    pub tls_insecure: bool,
     /// destinations 127.0.0.1 to 127.0.0.N for a target there
     #[argh(option)]
     pub spread: Option<u8>,

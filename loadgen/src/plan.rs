@@ -3,7 +3,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
+
+use tls::Connector;
 
 use crate::config::{
     CORES_MAX, DESTINATIONS_MAX, PENDING_MAX, PORT_REST, PORT_REST_LOCAL, SPARE_SOCKETS, SPREAD_MAX,
@@ -31,6 +34,8 @@ pub struct Plan {
     pub cpus: Vec<usize>,
     /// Where connections go; see [`Plan::route`].
     pub destinations: Vec<Target>,
+    /// How sessions begin with the destinations that have TLS.
+    pub connector: Option<Connector>,
     /// Where they come from; empty: the system chooses.
     pub sources: Vec<IpAddr>,
     /// What the clients do, one after the other; at least one.
@@ -63,6 +68,7 @@ impl Plan {
             conns: flags.conns,
             cpus: cores(flags, machine)?,
             sources: sources(flags, &destinations)?,
+            connector: connector(flags, &destinations)?,
             destinations,
             steps: steps(flags)?,
             drain: seconds("--drain", flags.drain)?,
@@ -181,6 +187,28 @@ fn destinations(flags: &Flags) -> Result<Vec<Target>, PlanError> {
     Ok(destinations)
 }
 
+/// Whom to trust, where there is TLS.
+fn connector(flags: &Flags, destinations: &[Target]) -> Result<Option<Connector>, PlanError> {
+    let Some(target) = destinations.iter().find(|target| target.tls) else { return Ok(None) };
+    let connector = match (&flags.tls_ca, flags.tls_insecure) {
+        (Some(_), true) => Err("--tls-ca and --tls-insecure: one of them is enough".to_owned()),
+        (Some(file), false) => {
+            Connector::trusting("--tls-ca", Path::new(file)).map_err(|error| error.to_string())
+        }
+        (None, true) => Ok(Connector::insecure()),
+        (None, false) => Err(format!(
+            "target {}: say who vouches for its certificate by --tls-ca, or --tls-insecure to trust anybody",
+            target.url()
+        )),
+    };
+    let connector = connector.map_err(PlanError)?;
+    for target in destinations.iter().filter(|target| target.tls) {
+        let why = || PlanError(format!("target {}: no certificate could be for this host", target.url()));
+        connector.connect(target.name()).map_err(|_| why())?;
+    }
+    Ok(Some(connector))
+}
+
 /// As many as given, of the family of every destination.
 fn sources(flags: &Flags, destinations: &[Target]) -> Result<Vec<IpAddr>, PlanError> {
     let sources = flags.source.as_ref().map_or(Vec::new(), |sources| sources.0.clone());
@@ -209,11 +237,15 @@ fn spread(target: &Target, count: u8) -> Result<Vec<Target>, PlanError> {
 impl Target {
     /// As the report names it.
     pub fn url(&self) -> String {
-        let scheme = match self.scheme {
-            Scheme::Websocket => "ws",
-            Scheme::Text => "text",
-            Scheme::Frame => "frame",
-            Scheme::Tcp => "tcp",
+        let scheme = match (self.scheme, self.tls) {
+            (Scheme::Websocket, false) => "ws",
+            (Scheme::Websocket, true) => "wss",
+            (Scheme::Text, false) => "text",
+            (Scheme::Text, true) => "ssl+text",
+            (Scheme::Frame, false) => "frame",
+            (Scheme::Frame, true) => "ssl+frame",
+            (Scheme::Tcp, false) => "tcp",
+            (Scheme::Tcp, true) => "ssl+tcp",
         };
         format!("{scheme}://{}", self.address)
     }

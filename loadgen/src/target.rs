@@ -33,6 +33,8 @@ impl Scheme {
 pub struct Target {
     /// What is spoken there.
     pub scheme: Scheme,
+    /// Whether it is spoken within TLS.
+    pub tls: bool,
     /// Where it is.
     pub address: SocketAddr,
     /// Host and port as the user wrote them, for the handshake.
@@ -49,15 +51,29 @@ impl FromStr for Target {
         let (scheme, rest) = url
             .split_once("://")
             .ok_or_else(|| wrong("expected SCHEME://HOST:PORT, e.g. ws://127.0.0.1:8282"))?;
-        let scheme = Scheme::from_name(scheme)
-            .ok_or_else(|| wrong("the schemes are ws, websocket, text, frame and tcp"))?;
+        let (tls, scheme) = match scheme.strip_prefix("ssl+") {
+            Some(scheme) => (true, scheme),
+            None if scheme == "wss" => (true, "ws"),
+            None => (false, scheme),
+        };
+        let scheme = Scheme::from_name(scheme).ok_or_else(|| {
+            wrong("the schemes are ws, websocket, text, frame, tcp, wss, ssl+text, ssl+frame and ssl+tcp")
+        })?;
         let (host, path) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
         if path.bytes().any(|byte| byte <= b' ') {
             return Err(wrong("a path has no spaces"));
         }
         let mut addresses = host.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
         let address = addresses.next().ok_or_else(|| wrong("the name has no address"))?;
-        Ok(Target { scheme, address, host: host.to_owned(), path: path.to_owned() })
+        Ok(Target { scheme, tls, address, host: host.to_owned(), path: path.to_owned() })
+    }
+}
+
+impl Target {
+    /// The host without its port, as a certificate names it.
+    pub fn name(&self) -> &str {
+        let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);
+        name.trim_start_matches('[').trim_end_matches(']')
     }
 }
 
@@ -104,6 +120,10 @@ mod tests {
         assert_eq!(chat.address, SocketAddr::from(([127, 0, 0, 1], 8282)));
         assert_eq!((text.scheme, text.path.as_str()), (Scheme::Text, "/"));
         assert!(text.address.is_ipv6());
+        assert_eq!((chat.name(), text.name(), text.tls), ("127.0.0.1", "::1", false));
+        let Targets(targets) = "wss://localhost:8282, ssl+frame://127.0.0.1:9".parse().unwrap();
+        let read: Vec<_> = targets.iter().map(|target| (target.scheme, target.tls, target.name())).collect();
+        assert_eq!(read, [(Scheme::Websocket, true, "localhost"), (Scheme::Frame, true, "127.0.0.1")]);
     }
 
     #[test]
@@ -117,7 +137,7 @@ mod tests {
     fn wrong_targets_are_explained() {
         for (url, why) in [
             ("127.0.0.1:8282", "expected SCHEME://HOST:PORT"),
-            ("wss://127.0.0.1:8282", "the schemes are"),
+            ("https://127.0.0.1:8282", "the schemes are"),
             ("ws://127.0.0.1", "invalid socket address"),
             ("ws://127.0.0.1:1/a b", "no spaces"),
         ] {

@@ -98,7 +98,8 @@ impl Validity {
     }
 }
 
-fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates in a file; at least one.
+pub fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match chain {
         Ok(chain) if chain.is_empty() => Err(NO_CERTIFICATE.to_owned()),

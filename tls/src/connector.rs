@@ -7,11 +7,10 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::{CryptoProvider, ring as provider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use crate::certificate::CertificateError;
+use crate::certificate::{CertificateError, read_chain};
 use crate::session::Session;
 
 /// Begins sessions with servers. Cheap to clone.
@@ -37,15 +36,10 @@ impl Connector {
     /// The file is missing or has no certificate.
     pub fn trusting(flag: &str, file: &Path) -> Result<Connector, CertificateError> {
         let wrong = |why: &dyn fmt::Display| CertificateError::new(flag, file, why);
-        let certificates = CertificateDer::pem_file_iter(file)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| wrong(&error))?;
+        let certificates = read_chain(file).map_err(|why| wrong(&why))?;
         let mut roots = RootCertStore::empty();
         for certificate in certificates {
             roots.add(certificate).map_err(|error| wrong(&error))?;
-        }
-        if roots.is_empty() {
-            return Err(wrong(&"has no certificate"));
         }
         let provider = Arc::new(provider::default_provider());
         let config = ClientConfig::builder_with_provider(provider)

@@ -4,6 +4,7 @@ mod table;
 mod wire;
 
 use ring::SocketId;
+use tls::Session;
 
 pub use table::Clients;
 pub use wire::{Incoming, Wire, encode_message, encode_pong};
@@ -11,7 +12,7 @@ pub use wire::{Incoming, Wire, encode_message, encode_pong};
 /// How far a client is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
-    /// TCP is under way.
+    /// TCP is under way, or TLS.
     Connecting,
     /// The request was sent, its answer is awaited.
     Handshaking,
@@ -20,7 +21,6 @@ pub enum Stage {
 }
 
 /// One client. A million of them are kept, so whatever an idle one does not need is behind `backlog`.
-#[derive(Debug)]
 pub struct Client {
     /// Its socket, to tell it from the one that had the slot before.
     pub socket: SocketId,
@@ -30,6 +30,8 @@ pub struct Client {
     pub stage: Stage,
     /// What it speaks, and what of a message it has seen.
     pub wire: Wire,
+    /// What it speaks all this within, if that is TLS.
+    pub session: Option<Box<Session>>,
     /// Bytes that wait, while there are any.
     pub backlog: Option<Box<Backlog>>,
 }
@@ -41,6 +43,22 @@ pub struct Backlog {
     pub input: Vec<u8>,
     /// What the socket had no room for. While there is any, later bytes go behind it.
     pub output: Vec<u8>,
+}
+
+/// Appends what `encode` appends to `out`, encrypted where there is TLS. `scratch` is used for that.
+pub fn encode_within(
+    session: &mut Option<Box<Session>>,
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+    encode: impl FnOnce(&mut Vec<u8>),
+) {
+    let Some(session) = session else { return encode(out) };
+    scratch.clear();
+    encode(scratch);
+    if session.is_open() {
+        // A session that is used up says nothing more: what is not sent shows as unanswered.
+        let _ = session.seal(scratch, out);
+    }
 }
 
 impl Client {

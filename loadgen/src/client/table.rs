@@ -5,7 +5,7 @@ use ring::SocketId;
 use super::{Client, Stage};
 
 /// The clients of one core.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Clients {
     table: Vec<Option<Client>>,
     /// `open <= count <= table.len()`.
@@ -111,6 +111,7 @@ mod tests {
             destination: 0,
             stage: Stage::Connecting,
             wire: Wire::new(Scheme::Text),
+            session: None,
             backlog: None,
         }
     }

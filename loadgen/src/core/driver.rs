@@ -3,16 +3,18 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
 use protocol::client::websocket::client::{Answer, decode_answer, encode_request};
 use ring::SocketId;
+use tls::Session;
 
 use super::outbox::Outbox;
 use super::random::Random;
-use crate::client::{Client, Clients, Incoming, Stage, Wire, encode_message, encode_pong};
+use crate::client::{Client, Clients, Incoming, Stage, Wire, encode_message, encode_pong, encode_within};
 use crate::clock::Nanos;
 use crate::config::{PENDING_MAX, UNSENT_BYTES_MAX};
 use crate::failure::Cause;
@@ -36,6 +38,8 @@ pub struct Driver {
     ramp: Pace,
     /// Who is on the way or was, the oldest first, with the moment that is too late.
     pending: VecDeque<(SocketId, Nanos)>,
+    /// What was just decrypted; kept for its memory.
+    decrypted: Vec<u8>,
 }
 
 /// The sending side: apart from the clients, so that one of them can be borrowed meanwhile.
@@ -47,6 +51,8 @@ struct Post {
     size: usize,
     /// The message being written.
     body: Vec<u8>,
+    /// What is being encrypted; kept for its memory.
+    plain: Vec<u8>,
 }
 
 /// A connection to make.
@@ -75,11 +81,13 @@ impl Driver {
                 random: Random::new(seed),
                 size: plan.steps[0].size,
                 body: Vec::new(),
+                plain: Vec::new(),
             },
             closing: Vec::new(),
             to_connect: share,
             ramp: Pace::share(now, plan.ramp, core, plan.cores()),
             pending: VecDeque::new(),
+            decrypted: Vec::new(),
             plan,
         }
     }
@@ -135,7 +143,10 @@ impl Driver {
 
     /// The connection has a socket now.
     pub fn on_connect_begun(&mut self, now: Nanos, socket: SocketId, connect: Connect) {
-        let scheme = self.plan.destinations[usize::from(connect.destination)].scheme;
+        let target = &self.plan.destinations[usize::from(connect.destination)];
+        let connector = self.plan.connector.as_ref().filter(|_| target.tls);
+        let session = connector
+            .map(|connector| connector.connect(target.name()).expect("the plan has tried all destinations"));
         self.pending.push_back((socket, now.plus(self.plan.timeout)));
         if let (Some(intended), Some(churn)) = (connect.intended, self.scenario.churn()) {
             churn.on_begun(socket, intended);
@@ -144,7 +155,8 @@ impl Driver {
             socket,
             destination: connect.destination,
             stage: Stage::Connecting,
-            wire: Wire::new(scheme),
+            wire: Wire::new(target.scheme),
+            session: session.map(Box::new),
             backlog: None,
         });
     }
@@ -154,8 +166,17 @@ impl Driver {
         self.fail(now, Cause::of(error), connect.intended);
     }
 
-    /// TCP stands: the handshake follows where there is one.
+    /// TCP stands: the handshakes follow where there are any.
     pub fn on_connected(&mut self, now: Nanos, socket: SocketId) {
+        let Some(client) = self.clients.get_mut(socket) else { return };
+        match client.session {
+            // It says hello.
+            Some(_) => self.on_received(now, socket, &mut []),
+            None => self.shake_hands(now, socket),
+        }
+    }
+
+    fn shake_hands(&mut self, now: Nanos, socket: SocketId) {
         let Some(client) = self.clients.get_mut(socket) else { return };
         if client.wire.scheme() != Scheme::Websocket {
             return self.open(now, socket);
@@ -163,11 +184,40 @@ impl Driver {
         client.stage = Stage::Handshaking;
         let target = &self.plan.destinations[usize::from(client.destination)];
         let nonce = self.post.random.nonce(socket);
-        self.post.outbox.stage(socket, |out| encode_request(&target.host, &target.path, nonce, out));
+        let request = |out: &mut Vec<u8>| encode_request(&target.host, &target.path, nonce, out);
+        self.post.stage(socket, &mut client.session, request);
     }
 
     /// Bytes came. They are changed in place.
     pub fn on_received(&mut self, now: Nanos, socket: SocketId, bytes: &mut [u8]) {
+        let Some(client) = self.clients.get_mut(socket) else { return };
+        let Some(session) = &mut client.session else { return self.on_plain(now, socket, bytes) };
+        let was_open = session.is_open();
+        let mut plain = mem::take(&mut self.decrypted);
+        plain.clear();
+        let mut reply = Vec::new();
+        let result = session.receive(bytes, &mut plain, &mut reply);
+        let (opened, ended) = (session.is_open() && !was_open, session.has_ended());
+        if client.unsent() > 0 {
+            client.backlog_mut().output.extend_from_slice(&reply);
+        } else if !reply.is_empty() {
+            self.post.outbox.stage(socket, |out| out.extend_from_slice(&reply));
+        }
+        if opened {
+            self.shake_hands(now, socket);
+        }
+        if !plain.is_empty() {
+            self.on_plain(now, socket, &mut plain);
+        }
+        self.decrypted = plain;
+        match result {
+            Err(_) => self.on_end(now, socket, Cause::Tls),
+            Ok(()) if ended => self.on_end(now, socket, Cause::Closed),
+            Ok(()) => {}
+        }
+    }
+
+    fn on_plain(&mut self, now: Nanos, socket: SocketId, bytes: &mut [u8]) {
         let Some(client) = self.clients.get_mut(socket) else { return };
         let mut kept = client.take_input();
         let decoded = if kept.is_empty() {
@@ -334,7 +384,7 @@ fn decode_all(
             }
             Incoming::Ping { consumed, payload } => {
                 if has_room {
-                    post.pong(client.socket, payload);
+                    post.pong(client.socket, &mut client.session, payload);
                 }
                 consumed
             }
@@ -356,18 +406,32 @@ impl Post {
         self.body.clear();
         stamp::write(intended, self.size, &mut self.body);
         let (scheme, mask) = (client.wire.scheme(), self.random.mask());
+        let (body, plain) = (&self.body, &mut self.plain);
+        let encode = |out: &mut Vec<u8>| encode_message(scheme, body, mask, out);
         if client.unsent() > 0 {
-            encode_message(scheme, &self.body, mask, &mut client.backlog_mut().output);
+            let output = &mut client.backlog.get_or_insert_default().output;
+            encode_within(&mut client.session, plain, output, encode);
         } else {
-            self.outbox.stage(client.socket, |out| encode_message(scheme, &self.body, mask, out));
+            self.outbox.stage(client.socket, |out| encode_within(&mut client.session, plain, out, encode));
         }
     }
 
+    /// Stages what `encode` appends, for a socket that has room.
+    fn stage(
+        &mut self,
+        socket: SocketId,
+        session: &mut Option<Box<Session>>,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let plain = &mut self.plain;
+        self.outbox.stage(socket, |out| encode_within(session, plain, out, encode));
+    }
+
     /// Answers a ping. Not for a socket that is full: a client that cannot send cannot show that it lives.
-    fn pong(&mut self, socket: SocketId, payload: &[u8]) {
+    fn pong(&mut self, socket: SocketId, session: &mut Option<Box<Session>>, payload: &[u8]) {
         self.measure.counters.pings += 1;
         let mask = self.random.mask();
-        self.outbox.stage(socket, |out| encode_pong(payload, mask, out));
+        self.stage(socket, session, |out| encode_pong(payload, mask, out));
     }
 }
 

@@ -126,7 +126,8 @@ mod tests {
         for index in 0..count {
             let socket = SocketId::new(index, 0);
             let wire = Wire::new(Scheme::Tcp);
-            clients.insert(Client { socket, destination: 0, stage: Stage::Connecting, wire, backlog: None });
+            let stage = Stage::Connecting;
+            clients.insert(Client { socket, destination: 0, stage, wire, session: None, backlog: None });
             clients.set_open(socket);
         }
         clients

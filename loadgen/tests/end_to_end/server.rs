@@ -9,6 +9,8 @@ use protocol::client::tcp::Tcp;
 use protocol::client::text::Text;
 use protocol::client::websocket::Websocket;
 use protocol::client::{Decoded, Limits, Protocol};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A listener whose connections `serve` gets, each on a thread of its own.
 pub fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
@@ -50,7 +52,7 @@ pub fn echo(scheme: &'static str) -> SocketAddr {
 }
 
 /// Serves a connection to its end; `hello` is sent first, behind the handshake if there is one.
-pub fn serve(mut stream: TcpStream, protocol: &dyn Protocol, hello: &[u8], answer: &Answer) {
+pub fn serve(mut stream: impl Read + Write, protocol: &dyn Protocol, hello: &[u8], answer: &Answer) {
     let (mut codec, mut input, mut out) = (protocol.codec(), Vec::new(), Vec::new());
     let mut hello = Some(hello);
     let mut buffer = vec![0; 64 * 1024];
@@ -87,6 +89,29 @@ pub fn serve(mut stream: TcpStream, protocol: &dyn Protocol, hello: &[u8], answe
             Ok(size) => input.extend_from_slice(&buffer[..size]),
         }
     }
+}
+
+/// A server that echoes within TLS, and a file with its certificate, which is for `localhost`.
+pub fn secure_echo(scheme: &'static str) -> (SocketAddr, std::path::PathBuf) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let address = listen(move |stream| {
+        let secured = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
+        serve(secured, &*protocol(scheme), &[], &|protocol, body, out| {
+            protocol.encode(body, Default::default(), out);
+        });
+    });
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.pem", address.port()));
+    std::fs::write(&file, made.cert.pem()).unwrap();
+    (address, file)
 }
 
 const LIMITS: Limits = Limits { package_size_max: 16 << 20 };

@@ -32,6 +32,35 @@ fn echo_over_every_protocol() {
 }
 
 #[test]
+fn echo_within_tls() {
+    for (scheme, inner) in [("wss", "ws"), ("ssl+text", "text"), ("ssl+frame", "frame"), ("ssl+tcp", "tcp")] {
+        let (address, certificate) = server::secure_echo(inner);
+        let target = format!("{scheme}://localhost:{}", address.port());
+        for (trust, size) in
+            [(format!("--tls-ca {}", certificate.display()), 200), ("--tls-insecure".to_owned(), 100_000)]
+        {
+            let report = run(&format!(
+                "--target {target} {trust} --conns 10 --scenario echo --depth 3 --size {size} --hold 0.2 --warmup 0 --drain 20"
+            ));
+            let (connections, measured) = (&report.connections, &report.first().measured);
+            assert_eq!((connections.opened, connections.losses.total()), (10, 0), "{scheme}");
+            assert!(measured.received >= 10, "{scheme}: {measured:?}");
+            assert_eq!((measured.unanswered, measured.strays), (0, 0), "{scheme}: {measured:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_nobody_vouches_for_is_a_failure_of_its_own() {
+    let (address, _) = server::secure_echo("text");
+    let (_, others) = server::secure_echo("text");
+    let target = format!("ssl+text://localhost:{}", address.port());
+    let trust = format!("--tls-ca {}", others.display());
+    let report = run(&format!("--target {target} {trust} --conns 5 --hold 0.1"));
+    assert_eq!((report.connections.opened, report.connections.failures.tls), (0, 5));
+}
+
+#[test]
 fn several_targets_share_the_connections() {
     let target = format!("ws://{},text://{}", echo("ws"), echo("text"));
     let report =
