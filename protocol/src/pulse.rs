@@ -14,6 +14,9 @@ const MUTE_LOOKS: u8 = 1;
 /// up for 5 s, by a handler that blocks its core, is silent for 7 s at most.
 const SILENT_LOOKS: u8 = 8;
 
+/// The same for a gateway of PHP's, which pings every 25 s, whatever else it says (WIRE.md §4): two pings stayed away.
+const PHP_SILENT_LOOKS: u8 = 55;
+
 /// Whole periods in which a peer took nothing of what is queued for it until it counts as stuck. It may hold its clients
 /// back for as long as its handlers have something to wait for, and their own timeouts are 30 s as a rule.
 const STUCK_LOOKS: u8 = 60;
@@ -28,8 +31,8 @@ const PHP_PING_LOOKS: u8 = 25;
 pub struct Pulse {
     /// The peer understands pings.
     pings: bool,
-    /// The peer has pinged, so it will again.
-    expected: bool,
+    /// After how many silent periods the peer counts as dead; 0: it never pinged, and may be silent.
+    silent_max: u8,
     heard: bool,
     said: bool,
     silent: u8,
@@ -59,7 +62,14 @@ impl Pulse {
 
     /// A ping came: from here on silence means death.
     pub fn pinged(&mut self) {
-        self.expected = true;
+        self.silent_max = SILENT_LOOKS;
+    }
+
+    /// The same of a ping as PHP's gateways send it, by which more patience is needed.
+    pub fn php_pinged(&mut self) {
+        if self.silent_max == 0 {
+            self.silent_max = PHP_SILENT_LOOKS;
+        }
     }
 
     /// Bytes came; or they might have, if we had read.
@@ -78,7 +88,7 @@ impl Pulse {
         count(&mut self.silent, !heard);
         count(&mut self.mute, !said);
         count(&mut self.stuck, queued && !said);
-        if self.expected && self.silent >= SILENT_LOOKS {
+        if self.silent_max > 0 && self.silent >= self.silent_max {
             return Sign::Silent;
         }
         if self.stuck >= STUCK_LOOKS {
@@ -219,6 +229,18 @@ mod tests {
         pulse.heard();
         let looks = (1..).find(|_| pulse.look(false) == Sign::Silent);
         assert_eq!(looks, Some(9));
+    }
+
+    #[test]
+    fn phps_gateways_have_more_time() {
+        let mut pulse = Pulse::default();
+        pulse.php_pinged();
+        assert_eq!((1..).find(|_| pulse.look(false) == Sign::Silent), Some(u32::from(PHP_SILENT_LOOKS)));
+        for ping in [Pulse::pinged, Pulse::php_pinged] {
+            ping(&mut pulse);
+        }
+        pulse.heard();
+        assert_eq!((1..).find(|_| pulse.look(false) == Sign::Silent), Some(9), "one of ours sends both");
     }
 
     #[test]

@@ -126,6 +126,15 @@ fn hosts_come_and_go(network: Network) {
     lost.iter_mut().for_each(|client| client.echo("back again"));
 
     let cut = Stopwatch::start();
+    machines.network.cut(REGISTER, &mut [&mut machines.register]);
+    let gone = |process: &Process| process.stderr().contains("lost the register: it does not answer any more");
+    wait_until("a gateway to miss the register", || machines.gateways.iter().all(gone).then_some(()));
+    println!("machines: the register is missed, {:.1} s", cut.elapsed().as_secs_f64());
+    let back = Stopwatch::start();
+    machines.network.join(REGISTER, &mut [&mut machines.register]);
+    machines.await_links(REGISTER, 4, back, "all are registered again");
+
+    let cut = Stopwatch::start();
     machines.network.cut(WORKERS[1], &mut [&mut machines.workers[1]]);
     for gateway in GATEWAYS {
         machines.await_links(gateway, 1, cut, "a gateway takes a worker that was cut off for dead");

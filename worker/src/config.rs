@@ -40,6 +40,9 @@ impl Default for Config {
 /// Wait between the loss of a connection and the next attempt (WIRE.md §1).
 pub(crate) const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
+/// The same for a register: half of it, so that all are connected soon after a register is back.
+pub(crate) const REGISTER_RECONNECT_DELAY: Duration = Duration::from_millis(500);
+
 /// The longest wait between two attempts, while a gateway closes every link soon after it was opened.
 pub(crate) const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(10);
 

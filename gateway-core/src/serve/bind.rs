@@ -176,3 +176,21 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
 
 /// Connections the kernel keeps for us to accept, as far as net.core.somaxconn lets it.
 const BACKLOG: i32 = 65_535;
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn inner_connections_are_ended_by_the_kernel_when_their_machine_is_gone() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listener = bind(any, Sharing::Alone).and_then(notice_dead_peers).unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED_MAX));
+    }
+}

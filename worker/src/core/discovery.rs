@@ -20,7 +20,7 @@ use super::dispatch::Dispatch;
 use super::link::Link;
 use super::link_task;
 use crate::Events;
-use crate::config::{GATEWAYS_MAX, RECONNECT_DELAY, REGISTER_READ_SIZE};
+use crate::config::{GATEWAYS_MAX, REGISTER_READ_SIZE, REGISTER_RECONNECT_DELAY};
 
 /// The last list of each register; a register that is away keeps its last one.
 pub(super) struct Discovery<E> {
@@ -57,7 +57,7 @@ impl<E: Events> Discovery<E> {
                     }
                 }
             }
-            sleep(RECONNECT_DELAY).await;
+            sleep(REGISTER_RECONNECT_DELAY).await;
         }
     }
 

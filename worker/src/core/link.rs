@@ -119,6 +119,11 @@ impl Link {
         self.beat(Pulse::pinged);
     }
 
+    /// The same of PHP's ping, which gateways of ours send too.
+    pub(super) fn php_pinged(&self) {
+        self.beat(Pulse::php_pinged);
+    }
+
     /// What the signs of life say; to be asked every [`protocol::pulse::LOOK_PERIOD_MS`].
     pub(super) fn look(&self) -> Sign {
         if self.unread.get() {

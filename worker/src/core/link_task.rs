@@ -168,7 +168,7 @@ fn malformed<E: Events>(dispatch: &Dispatch<E>, error: FrameError) -> io::Error 
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Handles one frame. Commands that a worker does not know, and pings, are ignored (WIRE.md §4, §14).
+/// Handles one frame. Commands that a worker does not know are ignored (WIRE.md §4, §14).
 fn take<E, F>(
     dispatch: &Rc<Dispatch<E>>,
     link: &Link,
@@ -192,6 +192,7 @@ fn take<E, F>(
         },
         Some(Cmd::RingwayHello) => return link.greet(),
         Some(Cmd::RingwayPing) => return link.pinged(),
+        Some(Cmd::Ping) => return link.php_pinged(),
         _ => return,
     };
     dispatch.offer(slot, event);
