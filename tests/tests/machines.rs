@@ -127,7 +127,8 @@ fn hosts_come_and_go(network: Network) {
 
     let cut = Stopwatch::start();
     machines.network.cut(REGISTER, &mut [&mut machines.register]);
-    let gone = |process: &Process| process.stderr().contains("lost the register: it does not answer any more");
+    let gone =
+        |process: &Process| process.stderr().contains("lost the register: it does not answer any more");
     wait_until("a gateway to miss the register", || machines.gateways.iter().all(gone).then_some(()));
     println!("machines: the register is missed, {:.1} s", cut.elapsed().as_secs_f64());
     let back = Stopwatch::start();
