@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ringway_worker::{Client, Events, Gateway, Message, run, time};
+use ringway_worker::{Client, Events, Gateway, Message, run};
 
 struct Ticker;
 
@@ -13,20 +13,13 @@ impl Events for Ticker {
     async fn on_start(&self, gateway: &Gateway) {
         // Every core has its own `Ticker`; clients want to hear one of them.
         if gateway.core_index() == 0 {
-            gateway.spawn(tick(gateway.clone()));
+            let to_all = gateway.clone();
+            gateway.every(Duration::from_secs(1), async move || to_all.send_to_all(time_of_day()));
         }
     }
 
     async fn on_message(&self, gateway: &Gateway, client: &Client, _message: Message) {
         gateway.send_to_client(client.id(), "I only tell the time.");
-    }
-}
-
-/// Runs until the core stops.
-async fn tick(gateway: Gateway) {
-    loop {
-        time::sleep(Duration::from_secs(1)).await;
-        gateway.send_to_all(time_of_day());
     }
 }
 

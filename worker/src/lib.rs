@@ -24,7 +24,8 @@
 //! A handler may wait: for a query of its [`Gateway`], for [`time::sleep`], for what `Gateway::tokio` brings from a
 //! database. The client's next event waits behind it, other clients' events do not. A worker holds at most
 //! [`max_concurrent_events`](Config::max_concurrent_events) per core, running or waiting; beyond that it stops reading,
-//! and gateways hold their clients back. What is to go on after the handler is given to [`Gateway::spawn`].
+//! and gateways hold their clients back. What is to go on after the handler is given to [`Gateway::spawn`], what is to happen
+//! again and again to [`Gateway::every`].
 //!
 //! A panic in a handler costs that event. It is logged and counted; the worker and all later events go on.
 //!
@@ -96,7 +97,7 @@ pub use protocol::php;
 
 #[cfg(feature = "tokio")]
 pub use crate::core::Bridged;
-pub use crate::core::{Counters, Status};
+pub use crate::core::{Counters, Spawned, Status};
 pub use ::admin::{Address as AdminAddress, Report};
 pub use client::Client;
 pub use config::Config;

@@ -1,5 +1,31 @@
-//! Waiting, in handlers and spawned futures: it holds up neither the core nor other clients.
+//! Time, in handlers and spawned futures: waiting holds up neither the core nor other clients.
+//!
+//! What is to happen again and again is for [`Gateway::every`](crate::Gateway::every).
 
-/// Waits for a [`Duration`](std::time::Duration).
+use std::time::Duration;
+
+use futures_lite::future::or;
+
+/// Waits for a [`Duration`].
 #[doc(inline)]
 pub use glommio::timer::sleep;
+
+/// Gives a future this long. `None`: it took longer, and was dropped.
+///
+/// ```no_run
+/// # use ringway_worker::{ClientId, Gateway, time};
+/// # async fn example(gateway: &Gateway, client: ClientId) {
+/// match time::timeout(std::time::Duration::from_millis(200), gateway.is_online(client)).await {
+///     Some(answer) => println!("{answer:?}"),
+///     None => println!("too late"),
+/// }
+/// # }
+/// ```
+pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    // The future is looked at first: one that is ready in the same moment is not too late.
+    or(async { Some(future.await) }, async {
+        sleep(limit).await;
+        None
+    })
+    .await
+}

@@ -155,6 +155,24 @@ test("rooms are opened, switched and left, and what is unread is marked", async 
   await ann.locator("#rooms .row.quiet", { hasText: "second-room" }).waitFor();
 });
 
+// This server keeps nothing; the page is told by hand what one with a history says (examples/chat_with_history).
+test("what was said before stands where it belongs, once", async (t) => {
+  const ann = await guest(t, "Ann", "history");
+  const said = (number) => ({ number, at: Date.UTC(2026, 0, 2, 3, number), from: { id: "b0", name: "Bo" }, text: `line ${number}` });
+  const tell = (lines, away) => ann.evaluate(([lines, away]) => handlers.history({ room: "history", lines, away }), [lines, away]);
+  const log = () => ann.locator("#log .bubble").allTextContents();
+  await ann.evaluate((live) => handlers.message({ room: "history", ...live }), said(4));
+  await tell([1, 2].map(said));
+  assert.deepEqual(await log(), ["line 1", "line 2", "line 4"]);
+  await tell([2, 3, 4, 5].map(said));
+  assert.deepEqual(await log(), ["line 1", "line 2", "line 3", "line 4", "line 5"]);
+  assert.equal(await ann.locator("#log time").first().getAttribute("datetime"), "2026-01-02T03:01:00.000Z");
+  await tell([], true);
+  await noted(ann, "cannot be shown");
+  await say(ann, "Still here");
+  await heard(ann, "Still here");
+});
+
 test("another name is seen by the others", async (t) => {
   const ann = await guest(t, "Ann", "names");
   const bo = await guest(t, "Bo", "names");

@@ -32,6 +32,7 @@ use protocol::inner::{Cmd, Frame};
 
 use crate::config::Config;
 use background::Background;
+pub use background::Spawned;
 pub(crate) use bridge::Bridge;
 #[cfg(feature = "tokio")]
 pub use bridge::Bridged;

@@ -1,9 +1,11 @@
 //! Futures that run beside the handlers.
 
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use ringway_worker::{Client, Gateway, Message, time};
+use ringway_worker::{Client, Gateway, Message, Spawned, time};
 
 use crate::fake::{FakeGateway, FakeRegister, FakeWorker, sent};
 
@@ -19,14 +21,34 @@ impl Drop for Guard {
 async fn spawner(gateway: &Gateway, client: &Client, message: Message, tell: &Sender<String>) {
     let (spawned, client) = (gateway.clone(), client.id());
     match message.text().as_ref() {
-        "later" => gateway.spawn(async move {
-            time::sleep(Duration::from_millis(1)).await;
-            spawned.send_to_client(client, "later");
-        }),
-        "panic" => gateway.spawn(async move {
-            let _sent_while_unwinding = Farewell(spawned);
-            panic!("told to");
-        }),
+        "later" => {
+            gateway.spawn(async move {
+                time::sleep(Duration::from_millis(1)).await;
+                spawned.send_to_client(client, "later");
+            });
+        }
+        "panic" => {
+            gateway.spawn(async move {
+                let _sent_while_unwinding = Farewell(spawned);
+                panic!("told to");
+            });
+        }
+        "cancel" => {
+            let guard = Guard(tell.clone());
+            let endless = gateway.spawn(async move {
+                let _guard = guard;
+                std::future::pending::<()>().await;
+            });
+            assert!(!endless.is_over());
+            endless.cancel();
+            assert!(endless.is_over());
+        }
+        "timeout" => {
+            let late = time::timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
+            let ready = time::timeout(Duration::ZERO, std::future::ready(7)).await;
+            tell.send(format!("{late:?} {ready:?}")).unwrap();
+        }
+        "every" => every(gateway, tell),
         "endless" => {
             let guard = Guard(tell.clone());
             gateway.spawn(async move {
@@ -37,6 +59,23 @@ async fn spawner(gateway: &Gateway, client: &Client, message: Message, tell: &Se
         "count" => tell.send(gateway.counters().panics.to_string()).unwrap(),
         _ => {}
     }
+}
+
+/// Tells how often it was done, panics the second time, and ends itself the fourth.
+fn every(gateway: &Gateway, tell: &Sender<String>) {
+    let (times, own) = (Cell::new(0), Rc::<OnceCell<Spawned>>::default());
+    let (tell, itself, guard) = (tell.clone(), Rc::clone(&own), Guard(tell.clone()));
+    let spawned = gateway.every(Duration::from_millis(1), async move || {
+        let _guard = &guard;
+        times.set(times.get() + 1);
+        tell.send(times.get().to_string()).unwrap();
+        match times.get() {
+            2 => panic!("told to"),
+            4 => itself.get().unwrap().cancel(),
+            _ => {}
+        }
+    });
+    own.set(spawned).unwrap();
 }
 
 /// Says when it is dropped, by a message.
@@ -87,4 +126,38 @@ fn it_ends_with_the_core_and_after_on_stop() {
     assert_eq!(link.next(), None);
     drop(link);
     stopping.join().unwrap().unwrap();
+}
+
+#[test]
+fn it_ends_when_it_is_cancelled() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, spawner);
+    let mut link = gateway.accept_worker();
+    link.message("cancel");
+    assert_eq!(worker.told(), "dropped");
+}
+
+#[test]
+fn what_happens_again_and_again_survives_its_panic_and_ends_when_cancelled() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, spawner);
+    let mut link = gateway.accept_worker();
+    link.message("every");
+    for told in ["1", "2", "3", "4", "dropped"] {
+        assert_eq!(worker.told(), told);
+    }
+    link.message("count");
+    assert_eq!(worker.told(), "1");
+}
+
+#[test]
+fn a_future_gets_no_longer_than_it_is_given() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, spawner);
+    let mut link = gateway.accept_worker();
+    link.message("timeout");
+    assert_eq!(worker.told(), "None Some(7)");
 }
