@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use ringway_tests::process::ready_made;
+
 /// The load generator.
 pub fn loadgen() -> PathBuf {
     directory().join("loadgen")
@@ -21,10 +23,13 @@ pub fn micro_directory() -> PathBuf {
     profile_directory().with_file_name("release")
 }
 
-/// Where programs of this profile are; builds both, once per process, from what is in the tree now.
+/// Where programs of this profile are; builds both, once per process, from what is in the tree now, unless somebody has.
 fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
+        if let Some(directory) = ready_made() {
+            return directory;
+        }
         let directory = profile_directory();
         let profile = match directory.file_name().and_then(|name| name.to_str()) {
             Some("debug") | None => "dev",

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::wait::{LIMIT, wait_until};
 use output::Output;
 
-pub use binary::path as binary_path;
+pub use binary::{path as binary_path, ready_made};
 
 /// A running program. Dropped, it is killed; a test that fails sees its output.
 #[derive(Debug)]

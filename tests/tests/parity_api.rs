@@ -2,9 +2,7 @@
 //! PHP has for them. The worker is the one of `scripts/interop`: it calls what its clients ask for.
 
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::process::{Process, binary_path};
@@ -28,25 +26,6 @@ struct Stage {
     _driver: UdpSocket,
 }
 
-/// The worker, built once beside the other programs.
-fn interop_worker() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(build)
-}
-
-fn build() -> PathBuf {
-    let directory = binary_path("gateway").parent().expect("a program is in a directory").to_owned();
-    let profile = match directory.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(name) => name,
-    };
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--bins", "-p", "ringway-interop-worker", "--profile", profile]);
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    assert!(cargo.status().expect("cargo runs").success(), "the worker does not build");
-    directory.join("interop-worker")
-}
-
 impl Stage {
     fn set() -> Stage {
         let cluster = Cluster::builder()
@@ -57,7 +36,7 @@ impl Stage {
             .listen(&[Listen::Text])
             .start();
         let driver = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
-        let mut command = Command::new(interop_worker());
+        let mut command = Command::new(binary_path("interop-worker"));
         let registers = cluster.register_address().to_string();
         command.args(["--count", &CORES.to_string(), "--secret-key", KEY, "--register-address", &registers]);
         command.env("INTEROP_EVENTS", driver.local_addr().expect("it has an address").to_string());

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The path of a program of this workspace, built once per process in the profile that this code is built in.
+/// The path of a program of this workspace: in the directory that the environment's `RINGWAY_PROGRAMS` names, where they
+/// are known to be up to date, else built, once per process, in the profile that this code is built in.
 pub fn path(program: &str) -> PathBuf {
     static DIRECTORY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(build).as_ref().unwrap_or_else(|error| panic!("{error}"));
@@ -14,11 +15,25 @@ pub fn path(program: &str) -> PathBuf {
 }
 
 /// Packages whose programs are started by tests.
-const PACKAGES: [&str; 4] =
-    ["ringway-gateway-core", "ringway-worker", "ringway-register", "ringway-standalone"];
+const PACKAGES: [&str; 5] = [
+    "ringway-gateway-core",
+    "ringway-worker",
+    "ringway-register",
+    "ringway-standalone",
+    "ringway-interop-worker",
+];
+
+/// Where somebody else has built all programs already, as `scripts/test` does: each test program that builds them by itself
+/// asks for other packages, and cargo then builds what they depend on once more with other features.
+pub fn ready_made() -> Option<PathBuf> {
+    std::env::var_os("RINGWAY_PROGRAMS").map(PathBuf::from)
+}
 
 /// Builds the programs and returns the directory they are in.
 fn build() -> Result<PathBuf, String> {
+    if let Some(directory) = ready_made() {
+        return Ok(directory);
+    }
     let directory = profile_directory();
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--quiet", "--bins"]);
