@@ -90,6 +90,11 @@ impl Process {
         self.signal(Signal::INT);
     }
 
+    /// Sends SIGHUP: files are to be looked at again.
+    pub fn hang_up(&mut self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Ends it without a chance to say goodbye, and waits until it is gone.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);

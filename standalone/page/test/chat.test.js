@@ -4,7 +4,11 @@
 
 const { test, before, after } = require("node:test");
 const assert = require("node:assert/strict");
-const { spawn } = require("node:child_process");
+const { execFile, spawn } = require("node:child_process");
+const { mkdtemp, rm } = require("node:fs/promises");
+const { tmpdir } = require("node:os");
+const { join } = require("node:path");
+const { promisify } = require("node:util");
 const { once } = require("node:events");
 const { createInterface } = require("node:readline");
 const { chromium } = require("playwright-core");
@@ -30,8 +34,8 @@ after(async () => {
   if (ringway) await stopRingway(ringway);
 });
 
-async function startRingway(page, websocket) {
-  const flags = ["--page", page, "--listen", `websocket://${websocket}`, "--count", "2", "--log-level", "warn"];
+async function startRingway(page, websocket, scheme = "websocket", more = []) {
+  const flags = ["--page", page, "--listen", `${scheme}://${websocket}`, "--count", "2", "--log-level", "warn", ...more];
   const child = spawn(process.env.RINGWAY, flags, {
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -50,7 +54,7 @@ async function stopRingway({ child, ended }) {
 }
 
 /** A guest: one window of a browser profile of its own. Fails the test if the page reports a problem. */
-async function guest(t, name, room, options = {}) {
+async function guest(t, name, room, { server = ringway, ...options } = {}) {
   const context = await browser.newContext(options);
   context.setDefaultTimeout(LIMIT_MS);
   const page = await context.newPage();
@@ -58,13 +62,13 @@ async function guest(t, name, room, options = {}) {
   page.on("pageerror", (error) => page.problems.push(error.message));
   page.on("console", (message) => message.type() === "error" && page.problems.push(message.text()));
   page.on("request", (request) => {
-    if (new URL(request.url()).host !== ringway.page) page.problems.push(`asked for ${request.url()}`);
+    if (new URL(request.url()).host !== server.page) page.problems.push(`asked for ${request.url()}`);
   });
   t.after(async () => {
     await context.close();
     assert.deepEqual(page.problems, [], `${name}'s page`);
   });
-  await page.goto(`http://${ringway.page}/#${room}`);
+  await page.goto(`http://${server.page}/#${room}`);
   await page.getByRole("textbox", { name: "Your name" }).fill(name);
   await page.getByRole("button", { name: "Start to chat" }).click();
   await online(page);
@@ -204,6 +208,25 @@ test("everything that can be pressed or filled in has a name", async (t) => {
       .filter((node) => !(node.getAttribute("aria-label") || node.labels?.[0]?.textContent || node.textContent).trim())
       .map((node) => node.outerHTML));
   assert.deepEqual(unnamed, []);
+});
+
+test("pages talk over wss", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "ringway-page-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const [cert, key] = [join(folder, "server.pem"), join(folder, "server.key")];
+  await promisify(execFile)("openssl", [
+    "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", cert, "-keyout", key,
+  ]);
+  const server = await startRingway("127.0.0.1:0", "127.0.0.1:0", "wss", ["--tls-cert", cert, "--tls-key", key]);
+  t.after(() => stopRingway(server));
+  const ann = await guest(t, "Ann", "secure", { server, ignoreHTTPSErrors: true });
+  const bo = await guest(t, "Bo", "secure", { server, ignoreHTTPSErrors: true });
+  await person(ann, "Bo").waitFor();
+  await say(ann, "Nobody listens");
+  await heard(bo, "Nobody listens");
+  await say(bo, "x".repeat(1500));
+  await heard(ann, "x".repeat(1500));
 });
 
 test("pages come back when the server does", async (t) => {

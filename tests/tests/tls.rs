@@ -1,0 +1,295 @@
+//! TLS end to end: other people's clients, certificates that change, and what a person is told who does it wrongly.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ringway_tests::process::Process;
+use ringway_tests::wait::{LIMIT, wait_until};
+use ringway_tests::{Cluster, Listen};
+use tls::{Connector, KeyPair, Session};
+
+/// A certificate for `names` and its key, in files of this name.
+fn certificate(name: &str, names: &[&str]) -> KeyPair {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let files = KeyPair { cert: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) };
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    fs::write(&files.cert, made.cert.pem()).unwrap();
+    fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    files
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A gateway with an echo worker, and where it listens.
+struct Server {
+    cluster: Cluster,
+    wss: SocketAddr,
+    text: SocketAddr,
+    plain: SocketAddr,
+}
+
+impl Server {
+    fn start(certificates: &[&KeyPair]) -> Server {
+        let mut flags = vec!["--listen", "wss://127.0.0.1:0", "--listen", "ssl+text://127.0.0.1:0"];
+        for files in certificates {
+            flags.extend(["--tls-cert", text(&files.cert), "--tls-key", text(&files.key)]);
+        }
+        let mut cluster =
+            Cluster::builder().listen(&[Listen::Websocket]).gateway_flags(&flags).admin().start();
+        let ready = cluster.gateway(0).stdout();
+        let address = |scheme: &str| {
+            let found =
+                ready.split_whitespace().find_map(|word| word.strip_prefix(scheme)?.strip_prefix("://"));
+            found.unwrap_or_else(|| panic!("no {scheme} in {ready}")).parse().unwrap()
+        };
+        let (wss, text) = (address("wss"), address("ssl+text"));
+        let plain = cluster.address(0, Listen::Websocket);
+        Server { cluster, wss, text, plain }
+    }
+
+    fn await_log(&mut self, words: &str) {
+        wait_until(words, || self.cluster.gateway(0).stderr().contains(words).then_some(()));
+    }
+}
+
+/// A client of `ssl+text`.
+struct Client {
+    stream: TcpStream,
+    session: Session,
+    got: Vec<u8>,
+}
+
+impl Client {
+    /// Connects as `localhost`, unless the certificate is none of whom `connector` trusts.
+    fn connect(address: SocketAddr, connector: &Connector) -> Option<Client> {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let session = connector.connect("localhost").unwrap();
+        let mut client = Client { stream, session, got: Vec::new() };
+        client.take(&mut []).ok()?;
+        while !client.session.is_open() {
+            client.receive()?;
+        }
+        Some(client)
+    }
+
+    fn take(&mut self, bytes: &mut [u8]) -> Result<(), tls::Failure> {
+        let mut reply = Vec::new();
+        let taken = self.session.receive(bytes, &mut self.got, &mut reply);
+        self.stream.write_all(&reply).unwrap();
+        taken
+    }
+
+    fn receive(&mut self) -> Option<()> {
+        let mut buffer = [0; 4096];
+        let count = self.stream.read(&mut buffer).unwrap();
+        assert!(count > 0, "the gateway closed");
+        self.take(&mut buffer[..count]).ok()
+    }
+
+    fn echo(&mut self, line: &str) {
+        let line = format!("{line}\n");
+        let mut sealed = Vec::new();
+        self.session.seal(line.as_bytes(), &mut sealed).unwrap();
+        self.stream.write_all(&sealed).unwrap();
+        while self.got.len() < line.len() {
+            self.receive().unwrap();
+        }
+        assert_eq!(String::from_utf8_lossy(&self.got), line);
+        self.got.clear();
+    }
+}
+
+fn trusting(files: &KeyPair) -> Connector {
+    Connector::trusting("--tls-ca", &files.cert).unwrap()
+}
+
+/// `openssl s_client`, or a word on why not.
+fn openssl(address: SocketAddr, flags: &[&str]) -> Option<Child> {
+    let child = Command::new("openssl")
+        .args(["s_client", "-brief", "-ign_eof", "-verify_return_error", "-connect", &address.to_string()])
+        .args(flags)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    if let Err(error) = &child {
+        assert!(std::env::var_os("RINGWAY_NEED_OPENSSL").is_none(), "RINGWAY_NEED_OPENSSL=1, but {error}");
+        eprintln!("SKIPPED: openssl does not start: {error} (RINGWAY_NEED_OPENSSL=1 demands it)");
+    }
+    child.ok()
+}
+
+/// Echoes a line; returns what openssl says of the session.
+fn echo_by_openssl(mut child: Child) -> String {
+    child.stdin.as_mut().unwrap().write_all(b"hello from openssl\n").unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    child.wait().unwrap();
+    assert_eq!(line, "hello from openssl\n", "{said}");
+    said
+}
+
+#[test]
+fn openssl_speaks_both_versions_and_gets_the_certificate_of_the_name() {
+    let first = certificate("openssl-first", &["first.example"]);
+    let second = certificate("openssl-second", &["*.second.example"]);
+    let server = Server::start(&[&first, &second]);
+    for (version, said_version) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
+        for (name, files) in [("first.example", &first), ("a.second.example", &second)] {
+            let flags =
+                [version, "-servername", name, "-verify_hostname", name, "-CAfile", text(&files.cert)];
+            let Some(child) = openssl(server.text, &flags) else { return };
+            let said = echo_by_openssl(child);
+            assert!(said.contains(said_version) && said.contains("Verification: OK"), "{said}");
+        }
+    }
+    let flags = ["-servername", "first.example", "-CAfile", text(&second.cert)];
+    let Some(child) = openssl(server.text, &flags) else { return };
+    let refused = child.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("verify error"), "{refused:?}");
+    server.cluster.stop();
+}
+
+#[test]
+fn pythons_websockets_echo_over_wss() {
+    const SCRIPT: &str = r#"
+import asyncio, ssl, sys, websockets
+
+async def main():
+    context = ssl.create_default_context(cafile=sys.argv[2])
+    async with websockets.connect(sys.argv[1], ssl=context, server_hostname="localhost") as client:
+        for message in ["hello", "x" * 300_000, b"\xff\xfe", ""]:
+            await client.send(message)
+            assert await client.recv() == message
+    print("closed with", client.close_code)
+
+asyncio.run(main())
+"#;
+    let Some(python) = std::env::var_os("RINGWAY_PYTHON") else {
+        return eprintln!(
+            "SKIPPED: RINGWAY_PYTHON names no Python that has websockets; scripts/test has one"
+        );
+    };
+    let files = certificate("python", &["localhost"]);
+    let server = Server::start(&[&files]);
+    let url = format!("wss://{}", server.wss);
+    let output = Command::new(python).args(["-c", SCRIPT, &url, text(&files.cert)]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "closed with 1000\n");
+    server.cluster.stop();
+}
+
+#[test]
+fn certificates_are_loaded_again_under_load_and_nobody_is_dropped() {
+    let files = certificate("reload", &["localhost"]);
+    let mut server = Server::start(&[&files]);
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|number| {
+            let mut client = Client::connect(server.text, &trusting(&files)).unwrap();
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                let mut count = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    client.echo(&format!("{number} {count}"));
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    let old = trusting(&files);
+    let new = trusting(&certificate("reload", &["localhost"]));
+    assert!(Client::connect(server.text, &old).is_some() && Client::connect(server.text, &new).is_none());
+    server.cluster.gateway(0).hang_up();
+    wait_until("the new certificate", || Client::connect(server.text, &new));
+    assert!(Client::connect(server.text, &old).is_none());
+    fs::write(&files.key, "no key").unwrap();
+    server.cluster.gateway(0).hang_up();
+    server.await_log("reload.key: has no private key");
+    server.await_log("the certificates from before stay");
+    Client::connect(server.text, &new).unwrap().echo("still");
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        assert!(client.join().unwrap() > 0);
+    }
+    server.cluster.stop();
+}
+
+#[test]
+fn who_speaks_tls_or_not_in_the_wrong_place_is_closed_logged_and_counted() {
+    let mut server = Server::start(&[&certificate("wrong", &["localhost"])]);
+    let mut plain = TcpStream::connect(server.wss).unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    // A reset would do, too.
+    let _ = plain.read_to_end(&mut answer);
+    assert_eq!(answer, b"");
+    server.await_log("failed: the peer does not speak TLS");
+    let mut hello = Vec::new();
+    let mut session = Connector::insecure().connect("localhost").unwrap();
+    session.receive(&mut [], &mut Vec::new(), &mut hello).unwrap();
+    let mut secured = TcpStream::connect(server.plain).unwrap();
+    secured.write_all(&hello).unwrap();
+    let _ = secured.read_to_end(&mut answer);
+    let admin = server.cluster.admin_addresses()[1].to_string();
+    let mut status = Process::start("status", "ringway", &["status".to_owned(), admin]);
+    status.await_clean_exit();
+    let table = status.stdout();
+    assert!(table.contains("tls_handshakes_failed 1") && table.contains("tls_unexpected 1"), "{table}");
+    // One line of the two is the log's share of ten seconds.
+    let lines = server.cluster.gateway(0).stderr().lines().filter(|line| line.contains("TLS")).count();
+    assert_eq!(lines, 1);
+    server.cluster.stop();
+}
+
+/// Starts a gateway that cannot; returns its only line.
+fn refused(listen: &str, flags: &[&str]) -> String {
+    let flags: Vec<String> =
+        ["--listen", listen].iter().chain(flags).map(|flag| (*flag).to_owned()).collect();
+    let mut gateway = Process::start("gateway", "gateway", &flags);
+    assert_eq!(gateway.await_exit().code(), Some(1), "{}", gateway.output());
+    let line = gateway.stderr();
+    assert_eq!((line.lines().count(), gateway.stdout().as_str()), (1, ""), "{line}");
+    line
+}
+
+#[test]
+fn what_is_wrong_at_start_is_one_line() {
+    let (good, other) = (certificate("start", &["localhost"]), certificate("start-other", &["localhost"]));
+    let (cert, key) = (text(&good.cert), text(&good.key));
+    let missing = PathBuf::from("missing.pem");
+    for (listen, flags, words) in [
+        ("wss://127.0.0.1:0", &[][..], "needs --tls-cert and --tls-key"),
+        ("wss://127.0.0.1:0", &["--tls-cert", cert], "each certificate needs its key"),
+        ("ws://127.0.0.1:0", &["--tls-cert", cert, "--tls-key", key], "no --listen with TLS"),
+        (
+            "ssl+tcp://127.0.0.1:0",
+            &["--tls-cert", text(&missing), "--tls-key", key],
+            "--tls-cert missing.pem: No such file",
+        ),
+        ("ssl+frame://127.0.0.1:0", &["--tls-cert", key, "--tls-key", key], "has no certificate"),
+        (
+            "wss://127.0.0.1:0",
+            &["--tls-cert", cert, "--tls-key", text(&other.key)],
+            "is not the key of the certificate",
+        ),
+    ] {
+        let line = refused(listen, flags);
+        assert!(line.contains(words), "{line}");
+    }
+}
