@@ -227,6 +227,9 @@ test("pages talk over wss", async (t) => {
   await heard(bo, "Nobody listens");
   await say(bo, "x".repeat(1500));
   await heard(ann, "x".repeat(1500));
+  // Before the server ends, which they would notice.
+  await ann.context().close();
+  await bo.context().close();
 });
 
 test("pages come back when the server does", async (t) => {
