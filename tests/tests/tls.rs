@@ -257,6 +257,25 @@ fn who_speaks_tls_or_not_in_the_wrong_place_is_closed_logged_and_counted() {
     server.cluster.stop();
 }
 
+#[test]
+fn an_idle_client_costs_the_gateway_at_most_8_kb() {
+    const CLIENTS: usize = 2_000;
+    const BYTES_MAX: u64 = 8_000;
+    program::raise_open_files();
+    let mut server = Server::start(&[&certificate("memory", &["localhost"])]);
+    let connector = Connector::insecure();
+    let connect = |_| Client::connect(server.text, &connector).unwrap();
+    // What is there once for all is there with the first.
+    let mut clients: Vec<Client> = (0..50).map(connect).collect();
+    let before = server.cluster.gateway(0).rss();
+    clients.extend((0..CLIENTS).map(connect));
+    clients.iter_mut().for_each(|client| client.echo("once"));
+    let each = server.cluster.gateway(0).rss().saturating_sub(before) / CLIENTS as u64;
+    println!("{each} bytes for each of {CLIENTS} clients with TLS");
+    assert!(each <= BYTES_MAX, "{each}");
+    server.cluster.stop();
+}
+
 /// Starts a gateway that cannot; returns its only line.
 fn refused(listen: &str, flags: &[&str]) -> String {
     let flags: Vec<String> =
