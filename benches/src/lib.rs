@@ -1,19 +1,29 @@
 //! Benchmarks of Ringway.
 //!
 //! * [`echo`]: server CPU per echo through gateway and worker, against a bare echo on `ring` in the same run.
+//! * [`goals`]: latency, rate, broadcasts, idle clients, memory, each against its goal.
 //! * [`million`]: what a million connections cost in memory and CPU, idle and talked to.
 //! * [`instructions`]: micro benchmarks, counted by callgrind, against a committed baseline.
+//! * [`plot`]: all kept results as a page.
 //! * [`Stand`]: which machine, kernel and commit the figures are of, and the file they are kept in.
 //!
 //! A benchmark here is an interleaved comparison on one machine, or a count: wall time and CPU time on their own say more
 //! about the machine than about Ringway. The program `bench` (`scripts/bench`) runs them; `cargo test` runs each of them tiny.
 #![forbid(unsafe_code)]
 
+mod bare;
 mod cpus;
 pub mod echo;
+pub mod goals;
 pub mod instructions;
+mod kernel;
+mod load;
+mod median;
 pub mod million;
+pub mod plot;
 mod programs;
+mod shards;
 mod stand;
+mod watch;
 
 pub use stand::Stand;

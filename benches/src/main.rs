@@ -1,16 +1,17 @@
 //! The program `bench`, which `scripts/bench` builds and runs.
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use benches::Stand;
 use benches::echo::{self, Setup};
 use benches::instructions::{self, Comparison, Figures};
-use benches::million;
+use benches::{goals, million, plot};
 use serde::Serialize;
 
-/// Benchmarks: interleaved comparisons with what the kernel alone costs, a million connections, counts of instructions.
+/// Benchmarks: interleaved comparisons with what the kernel alone costs, goals, a million connections, counts of instructions.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(
     example = "scripts/bench echo --rounds 10 --save",
@@ -18,14 +19,14 @@ use serde::Serialize;
     example = "scripts/bench instructions shard --check"
 )]
 struct Flags {
-    /// what to run: echo (default), million, or instructions; behind the last, parts of the names of benchmarks, to count
-    /// those alone
+    /// what to run: echo (default), latency, rate, broadcast, burst, idle, bound, million, instructions, or plot; behind
+    /// instructions, parts of the names of benchmarks, to count those alone; behind plot, the file to write
     #[argh(positional)]
     what: Vec<String>,
-    /// comparisons (default 5)
-    #[argh(option, default = "Setup::default().rounds")]
-    rounds: usize,
-    /// connections (default 1000; million: 1000000)
+    /// comparisons (default 5; bound: 1)
+    #[argh(option)]
+    rounds: Option<usize>,
+    /// connections (default 1000; latency 1, burst 900, idle 100000, bound 50000, million 1000000)
     #[argh(option)]
     conns: Option<usize>,
     /// messages in flight per connection (default 1)
@@ -34,7 +35,7 @@ struct Flags {
     /// bytes of a message (default 64)
     #[argh(option, default = "Setup::default().size")]
     size: usize,
-    /// seconds that are measured of each (default 4; million: 60 of idling)
+    /// seconds that are measured of each (default 4 for echo, 60 of idling for million, else 3)
     #[argh(option)]
     hold: Option<f64>,
     /// million: connections opened a second at most (default 50000)
@@ -53,24 +54,48 @@ struct Flags {
 
 fn main() -> ExitCode {
     let flags: Flags = program::parse("bench");
+    if flags.rounds == Some(0) {
+        program::fail("--rounds 0: at least one is needed");
+    }
     let words: Vec<&str> = flags.what.iter().map(String::as_str).collect();
     match words.as_slice() {
         [] | ["echo"] => echo(&flags),
         ["million"] => million(&flags),
         ["instructions", names @ ..] => instructions(&flags, names),
-        [other, ..] => program::fail(format_args!(
-            "there is no benchmark `{other}`, or it takes no names: echo, million and instructions are"
-        )),
+        ["plot", file] => plot(file.as_ref()),
+        ["plot"] => program::fail("plot: which file shall it write?"),
+        [name, others @ ..] => match name.parse() {
+            Ok(kind) if others.is_empty() => goal(kind, &flags),
+            _ => program::fail(format_args!(
+                "there is no benchmark `{name}`, or it takes no names: see --help"
+            )),
+        },
     }
 }
 
+fn goal(kind: goals::Kind, flags: &Flags) -> ExitCode {
+    let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+    let usual = kind.setup();
+    let conns = flags.conns.unwrap_or(usual.conns);
+    let setup = goals::Setup {
+        rounds: flags.rounds.unwrap_or(usual.rounds),
+        conns,
+        few: usual.few.min(conns),
+        size: flags.size,
+        hold_seconds: flags.hold.unwrap_or(usual.hold_seconds),
+        ..usual
+    };
+    let figures = goals::run(kind, setup, &|| shutdown.requested(), |line| println!("{line}"))
+        .unwrap_or_else(|error| program::fail(error));
+    print!("{figures}");
+    save(flags, kind.name(), &figures);
+    if figures.are_kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn echo(flags: &Flags) -> ExitCode {
-    if flags.rounds == 0 {
-        program::fail("--rounds 0: at least one is needed");
-    }
     let default = Setup::default();
     let setup = Setup {
-        rounds: flags.rounds,
+        rounds: flags.rounds.unwrap_or(default.rounds),
         conns: flags.conns.unwrap_or(default.conns),
         depth: flags.depth,
         size: flags.size,
@@ -99,7 +124,7 @@ fn million(flags: &Flags) -> ExitCode {
         .unwrap_or_else(|error| program::fail(error));
     print!("{figures}");
     save(flags, "million", &figures);
-    if figures.missing() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if figures.ledger.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn instructions(flags: &Flags, names: &[&str]) -> ExitCode {
@@ -125,6 +150,15 @@ fn instructions(flags: &Flags, names: &[&str]) -> ExitCode {
         eprintln!("{line}");
     }
     if flags.check && !complaints.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn plot(file: &Path) -> ExitCode {
+    let written = plot::page(&plot::results_directory()).and_then(|page| std::fs::write(file, page));
+    match written {
+        Ok(()) => println!("{}", file.display()),
+        Err(error) => program::fail(format_args!("cannot plot: {error}")),
+    }
+    ExitCode::SUCCESS
 }
 
 fn save(flags: &Flags, bench: &str, figures: &impl Serialize) {

@@ -1,5 +1,5 @@
-//! The programs under test that the harness of the end-to-end tests does not know: the load generator, the bare echo,
-//! and the micro benchmarks.
+//! The programs that the harness of the end-to-end tests does not know: the load generator, the bare ones, and the micro
+//! benchmarks.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,9 +12,9 @@ pub fn loadgen() -> PathBuf {
     directory().join("loadgen")
 }
 
-/// The bare echo on `ring`.
-pub fn bare_echo() -> PathBuf {
-    directory().join("examples/echo")
+/// A bare program on `ring`, one of its examples.
+pub fn bare(example: &str) -> PathBuf {
+    directory().join("examples").join(example)
 }
 
 /// Where the program `micro` is, as production is built; builds it from what is in the tree now.
@@ -23,7 +23,7 @@ pub fn micro_directory() -> PathBuf {
     profile_directory().with_file_name("release")
 }
 
-/// Where programs of this profile are; builds both, once per process, from what is in the tree now, unless somebody has.
+/// Where programs of this profile are; builds them, once per process, from what is in the tree now, unless somebody has.
 fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
@@ -36,7 +36,7 @@ fn directory() -> &'static Path {
             Some(name) => name,
         };
         build(profile, &["-p", "ringway-loadgen", "--bin", "loadgen"]);
-        build(profile, &["-p", "ringway-ring", "--example", "echo"]);
+        build(profile, &["-p", "ringway-ring", "--examples"]);
         directory
     })
 }

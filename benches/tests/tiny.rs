@@ -1,10 +1,12 @@
 //! Every benchmark, tiny: that it runs to its end and its figures are sound, not what they are.
 
-use benches::echo::{self, Setup};
+use benches::goals::{self, Kind};
+use benches::{echo, million};
 
 #[test]
 fn echo_runs() {
-    let setup = Setup { rounds: 2, conns: 10, hold_seconds: 0.3, warmup_seconds: 0.05, ..Setup::default() };
+    let usual = echo::Setup::default();
+    let setup = echo::Setup { rounds: 2, conns: 10, hold_seconds: 0.3, warmup_seconds: 0.05, ..usual };
     let mut told = 0;
     let figures = echo::run(setup, |index, round| {
         assert_eq!(index, told);
@@ -13,4 +15,80 @@ fn echo_runs() {
     });
     assert_eq!((told, figures.rounds.len()), (2, 2));
     assert!(!figures.to_string().is_empty());
+}
+
+/// Two rounds of a scenario with few clients.
+fn tiny(kind: Kind) -> goals::Figures {
+    let usual = kind.setup();
+    let setup = goals::Setup {
+        rounds: 2,
+        conns: usual.conns.min(20),
+        few: usual.few.min(5),
+        hold_seconds: 0.3,
+        warmup_seconds: 0.05,
+        ..usual
+    };
+    let mut lines = 0;
+    let figures = goals::run(kind, setup, &|| false, |_| lines += 1).expect("it runs to its end");
+    assert_eq!((lines, figures.rounds.len(), figures.medians.len()), (3, 2, figures.columns.len()));
+    assert!(!figures.verdicts.is_empty() && figures.to_string().contains("the goal of at"), "{figures}");
+    assert!(figures.verdicts.iter().all(|verdict| verdict.spread.0 <= verdict.spread.1), "{figures}");
+    figures
+}
+
+#[test]
+fn latency_runs() {
+    let figures = tiny(Kind::Latency);
+    assert!(figures.medians[..3].iter().all(|value| *value > 0.0), "{figures}");
+}
+
+#[test]
+fn rate_runs() {
+    let figures = tiny(Kind::Rate);
+    assert!(figures.medians[0] > figures.medians[2] && figures.medians[4] > 0.0, "{figures}");
+}
+
+#[test]
+fn broadcasts_run() {
+    let single = tiny(Kind::Broadcast);
+    assert!(single.medians[3] > 0.0, "{single}");
+    let burst = tiny(Kind::Burst);
+    assert!(burst.medians[3] > 0.0 && burst.medians[4] >= 1.0, "{burst}");
+}
+
+#[test]
+fn idle_and_bound_run() {
+    tiny(Kind::Idle);
+    tiny(Kind::Bound);
+}
+
+/// All of it, with 200 clients.
+#[test]
+fn a_million_runs() {
+    let usual = million::Setup::default();
+    let setup = million::Setup {
+        conns: 200,
+        hold_seconds: 0.5,
+        quiet_seconds: 0.6,
+        echo_seconds: 0.3,
+        echo_conns: 20,
+        few: 30,
+        ..usual
+    };
+    let mut told = Vec::new();
+    let figures =
+        million::run(setup, &|| false, &mut |what| told.push(what.to_owned())).expect("it runs to its end");
+    let ledger = &figures.ledger;
+    assert_eq!(
+        (ledger.asked, ledger.opened, ledger.held, ledger.gateway_held),
+        (200, 200, 200, 200),
+        "{figures}"
+    );
+    assert!(ledger.is_complete() && figures.clients_per_shard.iter().sum::<u64>() == 200);
+    let reached: Vec<_> = figures.broadcasts.iter().map(|cast| (cast.delivered, cast.expected)).collect();
+    assert_eq!(reached, [(200, 200); 2]);
+    assert!(figures.echo_few.per_second > 0.0 && figures.echo_many.per_second > 0.0);
+    assert!(figures.stall.as_ref().is_some_and(|stall| stall.messages > 0), "{figures}");
+    assert!(figures.accept.clients > 0 && told.len() == 6, "{told:?}");
+    assert!(figures.to_string().contains("200 = 200 held + 0 lost + 0 failed"), "{figures}");
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{RATIO_GOAL, RATIO_MAX, Setup};
+use crate::median::median;
 
 /// One server under load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -166,16 +167,6 @@ impl fmt::Display for Figures {
 /// From here on a CPU counts as saturated; clock ticks and other processes take the rest.
 const SATURATED: f64 = 0.95;
 
-/// The middle one, or the mean of the two in the middle; zero of none.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match (values.len(), values.len() / 2) {
-        (0, _) => 0.0,
-        (count, middle) if count % 2 == 1 => values[middle],
-        (_, middle) => f64::midpoint(values[middle - 1], values[middle]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,12 +207,5 @@ mod tests {
         let figures = Figures::new(Setup::default(), vec![round(2.2)]);
         assert!(figures.is_within_bar() && figures.to_string().contains("is kept"));
         assert_eq!(line(0, &figures.rounds[0]).chars().count(), heading().chars().count());
-    }
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(vec![]), 0.0);
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0]), 2.5);
     }
 }

@@ -10,7 +10,8 @@ mod servers;
 
 use serde::{Deserialize, Serialize};
 
-use self::servers::{Bare, Path, Server};
+use self::servers::{Path, Server};
+use crate::bare::Bare;
 use crate::cpus::Cpus;
 
 pub use figures::{Figures, Round, Sample, heading, line};
@@ -50,7 +51,7 @@ impl Default for Setup {
 /// A program does not start or ends on its own, with its output.
 pub fn run(setup: Setup, mut on_round: impl FnMut(usize, &Round)) -> Figures {
     let cpus = Cpus::of_this_process();
-    let bare = Bare::start(cpus);
+    let bare = Bare::start(cpus, "echo", &[]);
     let mut path = Path::start(cpus);
     let mut rounds = Vec::with_capacity(setup.rounds);
     for index in 0..setup.rounds {

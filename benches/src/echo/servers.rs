@@ -6,17 +6,12 @@ use std::time::Duration;
 use loadgen::Report;
 use ringway_tests::process::Process;
 use ringway_tests::wait::wait_until;
-use ringway_tests::{Cluster, Listen, own_address};
+use ringway_tests::{Cluster, Listen};
 
 use super::{Sample, Setup};
+use crate::bare::Bare;
 use crate::cpus::{self, Cpus};
 use crate::programs;
-
-/// The bare echo.
-pub struct Bare {
-    process: Process,
-    address: String,
-}
 
 /// Register, gateway with one shard, and worker with one core.
 pub struct Path {
@@ -31,21 +26,6 @@ pub enum Server<'a> {
     Path(&'a mut Path),
 }
 
-impl Bare {
-    /// Starts it and waits until it serves.
-    pub fn start(cpus: Cpus) -> Bare {
-        let mut command = Command::new(programs::bare_echo());
-        command.arg(format!("{}:0", own_address()));
-        let process = cpus::on(cpus.server, || Process::spawn("bare echo", command));
-        let address = wait_until("the bare echo's address", || {
-            let stdout = process.stdout();
-            let (line, _) = stdout.split_once('\n')?;
-            Some(line.strip_prefix("ready: ").expect("the bare echo says where it serves").to_owned())
-        });
-        Bare { process, address }
-    }
-}
-
 impl Path {
     /// Starts all three and waits until they serve.
     pub fn start(cpus: Cpus) -> Path {
@@ -56,7 +36,7 @@ impl Path {
 impl Server<'_> {
     fn target(&self) -> String {
         match self {
-            Server::Bare(bare) => format!("tcp://{}", bare.address),
+            Server::Bare(bare) => format!("tcp://{}", bare.address()),
             Server::Path(path) => format!("ws://{}", path.cluster.address(0, Listen::Websocket)),
         }
     }
@@ -64,7 +44,7 @@ impl Server<'_> {
     /// CPU time of each process so far.
     fn cpu_times(&mut self) -> Vec<Duration> {
         match self {
-            Server::Bare(bare) => vec![bare.process.cpu_time()],
+            Server::Bare(bare) => vec![bare.cpu_time()],
             Server::Path(path) => vec![path.cluster.gateway(0).cpu_time(), path.cluster.worker(0).cpu_time()],
         }
     }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use loadgen::{Latency, Report};
+use loadgen::{Broadcast, Failures, Latency, Outcome, Report};
 use serde::{Deserialize, Serialize};
 
-use super::Setup;
-use super::servers::Moment;
+use super::servers::{Moment, PING_SECONDS};
+use super::{Ledger, Setup};
 
 /// Everything about one run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,14 +17,14 @@ pub struct Figures {
     pub shards: usize,
     /// Clients of each shard at the end of the hold.
     pub clients_per_shard: Vec<u64>,
+    /// What became of every client.
+    pub ledger: Ledger,
     /// Memory.
     pub memory: Memory,
     /// Cores that the gateway used before the first client.
     pub empty_cores: f64,
-    /// CPU of the gateway for the ramp.
-    pub ramp_gateway_cpu_seconds: f64,
-    /// CPU of the worker for it.
-    pub ramp_worker_cpu_seconds: f64,
+    /// What coming costs.
+    pub accept: AcceptCost,
     /// Cores that the gateway used in the hold.
     pub idle_cores: f64,
     /// Cores that the worker used in it.
@@ -33,7 +33,9 @@ pub struct Figures {
     pub echo_few: Echo,
     /// Echo with all of them idle.
     pub echo_many: Echo,
-    /// Echo while all others are broadcast to.
+    /// Every broadcast to all, in order.
+    pub broadcasts: Vec<Broadcast>,
+    /// Echo of others beside the last broadcast.
     pub stall: Option<StallDuringBroadcast>,
     /// Until the gateway had seen the last one leave.
     pub leave_seconds: f64,
@@ -64,10 +66,23 @@ pub struct Memory {
     pub kernel_left: i64,
 }
 
+/// CPU of clients that came before the first of them was due to be pinged, so that heartbeats are not in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AcceptCost {
+    /// How many that were.
+    pub clients: u64,
+    /// In how many seconds.
+    pub seconds: f64,
+    /// CPU of the gateway for each, without what it uses when empty.
+    pub gateway_us: f64,
+    /// CPU of the worker for each.
+    pub worker_us: f64,
+}
+
 /// An echo.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Echo {
-    /// Clients that idled meanwhile.
+    /// Clients that were there; most of them idled.
     pub idle: usize,
     /// Echoes per second.
     pub per_second: f64,
@@ -129,22 +144,38 @@ impl Memory {
     }
 }
 
+impl AcceptCost {
+    /// From the moment before the first client, those until all had come, and the cores that the empty gateway uses.
+    pub(super) fn new(start: &Moment, on_the_way: &[Moment], empty_cores: f64) -> AcceptCost {
+        let unpinged = |moment: &&Moment| moment.seconds - start.seconds < f64::from(PING_SECONDS);
+        let last = on_the_way.iter().rfind(unpinged).unwrap_or(start);
+        let (seconds, clients) = (last.seconds - start.seconds, last.conns_since(start));
+        let us = |cpu_seconds: f64| cpu_seconds * 1e6 / clients.max(1) as f64;
+        AcceptCost {
+            clients,
+            seconds,
+            gateway_us: us(last.gateway_cpu - start.gateway_cpu - empty_cores * seconds),
+            worker_us: us(last.worker_cpu - start.worker_cpu),
+        }
+    }
+}
+
 impl Echo {
     pub(super) fn new(
         idle: usize,
-        report: &Report,
+        report: &Outcome,
         before: &Moment,
         after: &Moment,
         background: (f64, f64),
     ) -> Echo {
         let seconds = after.seconds - before.seconds;
-        let echoes = report.first().measured.received.max(1) as f64;
+        let echoes = report.measured.received.max(1) as f64;
         let us = |cores: f64| cores * seconds * 1e6 / echoes;
         let (p50_us, p99_us) =
-            report.first().latency_us.as_ref().map_or((0.0, 0.0), |latency| (latency.p50, latency.p99));
+            report.latency_us.as_ref().map_or((0.0, 0.0), |latency| (latency.p50, latency.p99));
         Echo {
             idle,
-            per_second: report.first().measured.received_per_second,
+            per_second: report.measured.received_per_second,
             gateway_us: us(after.gateway_cores(before) - background.0),
             worker_us: us(after.worker_cores(before) - background.1),
             gateway_us_gross: us(after.gateway_cores(before)),
@@ -156,11 +187,11 @@ impl Echo {
 
 impl StallDuringBroadcast {
     /// None if nothing came back.
-    pub(super) fn new(report: &Report) -> Option<StallDuringBroadcast> {
-        let Latency { p50, p99, max, .. } = report.first().latency_us.clone()?;
+    pub(super) fn new(report: &Outcome) -> Option<StallDuringBroadcast> {
+        let Latency { p50, p99, max, .. } = report.latency_us.clone()?;
         Some(StallDuringBroadcast {
-            messages: report.first().measured.sent,
-            unanswered: report.first().measured.unanswered,
+            messages: report.measured.sent,
+            unanswered: report.measured.unanswered,
             p50_us: p50,
             p99_us: p99,
             max_us: max,
@@ -169,20 +200,8 @@ impl StallDuringBroadcast {
 }
 
 impl Figures {
-    /// Clients that were asked for and are not accounted for as open until the end.
-    pub fn missing(&self) -> u64 {
-        let connections = &self.report.connections;
-        connections.asked - connections.opened + connections.losses.total()
-    }
-
     fn held(&self) -> f64 {
-        (self.report.connections.opened - self.report.connections.losses.total()).max(1) as f64
-    }
-
-    /// CPU of the gateway per connection in the ramp, without what idle shards use.
-    pub fn accept_us(&self) -> f64 {
-        let idle = self.empty_cores * self.report.connections.ramp_seconds;
-        (self.ramp_gateway_cpu_seconds - idle) * 1e6 / self.held()
+        self.ledger.held.max(1) as f64
     }
 
     /// CPU of the gateway per client and second of the hold, in microseconds.
@@ -206,18 +225,20 @@ impl fmt::Display for Figures {
 
 impl Figures {
     fn fmt_clients(&self, row: &mut impl FnMut(&str, String, &str) -> fmt::Result) -> fmt::Result {
-        let connections = &self.report.connections;
+        let Ledger { asked, opened, failed, lost, held, gateway_held } = &self.ledger;
+        let causes = |failures: &Failures| match failures.total() {
+            0 => "0".to_owned(),
+            total => format!("{total} ({})", failures.summary()),
+        };
         row(
             "clients",
-            format!(
-                "{} of {} open, {} failed, {} lost",
-                connections.opened,
-                connections.asked,
-                connections.failures.total(),
-                connections.losses.total()
-            ),
-            "all",
+            format!("{asked} = {held} held + {} lost + {} failed", lost.total(), failed.total()),
+            "all held",
         )?;
+        row("  opened", format!("{opened}"), "")?;
+        row("  failed, by cause", causes(failed), "")?;
+        row("  lost, by cause", causes(lost), "")?;
+        row("  held, says the gateway", format!("{gateway_held}"), "the same")?;
         row("per shard", self.spread(), "")?;
         for (clients, bytes) in &self.memory.user_per_client {
             row("user memory per client", format!("{bytes:.0} B at {clients}"), "300 B")?;
@@ -233,6 +254,7 @@ impl Figures {
             format!("{:.2} GiB for both ends and all programs", gib(self.memory.machine_held)),
             "",
         )?;
+        let connections = &self.report.connections;
         row(
             "ramp",
             format!("{:.0}/s, {:.1} s", connections.opened_per_second, connections.ramp_seconds),
@@ -245,9 +267,8 @@ impl Figures {
         row(
             "CPU per accept",
             format!(
-                "{:.1} µs gateway, {:.1} µs worker",
-                self.accept_us(),
-                self.ramp_worker_cpu_seconds * 1e6 / self.held()
+                "{:.1} µs gateway, {:.1} µs worker: the first {}, before pings",
+                self.accept.gateway_us, self.accept.worker_us, self.accept.clients
             ),
             "30 µs",
         )?;
@@ -295,19 +316,9 @@ impl Figures {
     }
 
     fn fmt_broadcasts(&self, row: &mut impl FnMut(&str, String, &str) -> fmt::Result) -> fmt::Result {
-        if let Some(fanout) = &self.report.first().fanout {
-            let (first, last) = fanout
-                .last_receiver_us
-                .as_ref()
-                .map_or((0.0, 0.0), |times| (times.min / 1e6, times.max / 1e6));
-            row(
-                "broadcast",
-                format!(
-                    "{} of {} reached everybody, last receiver after {first:.2} and {last:.2} s, {:.0} deliveries/s",
-                    fanout.complete, fanout.messages, fanout.deliveries_per_second
-                ),
-                "all",
-            )?;
+        for Broadcast { delivered, expected, last_receiver_us, .. } in &self.broadcasts {
+            let last = last_receiver_us.unwrap_or(0.0) / 1e6;
+            row("broadcast", format!("to {delivered} of {expected}, the last one after {last:.2} s"), "all")?;
         }
         match &self.stall {
             Some(stall) => row(

@@ -1,27 +1,29 @@
 //! A million connections: one gateway, one worker, one load generator, all on this machine.
 //!
-//! The run: measure the empty gateway; echo while a few thousand clients idle, for comparison; ramp up to all; broadcast
-//! once to all; hold with heartbeats; echo on a few while the rest idles; broadcast once more while others echo; leave.
-//! A load generator of its own does the echoes, so that what is held stays idle. CPU is what the kernel accounts to
-//! the processes, memory what it says they have resident; its own memory is counted for both ends of the connections,
-//! which are both on this machine, and halved.
+//! The run: measure the empty gateway; echo on some of a few thousand clients, for comparison; ramp up to all; broadcast
+//! once to all; hold with heartbeats; echo on some of those that are held; broadcast once more while others echo; leave.
+//! One load generator holds all of them; what it does with them are its steps, each of which says when it begins. A second
+//! one has the clients that echo beside the last broadcast. CPU is what the kernel accounts to the processes, memory
+//! what it says they have resident; its own memory is counted for both ends of the connections, which are both on this
+//! machine, and halved.
 
 mod figures;
-mod kernel;
-mod load;
+mod ledger;
 mod servers;
-mod watch;
 
 use std::time::Duration;
 
+use loadgen::{Outcome, Report};
 use ringway_tests::wait::Deadline;
 use serde::{Deserialize, Serialize};
 
-use self::load::Load;
-use self::servers::Servers;
-use self::watch::{Stopped, Watch};
+use self::servers::{Moment, Servers};
+use crate::load::Load;
+use crate::shards::shards;
+use crate::watch::{Stopped, Watch};
 
-pub use figures::{Echo, Figures, Memory, StallDuringBroadcast};
+pub use figures::{AcceptCost, Echo, Figures, Memory, StallDuringBroadcast};
+pub use ledger::Ledger;
 
 /// What is run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +36,7 @@ pub struct Setup {
     pub hold_seconds: f64,
     /// Seconds for things to calm down before something is measured.
     pub quiet_seconds: f64,
-    /// Seconds of each echo.
+    /// Seconds of each echo, and of the idling before the first.
     pub echo_seconds: f64,
     /// Connections that echo.
     pub echo_conns: usize,
@@ -56,47 +58,34 @@ impl Default for Setup {
     }
 }
 
-impl Setup {
-    /// Shards: as many as the sockets need where each ring may have `open_files`, but one per CPU at least. The kernel
-    /// deals connections out by a hash, so some shards get more than their share.
-    pub fn shards(&self, open_files: u64, cpus: usize) -> usize {
-        let fits = |shards: &usize| {
-            let share = self.conns as f64 / *shards as f64;
-            share * SHARE_MAX + OTHER_SOCKETS <= open_files as f64
-        };
-        (cpus.max(1)..SHARDS_MAX).find(fits).unwrap_or(SHARDS_MAX)
-    }
-
-    /// From the moment all are there until the second broadcast.
-    fn until_second_broadcast(&self) -> f64 {
-        self.quiet_seconds + self.hold_seconds + ECHO_ROOM * self.echo_seconds
-    }
-}
-
 /// Carries it out. `stop` is asked often whether the user wants the end, `tell` hears what happens.
 ///
 /// # Errors
-/// The user wants the end, memory runs out, or a load generator fails: one line that says what.
+/// The user wants the end, memory runs out, a load generator fails, or its clients do not add up: one line that says what.
 ///
 /// # Panics
 /// A program does not start, with its output.
 pub fn run(setup: Setup, stop: &dyn Fn() -> bool, tell: &mut dyn FnMut(&str)) -> Result<Figures, String> {
-    let watch = Watch::new(stop);
-    let shards = setup.shards(program::raise_open_files(), program::cpus());
+    let watch = Watch::new(stop, setup.conns);
+    let (open_files, cpus) = (program::raise_open_files(), program::cpus());
+    let shards = shards(setup.conns, open_files, cpus);
+    let threads = setup.conns.div_ceil(usize::try_from(open_files).map_or(1, |files| files - 512)).max(cpus);
     let servers = Servers::start(shards, &watch)?;
-    Run { setup, watch, servers, tell }.carry_out(shards)
+    Run { setup, watch, servers, threads, tell }.carry_out(shards)
 }
 
 struct Run<'a> {
     setup: Setup,
     watch: Watch<'a>,
     servers: Servers,
+    /// Of the load generator.
+    threads: usize,
     tell: &'a mut dyn FnMut(&str),
 }
 
 impl Run<'_> {
-    fn carry_out(mut self, shards: usize) -> Result<Figures, Stopped> {
-        let (quiet, hold) = (seconds(self.setup.quiet_seconds), seconds(self.setup.hold_seconds));
+    fn carry_out(self, shards: usize) -> Result<Figures, Stopped> {
+        let quiet = seconds(self.setup.quiet_seconds);
         self.watch.pause(quiet / 3)?;
         let start = self.servers.moment();
         self.watch.pause(quiet)?;
@@ -107,27 +96,20 @@ impl Run<'_> {
 
         (self.tell)(&format!("ramp up to {} clients", self.setup.conns));
         let ramp_start = self.servers.moment();
-        let mut all = Load::start("all", &self.flags_of_all());
-        let mut on_the_way = Vec::new();
-        let servers = &self.servers;
-        all.await_measuring(&self.watch, || on_the_way.push(servers.moment()))?;
-        let second_broadcast = Deadline::after(seconds(self.setup.until_second_broadcast()));
-        let ramp_end = self.servers.moment();
-        on_the_way.push(ramp_end.clone());
-
+        let mut all = Load::start("all", None, &self.flags_of_all());
+        let on_the_way = self.watch_ramp(&mut all)?;
         (self.tell)("all are there: broadcast, then hold with heartbeats");
-        self.watch.pause(quiet)?;
-        let hold_start = self.servers.moment();
-        self.watch.pause(hold)?;
-        let hold_end = self.servers.moment();
+        // The broadcast, and the calm after it.
+        for _ in 0..2 {
+            all.await_measuring(&self.watch, || ())?;
+        }
+        let (hold_start, hold_end) = self.measure_step(&mut all)?;
         let clients = self.servers.clients().unwrap_or_default();
-
-        (self.tell)("echo while all others idle");
-        let background = (hold_end.gateway_cores(&hold_start), hold_end.worker_cores(&hold_start));
-        let echo_many = self.echo(self.setup.conns, background)?;
+        (self.tell)("echo on some of them while all others idle");
+        let (echo_start, echo_end) = self.measure_step(&mut all)?;
         (self.tell)("broadcast while others echo");
-        let stall = self.echo_during_broadcast(second_broadcast)?;
-        all.await_measured(&self.watch)?;
+        let (probe, gateway_held) = self.probe_last_broadcast(&mut all)?;
+        all.await_done(&self.watch)?;
 
         (self.tell)("all leave");
         let leave_start = self.servers.moment();
@@ -136,88 +118,117 @@ impl Run<'_> {
         let left = self.servers.moment();
         self.watch.pause(quiet)?;
         let end = self.servers.moment();
+        let background = (hold_end.gateway_cores(&hold_start), hold_end.worker_cores(&hold_start));
         Ok(Figures {
             setup: self.setup,
             shards,
             clients_per_shard: clients,
+            ledger: Ledger::new(&report.connections, gateway_held)?,
             memory: Memory::new(&start, &on_the_way, &hold_end, &end),
             empty_cores: empty.gateway_cores(&start),
-            ramp_gateway_cpu_seconds: ramp_end.gateway_cpu - ramp_start.gateway_cpu,
-            ramp_worker_cpu_seconds: ramp_end.worker_cpu - ramp_start.worker_cpu,
-            idle_cores: hold_end.gateway_cores(&hold_start),
-            idle_worker_cores: hold_end.worker_cores(&hold_start),
+            accept: AcceptCost::new(&ramp_start, &on_the_way, empty.gateway_cores(&start)),
+            idle_cores: background.0,
+            idle_worker_cores: background.1,
             echo_few,
-            echo_many,
-            stall,
+            echo_many: Echo::new(
+                self.setup.conns,
+                of_step(&report, ECHO_STEP)?,
+                &echo_start,
+                &echo_end,
+                background,
+            ),
+            broadcasts: broadcasts(&report),
+            stall: StallDuringBroadcast::new(probe.first()),
             leave_seconds: left.seconds - leave_start.seconds,
             leave_gateway_cpu_seconds: left.gateway_cpu - leave_start.gateway_cpu,
             report,
         })
     }
 
-    /// One load generator for the whole time. Its broadcasts are the two: one when it begins to measure, one a period
-    /// later.
+    /// One load generator for the whole time: idle, broadcast, calm, hold, echo, calm, broadcast, end.
     fn flags_of_all(&self) -> String {
-        let Setup { conns, ramp_per_second, quiet_seconds, .. } = self.setup;
-        let period = self.setup.until_second_broadcast();
+        let Setup { conns, ramp_per_second, quiet_seconds, hold_seconds, echo_seconds, echo_conns, .. } =
+            self.setup;
+        let broadcast = format!("--then broadcast,size={BROADCAST_SIZE},rate=1,hold=1");
+        let echo_conns = echo_conns.min(conns);
         format!(
-            "--scenario broadcast --conns {conns} --spread {} --target {} --register {} --ramp {ramp_per_second} \
-             --rate {} --hold {} --size {BROADCAST_SIZE} --timeout 60",
-            conns.div_ceil(CONNS_PER_DESTINATION),
+            "--conns {conns} --spread {} --target {} --register {} --ramp {ramp_per_second} --count {} --timeout 60 \
+             --drain {DRAIN_SECONDS} --hold {quiet_seconds} {broadcast} --then idle --then idle,hold={hold_seconds} \
+             --then echo,clients={echo_conns},hold={echo_seconds} --then idle,hold={} {broadcast} --then idle,hold={}",
+            conns.div_ceil(CONNS_PER_DESTINATION).max(1),
             self.servers.target(1),
             self.servers.register(),
-            1.0 / period,
-            period + quiet_seconds,
+            self.threads,
+            quiet_seconds / 3.0,
+            quiet_seconds.max(LAST_SECONDS_MIN),
         )
     }
 
-    fn echo_among_few(&mut self) -> Result<Echo, Stopped> {
-        let few = self.setup.few;
-        let target = self.servers.target(FEW_OCTET);
-        let mut idle =
-            Load::start("few", &format!("--conns {few} --target {target} --hold 3600 --timeout 60"));
-        idle.await_measuring(&self.watch, || ())?;
-        let before = self.servers.moment();
-        self.watch.pause(seconds(self.setup.echo_seconds))?;
-        let after = self.servers.moment();
-        let background = (after.gateway_cores(&before), after.worker_cores(&before));
-        let echo = self.echo(few, background)?;
-        idle.interrupt();
-        idle.finish(&self.watch)?;
-        Ok(echo)
+    /// Looks at the servers until all are there, and once more then.
+    fn watch_ramp(&self, all: &mut Load) -> Result<Vec<Moment>, Stopped> {
+        let mut on_the_way = Vec::new();
+        let mut next = Deadline::after(Duration::ZERO);
+        all.await_measuring(&self.watch, || {
+            if next.is_over() {
+                next = Deadline::after(RAMP_PERIOD);
+                on_the_way.push(self.servers.moment());
+            }
+        })?;
+        on_the_way.push(self.servers.moment());
+        Ok(on_the_way)
     }
 
-    /// `background`: cores that gateway and worker use without it.
-    fn echo(&self, idle: usize, background: (f64, f64)) -> Result<Echo, Stopped> {
-        let Setup { echo_conns, echo_seconds, .. } = self.setup;
-        let target = self.servers.target(ECHO_OCTET);
-        let mut load = Load::start(
-            "echo",
-            &format!(
-                "--scenario echo --depth 1 --conns {echo_conns} --target {target} --hold {echo_seconds} --timeout 60"
-            ),
-        );
+    /// The moments at both ends of the next step's measured phase.
+    fn measure_step(&self, load: &mut Load) -> Result<(Moment, Moment), Stopped> {
         load.await_measuring(&self.watch, || ())?;
         let before = self.servers.moment();
         load.await_measured(&self.watch)?;
-        let after = self.servers.moment();
-        Ok(Echo::new(idle, &load.finish(&self.watch)?, &before, &after, background))
+        Ok((before, self.servers.moment()))
     }
 
-    /// Messages by the clock, before, during and after the second broadcast.
-    fn echo_during_broadcast(&self, broadcast: Deadline) -> Result<Option<StallDuringBroadcast>, Stopped> {
-        let quiet = self.setup.quiet_seconds;
-        let lead = seconds(quiet / 3.0);
-        self.watch.pause(broadcast.left().saturating_sub(lead))?;
-        let target = self.servers.target(ECHO_OCTET);
-        let load = Load::start(
-            "probe",
+    fn echo_among_few(&self) -> Result<Echo, Stopped> {
+        let Setup { few, echo_conns, echo_seconds, .. } = self.setup;
+        let mut load = Load::start(
+            "few",
+            None,
             &format!(
-                "--scenario echo --rate {PROBE_RATE} --conns {PROBE_CONNS} --target {target} --hold {quiet} \
-                 --warmup 0.5 --count 1 --timeout 60"
+                "--conns {few} --target {} --hold {echo_seconds} --timeout 60 --count {} \
+                 --then echo,clients={},hold={echo_seconds}",
+                self.servers.target(FEW_OCTET),
+                self.threads.min(few),
+                echo_conns.min(few),
             ),
         );
-        Ok(StallDuringBroadcast::new(&load.finish(&self.watch)?))
+        let (idle_start, idle_end) = self.measure_step(&mut load)?;
+        let background = (idle_end.gateway_cores(&idle_start), idle_end.worker_cores(&idle_start));
+        let (before, after) = self.measure_step(&mut load)?;
+        let report = load.finish(&self.watch)?;
+        Ok(Echo::new(few, of_step(&report, 1)?, &before, &after, background))
+    }
+
+    /// Messages by the clock, from the calm before the last broadcast until everybody has that, or was given up. Also how
+    /// many of all clients the gateway says that it holds then.
+    fn probe_last_broadcast(&self, all: &mut Load) -> Result<(Report, u64), Stopped> {
+        all.await_measuring(&self.watch, || ())?;
+        let mut probe = Load::start(
+            "probe",
+            None,
+            &format!(
+                "--scenario echo --rate {PROBE_RATE} --conns {PROBE_CONNS} --target {} --hold 3600 --warmup 0.2 \
+                 --count 1 --timeout 60",
+                self.servers.target(PROBE_OCTET)
+            ),
+        );
+        probe.await_measuring(&self.watch, || ())?;
+        // The broadcast, and then the step behind it.
+        for _ in 0..2 {
+            all.await_measuring(&self.watch, || ())?;
+        }
+        let held: u64 = self.servers.clients().unwrap_or_default().iter().sum();
+        probe.interrupt();
+        let report = probe.finish(&self.watch)?;
+        let probes = report.connections.opened - report.connections.losses.total();
+        Ok((report, held.saturating_sub(probes)))
     }
 
     fn await_empty(&self) -> Result<(), Stopped> {
@@ -233,44 +244,41 @@ fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// What a shard gets at most, as a multiple of its share: 1.09 was too little for a million connections.
-const SHARE_MAX: f64 = 1.2;
+fn of_step(report: &Report, index: usize) -> Result<&Outcome, Stopped> {
+    report.steps.get(index).ok_or_else(|| format!("step {index} is missing: {report}"))
+}
 
-/// Listeners, links, accepts in flight and a start for the broadcasts.
-const OTHER_SOCKETS: f64 = 512.0;
+/// Every broadcast, in order.
+fn broadcasts(report: &Report) -> Vec<loadgen::Broadcast> {
+    let fanouts = report.steps.iter().filter_map(|step| step.fanout.as_ref());
+    fanouts.flat_map(|fanout| fanout.broadcasts.iter().copied()).collect()
+}
 
-/// Shards beyond which threads cost more than they hold.
-const SHARDS_MAX: usize = 1024;
+/// Which of the steps of all clients is the echo, counted from 0.
+const ECHO_STEP: usize = 4;
+
+/// How long all stay after the last broadcast at least, so that the gateway can be asked how many there are.
+const LAST_SECONDS_MIN: f64 = 2.0;
+
+/// How often the servers are looked at while clients come.
+const RAMP_PERIOD: Duration = Duration::from_millis(100);
+
+/// How long the last receiver of a broadcast is waited for, in seconds: a million deliveries on a busy machine.
+const DRAIN_SECONDS: u32 = 120;
 
 /// Ports that Linux hands out fast towards one address.
 const CONNS_PER_DESTINATION: usize = 14_000;
 
 /// Last octets of addresses that the clients of the ramp do not use, so that ports are not short.
 const FEW_OCTET: u8 = 253;
-const ECHO_OCTET: u8 = 254;
-
-/// Room for an echo of `echo_seconds`, with connecting, warming up and looking, as a multiple of it.
-const ECHO_ROOM: f64 = 4.0;
+const PROBE_OCTET: u8 = 254;
 
 /// Bytes of a broadcast: not as long as an echo, so that they are told apart.
 const BROADCAST_SIZE: usize = 128;
 
-/// Messages per second during the second broadcast, and the connections that send them.
+/// Messages per second during the last broadcast, and the connections that send them.
 const PROBE_RATE: u32 = 500;
 const PROBE_CONNS: u32 = 50;
 
 /// A million connections are not closed at once.
 const LEAVE_LIMIT: Duration = Duration::from_secs(300);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_leave_room_for_chance() {
-        let setup = Setup::default();
-        assert_eq!(setup.shards(20_000, 2), 62);
-        assert_eq!(setup.shards(1 << 20, 2), 2);
-        assert_eq!(Setup { conns: 10_000, ..setup }.shards(20_000, 4), 4);
-    }
-}

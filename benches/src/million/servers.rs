@@ -6,8 +6,8 @@ use std::time::Duration;
 use ringway_tests::own_address;
 use ringway_tests::process::Process;
 
-use super::kernel::{self, KernelMemory};
-use super::watch::{Stopped, Watch};
+use crate::kernel::{self, KernelMemory};
+use crate::watch::{Stopped, Watch};
 
 /// The three processes. Dropped, they are killed.
 pub struct Servers {

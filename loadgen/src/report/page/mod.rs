@@ -1,6 +1,6 @@
-//! The report as one page for people: no scripts, nothing from elsewhere, light or dark as the reader likes it.
+//! Pages for people, the report's and others': no scripts, nothing from elsewhere, light or dark as the reader likes it.
 
-mod chart;
+pub mod chart;
 
 use std::fmt::Write;
 
@@ -10,27 +10,16 @@ use super::{Latency, Outcome, Report, Second};
 impl Report {
     /// As an HTML page of its own.
     pub fn to_html(&self) -> String {
-        let mut page = String::with_capacity(64 * 1024);
-        let title = format!("loadgen: {}", self.first().setup.scenario);
-        let _ = write!(
-            page,
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-             <title>{title}</title>\n<style>\n{STYLE}</style></head>\n<body><h1>{title}</h1>\n",
-            title = escape(&title)
-        );
-        let _ = writeln!(page, "<p class=\"what\">{}</p>", escape(&self.in_words()));
-        self.write_tiles(&mut page);
-        page.push_str("<div class=\"charts\">\n");
+        let mut body = String::with_capacity(64 * 1024);
+        let _ = writeln!(body, "<p class=\"what\">{}</p>", escape(&self.in_words()));
+        self.write_tiles(&mut body);
+        body.push_str("<div class=\"charts\">\n");
         for chart in self.charts() {
-            chart.write(&mut page);
+            chart.write(&mut body);
         }
         let table = escape(&self.to_string());
-        let _ = write!(
-            page,
-            "</div>\n<section class=\"card tables\"><pre>{table}</pre></section>\n</body></html>\n"
-        );
-        page
+        let _ = writeln!(body, "</div>\n<section class=\"card tables\"><pre>{table}</pre></section>");
+        document(&format!("loadgen: {}", self.first().setup.scenario), "", &body)
     }
 
     fn in_words(&self) -> String {
@@ -169,13 +158,24 @@ impl Report {
     }
 }
 
+/// A page around `body`, which is HTML; `style` is CSS beside the one that all pages have.
+pub fn document(title: &str, style: &str, body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{title}</title>\n<style>\n{STYLE}{style}</style></head>\n\
+         <body><h1>{title}</h1>\n{body}</body></html>\n",
+        title = escape(title)
+    )
+}
+
 /// Text as HTML, also inside of quotes.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// A count with its digits in threes.
-fn grouped(count: u64) -> String {
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -188,7 +188,7 @@ fn grouped(count: u64) -> String {
 }
 
 /// Three digits and a unit.
-fn si(value: f64) -> String {
+pub fn si(value: f64) -> String {
     match value {
         1e9.. => format!("{}G", short(value / 1e9)),
         1e6.. => format!("{}M", short(value / 1e6)),

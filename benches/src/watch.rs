@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ringway_tests::wait::Deadline;
 
-use super::kernel;
+use crate::kernel;
 
 /// Why a run ended before its end, in one line.
 pub type Stopped = String;
@@ -13,12 +13,17 @@ pub type Stopped = String;
 /// What every wait of a run looks at.
 pub struct Watch<'a> {
     stop: &'a dyn Fn() -> bool,
+    /// With less memory than this the run ends.
+    available_min: u64,
 }
 
 impl<'a> Watch<'a> {
-    /// `stop` says whether the user wants the end.
-    pub fn new(stop: &'a dyn Fn() -> bool) -> Watch<'a> {
-        Watch { stop }
+    /// `stop` says whether the user wants the end; `conns` is how many connections there will be.
+    pub fn new(stop: &'a dyn Fn() -> bool, conns: usize) -> Watch<'a> {
+        Watch {
+            stop,
+            available_min: (conns as u64 * AVAILABLE_PER_CONN).clamp(AVAILABLE_MIN, AVAILABLE_ENOUGH),
+        }
     }
 
     /// Lets `time` pass.
@@ -69,15 +74,18 @@ impl<'a> Watch<'a> {
             return Err("ended by the user".to_owned());
         }
         let available = kernel::available_bytes();
-        if available < AVAILABLE_MIN {
+        if available < self.available_min {
             return Err(format!("only {} MiB of memory are left: fewer --conns", available >> 20));
         }
         Ok(())
     }
 }
 
-/// How often is looked.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How often is looked. CPU times are read when a line of the load generator is seen, so this is their error.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// With less memory than this, in bytes, the kernel might end processes of others.
-const AVAILABLE_MIN: u64 = 3 << 30;
+/// With less memory than this, in bytes, the kernel might end processes of others: few connections take little, and for
+/// very many it goes fast.
+const AVAILABLE_MIN: u64 = 128 << 20;
+const AVAILABLE_ENOUGH: u64 = 3 << 30;
+const AVAILABLE_PER_CONN: u64 = 4 << 10;

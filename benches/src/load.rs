@@ -2,58 +2,82 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use loadgen::Report;
 use ringway_tests::process::Process;
 
-use super::watch::{Stopped, Watch};
-use crate::programs;
+use crate::watch::{Stopped, Watch};
+use crate::{cpus, programs};
 
 /// A load generator at work. Dropped, it is killed.
 pub struct Load {
     process: Process,
     json: PathBuf,
+    /// Steps whose beginning was waited for.
+    begun: usize,
 }
 
 impl Load {
-    /// Starts it with `flags`. `name` labels its output.
-    pub fn start(name: &str, flags: &str) -> Load {
-        let json = std::env::temp_dir().join(format!("ringway-bench-{}-{name}.json", std::process::id()));
+    /// Starts it with `flags`, on one CPU if that is given. `name` labels its output.
+    pub fn start(name: &str, cpu: Option<usize>, flags: &str) -> Load {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let file = format!("ringway-bench-{}-{number}.json", std::process::id());
+        let json = std::env::temp_dir().join(file);
         let mut command = Command::new(programs::loadgen());
         command.args(flags.split_ascii_whitespace()).arg("--json").arg(&json);
-        Load { process: Process::spawn(name, command), json }
+        let start = || Process::spawn(name, command);
+        let process = match cpu {
+            Some(cpu) => cpus::on(cpu, start),
+            None => start(),
+        };
+        Load { process, json, begun: 0 }
     }
 
-    /// Waits until all connections are made and the measured phase begins; `meanwhile` is called often until then.
+    /// Waits until the next step's measured phase begins: the first one when all connections are made. `meanwhile` is
+    /// called often until then.
     ///
     /// # Errors
     /// The run has to end, or the load generator has ended.
     pub fn await_measuring(&mut self, watch: &Watch<'_>, meanwhile: impl FnMut()) -> Result<(), Stopped> {
-        self.await_line(watch, "loadgen measuring", meanwhile)
+        self.begun += 1;
+        self.await_line(watch, "loadgen measuring", self.begun, meanwhile)
     }
 
-    /// Waits until the measured phase is over.
+    /// Waits until the measured phase of the step that began last is over.
     ///
     /// # Errors
     /// As above.
     pub fn await_measured(&mut self, watch: &Watch<'_>) -> Result<(), Stopped> {
-        self.await_line(watch, "loadgen measured", || ())
+        self.await_line(watch, "loadgen measured", self.begun, || ())
     }
 
+    /// Waits until all steps are over, and what was under way has come or was given up.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn await_done(&mut self, watch: &Watch<'_>) -> Result<(), Stopped> {
+        self.await_line(watch, "loadgen done", 1, || ())
+    }
+
+    /// Waits for line number `count` of those that begin with `start`.
     fn await_line(
         &mut self,
         watch: &Watch<'_>,
         start: &str,
+        count: usize,
         mut meanwhile: impl FnMut(),
     ) -> Result<(), Stopped> {
+        let process = &mut self.process;
         watch.until(start, LIMIT, || {
             meanwhile();
-            if self.process.stdout().lines().any(|line| line.starts_with(start)) {
+            if process.stdout().lines().filter(|line| line.starts_with(start)).count() >= count {
                 return Ok(Some(()));
             }
-            if !self.process.is_running() {
-                return Err(format!("the load generator ended early\n{}", self.process.output()));
+            if !process.is_running() {
+                return Err(format!("the load generator ended early\n{}", process.output()));
             }
             Ok(None)
         })

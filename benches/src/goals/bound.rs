@@ -1,0 +1,100 @@
+//! Memory of clients that have a uid, a group and a session, and of a worker whose clients are idle.
+
+use gateway_client::{Config, blocking, php};
+use ringway_tests::Cluster;
+
+use super::idle::sources;
+use super::stage::{Stage, target};
+use super::{Bound, Goal, Scenario};
+use crate::load::Load;
+use crate::shards::shards;
+use crate::watch::Stopped;
+
+/// Starts a cluster for each round, so that every round begins with empty processes.
+pub struct Bind;
+
+impl Scenario for Bind {
+    fn columns(&self) -> Vec<&'static str> {
+        vec!["idle B", "bound B", "worker B"]
+    }
+
+    fn goals(&self) -> Vec<Goal> {
+        vec![
+            Goal {
+                what: "bytes of the gateway per client with uid, group and session",
+                column: 1,
+                bound: Bound::AtMost(900.0),
+            },
+            Goal {
+                what: "bytes of the worker per idle client",
+                column: 2,
+                bound: Bound::AtMost(WORKER_BYTES_MAX),
+            },
+        ]
+    }
+
+    fn round(&mut self, stage: &Stage<'_>, _: usize) -> Result<Vec<f64>, Stopped> {
+        let half = stage.setup.conns.div_ceil(2);
+        let mut cluster = stage.cluster(shards(2 * half, program::raise_open_files(), 1));
+        let gateway_before = cluster.gateway(0).rss();
+        let first = idle(stage, &cluster, 0, half)?;
+        // The worker's buffers have grown with the first half: what grows with the second is for the clients.
+        let worker_before = cluster.worker(0).rss();
+        let second = idle(stage, &cluster, SOURCES_OF_FIRST, half)?;
+        let per_client =
+            |after: u64, before: u64, count: usize| (after as f64 - before as f64) / count as f64;
+        let idle = per_client(cluster.gateway(0).rss(), gateway_before, 2 * half);
+        let worker = per_client(cluster.worker(0).rss(), worker_before, half);
+        bind(&cluster)?;
+        let bound = per_client(cluster.gateway(0).rss(), gateway_before, 2 * half);
+        drop((first, second));
+        Ok(vec![idle, bound, worker])
+    }
+}
+
+fn idle(stage: &Stage<'_>, cluster: &Cluster, skip: usize, conns: usize) -> Result<Load, Stopped> {
+    let flags = format!(
+        "--conns {conns} --target {} --source {} --hold 36000 --timeout 60",
+        target(cluster),
+        sources(skip, conns)
+    );
+    let mut load = Load::start("idle", Some(stage.cpus.load), &flags);
+    load.await_measuring(&stage.watch, || ())?;
+    Ok(load)
+}
+
+/// Gives every client a uid of its own, a group that it shares with nine others, and a session of 100 bytes.
+fn bind(cluster: &Cluster) -> Result<(), Stopped> {
+    let config =
+        Config { register_addresses: vec![cluster.register_address().to_string()], ..Config::default() };
+    let caller = blocking::Client::connect(config).map_err(|error| error.to_string())?;
+    let mut session = php::Array::new();
+    session.insert("name", ".".repeat(SESSION_BYTES - EMPTY_SESSION_BYTES));
+    for (index, client) in caller.client_ids().value.into_iter().enumerate() {
+        let sent = [
+            caller.bind_uid(client, format!("user-{index}")),
+            caller.join_group(client, format!("room-{}", index / 10)),
+            caller.set_session(client, session.clone()),
+        ];
+        if let Some(missed) = sent.iter().find(|sent| !sent.is_complete()) {
+            return Err(format!("not reached: {:?}", missed.missing));
+        }
+    }
+    // Commands to a gateway are carried out in order, so this is answered behind them.
+    match caller.uid_count() {
+        answer if answer.missing.is_empty() => Ok(()),
+        answer => Err(format!("no answer from {:?}", answer.missing)),
+    }
+}
+
+/// Addresses that the first half of the clients comes from, at most.
+const SOURCES_OF_FIRST: usize = 100;
+
+/// Of a session in the gateway, as PHP serializes it.
+const SESSION_BYTES: usize = 100;
+
+/// `a:1:{s:4:"name";s:75:"";}`
+const EMPTY_SESSION_BYTES: usize = 25;
+
+/// Pages and buffers of the whole process, on few clients.
+const WORKER_BYTES_MAX: f64 = 8.0;
