@@ -120,6 +120,19 @@ class Cluster:
         """Sends a signal to a program (to the master, if it has several processes)."""
         self._running[role].send_signal(number)
 
+    def reload_our_worker(self):
+        """Has our worker replaced by itself, and waits until the old process is gone."""
+        log = self.places.run / "worker.log"
+        self._worker_log_mark = log.stat().st_size
+        self.signal("worker", signal.SIGUSR1)
+
+        def replaced():
+            with open(log, encoding="utf-8") as lines:
+                lines.seek(self._worker_log_mark)
+                return re.search(r"the old worker process \d+ has ended", lines.read())
+
+        wait_for(replaced, "our worker to be replaced", self)
+
     def stop_all(self):
         """Stops what runs, clients' side first."""
         for role in ("worker", "gateway", "register"):

@@ -280,10 +280,9 @@ def worker_restarts(stage):
 
 
 def worker_reloads(stage):
-    """The same by SIGUSR1, one process after the other. Ours knows no reload: it restarts."""
+    """The same by SIGUSR1: PHP's one process after the other, ours all at once."""
     if stage.cluster.setup.worker == "ours":
-        stage.cluster.stop("worker")
-        stage.cluster.start("worker")
+        stage.cluster.reload_our_worker()
     else:
         stage.events.forget()
         stage.cluster.signal("worker", signal.SIGUSR1)

@@ -55,6 +55,23 @@ impl Shutdown {
             flag::register_conditional_shutdown(signal.number(), signal.exit_code(), Arc::clone(&requested))?;
             flag::register(signal.number(), Arc::clone(&requested))?;
         }
+        Self::listen_with(requested)
+    }
+
+    /// The same for a process whose master tells it to end: signals after the first change nothing, since it may get
+    /// the terminal's or the init system's beside its master's.
+    ///
+    /// # Errors
+    /// The system refuses the handlers.
+    pub fn listen_patiently() -> io::Result<Self> {
+        let requested = Arc::new(AtomicBool::new(false));
+        for signal in Signal::ALL {
+            flag::register(signal.number(), Arc::clone(&requested))?;
+        }
+        Self::listen_with(requested)
+    }
+
+    fn listen_with(requested: Arc<AtomicBool>) -> io::Result<Self> {
         let signals = Signals::new(Signal::ALL.map(Signal::number))?;
         Ok(Self { signals, requested })
     }

@@ -4,6 +4,7 @@
 //! * [`process`]: one program: its ready line, its output, its end, its CPU time and memory.
 //! * [`network`]: several machines, of which some can be cut off.
 //! * [`load`]: clients that talk without a break, and notice what they lose.
+//! * [`crowd`]: many clients with many messages under way, that check every answer.
 //! * [`status`]: what a program tells of itself.
 //! * [`client`]: blocking clients of the four client protocols; the websocket one can break every rule.
 //! * [`link`]: plays a worker or a GatewayClient against a gateway's inner port.
@@ -15,6 +16,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod crowd;
 pub mod link;
 pub mod load;
 mod loopback;

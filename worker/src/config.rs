@@ -18,6 +18,8 @@ pub struct Config {
     pub query_timeout: Duration,
     /// Bytes that may be queued towards one gateway. A command that finds so many is dropped and counted.
     pub send_to_gateway_buffer_size: usize,
+    /// How long running handlers may take to end when the worker is to end. Then they are given up.
+    pub drain_timeout: Duration,
     /// Events per core that may be waiting or running at once. Beyond it the core stops reading from its gateways,
     /// which then hold their clients back.
     pub max_concurrent_events: usize,
@@ -32,6 +34,7 @@ impl Default for Config {
             secret_key: String::new(),
             query_timeout: Duration::from_secs(5),
             send_to_gateway_buffer_size: 10_240_000,
+            drain_timeout: Duration::from_secs(30),
             max_concurrent_events: 10_000,
         }
     }
@@ -50,11 +53,35 @@ pub(crate) const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(10);
 /// throw each other out after just that.
 pub(crate) const SHORT_LINK_AGE: Duration = Duration::from_secs(3);
 
+/// A link that has stood this long was taken: a gateway that does not like the secret key closes it at once. One of ours
+/// says so earlier.
+pub(crate) const TAKEN_LINK_AGE: Duration = Duration::from_secs(1);
+
 /// Short links in a row after which the worker says what is probably wrong, and tries less often.
 pub(crate) const SHORT_LINKS_MAX: u32 = 3;
 
 /// Limit for one connection attempt (WIRE.md §5).
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Wait before a worker process that has crashed is started again: doubled by each crash that follows soon.
+pub(crate) const RESTART_DELAY: Duration = Duration::from_millis(100);
+
+/// The longest of these waits.
+pub(crate) const RESTART_DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// A worker process that has run this long did not crash soon after its start.
+pub(crate) const STABLE_AGE: Duration = Duration::from_secs(60);
+
+/// How long a reload's new process may take until it has a link to every gateway that the old one has. Then it is
+/// killed, and the old one goes on.
+pub(crate) const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a worker process may take to end beyond its drain timeout: the steps of [`STOP_STEP_TIMEOUT`] and some. Then the
+/// master kills it.
+pub(crate) const END_GRACE: Duration = Duration::from_secs(20);
+
+/// How often a worker process looks whether the one before it has left the `--admin` port.
+pub(crate) const ADMIN_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Bytes taken from the register at once.
 pub(crate) const REGISTER_READ_SIZE: usize = 4096;
@@ -104,7 +131,14 @@ pub(crate) const QUERY_READ_SIZE: usize = 16 * 1024;
 /// The largest reply in bytes: every session of a shard with a million clients fits. Beyond it the connection is closed.
 pub(crate) const REPLY_SIZE_MAX: usize = 256 * 1024 * 1024;
 
-/// Limit for each step of stopping: running handlers, `on_stop`, the last bytes.
+/// How long a worker that ends goes on with the events of gateways that know no DRAIN: as long as PHP's (WIRE.md §9).
+pub(crate) const PHP_STOP_DELAY: Duration = Duration::from_millis(50);
+
+/// Limit for the gateways' answers to a DRAIN. One that takes longer is hung or gone: its clients are free when the link
+/// to it ends, and the order between it and other gateways is not kept.
+pub(crate) const BARRIER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Limit for each step of stopping that comes after the handlers: `on_stop`, the last bytes.
 pub(crate) const STOP_STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Limit for gateways to close their ends once everything is sent.

@@ -1,10 +1,17 @@
 //! A worker as a program of its own: flags in, exit code out.
 
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use admin::{Address, Admin};
+use crossbeam_channel::unbounded;
+use tracing::warn;
 
+use crate::config::{ADMIN_RETRY_DELAY, END_GRACE};
+use crate::core::{Report, Told};
+use crate::master::{self, Child, Command};
 use crate::{Config, Events, Running, Worker};
 
 /// The flags of a worker program made with [`run`].
@@ -32,9 +39,20 @@ struct Flags {
     /// events per core waiting or running at once at most (default 10000)
     #[argh(option, default = "Settings::default().max_concurrent_events")]
     max_concurrent_events: usize,
+    /// seconds that running handlers have to end at a stop or reload (default 30)
+    #[argh(option, default = "Settings::default().drain_timeout")]
+    drain_timeout: u64,
     /// port or address where `ringway status` may ask how things are (default: none)
     #[argh(option)]
     admin: Option<Address>,
+    /// file for the process id, by which `reload` and `stop` find the worker (default: none)
+    #[argh(option)]
+    pid_file: Option<PathBuf>,
+    /// run without a master, which starts the worker again when it crashes and replaces it on SIGUSR1
+    #[argh(switch)]
+    no_master: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
 }
 
 /// What flags say, in the form in which they say it.
@@ -54,8 +72,14 @@ pub struct Settings {
     pub send_to_gateway_buffer_size: usize,
     /// `--max-concurrent-events`
     pub max_concurrent_events: usize,
+    /// `--drain-timeout` in seconds.
+    pub drain_timeout: u64,
     /// `--admin`
     pub admin: Option<Address>,
+    /// `--pid-file`
+    pub pid_file: Option<PathBuf>,
+    /// `--no-master`
+    pub no_master: bool,
 }
 
 impl Default for Settings {
@@ -69,7 +93,10 @@ impl Default for Settings {
             query_timeout: config.query_timeout.as_secs(),
             send_to_gateway_buffer_size: config.send_to_gateway_buffer_size,
             max_concurrent_events: config.max_concurrent_events,
+            drain_timeout: config.drain_timeout.as_secs(),
             admin: None,
+            pid_file: None,
+            no_master: false,
         }
     }
 }
@@ -96,34 +123,44 @@ impl Settings {
             query_timeout: Duration::from_secs(self.query_timeout),
             send_to_gateway_buffer_size: self.send_to_gateway_buffer_size,
             max_concurrent_events: self.max_concurrent_events,
+            drain_timeout: Duration::from_secs(self.drain_timeout),
         })
     }
 
-    /// Runs a worker until SIGINT or SIGTERM. Ends the process with one line on stderr when it cannot run.
+    /// Runs a worker until SIGINT or SIGTERM, as a process that a master supervises unless [`Settings::no_master`]. Ends
+    /// the process with one line on stderr when it cannot run.
+    ///
+    /// The master is this very program: it comes here too, and starts itself again as the worker process. So what is done
+    /// before the call is done in both.
     pub fn run<E: Events>(self, make_events: impl Fn(usize) -> E + Clone + Send + 'static) -> ExitCode {
-        let admin = self.admin;
+        let Settings { admin, no_master, pid_file, .. } = self.clone();
         let config = self.config().unwrap_or_else(|why| program::fail(why));
         if let Err(why) = program::check_machine() {
             program::fail(why);
         }
-        let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
-        let ready = format!("{} on {}", config.name, cores(config.count));
-        let running = Worker::start(config, make_events).unwrap_or_else(|error| program::fail(error));
-        let _admin = admin.map(|address| serve_status(address, &running));
-        match serve(running, shutdown, ready) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => program::fail(error),
-        }
+        let child = Child::of_environment().unwrap_or_else(|error| program::fail(error));
+        // The master's, if there is one.
+        let _pid_file = if child.is_none() { master::claim(pid_file.as_deref()) } else { None };
+        let ended = match child {
+            None if !no_master => master::run(config.drain_timeout + END_GRACE),
+            child => serve(config, admin, child, make_events).map(|()| ExitCode::SUCCESS),
+        };
+        ended.unwrap_or_else(|error| program::fail(error))
     }
 }
 
 /// A main in one line: takes the flags, runs until SIGINT or SIGTERM. `name` is the program's, and the worker's unless
 /// `--name` says otherwise. `make_events` is called on each core, with its index from 0.
+///
+/// It runs as a process that a master supervises: see [`Settings::run`].
 pub fn run<E: Events>(
     name: &'static str,
     make_events: impl Fn(usize) -> E + Clone + Send + 'static,
 ) -> ExitCode {
     let flags: Flags = program::parse(name);
+    if let Some(command) = flags.command {
+        return command.perform(flags.pid_file);
+    }
     let settings = Settings {
         name: flags.name.unwrap_or_else(|| name.to_owned()),
         count: flags.count,
@@ -132,30 +169,83 @@ pub fn run<E: Events>(
         query_timeout: flags.query_timeout,
         send_to_gateway_buffer_size: flags.send_to_gateway_buffer_size,
         max_concurrent_events: flags.max_concurrent_events,
+        drain_timeout: flags.drain_timeout,
         admin: flags.admin,
+        pid_file: flags.pid_file,
+        no_master: flags.no_master,
     };
     settings.run(make_events)
 }
 
-/// Lets `ringway status` ask.
-fn serve_status(address: Address, running: &Running) -> Admin {
-    let (source, clock) = (running.status_source(), program::Uptime::start());
-    Admin::serve(address, move || source.report(clock.elapsed())).unwrap_or_else(|error| {
-        program::fail(program::describe_bind_error(address.0, &error).replace("--listen", "--admin"))
-    })
-}
-
-/// Says that it is ready once it is, and stops on a signal, which may come before that.
-fn serve(running: Running, mut shutdown: program::Shutdown, ready: String) -> std::io::Result<()> {
-    let waiter = running.readiness();
-    // Not joined: a register that is away for ever must not keep the program from ending.
-    std::thread::Builder::new().name("ready".to_owned()).spawn(move || {
-        if waiter.wait() {
-            program::ready(ready);
-        }
-    })?;
+/// The worker itself, until a signal, which may come before it is ready.
+fn serve<E: Events>(
+    config: Config,
+    admin: Option<Address>,
+    child: Option<Child>,
+    make_events: impl Fn(usize) -> E + Clone + Send + 'static,
+) -> io::Result<()> {
+    master::ignore_reload()?;
+    let mut shutdown =
+        if child.is_some() { program::Shutdown::listen_patiently() } else { program::Shutdown::listen() }?;
+    let key_name = child.as_ref().map_or_else(|| config.name.clone(), |child| child.key_name(&config.name));
+    let ready = format!("{} on {}", config.name, cores(config.count));
+    let (count, is_patient) = (config.count, child.as_ref().is_some_and(|child| child.patient));
+    let (report, told) = unbounded();
+    let running = Worker::start_as(config, key_name, report.clone(), make_events)?;
+    let _admin = admin.and_then(|address| serve_status(address, &running, is_patient));
+    if let Some(child) = child {
+        std::thread::Builder::new().name("report".to_owned()).spawn(move || child.report(count, &told))?;
+    }
+    tell_when_ready(&running, ready, report)?;
     shutdown.wait();
     running.stop()
+}
+
+/// Lets `ringway status` ask. Patient, it waits until a process that still holds the address has ended.
+fn serve_status(address: Address, running: &Running, is_patient: bool) -> Option<Admin> {
+    let (source, clock) = (running.status_source(), program::Uptime::start());
+    let serve = move || {
+        let source = source.clone();
+        Admin::serve(address, move || source.report(clock.elapsed()))
+    };
+    if !is_patient {
+        return Some(serve().unwrap_or_else(|error| program::fail(describe(address, &error))));
+    }
+    let retry = move || {
+        loop {
+            match serve() {
+                Ok(_admin) => loop {
+                    std::thread::park();
+                },
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    std::thread::sleep(ADMIN_RETRY_DELAY);
+                }
+                Err(error) => return warn!("{}", describe(address, &error)),
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("admin".to_owned()).spawn(retry) {
+        warn!("--admin is not served: {error}");
+    }
+    None
+}
+
+fn describe(address: Address, error: &io::Error) -> String {
+    program::describe_bind_error(address.0, error).replace("--listen", "--admin")
+}
+
+/// Says that it is ready once it is. Nobody waits for that: a register that is away for ever must not keep the program
+/// from ending.
+fn tell_when_ready(running: &Running, ready: String, report: Report) -> io::Result<()> {
+    let waiter = running.readiness();
+    let tell = move || {
+        if waiter.wait() {
+            program::ready(ready);
+            // Without a master nobody listens.
+            let _ = report.send(Told::Ready);
+        }
+    };
+    std::thread::Builder::new().name("ready".to_owned()).spawn(tell).map(drop)
 }
 
 fn cores(count: usize) -> String {

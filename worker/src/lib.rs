@@ -16,8 +16,9 @@
 //! }
 //! ```
 //!
-//! [`run`] makes a program of it that takes the flags of the binary `worker`. [`Worker::start`] runs it inside
-//! another program. Workers speak the protocol of GatewayWorker, so gateways may be Ringway's or PHP's.
+//! [`run`] makes a program of it that takes the flags of the binary `worker`, with a master that starts it again when it
+//! crashes and replaces it on SIGUSR1. [`Worker::start`] runs it inside another program, without a master. Workers speak
+//! the protocol of GatewayWorker, so gateways may be Ringway's or PHP's.
 //!
 //! # Waiting
 //!
@@ -63,8 +64,8 @@
 //! }
 //! ```
 //!
-//! A client's events come to one core, until that core's link to its gateway is lost; then to another one, perhaps of another
-//! worker. So what belongs to a client goes into its session ([`Client::edit_session`]), what belongs to several into
+//! A client's events come to one core, until that core's link to its gateway is lost or its worker is replaced; then to
+//! another one, perhaps of another worker. So what belongs to a client goes into its session ([`Client::edit_session`]), what belongs to several into
 //! groups, and what is to outlive them all into a database.
 //!
 //! # Libraries that need tokio
@@ -84,6 +85,7 @@ mod core;
 mod events;
 mod flags;
 mod gateway;
+mod master;
 mod message;
 mod status;
 pub mod time;
@@ -104,6 +106,7 @@ pub use config::Config;
 pub use events::Events;
 pub use flags::{Settings, run};
 pub use gateway::Gateway;
+pub use master::Command;
 pub use message::Message;
 pub use status::StatusSource;
 pub use worker::{Running, Worker};

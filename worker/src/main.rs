@@ -1,18 +1,19 @@
 //! The binary `worker`: the built-in applications chat and echo.
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ringway_worker::apps::chat::Chat;
 use ringway_worker::apps::echo::Echo;
-use ringway_worker::{AdminAddress, Settings};
+use ringway_worker::{AdminAddress, Command, Settings};
 
 /// A worker with a built-in application, behind Ringway or GatewayWorker gateways.
 #[derive(argh::FromArgs, argh::ArgsInfo)]
 struct Flags {
     /// chat or echo
     #[argh(option)]
-    app: App,
+    app: Option<App>,
     /// name, one per worker program and machine (default worker)
     #[argh(option, default = "Settings::default().name")]
     name: String,
@@ -34,9 +35,20 @@ struct Flags {
     /// events per core waiting or running at once at most (default 10000)
     #[argh(option, default = "Settings::default().max_concurrent_events")]
     max_concurrent_events: usize,
+    /// seconds that running handlers have to end at a stop or reload (default 30)
+    #[argh(option, default = "Settings::default().drain_timeout")]
+    drain_timeout: u64,
     /// port or address where `ringway status` may ask how things are (default: none)
     #[argh(option)]
     admin: Option<AdminAddress>,
+    /// file for the process id, by which `reload` and `stop` find the worker (default: none)
+    #[argh(option)]
+    pid_file: Option<PathBuf>,
+    /// run without a master, which starts the worker again when it crashes and replaces it on SIGUSR1
+    #[argh(switch)]
+    no_master: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
 }
 
 /// A built-in application.
@@ -60,6 +72,10 @@ impl std::str::FromStr for App {
 
 fn main() -> ExitCode {
     let flags: Flags = program::parse("worker");
+    if let Some(command) = flags.command {
+        return command.perform(flags.pid_file);
+    }
+    let Some(app) = flags.app else { program::misuse("which app? say --app chat or --app echo") };
     let settings = Settings {
         name: flags.name,
         count: flags.count,
@@ -68,9 +84,12 @@ fn main() -> ExitCode {
         query_timeout: flags.query_timeout,
         send_to_gateway_buffer_size: flags.send_to_gateway_buffer_size,
         max_concurrent_events: flags.max_concurrent_events,
+        drain_timeout: flags.drain_timeout,
         admin: flags.admin,
+        pid_file: flags.pid_file,
+        no_master: flags.no_master,
     };
-    match flags.app {
+    match app {
         App::Chat => settings.run(|_core| Chat::default()),
         App::Echo => settings.run(|_core| Echo),
     }

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, bounded, unbounded};
 use glommio::ExecutorJoinHandle;
 
 use crate::config::Config;
-use crate::core::{self, Bridge, Control, Wish};
+use crate::core::{self, Bridge, Control, Launch, Report, Wish};
 use crate::{Events, StatusSource};
 
 /// A worker: cores that share nothing, each with a value of `Events`.
@@ -50,12 +50,26 @@ impl Worker {
         config: Config,
         make_events: impl Fn(usize) -> E + Clone + Send + 'static,
     ) -> io::Result<Running> {
+        let key_name = config.name.clone();
+        let (report, nobody) = unbounded();
+        drop(nobody);
+        Worker::start_as(config, key_name, report, make_events)
+    }
+
+    /// The same under another key, and with somebody who is told at which gateways the cores are known.
+    pub(crate) fn start_as<E: Events>(
+        config: Config,
+        key_name: String,
+        report: Report,
+        make_events: impl Fn(usize) -> E + Clone + Send + 'static,
+    ) -> io::Result<Running> {
         let cpus = program::allowed_cpus();
         let bridge = Bridge::new(&cpus);
         let mut running = Running { name: config.name.clone(), cores: Vec::new(), bridge: bridge.clone() };
         for index in 0..config.count.max(1) {
-            let cpu = cpus[index % cpus.len()];
-            running.cores.push(start_core(cpu, config.clone(), index, bridge.clone(), make_events.clone())?);
+            let (config, key_name) = (config.clone(), key_name.clone());
+            let launch = Launch { config, key_name, index, bridge: bridge.clone(), report: report.clone() };
+            running.cores.push(start_core(cpus[index % cpus.len()], launch, make_events.clone())?);
         }
         Ok(running)
     }
@@ -63,9 +77,7 @@ impl Worker {
 
 fn start_core<E: Events>(
     cpu: usize,
-    config: Config,
-    index: usize,
-    bridge: Bridge,
+    launch: Launch,
     make_events: impl Fn(usize) -> E + Send + 'static,
 ) -> io::Result<RunningCore> {
     let (tell_ready, ready) = bounded(1);
@@ -75,7 +87,8 @@ fn start_core<E: Events>(
         let on_ready = move || {
             let _ = tell_ready.send(());
         };
-        core::run(config, index, bridge, move || make_events(index), wishes, on_ready)
+        let index = launch.index;
+        core::run(launch, move || make_events(index), wishes, on_ready)
     })?;
     Ok(RunningCore { thread: Some(thread), ready, control })
 }
@@ -102,7 +115,8 @@ impl Running {
         StatusSource::new(&self.name, self.cores.iter().map(|core| core.control.clone()).collect())
     }
 
-    /// Lets running handlers and `on_stop` finish, sends what is queued, and ends the cores.
+    /// Hands the clients over to other workers, lets running handlers, for [`Config::drain_timeout`] at most, and `on_stop`
+    /// finish, sends what is queued, and ends the cores.
     ///
     /// # Errors
     /// A core could not start, or panicked.

@@ -29,7 +29,11 @@ pub enum Server<'a> {
 impl Path {
     /// Starts all three and waits until they serve.
     pub fn start(cpus: Cpus) -> Path {
-        Path { cluster: cpus::on(cpus.server, || Cluster::builder().app("echo").start()) }
+        Path {
+            cluster: cpus::on(cpus.server, || {
+                Cluster::builder().app("echo").worker_flags(&["--no-master"]).start()
+            }),
+        }
     }
 }
 

@@ -66,7 +66,8 @@ impl Servers {
         let ready = gateway.await_ready("gateway");
         let port = ready.split_ascii_whitespace().next().and_then(|url| url.rsplit(':').next()?.parse().ok());
         let port = port.ok_or_else(|| format!("no port in `gateway ready: {ready}`"))?;
-        let worker = start("worker", format!("--app echo --count 1 --register-address {register}"));
+        let worker =
+            start("worker", format!("--app echo --count 1 --no-master --register-address {register}"));
         let servers = Servers { ip, port, gateway, worker, _register: register_process };
         watch.until("the worker's links to all shards", LINKS_LIMIT, || {
             let linked = servers.ask().is_some_and(|rows| rows.iter().all(|row| row.links >= 1));

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use protocol::ClientId;
 use protocol::client::Kind;
 use protocol::inner::{FLAG_BINARY, FLAG_TEXT, Frame, WebsocketRequest};
@@ -284,14 +284,19 @@ impl<E: Events> Dispatch<E> {
             && self.held_bytes.get() < WAITING_BYTES_MAX
     }
 
-    /// Ready when more events may be read; never once the core stops.
+    /// Ready when more may be read. There are no more events once the core stops, only answers.
     pub(super) async fn room(&self) {
-        self.wait_until(|| self.has_room() && !self.core().stopping.get()).await;
+        self.wait_until(|| self.has_room() || self.core().stopping.get()).await;
     }
 
-    /// Ready when no handler is running.
-    pub(super) async fn idle(&self) {
-        self.wait_until(|| self.held.get() == 0).await;
+    /// Clients whose handlers run.
+    pub(super) fn busy(&self) -> HashSet<ClientId> {
+        self.running.borrow().keys().copied().collect()
+    }
+
+    /// Ready when fewer than `count` clients have a handler running.
+    pub(super) async fn fewer_running_than(&self, count: usize) {
+        self.wait_until(|| self.running.borrow().len() < count).await;
     }
 
     async fn wait_until(&self, condition: impl Fn() -> bool) {

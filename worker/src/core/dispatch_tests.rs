@@ -8,7 +8,7 @@ use protocol::inner::Cmd;
 
 use super::*;
 use crate::Config;
-use crate::core::Bridge;
+use crate::core::{Bridge, Launch};
 
 const CLIENTS: u32 = 5;
 
@@ -57,7 +57,15 @@ fn run<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'stat
 }
 
 fn dispatch<E: Events>(events: E, max_concurrent_events: usize) -> Rc<Dispatch<E>> {
-    let core = Core::new(Config { max_concurrent_events, ..Config::default() }, 0, Bridge::new(&[0]));
+    let config = Config { max_concurrent_events, ..Config::default() };
+    let report = crossbeam_channel::unbounded().0;
+    let core = Core::new(Launch {
+        config,
+        key_name: "worker".to_owned(),
+        index: 0,
+        bridge: Bridge::new(&[0]),
+        report,
+    });
     Dispatch::new(events, Gateway::new(core), || {})
 }
 
@@ -89,7 +97,7 @@ fn events_of_a_client_never_overlap_nor_overtake() {
                     yield_now().await;
                 }
             }
-            dispatch.idle().await;
+            dispatch.fewer_running_than(1).await;
             check(seed, &dispatch.events.steps.borrow(), &sent);
             assert!(dispatch.running.borrow().is_empty(), "seed {seed}");
             assert_eq!((dispatch.held.get(), dispatch.held_bytes.get()), (0, 0), "seed {seed}");
@@ -118,7 +126,7 @@ fn a_waiting_client_holds_up_nobody_else() {
         dispatch.offer(&mut slot, event(2, "0 0"));
         let expected = [(1, 0, Step::Begun), (2, 0, Step::Begun), (2, 0, Step::Ended)];
         assert_eq!(*dispatch.events.steps.borrow(), expected);
-        dispatch.idle().await;
+        dispatch.fewer_running_than(1).await;
     });
 }
 
@@ -134,7 +142,7 @@ fn reading_stops_while_too_many_wait() {
         assert!(!dispatch.has_room());
         dispatch.room().await;
         assert!(dispatch.has_room());
-        dispatch.idle().await;
+        dispatch.fewer_running_than(1).await;
     });
 }
 

@@ -29,6 +29,10 @@ pub(crate) struct Link {
     pub(super) attempted: Cell<bool>,
     /// The gateway is a Ringway one: it knows text from binary (WIRE.md §14).
     pub(super) extended: Cell<bool>,
+    /// The last DRAIN that the gateway has answered; 0: none.
+    pub(super) drained: Cell<u32>,
+    /// The gateway has taken this link: it is one of ours and said so, or has kept it for a while.
+    pub(super) up: Cell<bool>,
     /// The last command found the queue full; told once until it is empty again.
     full: Cell<bool>,
     stream: RefCell<Option<TcpStream>>,
@@ -66,6 +70,8 @@ impl Link {
             listed: Cell::new(true),
             attempted: Cell::new(false),
             extended: Cell::new(false),
+            drained: Cell::new(0),
+            up: Cell::new(false),
             full: Cell::new(false),
             stream: RefCell::new(None),
             pulse: Cell::default(),
@@ -146,6 +152,18 @@ impl Link {
         result
     }
 
+    /// Whether it leads to a gateway of ours.
+    pub(super) fn is_extended(&self) -> bool {
+        self.extended.get()
+    }
+
+    /// Queues one of our additions to the wire (WIRE.md §14), however much is queued: there are few of them.
+    pub(super) fn say(&self, cmd: Cmd, body: &[u8]) {
+        debug_assert!(self.is_extended(), "others would not know what to make of it");
+        Frame { body, ..Frame::command(cmd) }.encode(self.outbox.borrow_mut().tail());
+        self.wake_sender();
+    }
+
     /// Queues a command. `kind` is told to gateways that understand it.
     ///
     /// `bytes_max` is checked before the frame is added, so the queue may go beyond it by one frame (WIRE.md §8).
@@ -189,6 +207,7 @@ impl Link {
         self.stream.borrow_mut().take();
         self.outbox.borrow_mut().clear();
         self.extended.set(false);
+        self.drained.set(0);
         self.full.set(false);
         self.wake_flush_waiters();
     }

@@ -20,7 +20,7 @@ use super::link::Link;
 use super::reconnect::Reconnect;
 use super::wire::Inbox;
 use crate::Events;
-use crate::config::{READ_SIZE, SHORT_LINK_AGE};
+use crate::config::{READ_SIZE, SHORT_LINK_AGE, TAKEN_LINK_AGE};
 
 thread_local! {
     /// Where all links of a core read to: a read and the handling of what it gave are one step, so one is enough.
@@ -34,6 +34,8 @@ pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
     let mut reconnect = Reconnect::default();
     loop {
         match connect(link.address()).await {
+            // A core that hands its clients over must not get new ones.
+            Ok(_) if core.draining.has_begun() => break,
             Ok(stream) => {
                 if !reconnect.is_hopeless() {
                     info!(gateway = %link.address(), core = core.index, "connected to gateway");
@@ -43,6 +45,8 @@ pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
                 dispatch.check_ready();
                 let (why, lasted) = serve(&dispatch, &link).await;
                 link.detach();
+                core.set_up(&link, false);
+                core.draining.wake();
                 reconnect.lost(lasted);
                 tell_lost(core, &link, &reconnect, &why);
                 told = false;
@@ -56,7 +60,7 @@ pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
                 dispatch.check_ready();
             }
         }
-        if link.listed.get() {
+        if link.listed.get() && !core.draining.has_begun() {
             let wait = async {
                 sleep(reconnect.delay()).await;
                 false
@@ -69,7 +73,7 @@ pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
                 reconnect.relisted();
             }
         }
-        if !link.listed.get() {
+        if !link.listed.get() || core.draining.has_begun() {
             break;
         }
     }
@@ -103,7 +107,9 @@ async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> (io::E
     let read = read(dispatch, link);
     let send = poll_fn(|cx| link.poll_send(cx));
     let age = async {
-        sleep(SHORT_LINK_AGE).await;
+        sleep(TAKEN_LINK_AGE).await;
+        dispatch.core().set_up(link, true);
+        sleep(SHORT_LINK_AGE - TAKEN_LINK_AGE).await;
         lasted.set(true);
         future::pending().await
     };
@@ -190,9 +196,13 @@ fn take<E, F>(
                 return;
             }
         },
-        Some(Cmd::RingwayHello) => return link.greet(),
+        Some(Cmd::RingwayHello) => {
+            dispatch.core().on_hello(link);
+            return dispatch.core().set_up(link, true);
+        }
         Some(Cmd::RingwayPing) => return link.pinged(),
         Some(Cmd::Ping) => return link.php_pinged(),
+        Some(Cmd::Drained) => return dispatch.core().on_drained(link, frame.body),
         _ => return,
     };
     dispatch.offer(slot, event);

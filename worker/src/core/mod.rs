@@ -13,6 +13,7 @@ mod control;
 mod counters;
 mod discovery;
 mod dispatch;
+mod drain;
 mod link;
 mod link_task;
 mod links;
@@ -25,8 +26,10 @@ mod sessions;
 mod wire;
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddrV4;
 use std::rc::Rc;
 
+use crossbeam_channel::Sender;
 use protocol::inner::ext::{ClientConnect, WorkerConnect};
 use protocol::inner::{Cmd, Frame};
 
@@ -38,15 +41,41 @@ pub(crate) use bridge::Bridge;
 pub use bridge::Bridged;
 pub(crate) use control::{Control, Wish, Wishes, control};
 pub use counters::{Counters, Status};
+use drain::Draining;
+use link::Link;
 pub(crate) use links::Links;
 pub(crate) use query_link::QueryLinks;
 pub(crate) use run::run;
 use sessions::Sessions;
 
+/// What a core is started with.
+pub(crate) struct Launch {
+    pub(crate) config: Config,
+    /// The first half of the worker key: the config's name, unless a process of that name still runs.
+    pub(crate) key_name: String,
+    pub(crate) index: usize,
+    pub(crate) bridge: Bridge,
+    pub(crate) report: Report,
+}
+
+/// Takes what a worker tells of itself, if anybody listens.
+pub(crate) type Report = Sender<Told>;
+
+/// What a worker tells of itself.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// Every core has heard from a register and tried each gateway in its list.
+    Ready,
+    /// The core of this index has links to these gateways, and they were taken.
+    Gateways(usize, Vec<SocketAddrV4>),
+}
+
 /// What commands, queries and links of one core share.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) config: Config,
+    /// The first half of the worker key.
+    key_name: String,
     /// 0-based; the second half of the worker key.
     pub(crate) index: usize,
     pub(crate) links: Links,
@@ -56,16 +85,21 @@ pub(crate) struct Core {
     #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "without tokio there is no way to it"))]
     bridge: Bridge,
     pub(crate) counters: RefCell<Counters>,
+    draining: Draining,
     /// Set once: no more events are taken.
     pub(crate) stopping: Cell<bool>,
+    /// Who is told at which gateways the core is known, at every change.
+    report: Report,
     /// Set once the log has said why gateways may close links: it is the same for all of them.
     told_short_links: Cell<bool>,
 }
 
 impl Core {
-    pub(crate) fn new(config: Config, index: usize, bridge: Bridge) -> Rc<Core> {
+    pub(crate) fn new(launch: Launch) -> Rc<Core> {
+        let Launch { config, key_name, index, bridge, report } = launch;
         Rc::new(Core {
             config,
+            key_name,
             index,
             links: Links::default(),
             query_links: QueryLinks::default(),
@@ -73,9 +107,20 @@ impl Core {
             background: Background::default(),
             bridge,
             counters: RefCell::default(),
+            draining: Draining::default(),
             stopping: Cell::new(false),
+            report,
             told_short_links: Cell::new(false),
         })
+    }
+
+    /// A link is known to have got through, or is gone.
+    fn set_up(&self, link: &Link, up: bool) {
+        if link.up.replace(up) != up {
+            let up = self.links.all().into_iter().filter(|link| link.up.get());
+            // Nobody need be interested.
+            let _ = self.report.send(Told::Gateways(self.index, up.map(|link| link.address()).collect()));
+        }
     }
 
     /// Changes the counters.
@@ -86,7 +131,7 @@ impl Core {
     /// The first frame on a command link (WIRE.md §4). Sent with the key field even when there is no key (WIRE.md §3).
     fn hello(&self) -> Vec<u8> {
         let body = WorkerConnect {
-            worker_key: format!("{}:{}", self.config.name, self.index),
+            worker_key: format!("{}:{}", self.key_name, self.index),
             secret_key: Some(self.config.secret_key.clone()),
             ringway: true,
         };

@@ -11,22 +11,21 @@ use tracing::warn;
 
 use super::discovery::Discovery;
 use super::dispatch::Dispatch;
+use super::drain::hand_over;
 use super::link::Link;
-use super::{Bridge, Core, Wishes};
-use crate::config::{Config, READ_SIZE, STOP_CLOSE_TIMEOUT, STOP_STEP_TIMEOUT};
+use super::{Core, Launch, Wishes};
+use crate::config::{READ_SIZE, STOP_CLOSE_TIMEOUT, STOP_STEP_TIMEOUT};
 use crate::{Events, Gateway};
 
-/// Runs core `index` until that is among `wishes`, and answers the others. `on_ready` is called when a register has answered and every gateway in
-/// its list was tried.
+/// Runs a core until its end is among `wishes`, and answers the others. `on_ready` is called when a register has
+/// answered and every gateway in its list was tried.
 pub(crate) async fn run<E: Events>(
-    config: Config,
-    index: usize,
-    bridge: Bridge,
+    launch: Launch,
     make_events: impl FnOnce() -> E,
     wishes: Wishes,
     on_ready: impl FnOnce() + 'static,
 ) {
-    let core = Core::new(config, index, bridge);
+    let core = Core::new(launch);
     let gateway = Gateway::new(Rc::clone(&core));
     let dispatch = Dispatch::new(make_events(), gateway, on_ready);
     dispatch.events().on_start(dispatch.gateway()).await;
@@ -35,25 +34,30 @@ pub(crate) async fn run<E: Events>(
     end(&dispatch, tasks).await;
 }
 
-/// Takes no more events, lets running handlers and `on_stop` finish, and sends what is queued. Each step is limited
+/// Hands the clients over, lets running handlers and `on_stop` finish, and sends what is queued. Each step is limited
 /// in time.
-async fn end<E: Events>(dispatch: &Rc<Dispatch<E>>, mut tasks: Vec<Task<()>>) {
+async fn end<E: Events>(dispatch: &Rc<Dispatch<E>>, registers: Vec<Task<()>>) {
     let core = dispatch.core();
+    // No gateway is new to a core that ends.
+    cancel(registers).await;
+    step("handlers still run", core.config.drain_timeout, hand_over(dispatch)).await;
     core.stopping.set(true);
-    step("handlers still run", STOP_STEP_TIMEOUT, dispatch.idle()).await;
     step("on_stop still runs", STOP_STEP_TIMEOUT, dispatch.stop_events()).await;
     core.background.cancel().await;
     let links = core.links.all();
-    tasks.extend(links.iter().filter_map(|link| link.task.borrow_mut().take()));
-    tasks.extend(core.query_links.take_tasks());
-    // An executor that ends forgets its tasks without dropping them; cancelled, they close their connections.
-    for task in tasks {
-        task.cancel().await;
-    }
+    cancel(links.iter().filter_map(|link| link.task.borrow_mut().take()).collect()).await;
+    cancel(core.query_links.take_tasks()).await;
     step("a gateway takes no more", STOP_STEP_TIMEOUT, side_by_side(&links, finish)).await;
     step("a gateway does not close its end", STOP_CLOSE_TIMEOUT, side_by_side(&links, drain)).await;
     for link in &links {
         link.detach();
+    }
+}
+
+/// An executor that ends forgets its tasks without dropping them; cancelled, they close their connections.
+async fn cancel(tasks: Vec<Task<()>>) {
+    for task in tasks {
+        task.cancel().await;
     }
 }
 

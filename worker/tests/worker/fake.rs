@@ -127,6 +127,11 @@ impl FakeGateway {
         self.connections.recv_timeout(PATIENCE).expect("a connection from the worker")
     }
 
+    /// Whether nobody else has connected.
+    pub fn is_left_alone(&self) -> bool {
+        self.connections.try_recv().is_err()
+    }
+
     /// The next connection, a command link that has said who it is.
     pub fn accept_worker(&self) -> Connection {
         let mut worker = self.accept();

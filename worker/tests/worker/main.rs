@@ -3,6 +3,7 @@
 
 mod bridge;
 mod commands;
+mod drain;
 mod events;
 mod fake;
 mod links;

@@ -1,0 +1,39 @@
+//! A worker for tests: what its clients say tells what its handlers do.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ringway_worker::{Client, Events, Gateway, Message, run, time};
+
+/// A message is a word and a number; the answer is the message, or as said here.
+struct Obedient;
+
+impl Events for Obedient {
+    async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
+        let text = message.text().into_owned();
+        let (word, number) = text.split_once(' ').unwrap_or((&text, "0"));
+        let number: u64 = number.parse().unwrap_or(0);
+        match word {
+            // Takes some milliseconds.
+            "wait" => time::sleep(Duration::from_millis(number % 4)).await,
+            // Answers with how many of these the client's session has seen.
+            "count" => {
+                let mut session = client.session();
+                let count = session.get("count").and_then(|count| count.as_int()).unwrap_or(0);
+                session.insert("count", count + 1);
+                client.set_session(session);
+                time::sleep(Duration::from_millis(number % 3)).await;
+                return gateway.send_to_client(client.id(), format!("count {count}"));
+            }
+            "pid" => return gateway.send_to_client(client.id(), std::process::id().to_string()),
+            "abort" => std::process::abort(),
+            _ => {}
+        }
+        gateway.send_to_client(client.id(), text);
+    }
+}
+
+fn main() -> ExitCode {
+    run("test-worker", |_core| Obedient)
+}
