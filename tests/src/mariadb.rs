@@ -89,6 +89,9 @@ impl MariaDb {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(find(program).expect("it was found before"));
         command.current_dir(&self.folder.0).stdin(Stdio::null());
+        // A server that starts removes all temporary tables where it keeps its own, also those that another one has open,
+        // which then crashes.
+        command.env("TMPDIR", &self.folder.0);
         // This must be the first; then no file of this machine changes what is tested.
         command.arg("--no-defaults").arg(self.option("datadir", "data"));
         command.args(["--skip-name-resolve", "--innodb-use-native-aio=OFF"]);
