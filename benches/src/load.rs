@@ -20,13 +20,17 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts it with `flags`, on one CPU if that is given. `name` labels its output.
+    /// Starts it with `flags`, on one CPU if that is given; else it [gives way](programs::giving_way). `name` labels its
+    /// output.
     pub fn start(name: &str, cpu: Option<usize>, flags: &str) -> Load {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let file = format!("ringway-bench-{}-{number}.json", std::process::id());
         let json = std::env::temp_dir().join(file);
-        let mut command = Command::new(programs::loadgen());
+        let mut command = match cpu {
+            Some(_) => Command::new(programs::loadgen()),
+            None => programs::giving_way(&programs::loadgen()),
+        };
         command.args(flags.split_ascii_whitespace()).arg("--json").arg(&json);
         let start = || Process::spawn(name, command);
         let process = match cpu {

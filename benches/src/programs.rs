@@ -17,6 +17,14 @@ pub fn bare(example: &str) -> PathBuf {
     directory().join("examples").join(example)
 }
 
+/// Starts a program of very many threads, which gives way to those of few (`nice`): a hundred busy threads on two CPUs leave
+/// a worker's one a hundredth of them, too little even to say in time that it is there.
+pub fn giving_way(program: &Path) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", "10"]).arg(program);
+    command
+}
+
 /// Where the program `micro` is, as production is built; builds it from what is in the tree now.
 pub fn micro_directory() -> PathBuf {
     build("release", &["-p", "ringway-micro", "--bin", "micro"]);

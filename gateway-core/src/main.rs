@@ -17,7 +17,7 @@ use protocol::client::websocket::DefaultType;
     note = "The listening schemes are websocket, text, frame and tcp, and with TLS wss, ssl+text, ssl+frame and ssl+tcp."
 )]
 struct Flags {
-    /// where clients connect, e.g. websocket://0.0.0.0:8282; may be given several times
+    /// where clients connect, websocket://0.0.0.0:8282; repeatable
     #[argh(option)]
     listen: Vec<Listen>,
     /// certificate (PEM, with those that vouch for it) of listeners with TLS; several: chosen by the name asked for
@@ -29,10 +29,10 @@ struct Flags {
     /// shards, each a thread pinned to a CPU (default: one per CPU)
     #[argh(option)]
     count: Option<usize>,
-    /// address under which workers reach this machine (default 127.0.0.1)
+    /// this machine's address for workers (default 127.0.0.1)
     #[argh(option, default = "Ipv4Addr::LOCALHOST")]
     lan_ip: Ipv4Addr,
-    /// inner port of the first shard; the others follow (default 2900)
+    /// first inner port, one per shard (default 2900)
     #[argh(option, default = "2900")]
     start_port: u16,
     /// address the inner ports listen on (default: 0.0.0.0 for a public lan-ip, else lan-ip)
@@ -71,7 +71,7 @@ struct Flags {
     /// largest client message in bytes (default 10485760)
     #[argh(option, default = "10_485_760")]
     max_package_size: usize,
-    /// bytes queued for a client from which on it is slow (default 1024000)
+    /// bytes queued for a slow client (default 1024000)
     #[argh(option, default = "1_024_000")]
     send_to_client_buffer_size: usize,
     /// what happens to messages for a slow client: drop (the message) or close (the client) (default drop)
@@ -80,7 +80,7 @@ struct Flags {
     /// bytes queued for a worker from which on its clients wait (default 10240000)
     #[argh(option, default = "10_240_000")]
     send_to_worker_buffer_size: usize,
-    /// port or address where `ringway status` may ask how things are (default: none)
+    /// port or address for `ringway status` (default: none)
     #[argh(option)]
     admin: Option<Address>,
     /// seconds that events wait when there is no worker (default 5)

@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ringway_tests::own_address;
-use ringway_tests::process::Process;
+use ringway_tests::process::{Process, binary_path};
 
 use crate::kernel::{self, KernelMemory};
+use crate::programs::giving_way;
 use crate::watch::{Stopped, Watch};
 
 /// The three processes. Dropped, they are killed.
@@ -56,13 +57,13 @@ impl Servers {
         };
         let register_process = start("register", format!("--listen {register}"));
         register_process.await_ready("register");
-        let gateway = start(
-            "gateway",
-            format!(
-                "--listen websocket://0.0.0.0:0 --lan-ip {ip} --count {shards} --register-address {register} \
-                 --admin {ip}:{ADMIN_PORT} --ping-interval {PING_SECONDS} --websocket-ping"
-            ),
+        let mut command = giving_way(&binary_path("gateway"));
+        let flags = format!(
+            "--listen websocket://0.0.0.0:0 --lan-ip {ip} --count {shards} --register-address {register} \
+             --admin {ip}:{ADMIN_PORT} --ping-interval {PING_SECONDS} --websocket-ping"
         );
+        command.args(flags.split_ascii_whitespace());
+        let gateway = Process::spawn("gateway", command);
         let ready = gateway.await_ready("gateway");
         let port = ready.split_ascii_whitespace().next().and_then(|url| url.rsplit(':').next()?.parse().ok());
         let port = port.ok_or_else(|| format!("no port in `gateway ready: {ready}`"))?;
