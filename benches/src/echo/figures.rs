@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{RATIO_GOAL, RATIO_MAX, Setup};
+use super::{RATIO_MAX, Setup};
 use crate::median::median;
 
 /// One server under load.
@@ -143,10 +143,7 @@ impl fmt::Display for Figures {
             "median CPU per echo: bare {bare_us:.2} µs, gateway {gateway_us:.2} + worker {worker_us:.2} = {path_us:.2} µs"
         )?;
         let verdict = if self.is_within_bar() { "kept" } else { "MISSED" };
-        writeln!(
-            f,
-            "ratio {ratio:.2} ({lowest:.2} to {highest:.2}); the bar of {RATIO_MAX} is {verdict}, the goal is {RATIO_GOAL}"
-        )?;
+        writeln!(f, "ratio {ratio:.2} ({lowest:.2} to {highest:.2}); the bar of {RATIO_MAX} is {verdict}")?;
         for (name, samples) in [
             ("bare echo", self.rounds.iter().map(|round| &round.bare).collect::<Vec<_>>()),
             ("gateway and worker", self.rounds.iter().map(|round| &round.path).collect()),
@@ -204,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_bar_is_a_ratio() {
-        let figures = Figures::new(Setup::default(), vec![round(2.2)]);
+        let figures = Figures::new(Setup::default(), vec![round(1.6)]);
         assert!(figures.is_within_bar() && figures.to_string().contains("is kept"));
         assert_eq!(line(0, &figures.rounds[0]).chars().count(), heading().chars().count());
     }

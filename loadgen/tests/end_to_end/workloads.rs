@@ -217,7 +217,9 @@ fn steps_follow_each_other_on_the_same_connections() {
     assert_eq!((open.measured.sent, open.measured.unanswered, open.measured.strays), (20, 0, 0));
     assert_eq!(open.latency_us.as_ref().unwrap().count, 20);
     assert!(idle.measured.from_seconds < closed.measured.from_seconds);
-    assert!((1..=closed.measured.received).contains(&closed.measured.receives));
+    // At either edge of the phase a receive of each client may count although its message does not.
+    let receives_max = closed.measured.received + 2 * 3;
+    assert!((1..=receives_max).contains(&closed.measured.receives), "{:?}", closed.measured);
 }
 
 /// The test's own process is the server.
