@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_bar_is_a_ratio() {
-        let figures = Figures::new(Setup::default(), vec![round(1.6)]);
+        let figures = Figures::new(Setup::default(), vec![round(1.0)]);
         assert!(figures.is_within_bar() && figures.to_string().contains("is kept"));
         assert_eq!(line(0, &figures.rounds[0]).chars().count(), heading().chars().count());
     }
