@@ -53,7 +53,8 @@ impl Machines {
     fn start_worker(&mut self) {
         let index = self.workers.len();
         let name = format!("worker{index}");
-        let flags = ["--app", "echo", "--count", "1", "--name", &name];
+        // Where a host is cut off by stopping its programs, a master would be stopped and not its worker.
+        let flags = ["--app", "echo", "--count", "1", "--no-master", "--name", &name];
         let flags = [&flags[..], &register_of(&self.network)].concat();
         self.workers.push(start(&self.network, WORKERS[index], "worker", &flags));
     }
