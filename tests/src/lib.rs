@@ -23,7 +23,7 @@ mod loopback;
 pub mod mariadb;
 pub mod network;
 pub mod process;
-mod sockets;
+pub mod sockets;
 pub mod status;
 pub mod wait;
 

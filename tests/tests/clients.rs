@@ -6,6 +6,7 @@ use protocol::inner::Cmd;
 use ringway_tests::client::websocket::{Event, Frame};
 use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::link::Link;
+use ringway_tests::sockets::await_keepalive;
 use ringway_tests::wait::wait_until;
 use ringway_tests::{Cluster, Listen};
 
@@ -36,6 +37,16 @@ fn a_message_over_the_limit_closes_that_client_alone() {
     client.expect(&Event::End);
     steady.close();
     drop(client);
+    cluster.stop();
+}
+
+#[test]
+fn the_kernel_asks_every_client_whether_it_is_still_there() {
+    let cluster = Cluster::builder().listen(&Listen::ALL).start();
+    let _clients = (cluster.websocket(0), Framing::ALL.map(|framing| cluster.plain(0, framing)));
+    for listen in Listen::ALL {
+        await_keepalive(cluster.address(0, listen));
+    }
     cluster.stop();
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringway_tests::process::Process;
+use ringway_tests::sockets::await_keepalive;
 use ringway_tests::wait::{LIMIT, wait_until};
 use ringway_tests::{Cluster, Listen};
 use tls::{Connector, KeyPair, Session};
@@ -190,6 +191,15 @@ asyncio.run(main())
     let output = Command::new(python).args(["-c", SCRIPT, &url, text(&files.cert)]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "closed with 1000\n");
+    server.cluster.stop();
+}
+
+#[test]
+fn the_kernel_asks_clients_with_tls_whether_they_are_still_there() {
+    let files = certificate("keepalive", &["localhost"]);
+    let server = Server::start(&[&files]);
+    let _client = Client::connect(server.text, &trusting(&files)).unwrap();
+    await_keepalive(server.text);
     server.cluster.stop();
 }
 

@@ -45,6 +45,7 @@ pub fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String> {
         let mut clients = Vec::with_capacity(addresses.len());
         for address in &mut addresses {
             let socket = bind(*address, Sharing::AllShards)
+                .and_then(notice_vanished_clients)
                 .map_err(|error| program::describe_bind_error(*address, &error))?;
             address.set_port(socket.local_addr().map_err(|error| error.to_string())?.port());
             clients.push(socket);
@@ -145,6 +146,17 @@ fn notice_dead_peers(listener: TcpListener) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
+/// Lets the kernel end connections of clients whose machine or network is gone without a word, whatever the heartbeat is
+/// set to. Accepted sockets inherit it.
+fn notice_vanished_clients(listener: TcpListener) -> io::Result<TcpListener> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(CLIENT_KEEPALIVE_IDLE)
+        .with_interval(CLIENT_KEEPALIVE_INTERVAL)
+        .with_retries(CLIENT_KEEPALIVE_TRIES);
+    SockRef::from(&listener).set_tcp_keepalive(&keepalive)?;
+    Ok(listener)
+}
+
 /// With SO_REUSEPORT another gateway of the same user would share the port without a word.
 fn refuse_if_taken(address: SocketAddr) -> io::Result<()> {
     if address.port() == 0 {
@@ -170,6 +182,13 @@ const BIND_RETRY_DELAY: Duration = Duration::from_millis(50);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The same for clients. The idle time is PHP's, and mobile networks forget connections that are idle for longer than some
+/// minutes. PHP asks once and waits 55 s more; asked five times in that time, a client behind a bad network loses its
+/// connection to no single packet.
+const CLIENT_KEEPALIVE_IDLE: Duration = Duration::from_secs(55);
+const CLIENT_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(11);
+const CLIENT_KEEPALIVE_TRIES: u32 = 5;
+
 /// How long an inner connection may go without its peer's kernel taking or acknowledging anything of what is sent or
 /// asked, before it is ended. A peer that does not read counts too, so it is what [`protocol::pulse`] gives a stuck one.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
@@ -182,6 +201,19 @@ mod tests {
     use std::net::{Ipv4Addr, TcpStream};
 
     use super::*;
+
+    #[test]
+    fn clients_that_vanish_are_noticed_by_the_kernel() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listener = bind(any, Sharing::AllShards).and_then(notice_vanished_clients).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), CLIENT_KEEPALIVE_IDLE);
+        assert_eq!(accepted.tcp_keepalive_interval().unwrap(), CLIENT_KEEPALIVE_INTERVAL);
+        assert_eq!(accepted.tcp_keepalive_retries().unwrap(), CLIENT_KEEPALIVE_TRIES);
+    }
 
     #[test]
     fn inner_connections_are_ended_by_the_kernel_when_their_machine_is_gone() {
