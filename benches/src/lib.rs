@@ -2,6 +2,7 @@
 //!
 //! * [`echo`]: server CPU per echo through gateway and worker, against a bare echo on `ring` in the same run.
 //! * [`goals`]: latency, rate, broadcasts, idle clients, memory, each against its goal.
+//! * [`compare`]: CPU per message of two builds.
 //! * [`million`]: what a million connections cost in memory and CPU, idle and talked to.
 //! * [`instructions`]: micro benchmarks, counted by callgrind, against a committed baseline.
 //! * [`plot`]: all kept results as a page.
@@ -12,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod bare;
+pub mod compare;
 mod cpus;
 pub mod echo;
 pub mod goals;

@@ -1,11 +1,12 @@
 //! The program `bench`, which `scripts/bench` builds and runs.
 #![forbid(unsafe_code)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use benches::Stand;
+use benches::compare;
 use benches::echo::{self, Setup};
 use benches::instructions::{self, Comparison, Figures};
 use benches::{goals, million, plot};
@@ -16,14 +17,16 @@ use serde::Serialize;
 #[argh(
     example = "scripts/bench echo --rounds 10 --save",
     example = "scripts/bench million --conns 200000",
+    example = "scripts/bench compare HEAD~3 echo burst",
     example = "scripts/bench instructions shard --check"
 )]
 struct Flags {
-    /// what to run: echo (default), latency, rate, broadcast, burst, idle, bound, million, instructions, or plot; behind
-    /// instructions, parts of the names of benchmarks, to count those alone; behind plot, the file to write
+    /// what to run: echo (default), latency, rate, broadcast, burst, idle, bound, million, compare, instructions, or plot;
+    /// behind compare, scenarios (default: echo, broadcast, burst and latency); behind instructions, parts of the names of
+    /// benchmarks, to count those alone; behind plot, the file to write
     #[argh(positional)]
     what: Vec<String>,
-    /// comparisons (default 5; bound: 1)
+    /// comparisons (default 5; compare 10, bound 1)
     #[argh(option)]
     rounds: Option<usize>,
     /// connections (default 1000; latency 1, burst 900, idle 100000, bound 50000, million 1000000)
@@ -41,6 +44,9 @@ struct Flags {
     /// million: connections opened a second at most (default 50000)
     #[argh(option, default = "million::Setup::default().ramp_per_second")]
     ramp: f64,
+    /// compare: folders with the programs of two builds, the one to judge by first, then the one that is judged
+    #[argh(option)]
+    programs: Vec<PathBuf>,
     /// keep the figures in benches/results
     #[argh(switch)]
     save: bool,
@@ -61,6 +67,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         [] | ["echo"] => echo(&flags),
         ["million"] => million(&flags),
+        ["compare", names @ ..] => compare(&flags, names),
         ["instructions", names @ ..] => instructions(&flags, names),
         ["plot", file] => plot(file.as_ref()),
         ["plot"] => program::fail("plot: which file shall it write?"),
@@ -125,6 +132,36 @@ fn million(flags: &Flags) -> ExitCode {
     print!("{figures}");
     save(flags, "million", &figures);
     if figures.ledger.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn compare(flags: &Flags, names: &[&str]) -> ExitCode {
+    let scenarios: Result<Vec<compare::Scenario>, _> =
+        names.iter().map(|name| name.parse().map_err(|()| name)).collect();
+    let mut scenarios = scenarios.unwrap_or_else(|name| {
+        program::misuse(format_args!("compare: `{name}` is none of echo, rate, latency, broadcast, burst"))
+    });
+    if scenarios.is_empty() {
+        scenarios = compare::USUAL.to_vec();
+    }
+    let [before, after] = flags.programs.as_slice() else {
+        program::misuse("compare: it takes two folders, --programs BEFORE --programs AFTER");
+    };
+    let builds = compare::Builds { before: before.clone(), after: after.clone() };
+    let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+    let usual = compare::Setup::default();
+    let setup = compare::Setup {
+        rounds: flags.rounds.unwrap_or(usual.rounds),
+        conns: flags.conns,
+        size: flags.size,
+        hold_seconds: flags.hold.unwrap_or(usual.hold_seconds),
+        ..usual
+    };
+    let stop = || shutdown.requested();
+    let figures = compare::run(&scenarios, setup, &builds, &stop, |line| println!("{line}"))
+        .unwrap_or_else(|error| program::fail(error));
+    print!("{figures}");
+    save(flags, "compare", &figures);
+    if figures.are_within_bar() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn instructions(flags: &Flags, names: &[&str]) -> ExitCode {

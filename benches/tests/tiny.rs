@@ -1,7 +1,9 @@
 //! Every benchmark, tiny: that it runs to its end and its figures are sound, not what they are.
 
+use benches::compare::{self, Builds, Scenario};
 use benches::goals::{self, Kind};
 use benches::{echo, million};
+use ringway_tests::process::binary_path;
 
 #[test]
 fn echo_runs() {
@@ -60,6 +62,25 @@ fn broadcasts_run() {
 fn idle_and_bound_run() {
     tiny(Kind::Idle);
     tiny(Kind::Bound);
+}
+
+/// This tree's programs against themselves.
+#[test]
+fn a_comparison_runs() {
+    let programs = binary_path("gateway").parent().expect("programs are in a folder").to_owned();
+    let builds = Builds { before: programs.clone(), after: programs };
+    let usual = compare::Setup::default();
+    let setup =
+        compare::Setup { rounds: 2, conns: Some(10), hold_seconds: 0.2, warmup_seconds: 0.05, ..usual };
+    let mut told = Vec::new();
+    let figures = compare::run(&Scenario::ALL, setup, &builds, &|| false, |line| told.push(line.to_owned()))
+        .expect("it runs to its end");
+    assert_eq!((told.len(), figures.rows.len()), (1 + 2 * 5, 5), "{told:?}");
+    for row in &figures.rows {
+        let (low, high) = row.spread;
+        assert!(row.before_us > 0.0 && row.after_us > 0.0 && row.pairs.len() == 2, "{figures}");
+        assert!(0.0 < low && low <= row.ratio && row.ratio <= high && high.is_finite(), "{figures}");
+    }
 }
 
 /// All of it, with 200 clients.

@@ -1,6 +1,8 @@
 //! A whole Ringway: a register, gateways and workers, each a process of its own.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::client::websocket::WebsocketClient;
 use crate::client::{Framing, PlainClient};
@@ -61,6 +63,7 @@ pub struct Builder {
     app: String,
     secret_key: String,
     admin: bool,
+    programs: Option<PathBuf>,
     listen: Vec<Listen>,
     gateway_flags: Vec<String>,
     worker_flags: Vec<String>,
@@ -101,6 +104,12 @@ impl Builder {
     /// Every process has an `--admin`, see [`Cluster::admin_addresses`].
     pub fn admin(mut self) -> Builder {
         self.admin = true;
+        self
+    }
+
+    /// The folder of the programs, built by somebody; those of this tree by default.
+    pub fn programs(mut self, directory: &Path) -> Builder {
+        self.programs = Some(directory.to_owned());
         self
     }
 
@@ -165,6 +174,7 @@ impl Cluster {
             app: "echo".to_owned(),
             secret_key: String::new(),
             admin: false,
+            programs: None,
             listen: vec![Listen::Websocket],
             gateway_flags: Vec::new(),
             worker_flags: Vec::new(),
@@ -246,7 +256,7 @@ impl Cluster {
         self.register = None;
         let flags = vec!["--listen".to_owned(), self.register_address().to_string()];
         let flags = self.with_common(flags, self.admin_address(0, 0));
-        self.register = Some(start("register", "register", &flags));
+        self.register = Some(self.start_program("register", "register", &flags));
     }
 
     /// Starts a gateway, or starts it again once it has ended, on the same addresses.
@@ -264,7 +274,7 @@ impl Cluster {
         flags.extend(["--register-address".to_owned(), self.register_address().to_string()]);
         flags.extend_from_slice(&self.plan.gateway_flags);
         let flags = self.with_common(flags, self.admin_address(1, index));
-        self.gateways[index] = Some(start(&format!("gateway {index}"), "gateway", &flags));
+        self.gateways[index] = Some(self.start_program(&format!("gateway {index}"), "gateway", &flags));
     }
 
     /// Kills a gateway and waits until its ports are free: the kernel takes a ring apart after its process has ended.
@@ -295,7 +305,7 @@ impl Cluster {
         flags.extend(["--register-address".to_owned(), self.register_address().to_string()]);
         flags.extend_from_slice(&self.plan.worker_flags);
         let flags = self.with_common(flags, self.admin_address(2, index));
-        self.workers[index] = Some(Process::start(&format!("worker {index}"), "worker", &flags));
+        self.workers[index] = Some(self.launch(&format!("worker {index}"), "worker", &flags));
     }
 
     /// What all processes have written so far.
@@ -310,6 +320,19 @@ impl Cluster {
         stop_all(self.workers.iter_mut().flatten());
         stop_all(self.gateways.iter_mut().flatten());
         stop_all(self.register.iter_mut());
+    }
+
+    fn start_program(&self, name: &str, program: &str, flags: &[String]) -> Process {
+        let process = self.launch(name, program, flags);
+        process.await_ready(program);
+        process
+    }
+
+    fn launch(&self, name: &str, program: &str, flags: &[String]) -> Process {
+        let Some(directory) = &self.plan.programs else { return Process::start(name, program, flags) };
+        let mut command = Command::new(directory.join(program));
+        command.args(flags);
+        Process::spawn(name, command)
     }
 
     /// With the flags that all three programs have.
@@ -330,12 +353,6 @@ fn stop_all<'a>(processes: impl Iterator<Item = &'a mut Process>) {
         processes.filter_map(|process| process.is_running().then_some(process)).collect();
     running.iter_mut().for_each(|process| process.terminate());
     running.iter_mut().for_each(|process| process.await_clean_exit());
-}
-
-fn start(name: &str, program: &str, flags: &[String]) -> Process {
-    let process = Process::start(name, program, flags);
-    process.await_ready(program);
-    process
 }
 
 fn owned(flags: &[&str]) -> Vec<String> {

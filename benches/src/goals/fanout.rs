@@ -65,20 +65,13 @@ impl Scenario for Fanout {
         let Fanout { bare, cluster, burst } = self;
         let (burst, conns) = (*burst, stage.setup.conns);
         let bare_flags = format!("--scenario idle --conns {conns} --target tcp://{}", bare.address());
-        let flags = format!(
-            "--scenario broadcast --conns {conns} --target {} --register {} --burst {burst} --rate {}",
-            target(cluster),
-            cluster.register_address(),
-            burst as f64 / period(burst),
-        );
+        let flags = flags(cluster, conns, burst);
         let (bare, gateway) = in_turns(
             index,
             || stage.drive(&bare_flags, || bare.cpu_time()),
             || stage.drive(&flags, || cluster.gateway(0).cpu_time()),
         )?;
-        let deliveries = |driven: &Driven| {
-            (driven.outcome.measured.bytes_in / frame_size(stage.setup.size) as u64).max(1) as f64
-        };
+        let deliveries = |driven: &Driven| deliveries(driven, stage.setup.size);
         let us = |driven: &Driven| driven.cpu_us / deliveries(driven);
         let measured = &gateway.outcome.measured;
         Ok(vec![
@@ -89,6 +82,21 @@ impl Scenario for Fanout {
             measured.received as f64 / measured.receives.max(1) as f64,
         ])
     }
+}
+
+/// What the load generator is told for broadcasts to `conns` clients, `burst` at once.
+pub fn flags(cluster: &Cluster, conns: usize, burst: usize) -> String {
+    format!(
+        "--scenario broadcast --conns {conns} --target {} --register {} --burst {burst} --rate {}",
+        target(cluster),
+        cluster.register_address(),
+        burst as f64 / period(burst),
+    )
+}
+
+/// How many messages of `size` bytes have come; at least one.
+pub fn deliveries(driven: &Driven, size: usize) -> f64 {
+    (driven.outcome.measured.bytes_in / frame_size(size) as u64).max(1) as f64
 }
 
 /// Bytes of a websocket frame to a client.
@@ -102,4 +110,4 @@ fn period(burst: usize) -> f64 {
 }
 
 /// Broadcasts of a burst.
-const BURST: usize = 20;
+pub const BURST: usize = 20;

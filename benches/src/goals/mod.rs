@@ -6,12 +6,12 @@
 //! accounts to the processes between the ends of the load generator's measured phase, in steps of 10 ms.
 
 mod bound;
-mod fanout;
+pub(crate) mod fanout;
 mod figures;
 mod idle;
 mod latency;
 mod rate;
-mod stage;
+pub(crate) mod stage;
 
 use std::str::FromStr;
 

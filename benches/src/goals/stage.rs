@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use loadgen::{Outcome, Report};
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::Listen;
+use ringway_tests::cluster::{Builder, Cluster};
 
 use super::Setup;
 use crate::cpus::{self, Cpus};
@@ -47,7 +48,12 @@ impl Stage<'_> {
     /// A register, a gateway with so many shards, and a worker, on the servers' CPU.
     pub fn cluster(&self, shards: usize) -> Cluster {
         let shards = u16::try_from(shards).expect("no more shards than ports");
-        cpus::on(self.cpus.server, || Cluster::builder().app("echo").shards(shards).start())
+        self.start(Cluster::builder().shards(shards))
+    }
+
+    /// The same with more said about it. Without a master, whose CPU time would be read for the worker's.
+    pub fn start(&self, builder: Builder) -> Cluster {
+        cpus::on(self.cpus.server, || builder.app("echo").worker_flags(&["--no-master"]).start())
     }
 }
 
