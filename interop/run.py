@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -81,7 +82,14 @@ def build():
     for package in packages:
         command += ["-p", package]
     subprocess.run(command, cwd=ROOT, check=True)
-    return ROOT / "target/debug"
+    return target_directory() / "debug"
+
+
+def target_directory():
+    """Where cargo puts what it builds: CARGO_TARGET_DIR and its config files have a say."""
+    command = ["cargo", "metadata", "--no-deps", "--offline", "--format-version", "1"]
+    told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return Path(json.loads(told.stdout)["target_directory"])
 
 
 class Matrix:
