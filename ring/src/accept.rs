@@ -15,6 +15,7 @@ use crate::event::{Event, ListenerId};
 use crate::memory::KernelMemory;
 use crate::queue::Completion;
 use crate::ring::Ring;
+use crate::slots::flag;
 use crate::token::{Op, Token};
 
 /// A listening socket and its accepts. It is dropped only when none is in flight.
@@ -25,6 +26,9 @@ pub(crate) struct Listener {
     in_flight: usize,
     rests_until_ms: u64,
     stopping: bool,
+    preferred: bool,
+    /// No more accepts are begun; see `hold_accepts`.
+    held: bool,
 }
 
 /// What one accept is doing.
@@ -33,6 +37,8 @@ enum Accept {
     Idle,
     /// In flight, into this slot.
     Into(u32),
+    /// In flight, to an ordinary descriptor, which then gets this slot beside.
+    Beside(u32),
     /// In flight, to an ordinary descriptor, because the table is full: to be refused, or put into a slot if
     /// one became free meanwhile. Only when no other accept of the listener is in flight.
     Spare,
@@ -87,6 +93,28 @@ impl Ring {
     /// # Errors
     /// The socket's options cannot be set, or there are 65,536 listeners.
     pub fn listen(&mut self, socket: TcpListener) -> io::Result<ListenerId> {
+        self.listen_as(socket, false)
+    }
+
+    /// The same for few connections on which much depends. However many others are readable, these are received from
+    /// first, and at least half of a turn's receives is theirs; and [`Ring::acknowledged`] tells of them. Each takes one of the
+    /// process' open files besides.
+    ///
+    /// # Errors
+    /// As [`Ring::listen`].
+    pub fn listen_preferred(&mut self, socket: TcpListener) -> io::Result<ListenerId> {
+        self.listen_as(socket, true)
+    }
+
+    /// Begins no more accepts while `held`: who connects waits in the kernel's backlog. Those in flight still come, at most as
+    /// many as `Config::accepts_in_flight`.
+    pub fn hold_accepts(&mut self, id: ListenerId, held: bool) {
+        if let Some(Some(listener)) = self.listeners.get_mut(usize::from(id.0)) {
+            listener.held = held;
+        }
+    }
+
+    fn listen_as(&mut self, socket: TcpListener, preferred: bool) -> io::Result<ListenerId> {
         socket.set_nonblocking(false)?;
         SockRef::from(&socket).set_tcp_nodelay(true)?;
         let count = usize::from(self.accepts_in_flight);
@@ -97,6 +125,8 @@ impl Ring {
             in_flight: 0,
             rests_until_ms: 0,
             stopping: false,
+            preferred,
+            held: false,
         };
         let free = self.listeners.iter().position(Option::is_none);
         let index = free.unwrap_or(self.listeners.len());
@@ -134,7 +164,8 @@ impl Ring {
             let Some(listener) = &self.listeners[index] else { continue };
             let all = listener.in_flight == listener.accepts.len();
             let spare = listener.accepts.contains(&Accept::Spare);
-            if !all && !spare && !listener.stopping && listener.rest(self.clock.now_ms()).is_none() {
+            let rests = listener.rest(self.clock.now_ms()).is_some();
+            if !(all || spare || listener.stopping || listener.held || rests) {
                 self.begin_accepts_of(index);
             }
         }
@@ -147,6 +178,7 @@ impl Ring {
                 continue;
             }
             let accept = match self.slots.take() {
+                Some(slot) if listener.preferred => Accept::Beside(slot),
                 Some(slot) => Accept::Into(slot),
                 None if listener.in_flight == 0 => Accept::Spare,
                 None => return,
@@ -183,11 +215,12 @@ impl Ring {
         let id = ListenerId(index as u16);
         let socket = match accept {
             Accept::Into(slot) if done.result >= 0 => Ok(slot),
-            Accept::Into(slot) => {
+            Accept::Beside(slot) if done.result >= 0 => self.admit_beside(done.result, slot),
+            Accept::Into(slot) | Accept::Beside(slot) => {
                 self.slots.give_back(slot);
                 Err(io::Error::from_raw_os_error(-done.result))
             }
-            _ if done.result >= 0 => self.admit_spare(done.result),
+            _ if done.result >= 0 => self.admit_spare(done.result, index),
             _ => Err(io::Error::from_raw_os_error(-done.result)),
         };
         match socket {
@@ -206,7 +239,11 @@ impl Ring {
     ) {
         let taken = self.listeners[usize::from(listener.0)].as_mut().expect("it has just accepted");
         let peer = taken.peer(number).unwrap_or(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
+        let preferred = taken.preferred;
         let socket = self.slots.open(slot);
+        if preferred && let Some(slot) = self.slots.live(socket) {
+            slot.set(flag::PREFERRED);
+        }
         self.stats.accepts += 1;
         self.park(socket);
         on_event(Event::Accepted { listener, socket, peer });
@@ -229,7 +266,7 @@ impl Ring {
     }
 
     /// A connection came while the table was full: into a slot if one is free by now, else it is reset.
-    fn admit_spare(&mut self, fd: i32) -> io::Result<u32> {
+    fn admit_spare(&mut self, fd: i32, index: usize) -> io::Result<u32> {
         // SAFETY: the completed accept made this descriptor, and nobody else knows it.
         let socket = Socket::from(unsafe { OwnedFd::from_raw_fd(fd) });
         let Some(slot) = self.slots.take() else {
@@ -240,7 +277,21 @@ impl Ring {
                 "the table of sockets is full: connection refused",
             ));
         };
-        self.install(&socket, slot)
+        let preferred = self.listeners[index].as_ref().is_some_and(|listener| listener.preferred);
+        if preferred { self.install_beside(socket, slot) } else { self.install(&socket, slot) }
+    }
+
+    fn admit_beside(&mut self, fd: i32, slot: u32) -> io::Result<u32> {
+        // SAFETY: the completed accept made this descriptor, and nobody else knows it.
+        let socket = Socket::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        self.install_beside(socket, slot)
+    }
+
+    /// Keeps the ordinary descriptor of a preferred socket, by which the kernel can be asked about it.
+    fn install_beside(&mut self, socket: Socket, slot: u32) -> io::Result<u32> {
+        self.install(&socket, slot)?;
+        self.descriptors.insert(slot, socket);
+        Ok(slot)
     }
 
     /// Puts a socket into its slot of the file table. The caller then closes its own descriptor.

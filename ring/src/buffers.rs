@@ -33,6 +33,10 @@ impl Buffers {
         self.size
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.owners.len()
+    }
+
     pub(crate) fn all_free(&self) -> bool {
         self.free.len() == self.owners.len()
     }

@@ -1,6 +1,9 @@
-//! The only place where a clock is read: milliseconds since the ring was made, cached for a turn.
+//! The only place where clocks are read: milliseconds since the ring was made, cached for a turn; and whether the thread was
+//! held up.
 
 use std::time::{Duration, Instant};
+
+use crate::config::HELD_UP_MS;
 
 /// A cached monotonic clock and the next tick.
 pub(crate) struct Clock {
@@ -8,13 +11,23 @@ pub(crate) struct Clock {
     now_ms: u64,
     tick_ms: u64,
     next_tick_ms: u64,
+    /// When the thread was last seen to be awake.
+    awake_ms: u64,
+    held_up: bool,
 }
 
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is where time enters the program")]
     pub(crate) fn new(tick: Duration) -> Clock {
         let tick_ms = tick.as_millis() as u64;
-        Clock { origin: Instant::now(), now_ms: 0, tick_ms, next_tick_ms: tick_ms }
+        Clock {
+            origin: Instant::now(),
+            now_ms: 0,
+            tick_ms,
+            next_tick_ms: tick_ms,
+            awake_ms: boot_time_ms(),
+            held_up: false,
+        }
     }
 
     pub(crate) fn now_ms(&self) -> u64 {
@@ -23,6 +36,31 @@ impl Clock {
 
     pub(crate) fn read(&mut self) {
         self.now_ms = self.origin.elapsed().as_millis() as u64;
+    }
+
+    /// Whether the thread was held up since it was last asked, in which it meant to wait for `wait`; or before, and has not
+    /// caught up since.
+    pub(crate) fn was_held_up(&mut self, wait: Duration) -> bool {
+        self.look(boot_time_ms(), wait)
+    }
+
+    /// The thread has seen to what came while it was held up.
+    pub(crate) fn caught_up(&mut self) {
+        self.held_up = false;
+    }
+
+    /// As if the thread had been stopped for so long.
+    #[cfg(test)]
+    pub(crate) fn sleep_through(&mut self, time: Duration) {
+        self.awake_ms = self.awake_ms.saturating_sub(time.as_millis() as u64);
+    }
+
+    fn look(&mut self, now_ms: u64, wait: Duration) -> bool {
+        let wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
+        let late_ms = now_ms.saturating_sub(self.awake_ms).saturating_sub(wait_ms);
+        self.awake_ms = now_ms;
+        self.held_up |= late_ms >= HELD_UP_MS;
+        self.held_up
     }
 
     /// How long a wait may last so that the tick is not late.
@@ -43,9 +81,37 @@ impl Clock {
     }
 }
 
+/// Milliseconds of CLOCK_BOOTTIME, which goes on while the machine sleeps.
+fn boot_time_ms() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of ours, which the call fills.
+    let told = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    // A kernel without it (none of those that have io_uring) just never finds the thread held up.
+    if told == 0 { time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000 } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_comes_back_much_later_than_it_meant_to_was_held_up_until_it_has_caught_up() {
+        let mut clock = Clock::new(Duration::ZERO);
+        let hour = Duration::from_secs(3_600);
+        clock.awake_ms = 1_000;
+        assert!(!clock.look(3_601_000, hour), "it meant to wait");
+        assert!(!clock.look(3_601_000 + HELD_UP_MS - 1, Duration::ZERO));
+        assert!(clock.look(3_601_000 + 2 * HELD_UP_MS, Duration::ZERO));
+        assert!(clock.look(3_601_000 + 2 * HELD_UP_MS + 1, Duration::ZERO), "nobody has seen to it yet");
+        clock.caught_up();
+        assert!(!clock.look(3_601_000 + 2 * HELD_UP_MS + 2, Duration::ZERO));
+    }
+
+    #[test]
+    fn the_boot_time_goes_on() {
+        let before = boot_time_ms();
+        assert!(before > 0 && boot_time_ms() >= before);
+    }
 
     #[test]
     fn ticks_come_once_per_period_and_are_not_made_up_for() {

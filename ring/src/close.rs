@@ -31,6 +31,7 @@ impl Ring {
         let releases_at_once = self.releases_at_once;
         let Some(slot) = self.slots.live(socket) else { return };
         slot.set(flag::CLOSING);
+        self.descriptors.remove(&(socket.index() as u32));
         if slot.has(flag::CONNECTING) {
             // Before the shutdown: a connect that is woken by it would begin anew.
             let connect = Token::of(Op::Connect, socket);

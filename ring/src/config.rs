@@ -47,6 +47,14 @@ pub(crate) const SLICES_MAX: usize = 1024;
 /// Bytes of one slice in one send; the kernel stops below 2 GiB.
 pub(crate) const SLICE_BYTES_MAX: usize = 1 << 30;
 
+/// A thread that did not get to a turn for this long, beyond what it meant to wait, was held up, in ms. Less than it takes
+/// any peer to give somebody up.
+pub(crate) const HELD_UP_MS: u64 = 3_000;
+
+/// Rounds of receives from preferred sockets alone, after a time of being held up: with the default buffers of 64 KiB more than
+/// the largest window of a socket (`tcp_rmem`). What is left then comes with the rest.
+pub(crate) const CATCH_UP_ROUNDS_MAX: usize = 128;
+
 /// How long a listener rests after an error that would come again at once, such as too many open files.
 pub(crate) const ACCEPT_REST_MS: u64 = 100;
 

@@ -47,6 +47,7 @@
 #![warn(missing_docs)]
 
 mod accept;
+mod acks;
 mod buffers;
 mod clock;
 mod close;
@@ -64,6 +65,7 @@ mod stats;
 mod steer;
 mod token;
 
+pub use acks::Acks;
 pub use config::Config;
 pub use event::{Event, ListenerId, Send, Short};
 pub use ring::Ring;

@@ -1,4 +1,5 @@
 //! Receiving: idle sockets are parked with a poll; readable ones wait in a queue for a buffer, one receive each per turn.
+//! Preferred sockets have a queue of their own, which goes first.
 
 use std::io;
 
@@ -73,25 +74,51 @@ impl Ring {
             && !slot.has(flag::QUEUED)
         {
             slot.set(flag::QUEUED);
-            self.readable.push_back(socket);
+            let queue = if slot.has(flag::PREFERRED) { &mut self.preferred } else { &mut self.readable };
+            queue.push_back(socket);
         }
     }
 
-    /// Begins one receive for each of the first readable sockets, as many as there are buffers.
+    /// Begins one receive for each of the first readable sockets, as many as there are buffers. Preferred ones go first,
+    /// and their bytes come first; half of the buffers is theirs, and what the others leave.
     pub(crate) fn begin_receives(&mut self) {
+        let (others, count) = (self.readable.len(), self.buffers.count());
+        let others = others.min(count / 2);
+        let preferred = self.preferred.len().min(count - others);
+        for _ in 0..preferred {
+            self.begin_preferred_receive();
+        }
         while self.buffers.any_free() {
-            let Some(socket) = self.readable.pop_front() else { return };
-            let Some(slot) = self.slots.live(socket) else { continue };
-            slot.clear(flag::QUEUED);
-            if slot.has(flag::PAUSED | flag::FAILED) {
-                continue;
-            }
-            if slot.has(flag::ENDED) {
-                self.park(socket);
-            } else {
-                slot.set(flag::RECEIVING);
-                self.receive(socket);
-            }
+            let Some(socket) = self.readable.pop_front() else { break };
+            self.begin_receive(socket);
+        }
+        self.begin_preferred_receives();
+    }
+
+    /// The same for preferred sockets alone.
+    pub(crate) fn begin_preferred_receives(&mut self) {
+        while self.buffers.any_free() && !self.preferred.is_empty() {
+            self.begin_preferred_receive();
+        }
+    }
+
+    fn begin_preferred_receive(&mut self) {
+        if let Some(socket) = self.preferred.pop_front() {
+            self.begin_receive(socket);
+        }
+    }
+
+    fn begin_receive(&mut self, socket: SocketId) {
+        let Some(slot) = self.slots.live(socket) else { return };
+        slot.clear(flag::QUEUED);
+        if slot.has(flag::PAUSED | flag::FAILED) {
+            return;
+        }
+        if slot.has(flag::ENDED) {
+            self.park(socket);
+        } else {
+            slot.set(flag::RECEIVING);
+            self.receive(socket);
         }
     }
 

@@ -66,6 +66,8 @@ pub(crate) mod flag {
     pub(crate) const SHUT: Flags = 1 << 14;
     /// A send of the present batch is not submitted yet.
     pub(crate) const STAGED: Flags = 1 << 15;
+    /// Received from before the others; see `listen_preferred`.
+    pub(crate) const PREFERRED: Flags = 1 << 16;
 
     /// A slot is freed only when none of these is set.
     pub(crate) const IN_FLIGHT: Flags =

@@ -134,6 +134,10 @@ impl Pump {
         self.ring.turn(wait, |event| deliver(shard, listeners, now, event))?;
         self.shard.on_turn(self::now(&self.ring));
         self.act();
+        if self.ring.was_held_up() {
+            // Workers may have given us up meanwhile: what is for them is not sent before their links are read.
+            return Ok(());
+        }
         self.send()?;
         self.act();
         Ok(())
@@ -223,7 +227,7 @@ impl Listeners {
     fn new(ring: &mut Ring, sockets: ShardSockets) -> io::Result<Listeners> {
         let clients =
             sockets.clients.into_iter().map(|socket| ring.listen(socket)).collect::<io::Result<_>>()?;
-        Ok(Listeners { clients, inner: ring.listen(sockets.inner)? })
+        Ok(Listeners { clients, inner: ring.listen_preferred(sockets.inner)? })
     }
 }
 

@@ -36,6 +36,12 @@ impl Host {
         (self.ring.listen(listener).unwrap(), address)
     }
 
+    pub fn listen_preferred(&mut self) -> (ListenerId, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (self.ring.listen_preferred(listener).unwrap(), address)
+    }
+
     /// A host with one connection: the ring's end and an ordinary one.
     pub fn with_peer(config: Config) -> (Host, SocketId, TcpStream) {
         let mut host = Host::new(config);

@@ -4,6 +4,7 @@
 mod closing;
 mod common;
 mod ending;
+mod preferred;
 mod pressure;
 mod sending;
 mod steering;
