@@ -5,6 +5,7 @@
 //! * [`php`]: PHP's serialize format, in which sessions and replies are written.
 //! * [`register`]: the JSON lines of the register.
 //! * [`pulse`]: when a silent peer counts as dead.
+//! * [`LogLimit`]: how often what a peer does may be logged.
 //! * [`calls`]: commands and queries: which gateway gets which frame, and what replies mean.
 //! * [`ClientId`]: the name of a client, which is its address too.
 //!
@@ -17,8 +18,10 @@ pub mod client;
 mod client_id;
 pub mod inner;
 mod json;
+mod log_limit;
 pub mod php;
 pub mod pulse;
 pub mod register;
 
 pub use client_id::{ClientId, ClientIdError};
+pub use log_limit::LogLimit;
