@@ -52,6 +52,32 @@ pub const FANOUT_SENDS_MAX: usize = 1_024;
 /// Targets of one fan-out looked at in one turn, those included whose send is due anyway.
 pub const FANOUT_SLICE: usize = 32_768;
 
+/// Elements of one list, the answer to a query, that are written in one turn, and names looked at for it: some 2 ms at
+/// most. One list takes its slice per turn; when there are several, they take turns.
+pub const LISTING_SLICE: usize = 2_048;
+
+/// Bytes of such a slice, beyond which it ends with the element that it is at.
+pub const LISTING_SLICE_SIZE: usize = 1024 * 1024;
+
+/// Rows looked at in one turn for a list of all clients, and sorted: about a millisecond.
+pub const LISTING_ROWS_MAX: usize = 8_192;
+
+/// Clients of a uid, in a list of uids, that are written without looking whether the slice is over.
+pub const LISTED_AT_ONCE_MAX: usize = 256;
+
+/// The longest answer to a query, in bytes: what a worker of ours, or a program with `gateway-client`, takes. For a
+/// longer one the connection that asked is closed as soon as it has grown so far, counted and logged.
+pub const REPLY_SIZE_MAX: usize = 256 * 1024 * 1024;
+
+/// A long answer grows in pieces. A new one is begun when there are this many bytes in the last, in a buffer of
+/// [`PIECE_CAPACITY`]: few elements grow it, and each is freed as soon as it is sent.
+pub const PIECE_SIZE: usize = 56 * 1024;
+/// See [`PIECE_SIZE`].
+pub const PIECE_CAPACITY: usize = 64 * 1024;
+
+/// Between two log lines of a shard about answers that are too long, in ms; those between are counted only.
+pub const REPLY_LOG_PERIOD_MS: u64 = 10_000;
+
 /// Bytes of a client with TLS that are encrypted at once, for one send: what fits into one record. The rest of its queue
 /// stays as it is until that is sent, so that a broadcast to slow clients is shared for as long as it can be.
 pub const SEAL_SIZE_MAX: usize = 16 * 1024;
@@ -93,6 +119,7 @@ pub const UNAUTHORIZED_FRAME_SIZE_MAX: usize = 64 * 1024;
 pub const GROUPS_PER_CLIENT_MAX: usize = 4_096;
 
 const _: () = assert!(COPY_MAX <= CHUNK_SIZE_MAX && SLICES_PER_SEND_MAX <= 1_024);
+const _: () = assert!(PIECE_SIZE <= PIECE_CAPACITY && PIECE_CAPACITY > SPARE_LARGE_SIZE_MAX);
 // The last message that begins in a chunk may double it; that must not cost the buffer.
 const _: () = assert!(CHUNK_SIZE_MAX > SPARE_SMALL_SIZE_MAX);
 const _: () = assert!(4 * CHUNK_SIZE_MAX <= SPARE_LARGE_SIZE_MAX);

@@ -3,10 +3,9 @@
 use hashbrown::HashSet;
 use protocol::inner::{Cmd, Frame, ext};
 use protocol::php;
-use ring::SocketId;
 
 use super::directory::Slot;
-use super::fanout::{Fanout, Message};
+use super::fanout::{Fanout, Message, Sets, Targets};
 use super::{Conn, Shard};
 use crate::config::{GROUPS_PER_CLIENT_MAX, SESSION_SIZE_MAX};
 
@@ -47,13 +46,11 @@ impl Shard {
             return;
         };
         let fanout = match targets {
-            ext::Targets::All => Fanout::new(message, self.all_clients(), HashSet::new()),
-            ext::Targets::Only(ids) => {
-                let slots = ids.iter().filter_map(|id| self.connection_ids.get(id).copied());
-                Fanout::new(message, self.sockets(slots), HashSet::new())
-            }
+            ext::Targets::All => Fanout::new(message, Targets::Found(self.everybody()), HashSet::new()),
+            ext::Targets::Only(ids) => Fanout::new(message, Targets::Ids(ids.into_iter()), HashSet::new()),
             ext::Targets::Except(exclude) => {
-                Fanout::new(message, self.all_clients(), exclude.into_iter().collect())
+                let everybody = Targets::Found(self.everybody());
+                Fanout::new(message, everybody, exclude.into_iter().collect())
             }
         };
         self.start_fan_out(link, fanout);
@@ -62,7 +59,7 @@ impl Shard {
     /// In list order; a uid twice sends twice.
     fn send_to_uids(&mut self, link: Slot, frame: &Frame<'_>) {
         let (Some(uids), Some(message)) = (ext::decode_names(frame.ext), Message::of(frame)) else { return };
-        let targets = self.sockets(uids.iter().flat_map(|uid| self.uids.members_of(uid)));
+        let targets = Targets::named(Sets::Uids, uids);
         self.start_fan_out(link, Fanout::new(message, targets, HashSet::new()));
     }
 
@@ -71,7 +68,7 @@ impl Shard {
         let (Some(to), Some(message)) = (ext::GroupTargets::decode(frame.ext), Message::of(frame)) else {
             return;
         };
-        let targets = self.sockets(to.groups.iter().flat_map(|group| self.groups.members_of(group)));
+        let targets = Targets::named(Sets::Groups, to.groups);
         self.start_fan_out(link, Fanout::new(message, targets, to.exclude.into_iter().collect()));
     }
 
@@ -151,20 +148,5 @@ impl Shard {
     fn position_in_groups(&self, slot: Slot, group: &[u8]) -> Option<usize> {
         let set = self.groups.find(group)?;
         self.client_ref(slot).groups().iter().position(|membership| membership.set == set)
-    }
-
-    /// Every client, in no order that would mean anything.
-    fn all_clients(&self) -> Vec<SocketId> {
-        let client = |(_, conn): (usize, &Conn)| match conn {
-            Conn::Client(client) => Some(client.socket),
-            Conn::Link(_) | Conn::Lingering(_) => None,
-        };
-        let mut sockets = Vec::with_capacity(self.connection_ids.len());
-        sockets.extend(self.conns.iter().filter_map(client));
-        sockets
-    }
-
-    fn sockets(&self, slots: impl Iterator<Item = Slot>) -> Vec<SocketId> {
-        slots.map(|slot| self.client_ref(slot).socket).collect()
     }
 }

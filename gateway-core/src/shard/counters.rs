@@ -42,6 +42,8 @@ pub struct Counters {
     pub links_silent: u64,
     /// Links closed because the peer took nothing of what was queued for it, for a minute.
     pub links_stuck: u64,
+    /// Query connections closed because an answer was longer than anybody takes.
+    pub replies_too_large: u64,
     /// Messages dropped because their client's queue was full.
     pub messages_dropped_slow_client: u64,
     /// Clients closed because their queue was full.
@@ -93,6 +95,7 @@ impl Counters {
             ("links_unauthorized", self.links_unauthorized),
             ("links_silent", self.links_silent),
             ("links_stuck", self.links_stuck),
+            ("replies_too_large", self.replies_too_large),
             ("messages_dropped_slow_client", self.messages_dropped_slow_client),
             ("clients_closed_slow", self.clients_closed_slow),
             ("clients_closed_no_worker", self.clients_closed_no_worker),

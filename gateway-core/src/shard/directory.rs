@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::ops::Bound;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
@@ -105,6 +106,18 @@ impl Directory {
     /// Names in order of creation.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &Rc<[u8]>> {
         self.sets.values().map(|set| &set.name)
+    }
+
+    /// The set created next after another, or first, of those that exist.
+    pub fn next_set(&self, after: Option<SetId>) -> Option<(SetId, &Rc<[u8]>)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let (id, set) = self.sets.range((start, Bound::Unbounded)).next()?;
+        Some((*id, &set.name))
+    }
+
+    /// The set created last, of those that exist.
+    pub fn last_set(&self) -> Option<SetId> {
+        self.sets.last_key_value().map(|(id, _)| *id)
     }
 
     fn create(&mut self, name: &[u8]) -> SetId {

@@ -1,6 +1,7 @@
 //! A message on its way to clients: encoded once per protocol, queued per target, in slices when there are many.
 
 use std::borrow::Cow;
+use std::vec;
 
 use hashbrown::HashSet;
 use protocol::client::Kind;
@@ -9,6 +10,7 @@ use protocol::php;
 use ring::SocketId;
 
 use super::directory::Slot;
+use super::found::Found;
 use super::out::SharedMessage;
 use super::output::Action;
 use super::{Conn, Shard};
@@ -31,16 +33,53 @@ pub(super) struct Encoding {
 }
 
 /// A message for many clients, and how far it is.
-///
-/// Invariant: `next <= targets.len()`.
 pub(super) struct Fanout<'a> {
     message: Message<'a>,
     /// By listener and kind: rarely more than one.
     encoded: Vec<(u8, Kind, SharedMessage)>,
-    targets: Vec<SocketId>,
-    next: usize,
+    targets: Targets,
+    is_done: bool,
     /// Connection ids that get nothing.
     exclude: HashSet<u32>,
+}
+
+/// Who gets a message and has not got it yet.
+pub(super) enum Targets {
+    /// These clients.
+    Found(Found),
+    /// The clients with these connection ids.
+    Ids(vec::IntoIter<u32>),
+    /// The members of these groups or the clients of these uids, name by name, each as it is when its turn comes.
+    Named { sets: Sets, names: vec::IntoIter<Vec<u8>>, found: Found },
+}
+
+/// What names are names of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sets {
+    Uids,
+    Groups,
+}
+
+/// Who is next.
+enum Target {
+    Client(Slot),
+    /// That one has gone, or there is nobody of that name.
+    Nobody,
+    End,
+}
+
+impl Targets {
+    pub fn named(sets: Sets, names: Vec<Vec<u8>>) -> Targets {
+        Targets::Named { sets, names: names.into_iter(), found: Found::default() }
+    }
+
+    /// The client that was next is seen to.
+    fn advance(&mut self) {
+        match self {
+            Targets::Found(found) | Targets::Named { found, .. } => found.advance(),
+            Targets::Ids(ids) => drop(ids.next()),
+        }
+    }
 }
 
 /// A fan-out that takes more than one turn. The link it came on is not served meanwhile: what comes behind it must
@@ -79,18 +118,14 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> Fanout<'a> {
-    pub fn new(message: Message<'a>, targets: Vec<SocketId>, exclude: HashSet<u32>) -> Fanout<'a> {
-        Fanout { message, encoded: Vec::new(), targets, next: 0, exclude }
-    }
-
-    fn is_done(&self) -> bool {
-        self.next == self.targets.len()
+    pub fn new(message: Message<'a>, targets: Targets, exclude: HashSet<u32>) -> Fanout<'a> {
+        Fanout { message, encoded: Vec::new(), targets, is_done: false, exclude }
     }
 
     fn into_owned(self) -> Fanout<'static> {
-        let Fanout { message, encoded, targets, next, exclude } = self;
+        let Fanout { message, encoded, targets, is_done, exclude } = self;
         let message = Message { body: message.body.into_owned().into(), encoding: message.encoding };
-        Fanout { message, encoded, targets, next, exclude }
+        Fanout { message, encoded, targets, is_done, exclude }
     }
 
     fn encoded(&mut self, listen: &[Listen], listener: u8, kind: Kind) -> &SharedMessage {
@@ -140,7 +175,7 @@ impl Shard {
     /// Queues a message for its targets. What does not fit into this turn goes on in [`Shard::on_turn`].
     pub(super) fn start_fan_out(&mut self, link: Slot, mut fanout: Fanout<'_>) {
         self.fan_out(&mut fanout, FANOUT_SENDS_MAX);
-        if !fanout.is_done()
+        if !fanout.is_done
             && let Some(link) = self.link(link)
         {
             link.busy = true;
@@ -150,12 +185,13 @@ impl Shard {
         }
     }
 
-    /// To be called every turn, after what came in and before what goes out: large fan-outs and heartbeats take their
-    /// next slice.
+    /// To be called every turn, after what came in and before what goes out: large fan-outs, long answers and heartbeats
+    /// take their next slice.
     pub fn on_turn(&mut self, now: Millis) {
         self.now = now;
         self.continue_heartbeat();
         self.continue_fan_outs();
+        self.continue_listings();
     }
 
     fn continue_fan_outs(&mut self) {
@@ -167,7 +203,7 @@ impl Shard {
             }
             let Some(mut job) = self.jobs.pop_front() else { return };
             self.fan_out(&mut job.fanout, dirty_max);
-            if job.fanout.is_done() {
+            if job.fanout.is_done {
                 self.link_idle(job.link);
             } else {
                 self.jobs.push_back(job);
@@ -178,19 +214,55 @@ impl Shard {
     /// The next slice of a fan-out: as many targets as this turn has room for, up to `dirty_max` sends in all.
     fn fan_out(&mut self, fanout: &mut Fanout<'_>, dirty_max: usize) {
         for _ in 0..FANOUT_SLICE {
-            let Some(target) = fanout.targets.get(fanout.next).copied() else { return };
-            let Some(Conn::Client(client)) = self.conns.get(target.index()) else {
-                fanout.next += 1;
-                continue;
+            let slot = match self.next_target(&mut fanout.targets) {
+                Target::Client(slot) => slot,
+                Target::Nobody => continue,
+                Target::End => return fanout.is_done = true,
             };
+            let client = self.client_ref(slot);
             if !client.out.is_dirty() && self.output.dirty_count() >= dirty_max {
                 return;
             }
-            fanout.next += 1;
-            if client.socket == target && !fanout.exclude.contains(&client.connection_id) {
-                self.send_shared(target.index() as Slot, fanout);
+            let is_excluded = fanout.exclude.contains(&client.connection_id);
+            fanout.targets.advance();
+            if !is_excluded {
+                self.send_shared(slot, fanout);
             }
         }
+    }
+
+    /// Who is next; stays so until [`Targets::advance`].
+    fn next_target(&self, targets: &mut Targets) -> Target {
+        let found = match targets {
+            Targets::Found(found) => found,
+            Targets::Ids(ids) => {
+                let Some(id) = ids.as_slice().first() else { return Target::End };
+                let Some(slot) = self.connection_ids.get(id) else {
+                    ids.next();
+                    return Target::Nobody;
+                };
+                return Target::Client(*slot);
+            }
+            Targets::Named { sets, names, found } => {
+                if found.peek().is_none() {
+                    let Some(name) = names.next() else { return Target::End };
+                    *found = match sets {
+                        Sets::Uids => self.found(self.uids.members_of(&name)),
+                        Sets::Groups => self.found(self.groups.members_of(&name)),
+                    };
+                    if found.peek().is_none() {
+                        return Target::Nobody;
+                    }
+                }
+                found
+            }
+        };
+        let Some(slot) = found.peek() else { return Target::End };
+        if self.still_there(found, slot).is_none() {
+            found.advance();
+            return Target::Nobody;
+        }
+        Target::Client(slot)
     }
 
     fn send_shared(&mut self, slot: Slot, fanout: &mut Fanout<'_>) {

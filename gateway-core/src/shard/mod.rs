@@ -5,6 +5,7 @@
 //! * [`accept`](self::accept), [`input`](self::input), [`leave`](self::leave): the life of a client;
 //! * [`stop`](self::stop): the end of them all;
 //! * [`links`](self::links), [`commands`](self::commands), [`queries`](self::queries): what workers say;
+//! * [`found`](self::found), [`listing`](self::listing), [`fanout`](self::fanout): what takes more than one turn;
 //! * [`directory`](self::directory), [`workers`](self::workers), [`drain`](self::drain): who is called what, who serves
 //!   whom, and how a worker hands its clients over;
 //! * [`secure`](self::secure): TLS, between the ring's bytes and a client's codec;
@@ -19,14 +20,17 @@ mod counters;
 mod directory;
 mod drain;
 mod fanout;
+mod found;
 mod heartbeat;
 mod input;
 mod leave;
 mod link;
 mod link_pulse;
 mod links;
+mod listing;
 mod out;
 mod output;
+mod pieces;
 mod queries;
 mod secure;
 mod stop;
@@ -54,6 +58,7 @@ use self::directory::{Directory, Slot};
 use self::fanout::Job;
 use self::heartbeat::Heartbeat;
 use self::link::Link;
+use self::listing::Listings;
 use self::output::{Outbound, Output};
 use self::secure::Secure;
 use self::stop::Stop;
@@ -98,6 +103,8 @@ pub struct Shard {
     secure: Secure,
     /// Fan-outs that take more than one turn.
     jobs: VecDeque<Job>,
+    /// Answers that take more than one turn.
+    listings: Listings,
     counters: Counters,
     heartbeat: Heartbeat,
     waits: Waits,
@@ -159,6 +166,7 @@ impl Shard {
             output: Output::default(),
             secure: Secure::default(),
             jobs: VecDeque::new(),
+            listings: Listings::default(),
             counters: Counters::default(),
             waits: Waits {
                 handshake: Timeouts::new(HANDSHAKE_TIMEOUT_MS),
@@ -228,9 +236,13 @@ impl Shard {
         out.and_then(|out| out.queue.sealed()).into_iter().chain(plain)
     }
 
-    /// Whether sends, actions, large fan-outs or heartbeats wait: the glue must not block before it has seen to them.
+    /// Whether sends, actions, large fan-outs, long answers or heartbeats wait: the glue must not block before it has seen
+    /// to them.
     pub fn is_pending(&self) -> bool {
-        self.output.is_pending() || !self.jobs.is_empty() || self.heartbeat.is_sweeping()
+        self.output.is_pending()
+            || !self.jobs.is_empty()
+            || self.listings.are_under_way()
+            || self.heartbeat.is_sweeping()
     }
 
     /// What was offered for the sockets in `batch` has been sent, except as `short` says. `short` is put in order.

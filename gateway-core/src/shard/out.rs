@@ -69,6 +69,16 @@ impl OutQueue {
         }
     }
 
+    /// Appends `bytes`, without a copy if they are many.
+    pub fn append_owned(&mut self, spare: &mut Spare, load: Load, bytes: Vec<u8>) {
+        if bytes.len() <= COPY_MAX {
+            return self.append(spare, load, &bytes);
+        }
+        let queue = self.0.get_or_insert_with(|| spare.queue());
+        queue.bytes += bytes.len();
+        queue.chunks.push_back(Chunk::Own(bytes));
+    }
+
     /// Appends an encoded message that other queues get too.
     pub fn append_shared(&mut self, spare: &mut Spare, load: Load, message: &SharedMessage) {
         match &message.shared {
@@ -259,6 +269,18 @@ mod tests {
             assert_eq!((content(&queue), queue.len()), (all[sent..].to_vec(), all.len() - sent));
             queue.advance(&mut spare, 1);
         }
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_is_owned_keeps_its_place() {
+        let (mut queue, mut spare) = (OutQueue::default(), Spare::default());
+        let large = vec![7; 3 * CHUNK_SIZE_MAX];
+        for piece in [vec![], b"a".to_vec(), large.clone(), b"b".to_vec(), vec![]] {
+            queue.append_owned(&mut spare, Load::Heavy, piece);
+        }
+        assert_eq!(content(&queue), [b"a".as_slice(), &large, b"b"].concat());
+        queue.advance(&mut spare, queue.len());
         assert!(queue.is_empty());
     }
 

@@ -61,6 +61,12 @@ impl Output {
         self.mark(socket, out);
     }
 
+    /// Queues `bytes`, without a copy if they are many.
+    pub fn append_owned(&mut self, socket: SocketId, out: &mut Outbound, bytes: Vec<u8>) {
+        out.queue.append_owned(&mut self.spare, out.load, bytes);
+        self.mark(socket, out);
+    }
+
     /// Queues a message that other sockets get too.
     pub fn append_shared(&mut self, socket: SocketId, out: &mut Outbound, message: &SharedMessage) {
         out.queue.append_shared(&mut self.spare, out.load, message);

@@ -22,6 +22,11 @@ pub fn finish(start: Begun, out: &mut [u8]) {
     out[start.value_at - LENGTH_SIZE..start.value_at].copy_from_slice(&length.to_be_bytes());
 }
 
+/// Appends the length alone; a value of `size` bytes is to follow.
+pub fn encode_size(size: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&size.to_be_bytes());
+}
+
 /// A reply whose length is not written yet.
 #[derive(Debug)]
 pub struct Begun {

@@ -1,0 +1,365 @@
+//! A query whose answer is a list: found, then written in slices, so that nobody waits for a long one.
+//!
+//! The answer tells of who was there when the query came, less those that have gone when it is their turn to be written;
+//! what it tells of each is as of then. The link that asked is not served meanwhile.
+
+use std::collections::VecDeque;
+use std::vec;
+
+use hashbrown::HashSet;
+use protocol::LogLimit;
+use protocol::inner::ext::{Field, Where};
+use protocol::php::write;
+use ring::SocketId;
+use tracing::warn;
+
+use super::client::Client;
+use super::directory::{SetId, Slot};
+use super::found::{Found, Ordered};
+use super::output::Action;
+use super::pieces::{OpenArray, Pieces};
+use super::{Conn, Shard};
+use crate::config::{
+    LISTED_AT_ONCE_MAX, LISTING_SLICE, LISTING_SLICE_SIZE, REPLY_LOG_PERIOD_MS, REPLY_SIZE_MAX,
+};
+
+/// The lists that are being written.
+pub(super) struct Listings {
+    waiting: VecDeque<Listing>,
+    log: LogLimit,
+}
+
+impl Default for Listings {
+    fn default() -> Listings {
+        Listings { waiting: VecDeque::new(), log: LogLimit::new(1, REPLY_LOG_PERIOD_MS) }
+    }
+}
+
+impl Listings {
+    pub fn are_under_way(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
+/// A list that is being written.
+pub(super) struct Listing {
+    link: SocketId,
+    source: Source,
+    out: Pieces,
+    array: OpenArray,
+    count: usize,
+}
+
+/// What the elements are about.
+pub(super) enum Source {
+    /// Every client.
+    Everybody(Ordered, Element),
+    /// Clients by what they are called.
+    Called(Called, Element),
+    /// Names, each once, and how many clients the group of this name has.
+    GroupCounts(Names),
+    /// Names, each once, and which clients the uid of this name has; `members` is the list that is being written.
+    UidMembers { names: Names, members: Option<Members> },
+    /// The groups that there are, in order of creation: those behind `after`, up to `until`.
+    Groups { after: Option<SetId>, until: Option<SetId> },
+}
+
+/// What an element tells of a client.
+pub(super) enum Element {
+    /// Its id and its session.
+    Session,
+    /// Its place in the list and its id.
+    ConnectionId,
+    /// Its id and these fields.
+    Fields(Vec<Field>),
+}
+
+/// Names, each once.
+pub(super) struct Names {
+    names: vec::IntoIter<Vec<u8>>,
+    seen: HashSet<Vec<u8>>,
+}
+
+/// The members of groups, then the clients of uids, then these connections; each client once.
+pub(super) struct Called {
+    groups: vec::IntoIter<Vec<u8>>,
+    uids: vec::IntoIter<Vec<u8>>,
+    connection_ids: vec::IntoIter<u32>,
+    found: Found,
+    /// Connection ids of those who have been listed; `None`: there is one name only, which has each client once.
+    seen: Option<HashSet<u32>>,
+}
+
+/// The list of a uid's clients within a list.
+pub(super) struct Members {
+    found: Found,
+    array: OpenArray,
+    count: usize,
+}
+
+/// How far a list is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Progress {
+    More,
+    /// More, in another turn.
+    Later,
+    Done,
+}
+
+impl Called {
+    pub fn group(name: &[u8]) -> Called {
+        Called { seen: None, ..Where { groups: vec![name.to_vec()], ..Where::default() }.into() }
+    }
+
+    pub fn uid(name: &[u8]) -> Called {
+        Called { seen: None, ..Where { uids: vec![name.to_vec()], ..Where::default() }.into() }
+    }
+}
+
+impl Default for Called {
+    /// Nobody.
+    fn default() -> Called {
+        Where::default().into()
+    }
+}
+
+impl From<Where> for Called {
+    fn from(condition: Where) -> Called {
+        Called {
+            groups: condition.groups.into_iter(),
+            uids: condition.uids.into_iter(),
+            connection_ids: condition.connection_ids.into_iter(),
+            found: Found::default(),
+            seen: Some(HashSet::new()),
+        }
+    }
+}
+
+impl From<Vec<Vec<u8>>> for Names {
+    fn from(names: Vec<Vec<u8>>) -> Names {
+        Names { names: names.into_iter(), seen: HashSet::new() }
+    }
+}
+
+impl Shard {
+    /// Answers a query by a list: at once if it is short.
+    pub(super) fn begin_listing(&mut self, link: Slot, source: Source) {
+        let Some(asking) = self.link(link) else { return };
+        let link = asking.socket;
+        let mut out = Pieces::new();
+        let array = out.open_array();
+        let mut listing = Listing { link, source, out, array, count: 0 };
+        if self.list(&mut listing) == Progress::Done {
+            return self.end_listing(listing);
+        }
+        if let Some(asking) = self.link(super::slot(link)) {
+            asking.busy = true;
+            self.output.actions.push(Action::Pause(link));
+            self.listings.waiting.push_back(listing);
+        }
+    }
+
+    /// The next slice of one list. Several take turns.
+    pub(super) fn continue_listings(&mut self) {
+        let Some(mut listing) = self.listings.waiting.pop_front() else { return };
+        let asking = super::slot(listing.link);
+        if self.link(asking).is_none_or(|link| link.socket != listing.link) {
+            return;
+        }
+        if self.list(&mut listing) != Progress::Done {
+            return self.listings.waiting.push_back(listing);
+        }
+        let link = listing.link;
+        self.end_listing(listing);
+        self.link_idle(link);
+    }
+
+    fn list(&self, listing: &mut Listing) -> Progress {
+        let size_max = listing.out.len() + LISTING_SLICE_SIZE;
+        for _ in 0..LISTING_SLICE {
+            if listing.out.len() > REPLY_SIZE_MAX {
+                return Progress::Done;
+            }
+            match self.list_next(listing) {
+                Progress::More if listing.out.len() < size_max => {}
+                Progress::More => return Progress::Later,
+                end => return end,
+            }
+        }
+        Progress::Later
+    }
+
+    /// Sends the answer; closes the link for one that is longer than anybody takes.
+    fn end_listing(&mut self, listing: Listing) {
+        let Listing { link, mut out, array, count, .. } = listing;
+        out.close_array(array, count);
+        let slot = super::slot(link);
+        if out.len() > REPLY_SIZE_MAX {
+            return self.refuse_reply(slot);
+        }
+        let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) else { return };
+        for piece in out.finish() {
+            self.output.append_owned(link.socket, &mut link.out, piece);
+        }
+    }
+
+    fn refuse_reply(&mut self, slot: Slot) {
+        let Some(link) = self.link(slot) else { return };
+        let peer = link.peer;
+        self.counters.replies_too_large += 1;
+        if let Some(unsaid) = self.listings.log.admit(self.now.0) {
+            warn!(
+                %peer, unsaid,
+                "a query whose answer is longer than {} MiB: the connection is closed; ask for less at once",
+                REPLY_SIZE_MAX >> 20
+            );
+        }
+        self.close_link(slot);
+    }
+
+    /// Writes the next element, or gets nearer to it.
+    fn list_next(&self, listing: &mut Listing) -> Progress {
+        let Listing { source, out, count, .. } = listing;
+        match source {
+            Source::Everybody(ordered, _) if ordered.is_collecting() => {
+                return if self.collect(ordered) { Progress::Later } else { Progress::More };
+            }
+            Source::Everybody(ordered, element) => {
+                let Some(client) = self.next_in_order(ordered) else { return Progress::Done };
+                self.write_client(client, element, count, out);
+            }
+            Source::Called(called, element) => {
+                let Some(client) = self.next_called(called) else { return Progress::Done };
+                client.into_iter().for_each(|client| self.write_client(client, element, count, out));
+            }
+            Source::GroupCounts(names) => {
+                let Some(name) = names.names.next() else { return Progress::Done };
+                if !names.seen.contains(&name) {
+                    write::encode_key(&name[..], out.out_for(name.len()));
+                    write::encode_int(self.groups.member_count(&name) as i64, out.out());
+                    *count += 1;
+                    names.seen.insert(name);
+                }
+            }
+            Source::UidMembers { members: Some(list), .. } if list.found.peek().is_some() => {
+                self.write_member(list, out);
+            }
+            Source::UidMembers { names, members } => {
+                if let Some(list) = members.take() {
+                    out.close_array(list.array, list.count);
+                }
+                let Some(name) = names.names.next() else { return Progress::Done };
+                if !names.seen.contains(&name) {
+                    *members = self.begin_uid(&name, out);
+                    *count += 1;
+                    names.seen.insert(name);
+                }
+            }
+            Source::Groups { after, until } => {
+                let next = self.groups.next_set(*after).filter(|(id, _)| Some(*id) <= *until);
+                let Some((id, name)) = next else { return Progress::Done };
+                *after = Some(id);
+                write::encode_int(*count as i64, out.out());
+                // An array key before it became a value here: an int if it looks like one (WIRE.md §6).
+                write::encode_key(&name[..], out.out_for(name.len()));
+                *count += 1;
+            }
+        }
+        Progress::More
+    }
+
+    /// Writes a uid and its clients; if they are many, returns what is to be written by and by.
+    fn begin_uid(&self, uid: &[u8], out: &mut Pieces) -> Option<Members> {
+        write::encode_key(uid, out.out_for(uid.len()));
+        if self.uids.member_count(uid) <= LISTED_AT_ONCE_MAX {
+            self.write_few_ids(uid, out.out());
+            return None;
+        }
+        Some(Members { found: self.found(self.uids.members_of(uid)), array: out.open_array(), count: 0 })
+    }
+
+    fn write_few_ids(&self, uid: &[u8], out: &mut Vec<u8>) {
+        write::array_start(self.uids.member_count(uid), out);
+        for (index, slot) in self.uids.members_of(uid).enumerate() {
+            write::encode_int(index as i64, out);
+            write::encode_int(self.client_ref(slot).connection_id.into(), out);
+        }
+        write::array_end(out);
+    }
+
+    fn write_member(&self, list: &mut Members, out: &mut Pieces) {
+        if let Some(client) = self.next_found(&mut list.found) {
+            write::encode_int(list.count as i64, out.out());
+            write::encode_int(client.connection_id.into(), out.out());
+            list.count += 1;
+        }
+    }
+
+    /// The next client; none if it has gone or was listed before, or at the end of a name.
+    fn next_called(&self, called: &mut Called) -> Option<Option<&Client>> {
+        let client = if called.found.peek().is_some() {
+            self.next_found(&mut called.found)
+        } else if let Some(group) = called.groups.next() {
+            called.found = self.found(self.groups.members_of(&group));
+            None
+        } else if let Some(uid) = called.uids.next() {
+            called.found = self.found(self.uids.members_of(&uid));
+            None
+        } else {
+            let id = called.connection_ids.next()?;
+            self.connection_ids.get(&id).map(|slot| self.client_ref(*slot))
+        };
+        let seen = &mut called.seen;
+        Some(client.filter(|client| seen.as_mut().is_none_or(|seen| seen.insert(client.connection_id))))
+    }
+
+    fn write_client(&self, client: &Client, element: &Element, count: &mut usize, out: &mut Pieces) {
+        let id = i64::from(client.connection_id);
+        match element {
+            Element::Session => {
+                write::encode_int(id, out.out());
+                write::encode_bytes(&client.session, out.out_for(client.session.len()));
+            }
+            Element::Fields(fields) => {
+                write::encode_int(id, out.out());
+                write::array_start(fields.len(), out.out());
+                for field in fields {
+                    write::encode_key(field.name().as_bytes(), out.out());
+                    self.write_field(client, field, out);
+                }
+                write::array_end(out.out());
+            }
+            Element::ConnectionId => {
+                write::encode_int(*count as i64, out.out());
+                write::encode_int(id, out.out());
+            }
+        }
+        *count += 1;
+    }
+
+    fn write_field(&self, client: &Client, field: &Field, pieces: &mut Pieces) {
+        match (field, client.uid, &client.groups) {
+            (Field::Session, _, _) => {
+                write::encode_bytes(&client.session, pieces.out_for(client.session.len()));
+            }
+            (Field::Uid, Some(uid), _) => {
+                let name = self.uids.name(uid.set);
+                write::encode_bytes(name, pieces.out_for(name.len()));
+            }
+            (Field::Groups, _, Some(groups)) => {
+                write::array_start(groups.len(), pieces.out());
+                for membership in groups.iter() {
+                    let name = self.groups.name(membership.set);
+                    write::encode_key(&name[..], pieces.out_for(name.len()));
+                    write::encode_bytes(name, pieces.out_for(name.len()));
+                    if pieces.len() > REPLY_SIZE_MAX {
+                        // Nobody will see the rest.
+                        return;
+                    }
+                }
+                write::array_end(pieces.out());
+            }
+            (Field::Uid | Field::Groups | Field::Unknown(_), _, _) => write::encode_null(pieces.out()),
+        }
+    }
+}
