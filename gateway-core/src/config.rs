@@ -8,6 +8,10 @@ pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// How long a closing client may take to read what is still queued for it, in ms. Then the rest is dropped.
 pub const CLOSE_FLUSH_TIMEOUT_MS: u64 = 10_000;
 
+/// How long we wait, after our close frame, for the client's, in ms, before our FIN. A proxy that sees our end while its
+/// client still sends drops what we said last.
+pub const ANSWER_TIMEOUT_MS: u64 = 2_000;
+
 /// How long we wait, after our FIN, for the peer's, in ms. Closing earlier with unread input would send a reset, and
 /// the peer might lose our last bytes to it.
 pub const LINGER_TIMEOUT_MS: u64 = 2_000;
@@ -125,3 +129,5 @@ const _: () = assert!(CHUNK_SIZE_MAX > SPARE_SMALL_SIZE_MAX);
 const _: () = assert!(4 * CHUNK_SIZE_MAX <= SPARE_LARGE_SIZE_MAX);
 const _: () = assert!(SEAL_SIZE_MAX + tls::SEALED_OVERHEAD_MAX <= SPARE_LARGE_SIZE_MAX);
 const _: () = assert!(LINGER_TIMEOUT_MS <= CLOSE_FLUSH_TIMEOUT_MS);
+// Who is told last at a stop, and reads, may take its time.
+const _: () = assert!(ANSWER_TIMEOUT_MS + LINGER_TIMEOUT_MS < STOP_TIMEOUT_MS);

@@ -162,7 +162,43 @@ fn a_client_that_is_closed_gets_its_last_messages_then_close_notify_then_the_end
     world.shard.begin_stop(world.now);
     world.settle();
     assert_eq!(stays.take(&mut world), b"\x88\x02\x03\xe9");
+    // What it is at is received, and only its answer brings our end.
+    let mut frames = Vec::new();
+    websocket::encode_frame(websocket::TEXT, &[b'x'; 50_000], [1; 4], &mut frames);
+    stays.say(&mut world, &frames);
+    stays.hear(&mut world);
+    assert!(!stays.session.has_ended() && !world.peers[stays.peer].shut && !world.shard.is_stopped());
+    frames.clear();
+    websocket::encode_close(1001, [1; 4], &mut frames);
+    world.peers[stays.peer].room = Some(3);
+    stays.say(&mut world, &frames);
+    assert!(!world.peers[stays.peer].shut, "close_notify comes first");
+    world.read(stays.peer, None);
+    stays.hear(&mut world);
     assert!(stays.session.has_ended() && world.peers[stays.peer].shut);
+    world.end(stays.peer);
+    assert!(world.peers[stays.peer].closed);
+}
+
+#[test]
+fn whoever_breaks_tls_while_the_answer_is_awaited_goes() {
+    let mut world = world("broken");
+    world.worker("w");
+    let mut client = Secured::connect(&mut world, 1);
+    let mut request = Vec::new();
+    websocket::encode_request("host", "/", [1; 16], &mut request);
+    client.say(&mut world, &request);
+    world.shard.begin_stop(world.now);
+    world.settle();
+    assert!(!world.peers[client.peer].shut);
+    world.say(
+        client.peer,
+        &[0x17, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20],
+    );
+    assert!(world.peers[client.peer].shut);
+    assert_eq!(world.shard.counters().tls_sessions_failed, 1);
+    world.pass(2_050);
+    assert!(world.peers[client.peer].closed && world.shard.is_stopped());
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn a_message_over_the_limit_closes_that_client_alone() {
     client.echo(&"x".repeat(900));
     client.send_text(&"x".repeat(1001));
     client.expect(&Event::Close(Some(1009)));
+    client.send(&Frame::close(1009));
     client.expect(&Event::End);
     steady.close();
     drop(client);
@@ -65,6 +66,7 @@ fn malformed_websocket_clients_hurt_nobody() {
         let mut client = cluster.websocket(0);
         client.send(&frame);
         client.expect(&Event::Close(Some(code)));
+        client.send(&Frame::close(code));
         client.expect(&Event::End);
         steady.echo("still here");
     }

@@ -55,6 +55,24 @@ impl AnyCodec {
             AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => true,
         }
     }
+
+    /// See [`Codec::leave`].
+    pub fn leave(&mut self) {
+        match self {
+            AnyCodec::Websocket(codec) => codec.leave(),
+            AnyCodec::Custom(codec) => codec.leave(),
+            AnyCodec::Securing | AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => {}
+        }
+    }
+
+    /// See [`Codec::is_leaving`].
+    pub fn is_leaving(&self) -> bool {
+        match self {
+            AnyCodec::Websocket(codec) => codec.is_leaving(),
+            AnyCodec::Custom(codec) => codec.is_leaving(),
+            AnyCodec::Securing | AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => false,
+        }
+    }
 }
 
 impl Default for AnyCodec {

@@ -1,6 +1,7 @@
 //! What workers and other programs command (WIRE.md §5). None has a reply; one that makes no sense is ignored.
 
 use hashbrown::HashSet;
+use protocol::client::websocket;
 use protocol::inner::{Cmd, Frame, ext};
 use protocol::php;
 
@@ -78,6 +79,7 @@ impl Shard {
             self.send_message(slot, &message);
         }
         if matches!(self.conns.get(slot as usize), Some(Conn::Client(client)) if !client.closing) {
+            self.say_close(slot, websocket::NORMAL, "");
             self.close_client_when_sent(slot);
         }
     }

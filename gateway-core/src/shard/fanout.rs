@@ -11,6 +11,7 @@ use ring::SocketId;
 
 use super::directory::Slot;
 use super::found::Found;
+use super::leave::CloseReason;
 use super::out::SharedMessage;
 use super::output::Action;
 use super::{Conn, Shard};
@@ -294,7 +295,7 @@ impl Shard {
             SlowClient::Drop => self.counters.messages_dropped_slow_client += 1,
             SlowClient::Close => {
                 self.counters.clients_closed_slow += 1;
-                self.close_client_now(slot);
+                self.close_client_because(slot, CloseReason::Policy);
             }
         }
         false

@@ -5,6 +5,7 @@ use std::mem;
 use super::client::Reading;
 use super::directory::Slot;
 use super::fanout::Encoding;
+use super::leave::CloseReason;
 use super::{Conn, Shard, slot};
 use crate::config::{FANOUT_SENDS_MAX, HEARTBEAT_SLICE};
 use crate::{Millis, Settings};
@@ -95,7 +96,11 @@ impl Shard {
             Beat::Ping => self.ping_client(slot(socket)),
             Beat::Close => {
                 self.counters.clients_closed_silent += 1;
-                self.close_client_now(slot(socket));
+                // Who has stopped to read as well cannot be told anything.
+                match client.out.is_blocked() {
+                    true => self.close_client_now(slot(socket)),
+                    false => self.close_client_because(slot(socket), CloseReason::Silent),
+                }
             }
         }
     }

@@ -46,7 +46,7 @@ impl Shard {
         let websocket_ping = self.settings.websocket_ping;
         let client = self.client(slot);
         if client.closing {
-            return;
+            return self.hear_out(slot, bytes);
         }
         if websocket_ping && !bytes.is_empty() {
             client.silence = -1;
@@ -80,6 +80,15 @@ impl Shard {
                 self.counters.clients_malformed += u64::from(malformed.is_some());
                 self.close_client_when_sent(slot);
             }
+        }
+    }
+
+    /// Bytes from a client that is closed and not forgotten yet: only its answer to our close frame counts.
+    fn hear_out(&mut self, slot: Slot, bytes: &mut [u8]) {
+        let limits = self.settings.limits();
+        let codec = &mut self.client(slot).codec;
+        if codec.is_leaving() {
+            codec.decode(&limits, bytes, &mut Vec::new());
         }
     }
 
@@ -146,7 +155,8 @@ impl Shard {
                         break Flow::Over(Some(Malformed::Protocol));
                     }
                     if self.on_message(slot, link, body, kind).is_err() {
-                        self.protocol_of(slot).encode_close(websocket::TOO_LARGE, &mut reply);
+                        self.protocol_of(slot).encode_close(websocket::TOO_LARGE, "", &mut reply);
+                        codec.leave();
                         break Flow::Over(Some(Malformed::TooLarge));
                     }
                 }
@@ -161,9 +171,15 @@ impl Shard {
                     done += consumed;
                     break Flow::Over(None);
                 }
-                Decoded::Malformed(malformed) => break Flow::Over(Some(malformed)),
+                Decoded::Malformed(malformed) => {
+                    done = input.len();
+                    break Flow::Over(Some(malformed));
+                }
             }
         };
+        if codec.is_leaving() {
+            codec.decode(&limits, &mut input[done..], &mut reply);
+        }
         let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else {
             unreachable!("not closed above")
         };

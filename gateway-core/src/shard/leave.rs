@@ -2,8 +2,8 @@
 
 use std::mem;
 
+use protocol::client::websocket;
 use protocol::inner::{Cmd, FLAG_SCALAR};
-use ring::SocketId;
 
 use super::client::{Client, Reading};
 use super::directory::Slot;
@@ -12,7 +12,64 @@ use super::output::Action;
 use super::{Conn, Shard};
 use crate::config::ORPHAN_BYTES_MAX;
 
+/// Why we close a client: its close frame says so (docs/OPERATIONS.md, "Close codes").
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum CloseReason {
+    /// The gateway stops.
+    GoingAway,
+    /// A limit that is not one of the protocol's: too slow, too much.
+    Policy,
+    /// It was silent for too long.
+    Silent,
+    /// There has been no worker for too long.
+    NoWorker,
+}
+
+impl CloseReason {
+    fn code(self) -> u16 {
+        match self {
+            CloseReason::GoingAway => websocket::GOING_AWAY,
+            CloseReason::Policy => websocket::POLICY_VIOLATION,
+            CloseReason::Silent => websocket::HEARTBEAT_MISSED,
+            CloseReason::NoWorker => websocket::TRY_AGAIN_LATER,
+        }
+    }
+
+    /// Whether the client is at fault: who cannot be told why then goes at once, whatever is queued for it.
+    fn is_fault(self) -> bool {
+        matches!(self, CloseReason::Policy | CloseReason::Silent)
+    }
+}
+
 impl Shard {
+    /// Closes a client and tells it why, if its protocol has words for that.
+    pub(super) fn close_client_because(&mut self, slot: Slot, reason: CloseReason) {
+        let said = self.say_close(slot, reason.code(), "");
+        if !said && reason.is_fault() {
+            return self.close_client_now(slot);
+        }
+        self.close_client_when_sent(slot);
+    }
+
+    /// Tells a client, behind what is queued for it, that it is closed, and why. Returns whether that can be said. What it
+    /// sends from now on is thrown away, but for its answer.
+    pub(super) fn say_close(&mut self, slot: Slot, code: u16, reason: &str) -> bool {
+        let limits = self.settings.limits();
+        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return false };
+        if client.closing || !client.codec.is_open() {
+            return false;
+        }
+        let protocol = self.settings.listen[usize::from(client.listener)].protocol.protocol();
+        let queued = client.out.queue.len();
+        self.output
+            .append_with(client.socket, &mut client.out, |out| protocol.encode_close(code, reason, out));
+        client.codec.leave();
+        if client.codec.is_leaving() {
+            client.codec.decode(&limits, &mut client.rest.take(), &mut Vec::new());
+        }
+        client.out.queue.len() > queued
+    }
+
     /// Nothing more is read from a client; it goes when its queue is empty, or after a while.
     pub(super) fn close_client_when_sent(&mut self, slot: Slot) {
         let now = self.now;
@@ -29,35 +86,16 @@ impl Shard {
             self.waits.flush.push(now, socket);
         }
         if self.client(slot).out.queue.is_empty() {
-            self.linger(slot);
+            self.part(slot);
         }
-    }
-
-    /// Everything is sent: our FIN, and a while for the peer's.
-    pub(super) fn linger(&mut self, slot: Slot) {
-        if self.end_session(slot) {
-            return;
-        }
-        let client = self.forget_client(slot);
-        if client.ended {
-            return self.output.actions.push(Action::Close(client.socket));
-        }
-        self.conns.insert(slot as usize, Conn::Lingering(client.socket));
-        self.lingering_count += 1;
-        self.output.actions.push(Action::Shutdown(client.socket));
-        self.waits.linger.push(self.now, client.socket);
     }
 
     /// Closes a client at once; what is queued for it is lost.
     pub(super) fn close_client_now(&mut self, slot: Slot) {
-        let client = self.forget_client(slot);
+        let mut client = self.forget_client(slot);
+        client.out.queue.clear(&mut self.output.spare);
+        self.secure.forget(slot);
         self.output.actions.push(Action::Close(client.socket));
-    }
-
-    pub(super) fn close_lingering(&mut self, socket: SocketId) {
-        self.conns.remove(socket.index());
-        self.lingering_count -= 1;
-        self.output.actions.push(Action::Close(socket));
     }
 
     /// Hands over the ON_CLOSE frames that had no worker to go to.
@@ -70,21 +108,20 @@ impl Shard {
         }
     }
 
-    /// Tells the worker and takes a client out of every table. The slot is the caller's to use or to leave.
-    fn forget_client(&mut self, slot: Slot) -> Client {
+    /// Tells the worker and takes a client out of every table, but for its session of TLS. The slot is the caller's to use
+    /// or to leave.
+    pub(super) fn forget_client(&mut self, slot: Slot) -> Client {
         if self.client(slot).announced {
             self.emit_close(slot);
         }
         self.count_unfinished_session(slot);
-        let Some(Conn::Client(mut client)) = self.conns.remove(slot as usize) else {
+        let Some(Conn::Client(client)) = self.conns.remove(slot as usize) else {
             unreachable!("the caller has looked");
         };
         self.counters.clients_closed += 1;
         let info = self.client_info(client.connection_id, client.peer.address(), client.listener);
         self.hooks.on_close(&info);
         self.connection_ids.remove(&client.connection_id);
-        client.out.queue.clear(&mut self.output.spare);
-        self.secure.forget(slot);
         if let Some(uid) = client.uid {
             self.uids.leave(uid);
         }

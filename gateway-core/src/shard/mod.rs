@@ -2,7 +2,8 @@
 //!
 //! A state machine. It never does IO, reads no clock, and shares nothing. Its parts:
 //!
-//! * [`accept`](self::accept), [`input`](self::input), [`leave`](self::leave): the life of a client;
+//! * [`accept`](self::accept), [`input`](self::input), [`leave`](self::leave), [`parting`](self::parting): the life of a
+//!   client, and the end of its connection;
 //! * [`stop`](self::stop): the end of them all;
 //! * [`links`](self::links), [`commands`](self::commands), [`queries`](self::queries): what workers say;
 //! * [`found`](self::found), [`listing`](self::listing), [`fanout`](self::fanout): what takes more than one turn;
@@ -30,6 +31,7 @@ mod links;
 mod listing;
 mod out;
 mod output;
+mod parting;
 mod pieces;
 mod queries;
 mod secure;
@@ -60,14 +62,15 @@ use self::heartbeat::Heartbeat;
 use self::link::Link;
 use self::listing::Listings;
 use self::output::{Outbound, Output};
+use self::parting::Parting;
 use self::secure::Secure;
 use self::stop::Stop;
 use self::table::Table;
 use self::timeouts::Timeouts;
 use self::workers::Workers;
 use crate::config::{
-    AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, LINGER_TIMEOUT_MS,
-    LINK_PING_PERIOD_MS,
+    ANSWER_TIMEOUT_MS, AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS,
+    LINGER_TIMEOUT_MS, LINK_PING_PERIOD_MS,
 };
 use crate::{ClientInfo, Hooks, Millis, Settings};
 
@@ -108,8 +111,8 @@ pub struct Shard {
     counters: Counters,
     heartbeat: Heartbeat,
     waits: Waits,
-    /// Rows that are [`Conn::Lingering`].
-    lingering_count: usize,
+    /// Rows that are [`Conn::Parting`].
+    parting_count: usize,
     random: u64,
     last_connection_id: u32,
     /// The stop that is under way.
@@ -124,13 +127,13 @@ pub struct Shard {
 enum Conn {
     Client(Client),
     Link(Box<Link>),
-    /// We have said FIN and wait for the peer's.
-    Lingering(SocketId),
+    Parting(Parting),
 }
 
 /// Who waits for what.
 struct Waits {
     handshake: Timeouts,
+    answer: Timeouts,
     flush: Timeouts,
     linger: Timeouts,
     authorization: Timeouts,
@@ -170,6 +173,7 @@ impl Shard {
             counters: Counters::default(),
             waits: Waits {
                 handshake: Timeouts::new(HANDSHAKE_TIMEOUT_MS),
+                answer: Timeouts::new(ANSWER_TIMEOUT_MS),
                 flush: Timeouts::new(CLOSE_FLUSH_TIMEOUT_MS),
                 linger: Timeouts::new(LINGER_TIMEOUT_MS),
                 authorization: Timeouts::new(AUTHORIZATION_TIMEOUT_MS),
@@ -179,7 +183,7 @@ impl Shard {
                 next_link_ping: now.plus(LINK_PING_PERIOD_MS),
                 next_link_look: now.plus(LOOK_PERIOD_MS),
             },
-            lingering_count: 0,
+            parting_count: 0,
             random: identity.seed | 1,
             last_connection_id: identity.seed as u32,
             stop: None,
@@ -267,6 +271,9 @@ impl Shard {
             Some(Conn::Client(client)) if client.socket == socket => {
                 self.output.unblock(socket, &mut client.out)
             }
+            Some(Conn::Parting(parting)) if parting.socket == socket => {
+                self.output.unblock(socket, &mut parting.out)
+            }
             Some(Conn::Link(link)) if link.socket == socket => self.output.unblock(socket, &mut link.out),
             _ => {}
         }
@@ -276,11 +283,16 @@ impl Shard {
     pub fn on_received(&mut self, now: Millis, socket: SocketId, bytes: &mut [u8]) {
         self.now = now;
         match self.conns.get(socket.index()) {
+            Some(Conn::Client(Client { socket: own, .. }) | Conn::Parting(Parting { socket: own, .. }))
+                if *own == socket && self.secure.has(slot(socket)) =>
+            {
+                self.session_received(slot(socket), bytes)
+            }
             Some(Conn::Client(client)) if client.socket == socket => {
-                if self.secure.has(slot(socket)) {
-                    return self.session_received(slot(socket), bytes);
-                }
                 self.client_received(slot(socket), bytes)
+            }
+            Some(Conn::Parting(parting)) if parting.socket == socket => {
+                self.parting_received(slot(socket), bytes)
             }
             Some(Conn::Link(link)) if link.socket == socket => self.link_received(slot(socket), bytes),
             _ => {}
@@ -293,7 +305,7 @@ impl Shard {
         match self.conns.get(socket.index()) {
             Some(Conn::Client(client)) if client.socket == socket => self.client_ended(slot(socket)),
             Some(Conn::Link(link)) if link.socket == socket => self.link_ended(slot(socket)),
-            Some(Conn::Lingering(lingering)) if *lingering == socket => self.close_lingering(socket),
+            Some(Conn::Parting(parting)) if parting.socket == socket => self.parting_ended(slot(socket)),
             _ => {}
         }
     }
@@ -304,7 +316,7 @@ impl Shard {
         match self.conns.get(socket.index()) {
             Some(Conn::Client(client)) if client.socket == socket => self.close_client_now(slot(socket)),
             Some(Conn::Link(link)) if link.socket == socket => self.close_link(slot(socket)),
-            Some(Conn::Lingering(lingering)) if *lingering == socket => self.close_lingering(socket),
+            Some(Conn::Parting(parting)) if parting.socket == socket => self.close_parting(slot(socket)),
             _ => self.output.actions.push(Action::Close(socket)),
         }
     }
@@ -314,8 +326,12 @@ impl Shard {
             Some(Conn::Client(client)) if client.socket == socket => {
                 self.output.sent(socket, &mut client.out, sent, short);
                 if client.closing && client.out.queue.is_empty() {
-                    self.linger(slot(socket));
+                    self.part(slot(socket));
                 }
+            }
+            Some(Conn::Parting(parting)) if parting.socket == socket => {
+                self.output.sent(socket, &mut parting.out, sent, short);
+                self.parting_sent(slot(socket));
             }
             Some(Conn::Link(link)) if link.socket == socket => {
                 self.output.sent(socket, &mut link.out, sent, short);
@@ -338,6 +354,7 @@ impl Shard {
     fn outbound(&self, socket: SocketId) -> Option<&Outbound> {
         match self.conns.get(socket.index()) {
             Some(Conn::Client(client)) if client.socket == socket => Some(&client.out),
+            Some(Conn::Parting(parting)) if parting.socket == socket => Some(&parting.out),
             Some(Conn::Link(link)) if link.socket == socket => Some(&link.out),
             _ => None,
         }

@@ -34,6 +34,11 @@ impl Outbound {
         Outbound { load: Load::Heavy, ..Outbound::default() }
     }
 
+    /// Whether the kernel has no room for what is queued.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
     /// Whether a send is due with the end of this turn.
     pub fn is_dirty(&self) -> bool {
         self.dirty

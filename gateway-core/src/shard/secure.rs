@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::codec::AnyCodec;
 use super::directory::Slot;
+use super::parting::Stage;
 use super::table::Table;
 use super::{Conn, Shard};
 use crate::Millis;
@@ -59,12 +60,8 @@ impl Shard {
 
     /// Bytes of a client with TLS.
     pub(super) fn session_received(&mut self, slot: Slot, bytes: &mut [u8]) {
-        let client = self.client(slot);
-        let (socket, closing) = (client.socket, client.closing);
+        let Some(socket) = self.heard_socket(slot) else { return };
         let Some(session) = self.secure.sessions.get_mut(slot as usize) else { return };
-        if closing {
-            return;
-        }
         let mut plain = mem::take(&mut self.secure.plain);
         plain.clear();
         let was_open = session.is_open();
@@ -76,20 +73,31 @@ impl Shard {
             self.on_secured(slot);
         }
         if opened || !plain.is_empty() {
-            self.client_received(slot, &mut plain);
+            match self.conns.get(slot as usize) {
+                Some(Conn::Parting(_)) => self.parting_received(slot, &mut plain),
+                _ => self.client_received(slot, &mut plain),
+            }
         }
         self.secure.plain = plain;
         // What was in there may have been the last of it.
-        let is_there = matches!(
-            self.conns.get(slot as usize),
-            Some(Conn::Client(client)) if client.socket == socket && !client.closing
-        );
+        if self.heard_socket(slot) != Some(socket) {
+            return;
+        }
         match result {
-            _ if !is_there => {}
             Err(failure) => self.session_failed(slot, was_open, &failure),
-            Ok(()) if ended => self.client_ended(slot),
+            Ok(()) if ended => self.on_end_of_stream(self.now, socket),
             Ok(()) => {}
         }
+    }
+
+    /// The socket at a slot, if what its peer sends still counts.
+    fn heard_socket(&self, slot: Slot) -> Option<SocketId> {
+        let (socket, is_heard) = match self.conns.get(slot as usize)? {
+            Conn::Client(client) => (client.socket, !client.closing || client.codec.is_leaving()),
+            Conn::Parting(parting) => (parting.socket, parting.stage == Stage::Answer),
+            Conn::Link(_) => return None,
+        };
+        is_heard.then_some(socket)
     }
 
     /// Encrypts what is to be sent to those of `dirty` that have TLS.
@@ -112,16 +120,12 @@ impl Shard {
         }
     }
 
-    /// Tells a client that nothing more will come. Returns whether that is yet to be sent.
-    pub(super) fn end_session(&mut self, slot: Slot) -> bool {
-        let Some(session) = self.secure.sessions.get_mut(slot as usize) else { return false };
-        if !session.is_open() {
-            return false;
+    /// Tells a client with TLS that nothing more will come.
+    pub(super) fn end_session(&mut self, slot: Slot) {
+        if let Some(session) = self.secure.sessions.get_mut(slot as usize) {
+            session.close(&mut self.reply);
+            self.append_reply(slot);
         }
-        session.close(&mut self.reply);
-        let said = !self.reply.is_empty();
-        self.append_reply(slot);
-        said
     }
 
     /// A client goes whose handshake is not done.
@@ -155,8 +159,17 @@ impl Shard {
     }
 
     fn session_failed(&mut self, slot: Slot, was_open: bool, failure: &Failure) {
-        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
+        let client = match self.conns.get_mut(slot as usize) {
+            Some(Conn::Client(client)) => client,
+            Some(Conn::Parting(_)) => {
+                self.counters.tls_sessions_failed += 1;
+                return self.say_end(slot);
+            }
+            _ => return,
+        };
         client.out.queue.clear_plain(&mut self.output.spare);
+        // It may have been asked for an answer, which will not come any more.
+        client.codec = AnyCodec::Securing;
         if was_open {
             self.counters.tls_sessions_failed += 1;
         } else {
@@ -171,8 +184,12 @@ impl Shard {
 
     /// Queues what a session has answered.
     fn append_reply(&mut self, slot: Slot) {
-        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
-        self.output.append_sealed(client.socket, &mut client.out, &self.reply);
+        let (socket, out) = match self.conns.get_mut(slot as usize) {
+            Some(Conn::Client(client)) => (client.socket, &mut client.out),
+            Some(Conn::Parting(parting)) => (parting.socket, &mut parting.out),
+            _ => return,
+        };
+        self.output.append_sealed(socket, out, &self.reply);
         self.reply.clear();
     }
 }

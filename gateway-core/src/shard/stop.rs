@@ -1,9 +1,8 @@
 //! The gateway's stop: clients go one after the other, in an order that nobody chose, so that they do not all come back
 //! to the other gateways in the same moment. Who has not gone yet is served as ever.
 
-use protocol::client::websocket;
-
 use super::directory::Slot;
+use super::leave::CloseReason;
 use super::{Conn, Shard, slot};
 use crate::Millis;
 use crate::config::{STOP_CLIENTS_PER_TICK_MIN, TICK_PERIOD_MS};
@@ -57,7 +56,7 @@ impl Shard {
 
     /// After [`Shard::begin_stop`]: no client is left, and everything is sent that could be.
     pub fn is_stopped(&self) -> bool {
-        let empty = self.connection_ids.is_empty() && self.lingering_count == 0;
+        let empty = self.connection_ids.is_empty() && self.parting_count == 0;
         self.is_stopping() && empty && !self.is_pending()
     }
 
@@ -87,20 +86,8 @@ impl Shard {
         let rest = stop.waiting.len().saturating_sub(stop.pace(now));
         for connection_id in stop.waiting.split_off(rest) {
             if let Some(slot) = self.connection_ids.get(&connection_id).copied() {
-                self.send_away(slot);
+                self.close_client_because(slot, CloseReason::GoingAway);
             }
         }
-    }
-
-    /// Tells a client that the gateway goes, behind what is queued for it.
-    fn send_away(&mut self, slot: Slot) {
-        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
-        if client.codec.is_open() && !client.closing {
-            let protocol = self.settings.listen[usize::from(client.listener)].protocol.protocol();
-            self.output.append_with(client.socket, &mut client.out, |out| {
-                protocol.encode_close(websocket::GOING_AWAY, out);
-            });
-        }
-        self.close_client_when_sent(slot);
     }
 }

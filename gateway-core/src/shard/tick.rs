@@ -1,6 +1,10 @@
 //! What time brings: deadlines, pings, the heartbeat.
 
+use ring::SocketId;
+
 use super::client::Reading;
+use super::leave::CloseReason;
+use super::parting::Stage;
 use super::{Conn, Shard, slot};
 use crate::Millis;
 
@@ -33,17 +37,31 @@ impl Shard {
     }
 
     fn expire_closing(&mut self) {
+        while let Some(socket) = self.waits.answer.pop_expired(self.now) {
+            if self.is_parting(socket, Stage::Answer) {
+                self.say_end(slot(socket));
+            }
+        }
         while let Some(socket) = self.waits.flush.pop_expired(self.now) {
             if matches!(self.conns.get(socket.index()), Some(Conn::Client(client)) if client.socket == socket)
             {
                 self.close_client_now(slot(socket));
+            } else if self.is_parting(socket, Stage::Flush) {
+                self.close_parting(slot(socket));
             }
         }
         while let Some(socket) = self.waits.linger.pop_expired(self.now) {
-            if matches!(self.conns.get(socket.index()), Some(Conn::Lingering(other)) if *other == socket) {
-                self.close_lingering(socket);
+            if self.is_parting(socket, Stage::Fin) {
+                self.close_parting(slot(socket));
             }
         }
+    }
+
+    fn is_parting(&self, socket: SocketId, stage: Stage) -> bool {
+        matches!(
+            self.conns.get(socket.index()),
+            Some(Conn::Parting(parting)) if parting.socket == socket && parting.stage == stage
+        )
     }
 
     fn expire_links(&mut self) {
@@ -65,7 +83,7 @@ impl Shard {
                 && client.reading == Reading::Stalled
             {
                 self.counters.clients_closed_no_worker += 1;
-                self.close_client_when_sent(slot(socket));
+                self.close_client_because(slot(socket), CloseReason::NoWorker);
             }
         }
         while self.waits.orphans.front().is_some_and(|(deadline, _)| *deadline <= self.now) {

@@ -101,7 +101,7 @@ pub enum Malformed {
 /// The gateway calls [`Codec::decode`] again and again on what is left, also when that is nothing, until it says
 /// [`Decoded::NeedMore`]; then with more bytes behind the rest. A codec may count on the rest being the same bytes as
 /// before, and frees the memory of the last message in that final call. After [`Decoded::Close`] and
-/// [`Decoded::Malformed`] there is no next call.
+/// [`Decoded::Malformed`] there is no next call, unless the codec [leaves](Codec::is_leaving).
 pub trait Codec {
     /// Decodes the next unit of `input`, which is the codec's to change (unmasking happens in place). Answers that
     /// the protocol itself demands (a pong, a close frame) are appended to `reply`, to be sent in this order.
@@ -114,6 +114,16 @@ pub trait Codec {
     fn is_open(&self) -> bool {
         true
     }
+
+    /// We have said that we close ([`Protocol::encode_close`]). Called while the codec is open; what was not consumed
+    /// before comes again.
+    fn leave(&mut self) {}
+
+    /// Whether we have said that we close, and the peer's answer to that is awaited. Meanwhile [`Codec::decode`]
+    /// consumes and drops whatever comes, and [`Decoded::Close`] says that the answer was in it.
+    fn is_leaving(&self) -> bool {
+        false
+    }
 }
 
 /// A client protocol as a listener speaks it. Shared by all shards.
@@ -124,9 +134,9 @@ pub trait Protocol: Send + Sync + 'static {
     /// Appends `body` as the wire wants it.
     fn encode(&self, body: &[u8], kind: Kind, out: &mut Vec<u8>);
 
-    /// Appends what is said before the server closes, if anything is (`code` as in RFC 6455 §7.4).
-    fn encode_close(&self, code: u16, out: &mut Vec<u8>) {
-        let _ = (code, out);
+    /// Appends what is said before the server closes, if anything is (`code` and `reason` as in RFC 6455 §7.4).
+    fn encode_close(&self, code: u16, reason: &str, out: &mut Vec<u8>) {
+        let _ = (code, reason, out);
     }
 
     /// Appends a protocol-level ping, if the protocol has one; returns whether it has.

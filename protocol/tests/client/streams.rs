@@ -71,7 +71,7 @@ fn tcp_takes_reads_as_they_come() {
 fn only_websocket_pings_and_says_goodbye() {
     let mut out = Vec::new();
     assert!(!Text.encode_ping(&mut out) && !Frame.encode_ping(&mut out) && !Tcp.encode_ping(&mut out));
-    Text.encode_close(1001, &mut out);
+    Text.encode_close(1001, "", &mut out);
     assert_eq!(out, b"");
     assert!(TextCodec::default().is_open());
 }

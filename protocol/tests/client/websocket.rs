@@ -103,11 +103,13 @@ fn closing() {
         assert_eq!(units, [close_frame(code), Unit::Close], "{payload:x?}");
     };
     closes(b"", 1000);
-    for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999u16] {
+    for code in
+        [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999u16]
+    {
         closes(&code.to_be_bytes(), code);
         closes(&[&code.to_be_bytes()[..], &[b'x'; 123]].concat(), code);
     }
-    for code in [0, 999, 1004, 1005, 1006, 1012, 1016, 1100, 2000, 2999, 5000, 65535u16] {
+    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535u16] {
         violates(&[(0x88, &code.to_be_bytes())]);
     }
     violates(&[(0x88, b"\x03")]);
@@ -158,6 +160,59 @@ fn idle_clients_are_small() {
     assert!(size_of::<WebsocketCodec>() <= 32);
 }
 
+/// Whatever came before, and wherever our close frame cut in: the client's own one ends the wait.
+#[test]
+fn our_close_frame_awaits_the_answer() {
+    let message = frames(&[(0x82, &[9; 1000])]);
+    let answer = frames(&[(0x81, b"late"), (0x89, b"ping"), (0x88, b"\x03\xe8")]);
+    for cut in [0, 1, 5, 8, 500, message.len()] {
+        let mut conn = Conn::new(WebsocketCodec::default(), LIMITS);
+        conn.receive(REQUEST);
+        conn.receive(&message[..cut]);
+        let before = conn.units.len();
+        conn.codec.leave();
+        assert!(conn.codec.is_leaving() && !conn.codec.is_open());
+        for byte in [&message[cut..], &answer[..answer.len() - 1]].concat() {
+            conn.receive(&[byte]);
+            assert!(conn.rest.is_empty());
+        }
+        assert_eq!((conn.units.len(), conn.codec.is_leaving()), (before, true), "cut at {cut}");
+        conn.receive(&answer[answer.len() - 1..]);
+        assert_eq!(conn.units.last(), Some(&Unit::Close));
+        assert!(!conn.codec.is_leaving());
+    }
+}
+
+#[test]
+fn who_is_thrown_out_may_still_answer() {
+    let leaves = |list: &[(u8, &[u8])], answered: bool| {
+        let mut conn = Conn::new(WebsocketCodec::default(), Limits { package_size_max: 200 });
+        conn.receive(REQUEST);
+        conn.receive(&frames(list));
+        assert!(matches!(conn.units.last(), Some(Unit::Malformed(_))), "{list:x?}");
+        assert_eq!(conn.codec.is_leaving(), !answered, "{list:x?}");
+        let mut answer = frames(&[(0x88, b"")]);
+        let decoded = conn.codec.decode(&LIMITS, &mut answer, &mut Vec::new());
+        assert!(answered || matches!(decoded, Decoded::Close { .. }), "{list:x?}");
+    };
+    for (first, payload) in [(0x83, &b"x"[..]), (0xf1, b"x"), (0x80, b""), (0x82, &[1; 300]), (0x81, b"\xff")]
+    {
+        leaves(&[(0x82, b"before"), (first, payload)], false);
+        leaves(&[(0x82, b"before"), (first, payload), (0x81, b"behind"), (0x88, b"")], true);
+    }
+    // A text that ends within a character.
+    leaves(&[(0x01, b"\xce"), (0x80, b"\xff"), (0x82, b"behind")], false);
+    leaves(&[(0x88, b"\x03")], true);
+    leaves(&[(0x08, b"")], true);
+}
+
+#[test]
+fn nobody_leaves_who_is_not_open() {
+    let mut codec = WebsocketCodec::default();
+    codec.leave();
+    assert!(codec.is_handshaking() && !codec.is_leaving());
+}
+
 /// A codec that said goodbye takes nothing seriously any more.
 #[test]
 fn nothing_follows_the_end() {
@@ -189,7 +244,7 @@ fn outgoing_frames() {
     assert_eq!(encode(DefaultType::Auto, &[b'x'; 65_536], Kind::Text)[..10], *b"\x81\x7f\0\0\0\0\0\x01\0\0");
 
     let mut out = Vec::new();
-    Websocket::default().encode_close(1001, &mut out);
+    Websocket::default().encode_close(1001, "", &mut out);
     assert!(Websocket::default().encode_ping(&mut out));
     assert_eq!(out, b"\x88\x02\x03\xe9\x89\0");
 }

@@ -69,10 +69,17 @@ pub fn send(client: &mut WebsocketClient, frames: &[Frame], chop: Chop) {
     }
 }
 
-/// The server fails the connection: a close frame with this code, then the end, and nothing else.
+/// The server fails the connection: a close frame with this code, then, once that is answered, the end, and nothing else.
 #[track_caller]
 pub fn expect_failure(client: &mut WebsocketClient, code: u16) {
     client.expect(&Event::Close(Some(code)));
+    expect_end(client, code);
+}
+
+/// Answers a close frame; the server then closes.
+#[track_caller]
+fn expect_end(client: &mut WebsocketClient, code: u16) {
+    client.send(&Frame::close(code));
     client.expect(&Event::End);
 }
 
@@ -85,7 +92,7 @@ pub fn expect_failure_after(client: &mut WebsocketClient, echo: &Event, code: u1
         return expect_failure(client, code);
     }
     assert_eq!(first, Event::Close(Some(code)));
-    client.expect(&Event::End);
+    expect_end(client, code);
 }
 
 /// The server answers our close frame with one of these codes, or with none, and closes.

@@ -83,7 +83,8 @@ fn payloads(suite: &mut Suite) {
 }
 
 fn codes(suite: &mut Suite) {
-    let good = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999];
+    let good =
+        [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999];
     for (code, index) in good.into_iter().zip(1..) {
         suite.case(&format!("7.7.{index}"), move |client| {
             client.send(&Frame::close(code));

@@ -145,7 +145,7 @@ impl Decoder {
     /// are malformed.
     pub fn decode<'a>(&'a mut self, package_size_max: usize, input: &'a mut [u8]) -> Event<'a> {
         match self.frames.step(Sender::Server, package_size_max, input) {
-            Err(malformed) => Event::Malformed(malformed),
+            Err(broken) => Event::Malformed(broken.malformed),
             Ok(Step::NeedMore { consumed }) => Event::NeedMore { consumed },
             Ok(Step::Message { consumed, body, kind }) => {
                 Event::Message { consumed, body: &input[body], kind }

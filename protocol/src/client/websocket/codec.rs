@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::super::{Codec, Decoded, Kind, Limits, Malformed};
+use super::farewell::Farewell;
 use super::frames::{Frames, Step};
 use super::header::{self, Opcode, Sender};
 use super::{close, handshake};
@@ -10,27 +11,29 @@ use super::{close, handshake};
 /// One websocket client's decoding state: 16 bytes, and a message buffer only while a message is half done.
 ///
 /// Pings are answered, pongs are dropped, a close frame is answered with its own code (an empty one with 1000).
-/// After [`Decoded::Close`] and [`Decoded::Malformed`] it swallows whatever comes.
-#[derive(Debug, Default)]
+/// After [`Decoded::Close`] it swallows whatever comes, and so it does after [`Decoded::Malformed`]; but behind a close
+/// frame of ours it waits for the client's.
+#[derive(Debug)]
 pub struct WebsocketCodec {
     phase: Phase,
-    frames: Frames,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 enum Phase {
     /// The first `scanned` bytes of the input hold no end of the request.
     Handshake {
         scanned: u32,
     },
-    Open,
+    Open(Frames),
+    /// Our close frame is out, the client's is awaited.
+    Leaving(Box<Farewell>),
     /// Left or thrown out.
     Ended,
 }
 
-impl Default for Phase {
+impl Default for WebsocketCodec {
     fn default() -> Self {
-        Self::Handshake { scanned: 0 }
+        Self { phase: Phase::Handshake { scanned: 0 } }
     }
 }
 
@@ -47,18 +50,34 @@ impl Codec for WebsocketCodec {
     fn decode<'a>(&'a mut self, limits: &Limits, input: &'a mut [u8], reply: &mut Vec<u8>) -> Decoded<'a> {
         match self.phase {
             Phase::Handshake { scanned } => self.decode_handshake(scanned, input, reply),
-            Phase::Open => self.decode_frames(limits, input, reply),
+            Phase::Open(_) => self.decode_frames(limits, input, reply),
+            Phase::Leaving(_) => self.discard(input),
             Phase::Ended => Decoded::NeedMore { consumed: input.len() },
         }
     }
 
     /// False before the handshake, and again after a close frame: nothing may follow one.
     fn is_open(&self) -> bool {
-        self.phase == Phase::Open
+        matches!(self.phase, Phase::Open(_))
+    }
+
+    fn leave(&mut self) {
+        if let Phase::Open(frames) = &self.phase {
+            self.phase = Phase::Leaving(Box::new(Farewell::new(frames.remaining())));
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        matches!(self.phase, Phase::Leaving(_))
     }
 }
 
 impl WebsocketCodec {
+    /// Whether the handshake is still to come, or to be answered.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self.phase, Phase::Handshake { .. })
+    }
+
     fn decode_handshake<'a>(&mut self, scanned: u32, input: &'a [u8], reply: &mut Vec<u8>) -> Decoded<'a> {
         match handshake::parse(input, scanned) {
             Ok(handshake::Parsed::NeedMore { scanned }) => {
@@ -66,7 +85,7 @@ impl WebsocketCodec {
                 Decoded::NeedMore { consumed: 0 }
             }
             Ok(handshake::Parsed::Request { consumed, request }) => {
-                self.phase = Phase::Open;
+                self.phase = Phase::Open(Frames::default());
                 Decoded::Handshake { consumed, request }
             }
             Err(refusal) => {
@@ -83,55 +102,70 @@ impl WebsocketCodec {
         input: &'a mut [u8],
         reply: &mut Vec<u8>,
     ) -> Decoded<'a> {
-        let (consumed, outcome) = self.run(limits, input, reply);
+        let Phase::Open(frames) = &mut self.phase else { unreachable!("the caller has looked") };
+        let (consumed, outcome) = run(frames, limits, input, reply);
         match outcome {
             Outcome::NeedMore => Decoded::NeedMore { consumed },
             Outcome::Message { body, kind } => Decoded::Message { consumed, body: &input[body], kind },
-            Outcome::Collected { kind } => Decoded::Message { consumed, body: self.frames.collected(), kind },
+            Outcome::Collected { kind } => Decoded::Message { consumed, body: self.collected(), kind },
             Outcome::Close => {
-                self.end();
+                self.phase = Phase::Ended;
                 Decoded::Close { consumed }
             }
             Outcome::Malformed(malformed) => {
-                self.end();
-                close::encode(close::code_of(malformed), reply);
+                close::encode(close::code_of(malformed), "", reply);
+                self.leave();
+                self.discard(&input[consumed..]);
                 Decoded::Malformed(malformed)
             }
         }
     }
 
-    /// Goes through control frames up to something that concerns the caller.
-    fn run(&mut self, limits: &Limits, input: &mut [u8], reply: &mut Vec<u8>) -> (usize, Outcome) {
-        let mut offset = 0;
-        loop {
-            let rest = &mut input[offset..];
-            let step = match self.frames.step(Sender::Client, limits.package_size_max, rest) {
-                Ok(step) => step,
-                Err(malformed) => return (offset, Outcome::Malformed(malformed)),
-            };
-            match step {
-                Step::NeedMore { consumed } => return (offset + consumed, Outcome::NeedMore),
-                Step::Message { consumed, body, kind } => {
-                    let body = offset + body.start..offset + body.end;
-                    return (offset + consumed, Outcome::Message { body, kind });
-                }
-                Step::Collected { consumed, kind } => {
-                    return (offset + consumed, Outcome::Collected { kind });
-                }
-                Step::Control { consumed, opcode, payload } => {
-                    let outcome = answer(opcode, &rest[payload], reply);
-                    offset += consumed;
-                    if let Some(outcome) = outcome {
-                        return (offset, outcome);
-                    }
-                }
-            }
+    fn collected(&self) -> &[u8] {
+        match &self.phase {
+            Phase::Open(frames) => frames.collected(),
+            _ => &[],
         }
     }
 
-    fn end(&mut self) {
+    fn discard(&mut self, input: &[u8]) -> Decoded<'static> {
+        let consumed = input.len();
+        let Phase::Leaving(farewell) = &mut self.phase else { return Decoded::NeedMore { consumed } };
+        if !farewell.skim(input) {
+            return Decoded::NeedMore { consumed };
+        }
         self.phase = Phase::Ended;
-        self.frames.clear();
+        Decoded::Close { consumed }
+    }
+}
+
+/// Goes through control frames up to something that concerns the caller.
+fn run(frames: &mut Frames, limits: &Limits, input: &mut [u8], reply: &mut Vec<u8>) -> (usize, Outcome) {
+    let mut offset = 0;
+    loop {
+        let rest = &mut input[offset..];
+        let step = match frames.step(Sender::Client, limits.package_size_max, rest) {
+            Ok(step) => step,
+            Err(broken) => return (offset + broken.consumed, Outcome::Malformed(broken.malformed)),
+        };
+        match step {
+            Step::NeedMore { consumed } => return (offset + consumed, Outcome::NeedMore),
+            Step::Message { consumed, body, kind } => {
+                let body = offset + body.start..offset + body.end;
+                return (offset + consumed, Outcome::Message { body, kind });
+            }
+            Step::Collected { consumed, kind } => {
+                return (offset + consumed, Outcome::Collected { kind });
+            }
+            Step::Control { consumed, opcode, payload } => {
+                match answer(opcode, &rest[payload], reply) {
+                    None => offset += consumed,
+                    // The frame at fault is to be seen again: it is a close frame for all that.
+                    Some(malformed @ Outcome::Malformed(_)) => return (offset, malformed),
+                    Some(outcome) => return (offset + consumed, outcome),
+                }
+            }
+        }
     }
 }
 
@@ -145,7 +179,7 @@ fn answer(opcode: Opcode, payload: &[u8], reply: &mut Vec<u8>) -> Option<Outcome
         }
         Opcode::Close => match close::parse(payload) {
             Ok(code) => {
-                close::encode(code, reply);
+                close::encode(code, "", reply);
                 Some(Outcome::Close)
             }
             Err(malformed) => Some(Outcome::Malformed(malformed)),

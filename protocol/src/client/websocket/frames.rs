@@ -15,6 +15,14 @@ pub(super) struct Frames {
     partial: Option<Box<Partial>>,
 }
 
+/// The sender broke a rule of the framing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Broken {
+    pub(super) malformed: Malformed,
+    /// Bytes of the input in front of the frame at fault, or those of it that were taken over already.
+    pub(super) consumed: usize,
+}
+
 /// What the next frames are. Ranges are places in the input, unmasked.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Step {
@@ -34,36 +42,33 @@ impl Frames {
     /// Data that belongs to an unfinished frame is taken over as it comes, so at most a header or a control frame is
     /// left to wait in the input. `size_max` bounds the payloads of a message before its last frame, plus that
     /// frame with its header, as PHP counts.
-    pub(super) fn step(
-        &mut self,
-        sender: Sender,
-        size_max: usize,
-        input: &mut [u8],
-    ) -> Result<Step, Malformed> {
+    pub(super) fn step(&mut self, sender: Sender, size_max: usize, input: &mut [u8]) -> Result<Step, Broken> {
         self.partial.take_if(|partial| partial.progress == Progress::Finished);
         let mut consumed = 0;
         loop {
             if let Some(partial) = &mut self.partial {
-                consumed += partial.take(&mut input[consumed..])?;
+                consumed += partial.take(&mut input[consumed..]);
+                partial.check_text().map_err(|malformed| Broken { malformed, consumed })?;
                 match partial.progress {
                     Progress::InFrame(_) => return Ok(Step::NeedMore { consumed }),
                     Progress::Finished => return Ok(Step::Collected { consumed, kind: partial.kind }),
                     Progress::BetweenFrames => {}
                 }
             }
-            let Some(header) = Header::parse(sender, &input[consumed..])? else {
+            let broken = |malformed| Broken { malformed, consumed };
+            let Some(header) = Header::parse(sender, &input[consumed..]).map_err(broken)? else {
                 return Ok(Step::NeedMore { consumed });
             };
             let rest = &mut input[consumed + header.size..];
             if header.opcode.is_control() {
                 return Ok(control(&header, consumed, rest));
             }
-            let kind = self.admit(&header, size_max)?;
+            let kind = self.admit(&header, size_max).map_err(broken)?;
             let start = consumed + header.size;
             let whole = usize::try_from(header.payload_size).ok().and_then(|size| rest.get_mut(..size));
             if let (None, true, Some(body)) = (&self.partial, header.fin, whole) {
                 let end = start + body.len();
-                open_whole(&header, kind, body)?;
+                open_whole(&header, kind, body).map_err(broken)?;
                 return Ok(Step::Message { consumed: end, body: start..end, kind });
             }
             self.partial.get_or_insert_with(|| Box::new(Partial::new(kind))).begin(&header);
@@ -79,9 +84,12 @@ impl Frames {
         }
     }
 
-    /// Forgets a half-done message and gives its memory back.
-    pub(super) fn clear(&mut self) {
-        self.partial = None;
+    /// Payload bytes of the frame under way that are still to come.
+    pub(super) fn remaining(&self) -> u64 {
+        match self.partial.as_deref() {
+            Some(Partial { progress: Progress::InFrame(frame), .. }) => frame.remaining,
+            _ => 0,
+        }
     }
 
     /// Judges a data frame by what came before it; tells its message's kind.
@@ -164,9 +172,9 @@ impl Partial {
     }
 
     /// Takes over what `input` has of the frame that is under way, and returns how many bytes that was.
-    fn take(&mut self, input: &mut [u8]) -> Result<usize, Malformed> {
+    fn take(&mut self, input: &mut [u8]) -> usize {
         let Progress::InFrame(frame) = self.progress else {
-            return Ok(0);
+            return 0;
         };
         let size =
             usize::try_from(frame.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
@@ -174,21 +182,20 @@ impl Partial {
         mask::apply(frame.mask, piece);
         self.body.extend_from_slice(piece);
         let remaining = frame.remaining - size as u64;
-        let ends = remaining == 0 && frame.fin;
-        self.check_text(ends)?;
         self.progress = match remaining {
-            0 if ends => Progress::Finished,
+            0 if frame.fin => Progress::Finished,
             0 => Progress::BetweenFrames,
             _ => Progress::InFrame(FrameRest { remaining, mask: mask::advance(frame.mask, size), ..frame }),
         };
-        Ok(size)
+        size
     }
 
     /// Checks what is new in a text, and fails at the first byte that no continuation can make good.
-    fn check_text(&mut self, ends: bool) -> Result<(), Malformed> {
+    fn check_text(&mut self) -> Result<(), Malformed> {
         if self.kind != Kind::Text {
             return Ok(());
         }
+        let ends = self.progress == Progress::Finished;
         match simdutf8::compat::from_utf8(&self.body[self.checked..]) {
             Ok(_) => self.checked = self.body.len(),
             Err(error) if error.error_len().is_none() && !ends => self.checked += error.valid_up_to(),

@@ -5,6 +5,9 @@ use super::super::Malformed;
 /// The largest payload of a control frame in bytes (RFC 6455 §5.5).
 pub(super) const CONTROL_PAYLOAD_SIZE_MAX: usize = 125;
 
+/// The largest header in bytes: two, a u64 length, a mask.
+pub(super) const HEADER_SIZE_MAX: usize = 14;
+
 /// Largest payload whose length stands in the second byte itself.
 const SHORT_SIZE_MAX: u8 = 125;
 /// The second byte's length field when a u16 length follows.
@@ -112,6 +115,16 @@ pub(super) fn encode(first: u8, payload_size: usize, mask: Option<[u8; 4]>, out:
         out.extend_from_slice(&(payload_size as u64).to_be_bytes());
     }
     out.extend_from_slice(mask.as_ref().map_or(&[], |mask| mask.as_slice()));
+}
+
+/// Where a frame ends, and whether it is a close frame, whatever else is wrong with it; `None` when `head` is not all of
+/// its header yet. The second value is the payload's size.
+pub(super) fn outline(head: &[u8]) -> Option<(bool, u64)> {
+    let (&[first, second], rest) = head.split_first_chunk()?;
+    let (payload_size, length_size) = length(second, rest)?;
+    let mask_size = if second & MASKED != 0 { 4 } else { 0 };
+    let whole = rest.len() >= length_size + mask_size;
+    whole.then_some((Opcode::from_wire(first) == Some(Opcode::Close), payload_size))
 }
 
 /// Judges the first two bytes: no extension is negotiated, so no RSV bit has a meaning.

@@ -7,6 +7,7 @@
 pub mod client;
 mod close;
 mod codec;
+mod farewell;
 mod frames;
 mod handshake;
 mod header;
@@ -18,8 +19,9 @@ use super::{Codec, Kind, Protocol};
 use header::Opcode;
 
 pub use close::{
-    GOING_AWAY, INTERNAL_ERROR, INVALID_DATA, NORMAL, POLICY_VIOLATION, PROTOCOL_ERROR, TOO_LARGE,
-    UNSUPPORTED_DATA,
+    BAD_GATEWAY, GOING_AWAY, HEARTBEAT_MISSED, INTERNAL_ERROR, INVALID_DATA, NORMAL, POLICY_VIOLATION,
+    PROTOCOL_ERROR, REASON_SIZE_MAX, SERVICE_RESTART, TOO_LARGE, TRY_AGAIN_LATER, UNSUPPORTED_DATA,
+    is_close_code,
 };
 pub use codec::WebsocketCodec;
 pub use handshake::{HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, Request};
@@ -73,8 +75,8 @@ impl Protocol for Websocket {
         out.extend_from_slice(body);
     }
 
-    fn encode_close(&self, code: u16, out: &mut Vec<u8>) {
-        close::encode(code, out);
+    fn encode_close(&self, code: u16, reason: &str, out: &mut Vec<u8>) {
+        close::encode(code, reason, out);
     }
 
     fn encode_ping(&self, out: &mut Vec<u8>) -> bool {

@@ -1,0 +1,110 @@
+//! A client is forgotten, and its connection ends in good order: our close frame and the client's, TLS' close_notify, our
+//! FIN and the client's. What the client still sends is received and thrown away, for a while.
+
+use protocol::client::Decoded;
+use ring::SocketId;
+
+use super::client::Client;
+use super::codec::AnyCodec;
+use super::directory::Slot;
+use super::output::{Action, Outbound};
+use super::{Conn, Shard};
+
+/// A connection without a client.
+pub(super) struct Parting {
+    pub socket: SocketId,
+    codec: AnyCodec,
+    /// What TLS has to say at the end; else empty.
+    pub out: Outbound,
+    pub stage: Stage,
+    /// The peer has said that it sends no more.
+    ended: bool,
+}
+
+/// What is awaited. Each stage has a time of its own, and they come in this order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// The answer to our close frame.
+    Answer,
+    /// That close_notify is sent.
+    Flush,
+    /// The peer's FIN, behind ours.
+    Fin,
+}
+
+impl Shard {
+    /// Everything for a client is sent: it is forgotten, and its connection ends.
+    pub(super) fn part(&mut self, slot: Slot) {
+        let Client { socket, codec, out, ended, .. } = self.forget_client(slot);
+        let awaited = codec.is_leaving() && !ended;
+        let parting = Parting { socket, codec, out, stage: Stage::Answer, ended };
+        self.conns.insert(slot as usize, Conn::Parting(parting));
+        self.parting_count += 1;
+        if awaited {
+            self.waits.answer.push(self.now, socket);
+        } else {
+            self.say_end(slot);
+        }
+    }
+
+    /// Bytes of a client that is forgotten.
+    pub(super) fn parting_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+        let limits = self.settings.limits();
+        let Some(Conn::Parting(parting)) = self.conns.get_mut(slot as usize) else { return };
+        let awaited = parting.stage == Stage::Answer;
+        if awaited && let Decoded::Close { .. } = parting.codec.decode(&limits, bytes, &mut Vec::new()) {
+            self.say_end(slot);
+        }
+    }
+
+    /// The peer has said that it sends no more.
+    pub(super) fn parting_ended(&mut self, slot: Slot) {
+        let Some(Conn::Parting(parting)) = self.conns.get_mut(slot as usize) else { return };
+        parting.ended = true;
+        match parting.stage {
+            Stage::Answer => self.say_end(slot),
+            Stage::Flush => {}
+            Stage::Fin => self.close_parting(slot),
+        }
+    }
+
+    /// Something of what TLS says is sent.
+    pub(super) fn parting_sent(&mut self, slot: Slot) {
+        if let Some(Conn::Parting(Parting { stage: Stage::Flush, out, .. })) = self.conns.get(slot as usize)
+            && out.queue.is_empty()
+        {
+            self.say_fin(slot);
+        }
+    }
+
+    /// Nothing more is awaited but the end: ours goes out, first that of TLS.
+    pub(super) fn say_end(&mut self, slot: Slot) {
+        self.end_session(slot);
+        let Some(Conn::Parting(parting)) = self.conns.get_mut(slot as usize) else { return };
+        if parting.out.queue.is_empty() {
+            return self.say_fin(slot);
+        }
+        parting.stage = Stage::Flush;
+        self.waits.flush.push(self.now, parting.socket);
+    }
+
+    pub(super) fn close_parting(&mut self, slot: Slot) {
+        let Some(Conn::Parting(mut parting)) = self.conns.remove(slot as usize) else {
+            unreachable!("the caller has looked");
+        };
+        parting.out.queue.clear(&mut self.output.spare);
+        self.secure.forget(slot);
+        self.parting_count -= 1;
+        self.output.actions.push(Action::Close(parting.socket));
+    }
+
+    fn say_fin(&mut self, slot: Slot) {
+        let Some(Conn::Parting(parting)) = self.conns.get_mut(slot as usize) else { return };
+        if parting.ended {
+            return self.close_parting(slot);
+        }
+        parting.stage = Stage::Fin;
+        self.output.actions.push(Action::Shutdown(parting.socket));
+        self.waits.linger.push(self.now, parting.socket);
+    }
+}
