@@ -86,6 +86,9 @@ pub const REPLY_LOG_PERIOD_MS: u64 = 10_000;
 /// stays as it is until that is sent, so that a broadcast to slow clients is shared for as long as it can be.
 pub const SEAL_SIZE_MAX: usize = 16 * 1024;
 
+/// Between two log lines of a shard about lost workers' events that go to others, in ms; those between are counted only.
+pub const REROUTE_LOG_PERIOD_MS: u64 = 10_000;
+
 /// Between two log lines of a shard about failed TLS handshakes, in ms; those between are counted only.
 pub const TLS_LOG_PERIOD_MS: u64 = 10_000;
 
@@ -105,8 +108,18 @@ pub const SPARE_LARGE_MAX: usize = 64;
 /// A buffer that grew beyond this many bytes is freed after use instead of kept.
 pub const SPARE_LARGE_SIZE_MAX: usize = 32 * 1024;
 
-/// ON_CLOSE frames kept, in bytes, while no worker is connected, and for each worker that drains. Beyond, the oldest are dropped and counted.
-pub const ORPHAN_BYTES_MAX: usize = 10_485_760;
+/// What departed clients leave until a worker takes it (ON_CLOSE with the session, events before it), in bytes. Beyond, no new
+/// clients are accepted until half of it is gone; those that are there may still depart, which moves their sessions here. While
+/// there is no worker at all, the oldest are dropped and counted.
+pub const DEPARTED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a worker that pings may be silent while no other takes its clients, in ms: they are not read meanwhile. Then it is
+/// given up all the same.
+pub const SILENT_KEPT_MS: u64 = 60_000;
+
+/// How long the kernel of a link's peer may acknowledge nothing of what is sent or asked, in ms. Then its machine is dead, and the
+/// link is closed. A peer that does not read acknowledges all the same, and may take as long as it likes.
+pub const UNACKNOWLEDGED_MS: u64 = 60_000;
 
 /// Worker keys remembered per shard. Beyond, a WORKER_CONNECT with a new key is refused by closing the link.
 pub const WORKER_KEYS_MAX: usize = 65_536;

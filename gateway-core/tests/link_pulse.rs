@@ -2,8 +2,11 @@
 
 mod world;
 
+use std::time::Duration;
+
 use gateway_core::Settings;
 use protocol::inner::{Cmd, Frame};
+use ring::Acks;
 use world::{World, frame_bytes, listen, to_client};
 
 fn ping(world: &mut World, link: usize) {
@@ -120,34 +123,166 @@ fn a_link_that_is_not_read_is_not_taken_for_silent() {
     assert!(!world.peers[worker].closed);
     world.read(worker, None);
     assert!(!world.peers[worker].paused);
-    world.pass(9_050);
+    world.ringway_worker("other");
+    world.pass(10_050);
     assert!(world.peers[worker].closed, "once it is read, it can be silent");
 }
 
-#[test]
-fn a_worker_that_takes_nothing_for_a_minute_gives_its_clients_up() {
+/// A worker of this key that reads nothing, and a client whose messages have filled its link.
+fn stuck(ringway: bool) -> (World, usize, usize) {
     let settings = Settings {
         listen: listen(&["text://127.0.0.1:1"]),
         send_to_worker_buffer_size: 100,
         ..Settings::default()
     };
     let mut world = World::new(settings);
-    let stuck = world.worker("stuck");
+    let worker = if ringway { world.ringway_worker("w") } else { world.worker("w") };
     let client = world.client(0);
-    world.peers[stuck].room = Some(0);
-    for _ in 0..10 {
-        world.say(client, b"a message\n");
+    world.take(worker);
+    world.peers[worker].room = Some(0);
+    for index in 0..10 {
+        world.say(client, format!("message {index}\n").as_bytes());
     }
     assert!(world.peers[client].paused);
-    world.pass(40_000);
-    world.read(stuck, Some(1));
-    world.pass(59_000);
-    assert!(!world.peers[stuck].closed, "a byte is progress");
-    let other = world.worker("other");
-    world.pass(2_000);
-    assert!(world.peers[stuck].closed && !world.peers[client].paused);
-    assert_eq!(world.shard.counters().links_stuck, 1);
-    world.peers[client].inbox.extend(b"another\n");
+    (world, worker, client)
+}
+
+fn bodies(world: &mut World, link: usize) -> Vec<String> {
+    let frames = world.take_frames(link).into_iter().filter(|frame| frame.0 == Cmd::OnMessage);
+    frames.map(|frame| String::from_utf8(frame.3).expect("text")).collect()
+}
+
+fn messages() -> Vec<String> {
+    (0..10).map(|index| format!("message {index}")).collect()
+}
+
+/// A handler waits for its database for minutes; its worker pings.
+#[test]
+fn a_worker_of_ours_that_reads_nothing_for_minutes_and_pings_loses_nothing() {
+    let (mut world, worker, client) = stuck(true);
+    world.ringway_worker("other");
+    for _ in 0..100 {
+        world.pass(2_000);
+        ping(&mut world, worker);
+    }
+    world.read(worker, None);
+    assert!(!world.peers[worker].closed && !world.peers[client].paused);
     world.deliver(client, usize::MAX);
-    assert!(told(&mut world, other).contains(&Cmd::OnMessage));
+    assert_eq!(bodies(&mut world, worker), messages());
+}
+
+#[test]
+fn a_php_worker_that_reads_nothing_for_minutes_loses_nothing_while_its_kernel_acknowledges() {
+    let (mut world, worker, client) = stuck(false);
+    world.worker("other");
+    for second in 0..300 {
+        // Asked every two minutes whether there is room; for a moment the answer is on its way.
+        let awaited = second % 120 < 2;
+        world.peers[worker].acks =
+            Some(Acks { awaited, last: Duration::from_secs(if awaited { 119 } else { second % 120 }) });
+        world.pass(1_000);
+    }
+    world.read(worker, None);
+    assert!(!world.peers[worker].closed && !world.peers[client].paused);
+    world.deliver(client, usize::MAX);
+    assert_eq!(bodies(&mut world, worker), messages());
+}
+
+#[test]
+fn a_worker_whose_machine_acknowledges_nothing_for_a_minute_is_given_up_and_others_get_what_it_had_not_taken()
+{
+    let (mut world, worker, client) = stuck(false);
+    let other = world.worker("other");
+    for second in 0..59 {
+        world.peers[worker].acks = Some(Acks { awaited: true, last: Duration::from_secs(second) });
+        world.pass(1_000);
+    }
+    assert!(!world.peers[worker].closed);
+    world.peers[worker].acks = Some(Acks { awaited: true, last: Duration::from_secs(60) });
+    world.pass(8_000);
+    assert!(world.peers[worker].closed && !world.peers[client].paused);
+    world.deliver(client, usize::MAX);
+    assert_eq!(bodies(&mut world, other), messages());
+    assert_eq!((world.shard.counters().links_stuck, world.shard.counters().events_dropped), (1, 0));
+}
+
+/// Two workers that ping; the first has the client.
+fn two_workers() -> (World, [usize; 2], usize) {
+    let mut world = World::text();
+    let one = world.ringway_worker("one");
+    let client = world.client(0);
+    let two = world.ringway_worker("two");
+    [one, two].iter().for_each(|link| ping(&mut world, *link));
+    (world, [one, two], client)
+}
+
+#[test]
+fn the_only_worker_is_kept_although_it_is_silent_and_its_clients_are_not_read() {
+    let mut world = World::text();
+    let worker = world.ringway_worker("w");
+    let client = world.client(0);
+    ping(&mut world, worker);
+    world.pass(15_000);
+    world.take(worker);
+    world.say(client, b"are you there?\n");
+    assert!(world.peers[client].paused && !world.peers[client].closed && !world.peers[worker].closed);
+    world.pass(3_000);
+    let pings = told(&mut world, worker);
+    assert!(
+        pings.len() >= 2 && pings.iter().all(|cmd| *cmd == Cmd::RingwayPing),
+        "it is not given up: {pings:?}"
+    );
+    ping(&mut world, worker);
+    assert_eq!(bodies(&mut world, worker), ["are you there?"]);
+    assert!(!world.peers[client].paused);
+    let counters = world.shard.counters();
+    assert_eq!((counters.links_kept, counters.links_silent, counters.stalls_silent), (1, 0, 1));
+}
+
+#[test]
+fn a_silent_worker_is_given_up_as_soon_as_another_comes() {
+    let mut world = World::text();
+    let worker = world.ringway_worker("w");
+    let client = world.client(0);
+    ping(&mut world, worker);
+    world.pass(15_000);
+    world.say(client, b"anybody?\n");
+    let other = world.ringway_worker("other");
+    world.pass(1_050);
+    assert!(world.peers[worker].closed && !world.peers[client].paused);
+    assert_eq!(bodies(&mut world, other), ["anybody?"]);
+}
+
+/// Only then the time begins that clients wait for a worker.
+#[test]
+fn a_silent_worker_is_given_up_after_a_minute_in_any_case() {
+    let mut world = World::text();
+    let worker = world.ringway_worker("w");
+    let client = world.client(0);
+    ping(&mut world, worker);
+    world.pass(10_000);
+    world.say(client, b"anybody?\n");
+    world.pass(49_000);
+    assert!(!world.peers[worker].closed);
+    world.pass(2_500);
+    assert!(world.peers[worker].closed && !world.peers[client].closed);
+    world.pass(4_000);
+    assert!(!world.peers[client].shut, "5 s from when it was given up");
+    world.pass(2_000);
+    assert!(world.peers[client].shut);
+    assert_eq!(world.shard.counters().clients_closed_no_worker, 1);
+}
+
+/// As for a gateway that is cut off from everybody.
+#[test]
+fn workers_that_fall_silent_together_are_all_kept() {
+    let (mut world, workers, client) = two_workers();
+    world.pass(20_000);
+    assert!(workers.iter().all(|link| !world.peers[*link].closed));
+    world.say(client, b"x\n");
+    assert!(world.peers[client].paused);
+    ping(&mut world, workers[1]);
+    world.pass(1_050);
+    assert!(world.peers[workers[0]].closed, "there is another again");
+    assert!(bodies(&mut world, workers[1]).contains(&"x".to_owned()));
 }

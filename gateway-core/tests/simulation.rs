@@ -37,6 +37,8 @@ struct Client {
     said: Vec<String>,
     heard: Vec<String>,
     unread: Vec<u8>,
+    /// Says no more.
+    ended: bool,
 }
 
 /// Workers echo; what they are told is checked on the way.
@@ -49,6 +51,8 @@ struct Simulation {
     lossy: bool,
     /// By connection id: how many ON_CONNECT less ON_CLOSE the workers saw.
     known: HashMap<u32, i32>,
+    /// By client: what workers were told of it, in order.
+    handled: HashMap<usize, Vec<String>>,
 }
 
 impl Simulation {
@@ -66,6 +70,7 @@ impl Simulation {
             workers: vec![],
             lossy: false,
             known: HashMap::new(),
+            handled: HashMap::new(),
         }
     }
 
@@ -94,6 +99,9 @@ impl Simulation {
         let index = self.random.below(self.clients.len());
         let size = self.random.below(60);
         let client = &mut self.clients[index];
+        if client.ended {
+            return;
+        }
         let line = format!("{index}:{}:{}", client.said.len(), "x".repeat(size));
         self.world.peers[client.peer].inbox.extend(line.bytes().chain([b'\n']));
         client.said.push(line);
@@ -113,11 +121,19 @@ impl Simulation {
             return;
         }
         let link = self.workers[self.random.below(self.workers.len())];
+        self.work_of(link);
+    }
+
+    /// What a link was given whole is its worker's, also when the link is lost then.
+    fn work_of(&mut self, link: usize) {
         for (cmd, id, _, body) in self.world.take_frames(link) {
             match cmd {
                 Cmd::OnConnect => *self.known.entry(id).or_default() += 1,
                 Cmd::OnClose => *self.known.entry(id).or_default() -= 1,
                 Cmd::OnMessage => {
+                    let text = String::from_utf8(body.clone()).expect("clients say UTF-8");
+                    let client = text.split(':').next().and_then(|index| index.parse().ok());
+                    self.handled.entry(client.expect("lines begin with it")).or_default().push(text);
                     let echo = frame_bytes(&Frame { body: &body, ..to_client(Cmd::SendToOne, id) });
                     self.world.peers[link].inbox.extend(echo);
                 }
@@ -189,6 +205,63 @@ fn every_message_is_answered_once_and_in_order() {
         simulation.drain();
         assert_eq!(simulation.world.shard.client_count(), 0);
         assert!(simulation.known.values().all(|balance| *balance == 0), "{:?}", simulation.known);
+    }
+}
+
+/// Every event that was read from a client is handled once and in order, by a worker to which it was given whole, whichever
+/// workers are lost, full, displaced or away in between.
+#[test]
+fn workers_that_break_take_nothing_with_them_but_what_they_were_given() {
+    for seed in 0..300 {
+        let _seed = Seed(seed);
+        let mut simulation = Simulation::new(seed);
+        simulation.lossy = true;
+        for turn in 0..500 {
+            match simulation.random.below(30) {
+                0 if !simulation.workers.is_empty() => {
+                    let index = simulation.random.below(simulation.workers.len());
+                    let link = simulation.workers.swap_remove(index);
+                    simulation.work_of(link);
+                    simulation.world.reset(link);
+                }
+                1 if simulation.workers.len() < 3 => {
+                    let link = simulation.world.link();
+                    simulation.world.peers[link].room = Some(simulation.random.below(300));
+                    // What a displaced link was given comes before what its successor gets.
+                    for link in simulation.workers.clone() {
+                        simulation.work_of(link);
+                    }
+                    simulation.world.introduce(link, &format!("key {}", turn % 4), false);
+                    simulation.workers.push(link);
+                    let world = &simulation.world;
+                    simulation.workers.retain(|link| !world.peers[*link].closed);
+                }
+                2 if simulation.clients.len() > 10 => {
+                    let client = simulation.random.below(simulation.clients.len());
+                    simulation.clients[client].ended = true;
+                    simulation.world.end(simulation.clients[client].peer);
+                }
+                _ => simulation.step(),
+            }
+        }
+        let link = simulation.world.worker("the last");
+        simulation.workers.push(link);
+        for _ in 0..4 {
+            simulation.drain();
+            simulation.world.pass(100);
+        }
+        for (index, client) in simulation.clients.iter().enumerate() {
+            let handled = simulation.handled.remove(&index).unwrap_or_default();
+            assert_eq!(handled, client.said, "client {index}");
+        }
+        for client in 0..simulation.clients.len() {
+            simulation.world.end(simulation.clients[client].peer);
+        }
+        simulation.drain();
+        assert_eq!(simulation.world.shard.client_count(), 0);
+        assert!(simulation.known.values().all(|balance| *balance == 0), "{:?}", simulation.known);
+        let counters = simulation.world.shard.counters();
+        assert_eq!((counters.events_dropped, counters.closes_dropped), (0, 0));
     }
 }
 

@@ -17,9 +17,16 @@ const SILENT_LOOKS: u8 = 8;
 /// The same for a gateway of PHP's, which pings every 25 s, whatever else it says (WIRE.md §4): two pings stayed away.
 const PHP_SILENT_LOOKS: u8 = 55;
 
-/// Whole periods in which a peer took nothing of what is queued for it until it counts as stuck. It may hold its clients
-/// back for as long as its handlers have something to wait for, and their own timeouts are 30 s as a rule.
-const STUCK_LOOKS: u8 = 60;
+/// Whole periods without a byte from a peer that does not ping until there is reason to ask the kernel about it. It may have
+/// nothing to say, and it may not read, for as long as its handlers have something to wait for.
+const UNHEARD_LOOKS: u8 = 60;
+
+/// Looks in a row that found an acknowledgement overdue until a peer counts as dead. One may fall just between the kernel's
+/// question and the answer.
+const UNANSWERED_LOOKS: u8 = 5;
+
+/// Whole periods without a byte up to which a peer that pings is certainly alive: it pings every 2 s.
+const FRESH_LOOKS: u8 = 3;
 
 /// Looks without a word of a register that does not answer, until it gets PHP's ping (WIRE.md §2).
 const PHP_PING_LOOKS: u8 = 25;
@@ -37,7 +44,7 @@ pub struct Pulse {
     said: bool,
     silent: u8,
     mute: u8,
-    stuck: u8,
+    unanswered: u8,
 }
 
 /// What to do after a look.
@@ -49,8 +56,9 @@ pub enum Sign {
     Ping,
     /// The peer is dead: close.
     Silent,
-    /// The peer takes nothing: close.
-    Stuck,
+    /// Nothing was heard for a minute of a peer that does not ping: the kernel knows whether its machine is there. See
+    /// [`Pulse::is_dead`].
+    Unheard,
 }
 
 impl Pulse {
@@ -82,20 +90,35 @@ impl Pulse {
         self.said = true;
     }
 
+    /// For how long nothing was heard, in ms.
+    pub fn silent_ms(&self) -> u64 {
+        u64::from(self.silent) * LOOK_PERIOD_MS
+    }
+
+    /// Whether the peer is not known to be silent: it was heard lately, or never pinged.
+    pub fn is_fresh(&self) -> bool {
+        self.silent_max == 0 || self.silent <= FRESH_LOOKS
+    }
+
+    /// After [`Sign::Unheard`]: `overdue`, the peer's kernel has acknowledged nothing for too long. Whether it is dead.
+    pub fn is_dead(&mut self, overdue: bool) -> bool {
+        count(&mut self.unanswered, overdue);
+        self.unanswered >= UNANSWERED_LOOKS
+    }
+
     /// To be called every [`LOOK_PERIOD_MS`]. `queued`: something waits to go out.
     pub fn look(&mut self, queued: bool) -> Sign {
         let (heard, said) = (std::mem::take(&mut self.heard), std::mem::take(&mut self.said));
         count(&mut self.silent, !heard);
         count(&mut self.mute, !said);
-        count(&mut self.stuck, queued && !said);
         if self.silent_max > 0 && self.silent >= self.silent_max {
             return Sign::Silent;
         }
-        if self.stuck >= STUCK_LOOKS {
-            return Sign::Stuck;
-        }
         // What is queued will be heard; a ping behind it would tell nothing more.
-        if self.pings && !queued && self.mute >= MUTE_LOOKS { Sign::Ping } else { Sign::Well }
+        if self.pings && !queued && self.mute >= MUTE_LOOKS {
+            return Sign::Ping;
+        }
+        if self.silent >= UNHEARD_LOOKS { Sign::Unheard } else { Sign::Well }
     }
 }
 
@@ -146,12 +169,12 @@ impl RegisterPulse {
     /// To be called every [`LOOK_PERIOD_MS`].
     pub fn look(&mut self) -> RegisterSign {
         match self.pulse.look(false) {
-            Sign::Silent | Sign::Stuck => return RegisterSign::Silent,
+            Sign::Silent => return RegisterSign::Silent,
             Sign::Ping => {
                 self.pulse.said();
                 return RegisterSign::RingwayPing;
             }
-            Sign::Well => {}
+            Sign::Well | Sign::Unheard => {}
         }
         if self.pulse.pings || !self.remote {
             return RegisterSign::Well;
@@ -246,7 +269,8 @@ mod tests {
     #[test]
     fn who_never_pinged_may_be_silent_and_who_does_not_know_pings_gets_none() {
         let mut pulse = Pulse::default();
-        assert!((0..1_000).all(|_| pulse.look(false) == Sign::Well));
+        assert!((1..UNHEARD_LOOKS).all(|_| pulse.look(false) == Sign::Well));
+        assert!((0..1_000).all(|_| pulse.look(false) == Sign::Unheard));
         pulse.begin();
         assert!((0..1_000).all(|_| pulse.look(false) == Sign::Ping));
     }
@@ -264,13 +288,32 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_nothing_for_a_minute_is_stuck_and_who_takes_little_is_not() {
+    fn who_takes_nothing_may_do_so_for_ever_while_it_pings_or_its_kernel_acknowledges() {
         let mut pulse = Pulse::default();
-        assert!((0..500).all(|_| pulse.look(false) == Sign::Well), "nothing to take");
-        assert!((1..STUCK_LOOKS).all(|_| pulse.look(true) == Sign::Well));
-        pulse.said();
-        assert!((0..STUCK_LOOKS).all(|_| pulse.look(true) == Sign::Well));
-        assert_eq!(pulse.look(true), Sign::Stuck);
+        pulse.pinged();
+        for _ in 0..1_000 {
+            pulse.heard();
+            assert_eq!(pulse.look(true), Sign::Well);
+        }
+        let mut php = Pulse::default();
+        assert!((1..UNHEARD_LOOKS).all(|_| php.look(true) == Sign::Well));
+        for round in 0..1_000 {
+            assert_eq!(php.look(true), Sign::Unheard);
+            assert!(!php.is_dead(round % 5 != 0), "it has acknowledged something since");
+        }
+        assert_eq!((1..).find(|_| php.is_dead(true)), Some(u32::from(UNANSWERED_LOOKS) - 4));
+    }
+
+    #[test]
+    fn who_was_heard_lately_is_fresh_and_who_never_pinged_is_not_known_to_be_silent() {
+        let (mut ours, mut php) = (Pulse::default(), Pulse::default());
+        ours.pinged();
+        let fresh = (0..100).filter(|_| {
+            let _ = (ours.look(false), php.look(false));
+            ours.is_fresh()
+        });
+        assert_eq!(fresh.count(), usize::from(FRESH_LOOKS));
+        assert!(php.is_fresh() && ours.silent_ms() == 100_000);
     }
 
     #[test]

@@ -136,13 +136,16 @@ fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Lets the kernel end inner connections whose other machine is gone: for PHP's peers and for query connections, which
-/// do not ping (WIRE.md §14). Accepted sockets inherit it.
+/// Lets the kernel end idle inner connections whose other machine is gone: for PHP's peers and for query connections, which
+/// do not ping (WIRE.md §14). Accepted sockets inherit it. Those to which something is sent are the shard's to judge, by what
+/// is acknowledged: TCP_USER_TIMEOUT would end those of peers that are alive and do not read for a while.
 fn notice_dead_peers(listener: TcpListener) -> io::Result<TcpListener> {
     let socket = SockRef::from(&listener);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_TRIES);
     socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
     Ok(listener)
 }
 
@@ -189,9 +192,8 @@ const CLIENT_KEEPALIVE_IDLE: Duration = Duration::from_secs(55);
 const CLIENT_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(11);
 const CLIENT_KEEPALIVE_TRIES: u32 = 5;
 
-/// How long an inner connection may go without its peer's kernel taking or acknowledging anything of what is sent or
-/// asked, before it is ended. A peer that does not read counts too, so it is what [`protocol::pulse`] gives a stuck one.
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
+/// Unanswered questions after which an idle inner connection ends: a minute after the last sign.
+const KEEPALIVE_TRIES: u32 = 9;
 
 /// Connections the kernel keeps for us to accept, as far as net.core.somaxconn lets it.
 const BACKLOG: i32 = 65_535;
@@ -223,6 +225,7 @@ mod tests {
         let (accepted, _) = listener.accept().unwrap();
         let accepted = SockRef::from(&accepted);
         assert!(accepted.keepalive().unwrap());
-        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED_MAX));
+        assert_eq!(accepted.tcp_keepalive_retries().unwrap(), KEEPALIVE_TRIES);
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), None, "it would count a closed window");
     }
 }

@@ -173,6 +173,14 @@ impl Pump {
                 Action::Resume(socket) => self.ring.resume(socket),
                 Action::Shutdown(socket) => self.ring.shutdown(socket),
                 Action::Close(socket) => self.ring.close(socket),
+                Action::AskAcks(socket) => {
+                    let acks = self.ring.acknowledged(socket);
+                    self.shard.on_acknowledged(now(&self.ring), socket, acks);
+                }
+                Action::HoldAccepts(held) => {
+                    let clients = self.listeners.clients.iter();
+                    clients.for_each(|listener| self.ring.hold_accepts(*listener, held));
+                }
             }
         }
     }

@@ -77,12 +77,12 @@ impl Shard {
         self.counters.accepts_failed += 1;
     }
 
-    /// The next number that no client has; never 0.
+    /// The next number that no client has, nor one whose worker has not been told of its end; never 0.
     fn next_connection_id(&mut self) -> u32 {
         loop {
             self.last_connection_id = self.last_connection_id.wrapping_add(1);
             let id = self.last_connection_id;
-            if id != 0 && !self.connection_ids.contains_key(&id) {
+            if id != 0 && !self.connection_ids.contains_key(&id) && !self.departed.contains(id) {
                 return id;
             }
         }

@@ -71,6 +71,7 @@ impl Client {
 }
 
 /// A client's address, in half of a [`SocketAddr`]'s size unless it is IPv6.
+#[derive(Clone)]
 pub enum Peer {
     V4(SocketAddrV4),
     V6(Box<SocketAddrV6>),

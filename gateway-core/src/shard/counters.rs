@@ -40,8 +40,14 @@ pub struct Counters {
     pub links_unauthorized: u64,
     /// Links closed because nothing was heard of a peer that pings (WIRE.md §14).
     pub links_silent: u64,
-    /// Links closed because the peer took nothing of what was queued for it, for a minute.
+    /// Links closed because the peer's machine acknowledged nothing for a minute.
     pub links_stuck: u64,
+    /// Times a silent worker was kept, its clients unread, because no other would take them.
+    pub links_kept: u64,
+    /// Events that a lost link had not taken, and that went on to other workers.
+    pub events_rerouted: u64,
+    /// Such events that could not be given to anybody.
+    pub events_dropped: u64,
     /// Query connections closed because an answer was longer than anybody takes.
     pub replies_too_large: u64,
     /// Messages dropped because their client's queue was full.
@@ -66,6 +72,10 @@ pub struct Counters {
     pub stalls_no_worker: u64,
     /// Times a client was not read any more because its worker was handing it over.
     pub stalls_draining: u64,
+    /// Times a client was not read any more because its worker was silent.
+    pub stalls_silent: u64,
+    /// Times a client was not read any more because events of lost links went first.
+    pub stalls_rerouting: u64,
     /// Workers that did not let their clients go in the time that they had said.
     pub drains_expired: u64,
     /// ON_CLOSE frames dropped because there was no worker for too long.
@@ -77,7 +87,7 @@ pub struct Counters {
 impl Counters {
     /// Messages dropped, for whatever reason.
     pub fn dropped(&self) -> u64 {
-        self.messages_dropped_slow_client + self.closes_dropped
+        self.messages_dropped_slow_client + self.closes_dropped + self.events_dropped
     }
 
     /// Every counter by name.
@@ -95,6 +105,9 @@ impl Counters {
             ("links_unauthorized", self.links_unauthorized),
             ("links_silent", self.links_silent),
             ("links_stuck", self.links_stuck),
+            ("links_kept", self.links_kept),
+            ("events_rerouted", self.events_rerouted),
+            ("events_dropped", self.events_dropped),
             ("replies_too_large", self.replies_too_large),
             ("messages_dropped_slow_client", self.messages_dropped_slow_client),
             ("clients_closed_slow", self.clients_closed_slow),
@@ -107,6 +120,8 @@ impl Counters {
             ("stalls_link_full", self.stalls_link_full),
             ("stalls_no_worker", self.stalls_no_worker),
             ("stalls_draining", self.stalls_draining),
+            ("stalls_silent", self.stalls_silent),
+            ("stalls_rerouting", self.stalls_rerouting),
             ("drains_expired", self.drains_expired),
             ("closes_dropped", self.closes_dropped),
             ("commands_refused", self.commands_refused),

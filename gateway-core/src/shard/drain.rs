@@ -4,7 +4,6 @@
 //! Nothing is kept for a client that has nothing to say: it stays bound to a worker that takes no events, and is bound
 //! anew at its next one.
 
-use std::collections::VecDeque;
 use std::mem;
 
 use hashbrown::HashSet;
@@ -15,7 +14,7 @@ use ring::SocketId;
 use super::directory::Slot;
 use super::{Conn, Shard};
 use crate::Millis;
-use crate::config::{DRAIN_MS_MAX, ORPHAN_BYTES_MAX};
+use crate::config::DRAIN_MS_MAX;
 
 /// A worker link that takes no more events.
 pub struct Drain {
@@ -23,27 +22,16 @@ pub struct Drain {
     deadline: Millis,
     /// Clients whose events the worker still handles; `None`: it has not said, so it may be any.
     busy: Option<HashSet<u32>>,
-    /// ON_CLOSE frames of clients that were not free when they left.
-    closes: VecDeque<(u32, Vec<u8>)>,
-    close_bytes: usize,
 }
 
 impl Drain {
     fn new(deadline: Millis) -> Drain {
-        Drain { deadline, busy: None, closes: VecDeque::new(), close_bytes: 0 }
+        Drain { deadline, busy: None }
     }
 
     /// Whether the worker may still handle an event of this client.
     pub fn holds(&self, connection_id: u32) -> bool {
         self.busy.as_ref().is_none_or(|busy| busy.contains(&connection_id))
-    }
-
-    /// The ON_CLOSE frames of clients that are free by now, in order.
-    fn take_free_closes(&mut self) -> Vec<Vec<u8>> {
-        let (held, free) = mem::take(&mut self.closes).into_iter().partition(|(id, _)| self.holds(*id));
-        self.closes = held;
-        self.close_bytes = self.closes.iter().map(|(_, frame)| frame.len()).sum();
-        free.into_iter().map(|(_, frame): (u32, _)| frame).collect()
     }
 }
 
@@ -72,8 +60,7 @@ impl Shard {
         let Some(Conn::Link(it)) = self.conns.get_mut(link as usize) else { return };
         let Some(drain) = it.drain.as_mut() else { return };
         // No more than there are to be held, whatever the worker lists.
-        let gone: HashSet<u32> = drain.closes.iter().map(|(id, _)| *id).collect();
-        let is_known = |id: &u32| self.connection_ids.contains_key(id) || gone.contains(id);
+        let is_known = |id: &u32| self.connection_ids.contains_key(id) || self.departed.contains(*id);
         drain.busy = Some(decode_ids(frame.body).filter(is_known).collect());
         self.let_free(link);
     }
@@ -85,8 +72,7 @@ impl Shard {
         for id in decode_ids(frame.body) {
             busy.remove(&id);
         }
-        let closes = drain.take_free_closes();
-        self.pass_on_closes(closes);
+        self.retry_departed_of(link);
         for id in decode_ids(frame.body) {
             if let Some(slot) = self.connection_ids.get(&id).copied() {
                 self.resume_client(self.client_ref(slot).socket);
@@ -94,37 +80,16 @@ impl Shard {
         }
     }
 
-    /// Keeps the ON_CLOSE of a client that is not free.
-    pub(super) fn hold_close(&mut self, link: SocketId, connection_id: u32, frame: Vec<u8>) {
-        let drain = self.link(super::slot(link)).and_then(|link| link.drain.as_mut());
-        let drain = drain.expect("only a draining link holds clients");
-        drain.close_bytes += frame.len();
-        drain.closes.push_back((connection_id, frame));
-        let mut dropped = 0;
-        while drain.close_bytes > ORPHAN_BYTES_MAX
-            && let Some((_, frame)) = drain.closes.pop_front()
-        {
-            drain.close_bytes -= frame.len();
-            dropped += 1;
-        }
-        self.counters.closes_dropped += dropped;
-    }
-
     /// A worker that drained has said who it is once more: it takes events again.
     pub(super) fn undrain(&mut self, link: Slot) {
         let Some(it) = self.link(link) else { return };
-        let Some(drain) = it.drain.take() else { return };
+        if it.drain.take().is_none() {
+            return;
+        }
         let clients = mem::take(&mut it.stalled_clients);
-        self.end_drain(Some(drain));
+        self.retry_departed_of(link);
         for client in clients {
             self.resume_client(client);
-        }
-    }
-
-    /// What a link held that is gone, or is no draining one any more: its worker has its events no longer.
-    pub(super) fn end_drain(&mut self, drain: Option<Box<Drain>>) {
-        if let Some(drain) = drain {
-            self.pass_on_closes(drain.closes.into_iter().map(|(_, frame)| frame).collect());
         }
     }
 
@@ -167,26 +132,18 @@ impl Shard {
     /// Everything that waited goes on; what is not free comes back here.
     fn let_free(&mut self, link: Slot) {
         let Some(Conn::Link(it)) = self.conns.get_mut(link as usize) else { return };
-        let Some(drain) = it.drain.as_mut() else { return };
-        let closes = drain.take_free_closes();
         let clients = mem::take(&mut it.stalled_clients);
-        self.pass_on_closes(closes);
+        self.retry_departed_of(link);
         for client in clients {
             self.resume_client(client);
         }
     }
 
-    /// To any worker, or to the next that comes.
-    fn pass_on_closes(&mut self, frames: Vec<Vec<u8>>) {
-        if frames.is_empty() {
-            return;
-        }
-        for frame in frames {
-            self.keep_orphan(frame);
-        }
-        let worker = self.workers.links().next();
-        if let Some(worker) = worker {
-            self.deliver_orphans(super::slot(worker));
+    /// Departed clients that waited for this link: those that it still holds will again.
+    fn retry_departed_of(&mut self, link: Slot) {
+        if let Some(link) = self.link(link) {
+            let departed = mem::take(&mut link.departed);
+            self.retry_departed(departed);
         }
     }
 }

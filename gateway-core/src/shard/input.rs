@@ -1,6 +1,7 @@
 //! What clients send: decoded, and passed to their workers.
 
 use std::mem;
+use std::net::SocketAddr;
 
 use protocol::client::{Decoded, Kind, Malformed, websocket};
 use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, Frame, WebsocketRequest};
@@ -8,10 +9,11 @@ use ring::SocketId;
 
 use super::client::{Client, Reading};
 use super::directory::Slot;
+use super::link::Link;
 use super::output::Action;
 use super::workers::{Way, WorkerId};
 use super::{Conn, Identity, Shard};
-use crate::Handshake;
+use crate::{ClientInfo, Handshake};
 
 /// Why a client's events cannot go out now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,10 +24,14 @@ pub(super) enum Stall {
     LinkFull(SocketId),
     /// The client's worker takes no more events, and may still handle an earlier one of this client.
     Draining(SocketId),
+    /// Nothing is heard of the client's worker, and there is no other.
+    Silent(SocketId),
+    /// Events that lost links had not taken go first.
+    Rerouting,
 }
 
 /// How decoding a client's input ended.
-enum Flow {
+pub(super) enum Flow {
     /// More input is needed.
     Hungry,
     Stalled(Stall),
@@ -54,9 +60,13 @@ impl Shard {
         if client.reading == Reading::Stalled {
             return client.rest.extend(bytes);
         }
-        if let Err(stall) = self.announce(slot) {
+        let flow = match self.replay(slot) {
+            Flow::Hungry => self.announce(slot).map_or_else(Flow::Stalled, |()| Flow::Hungry),
+            flow => flow,
+        };
+        if !matches!(flow, Flow::Hungry) {
             self.client(slot).rest.extend(bytes);
-            return self.stall(slot, stall);
+            return self.conclude(slot, flow, bytes);
         }
         let client = self.client(slot);
         let flow = if client.rest.is_empty() {
@@ -70,6 +80,11 @@ impl Shard {
             self.client(slot).rest.put_back(rest, consumed);
             flow
         };
+        self.conclude(slot, flow, bytes);
+    }
+
+    /// Does what the end of decoding asks for.
+    fn conclude(&mut self, slot: Slot, flow: Flow, bytes: &[u8]) {
         match flow {
             Flow::Hungry => {}
             Flow::Stalled(stall) => self.stall(slot, stall),
@@ -195,12 +210,11 @@ impl Shard {
     }
 
     fn on_message(&mut self, slot: Slot, link: Slot, body: &[u8], kind: Kind) -> Result<(), TooLarge> {
-        let ringway = self.link(link).is_some_and(|link| link.ringway);
         self.client(slot).silence = -1;
         let kind = match kind {
-            Kind::Text if ringway => FLAG_TEXT,
-            Kind::Binary if ringway => FLAG_BINARY,
-            _ => 0,
+            Kind::Text => FLAG_TEXT,
+            Kind::Binary => FLAG_BINARY,
+            Kind::Unspecified => 0,
         };
         self.emit(slot, link, Event { cmd: Cmd::OnMessage, flag: FLAG_SCALAR | kind, body })?;
         self.counters.messages_in += 1;
@@ -241,21 +255,45 @@ impl Shard {
     /// The link for a client's next event.
     fn route(&mut self, slot: Slot) -> Result<Slot, Stall> {
         let socket = self.worker_link(slot)?;
+        if self.backlog.bytes() >= self.settings.send_to_worker_buffer_size {
+            return Err(Stall::Rerouting);
+        }
+        self.room(socket)
+    }
+
+    /// Whether a worker's link takes an event now.
+    pub(super) fn room(&mut self, socket: SocketId) -> Result<Slot, Stall> {
         let limit = self.settings.send_to_worker_buffer_size;
         let link = self.link(super::slot(socket)).expect("a worker's link is forgotten when it closes");
-        if link.out.queue.len() >= limit { Err(Stall::LinkFull(socket)) } else { Ok(super::slot(socket)) }
+        match link {
+            Link { shut: true, .. } => Err(Stall::NoWorker),
+            Link { silent: true, .. } => Err(Stall::Silent(socket)),
+            link if link.out.queue.len() >= limit => Err(Stall::LinkFull(socket)),
+            _ => Ok(super::slot(socket)),
+        }
     }
 
     /// The link of a client's worker. Another worker is chosen if the client has none, or if its worker is gone or
     /// has handed it over.
     pub(super) fn worker_link(&mut self, slot: Slot) -> Result<SocketId, Stall> {
         let Client { worker, connection_id, .. } = *self.client(slot);
-        match worker.map_or(Way::None, |worker| self.workers.way(worker)) {
-            Way::Open(link) => return Ok(link),
-            Way::Draining(link) if self.is_held(link, connection_id) => return Err(Stall::Draining(link)),
-            Way::Draining(_) | Way::None => {}
+        match self.current_link(worker, connection_id)? {
+            Some(link) => Ok(link),
+            None => self.rebind(slot).ok_or(Stall::NoWorker),
         }
-        self.rebind(slot).ok_or(Stall::NoWorker)
+    }
+
+    /// The link of the worker that a client has; none if another is to be chosen.
+    pub(super) fn current_link(
+        &self,
+        worker: Option<WorkerId>,
+        connection_id: u32,
+    ) -> Result<Option<SocketId>, Stall> {
+        match worker.map_or(Way::None, |worker| self.workers.way(worker)) {
+            Way::Open(link) => Ok(Some(link)),
+            Way::Draining(link) if self.is_held(link, connection_id) => Err(Stall::Draining(link)),
+            Way::Draining(_) | Way::None => Ok(None),
+        }
     }
 
     fn is_held(&self, link: SocketId, connection_id: u32) -> bool {
@@ -266,31 +304,42 @@ impl Shard {
     }
 
     fn rebind(&mut self, slot: Slot) -> Option<SocketId> {
-        let chosen = if self.hooks.routes() { self.ask_hook(slot) } else { None };
-        let worker = match chosen {
-            Some(worker) => self.workers.bind_to(worker),
-            None => {
-                let random = self.next_random();
-                self.workers.bind(self.settings.router, random)?
-            }
-        };
+        let Client { connection_id, ref peer, listener, .. } = *self.client_ref(slot);
+        let peer = peer.address();
+        let worker = self.choose_worker(connection_id, peer, listener)?;
         if let Some(old) = self.client(slot).worker.replace(worker) {
             self.workers.unbind(old);
         }
         self.workers.link(worker)
     }
 
-    fn ask_hook(&mut self, slot: Slot) -> Option<WorkerId> {
-        let client = self.client_ref(slot);
-        let info = self.client_info(client.connection_id, client.peer.address(), client.listener);
+    /// Chooses a worker for a client and binds it.
+    pub(super) fn choose_worker(
+        &mut self,
+        connection_id: u32,
+        peer: SocketAddr,
+        listener: u8,
+    ) -> Option<WorkerId> {
+        let info = || self.client_info(connection_id, peer, listener);
+        let asked = self.hooks.routes().then(info);
+        match asked.and_then(|info| self.ask_hook(&info)) {
+            Some(worker) => Some(self.workers.bind_to(worker)),
+            None => {
+                let random = self.next_random();
+                self.workers.bind(self.settings.router, random)
+            }
+        }
+    }
+
+    fn ask_hook(&mut self, info: &ClientInfo) -> Option<WorkerId> {
         let (ids, infos): (Vec<_>, Vec<_>) = self.workers.connected().unzip();
         if ids.is_empty() {
             return None;
         }
-        self.hooks.route(&info, &infos).map(|index| ids[index])
+        self.hooks.route(info, &infos).map(|index| ids[index])
     }
 
-    /// Appends an event of a client to a link.
+    /// Appends an event of a client to a link. PHP's workers are not told text from binary.
     pub(super) fn emit(&mut self, slot: Slot, link: Slot, event: Event<'_>) -> Result<(), TooLarge> {
         let (identity, listen) = (&self.identity, &self.settings.listen);
         let Some((Conn::Client(client), Conn::Link(link))) =
@@ -299,6 +348,8 @@ impl Shard {
             unreachable!("a client's slot and a link's are two rows");
         };
         let port = listen[usize::from(client.listener)].address.port();
+        let kinds = if link.ringway { 0 } else { FLAG_TEXT | FLAG_BINARY };
+        let event = Event { flag: event.flag & !kinds, ..event };
         let frame = event_frame(identity, port, client, event);
         if frame.size() > link.frame_size_max() {
             return Err(TooLarge);
@@ -327,17 +378,20 @@ impl Shard {
                 self.counters.stalls_draining += 1;
                 self.link(super::slot(link)).expect("route found it").stalled_clients.push_back(socket);
             }
+            Stall::Silent(link) => {
+                self.counters.stalls_silent += 1;
+                self.link(super::slot(link)).expect("route found it").stalled_clients.push_back(socket);
+            }
+            Stall::Rerouting => {
+                self.counters.stalls_rerouting += 1;
+                self.backlog.stalled.push_back(socket);
+            }
         }
     }
 }
 
 /// A client's event as a frame (WIRE.md §4).
-pub(super) fn event_frame<'a>(
-    identity: &Identity,
-    port: u16,
-    client: &'a Client,
-    event: Event<'a>,
-) -> Frame<'a> {
+fn event_frame<'a>(identity: &Identity, port: u16, client: &'a Client, event: Event<'a>) -> Frame<'a> {
     Frame {
         cmd: event.cmd as u8,
         gateway: identity.address,

@@ -1,16 +1,11 @@
 //! A client goes, however it goes: its worker is told, then it is forgotten.
 
-use std::mem;
-
 use protocol::client::websocket;
-use protocol::inner::{Cmd, FLAG_SCALAR};
 
 use super::client::{Client, Reading};
 use super::directory::Slot;
-use super::input::{Event, Stall, event_frame};
 use super::output::Action;
 use super::{Conn, Shard};
-use crate::config::ORPHAN_BYTES_MAX;
 
 /// Why we close a client: its close frame says so (docs/OPERATIONS.md, "Close codes").
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,26 +93,16 @@ impl Shard {
         self.output.actions.push(Action::Close(client.socket));
     }
 
-    /// Hands over the ON_CLOSE frames that had no worker to go to.
-    pub(super) fn deliver_orphans(&mut self, link: Slot) {
-        self.waits.orphan_bytes = 0;
-        let orphans = mem::take(&mut self.waits.orphans);
-        let Some(Conn::Link(link)) = self.conns.get_mut(link as usize) else { return };
-        for (_, frame) in orphans {
-            self.output.append(link.socket, &mut link.out, &frame);
-        }
-    }
-
     /// Tells the worker and takes a client out of every table, but for its session of TLS. The slot is the caller's to use
     /// or to leave.
     pub(super) fn forget_client(&mut self, slot: Slot) -> Client {
-        if self.client(slot).announced {
-            self.emit_close(slot);
-        }
         self.count_unfinished_session(slot);
-        let Some(Conn::Client(client)) = self.conns.remove(slot as usize) else {
+        let Some(Conn::Client(mut client)) = self.conns.remove(slot as usize) else {
             unreachable!("the caller has looked");
         };
+        if client.announced {
+            self.depart(&mut client);
+        }
         self.counters.clients_closed += 1;
         let info = self.client_info(client.connection_id, client.peer.address(), client.listener);
         self.hooks.on_close(&info);
@@ -132,44 +117,5 @@ impl Shard {
             self.workers.unbind(worker);
         }
         client
-    }
-
-    /// ON_CLOSE goes out even over a full link: it is small, and workers clean up by it. Without any worker it waits, as
-    /// it does while a worker that hands its clients over still handles an event of this one.
-    fn emit_close(&mut self, slot: Slot) {
-        let event = Event { cmd: Cmd::OnClose, flag: FLAG_SCALAR, body: &[] };
-        let stall = match self.worker_link(slot) {
-            Ok(link) => {
-                // A session that is too large for this worker's link was another worker's; this one never had it.
-                let _ = self.emit(slot, super::slot(link), event);
-                return;
-            }
-            Err(stall) => stall,
-        };
-        let mut frame = Vec::new();
-        let client = self.client_ref(slot);
-        let port = self.settings.listen[usize::from(client.listener)].address.port();
-        event_frame(&self.identity, port, client, event).encode(&mut frame);
-        match stall {
-            Stall::Draining(link) => self.hold_close(link, client.connection_id, frame),
-            Stall::NoWorker | Stall::LinkFull(_) => self.keep_orphan(frame),
-        }
-    }
-
-    /// Keeps an ON_CLOSE for the next worker that comes.
-    pub(super) fn keep_orphan(&mut self, frame: Vec<u8>) {
-        let deadline = self.now.plus(self.settings.no_worker_wait.as_millis() as u64);
-        self.waits.orphan_bytes += frame.len();
-        self.waits.orphans.push_back((deadline, frame));
-        while self.waits.orphan_bytes > ORPHAN_BYTES_MAX {
-            self.drop_orphan();
-        }
-    }
-
-    pub(super) fn drop_orphan(&mut self) {
-        if let Some((_, frame)) = self.waits.orphans.pop_front() {
-            self.waits.orphan_bytes -= frame.len();
-            self.counters.closes_dropped += 1;
-        }
     }
 }

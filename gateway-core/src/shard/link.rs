@@ -34,10 +34,16 @@ pub struct Link {
     pub closing: bool,
     /// The gateway ends: our FIN follows what is queued.
     pub leaving: bool,
+    /// It has followed.
+    pub shut: bool,
     /// The worker takes no more events.
     pub drain: Option<Box<Drain>>,
-    /// Clients that are not read because `out` is full, or because of `drain`.
+    /// Nothing has been heard of a worker that pings, but no other would take its clients: they are not read.
+    pub silent: bool,
+    /// Clients that are not read because `out` is full, or because of `drain` or `silent`.
     pub stalled_clients: VecDeque<SocketId>,
+    /// Departed clients whose last events wait for the same reasons, by connection id.
+    pub departed: VecDeque<u32>,
 }
 
 impl Link {
@@ -69,8 +75,11 @@ impl Link {
             busy: false,
             closing: false,
             leaving: false,
+            shut: false,
             drain: None,
+            silent: false,
             stalled_clients: VecDeque::new(),
+            departed: VecDeque::new(),
         }
     }
 }

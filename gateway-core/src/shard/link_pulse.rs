@@ -1,13 +1,20 @@
 //! Signs of life on inner connections (WIRE.md §4, §14).
 
+use std::mem;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use protocol::inner::{Cmd, Frame};
 use protocol::pulse::{LOOK_PERIOD_MS, Sign};
 
+use ring::{Acks, SocketId};
+use tracing::warn;
+
 use super::directory::Slot;
+use super::output::Action;
 use super::{Conn, Shard, slot};
-use crate::config::LINK_PING_PERIOD_MS;
+use crate::Millis;
+use crate::config::{LINK_PING_PERIOD_MS, SILENT_KEPT_MS, UNACKNOWLEDGED_MS};
 
 impl Shard {
     /// PHP's PING to every worker, unless workers are on this machine (WIRE.md §4).
@@ -27,7 +34,7 @@ impl Shard {
         }
     }
 
-    /// Who is silent gets a ping, who stays silent is dead, and who takes nothing is no better.
+    /// Who is silent gets a ping, who stays silent is dead; of who does not ping, the kernel is asked.
     pub(super) fn look_at_links(&mut self) {
         if self.now < self.waits.next_link_look {
             return;
@@ -51,14 +58,52 @@ impl Shard {
             Sign::Well => {}
             Sign::Ping if link.leaving => {}
             Sign::Ping => self.ping_link(slot),
-            Sign::Silent => {
-                self.counters.links_silent += 1;
-                self.close_link(slot);
+            Sign::Silent => self.judge_silent_link(slot),
+            Sign::Unheard => {
+                let socket = link.socket;
+                self.output.actions.push(Action::AskAcks(socket));
             }
-            Sign::Stuck => {
-                self.counters.links_stuck += 1;
-                self.close_link(slot);
-            }
+        }
+    }
+
+    /// A worker that does not ping any more is given up if another takes its clients. Else they are better off waiting for it,
+    /// unread, than thrown out: until it speaks, TCP ends it, or a while is over.
+    fn judge_silent_link(&mut self, slot: Slot) {
+        let Some(link) = self.link(slot) else { return };
+        let (socket, worker, silent_ms) = (link.socket, link.worker, link.pulse.silent_ms());
+        if worker.is_none() || silent_ms >= SILENT_KEPT_MS || self.is_another_alive(socket) {
+            self.counters.links_silent += 1;
+            return self.close_link(slot);
+        }
+        if let Some(link) = self.link(slot)
+            && !mem::replace(&mut link.silent, true)
+        {
+            self.counters.links_kept += 1;
+            let worker = worker.map_or("", |worker| self.workers.key(worker));
+            warn!(worker, "a worker does not answer and there is no other: its clients wait");
+        }
+        // It must not take us for dead when it comes back.
+        self.ping_link(slot);
+    }
+
+    /// Whether another worker takes events and has been heard lately. Of those that a dead network cuts off at once, none has.
+    fn is_another_alive(&self, link: SocketId) -> bool {
+        self.workers.links().filter(|other| *other != link).any(|other| match self.conns.get(other.index()) {
+            Some(Conn::Link(other)) => other.pulse.is_fresh(),
+            _ => false,
+        })
+    }
+
+    /// What the kernel told of a link whose peer was not heard for a minute.
+    pub fn on_acknowledged(&mut self, now: Millis, socket: SocketId, acks: Option<Acks>) {
+        self.now = now;
+        let slot = slot(socket);
+        let Some(link) = self.link(slot).filter(|link| link.socket == socket) else { return };
+        let unanswered =
+            acks.is_some_and(|acks| acks.awaited && acks.last >= Duration::from_millis(UNACKNOWLEDGED_MS));
+        if link.pulse.is_dead(unanswered) {
+            self.counters.links_stuck += 1;
+            self.close_link(slot);
         }
     }
 

@@ -7,7 +7,7 @@ use ring::SocketId;
 
 use super::directory::Slot;
 use super::output::Action;
-use super::{Conn, Shard};
+use super::{Conn, Shard, reroute};
 
 /// Whether the link is still there after a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +21,10 @@ impl Shard {
     pub(super) fn link_received(&mut self, slot: Slot, bytes: &[u8]) {
         let Some(link) = self.link(slot) else { return };
         link.pulse.heard();
+        if mem::take(&mut link.silent) {
+            self.resume_stalled_clients(slot);
+        }
+        let Some(link) = self.link(slot) else { return };
         if link.is_held_up() {
             return link.rest.extend_from_slice(bytes);
         }
@@ -55,23 +59,28 @@ impl Shard {
     pub(super) fn link_leaves(&mut self, slot: Slot) {
         let Some(link) = self.link(slot) else { return };
         link.leaving = true;
-        if link.out.queue.is_empty() {
+        if link.out.queue.is_empty() && link.departed.is_empty() && !link.shut {
+            link.shut = true;
             let socket = link.socket;
             self.output.actions.push(Action::Shutdown(socket));
         }
     }
 
-    /// Closes a link at once. Its clients go to other workers with their next event.
+    /// Closes a link at once. Its clients go to other workers, with the events that it had not taken and with new ones.
     pub(super) fn close_link(&mut self, slot: Slot) {
         let Some(Conn::Link(mut link)) = self.conns.remove(slot as usize) else { return };
         self.links.retain(|other| *other != link.socket);
-        link.out.queue.clear(&mut self.output.spare);
+        let mut clients = Vec::new();
         if let Some(worker) = link.worker {
-            self.hooks.on_worker_closed(self.workers.key(worker));
+            let key = self.workers.key(worker).to_owned();
+            self.hooks.on_worker_closed(&key);
             self.workers.disconnect(worker, link.socket);
+            clients = self.reroute(reroute::unsent(&link.out.queue), &key);
         }
+        link.out.queue.clear(&mut self.output.spare);
         self.output.actions.push(Action::Close(link.socket));
-        self.end_drain(link.drain);
+        self.retry_departed(link.departed);
+        self.replay_all(clients);
         for client in link.stalled_clients {
             self.resume_client(client);
         }
@@ -82,11 +91,12 @@ impl Shard {
         let limit = self.settings.send_to_worker_buffer_size;
         let Some(link) = self.link(slot) else { return };
         let queued = link.out.queue.len();
-        if link.leaving {
-            return self.link_leaves(slot);
-        }
-        if queued > limit / 2 {
+        if queued > limit / 2 && !link.leaving {
             return;
+        }
+        if link.leaving {
+            self.resume_stalled_clients(slot);
+            return self.link_leaves(slot);
         }
         let socket = link.socket;
         self.resume_stalled_clients(slot);
@@ -107,9 +117,15 @@ impl Shard {
         let limit = self.settings.send_to_worker_buffer_size;
         while let Some(link) = self.link(slot)
             && link.out.queue.len() < limit
-            && let Some(client) = link.stalled_clients.pop_front()
+            && !link.silent
         {
-            self.resume_client(client);
+            if let Some(departed) = link.departed.pop_front() {
+                self.retry_departed([departed]);
+            } else if let Some(client) = link.stalled_clients.pop_front() {
+                self.resume_client(client);
+            } else {
+                return;
+            }
         }
     }
 
@@ -235,7 +251,7 @@ impl Shard {
             self.close_link(super::slot(displaced));
         }
         self.hooks.on_worker_connected(&key);
-        self.deliver_orphans(slot);
+        self.retry_without_worker();
         self.undrain(slot);
         for (_, client) in self.waits.no_worker.take_all() {
             self.resume_client(client);

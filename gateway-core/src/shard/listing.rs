@@ -199,7 +199,7 @@ impl Shard {
         }
         let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) else { return };
         for piece in out.finish() {
-            self.output.append_owned(link.socket, &mut link.out, piece);
+            self.output.append_answer(link.socket, &mut link.out, link.worker.is_some(), piece);
         }
     }
 

@@ -2,13 +2,14 @@
 //!
 //! A state machine. It never does IO, reads no clock, and shares nothing. Its parts:
 //!
-//! * [`accept`](self::accept), [`input`](self::input), [`leave`](self::leave), [`parting`](self::parting): the life of a
-//!   client, and the end of its connection;
+//! * [`accept`](self::accept), [`input`](self::input), [`leave`](self::leave), [`parting`](self::parting),
+//!   [`departed`](self::departed): the life of a client, the end of its connection, and what is still to be told of it;
 //! * [`stop`](self::stop): the end of them all;
 //! * [`links`](self::links), [`commands`](self::commands), [`queries`](self::queries): what workers say;
 //! * [`found`](self::found), [`listing`](self::listing), [`fanout`](self::fanout): what takes more than one turn;
 //! * [`directory`](self::directory), [`workers`](self::workers), [`drain`](self::drain): who is called what, who serves
 //!   whom, and how a worker hands its clients over;
+//! * [`reroute`](self::reroute): what becomes of events that a lost link had not taken;
 //! * [`secure`](self::secure): TLS, between the ring's bytes and a client's codec;
 //! * [`output`](self::output): what is to be sent and done;
 //! * [`tick`](self::tick), [`heartbeat`](self::heartbeat), [`link_pulse`](self::link_pulse): what time brings.
@@ -18,6 +19,7 @@ mod client;
 mod codec;
 mod commands;
 mod counters;
+mod departed;
 mod directory;
 mod drain;
 mod fanout;
@@ -34,6 +36,7 @@ mod output;
 mod parting;
 mod pieces;
 mod queries;
+mod reroute;
 mod secure;
 mod stop;
 mod table;
@@ -56,6 +59,7 @@ pub use self::counters::{Counters, Status};
 pub use self::output::Action;
 
 use self::client::Client;
+use self::departed::DepartedTable;
 use self::directory::{Directory, Slot};
 use self::fanout::Job;
 use self::heartbeat::Heartbeat;
@@ -63,6 +67,7 @@ use self::link::Link;
 use self::listing::Listings;
 use self::output::{Outbound, Output};
 use self::parting::Parting;
+use self::reroute::Backlog;
 use self::secure::Secure;
 use self::stop::Stop;
 use self::table::Table;
@@ -111,6 +116,8 @@ pub struct Shard {
     counters: Counters,
     heartbeat: Heartbeat,
     waits: Waits,
+    backlog: Backlog,
+    departed: DepartedTable,
     /// Rows that are [`Conn::Parting`].
     parting_count: usize,
     random: u64,
@@ -139,9 +146,6 @@ struct Waits {
     authorization: Timeouts,
     /// Clients without a worker.
     no_worker: Timeouts,
-    /// ON_CLOSE frames without a worker, with their deadlines.
-    orphans: VecDeque<(Millis, Vec<u8>)>,
-    orphan_bytes: usize,
     next_link_ping: Millis,
     next_link_look: Millis,
 }
@@ -178,11 +182,11 @@ impl Shard {
                 linger: Timeouts::new(LINGER_TIMEOUT_MS),
                 authorization: Timeouts::new(AUTHORIZATION_TIMEOUT_MS),
                 no_worker: Timeouts::new(no_worker_ms),
-                orphans: VecDeque::new(),
-                orphan_bytes: 0,
                 next_link_ping: now.plus(LINK_PING_PERIOD_MS),
                 next_link_look: now.plus(LOOK_PERIOD_MS),
             },
+            backlog: Backlog::default(),
+            departed: DepartedTable::default(),
             parting_count: 0,
             random: identity.seed | 1,
             last_connection_id: identity.seed as u32,

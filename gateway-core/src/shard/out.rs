@@ -30,6 +30,8 @@ struct Queue {
 enum Chunk {
     Own(Vec<u8>),
     Shared(Rc<[u8]>),
+    /// A piece of an answer, not to be taken for frames.
+    Answer(Vec<u8>),
 }
 
 impl OutQueue {
@@ -69,14 +71,27 @@ impl OutQueue {
         }
     }
 
-    /// Appends `bytes`, without a copy if they are many.
-    pub fn append_owned(&mut self, spare: &mut Spare, load: Load, bytes: Vec<u8>) {
-        if bytes.len() <= COPY_MAX {
-            return self.append(spare, load, &bytes);
+    /// Appends a piece of an answer to a query, without a copy, and apart from frames.
+    pub fn append_answer(&mut self, spare: &mut Spare, piece: Vec<u8>) {
+        if piece.is_empty() {
+            return;
         }
         let queue = self.0.get_or_insert_with(|| spare.queue());
-        queue.bytes += bytes.len();
-        queue.chunks.push_back(Chunk::Own(bytes));
+        queue.bytes += piece.len();
+        queue.chunks.push_back(Chunk::Answer(piece));
+    }
+
+    /// On a link: whole frames in order, in pieces, from the one on that is not wholly sent; each piece with how many of its
+    /// bytes are sent. A frame is appended in one piece, so none begins in one and ends in another.
+    pub fn unsent_frames(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        let chunks = self.0.iter().flat_map(|queue| {
+            let sent = std::iter::once(queue.sent).chain(std::iter::repeat(0));
+            queue.chunks.iter().zip(sent)
+        });
+        chunks.filter_map(|(chunk, sent)| match chunk {
+            Chunk::Own(frames) => Some((frames.as_slice(), sent)),
+            Chunk::Shared(_) | Chunk::Answer(_) => None,
+        })
     }
 
     /// Appends an encoded message that other queues get too.
@@ -161,7 +176,7 @@ impl OutQueue {
 impl Chunk {
     fn bytes(&self) -> &[u8] {
         match self {
-            Chunk::Own(buffer) => buffer,
+            Chunk::Own(buffer) | Chunk::Answer(buffer) => buffer,
             Chunk::Shared(shared) => shared,
         }
     }
@@ -277,7 +292,7 @@ mod tests {
         let (mut queue, mut spare) = (OutQueue::default(), Spare::default());
         let large = vec![7; 3 * CHUNK_SIZE_MAX];
         for piece in [vec![], b"a".to_vec(), large.clone(), b"b".to_vec(), vec![]] {
-            queue.append_owned(&mut spare, Load::Heavy, piece);
+            queue.append_answer(&mut spare, piece);
         }
         assert_eq!(content(&queue), [b"a".as_slice(), &large, b"b"].concat());
         queue.advance(&mut spare, queue.len());

@@ -3,6 +3,7 @@
 use ring::SocketId;
 
 use super::out::{Load, OutQueue, SharedMessage, Spare};
+use crate::config::COPY_MAX;
 
 /// Something for the glue to do with a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +16,10 @@ pub enum Action {
     Shutdown(SocketId),
     /// Close now. The shard has forgotten the socket.
     Close(SocketId),
+    /// Ask the kernel what the peer of this link has acknowledged, and say so by `Shard::on_acknowledged`.
+    AskAcks(SocketId),
+    /// Accept no more clients, or go on with it.
+    HoldAccepts(bool),
 }
 
 /// One socket's outgoing side.
@@ -66,15 +71,24 @@ impl Output {
         self.mark(socket, out);
     }
 
-    /// Queues `bytes`, without a copy if they are many.
-    pub fn append_owned(&mut self, socket: SocketId, out: &mut Outbound, bytes: Vec<u8>) {
-        out.queue.append_owned(&mut self.spare, out.load, bytes);
-        self.mark(socket, out);
-    }
-
     /// Queues a message that other sockets get too.
     pub fn append_shared(&mut self, socket: SocketId, out: &mut Outbound, message: &SharedMessage) {
         out.queue.append_shared(&mut self.spare, out.load, message);
+        self.mark(socket, out);
+    }
+
+    /// Queues a piece of an answer: apart from frames where there are any (`among_frames`), else without a copy if it is large.
+    pub fn append_answer(
+        &mut self,
+        socket: SocketId,
+        out: &mut Outbound,
+        among_frames: bool,
+        piece: Vec<u8>,
+    ) {
+        if !among_frames && piece.len() <= COPY_MAX {
+            return self.append(socket, out, &piece);
+        }
+        out.queue.append_answer(&mut self.spare, piece);
         self.mark(socket, out);
     }
 

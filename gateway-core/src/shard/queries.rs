@@ -18,9 +18,13 @@ impl Shard {
         }
         let mut value = Vec::new();
         self.write_answer(cmd, frame, &mut value);
-        if let Some(Conn::Link(link)) = self.conns.get_mut(link as usize) {
-            self.output.append_with(link.socket, &mut link.out, |out| reply::encode(&value, out));
+        let Some(Conn::Link(link)) = self.conns.get_mut(link as usize) else { return };
+        if link.worker.is_none() {
+            return self.output.append_with(link.socket, &mut link.out, |out| reply::encode(&value, out));
         }
+        let mut answer = Vec::new();
+        reply::encode(&value, &mut answer);
+        self.output.append_answer(link.socket, &mut link.out, true, answer);
     }
 
     /// What a query wants listed, if its answer is a list.

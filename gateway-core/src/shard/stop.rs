@@ -57,7 +57,7 @@ impl Shard {
     /// After [`Shard::begin_stop`]: no client is left, and everything is sent that could be.
     pub fn is_stopped(&self) -> bool {
         let empty = self.connection_ids.is_empty() && self.parting_count == 0;
-        self.is_stopping() && empty && !self.is_pending()
+        self.is_stopping() && empty && !self.is_pending() && !self.departed.waits_for_workers()
     }
 
     /// The end of a stop: who has not gone in time goes now, its worker told, and every link gets our FIN behind what
@@ -74,9 +74,13 @@ impl Shard {
         }
     }
 
-    /// Whether an inner connection is left.
+    /// Whether an inner connection is left whose peer's FIN is to be waited for: a worker's, or one that has not been sent all.
+    /// An idle one for queries is not: its peer may notice our FIN only with its next question.
     pub fn has_links(&self) -> bool {
-        !self.links.is_empty()
+        self.links.iter().any(|socket| match self.conns.get(socket.index()) {
+            Some(Conn::Link(link)) => link.worker.is_some() || !link.out.queue.is_empty(),
+            _ => false,
+        })
     }
 
     /// The next few clients of a stop.

@@ -17,6 +17,7 @@ impl Shard {
         self.expire_links();
         self.expire_no_worker();
         self.expire_drains();
+        self.resume_after_backlog();
         self.begin_heartbeat();
         self.stop_slice();
         self.ping_links();
@@ -86,8 +87,6 @@ impl Shard {
                 self.close_client_because(slot(socket), CloseReason::NoWorker);
             }
         }
-        while self.waits.orphans.front().is_some_and(|(deadline, _)| *deadline <= self.now) {
-            self.drop_orphan();
-        }
+        self.expire_departed();
     }
 }

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gateway_core::{Action, Identity, Listen, Millis, Settings, Shard};
 use protocol::inner::{self, Cmd, Frame, ext};
-use ring::{Short, SocketId};
+use ring::{Acks, Short, SocketId};
 
 /// The other end of a socket of the shard.
 pub struct Peer {
@@ -24,6 +24,8 @@ pub struct Peer {
     pub closed: bool,
     /// Bytes the socket takes until the peer reads; `None`: any number.
     pub room: Option<usize>,
+    /// What the kernel would tell of its acknowledgements; `None`: nothing.
+    pub acks: Option<Acks>,
     blocked: bool,
 }
 
@@ -34,6 +36,8 @@ pub struct World {
     /// Indices into `peers`.
     by_socket: HashMap<SocketId, usize>,
     free_slots: Vec<u32>,
+    /// The shard wants no new clients.
+    pub holds_accepts: bool,
 }
 
 impl World {
@@ -50,6 +54,7 @@ impl World {
             peers: Vec::new(),
             by_socket: HashMap::new(),
             free_slots: Vec::new(),
+            holds_accepts: false,
         }
     }
 
@@ -230,12 +235,22 @@ impl World {
         let (Action::Pause(socket)
         | Action::Resume(socket)
         | Action::Shutdown(socket)
-        | Action::Close(socket)) = action;
+        | Action::AskAcks(socket)
+        | Action::Close(socket)) = action
+        else {
+            self.holds_accepts = action == Action::HoldAccepts(true);
+            return;
+        };
         let peer = &mut self.peers[self.by_socket[&socket]];
         match action {
             Action::Pause(_) => peer.paused = true,
             Action::Resume(_) => peer.paused = false,
             Action::Shutdown(_) => peer.shut = true,
+            Action::AskAcks(_) => {
+                let acks = peer.acks;
+                self.shard.on_acknowledged(self.now, socket, acks);
+            }
+            Action::HoldAccepts(_) => unreachable!("done above"),
             Action::Close(_) => {
                 assert!(!peer.closed, "a socket is closed once");
                 peer.closed = true;
@@ -259,6 +274,7 @@ impl World {
             shut: false,
             closed: false,
             room: None,
+            acks: None,
             blocked: false,
         });
         self.peers.len() - 1

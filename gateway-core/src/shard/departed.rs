@@ -1,0 +1,257 @@
+//! Clients that are gone, as long as no worker has been told: ON_CLOSE with the session, behind what lost links left.
+//!
+//! They wait for the same reasons as clients that are there: a full, silent or draining link, or no worker at all. While a
+//! worker lives, nothing of them is dropped; when there are too many, no new clients are accepted.
+
+use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+
+use hashbrown::HashMap;
+use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, Frame};
+
+use super::client::{Client, Peer};
+use super::directory::Slot;
+use super::input::{Event, Stall, TooLarge};
+use super::output::Action;
+use super::reroute::{self, Kept};
+use super::workers::WorkerId;
+use super::{Conn, Shard};
+use crate::Millis;
+use crate::config::DEPARTED_BYTES_MAX;
+
+/// A client that is gone and whose ON_CLOSE is still to be told.
+pub struct Departed {
+    connection_id: u32,
+    peer: Peer,
+    /// The port that it connected to.
+    port: u16,
+    session: Box<[u8]>,
+    /// It stays bound to its worker until that is told.
+    worker: Option<WorkerId>,
+    /// Events before its end.
+    events: VecDeque<Kept>,
+}
+
+impl Departed {
+    /// From an ON_CLOSE that a lost link had not taken.
+    pub fn from_close(frame: &Frame<'_>) -> Departed {
+        Departed {
+            connection_id: frame.connection_id,
+            peer: Peer::V4(frame.client),
+            port: frame.gateway_port,
+            session: frame.ext.into(),
+            worker: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Departed>() + self.session.len() + reroute::size(&self.events)
+    }
+
+    fn frame<'a>(&'a self, gateway: SocketAddrV4, event: Event<'a>) -> Frame<'a> {
+        Frame {
+            cmd: event.cmd as u8,
+            gateway,
+            client: self.peer.v4(),
+            connection_id: self.connection_id,
+            flag: event.flag,
+            gateway_port: self.port,
+            ext: &self.session,
+            body: event.body,
+        }
+    }
+}
+
+/// All that wait, by connection id.
+///
+/// Invariants: each is in exactly one list, `without_worker` or a link's; `bytes` is the sum of their sizes.
+#[derive(Default)]
+pub struct DepartedTable {
+    rows: HashMap<u32, Departed>,
+    bytes: usize,
+    /// Those for whom there is no worker, in order, and until when they wait for one.
+    without_worker: VecDeque<(Millis, u32)>,
+    /// No new clients are accepted.
+    full: bool,
+}
+
+impl DepartedTable {
+    pub fn contains(&self, connection_id: u32) -> bool {
+        !self.rows.is_empty() && self.rows.contains_key(&connection_id)
+    }
+
+    /// Whether somebody waits for a worker that is there.
+    pub fn waits_for_workers(&self) -> bool {
+        self.rows.len() > self.without_worker.len()
+    }
+
+    fn insert(&mut self, departed: Departed) {
+        self.bytes += departed.size();
+        let before = self.rows.insert(departed.connection_id, departed);
+        debug_assert!(before.is_none(), "an id is not used again before its ON_CLOSE");
+    }
+
+    fn remove(&mut self, connection_id: u32) -> Option<Departed> {
+        let departed = self.rows.remove(&connection_id)?;
+        self.bytes -= departed.size();
+        Some(departed)
+    }
+}
+
+impl Shard {
+    /// A client that a worker knows goes: its worker is told, now or as soon as it can be.
+    pub(super) fn depart(&mut self, client: &mut Client) {
+        let events = self.backlog.take(client.connection_id);
+        self.tell_departed(Departed {
+            connection_id: client.connection_id,
+            peer: client.peer.clone(),
+            port: self.settings.listen[usize::from(client.listener)].address.port(),
+            session: std::mem::take(&mut client.session),
+            worker: client.worker.take(),
+            events,
+        });
+    }
+
+    /// What a lost link had not taken of a client that is gone: in front of what waits here already.
+    pub(super) fn reroute_departed(
+        &mut self,
+        connection_id: u32,
+        mut events: VecDeque<Kept>,
+        close: Option<Departed>,
+    ) {
+        match (self.departed.rows.get_mut(&connection_id), close) {
+            (Some(departed), _) => {
+                self.departed.bytes += reroute::size(&events);
+                events.append(&mut departed.events);
+                departed.events = events;
+            }
+            (None, Some(close)) => self.tell_departed(Departed { events, ..close }),
+            // Its ON_CLOSE was dropped before, for want of a worker.
+            (None, None) => self.counters.events_dropped += events.len() as u64,
+        }
+    }
+
+    /// Tries those again that waited for something that is over.
+    pub(super) fn retry_departed(&mut self, connection_ids: impl IntoIterator<Item = u32>) {
+        for connection_id in connection_ids {
+            if let Some(departed) = self.departed.remove(connection_id) {
+                self.tell_departed(departed);
+            }
+        }
+        self.hold_accepts();
+    }
+
+    /// A worker has come.
+    pub(super) fn retry_without_worker(&mut self) {
+        let waiting = std::mem::take(&mut self.departed.without_worker);
+        self.retry_departed(waiting.into_iter().map(|(_, connection_id)| connection_id));
+    }
+
+    /// No worker came in time.
+    pub(super) fn expire_departed(&mut self) {
+        while let Some((deadline, _)) = self.departed.without_worker.front()
+            && *deadline <= self.now
+        {
+            self.drop_departed();
+        }
+    }
+
+    fn tell_departed(&mut self, mut departed: Departed) {
+        let stall = loop {
+            let link = match self.link_of_departed(&mut departed) {
+                Ok(link) => link,
+                Err(stall) => break stall,
+            };
+            let (event, is_last) = match departed.events.front() {
+                Some(kept) => (kept.event(), false),
+                None => (Event { cmd: Cmd::OnClose, flag: FLAG_SCALAR, body: &[] }, true),
+            };
+            if let Err(TooLarge) = self.append_of_departed(link, &departed, event) {
+                self.counters.events_dropped += 1;
+            }
+            departed.events.pop_front();
+            if is_last {
+                return self.unbind_departed(&departed);
+            }
+        };
+        let connection_id = departed.connection_id;
+        self.departed.insert(departed);
+        match stall {
+            Stall::LinkFull(link) | Stall::Draining(link) | Stall::Silent(link) => {
+                let link = self.link(super::slot(link)).expect("a worker's link is forgotten when it closes");
+                link.departed.push_back(connection_id);
+            }
+            Stall::NoWorker | Stall::Rerouting => {
+                let deadline = self.now.plus(self.settings.no_worker_wait.as_millis() as u64);
+                self.departed.without_worker.push_back((deadline, connection_id));
+                while self.departed.bytes > DEPARTED_BYTES_MAX && !self.departed.without_worker.is_empty() {
+                    self.drop_departed();
+                }
+            }
+        }
+        self.hold_accepts();
+    }
+
+    fn link_of_departed(&mut self, departed: &mut Departed) -> Result<Slot, Stall> {
+        let link = match self.current_link(departed.worker, departed.connection_id)? {
+            Some(link) => link,
+            None => {
+                let listen = &self.settings.listen;
+                let listener = listen.iter().position(|listen| listen.address.port() == departed.port);
+                let (id, peer) = (departed.connection_id, departed.peer.address());
+                let worker = self.choose_worker(id, peer, listener.unwrap_or(0) as u8);
+                let worker = worker.ok_or(Stall::NoWorker)?;
+                if let Some(old) = departed.worker.replace(worker) {
+                    self.workers.unbind(old);
+                }
+                self.workers.link(worker).ok_or(Stall::NoWorker)?
+            }
+        };
+        self.room(link)
+    }
+
+    fn append_of_departed(
+        &mut self,
+        link: Slot,
+        departed: &Departed,
+        event: Event<'_>,
+    ) -> Result<(), TooLarge> {
+        let Some(Conn::Link(link)) = self.conns.get_mut(link as usize) else { return Ok(()) };
+        let kinds = if link.ringway { 0 } else { FLAG_TEXT | FLAG_BINARY };
+        let event = Event { flag: event.flag & !kinds, ..event };
+        let frame = departed.frame(self.identity.address, event);
+        if frame.size() > link.frame_size_max() {
+            return Err(TooLarge);
+        }
+        self.output.append_with(link.socket, &mut link.out, |out| frame.encode(out));
+        Ok(())
+    }
+
+    fn drop_departed(&mut self) {
+        let Some((_, connection_id)) = self.departed.without_worker.pop_front() else { return };
+        let Some(departed) = self.departed.remove(connection_id) else { return };
+        self.counters.closes_dropped += 1;
+        self.counters.events_dropped += departed.events.len() as u64;
+        self.unbind_departed(&departed);
+        self.hold_accepts();
+    }
+
+    fn unbind_departed(&mut self, departed: &Departed) {
+        if let Some(worker) = departed.worker {
+            self.workers.unbind(worker);
+        }
+    }
+
+    /// Accepts no more clients above the bound, and again below half of it.
+    fn hold_accepts(&mut self) {
+        let full = match self.departed.full {
+            false => self.departed.bytes >= DEPARTED_BYTES_MAX,
+            true => self.departed.bytes > DEPARTED_BYTES_MAX / 2,
+        };
+        if full != self.departed.full {
+            self.departed.full = full;
+            self.output.actions.push(Action::HoldAccepts(full));
+        }
+    }
+}
