@@ -82,6 +82,20 @@ pub const PIECE_CAPACITY: usize = 64 * 1024;
 /// Between two log lines of a shard about answers that are too long, in ms; those between are counted only.
 pub const REPLY_LOG_PERIOD_MS: u64 = 10_000;
 
+/// Between two looks at how long clients' messages have been unfinished, in ms: what the timeout is exact to.
+pub const UNFINISHED_LOOK_PERIOD_MS: u64 = 1_000;
+
+/// Between two log lines of a shard about clients closed for unfinished messages, in ms and for each of the two reasons;
+/// those between are counted only.
+pub const UNFINISHED_LOG_PERIOD_MS: u64 = 10_000;
+
+/// What clients may hold of unfinished messages if nobody has said and the machine does not tell its memory, in bytes.
+pub const UNFINISHED_SIZE_DEFAULT: usize = 1024 * 1024 * 1024;
+
+/// The part of the machine's memory that clients may hold of unfinished messages unless somebody says otherwise: an eighth,
+/// because as much may be on its way to workers, and to clients, at the same time.
+pub const UNFINISHED_MEMORY_DIVISOR: u64 = 8;
+
 /// Bytes of a client with TLS that are encrypted at once, for one send: what fits into one record. The rest of its queue
 /// stays as it is until that is sent, so that a broadcast to slow clients is shared for as long as it can be.
 pub const SEAL_SIZE_MAX: usize = 16 * 1024;

@@ -71,6 +71,12 @@ struct Flags {
     /// largest client message in bytes (default 10485760)
     #[argh(option, default = "10_485_760")]
     max_package_size: usize,
+    /// bytes of unfinished client messages held at most (default: an eighth of the memory)
+    #[argh(option)]
+    max_unfinished_size: Option<usize>,
+    /// seconds that a client's message may take to arrive; 0 is for ever (default 120)
+    #[argh(option, default = "120.0")]
+    unfinished_timeout: f64,
     /// bytes queued for a slow client (default 1024000)
     #[argh(option, default = "1_024_000")]
     send_to_client_buffer_size: usize,
@@ -118,6 +124,8 @@ impl Flags {
             steer: self.steer,
             name: self.name,
             max_package_size: self.max_package_size,
+            max_unfinished_size: self.max_unfinished_size,
+            unfinished_timeout: seconds("--unfinished-timeout", self.unfinished_timeout)?,
             send_to_client_buffer_size: self.send_to_client_buffer_size,
             send_to_worker_buffer_size: self.send_to_worker_buffer_size,
             no_worker_wait: seconds("--no-worker-wait", self.no_worker_wait)?,

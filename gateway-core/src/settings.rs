@@ -10,6 +10,7 @@ use protocol::client::websocket::{DefaultType, Websocket};
 use protocol::client::{Limits, Protocol, frame::Frame, tcp::Tcp, text::Text};
 
 use crate::HooksFactory;
+use crate::config::UNFINISHED_SIZE_DEFAULT;
 
 /// Everything about a gateway that is not the same for all gateways.
 #[derive(Clone)]
@@ -44,6 +45,11 @@ pub struct Settings {
     pub name: String,
     /// Largest client message in bytes, headers included.
     pub max_package_size: usize,
+    /// Bytes of unfinished client messages that all shards together hold; each has an equal share, but at least
+    /// `max_package_size`. Beyond, clients are closed, those that hold most first. `None`: an eighth of the machine's memory.
+    pub max_unfinished_size: Option<usize>,
+    /// How long a client's message may take to arrive; then the client is closed. Zero: for ever.
+    pub unfinished_timeout: Duration,
     /// Bytes queued for a client from which on it counts as slow.
     pub send_to_client_buffer_size: usize,
     /// Bytes queued for a worker from which on its clients are not read.
@@ -81,6 +87,8 @@ impl Default for Settings {
             steer: Steer::default(),
             name: "gateway".into(),
             max_package_size: 10_485_760,
+            max_unfinished_size: None,
+            unfinished_timeout: Duration::from_secs(120),
             send_to_client_buffer_size: 1_024_000,
             send_to_worker_buffer_size: 10_240_000,
             no_worker_wait: Duration::from_secs(5),
@@ -99,6 +107,12 @@ impl Settings {
         let lan = self.lan_ip;
         let public = !(lan.is_private() || lan.is_loopback() || lan.is_link_local() || lan.is_unspecified());
         self.inner_listen.unwrap_or(if public { Ipv4Addr::UNSPECIFIED.into() } else { lan.into() })
+    }
+
+    /// Bytes of unfinished messages that one shard holds.
+    pub fn unfinished_share(&self) -> usize {
+        let size = self.max_unfinished_size.unwrap_or(UNFINISHED_SIZE_DEFAULT);
+        (size / self.count.max(1)).max(self.max_package_size)
     }
 
     /// The bounds that codecs enforce.

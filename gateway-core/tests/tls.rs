@@ -330,3 +330,34 @@ fn whatever_the_pieces_nothing_is_lost_or_out_of_order() {
     let frames = world.take_frames(worker).into_iter().filter(|(cmd, ..)| *cmd == Cmd::OnMessage);
     assert!(frames.map(|(_, _, _, body)| body).eq(said));
 }
+
+#[test]
+fn unfinished_messages_within_tls_have_a_bound_and_an_end() {
+    let settings = Settings {
+        listen: listen(&["ssl+text://127.0.0.1:1", "wss://127.0.0.1:2"]),
+        tls: Some(acceptor("unfinished")),
+        max_package_size: 100_000,
+        max_unfinished_size: Some(200_000),
+        ..Settings::default()
+    };
+    let mut world = World::new(settings);
+    world.worker("w");
+    let (mut text, mut websocket) = (Secured::connect(&mut world, 0), Secured::connect(&mut world, 1));
+    let mut request = Vec::new();
+    websocket::encode_request("host", "/", [1; 16], &mut request);
+    websocket.say(&mut world, &request);
+    websocket.take(&mut world);
+    text.say(&mut world, &[b'x'; 90_000]);
+    let mut message = Vec::new();
+    websocket::encode_frame(websocket::TEXT, &[b'x'; 98_000], [1, 2, 3, 4], &mut message);
+    websocket.say(&mut world, &message[..95_000]);
+    assert_eq!(world.shard.counters().clients_closed_unfinished_size, 0);
+    let mut third = Secured::connect(&mut world, 0);
+    third.say(&mut world, &[b'x'; 20_000]);
+    assert_eq!(world.shard.counters().clients_closed_unfinished_size, 1);
+    assert_eq!(websocket.take(&mut world), [0x88, 2, 0x03, 0xf0], "the largest: close frame 1008");
+    assert!(!world.peers[text.peer].closed);
+    world.pass(122_000);
+    assert_eq!(world.shard.counters().clients_closed_unfinished_time, 2);
+    assert_eq!(world.shard.client_count(), 0);
+}

@@ -46,6 +46,12 @@ struct Flags {
     /// seconds over which a stop spreads the closing of many clients (default 10)
     #[argh(option, default = "10.0")]
     drain_timeout: f64,
+    /// bytes of unfinished client messages held at most (default: an eighth of the memory)
+    #[argh(option)]
+    max_unfinished_size: Option<usize>,
+    /// seconds that a client's message may take to arrive; 0 is for ever (default 120)
+    #[argh(option, default = "120.0")]
+    unfinished_timeout: f64,
     /// serve the page alone; a gateway somewhere on this machine listens on the port of --listen
     #[argh(switch)]
     page_only: bool,
@@ -114,10 +120,18 @@ fn run(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let url = format!("http://{}", reachable(page.local_addr()?));
     let Listen { mut address, tls: secured, .. } = flags.listen[websocket];
-    let drain_timeout = Duration::try_from_secs_f64(flags.drain_timeout)
-        .map_err(|_| format!("--drain-timeout {}: not a number of seconds", flags.drain_timeout))?;
-    let (listen, count) = (flags.listen, flags.count);
-    let settings = Settings { listen, tls, count, drain_timeout, ..Settings::default() };
+    let drain_timeout = seconds("--drain-timeout", flags.drain_timeout)?;
+    let unfinished_timeout = seconds("--unfinished-timeout", flags.unfinished_timeout)?;
+    let (listen, count, max_unfinished_size) = (flags.listen, flags.count, flags.max_unfinished_size);
+    let settings = Settings {
+        listen,
+        tls,
+        count,
+        drain_timeout,
+        max_unfinished_size,
+        unfinished_timeout,
+        ..Settings::default()
+    };
     let cluster = if flags.page_only { None } else { Some(Cluster::start(settings, flags.app)?) };
     let ready = match &cluster {
         Some(cluster) => {
@@ -144,6 +158,10 @@ fn run(
         cluster.stop()?;
     }
     Ok(served?)
+}
+
+fn seconds(flag: &str, value: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(value).map_err(|_| format!("{flag} {value}: not a number of seconds"))
 }
 
 /// An address that a browser on this machine can open.

@@ -42,6 +42,44 @@ fn a_message_over_the_limit_closes_that_client_alone() {
 }
 
 #[test]
+fn those_that_hold_most_of_unfinished_messages_are_closed_and_told_so() {
+    // The share of the only shard is a message of the largest size.
+    let flags = ["--max-package-size", "1000", "--max-unfinished-size", "1"];
+    let cluster = Cluster::builder().listen(&Listen::ALL).gateway_flags(&flags).start();
+    let mut frame = cluster.plain(0, Framing::Frame);
+    let message = [&u32::to_be_bytes(700), [b'x'; 696].as_slice()].concat();
+    frame.send_bytes(&message[..600]);
+    let mut websocket = cluster.websocket(0);
+    websocket.send_bytes(&Frame::text("x".repeat(900)).encode()[..800]);
+    websocket.expect(&Event::Close(Some(1008)));
+    websocket.expect(&Event::End);
+    frame.send_bytes(&message[600..]);
+    assert_eq!(frame.receive().as_deref(), Some(&message[4..]), "the smaller one is served");
+    drop((frame, websocket));
+    cluster.stop();
+}
+
+#[test]
+fn a_message_that_does_not_come_to_an_end_ends_its_client() {
+    let flags = ["--unfinished-timeout", "0.5"];
+    let mut cluster = Cluster::builder().listen(&Listen::ALL).gateway_flags(&flags).start();
+    let mut websocket = cluster.websocket(0);
+    websocket.echo("whole");
+    websocket.send_bytes(&Frame::text("unfinished").encode()[..8]);
+    websocket.expect(&Event::Close(Some(1008)));
+    websocket.expect(&Event::End);
+    for (framing, beginning) in [(Framing::Text, &b"no newline"[..]), (Framing::Frame, b"\0\0\0\x64abc")] {
+        let mut client = cluster.plain(0, framing);
+        client.echo(b"whole");
+        client.send_bytes(beginning);
+        assert_eq!(client.read_to_end(), b"", "{framing:?}");
+    }
+    let log = cluster.gateway(0).stderr();
+    assert_eq!(log.matches("--unfinished-timeout").count(), 1, "one line in ten seconds: {log}");
+    cluster.stop();
+}
+
+#[test]
 fn the_kernel_asks_every_client_whether_it_is_still_there() {
     let cluster = Cluster::builder().listen(&Listen::ALL).start();
     let _clients = (cluster.websocket(0), Framing::ALL.map(|framing| cluster.plain(0, framing)));

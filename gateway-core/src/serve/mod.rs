@@ -17,6 +17,7 @@ use glommio::ExecutorJoinHandle;
 use tracing::{error, info, warn};
 
 use self::bind::ShardSockets;
+use crate::config::UNFINISHED_MEMORY_DIVISOR;
 use crate::{Counters, Settings, Status};
 
 /// A gateway: as many shards as `Settings::count`, in this process.
@@ -70,6 +71,7 @@ impl Gateway {
         for (setting, real) in settings.listen.iter_mut().zip(&listen) {
             setting.address.set_port(real.port());
         }
+        settings.max_unfinished_size = settings.max_unfinished_size.or_else(part_of_memory);
         let open_files = program::raise_open_files();
         let cpus: Vec<usize> = program::allowed_cpus().into_iter().cycle().take(settings.count).collect();
         bind::steer(settings.steer, &sockets, &cpus).map_err(StartError::Bind)?;
@@ -220,6 +222,11 @@ fn start_shard(
         }
     })?;
     Ok(ShardHandle { control, thread })
+}
+
+/// What clients may hold of unfinished messages, where nobody has said.
+fn part_of_memory() -> Option<usize> {
+    program::memory_size().and_then(|size| usize::try_from(size / UNFINISHED_MEMORY_DIVISOR).ok())
 }
 
 fn check(settings: &Settings) -> Result<(), StartError> {

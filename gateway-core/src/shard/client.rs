@@ -64,6 +64,11 @@ impl Client {
         if message == Kind::Unspecified { self.kind } else { message }
     }
 
+    /// Bytes of its input that are held.
+    pub fn input_size(&self) -> usize {
+        self.rest.len() + self.codec.kept_size()
+    }
+
     /// The client's groups, in order of joining.
     pub fn groups(&self) -> &[Membership] {
         self.groups.as_deref().map_or(&[], Vec::as_slice)
@@ -119,6 +124,10 @@ impl Rest {
         self.0.is_none()
     }
 
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |rest| rest.len())
+    }
+
     pub fn extend(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.0.get_or_insert_default().extend_from_slice(bytes);
@@ -129,15 +138,22 @@ impl Rest {
         self.0.take().map_or_else(Vec::new, |rest| *rest)
     }
 
-    /// Puts back what [`Rest::take`] gave, less `consumed` bytes at its front.
+    /// Puts back what [`Rest::take`] gave, less `consumed` bytes at its front. The buffer that a large message has grown
+    /// is not kept for the beginning of the next.
     pub fn put_back(&mut self, mut rest: Vec<u8>, consumed: usize) {
         debug_assert!(self.is_empty());
         if consumed < rest.len() {
             rest.drain(..consumed);
+            if rest.capacity() > REST_KEPT_MAX && rest.len() < rest.capacity() / 4 {
+                rest.shrink_to_fit();
+            }
             self.0 = Some(Box::new(rest));
         }
     }
 }
+
+/// A buffer for a client's input that is larger than this, in bytes, and mostly empty, is given back.
+const REST_KEPT_MAX: usize = 64 * 1024;
 
 /// An idle client's row. A million clients pay for every byte: what makes it larger has to be worth that.
 const _: () = assert!(size_of::<Client>() <= 144);

@@ -47,6 +47,15 @@ impl AnyCodec {
         }
     }
 
+    /// Bytes of a message that is not whole which the codec keeps.
+    pub fn kept_size(&self) -> usize {
+        match self {
+            AnyCodec::Websocket(codec) => codec.kept_size(),
+            AnyCodec::Custom(codec) => codec.kept_size(),
+            AnyCodec::Securing | AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => 0,
+        }
+    }
+
     pub fn is_open(&self) -> bool {
         match self {
             AnyCodec::Websocket(codec) => codec.is_open(),

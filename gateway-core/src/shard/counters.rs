@@ -60,6 +60,10 @@ pub struct Counters {
     pub clients_closed_silent: u64,
     /// Clients closed for not finishing their handshake in time.
     pub clients_closed_handshake: u64,
+    /// Clients closed because unfinished messages of all together were too large, and theirs was the largest.
+    pub clients_closed_unfinished_size: u64,
+    /// Clients closed because a message of theirs was not whole in time.
+    pub clients_closed_unfinished_time: u64,
     /// TLS handshakes that failed, whatever the reason; also those cut off or not finished in time.
     pub tls_handshakes_failed: u64,
     /// TLS sessions that broke after their handshake.
@@ -114,6 +118,8 @@ impl Counters {
             ("clients_closed_no_worker", self.clients_closed_no_worker),
             ("clients_closed_silent", self.clients_closed_silent),
             ("clients_closed_handshake", self.clients_closed_handshake),
+            ("clients_closed_unfinished_size", self.clients_closed_unfinished_size),
+            ("clients_closed_unfinished_time", self.clients_closed_unfinished_time),
             ("tls_handshakes_failed", self.tls_handshakes_failed),
             ("tls_sessions_failed", self.tls_sessions_failed),
             ("tls_unexpected", self.tls_unexpected),

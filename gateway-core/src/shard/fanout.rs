@@ -190,6 +190,7 @@ impl Shard {
     /// take their next slice.
     pub fn on_turn(&mut self, now: Millis) {
         self.now = now;
+        self.shed_unfinished();
         self.continue_heartbeat();
         self.continue_fan_outs();
         self.continue_listings();

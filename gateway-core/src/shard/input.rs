@@ -49,6 +49,12 @@ pub(super) struct Event<'a> {
 impl Shard {
     /// Bytes from a client, or none: then what is possible now is done, at the start and after a stall.
     pub(super) fn client_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+        let before = self.before_input(slot);
+        self.take_input(slot, bytes);
+        self.note_unfinished(slot, before);
+    }
+
+    fn take_input(&mut self, slot: Slot, bytes: &mut [u8]) {
         let websocket_ping = self.settings.websocket_ping;
         let client = self.client(slot);
         if client.closing {
@@ -205,7 +211,7 @@ impl Shard {
             self.output.append(client.socket, &mut client.out, &reply);
         }
         reply.clear();
-        self.reply = reply;
+        self.reply = if reply.capacity() > REPLY_KEPT_MAX { Vec::new() } else { reply };
         (flow, done)
     }
 
@@ -406,6 +412,9 @@ fn event_frame<'a>(identity: &Identity, port: u16, client: &'a Client, event: Ev
 
 /// What a browser's request takes as the body of ON_WEBSOCKET_CONNECT, in bytes.
 const WEBSOCKET_REQUEST_SIZE_USUAL: usize = 2048;
+
+/// A buffer for answers of codecs that has grown larger than this, in bytes, is not kept.
+const REPLY_KEPT_MAX: usize = 256 * 1024;
 
 /// An event that does not fit into a frame of the inner protocol.
 #[derive(Debug)]

@@ -73,6 +73,8 @@ impl Shard {
         if !client.closing {
             client.closing = true;
             client.rest.take();
+            self.unfinished.forget(slot);
+            let client = self.client(slot);
             if client.reading == Reading::Stalled {
                 // Its input is thrown away from here on, but its end has to be seen.
                 client.reading = Reading::Flowing;
@@ -107,6 +109,7 @@ impl Shard {
         let info = self.client_info(client.connection_id, client.peer.address(), client.listener);
         self.hooks.on_close(&info);
         self.connection_ids.remove(&client.connection_id);
+        self.unfinished.forget(slot);
         if let Some(uid) = client.uid {
             self.uids.leave(uid);
         }

@@ -42,8 +42,8 @@ impl Shard {
         } else {
             rest.drain(..consumed);
         }
-        if rest.is_empty() && rest.capacity() > REST_KEPT_MAX {
-            rest = Vec::new();
+        if rest.capacity() > REST_KEPT_MAX && rest.len() < rest.capacity() / 4 {
+            rest.shrink_to_fit();
         }
         link.rest = rest;
     }
@@ -280,5 +280,5 @@ impl Shard {
     }
 }
 
-/// A link's input buffer larger than this is freed once it is empty, in bytes.
+/// A link's input buffer that is larger than this, in bytes, and mostly empty, is given back.
 const REST_KEPT_MAX: usize = 256 * 1024;

@@ -11,6 +11,7 @@
 //!   whom, and how a worker hands its clients over;
 //! * [`reroute`](self::reroute): what becomes of events that a lost link had not taken;
 //! * [`secure`](self::secure): TLS, between the ring's bytes and a client's codec;
+//! * [`unfinished`](self::unfinished): what is held of clients' input;
 //! * [`output`](self::output): what is to be sent and done;
 //! * [`tick`](self::tick), [`heartbeat`](self::heartbeat), [`link_pulse`](self::link_pulse): what time brings.
 
@@ -42,6 +43,7 @@ mod stop;
 mod table;
 mod tick;
 mod timeouts;
+mod unfinished;
 mod workers;
 
 use std::collections::VecDeque;
@@ -72,6 +74,7 @@ use self::secure::Secure;
 use self::stop::Stop;
 use self::table::Table;
 use self::timeouts::Timeouts;
+use self::unfinished::Unfinished;
 use self::workers::Workers;
 use crate::config::{
     ANSWER_TIMEOUT_MS, AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS,
@@ -113,6 +116,8 @@ pub struct Shard {
     jobs: VecDeque<Job>,
     /// Answers that take more than one turn.
     listings: Listings,
+    /// What is held of clients' input.
+    unfinished: Unfinished,
     counters: Counters,
     heartbeat: Heartbeat,
     waits: Waits,
@@ -158,6 +163,7 @@ impl Shard {
         let no_worker_ms = settings.no_worker_wait.as_millis() as u64;
         Shard {
             heartbeat: Heartbeat::new(&settings, now),
+            unfinished: Unfinished::new(&settings, now),
             settings,
             identity,
             now,
@@ -244,13 +250,14 @@ impl Shard {
         out.and_then(|out| out.queue.sealed()).into_iter().chain(plain)
     }
 
-    /// Whether sends, actions, large fan-outs, long answers or heartbeats wait: the glue must not block before it has seen
-    /// to them.
+    /// Whether sends, actions, large fan-outs, long answers, heartbeats or clients that hold too much wait: the glue must not
+    /// block before it has seen to them.
     pub fn is_pending(&self) -> bool {
         self.output.is_pending()
             || !self.jobs.is_empty()
             || self.listings.are_under_way()
             || self.heartbeat.is_sweeping()
+            || self.unfinished.is_too_much()
     }
 
     /// What was offered for the sockets in `batch` has been sent, except as `short` says. `short` is put in order.

@@ -16,6 +16,7 @@ impl Shard {
         self.expire_closing();
         self.expire_links();
         self.expire_no_worker();
+        self.expire_unfinished();
         self.expire_drains();
         self.resume_after_backlog();
         self.begin_heartbeat();

@@ -110,6 +110,12 @@ pub trait Codec {
     /// what it keeps must be bounded by `limits` and by what really arrived.
     fn decode<'a>(&'a mut self, limits: &Limits, input: &'a mut [u8], reply: &mut Vec<u8>) -> Decoded<'a>;
 
+    /// Bytes that the codec itself keeps of a message that is not whole; those that it leaves in the input are known
+    /// anyway. A client that makes the gateway hold too much is closed.
+    fn kept_size(&self) -> usize {
+        0
+    }
+
     /// Whether messages may be sent. Before that the gateway holds them back; afterwards there is nobody to send to.
     fn is_open(&self) -> bool {
         true

@@ -56,6 +56,13 @@ impl Codec for WebsocketCodec {
         }
     }
 
+    fn kept_size(&self) -> usize {
+        match &self.phase {
+            Phase::Open(frames) => frames.kept_size(),
+            Phase::Handshake { .. } | Phase::Leaving(_) | Phase::Ended => 0,
+        }
+    }
+
     /// False before the handshake, and again after a close frame: nothing may follow one.
     fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open(_))

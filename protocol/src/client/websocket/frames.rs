@@ -92,6 +92,11 @@ impl Frames {
         }
     }
 
+    /// Bytes of a message that is being put together.
+    pub(super) fn kept_size(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.body.len())
+    }
+
     /// Judges a data frame by what came before it; tells its message's kind.
     fn admit(&self, header: &Header, size_max: usize) -> Result<Kind, Malformed> {
         let (kind, collected) = match (header.opcode, &self.partial) {
