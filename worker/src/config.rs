@@ -16,12 +16,13 @@ pub struct Config {
     pub secret_key: String,
     /// How long a query waits for the gateways it asked.
     pub query_timeout: Duration,
-    /// Bytes that may be queued towards one gateway. A command that finds so many is dropped and counted.
+    /// Bytes that are to be queued towards one gateway. While half of them are, events of its clients wait until it has
+    /// taken some; what handlers say meanwhile is queued all the same.
     pub send_to_gateway_buffer_size: usize,
     /// How long running handlers may take to end when the worker is to end. Then they are given up.
     pub drain_timeout: Duration,
-    /// Events per core that may be waiting or running at once. Beyond it the core stops reading from its gateways,
-    /// which then hold their clients back.
+    /// Events per core whose handlers may run at once. When so many run or wait, the core stops reading from its
+    /// gateways, which then hold their clients back.
     pub max_concurrent_events: usize,
 }
 
@@ -96,8 +97,22 @@ pub(crate) const READ_SIZE: usize = 128 * 1024;
 /// Capacity in bytes that an emptied buffer keeps; what a burst needed beyond it is given back.
 pub(crate) const BUFFER_KEEP_SIZE: usize = 1024 * 1024;
 
-/// Bytes of message bodies that may wait behind running handlers, per core. Beyond it the core stops reading.
+/// Bytes of sessions and bodies that may wait behind running handlers, per core. Beyond it the core stops reading.
 pub(crate) const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of events that one gateway whose clients' events are not started may have read ahead, so that its pings are still
+/// heard. Beyond it that gateway is not read.
+pub(crate) const LINK_WAITING_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes queued towards all gateways of a core beyond which no handler is started: as much as 25 gateways that are full.
+pub(crate) const OUTBOXES_START_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes queued towards all gateways of a core, by handlers that had begun and by spawned futures. Beyond it the link with
+/// the most is closed, with what is queued there.
+pub(crate) const OUTBOXES_BYTES_MAX: usize = 2 * OUTBOXES_START_BYTES_MAX;
+
+/// Events started one after the other because a gateway has taken something, until others have their turn.
+pub(crate) const STARTS_PER_TURN: usize = 64;
 
 /// Queries that may wait for one gateway. One more is answered at once as missing.
 pub(crate) const QUERY_QUEUE_MAX: usize = 10_000;

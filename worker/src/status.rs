@@ -44,6 +44,7 @@ fn row(name: String, status: &Status) -> Row {
     let now = [
         ("handlers_running", status.handlers_running as u64),
         ("events_waiting", status.events_waiting as u64),
+        ("queued_bytes", status.queued_bytes as u64),
         ("sessions_remembered", status.sessions_remembered as u64),
     ];
     Row {

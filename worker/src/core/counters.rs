@@ -12,8 +12,12 @@ pub struct Counters {
     pub commands: u64,
     /// The messages to clients among them, however many clients they go to.
     pub messages_out: u64,
-    /// Commands for a gateway that was not connected, or whose queue was full, or too large for a frame.
+    /// Events that were read and not given to handlers: the core had stopped, or its time was over.
+    pub events_dropped: u64,
+    /// Commands for a gateway that was not connected, or too large for a frame.
     pub commands_dropped: u64,
+    /// Links closed, with what was queued there, because too much was queued for all gateways together.
+    pub links_overfull: u64,
     /// Commands with a name that is none (`""` or `"0"`), ignored.
     pub names_refused: u64,
     /// Queries sent, one per gateway asked.
@@ -36,8 +40,10 @@ pub struct Status {
     pub links: usize,
     /// Clients whose handler has begun and waits for something.
     pub handlers_running: usize,
-    /// Events behind those handlers.
+    /// Events that wait: behind those handlers, or for a gateway to take what it was sent.
     pub events_waiting: usize,
+    /// Bytes queued towards gateways.
+    pub queued_bytes: usize,
     /// Clients whose session was written and not seen since.
     pub sessions_remembered: usize,
     /// What has been counted since the start.
@@ -50,9 +56,11 @@ impl Counters {
         [
             ("events", self.events),
             ("messages_in", self.messages_in),
+            ("events_dropped", self.events_dropped),
             ("commands", self.commands),
             ("messages_out", self.messages_out),
             ("commands_dropped", self.commands_dropped),
+            ("links_overfull", self.links_overfull),
             ("names_refused", self.names_refused),
             ("queries", self.queries),
             ("queries_missing", self.queries_missing),

@@ -123,7 +123,7 @@ impl<E: Events> Discovery<E> {
         let mut new: Vec<_> = lists[index].iter().filter(|gateway| !known(gateway)).collect();
         new.sort_unstable();
         for gateway in new {
-            let link = Rc::new(Link::new(*gateway));
+            let link = Rc::new(Link::new(*gateway, Rc::clone(&core.backlog)));
             core.links.insert(Rc::clone(&link));
             let task = glommio::spawn_local(link_task::run(Rc::clone(&self.dispatch), Rc::clone(&link)));
             *link.task.borrow_mut() = Some(task);

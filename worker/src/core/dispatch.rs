@@ -1,26 +1,30 @@
 //! Gives events to handlers: those of one client in order, those of different clients concurrently.
 //!
 //! A handler is polled once where its event was read. Most end there, and nothing is kept. One that waits becomes a
-//! task, and later events of its client queue up behind it. So memory is held only for clients whose handlers wait.
+//! task, and later events of its client queue up behind it. So memory is held only for clients whose handlers wait, and
+//! for those whose events may not be started yet: [`super::queues`] has their order.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::future::poll_fn;
+use std::net::SocketAddrV4;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
-use hashbrown::{HashMap, HashSet};
+use glommio::timer::sleep;
+use hashbrown::HashSet;
 use protocol::ClientId;
 use protocol::client::Kind;
 use protocol::inner::{FLAG_BINARY, FLAG_TEXT, Frame, WebsocketRequest};
 use protocol::php::DecodeError;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::panic::caught;
+use super::queues::Queues;
 use super::{Core, Status};
-use crate::config::WAITING_BYTES_MAX;
+use crate::config::{LINK_WAITING_BYTES_MAX, STARTS_PER_TURN, WAITING_BYTES_MAX};
 use crate::{Client, Events, Gateway, Message};
 
 /// What happened to a client.
@@ -28,7 +32,7 @@ use crate::{Client, Events, Gateway, Message};
 pub(super) struct Event {
     client: Client,
     what: What,
-    /// What it holds while it waits, in bytes: session and body.
+    /// What it holds while it waits, in bytes: itself, session and body.
     size: usize,
 }
 
@@ -78,7 +82,11 @@ impl Event {
     }
 
     fn new(frame: &Frame<'_>, what: What) -> Event {
-        Event { client: Client::new(frame), what, size: frame.ext.len() + frame.body.len() }
+        Event {
+            client: Client::new(frame),
+            what,
+            size: size_of::<Event>() + frame.ext.len() + frame.body.len(),
+        }
     }
 }
 
@@ -86,12 +94,10 @@ impl Event {
 pub(super) struct Dispatch<E> {
     events: E,
     gateway: Gateway,
-    /// Clients whose handler waits, with the events behind it.
-    running: RefCell<HashMap<ClientId, VecDeque<Event>>>,
-    /// Handlers and events in `running`.
-    held: Cell<usize>,
-    /// Bytes of the events in `running`.
-    held_bytes: Cell<usize>,
+    /// Clients whose handler waits, and events that do.
+    queues: RefCell<Queues<Event>>,
+    /// The task that starts events when a gateway has taken something, asleep because none waits.
+    starter: RefCell<Option<Waker>>,
     /// Links that read no further until there is room, and whoever waits for all handlers to end.
     waiters: RefCell<Vec<Waker>>,
     /// Called once, when the core has its first list and tried every gateway in it.
@@ -103,9 +109,8 @@ impl<E: Events> Dispatch<E> {
         Rc::new(Dispatch {
             events,
             gateway,
-            running: RefCell::default(),
-            held: Cell::new(0),
-            held_bytes: Cell::new(0),
+            queues: RefCell::default(),
+            starter: RefCell::new(None),
             waiters: RefCell::default(),
             on_ready: RefCell::new(Some(Box::new(on_ready))),
         })
@@ -126,11 +131,12 @@ impl<E: Events> Dispatch<E> {
     /// How the core is now.
     pub(super) fn status(&self) -> Status {
         let core = self.core();
-        let handlers_running = self.running.borrow().len();
+        let queues = self.queues.borrow();
         Status {
             links: core.links.connected_count(),
-            handlers_running,
-            events_waiting: self.held.get() - handlers_running,
+            handlers_running: queues.running(),
+            events_waiting: queues.waiting().events,
+            queued_bytes: core.backlog.bytes(),
             sessions_remembered: core.sessions.count(),
             counters: *core.counters.borrow(),
         }
@@ -163,53 +169,117 @@ impl<E: Events> Dispatch<E> {
         F: Future<Output = ()> + 'static,
     {
         if self.core().stopping.get() {
-            return;
+            return self.core().count(|counters| counters.events_dropped += 1);
         }
         self.core().count(|counters| {
             counters.events += 1;
             counters.messages_in += u64::from(matches!(event.what, What::Message(_)));
         });
         let id = event.client.id();
-        // Nothing waits at all: the usual case needs no look-up.
-        if self.held.get() > 0 && self.running.borrow().contains_key(&id) {
+        if !self.may_start_at_once(id) {
             return self.enqueue(id, event);
         }
         if let Some(waiting) = slot.run((slot.handle)(Rc::clone(self), event)) {
-            self.running.borrow_mut().insert(id, VecDeque::new());
-            self.held.set(self.held.get() + 1);
+            self.queues.borrow_mut().run(id);
             glommio::spawn_local(Rc::clone(self).finish(id, waiting)).detach();
         }
     }
 
-    fn enqueue(&self, id: ClientId, event: Event) {
-        self.held.set(self.held.get() + 1);
-        self.held_bytes.set(self.held_bytes.get() + event.size);
-        let mut running = self.running.borrow_mut();
-        running.get_mut(&id).expect("the caller saw the client's queue").push_back(event);
+    /// Whether nothing is in front of an event of this client that has just been read.
+    fn may_start_at_once(&self, client: ClientId) -> bool {
+        let queues = self.queues.borrow();
+        self.may_run_more(&queues)
+            && !queues.contains(client)
+            && !queues.has_line(client.gateway)
+            && self.is_open(client.gateway)
     }
 
-    /// Runs a handler that waits to its end, then the events behind it.
-    async fn finish(self: Rc<Self>, id: ClientId, waiting: impl Future<Output = ()>) {
+    fn may_run_more(&self, queues: &Queues<Event>) -> bool {
+        queues.running() < self.core().config.max_concurrent_events.max(1)
+    }
+
+    /// Has the starter look. Whoever is in line only because so many handlers run follows one of them.
+    fn wake_starter(&self) {
+        let queues = self.queues.borrow();
+        if queues.has_lines()
+            && self.may_run_more(&queues)
+            && let Some(starter) = self.starter.borrow_mut().take()
+        {
+            starter.wake();
+        }
+    }
+
+    /// Whether events of this gateway's clients may be started, as far as what is queued towards gateways is concerned.
+    fn is_open(&self, gateway: SocketAddrV4) -> bool {
+        self.core().backlog.lets_start() && !self.core().is_behind(gateway)
+    }
+
+    fn enqueue(&self, id: ClientId, event: Event) {
+        let size = event.size;
+        self.queues.borrow_mut().push(id, event, size);
+        self.wake_starter();
+    }
+
+    /// Runs a handler that waits to its end, then events whose turn it is: the client's next ones, or others that waited
+    /// because so many handlers ran.
+    async fn finish(self: Rc<Self>, mut id: ClientId, waiting: impl Future<Output = ()>) {
         waiting.await;
-        while let Some(event) = self.next(id) {
+        while let Some((next, event)) = self.next(id) {
+            id = next;
             Self::handle(Rc::clone(&self), event).await;
         }
     }
 
-    /// The client's next event, or `None` when there is none and its queue is gone.
-    fn next(&self, id: ClientId) -> Option<Event> {
-        let mut running = self.running.borrow_mut();
-        let event = running.get_mut(&id).and_then(VecDeque::pop_front);
-        if event.is_none() {
-            running.remove(&id);
+    /// The event that takes the place of the client's one, which has ended.
+    fn next(&self, ended: ClientId) -> Option<(ClientId, Event)> {
+        let next = self.queues.borrow_mut().next(ended, |gateway| self.is_open(gateway));
+        self.wake_starter();
+        self.wake_waiters();
+        next
+    }
+
+    /// Starts events that waited for a gateway to take what it was sent. For ever: to be run beside the links.
+    pub(super) async fn start_waiting(self: Rc<Self>) {
+        let mut slot = Slot::new(Self::handle);
+        loop {
+            for _ in 0..STARTS_PER_TURN {
+                let (id, event) = poll_fn(|cx| self.poll_start(cx)).await;
+                if let Some(waiting) = slot.run(Self::handle(Rc::clone(&self), event)) {
+                    glommio::spawn_local(Rc::clone(&self).finish(id, waiting)).detach();
+                } else {
+                    self.queues.borrow_mut().end(id);
+                }
+                self.wake_waiters();
+            }
+            // The links have something to send.
+            sleep(Duration::from_nanos(1)).await;
         }
-        // One handler has ended: either it was the client's last, or the next event now counts as the running one.
-        self.held.set(self.held.get() - 1);
-        self.held_bytes.set(self.held_bytes.get() - event.as_ref().map_or(0, |event| event.size));
-        if self.has_room() {
-            self.waiters.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+
+    fn poll_start(&self, cx: &mut Context<'_>) -> Poll<(ClientId, Event)> {
+        let mut queues = self.queues.borrow_mut();
+        if self.may_run_more(&queues)
+            && let Some(start) = queues.start(|gateway| self.is_open(gateway))
+        {
+            return Poll::Ready(start);
         }
-        event
+        if queues.has_lines() {
+            self.core().backlog.listen(cx);
+        }
+        *self.starter.borrow_mut() = Some(cx.waker().clone());
+        drop(queues);
+        // A gateway that has taken something may be read again.
+        self.wake_waiters();
+        Poll::Pending
+    }
+
+    /// Drops what waits, since there is no more time for it.
+    pub(super) fn give_up_waiting(&self) {
+        let dropped = self.queues.borrow_mut().clear();
+        if dropped > 0 {
+            self.core().count(|counters| counters.events_dropped += dropped as u64);
+            warn!(core = self.core().index, dropped, "events were read and had no time to be handled");
+        }
     }
 
     /// One event's handler, with the client's session made sure of before it and stored after it.
@@ -279,24 +349,53 @@ impl<E: Events> Dispatch<E> {
         }
     }
 
-    fn has_room(&self) -> bool {
-        self.held.get() < self.core().config.max_concurrent_events.max(1)
-            && self.held_bytes.get() < WAITING_BYTES_MAX
+    /// Whether more may be read from a gateway.
+    fn has_room_for(&self, gateway: SocketAddrV4) -> bool {
+        if self.reads_all() {
+            return true;
+        }
+        let queues = self.queues.borrow();
+        let in_line = queues.in_line(gateway);
+        self.has_room(&queues) && (in_line.bytes < LINK_WAITING_BYTES_MAX || self.is_open(gateway))
     }
 
-    /// Ready when more may be read. There are no more events once the core stops, only answers.
-    pub(super) async fn room(&self) {
-        self.wait_until(|| self.has_room() || self.core().stopping.get()).await;
+    /// Whether more may be read at all. What waits for one gateway to take something counts there.
+    fn has_room(&self, queues: &Queues<Event>) -> bool {
+        let mut waiting = queues.waiting();
+        if self.core().backlog.lets_start() {
+            waiting.take(queues.in_lines(|gateway| self.core().is_behind(gateway)));
+        }
+        queues.running() + waiting.events < self.core().config.max_concurrent_events.max(1)
+            && waiting.bytes < WAITING_BYTES_MAX
     }
 
-    /// Clients whose handlers run.
+    /// Ready when more may be read from a gateway.
+    pub(super) async fn room_for(&self, gateway: SocketAddrV4) {
+        self.wait_until(|| self.has_room_for(gateway)).await;
+    }
+
+    /// Clients of whom an event runs or waits.
     pub(super) fn busy(&self) -> HashSet<ClientId> {
-        self.running.borrow().keys().copied().collect()
+        self.queues.borrow().clients().collect()
     }
 
-    /// Ready when fewer than `count` clients have a handler running.
-    pub(super) async fn fewer_running_than(&self, count: usize) {
-        self.wait_until(|| self.running.borrow().len() < count).await;
+    /// Ready when fewer than `count` clients have anything to do.
+    pub(super) async fn fewer_busy_than(&self, count: usize) {
+        self.wait_until(|| self.queues.borrow().client_count() < count).await;
+    }
+
+    /// Something has changed that reading, or the end, may wait for.
+    pub(super) fn wake_waiters(&self) {
+        let mut waiters = self.waiters.borrow_mut();
+        if !waiters.is_empty() && (self.reads_all() || self.has_room(&self.queues.borrow())) {
+            waiters.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    /// Whether links are read whatever waits. A gateway sends nothing behind DRAINED, so what is read is bounded by what
+    /// it holds; and once the core has stopped, only answers come.
+    fn reads_all(&self) -> bool {
+        self.core().draining.has_begun() || self.core().stopping.get()
     }
 
     async fn wait_until(&self, condition: impl Fn() -> bool) {

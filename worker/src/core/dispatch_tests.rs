@@ -12,6 +12,8 @@ use crate::core::{Bridge, Launch};
 
 const CLIENTS: u32 = 5;
 
+const GATEWAY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900);
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
     Begun,
@@ -47,9 +49,8 @@ fn parse(text: &str) -> [u32; 2] {
 }
 
 fn event(client: u32, text: &str) -> Event {
-    let gateway = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900);
     let body = text.as_bytes();
-    Event::message(&Frame { gateway, connection_id: client, body, ..Frame::command(Cmd::OnMessage) })
+    Event::message(&Frame { gateway: GATEWAY, connection_id: client, body, ..Frame::command(Cmd::OnMessage) })
 }
 
 fn run<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
@@ -67,6 +68,12 @@ fn dispatch<E: Events>(events: E, max_concurrent_events: usize) -> Rc<Dispatch<E
         report,
     });
     Dispatch::new(events, Gateway::new(core), || {})
+}
+
+/// Handlers that run, and events that wait.
+fn status<E: Events>(dispatch: &Dispatch<E>) -> (usize, usize) {
+    let status = dispatch.status();
+    (status.handlers_running, status.events_waiting)
 }
 
 /// A small generator, so that a seed repeats a schedule.
@@ -97,10 +104,9 @@ fn events_of_a_client_never_overlap_nor_overtake() {
                     yield_now().await;
                 }
             }
-            dispatch.fewer_running_than(1).await;
+            dispatch.fewer_busy_than(1).await;
             check(seed, &dispatch.events.steps.borrow(), &sent);
-            assert!(dispatch.running.borrow().is_empty(), "seed {seed}");
-            assert_eq!((dispatch.held.get(), dispatch.held_bytes.get()), (0, 0), "seed {seed}");
+            assert_eq!((status(&dispatch), dispatch.busy().len()), ((0, 0), 0), "seed {seed}");
         }
     });
 }
@@ -126,7 +132,7 @@ fn a_waiting_client_holds_up_nobody_else() {
         dispatch.offer(&mut slot, event(2, "0 0"));
         let expected = [(1, 0, Step::Begun), (2, 0, Step::Begun), (2, 0, Step::Ended)];
         assert_eq!(*dispatch.events.steps.borrow(), expected);
-        dispatch.fewer_running_than(1).await;
+        dispatch.fewer_busy_than(1).await;
     });
 }
 
@@ -135,14 +141,14 @@ fn reading_stops_while_too_many_wait() {
     run(|| async {
         let dispatch = dispatch(Recorder::default(), 2);
         let mut slot = Slot::new(Dispatch::handle);
-        assert!(dispatch.has_room());
+        assert!(dispatch.has_room_for(GATEWAY));
         dispatch.offer(&mut slot, event(1, "0 2"));
-        assert!(dispatch.has_room());
+        assert!(dispatch.has_room_for(GATEWAY));
         dispatch.offer(&mut slot, event(1, "1 0"));
-        assert!(!dispatch.has_room());
-        dispatch.room().await;
-        assert!(dispatch.has_room());
-        dispatch.fewer_running_than(1).await;
+        assert!(!dispatch.has_room_for(GATEWAY));
+        dispatch.room_for(GATEWAY).await;
+        assert!(dispatch.has_room_for(GATEWAY));
+        dispatch.fewer_busy_than(1).await;
     });
 }
 
@@ -153,8 +159,7 @@ fn a_handler_that_does_not_wait_leaves_nothing_behind() {
         let mut slot = Slot::new(Dispatch::handle);
         dispatch.offer(&mut slot, event(1, "0 0"));
         assert!(slot.place.is_none());
-        assert_eq!(dispatch.held.get(), 0);
-        assert_eq!(dispatch.running.borrow().capacity(), 0);
+        assert_eq!((status(&dispatch), dispatch.busy().len()), ((0, 0), 0));
     });
 }
 
@@ -166,5 +171,39 @@ fn nothing_is_taken_once_the_core_stops() {
         let mut slot = Slot::new(Dispatch::handle);
         dispatch.offer(&mut slot, event(1, "0 0"));
         assert!(dispatch.events.steps.borrow().is_empty());
+        assert_eq!(dispatch.core().counters.borrow().events_dropped, 1);
+    });
+}
+
+#[test]
+fn no_more_handlers_run_than_may_and_the_others_follow_in_order() {
+    run(|| async {
+        let dispatch = dispatch(Recorder::default(), 2);
+        let mut slot = Slot::new(Dispatch::handle);
+        (0..5).for_each(|client| dispatch.offer(&mut slot, event(client, "0 3")));
+        assert_eq!(status(&dispatch), (2, 3));
+        dispatch.fewer_busy_than(1).await;
+        let begun: Vec<_> = dispatch
+            .events
+            .steps
+            .borrow()
+            .iter()
+            .filter(|step| step.2 == Step::Begun)
+            .map(|step| step.0)
+            .collect();
+        assert_eq!(begun, [0, 1, 2, 3, 4]);
+    });
+}
+
+#[test]
+fn what_has_no_time_to_be_handled_is_counted() {
+    run(|| async {
+        let dispatch = dispatch(Recorder::default(), 1);
+        let mut slot = Slot::new(Dispatch::handle);
+        (0..3).for_each(|client| dispatch.offer(&mut slot, event(client, "0 3")));
+        dispatch.give_up_waiting();
+        dispatch.fewer_busy_than(1).await;
+        assert_eq!(dispatch.events.steps.borrow().len(), 2, "one handler, which had begun");
+        assert_eq!(dispatch.core().counters.borrow().events_dropped, 2);
     });
 }

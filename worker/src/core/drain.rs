@@ -65,26 +65,42 @@ impl Core {
         }
     }
 
-    /// Ready when every gateway of ours has done what was commanded before. One that does not answer is left out.
-    async fn barrier(&self, first: bool) {
-        self.draining.round.set(self.draining.round.get() + 1);
+    /// Ready when every gateway of ours has done what was commanded before it, and so answered this barrier. One that does not answer is left out.
+    async fn barrier(&self, round: u32) {
+        self.draining.round.set(round);
         let links = self.links.all();
         links.iter().filter(|link| link.is_extended()).for_each(|link| self.say_drain(link));
-        if first && links.iter().any(|link| link.is_connected() && !link.is_extended()) {
+        if round == 1 && links.iter().any(|link| link.is_connected() && !link.is_extended()) {
             sleep(PHP_STOP_DELAY).await;
         }
-        let answers = poll_fn(|cx| {
+        // Who still sends something is waited for: the answer is behind it, perhaps far behind.
+        let mut received = self.received_awaited(&links);
+        while timeout(BARRIER_TIMEOUT, self.answers(&links)).await.is_err() {
+            let before = std::mem::replace(&mut received, self.received_awaited(&links));
+            if before == received {
+                break;
+            }
+        }
+        for link in links.iter().filter(|link| self.is_awaited(link)) {
+            warn!(gateway = %link.address(), core = self.index, "a gateway does not answer, not waiting for it");
+        }
+    }
+
+    /// Ready when none of the links is awaited any more; always well, as `timeout` wants it.
+    async fn answers(&self, links: &[Rc<Link>]) -> glommio::Result<(), ()> {
+        poll_fn(|cx| {
             if !links.iter().any(|link| self.is_awaited(link)) {
                 return Poll::Ready(Ok(()));
             }
             *self.draining.waiter.borrow_mut() = Some(cx.waker().clone());
             Poll::Pending
-        });
-        if timeout(BARRIER_TIMEOUT, answers).await.is_err() {
-            for link in links.iter().filter(|link| self.is_awaited(link)) {
-                warn!(gateway = %link.address(), core = self.index, "a gateway does not answer, not waiting for it");
-            }
-        }
+        })
+        .await
+    }
+
+    /// Bytes received on links that are awaited.
+    fn received_awaited(&self, links: &[Rc<Link>]) -> u64 {
+        links.iter().filter(|link| self.is_awaited(link)).map(|link| link.received()).sum()
     }
 
     /// Whether a link has answered the last barrier but one, and not the last.
@@ -116,17 +132,20 @@ impl Core {
 /// Takes no more events, and lets every client go when its handlers have ended. Ready when none is left.
 pub(super) async fn hand_over<E: Events>(dispatch: &Rc<Dispatch<E>>) {
     let core = dispatch.core();
-    core.barrier(true).await;
-    // No gateway of ours sends one any more; what others send is lost from here on.
+    core.draining.round.set(1);
+    // Links that were not read are now: the answer is behind what was not read.
+    dispatch.wake_waiters();
+    core.barrier(1).await;
+    // No gateway of ours sends one any more; what others send is lost from here on, and counted.
     core.stopping.set(true);
     let mut busy = dispatch.busy();
-    core.barrier(false).await;
+    core.barrier(2).await;
     core.say_clients(Cmd::DrainBusy, &busy);
     while !busy.is_empty() {
-        dispatch.fewer_running_than(busy.len()).await;
+        dispatch.fewer_busy_than(busy.len()).await;
         let running = dispatch.busy();
         let free: HashSet<ClientId> = busy.extract_if(|client| !running.contains(client)).collect();
-        core.barrier(false).await;
+        core.barrier(core.draining.round.get() + 1).await;
         core.say_clients(Cmd::DrainFree, &free);
     }
 }

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddrV4;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -14,6 +15,7 @@ use protocol::client::Kind;
 use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame};
 use protocol::pulse::{Pulse, Sign};
 
+use super::backlog::Backlog;
 use super::wire::Outbox;
 
 /// The command link to one gateway shard, connected or not.
@@ -33,8 +35,8 @@ pub(crate) struct Link {
     pub(super) drained: Cell<u32>,
     /// The gateway has taken this link: it is one of ours and said so, or has kept it for a while.
     pub(super) up: Cell<bool>,
-    /// The last command found the queue full; told once until it is empty again.
-    full: Cell<bool>,
+    /// Given up by the core; the link's task is about to close the connection.
+    given_up: Cell<bool>,
     stream: RefCell<Option<TcpStream>>,
     pulse: Cell<Pulse>,
     /// Not read at the moment, so what the gateway says cannot be heard.
@@ -44,10 +46,16 @@ pub(crate) struct Link {
     /// The task that waits to connect again.
     retry: RefCell<Option<Waker>>,
     outbox: RefCell<Outbox>,
+    /// Where what is queued counts, for all links of the core together.
+    backlog: Rc<Backlog>,
+    /// Bytes received since the link was made.
+    received: Cell<u64>,
     /// The task that sends, asleep because there was nothing to send.
     sender: RefCell<Option<Waker>>,
     /// Those who wait until what they queued is sent.
     flush_waiters: RefCell<Vec<Waker>>,
+    /// The task that closes the connection when the link is given up.
+    closer: RefCell<Option<Waker>>,
     /// Runs the link; cancelled when dropped.
     pub(super) task: RefCell<Option<Task<()>>>,
 }
@@ -57,14 +65,10 @@ pub(crate) struct Link {
 pub(crate) enum Refused {
     NotConnected,
     TooLarge,
-    /// `first`: the first one since the queue was last empty.
-    Full {
-        first: bool,
-    },
 }
 
 impl Link {
-    pub(super) fn new(address: SocketAddrV4) -> Link {
+    pub(super) fn new(address: SocketAddrV4, backlog: Rc<Backlog>) -> Link {
         Link {
             address,
             listed: Cell::new(true),
@@ -72,15 +76,18 @@ impl Link {
             extended: Cell::new(false),
             drained: Cell::new(0),
             up: Cell::new(false),
-            full: Cell::new(false),
+            given_up: Cell::new(false),
             stream: RefCell::new(None),
             pulse: Cell::default(),
             unread: Cell::new(false),
             relisted: Cell::new(false),
             retry: RefCell::new(None),
             outbox: RefCell::default(),
+            backlog,
+            received: Cell::new(0),
             sender: RefCell::new(None),
             flush_waiters: RefCell::default(),
+            closer: RefCell::new(None),
             task: RefCell::new(None),
         }
     }
@@ -90,7 +97,38 @@ impl Link {
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.stream.borrow().is_some()
+        !self.given_up.get() && self.stream.borrow().is_some()
+    }
+
+    /// Bytes that wait to be sent.
+    pub(super) fn queued(&self) -> usize {
+        self.outbox.borrow().unsent().len()
+    }
+
+    /// Bytes that were ever received.
+    pub(super) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Forgets what is queued, and has the link's task close the connection.
+    pub(super) fn give_up(&self) {
+        self.given_up.set(true);
+        self.forget_queued();
+        if let Some(closer) = self.closer.borrow_mut().take() {
+            closer.wake();
+        }
+    }
+
+    /// Ready once the link was given up.
+    pub(super) async fn given_up(&self) {
+        poll_fn(|cx| {
+            if self.given_up.get() {
+                return Poll::Ready(());
+            }
+            *self.closer.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// A register has just listed the gateway, perhaps because it has started again: then there is no use in waiting.
@@ -141,8 +179,7 @@ impl Link {
 
     /// Queues a ping, however full the queue is.
     pub(super) fn ping(&self) {
-        Frame::command(Cmd::RingwayPing).encode(self.outbox.borrow_mut().tail());
-        self.wake_sender();
+        self.queue(&Frame::command(Cmd::RingwayPing));
     }
 
     fn beat<T>(&self, change: impl FnOnce(&mut Pulse) -> T) -> T {
@@ -160,14 +197,11 @@ impl Link {
     /// Queues one of our additions to the wire (WIRE.md §14), however much is queued: there are few of them.
     pub(super) fn say(&self, cmd: Cmd, body: &[u8]) {
         debug_assert!(self.is_extended(), "others would not know what to make of it");
-        Frame { body, ..Frame::command(cmd) }.encode(self.outbox.borrow_mut().tail());
-        self.wake_sender();
+        self.queue(&Frame { body, ..Frame::command(cmd) });
     }
 
-    /// Queues a command. `kind` is told to gateways that understand it.
-    ///
-    /// `bytes_max` is checked before the frame is added, so the queue may go beyond it by one frame (WIRE.md §8).
-    pub(crate) fn push(&self, frame: &Frame<'_>, kind: Kind, bytes_max: usize) -> Result<(), Refused> {
+    /// Queues a command, however much is queued. `kind` is told to gateways that understand it.
+    pub(crate) fn push(&self, frame: &Frame<'_>, kind: Kind) -> Result<(), Refused> {
         if !self.is_connected() {
             return Err(Refused::NotConnected);
         }
@@ -175,15 +209,25 @@ impl Link {
         if frame.size() > size_max {
             return Err(Refused::TooLarge);
         }
-        let mut outbox = self.outbox.borrow_mut();
-        if outbox.unsent().len() >= bytes_max {
-            return Err(Refused::Full { first: !self.full.replace(true) });
-        }
         let kind_flag = if self.extended.get() { flag(kind) } else { 0 };
-        Frame { flag: frame.flag | kind_flag, ..*frame }.encode(outbox.tail());
-        drop(outbox);
-        self.wake_sender();
+        self.queue(&Frame { flag: frame.flag | kind_flag, ..*frame });
         Ok(())
+    }
+
+    fn queue(&self, frame: &Frame<'_>) {
+        // Half a frame may be sent: nothing must follow it.
+        if self.given_up.get() {
+            return;
+        }
+        frame.encode(self.outbox.borrow_mut().tail());
+        self.backlog.add(frame.size());
+        self.wake_sender();
+    }
+
+    fn forget_queued(&self) {
+        self.backlog.take(self.queued());
+        self.outbox.borrow_mut().clear();
+        self.wake_flush_waiters();
     }
 
     fn wake_sender(&self) {
@@ -194,9 +238,10 @@ impl Link {
 
     /// Takes over a fresh connection; `hello` goes out first.
     pub(super) fn attach(&self, stream: TcpStream, hello: &[u8]) {
-        let mut outbox = self.outbox.borrow_mut();
-        outbox.clear();
-        outbox.tail().extend_from_slice(hello);
+        self.forget_queued();
+        self.given_up.set(false);
+        self.outbox.borrow_mut().tail().extend_from_slice(hello);
+        self.backlog.add(hello.len());
         self.pulse.set(Pulse::default());
         self.relisted.set(false);
         *self.stream.borrow_mut() = Some(stream);
@@ -205,11 +250,9 @@ impl Link {
     /// Closes the connection; what was queued is lost with it.
     pub(super) fn detach(&self) {
         self.stream.borrow_mut().take();
-        self.outbox.borrow_mut().clear();
+        self.forget_queued();
         self.extended.set(false);
         self.drained.set(0);
-        self.full.set(false);
-        self.wake_flush_waiters();
     }
 
     /// Reads into `buffer`; 0 at the end.
@@ -218,6 +261,7 @@ impl Link {
             Some(stream) => {
                 let size = ready!(Pin::new(stream).poll_read(cx, buffer))?;
                 self.beat(Pulse::heard);
+                self.received.set(self.received.get() + size as u64);
                 Poll::Ready(Ok(size))
             }
             None => Poll::Ready(Ok(0)),
@@ -234,10 +278,10 @@ impl Link {
         while !outbox.is_empty() {
             let size = ready!(Pin::new(&mut *stream).poll_write(cx, outbox.unsent()))?;
             outbox.advance(size);
+            self.backlog.take(size);
             self.beat(Pulse::said);
             self.wake_flush_waiters();
         }
-        self.full.set(false);
         Poll::Ready(Ok(()))
     }
 
@@ -246,18 +290,6 @@ impl Link {
         let end = self.outbox.borrow().end();
         poll_fn(|cx| {
             if self.outbox.borrow().is_past(end) {
-                return Poll::Ready(());
-            }
-            self.flush_waiters.borrow_mut().push(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-
-    /// Ready when fewer than `bytes` are queued, or the connection is gone.
-    pub(super) async fn below(&self, bytes: usize) {
-        poll_fn(|cx| {
-            if !self.is_connected() || self.outbox.borrow().unsent().len() < bytes {
                 return Poll::Ready(());
             }
             self.flush_waiters.borrow_mut().push(cx.waker().clone());

@@ -114,7 +114,12 @@ async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> (io::E
         future::pending().await
     };
     let end = future::or(read, send);
-    let why = future::or(end, future::or(watch(dispatch.core(), link), age)).await;
+    let given_up = async {
+        link.given_up().await;
+        io::Error::other("too much was queued for it")
+    };
+    let watch = future::or(given_up, watch(dispatch.core(), link));
+    let why = future::or(end, future::or(watch, age)).await;
     (why, lasted.get())
 }
 
@@ -140,10 +145,7 @@ async fn read<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> io::Err
     let mut slot = Slot::new(Dispatch::handle);
     loop {
         link.unread.set(true);
-        dispatch.room().await;
-        // A gateway that does not take what it is sent gives no more to do: what its clients are answered must not be
-        // dropped. Half of the queue is left for what handlers of other gateways' clients send there.
-        link.below((dispatch.core().config.send_to_gateway_buffer_size / 2).max(1)).await;
+        dispatch.room_for(link.address()).await;
         link.unread.set(false);
         let size = poll_fn(|cx| {
             READ_BUFFER.with_borrow_mut(|buffer| {

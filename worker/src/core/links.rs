@@ -10,6 +10,7 @@ use protocol::inner::{Cmd, Frame};
 use tracing::{debug, warn};
 
 use super::Core;
+use super::backlog::is_behind;
 use super::link::{Link, Refused};
 
 /// Every gateway that is listed by a register or still connected.
@@ -71,13 +72,16 @@ impl Core {
     }
 
     fn push(&self, link: &Link, frame: &Frame<'_>, kind: Kind) {
-        match link.push(frame, kind, self.config.send_to_gateway_buffer_size) {
+        match link.push(frame, kind) {
             Ok(()) => {
                 self.count(|counters| {
                     counters.commands += 1;
                     counters.messages_out += u64::from(is_message(frame.cmd));
                 });
                 self.sessions.commanded(link.address(), frame);
+                if self.backlog.is_too_much() {
+                    self.give_up_fullest();
+                }
             }
             Err(refused) => self.dropped(link.address(), refused),
         }
@@ -88,11 +92,37 @@ impl Core {
         match refused {
             Refused::NotConnected => debug!(%gateway, "command dropped: not connected"),
             Refused::TooLarge => debug!(%gateway, "command dropped: too large for a frame"),
-            Refused::Full { first: true } => {
-                warn!(%gateway, "commands dropped: the queue to this gateway is full")
-            }
-            Refused::Full { first: false } => {}
         }
+    }
+
+    /// Gives up the link with the most queued: memory is not without end, and that gateway takes the least.
+    fn give_up_fullest(&self) {
+        let links = self.links.in_order.borrow();
+        let Some(link) = links.iter().filter(|link| link.is_connected()).max_by_key(|link| link.queued())
+        else {
+            return;
+        };
+        let (gateway, queued) = (link.address(), link.queued());
+        self.count(|counters| counters.links_overfull += 1);
+        warn!(
+            %gateway, core = self.index, queued, all = self.backlog.bytes(),
+            "too much is queued for gateways, giving up the one that takes the least, and what it was to be told"
+        );
+        link.give_up();
+    }
+
+    /// Whether a gateway takes too little for its clients' events to be started. Not one that is gone: what its clients'
+    /// handlers say to others is still of use.
+    pub(super) fn is_behind(&self, gateway: SocketAddrV4) -> bool {
+        let bytes_max = self.config.send_to_gateway_buffer_size;
+        // Where all together is little, one is: the usual case needs no look-up.
+        is_behind(self.backlog.bytes(), bytes_max)
+            && self
+                .links
+                .by_address
+                .borrow()
+                .get(&gateway)
+                .is_some_and(|link| is_behind(link.queued(), bytes_max))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything here belongs to one thread. Cores share nothing and never talk to each other.
 
 mod background;
+mod backlog;
 #[cfg(feature = "tokio")]
 mod bridge;
 #[cfg(not(feature = "tokio"))]
@@ -19,6 +20,7 @@ mod link_task;
 mod links;
 mod panic;
 mod query_link;
+mod queues;
 mod reconnect;
 mod run;
 mod session_query;
@@ -36,6 +38,7 @@ use protocol::inner::{Cmd, Frame};
 use crate::config::Config;
 use background::Background;
 pub use background::Spawned;
+use backlog::Backlog;
 pub(crate) use bridge::Bridge;
 #[cfg(feature = "tokio")]
 pub use bridge::Bridged;
@@ -79,6 +82,7 @@ pub(crate) struct Core {
     /// 0-based; the second half of the worker key.
     pub(crate) index: usize,
     pub(crate) links: Links,
+    backlog: Rc<Backlog>,
     pub(crate) query_links: QueryLinks,
     sessions: Sessions,
     background: Background,
@@ -102,6 +106,7 @@ impl Core {
             key_name,
             index,
             links: Links::default(),
+            backlog: Rc::default(),
             query_links: QueryLinks::default(),
             sessions: Sessions::default(),
             background: Background::default(),

@@ -29,9 +29,11 @@ pub(crate) async fn run<E: Events>(
     let gateway = Gateway::new(Rc::clone(&core));
     let dispatch = Dispatch::new(make_events(), gateway, on_ready);
     dispatch.events().on_start(dispatch.gateway()).await;
+    let starter = glommio::spawn_local(Rc::clone(&dispatch).start_waiting());
     let tasks = Discovery::start(&dispatch);
     wishes.serve(|| dispatch.status()).await;
     end(&dispatch, tasks).await;
+    starter.cancel().await;
 }
 
 /// Hands the clients over, lets running handlers and `on_stop` finish, and sends what is queued. Each step is limited
@@ -42,6 +44,7 @@ async fn end<E: Events>(dispatch: &Rc<Dispatch<E>>, registers: Vec<Task<()>>) {
     cancel(registers).await;
     step("handlers still run", core.config.drain_timeout, hand_over(dispatch)).await;
     core.stopping.set(true);
+    dispatch.give_up_waiting();
     step("on_stop still runs", STOP_STEP_TIMEOUT, dispatch.stop_events()).await;
     core.background.cancel().await;
     let links = core.links.all();

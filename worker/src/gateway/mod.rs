@@ -13,8 +13,10 @@ use crate::core::{Core, Counters};
 ///
 /// **Commands** (`send_to_…`, `bind_uid`, `join_group`, …) return at once. They are queued, sent in one piece when
 /// the core has handled what was ready, and arrive in order at each gateway. A command for a gateway that is not
-/// connected is dropped and counted, as is one that finds
-/// [`send_to_gateway_buffer_size`](crate::Config::send_to_gateway_buffer_size) bytes queued.
+/// connected is dropped and counted. However much is queued for one that is, nothing is dropped: it is the starting of
+/// handlers that waits (see [`send_to_gateway_buffer_size`](crate::Config::send_to_gateway_buffer_size)). What handlers
+/// that have begun, and spawned futures, still say may add up to 512 MiB per core; then the link with the most queued is
+/// closed.
 ///
 /// **Queries** (`is_online`, `session`, `groups`, …) are answered by the gateways, in at most
 /// [`query_timeout`](crate::Config::query_timeout). The [`Answer`](crate::Answer) says which gateways did not answer.

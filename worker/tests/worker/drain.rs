@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use protocol::inner::drain::{Drain, decode_ids, decode_round};
 use protocol::inner::{Cmd, FLAG_SCALAR, Frame};
-use ringway_worker::{Client, Gateway, Message};
+use ringway_worker::{Client, Config, Gateway, Message};
 
 use crate::fake::{Connection, FakeGateway, FakeRegister, FakeWorker, Owned, config, echo};
 
@@ -144,12 +144,50 @@ fn busy_clients_are_free_when_all_gateways_have_what_their_handlers_sent() {
     stopping.join().unwrap().unwrap();
 }
 
+/// Reads what a link still says until it ends: what clients were sent, and who was said to be free. Answers DRAINs.
+fn to_the_end(link: &mut Connection) -> (Vec<Vec<u8>>, Vec<u32>) {
+    let (mut sent, mut free) = (Vec::new(), Vec::new());
+    while let Some(frame) = link.next() {
+        match Cmd::from_u8(frame.cmd) {
+            Some(Cmd::Drain) => answer(link, round(&frame)),
+            Some(Cmd::DrainFree) => free.extend(decode_ids(&frame.body)),
+            Some(Cmd::DrainBusy) => panic!("said twice"),
+            _ => sent.push(frame.body),
+        }
+    }
+    free.sort_unstable();
+    (sent, free)
+}
+
+#[test]
+fn a_core_that_has_enough_to_do_hands_over_what_it_is_sent_all_the_same() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start_with(Config { max_concurrent_events: 1, ..config(&[&register]) }, slow);
+    let mut link = accept(&gateway);
+    let gate = Gate::new("full");
+    link.event(Cmd::OnMessage, 7, &gate.wait());
+    assert_eq!(worker.told(), "waiting");
+    link.event(Cmd::OnMessage, 8, b"behind");
+    let stopping = thread::spawn(move || worker.running.stop());
+    for number in 1..=2 {
+        assert_eq!(round(&link.frame()), number);
+        answer(&mut link, number);
+    }
+    assert_eq!(ids(&link.frame(), Cmd::DrainBusy), [7, 8]);
+    gate.open();
+    let (sent, free) = to_the_end(&mut link);
+    assert_eq!(sent, [gate.wait(), b"behind".to_vec(), b"bye".to_vec()], "one after the other");
+    assert_eq!(free, [7, 8]);
+    drop(link);
+    stopping.join().unwrap().unwrap();
+}
+
 #[test]
 fn handlers_that_do_not_end_are_given_up_in_time() {
     let gateway = FakeGateway::start();
     let register = FakeRegister::start(&[&gateway]);
-    let settings =
-        ringway_worker::Config { drain_timeout: Duration::from_millis(100), ..config(&[&register]) };
+    let settings = Config { drain_timeout: Duration::from_millis(100), ..config(&[&register]) };
     let worker = FakeWorker::start_with(settings, slow);
     let mut link = accept(&gateway);
     link.event(Cmd::OnMessage, 7, &Gate::new("never").wait());
@@ -201,6 +239,31 @@ fn what_a_php_gateway_has_sent_is_handled_without_a_word_about_it() {
     assert_eq!(link.frame().body, b"bye");
     assert!(link.next().is_none());
     drop(link);
+    stopping.join().unwrap().unwrap();
+}
+
+#[test]
+fn what_a_php_gateway_has_sent_is_handled_though_the_core_had_enough_to_do() {
+    let (php, ours) = (FakeGateway::start(), FakeGateway::start());
+    let register = FakeRegister::start(&[&php, &ours]);
+    let worker = FakeWorker::start_with(Config { max_concurrent_events: 1, ..config(&[&register]) }, slow);
+    let (mut php_link, mut link) = (php.accept_worker(), accept(&ours));
+    let gate = Gate::new("full-php");
+    php_link.event(Cmd::OnMessage, 7, &gate.wait());
+    assert_eq!(worker.told(), "waiting");
+    php_link.event(Cmd::OnMessage, 8, b"behind");
+    let stopping = thread::spawn(move || worker.running.stop());
+    for number in 1..=2 {
+        assert_eq!(round(&link.frame()), number);
+        answer(&mut link, number);
+    }
+    assert_eq!(ids(&link.frame(), Cmd::DrainBusy), NONE);
+    // The time that PHP's gateways are given is over: what was read is handled all the same.
+    gate.open();
+    assert_eq!(php_link.frame().body, gate.wait());
+    assert_eq!(php_link.frame().body, b"behind");
+    to_the_end(&mut link);
+    drop((link, php_link));
     stopping.join().unwrap().unwrap();
 }
 

@@ -90,33 +90,6 @@ fn no_gateway_is_ready_too() {
 }
 
 #[test]
-fn a_full_queue_drops_commands_and_goes_on() {
-    let gateway = FakeGateway::start();
-    let register = FakeRegister::start(&[&gateway]);
-    let mut settings = config(&[&register]);
-    settings.send_to_gateway_buffer_size = 1000;
-    let worker = FakeWorker::start_with(
-        settings,
-        async |gateway: &Gateway, client: &Client, _: Message, tell: &Sender<String>| {
-            for _ in 0..10 {
-                gateway.send_to_client(client.id(), vec![b'x'; 500]);
-            }
-            tell.send(format!("{}", gateway.counters().commands_dropped)).unwrap();
-        },
-    );
-    let mut link = gateway.accept_worker();
-    link.message("go");
-    // Two fit below the limit and take the queue beyond it.
-    assert_eq!(worker.told(), "8");
-    for _ in 0..2 {
-        assert_eq!(link.frame().cmd, Cmd::SendToOne as u8);
-    }
-    link.message("go");
-    assert_eq!(worker.told(), "16");
-    assert_eq!(link.frame().cmd, Cmd::SendToOne as u8);
-}
-
-#[test]
 fn a_gateway_that_does_not_read_is_not_read_either() {
     let gateway = FakeGateway::start();
     let register = FakeRegister::start(&[&gateway]);
