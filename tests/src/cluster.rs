@@ -251,6 +251,11 @@ impl Cluster {
         self.workers[index].as_mut().expect("the worker was started")
     }
 
+    /// What a worker has logged so far.
+    pub fn worker_log(&self, index: usize) -> String {
+        self.workers[index].as_ref().expect("the worker was started").stderr()
+    }
+
     /// Starts the register, or starts it again once it has ended, on the same address.
     pub fn start_register(&mut self) {
         self.register = None;
