@@ -1,6 +1,7 @@
 //! What a person who starts a program wrongly is told.
 
 use std::net::TcpListener;
+use std::process::Command;
 
 use ringway_tests::process::{Process, binary_path, cpu_time, rss};
 use ringway_tests::wait::wait_until;
@@ -120,4 +121,14 @@ fn cpu_time_and_memory_of_a_process_are_read() {
         (!cpu_time(own).is_zero()).then_some(())
     });
     assert!(binary_path("gateway").is_file());
+}
+
+#[test]
+fn a_worker_with_a_main_of_its_own_logs_too() {
+    let register = format!("{}:1236", own_address());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plain-worker"));
+    command.arg(&register);
+    let mut worker = Process::spawn("plain-worker", command);
+    wait_until("the log to name the register", || worker.stderr().contains(&register).then_some(()));
+    worker.stop();
 }

@@ -132,7 +132,11 @@ impl Settings {
     ///
     /// The master is this very program: it comes here too, and starts itself again as the worker process. So what is done
     /// before the call is done in both.
+    ///
+    /// What happens is logged to stderr as the variable `RUST_LOG` wants it, unless the program has installed a subscriber of
+    /// its own before.
     pub fn run<E: Events>(self, make_events: impl Fn(usize) -> E + Clone + Send + 'static) -> ExitCode {
+        program::log_to_stderr(None);
         let Settings { admin, no_master, pid_file, .. } = self.clone();
         let config = self.config().unwrap_or_else(|why| program::fail(why));
         if let Err(why) = program::check_machine() {
@@ -237,15 +241,11 @@ fn describe(address: Address, error: &io::Error) -> String {
 /// Says that it is ready once it is. Nobody waits for that: a register that is away for ever must not keep the program
 /// from ending.
 fn tell_when_ready(running: &Running, ready: String, report: Report) -> io::Result<()> {
-    let waiter = running.readiness();
-    let tell = move || {
-        if waiter.wait() {
-            program::ready(ready);
-            // Without a master nobody listens.
-            let _ = report.send(Told::Ready);
-        }
-    };
-    std::thread::Builder::new().name("ready".to_owned()).spawn(tell).map(drop)
+    running.when_ready(move || {
+        program::ready(ready);
+        // Without a master nobody listens.
+        let _ = report.send(Told::Ready);
+    })
 }
 
 fn cores(count: usize) -> String {

@@ -105,6 +105,20 @@ impl Running {
         }
     }
 
+    /// Calls `then`, from a thread of its own, once every core has heard from a register; never if one ends before that.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn when_ready(&self, then: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let waiter = self.readiness();
+        let wait = move || {
+            if waiter.wait() {
+                then();
+            }
+        };
+        std::thread::Builder::new().name("ready".to_owned()).spawn(wait).map(drop)
+    }
+
     /// The same for another thread to wait for.
     pub(crate) fn readiness(&self) -> Readiness {
         Readiness(self.cores.iter().map(|core| core.ready.clone()).collect())
