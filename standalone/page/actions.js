@@ -36,7 +36,7 @@ function closeConversation(it) {
 }
 
 function talkTo(person) {
-  show(conversation("private", person.id, person.name).key);
+  show(conversation("private", person.name, person.name).key);
 }
 
 function roomName(input) {
@@ -58,10 +58,11 @@ function suggestedName() {
 
 function nameChosen(name) {
   const first = !me.name;
+  // Connected, it is ours only once the app says so.
+  if (me.id !== null) return send({ type: "name", name });
   me.name = name;
-  remember("sessionStorage", "name", name);
   if (first) return start();
-  send({ type: "name", name });
+  hello();
   render();
 }
 
@@ -121,7 +122,7 @@ $("text").onkeydown = (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) say(event);
 };
 $("name-form").onsubmit = (event) => {
-  const name = $("name").value.trim();
+  const name = $("name").value.normalize("NFC").trim();
   if (name) nameChosen(name);
   else event.preventDefault();
 };

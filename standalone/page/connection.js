@@ -11,7 +11,8 @@ const SILENCE_MAX_MS = 10000; // no answer to a refresh for so long: the connect
 
 const $ = (id) => document.getElementById(id);
 
-// ---- State: `open` is the key of a conversation, "room:<name>" or "private:<client id>".
+// ---- State: `open` is the key of a conversation, "room:<name>" or "private:<name>". A person is a name; an id is one of
+// that person's windows. `me.id` is this one's, null while it is not connected.
 const me = { id: null, name: "" };
 const conversations = new Map();
 const known = new Map(); // room name → how many are online, for rooms not joined
@@ -27,6 +28,7 @@ function conversation(kind, id, name) {
   }
   return conversations.get(key);
 }
+const windowsOf = (it, name) => [...it.people.values()].filter((other) => other === name).length;
 const roomsJoined = () => [...conversations.values()].filter((it) => it.kind === "room");
 const privates = () => [...conversations.values()].filter((it) => it.kind === "private");
 
@@ -60,16 +62,26 @@ function connect() {
   if (socket && socket.readyState <= WebSocket.OPEN) return;
   setState("connecting");
   const mine = (socket = new WebSocket(address()));
-  mine.onopen = () => send({ type: "hello", name: me.name, rooms: roomsJoined().map((it) => it.id) });
+  mine.onopen = hello;
   mine.onmessage = (event) => {
     if (mine !== socket) return;
     clearTimeout(silenceTimer);
-    let message;
-    try { message = JSON.parse(event.data); } catch { return; }
-    const handle = Object.hasOwn(handlers, message.type) && handlers[message.type];
-    if (handle) handle(message);
+    let message = null;
+    try { message = JSON.parse(event.data); } catch { /* not of the app */ }
+    const type = message?.type;
+    if (typeof type === "string" && Object.hasOwn(handlers, type)) handlers[type](message);
+    else pushed(event.data);
   };
   mine.onclose = () => mine === socket && disconnected();
+}
+
+function hello() {
+  send({ type: "hello", name: me.name, rooms: roomsJoined().map((it) => it.id) });
+}
+
+// What is no message of the app comes from another program: somebody has pushed it to this name, or to all.
+function pushed(text) {
+  if (typeof text === "string" && text.trim() && open) note(conversations.get(open), `Pushed to you: ${text}`);
 }
 
 function disconnected() {
@@ -112,15 +124,33 @@ function send(message) {
   return true;
 }
 
+// The app has taken this name for ours.
+function nameTaken(name) {
+  me.name = name;
+  remember("sessionStorage", "name", name);
+  renderMe();
+}
+
+// Somebody has another name now: what was said in private goes on under it.
+function moveTalk(before, name) {
+  const talk = conversations.get(`private:${before}`);
+  if (!talk || conversations.has(`private:${name}`)) return;
+  conversations.delete(talk.key);
+  const wasOpen = open === talk.key;
+  Object.assign(talk, { key: `private:${name}`, id: name, name });
+  conversations.set(talk.key, talk);
+  if (wasOpen) open = talk.key;
+}
+
 // ---- What the app says
 const handlers = {
   welcome(message) {
     me.id = message.id;
-    me.name = message.name;
+    nameTaken(message.name);
     attempt = 0;
-    for (const it of privates()) if (it.id === me.id) conversations.delete(it.key);
     const again = message.history ? "Connected again." : "Connected again. What was said meanwhile is not shown.";
     if (lostOnce) for (const it of roomsJoined()) note(it, again);
+    else if (message.elsewhere) note(conversations.get(open), `Somebody is online as ${me.name} already: both of you get what is said to ${me.name} in private.`);
     lostOnce = false;
     clearInterval(refreshTimer);
     refreshTimer = setInterval(refresh, REFRESH_MS);
@@ -144,29 +174,27 @@ const handlers = {
   joined(message) {
     const it = conversations.get(`room:${message.room}`);
     if (!it || message.who.id === me.id || it.people.has(message.who.id)) return;
+    if (windowsOf(it, message.who.name) === 0) note(it, `${message.who.name} came in`);
     it.people.set(message.who.id, message.who.name);
     it.online += 1;
-    note(it, `${message.who.name} came in`);
     updatePresence(it);
   },
   left(message) {
     const it = conversations.get(`room:${message.room}`);
     if (!it || !it.people.delete(message.who.id)) return;
     it.online -= 1;
-    note(it, `${message.who.name} left`);
+    if (windowsOf(it, message.who.name) === 0) note(it, `${message.who.name} left`);
     updatePresence(it);
   },
   renamed(message) {
-    if (message.who.id === me.id) me.name = message.who.name;
+    if (message.who.id === me.id) nameTaken(message.who.name);
     const it = conversations.get(`room:${message.room}`);
     const before = it?.people.get(message.who.id);
     if (before === undefined || before === message.who.name) return;
     it.people.set(message.who.id, message.who.name);
     note(it, `${before} is now ${message.who.name}`);
-    const talk = conversations.get(`private:${message.who.id}`);
-    if (talk) talk.name = message.who.name;
+    if (windowsOf(it, before) === 0) moveTalk(before, message.who.name);
     updatePresence(it);
-    renderMe();
   },
   message(message) {
     const it = conversations.get(`room:${message.room}`);
@@ -179,21 +207,21 @@ const handlers = {
     if (message.away) note(it, "What was said before cannot be shown at the moment.");
   },
   private(message) {
-    const sentByMe = message.from.id === me.id;
-    const other = sentByMe ? message.to : message.from;
-    const it = conversation("private", other.id, other.name);
-    it.name = other.name;
+    const other = message.from === me.name ? message.to : message.from;
+    const it = conversation("private", other, other);
     it.gone = false;
-    add(it, { from: message.from, text: message.text });
+    add(it, { from: { name: message.from }, text: message.text });
   },
   error(message) {
     const talk = message.code === "offline" && conversations.get(`private:${message.about}`);
     if (talk) {
       talk.gone = true;
-      note(talk, `${talk.name} is not online any more. Your message did not arrive.`);
+      note(talk, `${talk.name} is not online. Your message did not arrive.`);
       render();
     } else {
       $("problem").textContent = message.text;
+      // Refused before it came in: another name is needed.
+      if (message.code === "name" && me.id === null) askName();
     }
   },
 };

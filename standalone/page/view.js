@@ -3,11 +3,14 @@
 // ---- Entries of a conversation
 function note(it, text) { add(it, { note: text }); }
 
+// Under whichever name it was said.
+function isMine(entry) { return (entry.mine ??= entry.from?.name === me.name); }
+
 function add(it, entry) {
   entry.at = new Date();
   it.entries.push(entry);
   const seen = it.key === open && !document.hidden;
-  if (!seen && !entry.note && entry.from.id !== me.id) it.unread += 1;
+  if (!seen && !entry.note && !isMine(entry)) it.unread += 1;
   if (it.key === open) appendEntry(it, entry);
   if (it.entries.length > ENTRIES_MAX) {
     it.entries.shift();
@@ -38,7 +41,7 @@ function scrollToEnd() {
 
 function appendEntry(it, entry) {
   const log = $("log");
-  const mine = entry.from !== undefined && entry.from.id === me.id;
+  const mine = isMine(entry);
   log.querySelector(".welcome")?.remove();
   const node = entryNode(entry, it.entries[it.entries.length - 2]);
   node.classList.add("fresh");
@@ -49,10 +52,10 @@ function appendEntry(it, entry) {
 
 function entryNode(entry, before) {
   if (entry.note) return element("p", "note", entry.note);
-  const mine = (entry.mine ??= entry.from.id === me.id);
-  const more = before?.from?.id === entry.from.id && entry.at - before.at < 180000;
+  const mine = isMine(entry);
+  const more = before?.from?.name === entry.from.name && entry.at - before.at < 180000;
   const node = element("article", `message${mine ? " mine" : ""}${more ? " more" : ""}`);
-  node.style.setProperty("--hue", hue(entry.from.id));
+  node.style.setProperty("--hue", hue(entry.from.name));
   if (!mine) node.append(avatar(entry.from));
   const time = element("time", "", entry.at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
   time.dateTime = entry.at.toISOString();
@@ -71,10 +74,10 @@ function element(tag, className, text) {
   return node;
 }
 
-// The id, not the name, gives the colour: two people of one name stay apart.
-function hue(id) {
+// The name gives the colour, so that somebody who comes back has it again.
+function hue(name) {
   let hash = 7;
-  for (const char of String(id)) hash = (hash * 31 + char.codePointAt(0)) >>> 0;
+  for (const char of name) hash = (hash * 31 + char.codePointAt(0)) >>> 0;
   return (hash * 47) % 360;
 }
 
@@ -82,7 +85,7 @@ function avatar(person) {
   const words = person.name.split(/[\s._-]+/).filter(Boolean);
   const letters = words.length > 1 ? [...words[0]][0] + [...words[1]][0] : [...person.name].slice(0, 2).join("");
   const node = element("span", "avatar", letters.toUpperCase());
-  node.style.setProperty("--hue", hue(person.id));
+  node.style.setProperty("--hue", hue(person.name));
   node.setAttribute("aria-hidden", "true");
   return node;
 }
@@ -128,6 +131,11 @@ function replaceRows(list, rows) {
   if (focused) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
+// How many people are in a room: one who has several windows open counts once, where everybody is known.
+function present(it) {
+  return it.people.size < it.online ? it.online : new Set(it.people.values()).size;
+}
+
 function renderRooms() {
   const joined = roomsJoined();
   const names = new Set([...joined.map((it) => it.id), ...known.keys()]);
@@ -135,7 +143,7 @@ function renderRooms() {
     const it = conversations.get(`room:${name}`);
     const mark = element("span", "mark", "#");
     mark.setAttribute("aria-hidden", "true");
-    return row(`room:${name}`, name, mark, it ? it.online : known.get(name), {
+    return row(`room:${name}`, name, mark, it ? present(it) : known.get(name), {
       choose: () => enterRoom(name),
       drop: it && joined.length > 1 ? () => leaveRoom(it) : undefined,
       dropLabel: `Leave the room ${name}`,
@@ -155,15 +163,14 @@ function renderPrivates() {
 
 function renderPeople() {
   const it = conversations.get(open);
-  const people = new Map(it?.people);
-  if (it?.kind === "private") people.set(it.id, it.name);
-  people.delete(me.id);
-  const online = it?.kind === "room" ? it.online : people.size + 1;
-  const others = [...people].map(([id, name]) => ({ id, name })).sort((a, b) => a.name.localeCompare(b.name));
-  const self = { id: me.id ?? "", name: me.name };
+  const names = new Set(it?.kind === "private" ? [it.name] : it?.people.values());
+  names.delete(me.name);
+  const online = it?.kind === "room" ? present(it) : names.size + 1;
+  const others = [...names].sort((a, b) => a.localeCompare(b)).map((name) => ({ name }));
+  const self = { name: me.name };
   replaceRows($("people"), [self, ...others].map((person) => {
     const own = person === self;
-    const node = row(own ? "" : `private:${person.id}`, person.name, avatar(person), undefined, {
+    const node = row(own ? "" : `private:${person.name}`, person.name, avatar(person), undefined, {
       choose: own ? askName : () => talkTo(person),
     });
     node.classList.remove("open", "unread", "quiet");
@@ -182,7 +189,7 @@ function renderPeople() {
 
 function renderMe() {
   $("my-name").textContent = me.name;
-  const mine = avatar({ id: me.id ?? "", name: me.name });
+  const mine = avatar({ name: me.name });
   $("my-avatar").textContent = mine.textContent;
   $("my-avatar").style.cssText = mine.style.cssText;
 }
@@ -200,8 +207,8 @@ function renderTop() {
 }
 
 function subtitle(it) {
-  if (it.kind === "private") return it.gone ? "Not online any more" : "Only the two of you see this";
-  return it.online <= 1 ? "Only you are here" : `${it.online} people are here`;
+  if (it.kind === "private") return it.gone ? "Not online" : "Only the two of you see this";
+  return present(it) <= 1 ? "Only you are here" : `${present(it)} people are here`;
 }
 
 function renderSide() { renderRooms(); renderPrivates(); renderTop(); }
@@ -209,7 +216,7 @@ function render() { renderSide(); renderPeople(); renderMe(); }
 
 function updatePresence(it) {
   if (it.key === open) renderPeople();
-  for (const talk of privates()) if (it.people.has(talk.id)) talk.gone = false;
+  for (const talk of privates()) if (windowsOf(it, talk.name) > 0) talk.gone = false;
   renderSide();
 }
 

@@ -3,6 +3,7 @@
 
 use ringway_tests::client::Framing;
 use ringway_tests::client::websocket::{Event, WebsocketClient};
+use ringway_tests::wait::wait_until;
 use ringway_tests::{Cluster, Listen};
 use serde_json::{Value, json};
 
@@ -58,6 +59,18 @@ impl Guest {
         self.say(request);
         let message = self.receive();
         assert_eq!((&message["type"], &message["code"]), (&json!("error"), &json!(code)), "{message}");
+    }
+
+    fn whisper(&mut self, to: &str, text: &str) {
+        self.say(&json!({"type": "private", "to": to, "text": text}));
+    }
+
+    /// Waits until nobody of this name is there.
+    fn await_offline(&mut self, name: &str) {
+        wait_until("somebody to be gone", || {
+            self.whisper(name, "still there?");
+            (self.receive()["code"] == "offline").then_some(())
+        });
     }
 
     fn who(&self) -> Value {
@@ -126,15 +139,18 @@ fn rooms_are_opened_listed_and_left() {
 }
 
 #[test]
-fn private_messages_reach_one_alone() {
+fn private_messages_reach_one_person_alone() {
     let cluster = cluster();
     let mut ann = Guest::new(&cluster, 0, "Ann", &["tea"]);
     let mut bo = Guest::new(&cluster, 1, "Bo", &["tea"]);
     let mut cleo = Guest::new(&cluster, 0, "Cleo", &["tea"]);
-    ann.say(&json!({"type": "private", "to": bo.id, "text": "psst"}));
-    let whispered = json!({"type": "private", "from": ann.who(), "to": bo.who(), "text": "psst"});
+    ann.whisper("Bo", "psst");
+    let whispered = json!({"type": "private", "from": "Ann", "to": "Bo", "text": "psst"});
     assert_eq!(bo.expect("private"), whispered);
     assert_eq!(ann.expect("private"), whispered);
+    // To oneself it comes once.
+    ann.whisper("Ann", "a note");
+    assert_eq!(ann.expect("private")["text"], "a note");
 
     // Had it gone to her too, it would have come before what is said now.
     ann.say(&json!({"type": "say", "room": "tea", "text": "aloud"}));
@@ -145,18 +161,58 @@ fn private_messages_reach_one_alone() {
             break;
         }
     }
-
-    let gone = bo.id.clone();
-    drop(bo.client);
-    ann.expect("left");
-    ann.say(&json!({"type": "private", "to": gone, "text": "psst"}));
     loop {
         let message = ann.receive();
-        if message["type"] == "error" {
-            assert_eq!((&message["code"], &message["about"]), (&json!("offline"), &json!(gone)));
+        assert_ne!(message["type"], "private");
+        if message["type"] == "message" {
             break;
         }
     }
+
+    drop(bo.client);
+    ann.expect("left");
+    ann.whisper("Bo", "psst");
+    let error = ann.receive();
+    assert_eq!((&error["code"], &error["about"]), (&json!("offline"), &json!("Bo")), "{error}");
+    cluster.stop();
+}
+
+#[test]
+fn a_name_stays_the_same_person() {
+    let cluster = cluster();
+    let mut ann = Guest::new(&cluster, 0, "Ann", &["tea"]);
+    let first = Guest::new(&cluster, 0, "Bo", &[]);
+    let first_id = first.id.clone();
+    drop(first.client);
+    ann.await_offline("Bo");
+
+    // Another connection, to another gateway: what is said to the name finds it.
+    let mut bo = Guest::new(&cluster, 1, "Bo", &[]);
+    assert_ne!(bo.id, first_id);
+    ann.whisper("Bo", "again");
+    assert_eq!(bo.expect("private")["text"], "again");
+
+    // Two windows of one person: both get what is said to it, and what it says.
+    let mut other = cluster.websocket(0);
+    other.send_text(r#"{"type":"hello","name":"Bo","rooms":["tea"]}"#);
+    let mut other = Guest { client: other, id: String::new(), name: "Bo" };
+    assert_eq!(other.expect("welcome")["elsewhere"], true);
+    ann.whisper("Bo", "both of you");
+    for window in [&mut bo, &mut other] {
+        assert_eq!(window.expect("private")["text"], "both of you");
+    }
+    bo.whisper("Ann", "yes");
+    for window in [&mut bo, &mut other] {
+        assert_eq!(window.expect("private")["text"], "yes");
+    }
+
+    // Whoever takes another name is found by that one, and not by the old one.
+    other.say(&json!({"type": "name", "name": "Bob"}));
+    other.expect("renamed");
+    ann.whisper("Bob", "only here");
+    assert_eq!(other.expect("private")["text"], "only here");
+    ann.whisper("Bo", "only there");
+    assert_eq!(bo.expect("private")["text"], "only there");
     cluster.stop();
 }
 
@@ -171,6 +227,7 @@ fn nonsense_gets_an_error_and_nothing_else() {
     stranger.expect_error(&json!({"type": "join", "room": "tea"}), "hello");
     stranger.expect_error(&json!({"type": "hello", "name": "x".repeat(33)}), "name");
     stranger.expect_error(&json!({"type": "hello", "name": "a\u{202e}b"}), "name");
+    stranger.expect_error(&json!({"type": "hello", "name": "0"}), "name");
     stranger.expect_error(&json!({"type": "hello", "name": "Al", "rooms": ["a b"]}), "room");
 
     let mut ann = Guest::new(&cluster, 0, "Ann", &["tea"]);
@@ -178,7 +235,7 @@ fn nonsense_gets_an_error_and_nothing_else() {
     ann.expect_error(&json!({"type": "say", "room": "tea", "text": " \n"}), "text");
     ann.expect_error(&json!({"type": "say", "room": "tea", "text": "x".repeat(2001)}), "text");
     ann.expect_error(&json!({"type": "say", "room": "coffee", "text": "x"}), "room");
-    ann.expect_error(&json!({"type": "private", "to": "7f000001ffff00000001", "text": "x"}), "offline");
+    ann.expect_error(&json!({"type": "private", "to": "Nobody", "text": "x"}), "offline");
     ann.say(&json!({"type": "say", "room": "tea", "text": "x".repeat(2000)}));
     ann.expect("message");
     cluster.stop();

@@ -86,6 +86,7 @@ const bubble = (page, text) => page.locator("#log .bubble", { hasText: text });
 const heard = (page, text) => bubble(page, text).waitFor();
 const noted = (page, text) => page.locator("#log .note", { hasText: text }).waitFor();
 const person = (page, name) => page.locator("#people .row", { hasText: name });
+const talkTo = (page, name) => person(page, name).getByRole("button").click();
 const openRoom = (page, room) => page.locator(`#rooms [data-key="room:${room}"]`).click();
 
 test("two pages in one room see each other and what they say", async (t) => {
@@ -138,7 +139,80 @@ test("a private message reaches one alone", async (t) => {
   await noted(ann, "Bo left");
   await ann.locator("#privates .row", { hasText: "Bo" }).getByRole("button").first().click();
   await say(ann, "Still there?");
-  await noted(ann, "Bo is not online any more");
+  await noted(ann, "Bo is not online. Your message did not arrive.");
+});
+
+test("a private conversation goes on with a name, over a new connection", async (t) => {
+  const ann = await guest(t, "Ann", "lasting");
+  const bo = await guest(t, "Bo", "lasting");
+  await talkTo(ann, "Bo");
+  await say(ann, "Before");
+  await heard(ann, "Before");
+  await bo.locator("#privates .badge").waitFor();
+  // A tab that is loaded again remembers the name, and nothing else.
+  await bo.reload();
+  await online(bo);
+  await say(ann, "After");
+  await bo.locator("#privates .row", { hasText: "Ann" }).getByRole("button").first().click();
+  await heard(bo, "After");
+  await say(bo, "Here I am");
+  await heard(ann, "Here I am");
+  await heard(ann, "Before");
+  assert.equal(await ann.locator("#privates .row").count(), 1);
+});
+
+test("two windows of one name are one person", async (t) => {
+  const ann = await guest(t, "Ann", "windows");
+  const bo = await guest(t, "Bo", "windows");
+  await person(ann, "Bo").waitFor();
+  const other = await guest(t, "Bo", "windows");
+  await noted(other, "Somebody is online as Bo already");
+  await person(other, "Ann").waitFor();
+  await talkTo(ann, "Bo");
+  await say(ann, "To both of you");
+  for (const page of [bo, other]) {
+    await page.locator("#privates .row", { hasText: "Ann" }).getByRole("button").first().click();
+    await heard(page, "To both of you");
+  }
+  await say(other, "From one of us");
+  await heard(ann, "From one of us");
+  // What one window says, the other one shows as its own.
+  await bo.locator("#log .mine", { hasText: "From one of us" }).waitFor();
+  await openRoom(ann, "windows");
+  assert.equal(await person(ann, "Bo").count(), 1);
+  assert.equal(await ann.locator("#subtitle").textContent(), "2 people are here");
+  // One of the two goes: Bo is still there.
+  await other.close();
+  await say(bo, "In private still");
+  await openRoom(bo, "windows");
+  await say(bo, "And in the room");
+  await heard(ann, "And in the room");
+  assert.equal(await person(ann, "Bo").count(), 1);
+  assert.equal(await ann.locator("#log .note", { hasText: "Bo left" }).count(), 0);
+  await bo.close();
+  await noted(ann, "Bo left");
+});
+
+test("a name that cannot be had is asked for again", async (t) => {
+  const ann = await guest(t, "Ann", "refused");
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await page.goto(`http://${ringway.page}/#refused`);
+  const name = page.getByRole("textbox", { name: "Your name" });
+  await name.fill("0");
+  await name.press("Enter");
+  await page.locator("#problem", { hasText: "A name has" }).waitFor({ state: "attached" });
+  await name.fill("Zero");
+  await name.press("Enter");
+  await online(page);
+  await person(ann, "Zero").waitFor();
+  // Once inside, one keeps the name that one has.
+  await page.getByRole("button", { name: "Change your name" }).first().click();
+  await name.fill("0");
+  await name.press("Enter");
+  await page.locator("#problem", { hasText: "A name has" }).waitFor();
+  assert.equal(await page.locator("#my-name").textContent(), "Zero");
 });
 
 test("rooms are opened, switched and left, and what is unread is marked", async (t) => {

@@ -4,7 +4,9 @@
 //! worker that starts again has lost nothing. It must never keep anything about a client itself; what was said is kept by a
 //! [`History`], if there is one.
 //!
-//! A client says `hello` first and waits for `welcome`; from then on its session is where every worker finds it.
+//! A client says `hello` first and waits for `welcome`; from then on its session is where every worker finds it, and its
+//! name is its uid. Nobody has a password: who comes with the same name, from another window or another machine, is the same
+//! person, who is talked to at all of these places.
 
 mod history;
 mod person;
@@ -101,7 +103,7 @@ impl<H: History> Speaker<'_, H> {
             Request::Join { room } => self.join(&room).await?,
             Request::Leave { room } => self.leave(&room).await,
             Request::Say { room, text } => self.say(&room, &text).await?,
-            Request::Private { to, text } => self.say_privately(to, &text).await?,
+            Request::Private { to, text } => self.say_privately(&to, &text).await?,
             Request::Refresh { room } => self.refresh(room.as_deref()).await,
         }
         Ok(())
@@ -115,10 +117,13 @@ impl<H: History> Speaker<'_, H> {
         for room in rooms {
             person.enter(room)?;
         }
+        // Asked before the name is bound to this client, too.
+        let elsewhere = self.gateway.is_uid_online(person.name.as_str()).await.into_value();
         self.store(&person);
+        self.gateway.bind_uid(self.id, person.name.as_str());
         self.gateway.join_group(self.id, EVERYBODY);
         let me = Speaker { person, ..*self };
-        me.reply(&Reply::Welcome { id: self.id, name: &me.person.name, history: H::KEEPS });
+        me.reply(&Reply::Welcome { id: self.id, name: &me.person.name, history: H::KEEPS, elsewhere });
         for room in &me.person.rooms {
             me.come_into(room).await;
         }
@@ -129,6 +134,7 @@ impl<H: History> Speaker<'_, H> {
     fn rename(&self, name: &str) -> Result<(), Refusal> {
         let person = Person { name: checked_name(name)?, rooms: self.person.rooms.clone() };
         self.store(&person);
+        self.gateway.bind_uid(self.id, person.name.as_str());
         for room in &person.rooms {
             self.tell_room(room, &Reply::Renamed { room, who: Who { id: self.id, name: &person.name } });
         }
@@ -165,17 +171,19 @@ impl<H: History> Speaker<'_, H> {
         Ok(())
     }
 
-    async fn say_privately(&self, to: ClientId, text: &str) -> Result<(), Refusal> {
-        let text = checked_text(text)?;
-        let session = self.gateway.session(to).await.into_value();
-        let other = session.as_ref().map(Person::from_session).unwrap_or_default();
-        if other.name.is_empty() {
-            self.reply(&Reply::Error { code: ErrorCode::Offline, text: "Not online.", about: Some(to) });
+    /// To every client of that name, and to all of the speaker's own.
+    async fn say_privately(&self, to: &str, text: &str) -> Result<(), Refusal> {
+        let (to, text) = (checked_name(to)?, checked_text(text)?);
+        let from = self.person.name.as_str();
+        let online = self.gateway.is_uid_online(to.as_str()).await;
+        // Of a gateway that has not answered nobody knows who is there.
+        if !online.value && online.missing.is_empty() {
+            self.reply(&Reply::Error { code: ErrorCode::Offline, text: "Not online.", about: Some(&to) });
             return Ok(());
         }
-        let message = Reply::Private { from: self.who(), to: Who { id: to, name: &other.name }, text };
-        let both = if to == self.id { vec![to] } else { vec![to, self.id] };
-        self.gateway.send_to_clients(&both, message.to_json());
+        let message = Reply::Private { from, to: &to, text };
+        let both = if to == from { vec![from] } else { vec![to.as_str(), from] };
+        self.gateway.send_to_uids(both, message.to_json());
         Ok(())
     }
 
@@ -283,7 +291,8 @@ impl People<'_> {
 
 fn checked_name(name: &str) -> Result<String, Refusal> {
     valid_name(name).map(str::to_owned).ok_or_else(|| {
-        Refusal::new(ErrorCode::Name, format_args!("A name has 1 to {} characters.", person::NAME_CHARS_MAX))
+        let most = person::NAME_CHARS_MAX;
+        Refusal::new(ErrorCode::Name, format_args!("A name has 1 to {most} plain characters, and is not 0."))
     })
 }
 

@@ -64,7 +64,8 @@ impl Person {
 /// The name without spaces around it, if it may be shown to others.
 pub(super) fn valid_name(name: &str) -> Option<&str> {
     let name = name.trim();
-    let fits = (1..=NAME_CHARS_MAX).contains(&name.chars().count());
+    // "0" is no uid (WIRE.md §6).
+    let fits = (1..=NAME_CHARS_MAX).contains(&name.chars().count()) && name != "0";
     (fits && !name.chars().any(disturbs)).then_some(name)
 }
 
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn names_are_short_and_plain() {
         assert_eq!(valid_name("  Zoë  Müller "), Some("Zoë  Müller"));
-        for wrong in ["", "   ", "a\nb", "a\u{202e}b", "a\u{200b}", &"x".repeat(33)] {
+        for wrong in ["", "   ", " 0 ", "a\nb", "a\u{202e}b", "a\u{200b}", &"x".repeat(33)] {
             assert_eq!(valid_name(wrong), None, "{wrong:?}");
         }
         assert!(valid_name(&"ü".repeat(32)).is_some());

@@ -11,13 +11,13 @@ use crate::ClientId;
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(super) enum Request {
-    /// Who it is and where it wants to be. The first message; answered with `welcome`.
+    /// Who it is and where it wants to be. The first message; answered with `welcome`. The name becomes the client's uid.
     Hello {
         name: String,
         #[serde(default)]
         rooms: Vec<String>,
     },
-    /// Takes another name.
+    /// Takes another name, and so another uid.
     Name { name: String },
     /// Comes into one more room.
     Join { room: String },
@@ -25,8 +25,8 @@ pub(super) enum Request {
     Leave { room: String },
     /// Says something to all in a room.
     Say { room: String, text: String },
-    /// Says something to one client.
-    Private { to: ClientId, text: String },
+    /// Says something to one person: to all clients that have this name.
+    Private { to: String, text: String },
     /// Asks for the list of rooms, and who is in one of its rooms. Always answered with `rooms`.
     Refresh {
         #[serde(default)]
@@ -48,12 +48,15 @@ impl Request {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(super) enum Reply<'a> {
-    /// The answer to `hello`: the client's own id and its name as others see it; whether this chat has a history.
+    /// The answer to `hello`: the client's own id and its name as others see it; whether this chat has a history, and
+    /// whether somebody has this name elsewhere already.
     Welcome {
         id: ClientId,
         name: &'a str,
         #[serde(skip_serializing_if = "is_false")]
         history: bool,
+        #[serde(skip_serializing_if = "is_false")]
+        elsewhere: bool,
     },
     /// Rooms in which somebody is, and the lobby.
     Rooms { rooms: Vec<RoomCount<'a>> },
@@ -82,14 +85,14 @@ pub(super) enum Reply<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         number: Option<u64>,
     },
-    /// Said to one; the speaker gets it too.
-    Private { from: Who<'a>, to: Who<'a>, text: &'a str },
+    /// Said to all clients of one name by one of another. All of the speaker's get it too.
+    Private { from: &'a str, to: &'a str, text: &'a str },
     /// A request was not granted.
     Error {
         code: ErrorCode,
         text: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        about: Option<ClientId>,
+        about: Option<&'a str>,
     },
 }
 
@@ -99,7 +102,7 @@ impl Reply<'_> {
     }
 }
 
-/// A client as others see it.
+/// A client as others see it. The name is who it is; clients of one name are one person in several windows.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Who<'a> {
     pub id: ClientId,
@@ -144,7 +147,7 @@ pub(super) enum ErrorCode {
     Room,
     /// The text is empty or too long.
     Text,
-    /// The client that `about` names is not online.
+    /// Nobody whose name is `about` is online.
     Offline,
 }
 
@@ -165,8 +168,8 @@ mod tests {
         assert_eq!(hello, Ok(Request::Hello { name: "Ann".into(), rooms: vec!["tea".into()] }));
         let refresh = Request::parse(br#"{"type":"refresh","room":null}"#);
         assert_eq!(refresh, Ok(Request::Refresh { room: None }));
-        let private = Request::parse(br#"{"type":"private","to":"7f0000010b5400000007","text":"hi"}"#);
-        assert!(matches!(private, Ok(Request::Private { to, .. }) if to.connection_id == 7));
+        let private = Request::parse(br#"{"type":"private","to":"Bo","text":"hi"}"#);
+        assert_eq!(private, Ok(Request::Private { to: "Bo".into(), text: "hi".into() }));
     }
 
     #[test]
@@ -180,7 +183,7 @@ mod tests {
             b"{}",
             br#"{"type":"sudo"}"#,
             br#"{"type":"say","room":7,"text":"x"}"#,
-            br#"{"type":"private","to":"7f","text":"x"}"#,
+            br#"{"type":"private","to":7,"text":"x"}"#,
             deep.as_bytes(),
             long.as_bytes(),
         ];
