@@ -1,11 +1,13 @@
 //! A web backend that pushes to users: `POST /push/{uid}` sends the body to every client of the uid, on whichever
 //! gateway they are, and says how many gateways did not get it.
 //!
-//! Start `ringway`, then `cargo run -p ringway-gateway-client --example push_http -- 127.0.0.1:1236`, then
+//! Start `scripts/demo` and come in on its page as alice; then `cargo run -p ringway-gateway-client --example push_http`, and
 //! `curl -d 'your order has shipped' http://127.0.0.1:8000/push/alice`.
 
 use std::error::Error;
+use std::net::SocketAddr;
 
+use argh::FromArgs;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -13,12 +15,27 @@ use axum::routing::post;
 use gateway_client::{Client, Config};
 use tokio::net::TcpListener;
 
+/// Pushes to users what is posted to http://HOST:PORT/push/UID.
+#[derive(FromArgs)]
+struct Flags {
+    /// the gateways' register (default 127.0.0.1:1236)
+    #[argh(option, default = "String::from(\"127.0.0.1:1236\")")]
+    register_address: String,
+    /// the key that the register knows (default: none)
+    #[argh(option, default = "String::new()")]
+    secret_key: String,
+    /// where requests are taken (default 127.0.0.1:8000)
+    #[argh(option, default = "SocketAddr::from(([127, 0, 0, 1], 8000))")]
+    listen: SocketAddr,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let register = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:1236".to_owned());
-    let client = Client::connect(Config { register_addresses: vec![register], ..Config::default() }).await?;
+    let Flags { register_address, secret_key, listen } = argh::from_env();
+    let register_addresses = vec![register_address];
+    let client = Client::connect(Config { register_addresses, secret_key, ..Config::default() }).await?;
     let app = Router::new().route("/push/{uid}", post(push)).with_state(client);
-    let listener = TcpListener::bind("127.0.0.1:8000").await?;
+    let listener = TcpListener::bind(listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app).await?;
     Ok(())

@@ -1,4 +1,5 @@
-//! A register, a gateway and a worker in this process, joined by loopback ports that nobody has to choose.
+//! A register, a gateway and a worker in this process, joined by ports of which nobody has to choose one; or the last two,
+//! with a register elsewhere.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,38 +31,73 @@ impl FromStr for App {
     }
 }
 
-/// The three parts, running. They speak to each other as programs of their own would.
+/// Where gateway and worker find each other, and others find them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Meeting {
+    /// A register of our own that nobody else can use.
+    Private,
+    /// A register of our own, for others too.
+    Served {
+        /// HOST:PORT
+        listen: String,
+        secret_key: String,
+    },
+    /// Registers that are there already.
+    Joined { addresses: Vec<String>, secret_key: String },
+}
+
+/// The parts, running. They speak to each other as programs of their own would.
 pub struct Cluster {
-    pub register: ringway_register::Running,
+    /// `None` where a register elsewhere was joined.
+    pub register: Option<ringway_register::Running>,
     pub gateway: Gateway,
     pub worker: ringway_worker::Running,
     schemes: Vec<&'static str>,
+    /// Where others meet it; empty if nowhere.
+    registers: String,
+}
+
+/// What is known before gateway and worker start.
+struct Met {
+    register: Option<ringway_register::Running>,
+    addresses: Vec<String>,
+    secret_key: String,
+    /// One of its own where other workers may be, or the two would throw each other out.
+    worker_name: String,
+    told: bool,
 }
 
 impl Cluster {
-    /// Starts all three, the gateway with `settings` but for where the others are, and returns when the worker has found it.
-    pub fn start(settings: Settings, app: App) -> Result<Cluster, Box<dyn std::error::Error>> {
+    /// Starts the parts, the gateway with `settings` but for where the others are. With a register of its own it returns when
+    /// the worker has found the gateway; whether one that it joins is there, nobody waits for here.
+    pub fn start(
+        settings: Settings,
+        app: App,
+        meeting: Meeting,
+    ) -> Result<Cluster, Box<dyn std::error::Error>> {
         let (schemes, count) = (settings.listen.iter().map(Listen::scheme).collect(), settings.count);
-        let secret_key = random_key()?;
-        let register = Register::start(ringway_register::Config {
-            listen: "127.0.0.1:0".to_owned(),
-            secret_key: secret_key.clone(),
-            ..ringway_register::Config::default()
-        })?;
-        let register_addresses = vec![register.addr().to_string()];
+        let Met { register, addresses, secret_key, worker_name, told } = meet(meeting)?;
+        let registers = if told { addresses.join(" ") } else { String::new() };
         let gateway = Gateway::start(Settings {
-            start_port: 0,
-            register_address: register_addresses.clone(),
+            register_address: addresses.clone(),
             secret_key: secret_key.clone(),
             ..settings
         })?;
-        let config = Config { count, register_addresses, secret_key, ..Config::default() };
+        let config = Config {
+            name: worker_name,
+            count,
+            register_addresses: addresses,
+            secret_key,
+            ..Config::default()
+        };
         let worker = match app {
             App::Chat => Worker::start(config, |_core| Chat::default()),
             App::Echo => Worker::start(config, |_core| Echo),
         }?;
-        worker.ready()?;
-        Ok(Cluster { register, gateway, worker, schemes })
+        if register.is_some() {
+            worker.ready()?;
+        }
+        Ok(Cluster { register, gateway, worker, schemes, registers })
     }
 
     /// Where clients connect, in the order asked, with the real ports.
@@ -75,16 +111,50 @@ impl Cluster {
         urls.map(|(scheme, address)| format!("{scheme}://{address}")).collect::<Vec<_>>().join(" ")
     }
 
-    pub fn shard_count(&self) -> usize {
-        self.gateway.shard_count()
+    /// How many shards it has, and where other programs find it.
+    pub fn describe(&self) -> String {
+        let count = self.gateway.shard_count();
+        let shards = if count == 1 { "1 shard".to_owned() } else { format!("{count} shards") };
+        if self.registers.is_empty() { shards } else { format!("{shards}, register {}", self.registers) }
     }
 
-    /// Ends all three, the gateway first, so that clients are told.
+    /// Ends all parts, the gateway first, so that clients are told.
     pub fn stop(self) -> io::Result<()> {
         self.gateway.stop();
         self.worker.stop()?;
-        self.register.stop()
+        self.register.map_or(Ok(()), ringway_register::Running::stop)
     }
+}
+
+/// Starts the register of our own, if there is to be one.
+fn meet(meeting: Meeting) -> Result<Met, Box<dyn std::error::Error>> {
+    let told = meeting != Meeting::Private;
+    let worker_name = if told { format!("ringway-{}", &random_key()?[..8]) } else { Config::default().name };
+    let (listen, secret_key) = match meeting {
+        Meeting::Private => ("127.0.0.1:0".to_owned(), random_key()?),
+        Meeting::Served { listen, secret_key } => (listen, secret_key),
+        Meeting::Joined { addresses, secret_key } => {
+            return Ok(Met { register: None, addresses, secret_key, worker_name, told });
+        }
+    };
+    let config = ringway_register::Config {
+        listen,
+        secret_key: secret_key.clone(),
+        ..ringway_register::Config::default()
+    };
+    let register =
+        Register::start(config).map_err(|why| why.to_string().replace("--listen", "--register-listen"))?;
+    let addresses = vec![reachable(register.addr()).to_string()];
+    Ok(Met { register: Some(register), addresses, secret_key, worker_name, told })
+}
+
+/// An address at which programs on this machine reach what listens there.
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let localhost: SocketAddr = ([127, 0, 0, 1], address.port()).into();
+        address = localhost;
+    }
+    address
 }
 
 /// A key that nobody else on this machine knows: loopback ports are open to all its users.

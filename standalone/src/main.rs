@@ -6,7 +6,7 @@ mod page;
 mod status;
 
 use std::mem;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
@@ -16,12 +16,14 @@ use gateway_core::tls::Acceptor;
 use gateway_core::{Certificates, Listen, ListenProtocol, Settings};
 use tokio::sync::oneshot;
 
-use crate::cluster::{App, Cluster};
+use crate::cluster::{App, Cluster, Meeting, reachable};
 
 /// A whole Ringway in one process: register, gateway, worker and a page to chat on.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(
     example = "{command_name} --listen websocket://0.0.0.0:8282 --page 0.0.0.0:8080",
+    example = "{command_name} --register-listen 127.0.0.1:1236",
+    example = "{command_name} --register-address 10.0.0.1:1236 --lan-ip 10.0.0.2 --start-port 2900",
     note = "The listening schemes are websocket, text, frame and tcp, and with TLS wss, ssl+text, ssl+frame and ssl+tcp."
 )]
 struct Flags {
@@ -43,6 +45,33 @@ struct Flags {
     /// what the worker runs: chat or echo (default chat)
     #[argh(option, default = "App::Chat")]
     app: App,
+    /// heartbeat period in seconds; 0 is off (default 0)
+    #[argh(option, default = "0.0")]
+    ping_interval: f64,
+    /// unanswered periods until a silent client is closed; 0 is never (default 0)
+    #[argh(option, default = "0")]
+    ping_not_response_limit: u32,
+    /// what a silent client is sent (default: nothing)
+    #[argh(option, default = "String::new()")]
+    ping_data: String,
+    /// send websocket pings instead of ping-data to websocket clients; their pongs count as a sign of life
+    #[argh(switch)]
+    websocket_ping: bool,
+    /// where our register listens, HOST:PORT, so that other programs find this gateway (default: a port that is told nobody)
+    #[argh(option)]
+    register_listen: Option<String>,
+    /// registers to join, HOST:PORT[,HOST:PORT…], instead of one of our own
+    #[argh(option)]
+    register_address: Option<String>,
+    /// secret shared with the other programs at the register (default: none; where there are no others, one that nobody knows)
+    #[argh(option, default = "String::new()")]
+    secret_key: String,
+    /// this machine's address for workers and other programs (default 127.0.0.1)
+    #[argh(option, default = "Ipv4Addr::LOCALHOST")]
+    lan_ip: Ipv4Addr,
+    /// first inner port, one per shard; 0: any that are free (default 0)
+    #[argh(option, default = "0")]
+    start_port: u16,
     /// seconds over which a stop spreads the closing of many clients (default 10)
     #[argh(option, default = "10.0")]
     drain_timeout: f64,
@@ -76,6 +105,43 @@ struct StatusFlags {
     /// what the programs have as --admin: ports of this machine, or addresses
     #[argh(positional)]
     address: Vec<Address>,
+}
+
+impl Flags {
+    /// What the gateway is told, but for where it meets the others.
+    fn settings(&self, tls: Option<Acceptor>) -> Result<Settings, String> {
+        Ok(Settings {
+            listen: self.listen.clone(),
+            tls,
+            count: self.count,
+            lan_ip: self.lan_ip,
+            start_port: self.start_port,
+            ping_interval: seconds("--ping-interval", self.ping_interval)?,
+            ping_not_response_limit: self.ping_not_response_limit,
+            ping_data: self.ping_data.clone().into_bytes(),
+            websocket_ping: self.websocket_ping,
+            drain_timeout: seconds("--drain-timeout", self.drain_timeout)?,
+            max_unfinished_size: self.max_unfinished_size,
+            unfinished_timeout: seconds("--unfinished-timeout", self.unfinished_timeout)?,
+            ..Settings::default()
+        })
+    }
+
+    fn meeting(&self) -> Result<Meeting, String> {
+        let secret_key = self.secret_key.clone();
+        match (self.register_listen.clone(), &self.register_address) {
+            (Some(_), Some(_)) => Err(
+                "--register-listen is for a register of our own, --register-address for others: one of them"
+                    .to_owned(),
+            ),
+            (Some(listen), None) => Ok(Meeting::Served { listen, secret_key }),
+            (None, Some(addresses)) => {
+                let addresses = addresses.split(',').map(|address| address.trim().to_owned()).collect();
+                Ok(Meeting::Joined { addresses, secret_key })
+            }
+            (None, None) => Ok(Meeting::Private),
+        }
+    }
 }
 
 fn main() {
@@ -120,23 +186,13 @@ fn run(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let url = format!("http://{}", reachable(page.local_addr()?));
     let Listen { mut address, tls: secured, .. } = flags.listen[websocket];
-    let drain_timeout = seconds("--drain-timeout", flags.drain_timeout)?;
-    let unfinished_timeout = seconds("--unfinished-timeout", flags.unfinished_timeout)?;
-    let (listen, count, max_unfinished_size) = (flags.listen, flags.count, flags.max_unfinished_size);
-    let settings = Settings {
-        listen,
-        tls,
-        count,
-        drain_timeout,
-        max_unfinished_size,
-        unfinished_timeout,
-        ..Settings::default()
-    };
-    let cluster = if flags.page_only { None } else { Some(Cluster::start(settings, flags.app)?) };
+    let settings = flags.settings(tls).unwrap_or_else(|why| program::misuse(why));
+    let meeting = flags.meeting().unwrap_or_else(|why| program::misuse(why));
+    let cluster = if flags.page_only { None } else { Some(Cluster::start(settings, flags.app, meeting)?) };
     let ready = match &cluster {
         Some(cluster) => {
             address = cluster.listen()[websocket];
-            format!("open {url} (websocket {address}, {})", shards(cluster.shard_count()))
+            format!("open {url} (websocket {address}, {})", cluster.describe())
         }
         None => format!("open {url} (the page alone; its websocket is port {})", address.port()),
     };
@@ -148,10 +204,18 @@ fn run(
         // The page may have failed: then the process is ending anyway.
         let _ = stop.send(());
     })?;
+    let on_ready = match &cluster {
+        // A register elsewhere may be away for long.
+        Some(cluster) if cluster.register.is_none() => {
+            cluster.worker.when_ready(|| program::ready(ready))?;
+            None
+        }
+        _ => Some(ready),
+    };
     let served = page::serve(
         page,
         page::Websocket { port: address.port(), tls: secured },
-        || program::ready(ready),
+        || on_ready.into_iter().for_each(program::ready),
         stopped,
     );
     if let Some(cluster) = cluster {
@@ -162,19 +226,6 @@ fn run(
 
 fn seconds(flag: &str, value: f64) -> Result<Duration, String> {
     Duration::try_from_secs_f64(value).map_err(|_| format!("{flag} {value}: not a number of seconds"))
-}
-
-/// An address that a browser on this machine can open.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        let localhost: SocketAddr = ([127, 0, 0, 1], address.port()).into();
-        address = localhost;
-    }
-    address
-}
-
-fn shards(count: usize) -> String {
-    if count == 1 { "1 shard".to_owned() } else { format!("{count} shards") }
 }
 
 /// Where clients connect when nothing else was asked for: this machine alone.

@@ -26,7 +26,7 @@ struct StatusSource {
     gateway: gateway_core::StatusSource,
     listen: String,
     worker: ringway_worker::StatusSource,
-    register: ringway_register::StatusSource,
+    register: Option<ringway_register::StatusSource>,
 }
 
 impl StatusSource {
@@ -35,15 +35,16 @@ impl StatusSource {
             gateway: cluster.gateway.status_source(),
             listen: cluster.listen_urls(),
             worker: cluster.worker.status_source(),
-            register: cluster.register.status_source(),
+            register: cluster.register.as_ref().map(ringway_register::Running::status_source),
         }
     }
 
-    /// The rows of all three parts, as their own programs would tell them.
+    /// The rows of all parts, as their own programs would tell them.
     fn rows(&self, uptime: Duration) -> Vec<Row> {
         let gateway = gateway_core::report(&self.gateway, "gateway", &self.listen, uptime);
-        let parts = [gateway, self.worker.report(uptime), self.register.report(uptime)];
-        parts.into_iter().flat_map(|part| part.rows).collect()
+        let register = self.register.as_ref().map(|register| register.report(uptime));
+        let parts = [gateway, self.worker.report(uptime)].into_iter().chain(register);
+        parts.flat_map(|part| part.rows).collect()
     }
 }
 

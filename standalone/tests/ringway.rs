@@ -5,8 +5,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
-use ringway_tests::client::websocket::WebsocketClient;
+use ringway_tests::client::websocket::{Event, WebsocketClient};
+use ringway_tests::own_address;
 use ringway_tests::process::Process;
+use ringway_tests::wait::wait_until;
 
 fn ringway(flags: &[&str]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
@@ -65,6 +67,43 @@ fn the_echo_app_echoes() {
 }
 
 #[test]
+fn silent_clients_are_pinged_and_then_closed() {
+    let heartbeat =
+        ["--ping-interval", "0.3", "--ping-not-response-limit", "3", "--ping-data", "still there?"];
+    let mut flags = vec!["--listen", "websocket://127.0.0.1:0", "--page", "127.0.0.1:0"];
+    flags.extend(heartbeat);
+    let mut ringway = ringway(&flags);
+    let (_, websocket) = addresses(&ringway.await_ready("ringway"));
+    let mut client = WebsocketClient::connect(websocket);
+    assert!(matches!(client.receive(), Event::Text(text) if *text == *b"still there?"));
+    while matches!(client.receive(), Event::Text(_)) {}
+    ringway.stop();
+}
+
+#[test]
+fn it_ends_though_the_register_that_it_joins_is_away() {
+    let nowhere = format!("{}:1236", own_address());
+    let flags =
+        ["--register-address", &nowhere, "--listen", "websocket://127.0.0.1:0", "--page", "127.0.0.1:0"];
+    let mut ringway = ringway(&flags);
+    wait_until("it to say that the register is away", || ringway.stderr().contains(&nowhere).then_some(()));
+    assert_eq!(ringway.stdout(), "");
+    ringway.stop();
+}
+
+#[test]
+fn its_register_is_either_its_own_or_another_one() {
+    let mut ringway =
+        ringway(&["--register-address", "127.0.0.1:1236", "--register-listen", "127.0.0.1:1236"]);
+    assert_eq!(ringway.await_exit().code(), Some(2));
+    assert!(
+        ringway.stderr().contains("--register-listen is for a register of our own"),
+        "{}",
+        ringway.stderr()
+    );
+}
+
+#[test]
 fn the_page_alone_needs_no_gateway() {
     let flags = ["--page-only", "--listen", "websocket://127.0.0.1:4711", "--page", "127.0.0.1:0"];
     let mut ringway = ringway(&flags);
@@ -79,9 +118,14 @@ fn a_busy_port_is_told_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let websocket = format!("websocket://{address}");
+    let (any, page) = ("websocket://127.0.0.1:0", "127.0.0.1:0");
     for (flags, advice) in [
-        (["--listen", "websocket://127.0.0.1:0", "--page", &address], "choose another --page"),
-        (["--listen", &websocket, "--page", "127.0.0.1:0"], "choose another --listen"),
+        (vec!["--listen", any, "--page", &address], "choose another --page"),
+        (vec!["--listen", &websocket, "--page", page], "choose another --listen"),
+        (
+            vec!["--listen", any, "--page", page, "--register-listen", &address],
+            "choose another --register-listen",
+        ),
     ] {
         let mut ringway = ringway(&flags);
         assert_eq!(ringway.await_exit().code(), Some(1));
