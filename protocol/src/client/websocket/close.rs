@@ -50,7 +50,11 @@ pub(super) fn code_of(malformed: Malformed) -> u16 {
 
 /// Appends an unmasked close frame. A reason that is too long is cut between two characters.
 pub(super) fn encode(code: u16, reason: &str, out: &mut Vec<u8>) {
-    let reason = &reason[..reason.floor_char_boundary(REASON_SIZE_MAX)];
+    let mut end = reason.len().min(REASON_SIZE_MAX);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    let reason = &reason[..end];
     header::encode(Opcode::Close.whole(), size_of::<u16>() + reason.len(), None, out);
     out.extend_from_slice(&code.to_be_bytes());
     out.extend_from_slice(reason.as_bytes());
