@@ -7,7 +7,7 @@ const assert = require("node:assert/strict");
 const { execFile, spawn } = require("node:child_process");
 const { mkdtemp, rm } = require("node:fs/promises");
 const { tmpdir } = require("node:os");
-const { join } = require("node:path");
+const { dirname, join } = require("node:path");
 const { promisify } = require("node:util");
 const { once } = require("node:events");
 const { createInterface } = require("node:readline");
@@ -41,8 +41,8 @@ async function startRingway(page, websocket, scheme = "websocket", more = []) {
   });
   const ended = once(child, "exit");
   for await (const line of createInterface({ input: child.stdout })) {
-    const ready = /ready: open http:\/\/(\S+) \(websocket ([^,]+),/.exec(line);
-    if (ready) return { child, ended, page: ready[1], websocket: ready[2] };
+    const ready = /ready: open http:\/\/(\S+) \(websocket ([^,]+),(?:.* register (\S+)\))?/.exec(line);
+    if (ready) return { child, ended, page: ready[1], websocket: ready[2], register: ready[3] };
   }
   throw new Error("ringway did not start");
 }
@@ -249,6 +249,30 @@ test("what was said before stands where it belongs, once", async (t) => {
   await noted(ann, "cannot be shown");
   await say(ann, "Still here");
   await heard(ann, "Still here");
+});
+
+test("what another program pushes to a name is shown", async (t) => {
+  const server = await startRingway("127.0.0.1:0", "127.0.0.1:0", "websocket", ["--register-listen", "127.0.0.1:0"]);
+  t.after(() => stopRingway(server));
+  const ann = await guest(t, "Ann", "pushed", { server });
+  const bo = await guest(t, "Bo", "pushed", { server });
+  const program = join(dirname(process.env.RINGWAY), "examples", "push_http");
+  const pusher = spawn(program, ["--register-address", server.register, "--listen", "127.0.0.1:0"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.after(() => pusher.kill());
+  const [line] = await once(createInterface({ input: pusher.stdout }), "line");
+  const push = (uid, body) => fetch(`${line.replace("listening on ", "")}/push/${uid}`, { method: "POST", body });
+  for (const body of ["<i>shipped</i>", "[1, 2]"]) {
+    assert.equal((await push("Ann", body)).status, 200);
+    await noted(ann, `Pushed to you: ${body}`);
+  }
+  await say(ann, "Something came for me");
+  await heard(bo, "Something came for me");
+  assert.equal(await bo.locator("#log .note", { hasText: "Pushed" }).count(), 0);
+  // Before the server ends, which they would notice.
+  await ann.context().close();
+  await bo.context().close();
 });
 
 test("another name is seen by the others", async (t) => {
