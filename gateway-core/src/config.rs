@@ -100,6 +100,9 @@ pub const UNFINISHED_MEMORY_DIVISOR: u64 = 8;
 /// stays as it is until that is sent, so that a broadcast to slow clients is shared for as long as it can be.
 pub const SEAL_SIZE_MAX: usize = 16 * 1024;
 
+/// Between two log lines of a shard about departed clients that hold up new ones, in ms; those between are counted only.
+pub const DEPARTED_LOG_PERIOD_MS: u64 = 10_000;
+
 /// Between two log lines of a shard about lost workers' events that go to others, in ms; those between are counted only.
 pub const REROUTE_LOG_PERIOD_MS: u64 = 10_000;
 

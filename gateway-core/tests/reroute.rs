@@ -303,6 +303,7 @@ fn closes_with_large_sessions_wait_for_room_and_hold_up_newcomers_instead_of_fil
         closed.extend(world.take_frames(worker));
     }
     assert!(!world.holds_accepts);
+    assert_eq!(world.shard.counters().accepts_held, 1);
     assert_eq!(closed.len(), CLIENTS);
     for (index, (cmd, id, ext, _)) in closed.iter().enumerate() {
         assert_eq!((*cmd, *id), (Cmd::OnClose, index as u32 + 1));

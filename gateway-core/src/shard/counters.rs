@@ -44,6 +44,8 @@ pub struct Counters {
     pub links_stuck: u64,
     /// Times a silent worker was kept, its clients unread, because no other would take them.
     pub links_kept: u64,
+    /// Times no new clients were accepted because too many departed ones waited for workers to be told.
+    pub accepts_held: u64,
     /// Events that a lost link had not taken, and that went on to other workers.
     pub events_rerouted: u64,
     /// Such events that could not be given to anybody.
@@ -110,6 +112,7 @@ impl Counters {
             ("links_silent", self.links_silent),
             ("links_stuck", self.links_stuck),
             ("links_kept", self.links_kept),
+            ("accepts_held", self.accepts_held),
             ("events_rerouted", self.events_rerouted),
             ("events_dropped", self.events_dropped),
             ("replies_too_large", self.replies_too_large),

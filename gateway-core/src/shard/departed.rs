@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 
 use hashbrown::HashMap;
+use protocol::LogLimit;
 use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, Frame};
+use tracing::warn;
 
 use super::client::{Client, Peer};
 use super::directory::Slot;
@@ -17,7 +19,7 @@ use super::reroute::{self, Kept};
 use super::workers::WorkerId;
 use super::{Conn, Shard};
 use crate::Millis;
-use crate::config::DEPARTED_BYTES_MAX;
+use crate::config::{DEPARTED_BYTES_MAX, DEPARTED_LOG_PERIOD_MS};
 
 /// A client that is gone and whose ON_CLOSE is still to be told.
 pub struct Departed {
@@ -66,7 +68,6 @@ impl Departed {
 /// All that wait, by connection id.
 ///
 /// Invariants: each is in exactly one list, `without_worker` or a link's; `bytes` is the sum of their sizes.
-#[derive(Default)]
 pub struct DepartedTable {
     rows: HashMap<u32, Departed>,
     bytes: usize,
@@ -74,6 +75,19 @@ pub struct DepartedTable {
     without_worker: VecDeque<(Millis, u32)>,
     /// No new clients are accepted.
     full: bool,
+    log: LogLimit,
+}
+
+impl Default for DepartedTable {
+    fn default() -> DepartedTable {
+        DepartedTable {
+            rows: HashMap::new(),
+            bytes: 0,
+            without_worker: VecDeque::new(),
+            full: false,
+            log: LogLimit::new(1, DEPARTED_LOG_PERIOD_MS),
+        }
+    }
 }
 
 impl DepartedTable {
@@ -251,6 +265,11 @@ impl Shard {
         };
         if full != self.departed.full {
             self.departed.full = full;
+            self.counters.accepts_held += u64::from(full);
+            let clients = self.departed.rows.len();
+            if full && let Some(unsaid) = self.departed.log.admit(self.now.0) {
+                warn!(clients, unsaid, "no new clients for now: workers do not take the ends of so many");
+            }
             self.output.actions.push(Action::HoldAccepts(full));
         }
     }
