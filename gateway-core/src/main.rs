@@ -20,7 +20,7 @@ struct Flags {
     /// where clients connect, websocket://0.0.0.0:8282; repeatable
     #[argh(option)]
     listen: Vec<Listen>,
-    /// certificate (PEM, with those that vouch for it) of listeners with TLS; several: chosen by the name asked for
+    /// certificate for TLS (PEM); several: by the name asked for
     #[argh(option)]
     tls_cert: Vec<String>,
     /// private key (PEM) of the certificate at the same place
@@ -35,7 +35,7 @@ struct Flags {
     /// first inner port, one per shard (default 2900)
     #[argh(option, default = "2900")]
     start_port: u16,
-    /// address the inner ports listen on (default: 0.0.0.0 for a public lan-ip, else lan-ip)
+    /// where inner ports listen (default lan-ip; public: 0.0.0.0)
     #[argh(option)]
     inner_listen: Option<IpAddr>,
     /// registers, HOST:PORT[,HOST:PORT…] (default 127.0.0.1:1236)
@@ -47,13 +47,13 @@ struct Flags {
     /// heartbeat period in seconds; 0 is off (default 0)
     #[argh(option, default = "0.0")]
     ping_interval: f64,
-    /// unanswered periods until a silent client is closed; 0 is never (default 0)
+    /// unanswered periods that close a client; 0: never (default 0)
     #[argh(option, default = "0")]
     ping_not_response_limit: u32,
     /// what a silent client is sent (default: nothing)
     #[argh(option, default = "String::new()")]
     ping_data: String,
-    /// send websocket pings instead of ping-data to websocket clients; their pongs count as a sign of life
+    /// websocket pings, not ping-data; pongs are a sign of life
     #[argh(switch)]
     websocket_ping: bool,
     /// how a client gets its worker: least-connections or random (default least-connections)
@@ -71,16 +71,16 @@ struct Flags {
     /// largest client message in bytes (default 10485760)
     #[argh(option, default = "10_485_760")]
     max_package_size: usize,
-    /// bytes of unfinished client messages held at most (default: an eighth of the memory)
+    /// unfinished messages in bytes (default: 1/8 of the memory)
     #[argh(option)]
     max_unfinished_size: Option<usize>,
-    /// seconds that a client's message may take to arrive; 0 is for ever (default 120)
+    /// seconds a message may take to arrive; 0: any (default 120)
     #[argh(option, default = "120.0")]
     unfinished_timeout: f64,
     /// bytes queued for a slow client (default 1024000)
     #[argh(option, default = "1_024_000")]
     send_to_client_buffer_size: usize,
-    /// what happens to messages for a slow client: drop (the message) or close (the client) (default drop)
+    /// drop a slow client's messages, or close it (default drop)
     #[argh(option, default = "SlowClient::default()")]
     slow_client: SlowClient,
     /// bytes queued for a worker from which on its clients wait (default 10240000)
@@ -92,7 +92,7 @@ struct Flags {
     /// seconds that events wait when there is no worker (default 5)
     #[argh(option, default = "5.0")]
     no_worker_wait: f64,
-    /// seconds over which a stop spreads the closing of many clients (default 10)
+    /// seconds over which a stop closes its clients (default 10)
     #[argh(option, default = "10.0")]
     drain_timeout: f64,
 }

@@ -1,6 +1,6 @@
 //! The smallest useful worker: greets newcomers, and sends what anybody says to everybody.
 //!
-//! Run a register and a gateway, then `cargo run --example hello`, and connect with a websocket.
+//! Run a register and a gateway, then `cargo run -p ringway-worker --example hello`, and connect with a websocket.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Tells everybody the time, each second.
 //!
-//! Run a register and a gateway, then `cargo run --example ticker`, and connect with a websocket.
+//! Run a register and a gateway, then `cargo run -p ringway-worker --example ticker`, and connect with a websocket.
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
