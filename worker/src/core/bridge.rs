@@ -85,7 +85,8 @@ impl Drop for Shared {
 impl Gateway {
     /// Runs `future` on tokio, and gives its value to whoever awaits what this returns. The core goes on meanwhile.
     ///
-    /// For libraries that need tokio: sqlx, reqwest, redis, async-nats, … One small runtime serves all cores of the
+    /// For libraries that need tokio: sqlx, reqwest, redis, async-nats, … Called in a handler without this, they panic
+    /// ("there is no reactor running"), which costs the event; the log then says so. One small runtime serves all cores of the
     /// worker: 2 threads, or as many as the environment's `TOKIO_WORKER_THREADS` says, on no particular CPU, and up to
     /// 64 more while there is blocking work. It starts with the first call, and ends with the worker, which waits at
     /// most a second for it. There and back takes some 25 µs (`cargo run --release -p ringway-worker --features tokio

@@ -34,16 +34,24 @@ pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Pani
     .await
 }
 
-/// The text of the panic.
+/// The text of the panic, and what to do about it where that is known.
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.downcast_ref::<&str>(), self.0.downcast_ref::<String>()) {
-            (Some(text), _) => f.write_str(text),
-            (_, Some(text)) => f.write_str(text),
-            _ => f.write_str("without a text"),
-        }
+        let text = match (self.0.downcast_ref::<&str>(), self.0.downcast_ref::<String>()) {
+            (Some(text), _) => text,
+            (_, Some(text)) => text.as_str(),
+            _ => "without a text",
+        };
+        f.write_str(text)?;
+        if text.contains(NO_TOKIO) { f.write_str(TOKIO_HINT) } else { Ok(()) }
     }
 }
+
+/// What tokio says where it does not run, to all that needs it.
+const NO_TOKIO: &str = "there is no reactor running";
+
+const TOKIO_HINT: &str = " (what needs tokio, such as reqwest or sqlx, does not run on a core: give it to \
+                          `gateway.tokio(async move { … }).await`, feature `tokio` of ringway-worker)";
 
 impl fmt::Debug for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,6 +96,14 @@ mod tests {
         assert_eq!(formatted.map(|(): ()| ()).unwrap_err().to_string(), "number 5");
         let other = block_on(caught(async { std::panic::panic_any(5) }));
         assert_eq!(other.map(|(): ()| ()).unwrap_err().to_string(), "without a text");
+    }
+
+    #[test]
+    fn what_needs_tokio_is_told_where_to_go() {
+        let result =
+            block_on(caught(async { tokio::net::TcpListener::bind("127.0.0.1:0").await.map(|_| ()) }));
+        let told = result.unwrap_err().to_string();
+        assert!(told.contains("there is no reactor running") && told.contains("`gateway.tokio("), "{told}");
     }
 
     #[test]
