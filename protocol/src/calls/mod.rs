@@ -10,9 +10,11 @@ pub mod command;
 mod name;
 pub mod query;
 mod rows;
+mod trust;
 
 pub use answer::Answer;
 pub use body::Body;
 pub use command::Command;
 pub use name::Name;
 pub use query::{Query, Replies};
+pub use trust::{SUSPECT_AFTER, Trust};

@@ -8,7 +8,7 @@ use super::{Answer, Name};
 use crate::ClientId;
 use crate::inner::ext::{self, Field, Select, Where};
 use crate::inner::{Cmd, Frame};
-use crate::php::{Array, Value};
+use crate::php::{Array, KeyRef, Value};
 
 /// What each gateway said.
 pub type Replies = Vec<(SocketAddrV4, Value)>;
@@ -18,6 +18,8 @@ pub struct Query<T> {
     cmd: Cmd,
     connection_id: u32,
     ext: Vec<u8>,
+    /// The names that a command for several names is about.
+    names: Vec<Name>,
     to: To,
     read: Box<dyn FnOnce(Replies) -> T + Send>,
 }
@@ -46,6 +48,25 @@ impl<T> Query<T> {
         Frame { connection_id: self.connection_id, ext: &self.ext, ..Frame::command(self.cmd) }
     }
 
+    /// The same asked name by name, for gateways that do not know the command for several: PHP has 16 since 3.1.1 and 28
+    /// since 3.1.17, and older gateways say nothing to it. Nothing: every gateway knows the command.
+    ///
+    /// Who does not know what a gateway is sends [`guard`] behind the question, and looks at the first reply by
+    /// [`is_guards`].
+    pub fn by_name(&self) -> impl Iterator<Item = Frame<'_>> {
+        let cmd = by_name(self.cmd);
+        self.names.iter().filter_map(move |name| Some(Frame { ext: name.as_bytes(), ..Frame::command(cmd?) }))
+    }
+
+    /// What the gateway would have replied, of its replies to [`Query::by_name`].
+    pub fn join(&self, replies: impl IntoIterator<Item = Value>) -> Value {
+        let mut joined = Array::new();
+        for (name, reply) in self.names.iter().zip(replies) {
+            joined.insert(KeyRef::from_bytes(name.as_bytes()).to_key(), reply);
+        }
+        Value::Array(joined)
+    }
+
     /// Makes the answer of what the gateways said.
     pub fn read(self, replies: Replies, missing: Vec<SocketAddrV4>) -> Answer<T> {
         Answer { value: (self.read)(replies), missing }
@@ -60,6 +81,7 @@ impl<T> Query<T> {
             cmd: self.cmd,
             connection_id: self.connection_id,
             ext: self.ext,
+            names: self.names,
             to: self.to,
             read: Box::new(move |replies| change(read(replies))),
         }
@@ -69,6 +91,26 @@ impl<T> Query<T> {
 impl<T> fmt::Debug for Query<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Query").field("cmd", &self.cmd).field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+/// A question that every gateway knows, and answers with an int: whether the client without a number is online. It also
+/// serves to ask whether a gateway is there.
+pub fn guard() -> Frame<'static> {
+    Frame::command(Cmd::IsOnline)
+}
+
+/// Whether a reply is that to [`guard`], and not the one to a command for several names, which is an array.
+pub fn is_guards(reply: &Value) -> bool {
+    matches!(reply, Value::Int(_))
+}
+
+/// The command for one name, of a command for several that came later.
+fn by_name(cmd: Cmd) -> Option<Cmd> {
+    match cmd {
+        Cmd::BatchGetClientIdByUid => Some(Cmd::GetClientIdByUid),
+        Cmd::BatchGetClientCountByGroup => Some(Cmd::GetClientCountByGroup),
+        _ => None,
     }
 }
 
@@ -190,7 +232,7 @@ pub fn all_group_client_id_counts() -> Query<Vec<(Name, u64)>> {
 }
 
 fn of_all<T>(cmd: Cmd, read: impl FnOnce(Replies) -> T + Send + 'static) -> Query<T> {
-    Query { cmd, connection_id: 0, ext: Vec::new(), to: To::All, read: Box::new(read) }
+    Query { cmd, connection_id: 0, ext: Vec::new(), names: Vec::new(), to: To::All, read: Box::new(read) }
 }
 
 fn of_client<T>(cmd: Cmd, client: ClientId, read: impl FnOnce(Replies) -> T + Send + 'static) -> Query<T> {
@@ -213,11 +255,12 @@ fn of_names<T: 'static>(
     let asked: Vec<_> = names.iter().filter(|name| !name.is_empty()).map(Name::as_bytes).collect();
     let (ext, to) =
         if asked.is_empty() { (Vec::new(), To::Nobody) } else { (ext::encode_names(&asked), To::All) };
+    let asked = names.iter().filter(|name| !name.is_empty()).cloned().collect();
     let each = move |replies: Replies| {
         let about = |name: Name| (name.clone(), read(&replies, &name));
         names.into_iter().map(about).collect()
     };
-    Query { ext, to, ..of_all(cmd, each) }
+    Query { ext, names: asked, to, ..of_all(cmd, each) }
 }
 
 fn select<T>(
@@ -239,4 +282,24 @@ fn select_group<T>(group: impl Into<Name>, read: impl FnOnce(Replies) -> T + Sen
 
 fn counts<T>(groups: Grouped<T>) -> Vec<(Name, u64)> {
     groups.into_iter().map(|(group, members)| (group, members.len() as u64)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_for_several_names_can_be_asked_name_by_name() {
+        let gateway = "127.0.0.1:2900".parse().expect("an address");
+        let query = client_counts_of_groups(["g1", "", "7", "g1"]);
+        let asked: Vec<_> = query.by_name().map(|frame| (frame.cmd, frame.ext)).collect();
+        assert_eq!(asked, [(24, &b"g1"[..]), (24, b"7"), (24, b"g1")]);
+        let joined = query.join([2, 3, 2].map(Value::Int));
+        let answer = query.read(vec![(gateway, joined)], Vec::new());
+        let counts: Vec<_> = answer.value.iter().map(|(_, count)| *count).collect();
+        assert_eq!(counts, [2, 0, 3, 2]);
+        let uids = client_ids_of_uids(["u"]);
+        assert_eq!(uids.by_name().map(|frame| frame.cmd).collect::<Vec<_>>(), [15]);
+        assert!(client_count().by_name().next().is_none());
+    }
 }
