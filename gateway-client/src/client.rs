@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::calls::command::{Command, To};
-use protocol::calls::query::Query;
+use protocol::calls::query::{self, Query};
 use protocol::inner::ext::ClientConnect;
 use protocol::inner::{Cmd, FRAME_SIZE_MAX, Frame};
-use protocol::php;
+use protocol::php::{self, Value};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::directory::Directory;
 use crate::discovery::{ConnectError, follow};
-use crate::link::{Outcome, Packet};
+use crate::link::{Asks, Done, Outcome, Packet};
 use crate::{Answer, Config, Confirm, Delivery};
 
 /// What programs on tokio do to clients, on whichever gateway they are. Cheap to clone; clones share connections.
@@ -45,7 +45,8 @@ impl Client {
     pub async fn connect(config: Config) -> Result<Client, ConnectError> {
         let authorization = authorization(&config.secret_key);
         let registers = config.register_addresses.len();
-        let directory = Arc::new(Directory::new(Arc::new(config)));
+        let probe = probe(&authorization);
+        let directory = Arc::new(Directory::new(Arc::new(config), probe));
         let start = |index| tokio::spawn(follow(Arc::clone(&directory), index)).abort_handle();
         let followers = (0..registers).map(start).collect();
         let shared = Arc::new(Shared { directory, authorization, followers });
@@ -64,7 +65,7 @@ impl Client {
         let mut delivery = Delivery::default();
         for (gateway, outcome) in outcomes {
             match within(deadline, outcome).await {
-                Got::Reply(_) => delivery.reached += 1,
+                Got::Done(_) => delivery.reached += 1,
                 Got::Nothing | Got::Loss => delivery.missing.push(gateway),
             }
         }
@@ -72,12 +73,14 @@ impl Client {
     }
 
     pub(crate) async fn ask<T>(&self, query: Query<T>) -> Answer<T> {
-        let packet = self.packet(&query.frame(), true);
+        let by_name = self.by_name_packet(&query);
+        let asks = if by_name.is_some() { Asks::Guarded } else { Asks::One };
+        let packet = self.packet(&query.frame(), asks);
         let gateways = query.gateways(|| self.gateways());
         let asked: Vec<_> =
             gateways.into_iter().map(|gateway| (gateway, self.hand_over(gateway, packet.as_ref()))).collect();
         let deadline = self.deadline();
-        let (mut replies, mut missing) = (Vec::new(), Vec::new());
+        let (mut replies, mut unknown, mut missing) = (Vec::new(), Vec::new(), Vec::new());
         for (gateway, outcome) in asked {
             let mut got = within(deadline, outcome).await;
             if matches!(got, Got::Loss) {
@@ -85,11 +88,21 @@ impl Client {
                 got = within(deadline, self.hand_over(gateway, packet.as_ref())).await;
             }
             match got {
-                Got::Reply(reply) => match php::decode(&reply) {
+                Got::Done(Done::Reply(reply)) => match php::decode(&reply) {
                     Ok(value) => replies.push((gateway, value)),
                     Err(_) => missing.push(gateway),
                 },
-                Got::Nothing | Got::Loss => missing.push(gateway),
+                Got::Done(Done::Unknown) => {
+                    unknown.push((gateway, self.hand_over(gateway, by_name.as_ref())))
+                }
+                Got::Done(_) | Got::Nothing | Got::Loss => missing.push(gateway),
+            }
+        }
+        for (gateway, outcome) in unknown {
+            let got = within(deadline, outcome).await;
+            match joined(&query, got) {
+                Some(value) => replies.push((gateway, value)),
+                None => missing.push(gateway),
             }
         }
         query.read(replies, missing)
@@ -114,18 +127,17 @@ impl Client {
     }
 
     fn command_packet(&self, frame: &Frame<'_>) -> Option<Packet> {
-        let mut packet = self.packet(frame, false)?;
+        let mut packet = self.packet(frame, Asks::Nothing)?;
         if self.config().confirm == Confirm::Handled {
-            // Gateways serve a connection in order, so the answer to this says that the command was carried out. No
-            // client has the number 0.
-            let question = self.packet(&Frame::command(Cmd::IsOnline), true)?;
-            packet = Packet { bytes: [packet.bytes, question.bytes].concat().into(), asks: true };
+            // Gateways serve a connection in order, so the answer to this says that the command was carried out.
+            let question = self.packet(&query::guard(), Asks::One)?;
+            packet = Packet { bytes: [packet.bytes, question.bytes].concat().into(), asks: Asks::One };
         }
         Some(packet)
     }
 
     /// `None`: no gateway takes a frame of this size.
-    fn packet(&self, frame: &Frame<'_>, asks: bool) -> Option<Packet> {
+    fn packet(&self, frame: &Frame<'_>, asks: Asks) -> Option<Packet> {
         if frame.size() > FRAME_SIZE_MAX {
             return None;
         }
@@ -133,7 +145,21 @@ impl Client {
         let mut bytes = Vec::with_capacity(authorization.len() + frame.size());
         bytes.extend_from_slice(authorization);
         frame.encode(&mut bytes);
+        if asks == Asks::Guarded {
+            query::guard().encode(&mut bytes);
+        }
         Some(Packet { bytes: Bytes::from(bytes), asks })
+    }
+
+    /// What to ask a gateway that does not know the query's command; `None`: every gateway knows it.
+    fn by_name_packet<T>(&self, query: &Query<T>) -> Option<Packet> {
+        let mut bytes = self.shared.authorization.clone();
+        let mut count = 0;
+        for frame in query.by_name() {
+            frame.encode(&mut bytes);
+            count += 1;
+        }
+        (count > 0).then(|| Packet { bytes: Bytes::from(bytes), asks: Asks::Many(count) })
     }
 
     fn deadline(&self) -> Instant {
@@ -153,7 +179,7 @@ impl Drop for Shared {
 
 /// What came of a packet for one gateway.
 enum Got {
-    Reply(Vec<u8>),
+    Done(Done),
     /// It will not come.
     Nothing,
     /// The connection was lost.
@@ -163,10 +189,24 @@ enum Got {
 async fn within(deadline: Instant, outcome: Option<Outcome>) -> Got {
     let Some(outcome) = outcome else { return Got::Nothing };
     match timeout_at(deadline, outcome).await {
-        Ok(Ok(Some(reply))) => Got::Reply(reply),
+        Ok(Ok(Some(done))) => Got::Done(done),
         Ok(Ok(None)) | Err(_) => Got::Nothing,
         Ok(Err(_)) => Got::Loss,
     }
+}
+
+/// Asks whether a gateway is there.
+fn probe(authorization: &[u8]) -> Bytes {
+    let mut bytes = authorization.to_vec();
+    query::guard().encode(&mut bytes);
+    bytes.into()
+}
+
+/// What a gateway would have replied to a query, of what it said name by name.
+fn joined<T>(query: &Query<T>, got: Got) -> Option<Value> {
+    let Got::Done(Done::Replies(replies)) = got else { return None };
+    let values: Result<Vec<_>, _> = replies.iter().map(|reply| php::decode(reply)).collect();
+    Some(query.join(values.ok()?))
 }
 
 fn authorization(secret_key: &str) -> Vec<u8> {

@@ -12,7 +12,9 @@ pub struct Config {
     /// Limit for opening a connection.
     pub connect_timeout: Duration,
     /// Limit for a gateway to take a command or to answer a query, once there is a connection, and for a register to
-    /// send its list. A gateway that exceeds it loses its connection. A call waits no longer than both limits together.
+    /// send its list. A gateway that exceeds it loses its connection; one that said nothing at all meanwhile, for 2 s or
+    /// four times in a row, is left out: missing in every call at once, until it says that it is there: it is asked after 1 s, and then less often, every
+    /// 10 s in the end. A call waits no longer than both limits together.
     pub reply_timeout: Duration,
     /// When a command counts as delivered.
     pub confirm: Confirm,

@@ -8,7 +8,8 @@ use std::net::SocketAddrV4;
 pub struct Delivery {
     /// How many gateways got it. 0 for a command that concerned none, or when there are none.
     pub reached: usize,
-    /// Gateways that should have got it and did not: not listed, not reachable, too slow, or a frame too large.
+    /// Gateways that should have got it and did not: not listed, not reachable, not answering, too slow, or a
+    /// frame too large.
     pub missing: Vec<SocketAddrV4>,
 }
 

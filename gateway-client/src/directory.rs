@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use indexmap::IndexMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -16,6 +17,8 @@ use crate::link::Link;
 #[derive(Debug)]
 pub(crate) struct Directory {
     config: Arc<Config>,
+    /// Asks whether a gateway is there.
+    probe: Bytes,
     state: Mutex<State>,
     /// A register has answered, or failed to.
     attempted: Notify,
@@ -44,10 +47,10 @@ struct Gateway {
 }
 
 impl Directory {
-    pub(crate) fn new(config: Arc<Config>) -> Directory {
+    pub(crate) fn new(config: Arc<Config>, probe: Bytes) -> Directory {
         let registers = vec![Register::default(); config.register_addresses.len()];
         let state = Mutex::new(State { registers, gateways: IndexMap::new() });
-        Directory { config, state, attempted: Notify::new() }
+        Directory { config, probe, state, attempted: Notify::new() }
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -72,7 +75,7 @@ impl Directory {
         let mut state = self.state();
         for &gateway in &list {
             state.gateways.entry(gateway).or_insert_with(|| Gateway {
-                link: Link::start(gateway, Arc::clone(&self.config)),
+                link: Link::start(gateway, Arc::clone(&self.config), self.probe.clone()),
                 unlisted: None,
             });
         }

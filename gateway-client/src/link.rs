@@ -3,17 +3,20 @@
 
 use std::io;
 use std::net::SocketAddrV4;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use protocol::calls::{Trust, query};
+use protocol::php;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{debug, warn};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::{debug, info, warn};
 
 use crate::config::{
     Config, IDLE_TIMEOUT, PIPELINE_MAX, QUEUE_BYTES_MAX, QUEUE_MAX, RECONNECT_DELAY, REPLY_SIZE_MAX,
@@ -24,13 +27,36 @@ use crate::config::{
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
     pub(crate) bytes: Bytes,
-    /// The packet ends with a question.
-    pub(crate) asks: bool,
+    pub(crate) asks: Asks,
 }
 
-/// What became of a packet: the reply, empty if it asked nothing; `None` if the gateway cannot be reached, or did not
-/// answer in time. An error of the receiver: the connection was lost meanwhile, or the queue was full.
-pub(crate) type Outcome = oneshot::Receiver<Option<Vec<u8>>>;
+/// What a packet ends with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asks {
+    /// Commands only.
+    Nothing,
+    /// A question.
+    One,
+    /// A question that the gateway may not know, and a guard ([`protocol::calls::query::guard`]).
+    Guarded,
+    /// So many questions.
+    Many(usize),
+}
+
+/// What became of a packet, if the gateway can be reached and answered in time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Done {
+    /// Written; it asked nothing.
+    Written,
+    Reply(Vec<u8>),
+    Replies(Vec<Vec<u8>>),
+    /// The gateway does not know the question.
+    Unknown,
+}
+
+/// What became of a packet; `None` if the gateway cannot be reached, or did not answer in time. An error of the receiver:
+/// the connection was lost meanwhile, or the queue was full.
+pub(crate) type Outcome = oneshot::Receiver<Option<Done>>;
 
 /// Sends to one gateway. The task behind it ends with the last of its clones.
 #[derive(Clone, Debug)]
@@ -50,14 +76,24 @@ struct Job {
     packet: Packet,
     /// Gone with the packet, since it counts what is queued.
     room: Room,
-    done: oneshot::Sender<Option<Vec<u8>>>,
+    done: oneshot::Sender<Option<Done>>,
 }
 
 /// A question that was sent.
 #[derive(Debug)]
 struct Question {
-    done: oneshot::Sender<Option<Vec<u8>>>,
-    deadline: Instant,
+    done: oneshot::Sender<Option<Done>>,
+    asks: Asks,
+    sent: Instant,
+}
+
+/// How a connection ended.
+enum Ended {
+    Lost(io::Error),
+    /// The gateway took nothing, or did not say a word, for as long as it may; `replied`, it had before.
+    Silent {
+        replied: bool,
+    },
 }
 
 /// Counts a packet as queued for as long as it lives.
@@ -68,11 +104,12 @@ struct Room {
 }
 
 impl Link {
-    /// Starts the task that serves a gateway; nothing is opened yet. Needs a tokio runtime.
-    pub(crate) fn start(address: SocketAddrV4, config: Arc<Config>) -> Link {
+    /// Starts the task that serves a gateway; nothing is opened yet. `probe` asks whether the gateway is there. Needs a
+    /// tokio runtime.
+    pub(crate) fn start(address: SocketAddrV4, config: Arc<Config>, probe: Bytes) -> Link {
         let (sender, jobs) = mpsc::channel(QUEUE_MAX);
         let state = Arc::new(State::default());
-        let task = LinkTask { address, config, jobs, state: Arc::clone(&state), told: false };
+        let task = LinkTask { address, config, probe, jobs, state: Arc::clone(&state), told: false };
         tokio::spawn(task.run());
         Link { jobs: sender, state }
     }
@@ -104,6 +141,7 @@ impl Drop for Room {
 struct LinkTask {
     address: SocketAddrV4,
     config: Arc<Config>,
+    probe: Bytes,
     jobs: mpsc::Receiver<Job>,
     state: Arc<State>,
     /// That it cannot be reached was logged.
@@ -113,6 +151,7 @@ struct LinkTask {
 impl LinkTask {
     async fn run(mut self) {
         let mut wait_until = Instant::now();
+        let mut trust = Trust::default();
         while let Some(job) = self.jobs.recv().await {
             if job.done.is_closed() {
                 continue;
@@ -122,13 +161,44 @@ impl LinkTask {
                 continue;
             }
             match open(self.address, self.config.connect_timeout).await {
-                Ok(stream) => self.serve(stream, job).await,
+                Ok(stream) => {
+                    if let Some(Ended::Silent { replied }) = self.serve(stream, job).await {
+                        trust = if replied { Trust::default() } else { trust };
+                        trust.unanswered(self.config.reply_timeout);
+                    }
+                    if trust.is_suspect() {
+                        self.leave_out().await;
+                        trust.answered();
+                    }
+                }
+                // Nobody there who refuses: each attempt would cost a call that long.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    self.unreachable(job, &error);
+                    self.leave_out().await;
+                }
                 Err(error) => {
                     self.unreachable(job, &error);
                     wait_until = Instant::now() + RECONNECT_DELAY;
                 }
             }
         }
+    }
+
+    /// Fails everything that is for the gateway at once, until it says that it is there, or nobody can send any more.
+    async fn leave_out(&mut self) {
+        warn!(gateway = %self.address, "a gateway does not answer, leaving it out until it does");
+        let mut there = pin!(until_there(self.address, &self.config, &self.probe));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut there => break,
+                job = self.jobs.recv() => match job {
+                    Some(job) => { let _ = job.done.send(None); }
+                    None => return,
+                }
+            }
+        }
+        info!(gateway = %self.address, "the gateway answers again");
     }
 
     /// Fails everything that waits for the connection.
@@ -142,8 +212,9 @@ impl LinkTask {
         }
     }
 
-    /// Uses a connection until it ends. What was sent on it and not answered is lost with it.
-    async fn serve(&mut self, mut stream: TcpStream, first: Job) {
+    /// Uses a connection until it ends. What was sent on it and not answered is lost with it. `None`: it was not needed any
+    /// more.
+    async fn serve(&mut self, mut stream: TcpStream, first: Job) -> Option<Ended> {
         debug!(gateway = %self.address, "connected to gateway");
         self.told = false;
         self.state.connected.store(true, Ordering::Relaxed);
@@ -152,19 +223,42 @@ impl LinkTask {
         // Reading first: a connection that has ended must not take another command.
         let ended = tokio::select! {
             biased;
-            ended = read(reader, questions) => ended,
+            ended = read(reader, questions, self.config.reply_timeout) => ended,
             ended = write(writer, first, &mut self.jobs, asked, self.config.reply_timeout) => ended,
         };
         self.state.connected.store(false, Ordering::Relaxed);
-        match ended {
+        match &ended {
             Ok(()) => debug!(gateway = %self.address, "connection closed"),
-            Err(error) => debug!(gateway = %self.address, "lost gateway: {error}"),
+            Err(Ended::Lost(error)) => debug!(gateway = %self.address, "lost gateway: {error}"),
+            Err(Ended::Silent { .. }) => debug!(gateway = %self.address, "lost gateway: it is silent"),
         }
+        ended.err()
+    }
+}
+
+/// Asks a gateway whether it is there, less and less often, until it is.
+async fn until_there(address: SocketAddrV4, config: &Config, probe: &[u8]) {
+    let mut trust = Trust::default();
+    loop {
+        sleep(trust.probe_delay()).await;
+        let answered = async {
+            let mut stream = open(address, config.connect_timeout).await?;
+            let (reader, mut writer) = stream.split();
+            writer.write_all(probe).await?;
+            read_reply(&mut BufReader::new(reader), &AtomicBool::new(false)).await
+        };
+        if timeout(config.connect_timeout + config.reply_timeout, answered)
+            .await
+            .is_ok_and(|reply| reply.is_ok())
+        {
+            return;
+        }
+        trust.probe_unanswered();
     }
 }
 
 async fn open(address: SocketAddrV4, limit: Duration) -> io::Result<TcpStream> {
-    let stream = timeout(limit, TcpStream::connect(address)).await??;
+    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(io::Error::from)??;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -176,7 +270,7 @@ async fn write(
     jobs: &mut mpsc::Receiver<Job>,
     asked: mpsc::Sender<Question>,
     reply_timeout: Duration,
-) -> io::Result<()> {
+) -> Result<(), Ended> {
     let mut next = Some(first);
     let mut batch = Batch::default();
     loop {
@@ -186,20 +280,22 @@ async fn write(
             Some(job) => job,
             None => match timeout(IDLE_TIMEOUT.max(reply_timeout), jobs.recv()).await {
                 Ok(Some(job)) => job,
-                Ok(None) | Err(_) => return writer.shutdown().await,
+                Ok(None) | Err(_) => return Ok(writer.shutdown().await?),
             },
         };
-        let deadline = Instant::now() + reply_timeout;
-        batch.add(job, slot, deadline);
+        let sent = Instant::now();
+        batch.add(job, slot, sent);
         while batch.out.len() < WRITE_SIZE {
             slot = match asked.try_reserve() {
                 Ok(slot) => slot,
                 Err(_) => break,
             };
             let Ok(job) = jobs.try_recv() else { break };
-            batch.add(job, slot, deadline);
+            batch.add(job, slot, sent);
         }
-        timeout_at(deadline, writer.write_all(&batch.out)).await??;
+        timeout_at(sent + reply_timeout, writer.write_all(&batch.out))
+            .await
+            .map_err(|_| Ended::Silent { replied: false })??;
         batch.written();
     }
 }
@@ -215,16 +311,16 @@ struct Batch {
 
 impl Batch {
     /// A question gets its place before it is sent, since the answer may come at once.
-    fn add(&mut self, job: Job, slot: mpsc::Permit<'_, Question>, deadline: Instant) {
+    fn add(&mut self, job: Job, slot: mpsc::Permit<'_, Question>, sent: Instant) {
         if job.done.is_closed() {
             return;
         }
         self.out.extend_from_slice(&job.packet.bytes);
-        if job.packet.asks {
-            self.rooms.push(job.room);
-            slot.send(Question { done: job.done, deadline });
-        } else {
+        if job.packet.asks == Asks::Nothing {
             self.commands.push(job);
+        } else {
+            self.rooms.push(job.room);
+            slot.send(Question { done: job.done, asks: job.packet.asks, sent });
         }
     }
 
@@ -233,39 +329,68 @@ impl Batch {
         self.out.shrink_to(WRITE_SIZE);
         self.rooms.clear();
         for job in self.commands.drain(..) {
-            let _ = job.done.send(Some(Vec::new()));
+            let _ = job.done.send(Some(Done::Written));
         }
     }
 }
 
 /// Hands replies to those who asked, in order, until the connection ends or a reply is late.
-async fn read(reader: ReadHalf<'_>, mut questions: mpsc::Receiver<Question>) -> io::Result<()> {
+async fn read(
+    reader: ReadHalf<'_>,
+    mut questions: mpsc::Receiver<Question>,
+    reply_timeout: Duration,
+) -> Result<(), Ended> {
     let mut reader = BufReader::new(reader);
+    let mut last_reply = None;
     loop {
         let question = tokio::select! {
             biased;
             question = questions.recv() => question,
             unasked = reader.read_u8() => {
                 unasked?;
-                return Err(invalid("bytes that nobody asked for"));
+                return Err(invalid("bytes that nobody asked for").into());
             }
         };
         let Some(question) = question else { return Ok(()) };
-        match timeout_at(question.deadline, read_reply(&mut reader)).await {
-            Ok(reply) => {
-                let _ = question.done.send(Some(reply?));
-            }
-            Err(late) => {
-                let _ = question.done.send(None);
-                return Err(late.into());
-            }
+        let begun = AtomicBool::new(false);
+        let answer = answer(&mut reader, question.asks, &begun);
+        if let Ok(answer) = timeout_at(question.sent + reply_timeout, answer).await {
+            let _ = question.done.send(Some(answer?));
+            last_reply = Some(Instant::now());
+            continue;
         }
+        let _ = question.done.send(None);
+        // A gateway that has answered something since is there, and has much to do.
+        let is_there = begun.load(Ordering::Relaxed) || last_reply.is_some_and(|reply| reply > question.sent);
+        let silent = Ended::Silent { replied: last_reply.is_some() };
+        return Err(if is_there { Ended::Lost(io::ErrorKind::TimedOut.into()) } else { silent });
     }
 }
 
-/// One reply: a u32 length and that many bytes (WIRE.md §3).
-async fn read_reply(reader: &mut BufReader<ReadHalf<'_>>) -> io::Result<Vec<u8>> {
+/// What comes back for a packet that asks.
+async fn answer(reader: &mut BufReader<ReadHalf<'_>>, asks: Asks, begun: &AtomicBool) -> io::Result<Done> {
+    if let Asks::Many(count) = asks {
+        let mut replies = Vec::new();
+        for _ in 0..count {
+            replies.push(read_reply(reader, begun).await?);
+        }
+        return Ok(Done::Replies(replies));
+    }
+    let reply = read_reply(reader, begun).await?;
+    if asks != Asks::Guarded {
+        return Ok(Done::Reply(reply));
+    }
+    if php::decode(&reply).is_ok_and(|reply| query::is_guards(&reply)) {
+        return Ok(Done::Unknown);
+    }
+    read_reply(reader, begun).await?;
+    Ok(Done::Reply(reply))
+}
+
+/// One reply: a u32 length and that many bytes (WIRE.md §3). `begun` once there is something of it.
+async fn read_reply(reader: &mut BufReader<ReadHalf<'_>>, begun: &AtomicBool) -> io::Result<Vec<u8>> {
     let size = reader.read_u32().await? as usize;
+    begun.store(true, Ordering::Relaxed);
     if size > REPLY_SIZE_MAX {
         return Err(invalid("a reply beyond the limit"));
     }
@@ -276,6 +401,12 @@ async fn read_reply(reader: &mut BufReader<ReadHalf<'_>>) -> io::Result<Vec<u8>>
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(reply)
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Ended {
+        Ended::Lost(error)
+    }
 }
 
 fn invalid(what: &'static str) -> io::Error {

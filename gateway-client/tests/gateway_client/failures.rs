@@ -105,6 +105,92 @@ async fn nonsense_for_an_answer_is_missing() {
     }
 }
 
+/// One that is frozen: its kernel takes connections and what is sent, and nobody answers.
+#[tokio::test]
+async fn a_gateway_that_does_not_answer_is_left_out_until_it_does() {
+    let [frozen, well] = [FakeGateway::start(), FakeGateway::start()];
+    let register = FakeRegister::start(&addresses(&[&frozen, &well]));
+    let limits = Config { reply_timeout: Duration::from_secs(2), ..config(&register) };
+    let client = Client::connect(limits).await.unwrap();
+    let address = frozen.address;
+    let well = play(move || {
+        let mut connection = well.accept();
+        while let Some(frame) = connection.next() {
+            if frame.cmd == Cmd::GetClientCountByGroup as u8 {
+                connection.reply("i:1;");
+            }
+        }
+    });
+    let answer = client.client_count().await;
+    assert_eq!((answer.value, answer.missing), (1, vec![address]));
+    let (go_on, thawed) = std::sync::mpsc::channel::<()>();
+    let frozen = play(move || {
+        let mut first = frozen.accept();
+        assert_eq!(first.frame().cmd, Cmd::GetClientCountByGroup as u8);
+        assert_eq!(first.next(), None, "given up");
+        let mut probe = frozen.accept();
+        thawed.recv().unwrap();
+        assert_eq!(probe.frame().cmd, Cmd::IsOnline as u8, "no query but whether it is there");
+        probe.reply("i:0;");
+        let mut second = frozen.accept();
+        loop {
+            if second.frame().cmd == Cmd::GetClientCountByGroup as u8 {
+                return second.reply("i:2;");
+            }
+        }
+    });
+    // Each would take two seconds and more.
+    let hundred = async {
+        for _ in 0..100 {
+            assert_eq!(client.client_count().await.missing, [address]);
+            assert_eq!(client.send_to_all("hello").await.missing, [address]);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), hundred).await.expect("nobody waits for it");
+    go_on.send(()).unwrap();
+    loop {
+        let answer = client.client_count().await;
+        if answer.missing.is_empty() {
+            assert_eq!(answer.value, 3);
+            break;
+        }
+        assert_eq!(answer.missing, [address]);
+    }
+    frozen.await.unwrap();
+    drop(client);
+    well.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_without_the_command_for_several_names_is_asked_for_each() {
+    let [old, new] = [FakeGateway::start(), FakeGateway::start()];
+    let (client, _register) = connect(&[&old, &new]).await;
+    let gateways = play(move || {
+        let mut connection = old.accept();
+        assert_eq!(connection.frame().cmd, Cmd::BatchGetClientCountByGroup as u8);
+        assert_eq!(connection.next().unwrap().cmd, Cmd::IsOnline as u8);
+        connection.reply("i:0;");
+        let first = connection.frame();
+        let second = connection.next().unwrap();
+        let cmd = Cmd::GetClientCountByGroup as u8;
+        assert_eq!((first.cmd, first.ext.as_str(), second.cmd, second.ext.as_str()), (cmd, "g1", cmd, "7"));
+        connection.reply("i:3;");
+        connection.reply("i:0;");
+        connection
+    });
+    let newer = play(move || {
+        let mut connection = new.accept();
+        assert_eq!(connection.frame().cmd, Cmd::BatchGetClientCountByGroup as u8);
+        connection.reply("a:2:{s:2:\"g1\";i:1;i:7;i:5;}");
+        connection.reply("i:0;");
+        connection
+    });
+    let answer = client.client_counts_of_groups(["g1", "7"]).await;
+    assert!(answer.is_complete());
+    assert_eq!(answer.value, [("g1".into(), 4), ("7".into(), 5)]);
+    drop((gateways.await.unwrap(), newer.await.unwrap()));
+}
+
 #[tokio::test]
 async fn bytes_that_nobody_asked_for_end_the_connection() {
     let gateway = FakeGateway::start();
