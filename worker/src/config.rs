@@ -58,6 +58,10 @@ pub(crate) const SHORT_LINK_AGE: Duration = Duration::from_secs(3);
 /// says so earlier.
 pub(crate) const TAKEN_LINK_AGE: Duration = Duration::from_secs(1);
 
+/// What a gateway at whose address one of ours was may take to say that it is one, once there is a connection. Then it is
+/// taken for stopped, and tried again, less and less often.
+pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Short links in a row after which the worker says what is probably wrong, and tries less often.
 pub(crate) const SHORT_LINKS_MAX: u32 = 3;
 

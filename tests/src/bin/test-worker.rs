@@ -26,6 +26,12 @@ impl Events for Obedient {
                 time::sleep(Duration::from_millis(number % 3)).await;
                 return gateway.send_to_client(client.id(), format!("count {count}"));
             }
+            // Answers with how many clients there are, and how many gateways did not say.
+            "online" => {
+                let online = gateway.client_count().await;
+                let answer = format!("{} {}", online.value, online.missing.len());
+                return gateway.send_to_client(client.id(), answer);
+            }
             "pid" => return gateway.send_to_client(client.id(), std::process::id().to_string()),
             "abort" => std::process::abort(),
             _ => {}

@@ -76,6 +76,8 @@ impl<E: Events> Discovery<E> {
         let pulse = Cell::new(RegisterPulse::new(register));
         let (mut input, mut output) = futures_lite::io::split(stream);
         let read = async {
+            // Whoever is in the first list of a register that was away may have started again meanwhile.
+            let mut known = HashSet::new();
             let mut lines = Lines::default();
             let mut buffer = vec![0; REGISTER_READ_SIZE];
             loop {
@@ -87,7 +89,7 @@ impl<E: Events> Discovery<E> {
                 lines.push(&buffer[..size]);
                 while let Some(line) = lines.next_line().map_err(invalid)? {
                     match Told::decode(line).map_err(invalid)? {
-                        Told::Addresses(addresses) => self.take(index, &addresses),
+                        Told::Addresses(addresses) => known = self.take(index, &addresses, &known),
                         Told::Pong => beat(&pulse, RegisterPulse::answered),
                     }
                 }
@@ -109,17 +111,26 @@ impl<E: Events> Discovery<E> {
         future::or(read, ping).await
     }
 
-    /// Notes a register's new list and connects to gateways that are new in it.
-    fn take(&self, index: usize, addresses: &[String]) {
+    /// Notes a register's new list, which is returned, and connects to gateways that are new in it. `before` is the one
+    /// before it, on the same connection.
+    fn take(
+        &self,
+        index: usize,
+        addresses: &[String],
+        before: &HashSet<SocketAddrV4>,
+    ) -> HashSet<SocketAddrV4> {
         let list = addresses.iter().take(GATEWAYS_MAX).filter_map(|address| parse(address));
-        self.lists.borrow_mut()[index] = list.collect();
+        let list: HashSet<_> = list.collect();
+        self.lists.borrow_mut()[index].clone_from(&list);
         let lists = self.lists.borrow();
         let core = self.dispatch.core();
         for link in core.links.all() {
             link.listed.set(lists.iter().any(|list| list.contains(&link.address())));
         }
-        let known =
-            |gateway: &&SocketAddrV4| core.links.find(**gateway).inspect(|link| link.relist()).is_some();
+        let known = |gateway: &&SocketAddrV4| {
+            let link = core.links.find(**gateway);
+            link.inspect(|link| link.relist(!before.contains(*gateway))).is_some()
+        };
         let mut new: Vec<_> = lists[index].iter().filter(|gateway| !known(gateway)).collect();
         new.sort_unstable();
         for gateway in new {
@@ -129,6 +140,7 @@ impl<E: Events> Discovery<E> {
             *link.task.borrow_mut() = Some(task);
         }
         self.dispatch.check_ready();
+        list
     }
 }
 

@@ -14,6 +14,7 @@ use glommio::net::TcpStream;
 use protocol::client::Kind;
 use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame};
 use protocol::pulse::{Pulse, Sign};
+use tracing::info;
 
 use super::backlog::Backlog;
 use super::wire::Outbox;
@@ -31,6 +32,13 @@ pub(crate) struct Link {
     pub(super) attempted: Cell<bool>,
     /// The gateway is a Ringway one: it knows text from binary (WIRE.md §14).
     pub(super) extended: Cell<bool>,
+    /// The gateway at this address has said that it is one of ours, since it was last new in a list.
+    was_ours: Cell<bool>,
+    /// The gateway takes connections and says nothing, as one does whose process is stopped: not asked, and told nothing,
+    /// until it speaks.
+    mute: Cell<bool>,
+    /// Looks since something was last heard, or might have been.
+    unheard_looks: Cell<u8>,
     /// The last DRAIN that the gateway has answered; 0: none.
     pub(super) drained: Cell<u32>,
     /// The gateway has taken this link: it is one of ours and said so, or has kept it for a while.
@@ -74,6 +82,9 @@ impl Link {
             listed: Cell::new(true),
             attempted: Cell::new(false),
             extended: Cell::new(false),
+            was_ours: Cell::new(false),
+            mute: Cell::new(false),
+            unheard_looks: Cell::new(0),
             drained: Cell::new(0),
             up: Cell::new(false),
             given_up: Cell::new(false),
@@ -131,8 +142,46 @@ impl Link {
         .await;
     }
 
-    /// A register has just listed the gateway, perhaps because it has started again: then there is no use in waiting.
-    pub(super) fn relist(&self) {
+    /// Whether there is a connection, and nothing speaks against an answer.
+    pub(super) fn is_answering(&self) -> bool {
+        self.is_connected() && !self.mute.get()
+    }
+
+    /// Whether it was heard within the time in which a gateway of ours always says something.
+    pub(super) fn is_heard(&self) -> bool {
+        self.is_extended() && self.unheard_looks.get() < HEARD_LOOKS
+    }
+
+    /// Whether it has to say that it is one of ours, and has not, though it has had time: not if it has said anything
+    /// else, as a gateway of PHP's does in its place.
+    pub(super) fn owes_hello(&self, received_before: u64) -> bool {
+        if self.received.get() > received_before && !self.is_extended() {
+            self.was_ours.set(false);
+        }
+        self.was_ours.get() && !self.is_extended()
+    }
+
+    /// The gateway takes connections, or has one, and says nothing.
+    pub(super) fn set_mute(&self) {
+        self.mute.set(true);
+        // A list from before tells nothing.
+        self.relisted.set(false);
+    }
+
+    /// Whether it is not to be told anything until it speaks.
+    pub(super) fn is_mute(&self) -> bool {
+        self.mute.get()
+    }
+
+    /// A register has just listed the gateway, perhaps because it has started again: then there is no use in waiting. One
+    /// that says nothing has not, unless it is new in the list; then it may also be another.
+    pub(super) fn relist(&self, new: bool) {
+        if new {
+            self.mute.set(false);
+            self.was_ours.set(self.is_extended());
+        } else if self.mute.get() {
+            return;
+        }
         self.relisted.set(true);
         if let Some(retry) = self.retry.borrow_mut().take() {
             retry.wake();
@@ -154,6 +203,7 @@ impl Link {
     /// The gateway is one of ours: it gets text told from binary, and pings.
     pub(super) fn greet(&self) {
         self.extended.set(true);
+        self.was_ours.set(true);
         self.beat(Pulse::begin);
         self.ping();
     }
@@ -170,8 +220,10 @@ impl Link {
 
     /// What the signs of life say; to be asked every [`protocol::pulse::LOOK_PERIOD_MS`].
     pub(super) fn look(&self) -> Sign {
+        self.unheard_looks.set(self.unheard_looks.get().saturating_add(1));
         if self.unread.get() {
             self.beat(Pulse::heard);
+            self.unheard_looks.set(0);
         }
         let queued = !self.outbox.borrow().is_empty();
         self.beat(|pulse| pulse.look(queued))
@@ -202,7 +254,7 @@ impl Link {
 
     /// Queues a command, however much is queued. `kind` is told to gateways that understand it.
     pub(crate) fn push(&self, frame: &Frame<'_>, kind: Kind) -> Result<(), Refused> {
-        if !self.is_connected() {
+        if !self.is_answering() {
             return Err(Refused::NotConnected);
         }
         let size_max = if self.extended.get() { FRAME_SIZE_MAX_RINGWAY } else { FRAME_SIZE_MAX };
@@ -261,6 +313,10 @@ impl Link {
             Some(stream) => {
                 let size = ready!(Pin::new(stream).poll_read(cx, buffer))?;
                 self.beat(Pulse::heard);
+                self.unheard_looks.set(0);
+                if self.mute.replace(false) {
+                    info!(gateway = %self.address, "the gateway speaks again");
+                }
                 self.received.set(self.received.get() + size as u64);
                 Poll::Ready(Ok(size))
             }
@@ -319,6 +375,9 @@ impl Link {
         }
     }
 }
+
+/// A gateway of ours says something every 2 s.
+const HEARD_LOOKS: u8 = 4;
 
 fn flag(kind: Kind) -> u8 {
     match kind {

@@ -20,7 +20,7 @@ use super::link::Link;
 use super::reconnect::Reconnect;
 use super::wire::Inbox;
 use crate::Events;
-use crate::config::{READ_SIZE, SHORT_LINK_AGE, TAKEN_LINK_AGE};
+use crate::config::{HELLO_TIMEOUT, READ_SIZE, SHORT_LINK_AGE, TAKEN_LINK_AGE};
 
 thread_local! {
     /// Where all links of a core read to: a read and the handling of what it gave are one step, so one is enough.
@@ -37,17 +37,24 @@ pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
             // A core that hands its clients over must not get new ones.
             Ok(_) if core.draining.has_begun() => break,
             Ok(stream) => {
-                if !reconnect.is_hopeless() {
+                if !reconnect.is_hopeless() && !link.is_mute() {
                     info!(gateway = %link.address(), core = core.index, "connected to gateway");
                 }
                 link.attach(stream, &core.hello());
                 link.attempted.set(true);
                 dispatch.check_ready();
-                let (why, lasted) = serve(&dispatch, &link).await;
+                let End { why, fate } = serve(&dispatch, &link).await;
                 link.detach();
                 core.set_up(&link, false);
                 core.draining.wake();
-                reconnect.lost(lasted);
+                match fate {
+                    Fate::Short => reconnect.lost(false),
+                    Fate::Lasted => reconnect.lost(true),
+                    Fate::Mute => {
+                        link.set_mute();
+                        reconnect.mute();
+                    }
+                }
                 tell_lost(core, &link, &reconnect, &why);
                 told = false;
             }
@@ -100,17 +107,41 @@ fn tell_lost(core: &Core, link: &Link, reconnect: &Reconnect, why: &io::Error) {
     }
 }
 
-/// Reads and sends until the connection ends; says why it did, and whether it lasted.
-async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> (io::Error, bool) {
-    let lasted = Cell::new(false);
+/// How a connection ended.
+struct End {
+    why: io::Error,
+    fate: Fate,
+}
+
+/// What its end says about the next one.
+#[derive(Clone, Copy)]
+enum Fate {
+    /// The gateway closed it soon.
+    Short,
+    Lasted,
+    /// The gateway fell silent, or said nothing.
+    Mute,
+}
+
+/// Reads and sends until the connection ends.
+async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> End {
+    let fate = Cell::new(Fate::Short);
+    let received_before = link.received();
     // Reading first: what its handlers queue is sent in the same turn.
     let read = read(dispatch, link);
     let send = poll_fn(|cx| link.poll_send(cx));
     let age = async {
         sleep(TAKEN_LINK_AGE).await;
-        dispatch.core().set_up(link, true);
+        if !link.owes_hello(received_before) {
+            dispatch.core().set_up(link, true);
+        }
         sleep(SHORT_LINK_AGE - TAKEN_LINK_AGE).await;
-        lasted.set(true);
+        fate.set(Fate::Lasted);
+        sleep(HELLO_TIMEOUT.saturating_sub(SHORT_LINK_AGE)).await;
+        if link.owes_hello(received_before) {
+            return mute(&fate, "it takes connections and says nothing");
+        }
+        dispatch.core().set_up(link, true);
         future::pending().await
     };
     let end = future::or(read, send);
@@ -118,13 +149,18 @@ async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> (io::E
         link.given_up().await;
         io::Error::other("too much was queued for it")
     };
-    let watch = future::or(given_up, watch(dispatch.core(), link));
+    let watch = future::or(given_up, watch(dispatch.core(), link, &fate));
     let why = future::or(end, future::or(watch, age)).await;
-    (why, lasted.get())
+    End { why, fate: fate.get() }
+}
+
+fn mute(fate: &Cell<Fate>, why: &str) -> io::Error {
+    fate.set(Fate::Mute);
+    io::Error::new(io::ErrorKind::TimedOut, why)
 }
 
 /// Pings, and says when the gateway is dead (WIRE.md §14).
-async fn watch(core: &Core, link: &Link) -> io::Error {
+async fn watch(core: &Core, link: &Link, fate: &Cell<Fate>) -> io::Error {
     loop {
         sleep(Duration::from_millis(LOOK_PERIOD_MS)).await;
         match link.look() {
@@ -134,7 +170,7 @@ async fn watch(core: &Core, link: &Link) -> io::Error {
             Sign::Silent => {
                 // The other connection there is no better off.
                 core.query_links.give_up(link.address());
-                return io::Error::new(io::ErrorKind::TimedOut, "it does not ping any more");
+                return mute(fate, "it does not ping any more");
             }
         }
     }

@@ -50,9 +50,15 @@ impl Links {
 }
 
 impl Core {
-    /// Whether it makes sense to ask this gateway: it is listed, and not known to be away.
+    /// Whether it makes sense to ask this gateway: it is listed, and not known to be away, nor to be silent.
     pub(crate) fn is_reachable(&self, gateway: SocketAddrV4) -> bool {
-        self.links.find(gateway).is_some_and(|link| link.is_connected() || !link.attempted.get())
+        self.links.find(gateway).is_some_and(|link| link.is_answering() || !link.attempted.get())
+            && !self.query_links.is_suspect(gateway)
+    }
+
+    /// Whether the gateway has said that it is one of ours.
+    pub(crate) fn is_ours(&self, gateway: SocketAddrV4) -> bool {
+        self.links.find(gateway).is_some_and(|link| link.is_extended())
     }
 
     /// Queues a command for one gateway.

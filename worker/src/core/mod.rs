@@ -11,6 +11,7 @@ mod bridge;
 mod bridge;
 mod connect;
 mod control;
+mod converse;
 mod counters;
 mod discovery;
 mod dispatch;
@@ -43,11 +44,12 @@ pub(crate) use bridge::Bridge;
 #[cfg(feature = "tokio")]
 pub use bridge::Bridged;
 pub(crate) use control::{Control, Wish, Wishes, control};
+pub(crate) use converse::ByName;
 pub use counters::{Counters, Status};
 use drain::Draining;
 use link::Link;
 pub(crate) use links::Links;
-pub(crate) use query_link::QueryLinks;
+pub(crate) use query_link::{Asked, QueryLinks};
 pub(crate) use run::run;
 use sessions::Sessions;
 

@@ -1,6 +1,8 @@
 //! Query connections: one per gateway, opened at the first query, one question outstanding at a time (WIRE.md §3, §5).
 //!
-//! A question whose asker has gone away ends its connection, since its answer could not be told from the next one.
+//! A question whose asker has gone away ends its connection, since its answer could not be told from the next one. A
+//! gateway that lets questions pass without a word is not asked any more until it says that it is there
+//! ([`protocol::calls::Trust`]).
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -10,20 +12,21 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use futures_lite::future;
 use glommio::Task;
 use glommio::net::TcpStream;
-use glommio::timer::timeout;
+use glommio::timer::{sleep, timeout};
 use hashbrown::HashMap;
-use protocol::inner::reply;
-use protocol::php::{self, Value};
-use tracing::debug;
+use protocol::calls::{SUSPECT_AFTER, Trust, query};
+use protocol::php::Value;
+use tracing::{debug, info};
 
 use super::Core;
-use super::connect::connect;
-use crate::config::{QUERY_IDLE_TIMEOUT, QUERY_QUEUE_MAX, QUERY_READ_SIZE, REPLY_SIZE_MAX};
+use super::converse::{Answer, ByName, Reply, ask};
+use crate::config::{QUERY_IDLE_TIMEOUT, QUERY_QUEUE_MAX};
 
 /// The query connections of one core.
 #[derive(Debug, Default)]
@@ -39,6 +42,7 @@ struct QueryLink {
     waker: RefCell<Option<Waker>>,
     /// The gateway was found dead since the last question.
     dead: Cell<bool>,
+    trust: Cell<Trust>,
     /// The task, while it waits for an answer.
     mourner: RefCell<Option<Waker>>,
     task: RefCell<Option<Task<()>>>,
@@ -48,6 +52,8 @@ struct QueryLink {
 struct Exchange {
     /// The frame to send.
     question: Rc<[u8]>,
+    /// What to ask instead if the gateway does not know the question.
+    by_name: Option<Rc<ByName>>,
     answer: RefCell<Answer>,
     /// The asker has gone away.
     abandoned: Cell<bool>,
@@ -56,18 +62,13 @@ struct Exchange {
     task: RefCell<Option<Waker>>,
 }
 
+/// What became of a question.
 #[derive(Debug)]
-enum Answer {
-    Awaited,
-    Given(Reply),
-    Failed,
-}
-
-/// A reply, as it came and what it says.
-#[derive(Debug)]
-struct Reply {
-    serialized: Bytes,
-    value: Value,
+pub(crate) enum Asked {
+    Answered(Value),
+    /// For each name.
+    ByName(Vec<Value>),
+    Missing,
 }
 
 /// A question that was asked. Dropping it gives the answer up.
@@ -77,11 +78,21 @@ pub(crate) struct Question(Rc<Exchange>);
 impl Core {
     /// Asks a gateway, behind what was asked before.
     pub(crate) fn ask(self: &Rc<Self>, gateway: SocketAddrV4, question: &Rc<[u8]>) -> Question {
+        self.ask_or_by_name(gateway, question, None)
+    }
+
+    /// The same of a question that the gateway may not know.
+    pub(crate) fn ask_or_by_name(
+        self: &Rc<Self>,
+        gateway: SocketAddrV4,
+        question: &Rc<[u8]>,
+        by_name: Option<&Rc<ByName>>,
+    ) -> Question {
         self.count(|counters| counters.queries += 1);
-        let exchange = Rc::new(Exchange::new(question));
+        let exchange = Rc::new(Exchange::new(question, by_name.cloned()));
         let link = self.query_link(gateway);
         let mut questions = link.questions.borrow_mut();
-        if questions.len() >= QUERY_QUEUE_MAX {
+        if questions.len() >= QUERY_QUEUE_MAX || link.is_suspect() {
             exchange.finish(Answer::Failed);
             return Question(exchange);
         }
@@ -106,6 +117,21 @@ impl Core {
 }
 
 impl QueryLinks {
+    /// Whether a gateway is not to be asked, because it does not answer.
+    pub(super) fn is_suspect(&self, gateway: SocketAddrV4) -> bool {
+        self.by_address.borrow().get(&gateway).is_some_and(|link| link.is_suspect())
+    }
+
+    /// A gateway has shown that it lives.
+    pub(super) fn trust(&self, gateway: SocketAddrV4) {
+        if let Some(link) = self.by_address.borrow().get(&gateway) {
+            link.trust.set(Trust::default());
+            if let Some(waker) = link.waker.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+    }
+
     /// A gateway was found dead: what it was asked fails, and its connection is not used again.
     pub(super) fn give_up(&self, gateway: SocketAddrV4) {
         if let Some(link) = self.by_address.borrow().get(&gateway) {
@@ -135,9 +161,12 @@ impl Question {
         .await;
     }
 
-    /// The answer, if it has come.
-    pub(crate) fn into_answer(self) -> Option<Value> {
-        self.take().map(|reply| reply.value)
+    /// What has become of it until now.
+    pub(crate) fn into_asked(self) -> Asked {
+        if let Answer::ByName(values) = &mut *self.0.answer.borrow_mut() {
+            return Asked::ByName(std::mem::take(values));
+        }
+        self.take().map_or(Asked::Missing, |reply| Asked::Answered(reply.value))
     }
 
     /// The answer byte for byte, if it has come.
@@ -154,7 +183,7 @@ impl Question {
                 *answer = Answer::Awaited;
                 None
             }
-            Answer::Failed => None,
+            Answer::ByName(_) | Answer::Failed => None,
         }
     }
 }
@@ -169,9 +198,10 @@ impl Drop for Question {
 }
 
 impl Exchange {
-    fn new(question: &Rc<[u8]>) -> Exchange {
+    fn new(question: &Rc<[u8]>, by_name: Option<Rc<ByName>>) -> Exchange {
         Exchange {
             question: Rc::clone(question),
+            by_name,
             answer: RefCell::new(Answer::Awaited),
             abandoned: Cell::new(false),
             asker: RefCell::new(None),
@@ -206,6 +236,34 @@ impl fmt::Debug for Exchange {
 }
 
 impl QueryLink {
+    fn is_suspect(&self) -> bool {
+        self.trust.get().is_suspect()
+    }
+
+    /// Ready when the gateway has shown that it lives.
+    async fn trusted(&self) {
+        poll_fn(|cx| {
+            if !self.is_suspect() {
+                return Poll::Ready(());
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Nobody waits any more for an answer, after so long a silence.
+    fn unanswered(&self, silent: Duration) {
+        let mut trust = self.trust.get();
+        trust.unanswered(silent);
+        self.trust.set(trust);
+        if trust.is_suspect() {
+            // Who is behind it would wait in vain.
+            let questions = std::mem::take(&mut *self.questions.borrow_mut());
+            questions.iter().for_each(|exchange| exchange.finish(Answer::Failed));
+        }
+    }
+
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Rc<Exchange>> {
         if let Some(exchange) = self.questions.borrow_mut().pop_front() {
             return Poll::Ready(exchange);
@@ -240,23 +298,9 @@ async fn run(core: Rc<Core>, gateway: SocketAddrV4, link: Rc<QueryLink>) {
         if link.dead.take() {
             connection = None;
         }
-        let ask = async { Some(ask(gateway, &mut connection, &authorization, &exchange.question).await) };
-        let give_up = async {
-            exchange.abandoned().await;
-            None
-        };
-        let died = async {
-            link.died().await;
-            Some(Err(io::ErrorKind::TimedOut.into()))
-        };
-        match future::or(ask, future::or(give_up, died)).await {
-            Some(Ok(reply)) => exchange.finish(Answer::Given(reply)),
-            Some(Err(error)) => {
-                debug!(%gateway, "query not answered: {error}");
-                connection = None;
-                exchange.finish(Answer::Failed);
-            }
-            None => connection = None,
+        exchange_one(&core, gateway, &link, &mut connection, &authorization, &exchange).await;
+        if link.is_suspect() && !probe(&core, gateway, &link, &mut connection, &authorization).await {
+            break;
         }
     }
     core.query_links.by_address.borrow_mut().remove(&gateway);
@@ -266,51 +310,83 @@ async fn run(core: Rc<Core>, gateway: SocketAddrV4, link: Rc<QueryLink>) {
     }
 }
 
-/// Asks once, or again on a new connection when one that was kept turns out to be dead.
-async fn ask(
+/// Asks one question, until it is answered, given up, or the gateway found dead.
+async fn exchange_one(
+    core: &Core,
     gateway: SocketAddrV4,
+    link: &QueryLink,
     connection: &mut Option<TcpStream>,
     authorization: &[u8],
-    question: &[u8],
-) -> io::Result<Reply> {
-    let packet = [authorization, question].concat();
-    if let Some(kept) = connection.as_mut() {
-        match converse(kept, &packet).await {
-            Err(error) if is_loss(&error) => {}
-            done => return done,
+    exchange: &Exchange,
+) {
+    let silent = Cell::new(Duration::ZERO);
+    let by_name = exchange.by_name.as_deref();
+    let ask = async { Some(ask(gateway, connection, authorization, &exchange.question, by_name).await) };
+    let give_up = async {
+        exchange.abandoned().await;
+        None
+    };
+    let died = async {
+        link.died().await;
+        Some(Err(io::ErrorKind::TimedOut.into()))
+    };
+    let late = async {
+        sleep(SUSPECT_AFTER).await;
+        silent.set(SUSPECT_AFTER);
+        future::pending().await
+    };
+    match future::or(ask, future::or(give_up, future::or(died, late))).await {
+        Some(Ok(answer)) => {
+            link.trust.set(Trust::default());
+            exchange.finish(answer);
+        }
+        Some(Err(error)) => {
+            debug!(%gateway, "query not answered: {error}");
+            *connection = None;
+            exchange.finish(Answer::Failed);
+        }
+        None => {
+            *connection = None;
+            // One that is heard is there, and has much to do.
+            if !core.links.find(gateway).is_some_and(|link| link.is_heard()) {
+                link.unanswered(silent.get());
+            }
         }
     }
-    converse(connection.insert(connect(gateway).await?), &packet).await
 }
 
-/// Whether the gateway has closed the connection, as opposed to having answered nonsense.
-fn is_loss(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
-}
-
-/// Sends a question and reads the one reply.
-async fn converse(stream: &mut TcpStream, packet: &[u8]) -> io::Result<Reply> {
-    stream.write_all(packet).await?;
-    let mut arrived = Vec::new();
-    let mut buffer = vec![0; QUERY_READ_SIZE];
-    loop {
-        match stream.read(&mut buffer).await? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            size => arrived.extend_from_slice(&buffer[..size]),
+/// Asks a suspect gateway whether it is there, until it is. `false`: no register lists it any more.
+async fn probe(
+    core: &Core,
+    gateway: SocketAddrV4,
+    link: &QueryLink,
+    connection: &mut Option<TcpStream>,
+    authorization: &[u8],
+) -> bool {
+    info!(%gateway, core = core.index, "a gateway does not answer, not asking it until it does");
+    let mut question = Vec::new();
+    query::guard().encode(&mut question);
+    while link.is_suspect() {
+        let mut trust = link.trust.get();
+        let wait = async { sleep(trust.probe_delay()).await };
+        future::or(link.trusted(), wait).await;
+        if core.links.find(gateway).is_none() {
+            return false;
         }
-        let Some((serialized, size)) = reply::decode(&arrived, REPLY_SIZE_MAX).map_err(invalid)? else {
-            continue;
+        let ask = async { Ok(ask(gateway, connection, authorization, &question, None).await.is_ok()) };
+        let ask = timeout(core.config.query_timeout, ask);
+        let trusted = async {
+            link.trusted().await;
+            true
         };
-        if size != arrived.len() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "more than one reply"));
+        if future::or(trusted, async { ask.await.unwrap_or(false) }).await {
+            trust.answered();
+        } else {
+            *connection = None;
+            trust.probe_unanswered();
         }
-        let value = php::decode(serialized).map_err(invalid)?;
-        let length_size = size - serialized.len();
-        return Ok(Reply { serialized: Bytes::from(arrived).slice(length_size..), value });
+        link.trust.set(trust);
     }
-}
-
-fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
+    info!(%gateway, core = core.index, "the gateway answers again");
+    true
 }

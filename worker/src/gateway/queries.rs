@@ -9,6 +9,7 @@ use protocol::inner::{FRAME_SIZE_MAX, Frame};
 use protocol::php::Array;
 
 use super::Gateway;
+use crate::core::{Asked, ByName};
 use crate::{Answer, Name};
 
 impl Gateway {
@@ -138,8 +139,13 @@ impl Gateway {
         let question = encode(&query.frame());
         let (reachable, mut missing): (Vec<_>, Vec<_>) =
             gateways.into_iter().partition(|&gateway| self.core.is_reachable(gateway));
-        let questions: Vec<_> =
-            reachable.into_iter().map(|gateway| (gateway, self.core.ask(gateway, &question))).collect();
+        let by_name = by_name(&query);
+        let ask = |gateway| {
+            // Ours know every command.
+            let by_name = by_name.as_ref().filter(|_| !self.core.is_ours(gateway));
+            (gateway, self.core.ask_or_by_name(gateway, &question, by_name))
+        };
+        let questions: Vec<_> = reachable.into_iter().map(ask).collect();
         let all = async {
             for (_, question) in &questions {
                 question.answered().await;
@@ -150,14 +156,24 @@ impl Gateway {
         let _ = timeout(self.query_timeout, all).await;
         let mut replies = Vec::with_capacity(questions.len());
         for (gateway, question) in questions {
-            match question.into_answer() {
-                Some(answer) => replies.push((gateway, answer)),
-                None => missing.push(gateway),
+            match question.into_asked() {
+                Asked::Answered(answer) => replies.push((gateway, answer)),
+                Asked::ByName(answers) => replies.push((gateway, query.join(answers))),
+                Asked::Missing => missing.push(gateway),
             }
         }
         self.core.count(|counters| counters.queries_missing += missing.len() as u64);
         query.read(replies, missing)
     }
+}
+
+fn by_name<T>(query: &Query<T>) -> Option<Rc<ByName>> {
+    let (mut questions, mut count) = (Vec::new(), 0);
+    for frame in query.by_name() {
+        frame.encode(&mut questions);
+        count += 1;
+    }
+    (count > 0).then(|| Rc::new(ByName { questions, count }))
 }
 
 fn encode(frame: &Frame<'_>) -> Rc<[u8]> {

@@ -3,7 +3,8 @@
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use ringway_worker::{Client, Gateway, Message, Name};
+use protocol::inner::Cmd;
+use ringway_worker::{Client, Config, Gateway, Message, Name};
 
 use crate::fake::{CLIENT, Connection, FakeGateway, FakeRegister, FakeWorker, config, sent};
 
@@ -146,12 +147,155 @@ fn queries_ask_and_read_what_php_programs_do() {
         link.message(query);
         let queries = queries.get_or_insert_with(|| gateway.accept());
         assert_eq!(sent(&queries.frame()), (*cmd, *connection_id, 1, *ext, ""), "{query}");
+        // Behind what PHP's older gateways do not know there is a question that they do.
+        let is_guarded =
+            [Cmd::BatchGetClientIdByUid as u8, Cmd::BatchGetClientCountByGroup as u8].contains(cmd);
+        if is_guarded {
+            assert_eq!(sent(&queries.frame()), (11, 0, 1, "", ""), "{query}");
+        }
         queries.reply(reply);
+        if is_guarded {
+            queries.reply("i:0;");
+        }
         assert_eq!(worker.told(), *answer, "{query}");
     }
     // A name that is none would ask for everybody: nobody is asked.
     link.message("no_name");
     assert_eq!(worker.told(), "0");
+}
+
+#[test]
+fn a_gateway_without_the_command_for_several_names_is_asked_for_each() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, ask);
+    let mut link = gateway.accept_worker();
+    link.message("client_ids_of_uids");
+    let mut queries = gateway.accept();
+    assert_eq!([queries.frame().cmd, queries.frame().cmd], [16, 11]);
+    queries.reply("i:0;");
+    for (uid, reply) in [("u1", "a:1:{i:0;i:5;}"), ("100", "a:0:{}"), ("none", "a:0:{}")] {
+        assert_eq!(sent(&queries.frame()), (15, 0, 1, uid, ""));
+        queries.reply(reply);
+    }
+    assert_eq!(worker.told(), r#"[("u1", [5]), ("100", []), ("none", [])]"#);
+    link.message("client_counts_of_groups");
+    assert_eq!([queries.frame().cmd, queries.frame().cmd], [28, 11]);
+    queries.reply("i:0;");
+    for (group, reply) in [("g1", "i:2;"), ("7", "i:3;"), ("none", "i:0;")] {
+        assert_eq!(sent(&queries.frame()), (24, 0, 1, group, ""));
+        queries.reply(reply);
+    }
+    assert_eq!(worker.told(), r#"[("g1", 2), ("7", 3), ("none", 0)]"#);
+}
+
+#[test]
+fn a_gateway_of_ours_knows_the_command_for_several_names() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, ask);
+    let mut link = gateway.accept_worker();
+    link.greet();
+    for _ in 0..2 {
+        link.message("client_counts_of_groups");
+    }
+    let mut queries = gateway.accept();
+    for _ in 0..2 {
+        assert_eq!(queries.frame().cmd, 28);
+        queries.reply(r#"a:3:{s:2:"g1";i:0;i:7;i:1;s:4:"none";i:0;}"#);
+        assert_eq!(worker.told(), r#"[("g1", 0), ("7", 1), ("none", 0)]"#);
+    }
+}
+
+/// One that is frozen: its kernel takes connections and what is sent, and nobody answers. It does not say what it is, so it
+/// may be PHP's, which may be silent.
+#[test]
+fn a_gateway_that_does_not_answer_is_not_asked_until_it_does() {
+    let [frozen, well] = [FakeGateway::start(), FakeGateway::start()];
+    let register = FakeRegister::start(&[&frozen, &well]);
+    let worker =
+        FakeWorker::start_with(Config { query_timeout: Duration::from_secs(3), ..config(&[&register]) }, ask);
+    let (_frozen_link, mut link) = (frozen.accept_worker(), well.accept_worker());
+    let missing = format!("3 missing [{}]", frozen.address);
+    link.message("count");
+    let mut queries = well.accept();
+    std::thread::spawn(move || {
+        while queries.next().is_some() {
+            queries.reply("i:3;");
+        }
+    });
+    assert_eq!(worker.told(), missing);
+    let mut question = frozen.accept();
+    assert_eq!(question.frame().cmd, Cmd::GetClientCountByGroup as u8);
+    assert_eq!(question.next(), None, "given up");
+    // Each would take three seconds.
+    for _ in 0..20 {
+        link.message("count");
+        assert_eq!(worker.told(), missing);
+    }
+    let mut probe = frozen.accept();
+    assert_eq!(sent(&probe.frame()), (11, 0, 1, "", ""), "no query but whether it is there");
+    std::thread::spawn(move || {
+        probe.reply("i:0;");
+        while probe.next().is_some() {
+            probe.reply("i:2;");
+        }
+    });
+    let told = std::iter::from_fn(|| {
+        link.message("count");
+        Some(worker.told()).filter(|told| *told == missing)
+    });
+    assert!(told.take(100_000).count() < 100_000, "it is asked again");
+}
+
+/// One of ours that pings no more, though its kernel goes on taking connections.
+#[test]
+fn a_gateway_of_ours_that_falls_silent_is_neither_asked_nor_told_until_it_speaks() {
+    let [frozen, well] = [FakeGateway::start(), FakeGateway::start()];
+    let register = FakeRegister::start(&[&frozen, &well]);
+    let worker = FakeWorker::start(&register, ask);
+    let (mut frozen_link, mut link) = (frozen.accept_worker(), well.accept_worker());
+    frozen_link.greet();
+    assert_eq!(frozen_link.next(), None);
+    // A list that still names it is no reason to hope.
+    register.list(&[&frozen, &well]);
+    let mut again = frozen.accept_worker();
+    link.message("count");
+    let mut queries = well.accept();
+    queries.frame();
+    queries.reply("i:3;");
+    assert_eq!(worker.told(), format!("3 missing [{}]", frozen.address));
+    assert_eq!(again.next(), None, "it says nothing");
+    assert!(frozen.is_left_alone());
+    let mut thawed = frozen.accept_worker();
+    thawed.greet();
+    thawed.message("count");
+    frozen.accept().reply("i:2;");
+    queries.frame();
+    queries.reply("i:3;");
+    assert_eq!(worker.told(), "5 missing []");
+}
+
+/// Somebody has put PHP's gateway back, and no register noticed.
+#[test]
+fn who_speaks_in_the_place_of_a_gateway_that_fell_silent_is_heard() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, ask);
+    let mut link = gateway.accept_worker();
+    link.greet();
+    assert_eq!(link.next(), None);
+    let mut php = gateway.accept_worker();
+    for _ in 0..2 {
+        php.message("count");
+        let mut queries = gateway.accept();
+        queries.frame();
+        queries.reply("i:2;");
+        assert_eq!(worker.told(), "2 missing []");
+        drop(queries);
+        // Longer than one of ours would have to say so.
+        std::thread::sleep(Duration::from_secs(4));
+    }
 }
 
 #[test]
@@ -253,7 +397,7 @@ fn queries_wait_for_their_turn_in_order() {
     let mut link = gateway.accept_worker();
     // Of different clients, so that their handlers run at once.
     for client in 1..=3 {
-        link.event(protocol::inner::Cmd::OnMessage, client, b"is_online");
+        link.event(Cmd::OnMessage, client, b"is_online");
     }
     let mut queries = gateway.accept();
     for client in 1..=3 {
