@@ -20,6 +20,6 @@ pub use millis::Millis;
 pub use protocol;
 pub use serve::{Certificates, Gateway, StartError, StatusSource};
 pub use settings::{Listen, ListenProtocol, Router, Settings, SlowClient, Steer};
-pub use shard::{Action, Counters, Identity, Shard, Status};
+pub use shard::{Action, Counters, Gone, Identity, Notice, Shard, Status};
 pub use status::report;
 pub use tls;

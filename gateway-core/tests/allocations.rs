@@ -38,8 +38,12 @@ impl Setting {
         let mut setting =
             Setting { shard, worker, clients: Vec::new(), batch: Vec::new(), actions: Vec::new() };
         setting.shard.on_link_accepted(NOW, worker, peer.into());
-        let connect =
-            ext::WorkerConnect { worker_key: "a".into(), secret_key: Some(String::new()), ringway: true };
+        let connect = ext::WorkerConnect {
+            worker_key: "a".into(),
+            secret_key: Some(String::new()),
+            ringway: true,
+            run: None,
+        };
         setting.say(worker, &frame(Cmd::WorkerConnect, 0, &connect.encode()));
         for index in 1..=client_count {
             let client = SocketId::new(index, 1);

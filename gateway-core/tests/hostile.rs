@@ -141,8 +141,12 @@ fn one_worker_key_too_many_ends_that_link_alone() {
         world.worker(&number.to_string());
     }
     let client = world.client(0);
-    let connect =
-        ext::WorkerConnect { worker_key: "new".into(), secret_key: Some(String::new()), ringway: false };
+    let connect = ext::WorkerConnect {
+        worker_key: "new".into(),
+        secret_key: Some(String::new()),
+        ringway: false,
+        run: None,
+    };
     world.say(first, &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
     assert!(world.peers[first].closed);
     world.say(client, b"served by another\n");

@@ -36,6 +36,10 @@ pub struct Counters {
     pub clients_malformed: u64,
     /// Links closed for a malformed frame.
     pub links_malformed: u64,
+    /// Workers that were told that another has their name.
+    pub workers_refused: u64,
+    /// Workers whose link another of their name took the place of.
+    pub workers_displaced: u64,
     /// Links closed for a wrong or missing secret key.
     pub links_unauthorized: u64,
     /// Links closed because nothing was heard of a peer that pings (WIRE.md §14).
@@ -108,6 +112,8 @@ impl Counters {
             ("frames_in", self.frames_in),
             ("clients_malformed", self.clients_malformed),
             ("links_malformed", self.links_malformed),
+            ("workers_refused", self.workers_refused),
+            ("workers_displaced", self.workers_displaced),
             ("links_unauthorized", self.links_unauthorized),
             ("links_silent", self.links_silent),
             ("links_stuck", self.links_stuck),

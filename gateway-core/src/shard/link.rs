@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY};
+use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Run};
 use protocol::pulse::Pulse;
 use ring::SocketId;
 
 use super::drain::Drain;
+use super::notices::Gone;
 use super::output::Outbound;
 use super::workers::WorkerId;
 use crate::config::UNAUTHORIZED_FRAME_SIZE_MAX;
@@ -21,6 +22,12 @@ pub struct Link {
     pub worker: Option<WorkerId>,
     /// Understands our additions to the wire (docs/WIRE.md §14).
     pub ringway: bool,
+    /// Which start of the worker it is, if it said so.
+    pub run: Option<Run>,
+    /// It was told why it is not taken: our FIN follows, nothing of it is served.
+    pub refused: bool,
+    /// Why it goes, once it does.
+    pub gone: Gone,
     /// The start of a frame that is not whole, or everything since `stalled`.
     pub rest: Vec<u8>,
     pub out: Outbound,
@@ -61,6 +68,11 @@ impl Link {
         }
     }
 
+    /// Why it goes: a worker that closes it while it hands its clients over has done so.
+    pub fn why_gone(&self) -> Gone {
+        if self.gone == Gone::Closed && self.drain.is_some() { Gone::Left } else { self.gone }
+    }
+
     pub fn new(socket: SocketId, peer: SocketAddr, authorized: bool) -> Link {
         Link {
             socket,
@@ -68,6 +80,9 @@ impl Link {
             authorized,
             worker: None,
             ringway: false,
+            run: None,
+            refused: false,
+            gone: Gone::default(),
             rest: Vec::new(),
             out: Outbound::heavy(),
             pulse: Pulse::default(),

@@ -11,6 +11,7 @@ use ring::{Acks, SocketId};
 use tracing::warn;
 
 use super::directory::Slot;
+use super::notices::Gone;
 use super::output::Action;
 use super::{Conn, Shard, slot};
 use crate::Millis;
@@ -73,7 +74,7 @@ impl Shard {
         let (socket, worker, silent_ms) = (link.socket, link.worker, link.pulse.silent_ms());
         if worker.is_none() || silent_ms >= SILENT_KEPT_MS || self.is_another_alive(socket) {
             self.counters.links_silent += 1;
-            return self.close_link(slot);
+            return self.close_link_because(slot, Gone::Silent);
         }
         if let Some(link) = self.link(slot)
             && !mem::replace(&mut link.silent, true)
@@ -103,7 +104,7 @@ impl Shard {
             acks.is_some_and(|acks| acks.awaited && acks.last >= Duration::from_millis(UNACKNOWLEDGED_MS));
         if link.pulse.is_dead(unanswered) {
             self.counters.links_stuck += 1;
-            self.close_link(slot);
+            self.close_link_because(slot, Gone::Stuck);
         }
     }
 

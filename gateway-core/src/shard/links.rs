@@ -2,10 +2,11 @@
 
 use std::mem;
 
-use protocol::inner::{self, Cmd, Frame, FrameError, ext};
+use protocol::inner::{self, Cmd, Frame, FrameError, Hello, ext};
 use ring::SocketId;
 
 use super::directory::Slot;
+use super::notices::{Gone, Notice};
 use super::output::Action;
 use super::{Conn, Shard, reroute};
 
@@ -20,6 +21,9 @@ impl Shard {
     /// Bytes from a link, or none: then what waits is served, after a stall.
     pub(super) fn link_received(&mut self, slot: Slot, bytes: &[u8]) {
         let Some(link) = self.link(slot) else { return };
+        if link.refused {
+            return;
+        }
         link.pulse.heard();
         if mem::take(&mut link.silent) {
             self.resume_stalled_clients(slot);
@@ -55,6 +59,19 @@ impl Shard {
         self.close_link_if_done(slot);
     }
 
+    /// The connection broke.
+    pub(super) fn link_failed(&mut self, slot: Slot) {
+        self.close_link_because(slot, Gone::Broken);
+    }
+
+    /// Closes a link at once, and the log will say why.
+    pub(super) fn close_link_because(&mut self, slot: Slot, why: Gone) {
+        if let Some(link) = self.link(slot) {
+            link.gone = why;
+        }
+        self.close_link(slot);
+    }
+
     /// Our FIN once everything is sent; the link goes with the peer's.
     pub(super) fn link_leaves(&mut self, slot: Slot) {
         let Some(link) = self.link(slot) else { return };
@@ -74,6 +91,7 @@ impl Shard {
         if let Some(worker) = link.worker {
             let key = self.workers.key(worker).to_owned();
             self.hooks.on_worker_closed(&key);
+            self.notices.push(Notice::Gone { key: key.as_str().into(), why: link.why_gone() });
             self.workers.disconnect(worker, link.socket);
             clients = self.reroute(reroute::unsent(&link.out.queue), &key);
         }
@@ -91,6 +109,9 @@ impl Shard {
         let limit = self.settings.send_to_worker_buffer_size;
         let Some(link) = self.link(slot) else { return };
         let queued = link.out.queue.len();
+        if link.refused && queued == 0 {
+            return self.part_from_link(slot);
+        }
         if queued > limit / 2 && !link.leaving {
             return;
         }
@@ -177,6 +198,7 @@ impl Shard {
                 }
                 Err(FrameError) => {
                     self.counters.links_malformed += 1;
+                    self.link(slot)?.gone = Gone::Malformed;
                     self.close_link(slot);
                     return None;
                 }
@@ -203,7 +225,7 @@ impl Shard {
             Some(Cmd::WorkerConnect) => return self.on_worker_connect(slot, frame),
             Some(Cmd::GatewayClientConnect) => {
                 let key = ext::ClientConnect::decode(frame.body).and_then(|connect| connect.secret_key);
-                return self.authorize(slot, key.as_deref());
+                return self.authorize(slot, key.as_deref(), false);
             }
             _ => {}
         }
@@ -223,14 +245,19 @@ impl Shard {
     fn on_worker_connect(&mut self, slot: Slot, frame: &Frame<'_>) -> LinkState {
         let connect = ext::WorkerConnect::decode(frame.body);
         let key = connect.as_ref().and_then(|connect| connect.secret_key.as_deref());
-        if self.authorize(slot, key) == LinkState::Gone {
+        let run = connect.as_ref().filter(|connect| connect.ringway).and_then(|connect| connect.run);
+        if self.authorize(slot, key, run.is_some()) == LinkState::Gone {
             return LinkState::Gone;
         }
         let connect = connect.expect("authorized by a key that was in it");
         let Some(link) = self.link(slot) else { return LinkState::Gone };
         let (socket, previous) = (link.socket, link.worker);
-        link.ringway = connect.ringway;
         let key = format!("{}:{}", link.peer.ip().to_canonical(), connect.worker_key);
+        if let Some(why) = self.name_refused(&key, slot, run) {
+            self.counters.workers_refused += 1;
+            self.notices.push(Notice::Refused { key: key.into(), why });
+            return self.refuse_and_say(slot, why);
+        }
         let Ok((worker, displaced)) = self.workers.connect(&key, socket) else {
             self.counters.commands_refused += 1;
             return self.refuse(slot);
@@ -240,17 +267,19 @@ impl Shard {
         }
         if let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) {
             link.worker = Some(worker);
+            link.introduce(connect.ringway, run);
             if link.ringway {
-                let hello = Frame { body: ext::RINGWAY_HELLO, ..Frame::command(Cmd::RingwayHello) };
+                let hello = Frame { body: Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) };
                 self.output.append_with(socket, &mut link.out, |out| hello.encode(out));
                 link.pulse.begin();
                 self.ping_link(slot);
             }
         }
         if let Some(displaced) = displaced.filter(|displaced| *displaced != socket) {
-            self.close_link(super::slot(displaced));
+            self.displace(&key, displaced, run);
         }
         self.hooks.on_worker_connected(&key);
+        self.notices.push(Notice::Connected { key: key.into() });
         self.retry_without_worker();
         self.undrain(slot);
         for (_, client) in self.waits.no_worker.take_all() {
@@ -260,10 +289,10 @@ impl Shard {
     }
 
     /// Compares the key strictly; a missing one matches nothing, not even the empty key (WIRE.md §3).
-    fn authorize(&mut self, slot: Slot, key: Option<&str>) -> LinkState {
+    /// `asked`: the peer wants to be told.
+    fn authorize(&mut self, slot: Slot, key: Option<&str>, asked: bool) -> LinkState {
         if key != Some(self.settings.secret_key.as_str()) {
-            self.counters.links_unauthorized += 1;
-            return self.refuse(slot);
+            return self.refuse_key(slot, asked);
         }
         match self.link(slot) {
             Some(link) => {

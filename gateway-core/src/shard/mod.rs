@@ -32,11 +32,13 @@ mod link;
 mod link_pulse;
 mod links;
 mod listing;
+mod notices;
 mod out;
 mod output;
 mod parting;
 mod pieces;
 mod queries;
+mod refusals;
 mod reroute;
 mod secure;
 mod stop;
@@ -58,6 +60,7 @@ use protocol::pulse::LOOK_PERIOD_MS;
 use ring::{Short, SocketId};
 
 pub use self::counters::{Counters, Status};
+pub use self::notices::{Gone, Notice};
 pub use self::output::Action;
 
 use self::client::Client;
@@ -67,6 +70,7 @@ use self::fanout::Job;
 use self::heartbeat::Heartbeat;
 use self::link::Link;
 use self::listing::Listings;
+use self::notices::Notices;
 use self::output::{Outbound, Output};
 use self::parting::Parting;
 use self::reroute::Backlog;
@@ -119,6 +123,7 @@ pub struct Shard {
     /// What is held of clients' input.
     unfinished: Unfinished,
     counters: Counters,
+    notices: Notices,
     heartbeat: Heartbeat,
     waits: Waits,
     backlog: Backlog,
@@ -181,6 +186,7 @@ impl Shard {
             jobs: VecDeque::new(),
             listings: Listings::default(),
             counters: Counters::default(),
+            notices: Notices::default(),
             waits: Waits {
                 handshake: Timeouts::new(HANDSHAKE_TIMEOUT_MS),
                 answer: Timeouts::new(ANSWER_TIMEOUT_MS),
@@ -226,6 +232,11 @@ impl Shard {
     /// Workers connected now.
     pub fn worker_count(&self) -> usize {
         self.workers.connected_count()
+    }
+
+    /// Moves what an operator may want to read of the workers into `notices`, in order.
+    pub fn take_notices(&mut self, notices: &mut Vec<Notice>) {
+        self.notices.take(notices);
     }
 
     /// Moves the actions that have come up into `actions`, in order.
@@ -326,7 +337,7 @@ impl Shard {
         self.now = now;
         match self.conns.get(socket.index()) {
             Some(Conn::Client(client)) if client.socket == socket => self.close_client_now(slot(socket)),
-            Some(Conn::Link(link)) if link.socket == socket => self.close_link(slot(socket)),
+            Some(Conn::Link(link)) if link.socket == socket => self.link_failed(slot(socket)),
             Some(Conn::Parting(parting)) if parting.socket == socket => self.close_parting(slot(socket)),
             _ => self.output.actions.push(Action::Close(socket)),
         }

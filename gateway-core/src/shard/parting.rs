@@ -32,6 +32,14 @@ pub(super) enum Stage {
     Fin,
 }
 
+impl Parting {
+    /// Of a link: nothing that still comes on it is looked at.
+    pub fn of_link(socket: SocketId, ended: bool) -> Parting {
+        let (codec, out) = (AnyCodec::Securing, Outbound::default());
+        Parting { socket, codec, out, stage: Stage::Fin, ended }
+    }
+}
+
 impl Shard {
     /// Everything for a client is sent: it is forgotten, and its connection ends.
     pub(super) fn part(&mut self, slot: Slot) {

@@ -70,9 +70,9 @@ impl Shard {
         while let Some(socket) = self.waits.authorization.pop_expired(self.now) {
             if let Some(Conn::Link(link)) = self.conns.get(socket.index())
                 && link.socket == socket
-                && !link.authorized
+                && (!link.authorized || link.refused)
             {
-                self.counters.links_unauthorized += 1;
+                self.counters.links_unauthorized += u64::from(!link.refused);
                 self.close_link(slot(socket));
             }
         }

@@ -130,6 +130,11 @@ impl Workers {
         }
     }
 
+    /// The link that has this key now.
+    pub fn find_link(&self, key: &str) -> Option<SocketId> {
+        self.link(*self.by_key.get(key)?)
+    }
+
     /// The link of a worker, if it is connected.
     pub fn link(&self, id: WorkerId) -> Option<SocketId> {
         self.entries[id.index()].as_ref()?.link

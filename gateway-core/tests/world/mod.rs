@@ -5,8 +5,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use gateway_core::{Action, Identity, Listen, Millis, Settings, Shard};
-use protocol::inner::{self, Cmd, Frame, ext};
+use gateway_core::{Action, Identity, Listen, Millis, Notice, Settings, Shard};
+use protocol::inner::{self, Cmd, Frame, Run, ext};
 use ring::{Acks, Short, SocketId};
 
 /// The other end of a socket of the shard.
@@ -33,6 +33,8 @@ pub struct World {
     pub shard: Shard,
     pub now: Millis,
     pub peers: Vec<Peer>,
+    /// What an operator would be told.
+    pub notices: Vec<Notice>,
     /// Indices into `peers`.
     by_socket: HashMap<SocketId, usize>,
     free_slots: Vec<u32>,
@@ -52,6 +54,7 @@ impl World {
             shard: Shard::new(settings, identity, Millis(0)),
             now: Millis(0),
             peers: Vec::new(),
+            notices: Vec::new(),
             by_socket: HashMap::new(),
             free_slots: Vec::new(),
             holds_accepts: false,
@@ -98,7 +101,13 @@ impl World {
 
     /// Says WORKER_CONNECT on a link.
     pub fn introduce(&mut self, link: usize, key: &str, ringway: bool) {
-        let connect = ext::WorkerConnect { worker_key: key.into(), secret_key: Some(String::new()), ringway };
+        self.introduce_as(link, key, "", ringway, None);
+    }
+
+    /// The same with a secret key and a run.
+    pub fn introduce_as(&mut self, link: usize, key: &str, secret: &str, ringway: bool, run: Option<Run>) {
+        let connect =
+            ext::WorkerConnect { worker_key: key.into(), secret_key: Some(secret.into()), ringway, run };
         self.say(
             link,
             &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }),
@@ -229,6 +238,7 @@ impl World {
             }
             self.shard.on_sent(self.now, &batch, &mut short);
         }
+        self.shard.take_notices(&mut self.notices);
     }
 
     fn act(&mut self, action: Action) {

@@ -1,9 +1,10 @@
-//! JSON in ext_data and in the bodies of 200, 202 and 240: targets, exclusions, selections, authorization (WIRE.md §3, §5, §14).
+//! JSON in ext_data and in the bodies of 200 and 202: targets, exclusions, selections, authorization (WIRE.md §3, §5, §14).
 
 use std::collections::HashSet;
 
 use serde::de::MapAccess;
 
+use super::hello::Run;
 use crate::json::{self, Fields, IntoFields, Scalar, Shape, elements};
 use crate::php::write::decimal;
 use crate::php::{Unicode, write_json_string};
@@ -17,6 +18,8 @@ pub struct WorkerConnect {
     pub secret_key: Option<String>,
     /// The worker said `"ringway":1`.
     pub ringway: bool,
+    /// Which start of the worker it is; said by ours only, and by old ones not (WIRE.md §14).
+    pub run: Option<Run>,
 }
 
 impl WorkerConnect {
@@ -36,6 +39,9 @@ impl WorkerConnect {
         if self.ringway {
             out.extend_from_slice(br#","ringway":1"#);
         }
+        if let Some(run) = self.run {
+            out.extend_from_slice(format!(r#","run":"{run}""#).as_bytes());
+        }
         out.push(b'}');
         out
     }
@@ -48,6 +54,7 @@ impl<'de> Fields<'de> for WorkerConnect {
             "worker_key" => self.worker_key = value.into_text().unwrap_or_default(),
             "secret_key" => self.secret_key = value.into_text(),
             "ringway" => self.ringway = value == Scalar::Int(1),
+            "run" => self.run = value.into_text().as_deref().and_then(Run::parse),
             _ => {}
         }
         Ok(())
@@ -88,9 +95,6 @@ impl<'de> Fields<'de> for ClientConnect {
         Ok(())
     }
 }
-
-/// Body of RINGWAY_HELLO.
-pub const RINGWAY_HELLO: &[u8] = br#"{"ringway":1}"#;
 
 /// ext_data of SEND_TO_ALL: who gets the message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -359,7 +363,7 @@ impl Where {
     }
 }
 
-fn read_object<'de, T: Fields<'de> + Default>(input: &'de [u8]) -> Option<T> {
+pub(super) fn read_object<'de, T: Fields<'de> + Default>(input: &'de [u8]) -> Option<T> {
     let mut fields = T::default();
     let shape = json::read_fields(input, &mut fields)?;
     matches!(shape, Shape::Object(_)).then_some(fields)
@@ -427,13 +431,17 @@ mod tests {
         let mut connect = WorkerConnect {
             worker_key: "BW:0".to_owned(),
             secret_key: Some("k3y".to_owned()),
-            ringway: false,
+            ..WorkerConnect::default()
         };
         assert_eq!(WorkerConnect::decode(php), Some(connect.clone()));
         assert_eq!(connect.encode(), php);
         connect.ringway = true;
         assert_eq!(connect.encode(), br#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1}"#);
-        assert_eq!(WorkerConnect::decode(&connect.encode()), Some(connect));
+        assert_eq!(WorkerConnect::decode(&connect.encode()), Some(connect.clone()));
+        connect.run = Some(Run(0x0123_4567_89ab_cdef));
+        let ours = br#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1,"run":"0123456789abcdef"}"#;
+        assert_eq!(connect.encode(), ours);
+        assert_eq!(WorkerConnect::decode(ours), Some(connect));
     }
 
     #[test]
@@ -452,7 +460,6 @@ mod tests {
         for body in ["", "{", "[]", "5", r#"{"secret_key":"k"}x"#, "{\"secret_key\":\"\u{1}\"}"] {
             assert_eq!(ClientConnect::decode(body.as_bytes()), None, "{body}");
         }
-        assert_eq!(WorkerConnect::decode(RINGWAY_HELLO).map(|hello| hello.ringway), Some(true));
     }
 
     #[test]

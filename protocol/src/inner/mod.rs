@@ -4,6 +4,7 @@ mod cmd;
 pub mod drain;
 pub mod ext;
 mod frame;
+mod hello;
 mod parse_str;
 pub mod reply;
 mod websocket_request;
@@ -13,4 +14,5 @@ pub use frame::{
     FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError,
     HEADER_SIZE, decode,
 };
+pub use hello::{Hello, Refused, Run};
 pub use websocket_request::WebsocketRequest;

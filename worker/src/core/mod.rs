@@ -141,6 +141,7 @@ impl Core {
             worker_key: format!("{}:{}", self.key_name, self.index),
             secret_key: Some(self.config.secret_key.clone()),
             ringway: true,
+            run: None,
         };
         encode(Cmd::WorkerConnect, &body.encode())
     }

@@ -75,8 +75,12 @@ impl Setting {
             actions: Vec::new(),
         };
         setting.shard.on_link_accepted(now, worker, PEER.into());
-        let connect =
-            ext::WorkerConnect { worker_key: "a".into(), secret_key: Some(String::new()), ringway: true };
+        let connect = ext::WorkerConnect {
+            worker_key: "a".into(),
+            secret_key: Some(String::new()),
+            ringway: true,
+            run: None,
+        };
         setting.command(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) });
         for _ in 0..client_count {
             setting.come(&mut speak.greeting().to_vec());

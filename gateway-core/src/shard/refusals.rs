@@ -1,0 +1,85 @@
+//! Links that are not taken: a wrong secret key, a name that another worker has (WIRE.md §14).
+
+use protocol::inner::{Cmd, Frame, Hello, Refused, Run};
+use ring::SocketId;
+
+use super::directory::Slot;
+use super::link::Link;
+use super::links::LinkState;
+use super::notices::{Gone, Notice};
+use super::parting::Parting;
+use super::{Conn, Shard, slot};
+
+impl Shard {
+    /// Why `key` is not to be had by `run`: another run has a link of that name. PHP's workers, and old ones of ours, have
+    /// no run: they always get it (WIRE.md §8).
+    pub(super) fn name_refused(&mut self, key: &str, link: Slot, run: Option<Run>) -> Option<Refused> {
+        let run = run?;
+        let other = self.workers.find_link(key).filter(|other| slot(*other) != link)?;
+        let holder = self.link(slot(other))?;
+        match holder.run {
+            Some(other) if other == run => None,
+            _ if holder.drain.is_some() => Some(Refused::NameLeaving),
+            _ => Some(Refused::Name),
+        }
+    }
+
+    /// Says why, and our FIN behind it. Nothing that comes on this link is served any more.
+    pub(super) fn refuse_and_say(&mut self, slot: Slot, refused: Refused) -> LinkState {
+        let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) else { return LinkState::Gone };
+        if link.worker.is_some() {
+            self.close_link(slot);
+            return LinkState::Gone;
+        }
+        let hello = Hello { refused: Some(refused) };
+        let hello = Frame { body: hello.encode(), ..Frame::command(Cmd::RingwayHello) };
+        self.output.append_with(link.socket, &mut link.out, |out| hello.encode(out));
+        link.refused = true;
+        // It may not read.
+        self.waits.authorization.push(self.now, link.socket);
+        LinkState::Gone
+    }
+
+    /// A refused link has been told: our FIN, and a while for the peer's.
+    pub(super) fn part_from_link(&mut self, slot: Slot) {
+        let Some(Conn::Link(link)) = self.conns.remove(slot as usize) else { return };
+        self.links.retain(|other| *other != link.socket);
+        self.conns.insert(slot as usize, Conn::Parting(Parting::of_link(link.socket, link.closing)));
+        self.parting_count += 1;
+        self.say_end(slot);
+    }
+
+    /// The key of a link that said the wrong one, or none, is told to who asked for it; all others see the end.
+    pub(super) fn refuse_key(&mut self, slot: Slot, asked: bool) -> LinkState {
+        self.counters.links_unauthorized += 1;
+        if let Some(link) = self.link(slot) {
+            let peer = link.peer;
+            self.notices.push(Notice::WrongKey { peer });
+        }
+        if asked {
+            return self.refuse_and_say(slot, Refused::Key);
+        }
+        self.close_link(slot);
+        LinkState::Gone
+    }
+
+    /// A second link of a key takes the first one's place, which goes. Of one run it is the worker's own doing; else two
+    /// workers have one name.
+    pub(super) fn displace(&mut self, key: &str, displaced: SocketId, run: Option<Run>) {
+        let Some(link) = self.link(slot(displaced)) else { return };
+        link.gone = Gone::Displaced;
+        if run.is_none() || link.run != run {
+            self.counters.workers_displaced += 1;
+            self.notices.push(Notice::Displaced { key: key.into() });
+        }
+        self.close_link(slot(displaced));
+    }
+}
+
+impl Link {
+    /// What the worker said of itself in an accepted WORKER_CONNECT.
+    pub(super) fn introduce(&mut self, ringway: bool, run: Option<Run>) {
+        self.ringway = ringway;
+        self.run = run;
+    }
+}

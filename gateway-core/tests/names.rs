@@ -1,0 +1,149 @@
+//! Two workers of one name, and a wrong secret key: who gets the link, who is told, and that nothing is lost by it.
+
+mod world;
+
+use gateway_core::{Gone, Notice, Settings};
+use protocol::inner::{Cmd, Frame, Refused, Run, drain};
+use world::{World, frame_bytes, listen};
+
+const ONE: Option<Run> = Some(Run(1));
+const OTHER: Option<Run> = Some(Run(2));
+
+/// A link of this run, and the bodies of the 240s that it got.
+fn worker(world: &mut World, run: Option<Run>) -> (usize, Vec<String>) {
+    let link = world.link();
+    world.introduce_as(link, "w:0", "", true, run);
+    (link, hellos(world, link))
+}
+
+fn hellos(world: &mut World, link: usize) -> Vec<String> {
+    let frames = world.take_frames(link).into_iter().filter(|frame| frame.0 == Cmd::RingwayHello);
+    frames.map(|frame| String::from_utf8(frame.3).unwrap()).collect()
+}
+
+const TAKEN: &str = r#"{"ringway":1}"#;
+const NAME: &str = r#"{"ringway":1,"refused":"name"}"#;
+
+#[test]
+fn another_run_of_a_live_name_is_told_so_and_the_first_loses_nothing() {
+    let mut world = World::text();
+    let (first, hello) = worker(&mut world, ONE);
+    assert_eq!(hello, [TAKEN]);
+    let client = world.client(0);
+    let (second, hello) = worker(&mut world, OTHER);
+    assert_eq!(hello, [NAME]);
+    assert!(world.peers[second].shut, "our FIN is behind it");
+    world.say(client, b"x\n");
+    let events = world.take_frames(first);
+    assert_eq!(events.last().map(|frame| (frame.0, frame.3.as_slice())), Some((Cmd::OnMessage, &b"x"[..])));
+    // What the refused one says is not served.
+    world.say(second, &frame_bytes(&world::to_client(Cmd::Destroy, 1)));
+    assert!(!world.peers[client].closed && !world.peers[first].closed);
+    world.end(second);
+    assert!(world.peers[second].closed);
+    assert_eq!((world.shard.worker_count(), world.shard.counters().workers_refused), (1, 1));
+    let refused = Notice::Refused { key: "127.0.0.1:w:0".into(), why: Refused::Name };
+    assert!(world.notices.contains(&refused), "{:?}", world.notices);
+    // The name is free when its worker is gone.
+    world.end(first);
+    assert_eq!(worker(&mut world, OTHER).1, [TAKEN]);
+}
+
+#[test]
+fn the_same_run_displaces_at_once() {
+    let mut world = World::text();
+    let (first, _) = worker(&mut world, ONE);
+    let (_, hello) = worker(&mut world, ONE);
+    assert_eq!(hello, [TAKEN]);
+    assert!(world.peers[first].closed);
+    assert_eq!((world.shard.worker_count(), world.shard.counters().workers_displaced), (1, 0));
+    let gone = Notice::Gone { key: "127.0.0.1:w:0".into(), why: Gone::Displaced };
+    assert!(world.notices.contains(&gone), "{:?}", world.notices);
+}
+
+#[test]
+fn a_refused_link_whose_peer_neither_reads_nor_ends_goes() {
+    let mut world = World::text();
+    worker(&mut world, ONE);
+    let (second, _) = worker(&mut world, OTHER);
+    world.pass(3_000);
+    assert!(world.peers[second].closed, "it did not end");
+    let deaf = world.link();
+    world.read(deaf, Some(0));
+    world.introduce_as(deaf, "w:0", "", true, OTHER);
+    assert!(!world.peers[deaf].shut);
+    world.pass(11_000);
+    assert!(world.peers[deaf].closed, "it does not read");
+    assert_eq!(world.shard.counters().links_unauthorized, 0);
+    // One that ends before it has read its answer.
+    let hasty = world.link();
+    world.read(hasty, Some(5));
+    world.introduce_as(hasty, "w:0", "", true, OTHER);
+    world.end(hasty);
+    assert!(!world.peers[hasty].closed);
+    world.read(hasty, None);
+    assert!(world.peers[hasty].closed);
+}
+
+#[test]
+fn who_waits_for_one_that_hands_over_is_told_that_it_leaves() {
+    let mut world = World::text();
+    let (first, _) = worker(&mut world, ONE);
+    let body = drain::Drain { round: 1, within_ms: 30_000 }.encode();
+    world.say(first, &frame_bytes(&Frame { body: &body, ..Frame::command(Cmd::Drain) }));
+    assert_eq!(worker(&mut world, OTHER).1, [r#"{"ringway":1,"refused":"name","leaving":1}"#]);
+    world.end(first);
+    let gone = Notice::Gone { key: "127.0.0.1:w:0".into(), why: Gone::Left };
+    assert!(world.notices.contains(&gone), "{:?}", world.notices);
+}
+
+#[test]
+fn without_a_run_all_is_as_by_php_and_noted() {
+    for ringway in [false, true] {
+        let mut world = World::text();
+        let old = world.link();
+        world.introduce(old, "w:0", ringway);
+        let new = world.link();
+        world.introduce(new, "w:0", ringway);
+        assert!(world.peers[old].closed && !world.peers[new].shut);
+        assert_eq!(hellos(&mut world, new), vec![TAKEN; usize::from(ringway)]);
+        assert_eq!(world.shard.counters().workers_displaced, 1);
+        assert!(world.notices.contains(&Notice::Displaced { key: "127.0.0.1:w:0".into() }));
+        // It is no worse off than others: one with a run does not take its name.
+        assert_eq!(worker(&mut world, ONE).1, [NAME]);
+        assert!(!world.peers[new].closed);
+        // And takes it from one with a run, as it always did.
+        let mut world = World::text();
+        let (ours, _) = worker(&mut world, ONE);
+        let php = world.link();
+        world.introduce(php, "w:0", ringway);
+        assert!(world.peers[ours].closed && !world.peers[php].closed);
+    }
+}
+
+#[test]
+fn a_wrong_key_is_told_to_who_asked_and_only_then() {
+    let settings = Settings {
+        listen: listen(&["text://127.0.0.1:1000"]),
+        secret_key: "right".to_owned(),
+        ..Settings::default()
+    };
+    let mut world = World::new(settings);
+    for (ringway, run) in [(false, None), (true, None), (false, ONE)] {
+        let link = world.link();
+        world.introduce_as(link, "w:0", "wrong", ringway, run);
+        assert!(world.peers[link].closed, "{ringway} {run:?}");
+        assert_eq!(world.take(link), b"");
+    }
+    let link = world.link();
+    world.introduce_as(link, "w:0", "wrong", true, ONE);
+    assert_eq!(hellos(&mut world, link), [r#"{"ringway":1,"refused":"key"}"#]);
+    assert!(world.peers[link].shut);
+    // Too late, and unheard.
+    world.introduce_as(link, "w:0", "right", true, ONE);
+    assert_eq!((world.shard.worker_count(), world.shard.counters().links_unauthorized), (0, 4));
+    assert_eq!(world.notices.iter().filter(|notice| matches!(notice, Notice::WrongKey { .. })).count(), 4);
+    let link = world.link();
+    world.introduce_as(link, "w:0", "right", true, ONE);
+    assert_eq!(hellos(&mut world, link), [TAKEN]);
+}

@@ -1,0 +1,126 @@
+//! The run of a worker in 200, and what 240 answers to it (WIRE.md §14).
+
+use std::fmt;
+
+use serde::de::MapAccess;
+
+use super::ext::read_object;
+use crate::json::{Fields, Scalar};
+
+/// Names one start of a worker: all links of that worker say the same, those of another one, of whatever name, something
+/// else.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Run(pub u64);
+
+impl Run {
+    /// 16 hex digits, or nothing.
+    pub fn parse(text: &str) -> Option<Run> {
+        let is_run = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u64::from_str_radix(text, 16).ok().filter(|_| is_run).map(Run)
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Why a gateway does not take a worker's link. Its FIN follows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Refused {
+    /// Another run has a link of that name.
+    Name,
+    /// The same, and that one is about to go: it hands its clients over.
+    NameLeaving,
+    /// The secret key is not the gateway's.
+    Key,
+}
+
+/// Body of RINGWAY_HELLO.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Hello {
+    /// `None`: the link is taken. Said only to who said a run.
+    pub refused: Option<Refused>,
+}
+
+impl Hello {
+    /// `None`: not a JSON object. A reason that nobody knows is none: the FIN behind it says enough.
+    pub fn decode(body: &[u8]) -> Option<Hello> {
+        let HelloFields { refused, leaving } = read_object(body)?;
+        let refused = match refused {
+            Some(Refused::Name) if leaving => Some(Refused::NameLeaving),
+            refused => refused,
+        };
+        Some(Hello { refused })
+    }
+
+    /// The body.
+    pub fn encode(self) -> &'static [u8] {
+        match self.refused {
+            None => br#"{"ringway":1}"#,
+            Some(Refused::Name) => br#"{"ringway":1,"refused":"name"}"#,
+            Some(Refused::NameLeaving) => br#"{"ringway":1,"refused":"name","leaving":1}"#,
+            Some(Refused::Key) => br#"{"ringway":1,"refused":"key"}"#,
+        }
+    }
+}
+
+#[derive(Default)]
+struct HelloFields {
+    refused: Option<Refused>,
+    leaving: bool,
+}
+
+impl<'de> Fields<'de> for HelloFields {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
+        let value: Scalar<'de> = values.next_value()?;
+        match name {
+            "refused" => {
+                self.refused = match value.into_text().as_deref() {
+                    Some("name") => Some(Refused::Name),
+                    Some("key") => Some(Refused::Key),
+                    _ => None,
+                }
+            }
+            "leaving" => self.leaving = value == Scalar::Int(1),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_16_hex_digits() {
+        assert_eq!(Run(0xf00d).to_string(), "000000000000f00d");
+        assert_eq!(Run::parse("000000000000f00d"), Some(Run(0xf00d)));
+        assert_eq!(Run::parse(&Run(u64::MAX).to_string()), Some(Run(u64::MAX)));
+        for other in
+            ["", "f00d", "00000000000000000", "+00000000000f00d", "00000000000000g0", "é00000000000000"]
+        {
+            assert_eq!(Run::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_hello_says_why_if_it_refuses() {
+        for (body, refused) in [
+            (r#"{"ringway":1}"#, None),
+            (r#"{"ringway":1,"refused":"name"}"#, Some(Refused::Name)),
+            (r#"{"ringway":1,"refused":"name","leaving":1}"#, Some(Refused::NameLeaving)),
+            (r#"{"ringway":1,"refused":"key"}"#, Some(Refused::Key)),
+        ] {
+            assert_eq!(Hello { refused }.encode(), body.as_bytes());
+            assert_eq!(Hello::decode(body.as_bytes()), Some(Hello { refused }));
+        }
+        for body in [r#"{"refused":"weather"}"#, r#"{"refused":["name"]}"#, r#"{"refused":1}"#, "{}"] {
+            assert_eq!(Hello::decode(body.as_bytes()), Some(Hello::default()), "{body}");
+        }
+        assert_eq!(Hello::decode(b"[]"), None);
+        assert_eq!(Hello::decode(b""), None);
+    }
+}
