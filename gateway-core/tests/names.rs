@@ -18,7 +18,7 @@ fn worker(world: &mut World, run: Option<Run>) -> (usize, Vec<String>) {
 
 fn hellos(world: &mut World, link: usize) -> Vec<String> {
     let frames = world.take_frames(link).into_iter().filter(|frame| frame.0 == Cmd::RingwayHello);
-    frames.map(|frame| String::from_utf8(frame.3).unwrap()).collect()
+    frames.map(|frame| String::from_utf8(frame.3).expect("hellos are text")).collect()
 }
 
 const TAKEN: &str = r#"{"ringway":1}"#;
@@ -44,6 +44,10 @@ fn another_run_of_a_live_name_is_told_so_and_the_first_loses_nothing() {
     assert_eq!((world.shard.worker_count(), world.shard.counters().workers_refused), (1, 1));
     let refused = Notice::Refused { key: "127.0.0.1:w:0".into(), why: Refused::Name };
     assert!(world.notices.contains(&refused), "{:?}", world.notices);
+    // Nor are other cores of it taken.
+    let third = world.link();
+    world.introduce_as(third, "w:1", "", true, OTHER);
+    assert_eq!(hellos(&mut world, third), [NAME]);
     // The name is free when its worker is gone.
     world.end(first);
     assert_eq!(worker(&mut world, OTHER).1, [TAKEN]);
@@ -95,6 +99,20 @@ fn who_waits_for_one_that_hands_over_is_told_that_it_leaves() {
     world.end(first);
     let gone = Notice::Gone { key: "127.0.0.1:w:0".into(), why: Gone::Left };
     assert!(world.notices.contains(&gone), "{:?}", world.notices);
+}
+
+#[test]
+fn a_worker_that_does_not_answer_any_more_keeps_its_name_from_nobody() {
+    let mut world = World::text();
+    let (frozen, _) = worker(&mut world, ONE);
+    world.say(frozen, &frame_bytes(&Frame::command(Cmd::RingwayPing)));
+    assert_eq!(worker(&mut world, OTHER).1, [NAME]);
+    world.pass(10_000);
+    // It is kept, for there is no other.
+    assert!(!world.peers[frozen].closed);
+    assert_eq!(worker(&mut world, OTHER).1, [TAKEN]);
+    assert!(world.peers[frozen].closed);
+    assert_eq!(world.shard.counters().workers_displaced, 0);
 }
 
 #[test]

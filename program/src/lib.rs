@@ -50,6 +50,6 @@ pub use limits::{MEMLOCK_MIN, raise_memlock, raise_open_files};
 pub use logging::{LogLevel, log_to_stderr};
 pub use machine::{allowed_cpus, check_machine, cpus, run_on};
 pub use memory::memory_size;
-pub use process::{fail, misuse, parse, ready};
+pub use process::{fail, fail_with, misuse, parse, ready};
 pub use shutdown::{Shutdown, Signal};
 pub use uptime::Uptime;

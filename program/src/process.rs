@@ -1,7 +1,7 @@
 //! Owns what touches the process itself: its arguments, its standard streams, its exit codes.
 //!
 //! Exit codes: 0 ended as asked, 1 the environment refuses ([`fail`]), 2 wrong usage ([`parse`], [`misuse`]),
-//! 130 and 143 a second SIGINT or SIGTERM ([`crate::Shutdown`]).
+//! others as a program says ([`fail_with`]), 130 and 143 a second SIGINT or SIGTERM ([`crate::Shutdown`]).
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -52,6 +52,11 @@ pub fn ready(what: impl Display) {
 /// The message says what cannot be done, why, and what helps: `cannot listen on …: address in use; choose another …`.
 pub fn fail(message: impl Display) -> ! {
     complain(&message.to_string(), 1)
+}
+
+/// The same with an exit code of the program's own.
+pub fn fail_with(code: u8, message: impl Display) -> ! {
+    complain(&message.to_string(), code.into())
 }
 
 /// Ends the process because of wrong usage that only the program itself can tell: one line on stderr, exit code 2.

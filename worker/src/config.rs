@@ -6,7 +6,8 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// The first half of the worker key `<name>:<core>`, by which gateways know a core (WIRE.md §8). Two workers on
-    /// one machine need two names: with one they throw each other out at every gateway, and say so in the log.
+    /// one machine need two names: gateways of ours refuse the second one, which says so in its log, and PHP's let the
+    /// two throw each other out. By default it has digits that no other program has.
     pub name: String,
     /// Cores, each one thread with its own links. Core `i` is pinned to the `i`-th usable CPU, modulo their number.
     pub count: usize,
@@ -29,7 +30,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            name: "worker".to_owned(),
+            name: crate::name::own("worker"),
             count: std::thread::available_parallelism().map_or(1, usize::from),
             register_addresses: vec!["127.0.0.1:1236".to_owned()],
             secret_key: String::new(),
@@ -61,6 +62,17 @@ pub(crate) const TAKEN_LINK_AGE: Duration = Duration::from_secs(1);
 /// What a gateway at whose address one of ours was may take to say that it is one, once there is a connection. Then it is
 /// taken for stopped, and tried again, less and less often.
 pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a gateway may refuse the worker's name before the other worker of that name counts as one that stays: the
+/// gateway notices within 9 s when the other's machine is gone, and the next attempt is a second later.
+pub(crate) const NAME_PATIENCE: Duration = Duration::from_secs(12);
+
+/// A core that has had a link for so long does not end because its name is refused: then the other worker is the new
+/// one, and ends. Longer than [`NAME_PATIENCE`], or of two that start at once both might stay.
+pub(crate) const ESTABLISHED_AGE: Duration = Duration::from_secs(30);
+
+/// The exit code of a worker whose name another one has: EX_UNAVAILABLE of sysexits.h.
+pub(crate) const EXIT_NAME_TAKEN: u8 = 69;
 
 /// Short links in a row after which the worker says what is probably wrong, and tries less often.
 pub(crate) const SHORT_LINKS_MAX: u32 = 3;
@@ -139,6 +151,8 @@ pub(crate) const SESSION_RETRY_PAUSES: [Duration; 6] = [
 /// The same after a merge, of the pauses above: few, since a merge that changes nothing uses them all up.
 pub(crate) const MERGE_RETRY_COUNT: usize = 2;
 
+const _: () =
+    assert!(NAME_PATIENCE.as_secs() > 10 && ESTABLISHED_AGE.as_secs() > 2 * NAME_PATIENCE.as_secs());
 const _: () = assert!(MERGE_RETRY_COUNT <= SESSION_RETRY_PAUSES.len());
 
 /// Idle time after which a query connection is closed (WIRE.md §1).

@@ -3,22 +3,25 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use admin::{Address, Admin};
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{Receiver, unbounded};
+use signal_hook::consts::SIGTERM;
 use tracing::warn;
 
-use crate::config::{ADMIN_RETRY_DELAY, END_GRACE};
+use crate::config::{ADMIN_RETRY_DELAY, END_GRACE, EXIT_NAME_TAKEN};
 use crate::core::{Report, Told};
-use crate::master::{self, Child, Command};
+use crate::master::{self, Child, Command, Reporter};
 use crate::{Config, Events, Running, Worker};
 
 /// The flags of a worker program made with [`run`].
 #[derive(argh::FromArgs, argh::ArgsInfo, Debug)]
 #[argh(description = "A worker: runs the business logic behind Ringway or GatewayWorker gateways.")]
 struct Flags {
-    /// name, one per worker program and machine (default: the program's)
+    /// name, one per worker program and machine (default: the program's with digits of its own)
     #[argh(option)]
     name: Option<String>,
     /// cores to use (default: one per CPU)
@@ -147,7 +150,7 @@ impl Settings {
         let _pid_file = if child.is_none() { master::claim(pid_file.as_deref()) } else { None };
         let ended = match child {
             None if !no_master => master::run(config.drain_timeout + END_GRACE),
-            child => serve(config, admin, child, make_events).map(|()| ExitCode::SUCCESS),
+            child => serve(config, admin, child, make_events),
         };
         ended.unwrap_or_else(|error| program::fail(error))
     }
@@ -166,7 +169,7 @@ pub fn run<E: Events>(
         return command.perform(flags.pid_file);
     }
     let settings = Settings {
-        name: flags.name.unwrap_or_else(|| name.to_owned()),
+        name: flags.name.unwrap_or_else(|| crate::name::own(name)),
         count: flags.count,
         register_address: flags.register_address,
         secret_key: flags.secret_key,
@@ -187,22 +190,45 @@ fn serve<E: Events>(
     admin: Option<Address>,
     child: Option<Child>,
     make_events: impl Fn(usize) -> E + Clone + Send + 'static,
-) -> io::Result<()> {
+) -> io::Result<ExitCode> {
     master::ignore_reload()?;
     let mut shutdown =
         if child.is_some() { program::Shutdown::listen_patiently() } else { program::Shutdown::listen() }?;
     let key_name = child.as_ref().map_or_else(|| config.name.clone(), |child| child.key_name(&config.name));
-    let ready = format!("{} on {}", config.name, cores(config.count));
+    let name = config.name.clone();
+    let ready = format!("{name} on {}", cores(config.count));
     let (count, is_patient) = (config.count, child.as_ref().is_some_and(|child| child.patient));
     let (report, told) = unbounded();
     let running = Worker::start_as(config, key_name, report.clone(), make_events)?;
     let _admin = admin.and_then(|address| serve_status(address, &running, is_patient));
-    if let Some(child) = child {
-        std::thread::Builder::new().name("report".to_owned()).spawn(move || child.report(count, &told))?;
-    }
+    let name_taken = Arc::new(AtomicBool::new(false));
+    relay(told, child.map(|child| child.reporter(count)), Arc::clone(&name_taken))?;
     tell_when_ready(&running, ready, report)?;
     shutdown.wait();
-    running.stop()
+    running.stop()?;
+    if name_taken.load(Ordering::Relaxed) {
+        program::fail_with(
+            EXIT_NAME_TAKEN,
+            format!("another worker named '{name}' runs on this machine: give each its own --name"),
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Passes on what the cores tell, and has the process end when its name is another worker's.
+fn relay(told: Receiver<Told>, mut master: Option<Reporter>, name_taken: Arc<AtomicBool>) -> io::Result<()> {
+    let relay = move || {
+        for told in told {
+            if matches!(told, Told::NameTaken) && !name_taken.swap(true, Ordering::Relaxed) {
+                // As if an operator had asked. It fails for signals that do not exist.
+                let _ = signal_hook::low_level::raise(SIGTERM);
+            }
+            if let Some(master) = &mut master {
+                master.pass_on(told);
+            }
+        }
+    };
+    std::thread::Builder::new().name("report".to_owned()).spawn(relay).map(drop)
 }
 
 /// Lets `ringway status` ask. Patient, it waits until a process that still holds the address has ended.

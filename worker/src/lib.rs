@@ -87,6 +87,7 @@ mod flags;
 mod gateway;
 mod master;
 mod message;
+mod name;
 mod status;
 pub mod time;
 mod worker;

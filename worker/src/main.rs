@@ -14,7 +14,7 @@ struct Flags {
     /// chat or echo
     #[argh(option)]
     app: Option<App>,
-    /// name, one per worker program and machine (default worker)
+    /// name, one per worker program and machine (default: worker with digits of its own)
     #[argh(option, default = "Settings::default().name")]
     name: String,
     /// cores to use (default: one per CPU)

@@ -1,12 +1,13 @@
 //! Starts the cores of a worker on threads of their own, and stops them.
 
 use std::io;
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use glommio::ExecutorJoinHandle;
 
 use crate::config::Config;
-use crate::core::{self, Bridge, Control, Launch, Report, Wish};
+use crate::core::{self, Bridge, Control, Launch, Report, Standing, Wish};
 use crate::{Events, StatusSource};
 
 /// A worker: cores that share nothing, each with a value of `Events`.
@@ -65,10 +66,12 @@ impl Worker {
     ) -> io::Result<Running> {
         let cpus = program::allowed_cpus();
         let bridge = Bridge::new(&cpus);
+        let standing = Arc::new(Standing::default());
         let mut running = Running { name: config.name.clone(), cores: Vec::new(), bridge: bridge.clone() };
         for index in 0..config.count.max(1) {
             let (config, key_name) = (config.clone(), key_name.clone());
-            let launch = Launch { config, key_name, index, bridge: bridge.clone(), report: report.clone() };
+            let (bridge, report, standing) = (bridge.clone(), report.clone(), Arc::clone(&standing));
+            let launch = Launch { config, key_name, index, bridge, report, standing };
             running.cores.push(start_core(cpus[index % cpus.len()], launch, make_events.clone())?);
         }
         Ok(running)

@@ -11,17 +11,20 @@ use super::parting::Parting;
 use super::{Conn, Shard, slot};
 
 impl Shard {
-    /// Why `key` is not to be had by `run`: another run has a link of that name. PHP's workers, and old ones of ours, have
-    /// no run: they always get it (WIRE.md §8).
-    pub(super) fn name_refused(&mut self, key: &str, link: Slot, run: Option<Run>) -> Option<Refused> {
+    /// Why `key` is not to be had by `run`: another run has a link of that name, be it of another core. PHP's workers, and
+    /// old ones of ours, have no run: they always get it (WIRE.md §8). One that does not answer any more has none.
+    pub(super) fn name_refused(&self, key: &str, link: Slot, run: Option<Run>) -> Option<Refused> {
         let run = run?;
-        let other = self.workers.find_link(key).filter(|other| slot(*other) != link)?;
-        let holder = self.link(slot(other))?;
-        match holder.run {
-            Some(other) if other == run => None,
-            _ if holder.drain.is_some() => Some(Refused::NameLeaving),
-            _ => Some(Refused::Name),
+        let others = self.workers.links_of_name(key).filter(|other| slot(*other) != link);
+        let mut refused = None;
+        for other in others {
+            match self.conns.get(other.index()) {
+                Some(Conn::Link(other)) if other.run == Some(run) || other.silent => {}
+                Some(Conn::Link(other)) if other.drain.is_none() => return Some(Refused::Name),
+                _ => refused = Some(Refused::NameLeaving),
+            }
         }
+        refused
     }
 
     /// Says why, and our FIN behind it. Nothing that comes on this link is served any more.
@@ -68,7 +71,7 @@ impl Shard {
     pub(super) fn displace(&mut self, key: &str, displaced: SocketId, run: Option<Run>) {
         let Some(link) = self.link(slot(displaced)) else { return };
         link.gone = Gone::Displaced;
-        if run.is_none() || link.run != run {
+        if !link.silent && (run.is_none() || link.run != run) {
             self.counters.workers_displaced += 1;
             self.notices.push(Notice::Displaced { key: key.into() });
         }

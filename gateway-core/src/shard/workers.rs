@@ -130,9 +130,10 @@ impl Workers {
         }
     }
 
-    /// The link that has this key now.
-    pub fn find_link(&self, key: &str) -> Option<SocketId> {
-        self.link(*self.by_key.get(key)?)
+    /// The links of the worker that this key belongs to: all of its cores.
+    pub fn links_of_name(&self, key: &str) -> impl Iterator<Item = SocketId> {
+        let of_name = move |worker: &&Worker| name(&worker.key) == name(key);
+        self.entries.iter().flatten().filter(of_name).filter_map(|worker| worker.link)
     }
 
     /// The link of a worker, if it is connected.
@@ -195,6 +196,11 @@ impl Workers {
             self.vacant.push(id);
         }
     }
+}
+
+/// A key without its last part, the number of the core.
+fn name(key: &str) -> &str {
+    key.rsplit_once(':').map_or(key, |(name, _)| name)
 }
 
 /// More worker keys than [`WORKER_KEYS_MAX`].

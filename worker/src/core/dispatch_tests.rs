@@ -66,6 +66,7 @@ fn dispatch<E: Events>(events: E, max_concurrent_events: usize) -> Rc<Dispatch<E
         index: 0,
         bridge: Bridge::new(&[0]),
         report,
+        standing: Default::default(),
     });
     Dispatch::new(events, Gateway::new(core), || {})
 }

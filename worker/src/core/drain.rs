@@ -58,7 +58,7 @@ impl Core {
     }
 
     /// A gateway has said that it is one of ours, perhaps when others have been told already.
-    pub(super) fn on_hello(&self, link: &Link) {
+    pub(super) fn greet(&self, link: &Link) {
         link.greet();
         self.query_links.trust(link.address());
         if self.draining.has_begun() {

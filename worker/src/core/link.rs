@@ -12,7 +12,7 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::Task;
 use glommio::net::TcpStream;
 use protocol::client::Kind;
-use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame};
+use protocol::inner::{self, Cmd, FLAG_BINARY, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame};
 use protocol::pulse::{Pulse, Sign};
 use tracing::info;
 
@@ -28,7 +28,7 @@ pub(crate) struct Link {
     address: SocketAddrV4,
     /// In the last list of some register.
     pub(super) listed: Cell<bool>,
-    /// The first attempt to connect has ended, well or not.
+    /// The first attempt has ended, well or not: the link was taken, or will not be at once.
     pub(super) attempted: Cell<bool>,
     /// The gateway is a Ringway one: it knows text from binary (WIRE.md §14).
     pub(super) extended: Cell<bool>,
@@ -43,6 +43,8 @@ pub(crate) struct Link {
     pub(super) drained: Cell<u32>,
     /// The gateway has taken this link: it is one of ours and said so, or has kept it for a while.
     pub(super) up: Cell<bool>,
+    /// Why the gateway does not take this link, if it has said so.
+    pub(super) refused: Cell<Option<inner::Refused>>,
     /// Given up by the core; the link's task is about to close the connection.
     given_up: Cell<bool>,
     stream: RefCell<Option<TcpStream>>,
@@ -87,6 +89,7 @@ impl Link {
             unheard_looks: Cell::new(0),
             drained: Cell::new(0),
             up: Cell::new(false),
+            refused: Cell::new(None),
             given_up: Cell::new(false),
             stream: RefCell::new(None),
             pulse: Cell::default(),
@@ -166,11 +169,6 @@ impl Link {
         self.mute.set(true);
         // A list from before tells nothing.
         self.relisted.set(false);
-    }
-
-    /// Whether it is not to be told anything until it speaks.
-    pub(super) fn is_mute(&self) -> bool {
-        self.mute.get()
     }
 
     /// A register has just listed the gateway, perhaps because it has started again: then there is no use in waiting. One

@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use futures_lite::future;
 use glommio::timer::sleep;
-use protocol::inner::{Cmd, Frame, FrameError};
+use protocol::inner::{Cmd, Frame, FrameError, Refused};
 use protocol::pulse::{LOOK_PERIOD_MS, Sign};
 use tracing::{debug, info, warn};
 
-use super::Core;
 use super::connect::connect;
 use super::dispatch::{Dispatch, Event, Slot};
 use super::link::Link;
 use super::reconnect::Reconnect;
+use super::standing::{State, Trouble};
 use super::wire::Inbox;
+use super::{Core, Told};
 use crate::Events;
-use crate::config::{HELLO_TIMEOUT, READ_SIZE, SHORT_LINK_AGE, TAKEN_LINK_AGE};
+use crate::config::{ESTABLISHED_AGE, HELLO_TIMEOUT, READ_SIZE, SHORT_LINK_AGE, TAKEN_LINK_AGE};
 
 thread_local! {
     /// Where all links of a core read to: a read and the handling of what it gave are one step, so one is enough.
@@ -30,41 +31,46 @@ thread_local! {
 /// Serves one gateway until no register lists it and its connection is gone.
 pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
     let core = dispatch.core();
-    let mut told = false;
+    let clock = program::Uptime::start();
     let mut reconnect = Reconnect::default();
     loop {
         match connect(link.address()).await {
             // A core that hands its clients over must not get new ones.
             Ok(_) if core.draining.has_begun() => break,
             Ok(stream) => {
-                if !reconnect.is_hopeless() && !link.is_mute() {
-                    info!(gateway = %link.address(), core = core.index, "connected to gateway");
-                }
                 link.attach(stream, &core.hello());
-                link.attempted.set(true);
-                dispatch.check_ready();
                 let End { why, fate } = serve(&dispatch, &link).await;
                 link.detach();
+                let was_up = link.up.get();
                 core.set_up(&link, false);
                 core.draining.wake();
-                match fate {
-                    Fate::Short => reconnect.lost(false),
-                    Fate::Lasted => reconnect.lost(true),
-                    Fate::Mute => {
+                let refused = link.refused.take();
+                // A name may be free in a moment, and then the worker serves; else it ends.
+                if refused.is_none_or(|refused| refused == Refused::Key) {
+                    attempted(&dispatch, &link);
+                }
+                match (refused, fate) {
+                    (Some(refused), _) => reconnect.refused(refused, clock.elapsed()),
+                    (None, Fate::Short) => reconnect.lost(false),
+                    (None, Fate::Lasted) => reconnect.lost(true),
+                    (None, Fate::Mute) => {
                         link.set_mute();
                         reconnect.mute();
                     }
                 }
-                tell_lost(core, &link, &reconnect, &why);
-                told = false;
+                match refused {
+                    Some(refused) => {
+                        core.on_refused(&link, refused, reconnect.is_name_taken(clock.elapsed()));
+                    }
+                    None => tell_lost(core, &link, &reconnect, was_up, &End { why, fate }),
+                }
             }
             Err(error) => {
-                if !std::mem::replace(&mut told, true) {
+                if core.standing.is_news(link.address(), State::Unreachable) {
                     warn!(gateway = %link.address(), "cannot connect to gateway, trying on: {error}");
                 }
-                reconnect.refused();
-                link.attempted.set(true);
-                dispatch.check_ready();
+                reconnect.unreachable();
+                attempted(&dispatch, &link);
             }
         }
         if link.listed.get() && !core.draining.has_begun() {
@@ -84,7 +90,9 @@ pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
             break;
         }
     }
-    info!(gateway = %link.address(), "gateway left");
+    if core.standing.has_left(link.address()) {
+        info!(gateway = %link.address(), "gateway left");
+    }
     core.links.remove(link.address());
     // This task ends by itself; dropping its handle would cancel it while it runs.
     if let Some(task) = link.task.borrow_mut().take() {
@@ -92,18 +100,65 @@ pub(super) async fn run<E: Events>(dispatch: Rc<Dispatch<E>>, link: Rc<Link>) {
     }
 }
 
-fn tell_lost(core: &Core, link: &Link, reconnect: &Reconnect, why: &io::Error) {
-    let (gateway, name) = (link.address(), &core.config.name);
-    if reconnect.is_to_be_told() && core.index == 0 && !core.told_short_links.replace(true) {
-        warn!(
-            %gateway,
-            "the gateway closes every link soon after it was opened, trying less often: is another worker named \
-             '{name}' running on this machine (give each its own --name), or is --secret-key not the gateway's?"
-        );
-    } else if reconnect.is_hopeless() {
-        debug!(%gateway, core = core.index, "lost gateway again: {why}");
-    } else {
+/// An attempt to have a link has come to an end, well or not.
+fn attempted<E: Events>(dispatch: &Dispatch<E>, link: &Link) {
+    link.attempted.set(true);
+    dispatch.check_ready();
+}
+
+impl Core {
+    /// A gateway of ours has said why it does not take a link.
+    fn on_refused(&self, link: &Link, why: Refused, is_name_taken: bool) {
+        let (gateway, name) = (link.address(), &self.config.name);
+        if !self.standing.is_new_trouble(gateway, Trouble::Refused(why)) {
+            debug!(%gateway, core = self.index, "refused again: {why:?}");
+        } else {
+            match why {
+                Refused::Key => warn!(
+                    %gateway,
+                    "the gateway refuses the secret key: give both the same --secret-key; trying less often"
+                ),
+                Refused::Name => warn!(
+                    %gateway,
+                    "another worker named '{name}' is connected to the gateway from this machine: give each its own \
+                     --name; trying on"
+                ),
+                Refused::NameLeaving => info!(
+                    %gateway,
+                    "waiting for the worker named '{name}' that hands its clients over"
+                ),
+            }
+        }
+        if is_name_taken && !self.established.get() {
+            // Nobody need be interested.
+            let _ = self.report.send(Told::NameTaken);
+        }
+    }
+}
+
+/// What the gateway did not say has to be guessed.
+fn tell_lost(core: &Core, link: &Link, reconnect: &Reconnect, was_up: bool, end: &End) {
+    let (gateway, name, why) = (link.address(), &core.config.name, &end.why);
+    let trouble = if was_up { Trouble::ClosedSoon } else { Trouble::ClosedAtOnce };
+    if reconnect.is_to_be_told() && core.standing.is_new_trouble(gateway, trouble) {
+        match trouble {
+            Trouble::ClosedAtOnce => warn!(
+                %gateway,
+                "the gateway closes every link at once, as it does when the secret key is not its own: compare \
+                 --secret-key; trying less often"
+            ),
+            _ => warn!(
+                %gateway,
+                "the gateway closes every link soon after it was opened, trying less often: is another worker named \
+                 '{name}' running on this machine (give each its own --name)?"
+            ),
+        }
+    } else if was_up && core.standing.is_news(gateway, State::Lost) {
         warn!(%gateway, core = core.index, "lost gateway: {why}");
+    } else if !was_up && end.fate == Fate::Mute && core.standing.is_news(gateway, State::Unreachable) {
+        warn!(%gateway, core = core.index, "no gateway, trying on: {why}");
+    } else {
+        debug!(%gateway, core = core.index, "lost gateway: {why}");
     }
 }
 
@@ -114,7 +169,7 @@ struct End {
 }
 
 /// What its end says about the next one.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// The gateway closed it soon.
     Short,
@@ -134,6 +189,7 @@ async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> End {
         sleep(TAKEN_LINK_AGE).await;
         if !link.owes_hello(received_before) {
             dispatch.core().set_up(link, true);
+            attempted(dispatch, link);
         }
         sleep(SHORT_LINK_AGE - TAKEN_LINK_AGE).await;
         fate.set(Fate::Lasted);
@@ -142,6 +198,9 @@ async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> End {
             return mute(&fate, "it takes connections and says nothing");
         }
         dispatch.core().set_up(link, true);
+        attempted(dispatch, link);
+        sleep(ESTABLISHED_AGE - SHORT_LINK_AGE).await;
+        dispatch.core().established.set(true);
         future::pending().await
     };
     let end = future::or(read, send);
@@ -233,8 +292,11 @@ fn take<E, F>(
             }
         },
         Some(Cmd::RingwayHello) => {
-            dispatch.core().on_hello(link);
-            return dispatch.core().set_up(link, true);
+            dispatch.core().on_hello(link, frame.body);
+            if link.up.get() {
+                attempted(dispatch, link);
+            }
+            return;
         }
         Some(Cmd::RingwayPing) => return link.pinged(),
         Some(Cmd::Ping) => return link.php_pinged(),

@@ -26,15 +26,18 @@ mod reconnect;
 mod run;
 mod session_query;
 mod sessions;
+mod standing;
 mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddrV4;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use protocol::inner::ext::{ClientConnect, WorkerConnect};
-use protocol::inner::{Cmd, Frame};
+use protocol::inner::{Cmd, Frame, Hello};
+use tracing::{debug, info};
 
 use crate::config::Config;
 use background::Background;
@@ -52,6 +55,8 @@ pub(crate) use links::Links;
 pub(crate) use query_link::{Asked, QueryLinks};
 pub(crate) use run::run;
 use sessions::Sessions;
+pub(crate) use standing::Standing;
+use standing::State;
 
 /// What a core is started with.
 pub(crate) struct Launch {
@@ -61,6 +66,8 @@ pub(crate) struct Launch {
     pub(crate) index: usize,
     pub(crate) bridge: Bridge,
     pub(crate) report: Report,
+    /// The same for all cores of a worker.
+    pub(crate) standing: Arc<Standing>,
 }
 
 /// Takes what a worker tells of itself, if anybody listens.
@@ -73,6 +80,8 @@ pub(crate) enum Told {
     Ready,
     /// The core of this index has links to these gateways, and they were taken.
     Gateways(usize, Vec<SocketAddrV4>),
+    /// Another worker has the name, and stays.
+    NameTaken,
 }
 
 /// What commands, queries and links of one core share.
@@ -96,13 +105,14 @@ pub(crate) struct Core {
     pub(crate) stopping: Cell<bool>,
     /// Who is told at which gateways the core is known, at every change.
     report: Report,
-    /// Set once the log has said why gateways may close links: it is the same for all of them.
-    told_short_links: Cell<bool>,
+    standing: Arc<Standing>,
+    /// A link has stood for so long that another worker of the name must be the newer one.
+    established: Cell<bool>,
 }
 
 impl Core {
     pub(crate) fn new(launch: Launch) -> Rc<Core> {
-        let Launch { config, key_name, index, bridge, report } = launch;
+        let Launch { config, key_name, index, bridge, report, standing } = launch;
         Rc::new(Core {
             config,
             key_name,
@@ -117,13 +127,19 @@ impl Core {
             draining: Draining::default(),
             stopping: Cell::new(false),
             report,
-            told_short_links: Cell::new(false),
+            standing,
+            established: Cell::new(false),
         })
     }
 
     /// A link is known to have got through, or is gone.
     fn set_up(&self, link: &Link, up: bool) {
         if link.up.replace(up) != up {
+            if up && self.standing.is_news(link.address(), State::Connected) {
+                info!(gateway = %link.address(), core = self.index, "connected to gateway");
+            } else if up {
+                debug!(gateway = %link.address(), core = self.index, "connected to gateway");
+            }
             let up = self.links.all().into_iter().filter(|link| link.up.get());
             // Nobody need be interested.
             let _ = self.report.send(Told::Gateways(self.index, up.map(|link| link.address()).collect()));
@@ -141,9 +157,19 @@ impl Core {
             worker_key: format!("{}:{}", self.key_name, self.index),
             secret_key: Some(self.config.secret_key.clone()),
             ringway: true,
-            run: None,
+            run: Some(self.standing.run()),
         };
         encode(Cmd::WorkerConnect, &body.encode())
+    }
+
+    /// A gateway of ours answers: it takes the link, or says why not. Its FIN follows then.
+    fn on_hello(&self, link: &Link, body: &[u8]) {
+        let refused = Hello::decode(body).and_then(|hello| hello.refused);
+        link.refused.set(refused);
+        if refused.is_none() {
+            self.greet(link);
+            self.set_up(link, true);
+        }
     }
 
     /// What goes in front of every query while a key is set (WIRE.md §3).

@@ -6,7 +6,6 @@ use std::net::SocketAddrV4;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-use crossbeam_channel::Receiver;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use super::plan::Side;
@@ -25,9 +24,53 @@ pub(crate) struct Child {
 /// The environment variable by which a process knows that it has a master.
 pub(super) const MARK: &str = "RINGWAY_WORKER_MASTER";
 
-/// Its value: our process id, the side, and what the process may expect.
-pub(super) fn mark(side: Side, patient: bool) -> String {
-    format!("{} {side:?} {}", std::process::id(), if patient { "patient" } else { "first" })
+/// Its value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Mark {
+    /// The master's process id.
+    master: String,
+    side: Side,
+    /// Another process of this worker may still hold what this one wants.
+    patient: bool,
+    /// What makes a worker's own name, if it was given none: the master's and all its processes' (see [`crate::name`]).
+    /// `None`: the master is an old one, which has no such name.
+    pub(crate) digits: Option<String>,
+}
+
+impl Mark {
+    /// For a process that this one is to start.
+    pub(super) fn new(side: Side, patient: bool) -> Mark {
+        let name = crate::name::own("");
+        Mark { master: std::process::id().to_string(), side, patient, digits: Some(name[1..].to_owned()) }
+    }
+
+    /// `None`: whoever started this process is no master, or gone.
+    pub(crate) fn of_environment() -> Option<Mark> {
+        Mark::parse(&std::env::var(MARK).ok()?).filter(|mark| mark.master == parent().to_string())
+    }
+
+    fn parse(words: &str) -> Option<Mark> {
+        let mut words = words.split(' ');
+        let (master, side, patient) = (words.next()?, words.next()?, words.next()?);
+        Some(Mark {
+            master: master.to_owned(),
+            side: if side == "B" { Side::B } else { Side::A },
+            patient: patient == "patient",
+            digits: words.next().map(str::to_owned),
+        })
+    }
+}
+
+impl std::fmt::Display for Mark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Mark { master, side, patient, digits } = self;
+        write!(f, "{master} {side:?} {}", if *patient { "patient" } else { "first" })?;
+        digits.iter().try_for_each(|digits| write!(f, " {digits}"))
+    }
+}
+
+fn parent() -> i32 {
+    getppid().map_or(0, |pid| pid.as_raw_pid())
 }
 
 impl Child {
@@ -38,15 +81,13 @@ impl Child {
     pub(crate) fn of_environment() -> io::Result<Option<Child>> {
         let Ok(mark) = std::env::var(MARK) else { return Ok(None) };
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        let [master, side, patient] = mark.split(' ').collect::<Vec<_>>()[..] else { return Ok(None) };
-        let parent = getppid().map_or(0, |pid| pid.as_raw_pid());
-        if master != parent.to_string() {
+        let Some(Mark { master, side, patient, .. }) = Mark::parse(&mark) else { return Ok(None) };
+        if master != parent().to_string() {
             return Err(io::Error::other(format!("the master that started this process, {master}, is gone")));
         }
-        let side = if side == "B" { Side::B } else { Side::A };
         // The master has put one end of a pair there.
         let master = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-        Ok(Some(Child { side, patient: patient == "patient", master }))
+        Ok(Some(Child { side, patient, master }))
     }
 
     /// The first half of the worker key: two processes of one name, one taking over from the other, need two.
@@ -57,21 +98,33 @@ impl Child {
         }
     }
 
-    /// Tells the master what the cores tell, as long as both live. `core_count` cores tell of their gateways.
-    pub(crate) fn report(mut self, core_count: usize, told: &Receiver<Told>) {
-        let mut cores: HashMap<usize, BTreeSet<SocketAddrV4>> = HashMap::new();
-        for told in told {
-            let report = match told {
-                Told::Ready => Report::Ready,
-                Told::Gateways(core, gateways) => {
-                    cores.insert(core, gateways.into_iter().collect());
-                    Report::Gateways(in_all(core_count, &cores))
-                }
-            };
-            if self.master.write_all(report.line().as_bytes()).is_err() {
-                return;
+    /// What passes on to the master what the cores tell; `core_count` cores tell of their gateways.
+    pub(crate) fn reporter(self, core_count: usize) -> Reporter {
+        Reporter { master: self.master, core_count, cores: HashMap::new() }
+    }
+}
+
+/// Tells a master what the cores tell, as long as both live.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    master: UnixStream,
+    core_count: usize,
+    cores: HashMap<usize, BTreeSet<SocketAddrV4>>,
+}
+
+impl Reporter {
+    pub(crate) fn pass_on(&mut self, told: Told) {
+        let report = match told {
+            Told::Ready => Report::Ready,
+            Told::Gateways(core, gateways) => {
+                self.cores.insert(core, gateways.into_iter().collect());
+                Report::Gateways(in_all(self.core_count, &self.cores))
             }
-        }
+            // The exit code will say it.
+            Told::NameTaken => return,
+        };
+        // Without its master this process ends anyhow.
+        let _ = self.master.write_all(report.line().as_bytes());
     }
 }
 
@@ -85,6 +138,15 @@ fn in_all(count: usize, cores: &HashMap<usize, BTreeSet<SocketAddrV4>>) -> BTree
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_is_read_as_it_was_written() {
+        let mark = Mark::new(Side::B, true);
+        assert_eq!(Mark::parse(&mark.to_string()), Some(mark.clone()));
+        assert_eq!(Some(crate::name::own("chat")), mark.digits.map(|digits| format!("chat-{digits}")));
+        let old = Mark { master: "7".to_owned(), side: Side::A, patient: false, digits: None };
+        assert_eq!((Mark::parse("7 A first"), Mark::parse("7 A")), (Some(old), None));
+    }
 
     #[test]
     fn a_gateway_counts_when_all_cores_have_it() {

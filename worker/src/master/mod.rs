@@ -22,7 +22,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
-pub(crate) use child::Child;
+pub(crate) use child::{Child, Mark, Reporter};
 
 use pid_file::PidFile;
 use plan::{Action, End, Id, Plan};

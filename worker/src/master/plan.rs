@@ -8,7 +8,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use super::report::Report;
-use crate::config::{RESTART_DELAY, RESTART_DELAY_MAX, STABLE_AGE, SUCCESSOR_TIMEOUT};
+use crate::config::{EXIT_NAME_TAKEN, RESTART_DELAY, RESTART_DELAY_MAX, STABLE_AGE, SUCCESSOR_TIMEOUT};
 
 /// Names a process for as long as the master runs.
 pub(super) type Id = u64;
@@ -180,6 +180,10 @@ impl Plan {
         if let (Some(code @ (1 | 2)), false) = (end.code, self.has_served) {
             // It has said what is wrong, and it will be wrong the next time.
             return self.actions.push(Action::Exit(code as u8));
+        }
+        if self.successor.is_none() && end.code == Some(i32::from(EXIT_NAME_TAKEN)) {
+            // The other worker will have the name the next time, too.
+            return self.actions.push(Action::Exit(EXIT_NAME_TAKEN));
         }
         if let Some(successor) = self.successor.take() {
             self.warn(format!(

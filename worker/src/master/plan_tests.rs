@@ -260,3 +260,23 @@ fn a_second_stop_does_not_wait() {
 }
 
 const NOTHING: [&str; 0] = [];
+
+#[test]
+fn a_worker_whose_name_another_one_has_is_not_started_again() {
+    let mut stage = Stage::new();
+    stage.ends(1, "exit code 69");
+    assert_eq!(stage.done(), ["exit 69"]);
+    // Neither is one that had it until it crashed.
+    let mut stage = Stage::serving();
+    stage.ends(1, "exit code 69");
+    assert_eq!(stage.done(), ["exit 69"]);
+    // A reload's process may be refused: the one that serves has another key.
+    let mut stage = Stage::serving();
+    stage.plan.reload(stage.now);
+    assert_eq!(stage.done(), ["start 2 B patient"]);
+    stage.ends(2, "exit code 69");
+    assert_eq!(
+        stage.done(),
+        ["not reloaded, the worker goes on as it is: the new process ended: exit code 69"]
+    );
+}

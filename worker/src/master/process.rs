@@ -12,7 +12,7 @@ use crossbeam_channel::Sender;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Happened;
-use super::child::{MARK, mark};
+use super::child::{MARK, Mark};
 use super::plan::{End, Id, Side};
 
 /// A worker process.
@@ -32,7 +32,10 @@ impl Process {
         let (ours, theirs) = UnixStream::pair()?;
         let words: Vec<OsString> = std::env::args_os().skip(1).collect();
         let mut command = Command::new(path);
-        command.args(words).env(MARK, mark(side, patient)).stdin(Stdio::from(OwnedFd::from(theirs)));
+        command
+            .args(words)
+            .env(MARK, Mark::new(side, patient).to_string())
+            .stdin(Stdio::from(OwnedFd::from(theirs)));
         let child = command.spawn()?;
         std::thread::Builder::new().name("reports".to_owned()).spawn(move || {
             for line in BufReader::new(ours).lines().map_while(Result::ok) {

@@ -16,7 +16,11 @@ fn the_worker_says_who_it_is() {
     let _worker = FakeWorker::start_with(settings, echo);
     assert_eq!(register.line(), "{\"event\":\"worker_connect\",\"secret_key\":\"k3y\"}\n");
     let hello = gateway.accept().frame();
-    assert_eq!(sent(&hello), (200, 0, 1, "", r#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1}"#));
+    let (cmd, client, flag, ext, body) = sent(&hello);
+    assert_eq!((cmd, client, flag, ext), (200, 0, 1, ""));
+    // Behind it are the 16 digits of the run.
+    let run = body.strip_prefix(r#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1,"run":""#);
+    assert_eq!(run.and_then(|run| run.strip_suffix("\"}")).map(str::len), Some(16), "{body}");
 }
 
 #[test]

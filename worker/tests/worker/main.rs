@@ -7,6 +7,7 @@ mod drain;
 mod events;
 mod fake;
 mod links;
+mod names;
 mod outboxes;
 mod panics;
 mod queries;

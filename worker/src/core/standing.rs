@@ -1,0 +1,133 @@
+//! How a worker stands with each gateway, as all its cores find it, so that the log says what is new and says it once.
+//!
+//! Cores share it, and nothing else; they look at it only when a link comes or goes.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use protocol::inner::{Refused, Run};
+
+use crate::name::draw_run;
+
+/// What is known of all gateways, and which start of the worker this is.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    run: Run,
+    told: Mutex<Told>,
+}
+
+/// What the log says last.
+#[derive(Debug, Default)]
+struct Told {
+    links: HashMap<SocketAddrV4, State>,
+    troubles: HashSet<(Trouble, Ipv4Addr)>,
+}
+
+/// What has become of the links to a gateway. In this order each is news after the one before, and the first after all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum State {
+    Connected,
+    Lost,
+    Unreachable,
+}
+
+/// Why a gateway does not take links, as far as can be told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Trouble {
+    /// The gateway says so.
+    Refused(Refused),
+    /// It closes links that it has not taken: PHP's does so for a wrong secret key.
+    ClosedAtOnce,
+    /// It closes links that it had taken: PHP's does so for a second worker of the same name.
+    ClosedSoon,
+}
+
+impl Default for Standing {
+    fn default() -> Standing {
+        Standing { run: draw_run(), told: Mutex::default() }
+    }
+}
+
+impl Standing {
+    /// Which start of the worker it is.
+    pub(super) fn run(&self) -> Run {
+        self.run
+    }
+
+    /// Whether this is new of `gateway`, whichever core found it.
+    pub(super) fn is_news(&self, gateway: SocketAddrV4, state: State) -> bool {
+        let mut told = self.told();
+        if state == State::Connected {
+            // What is wrong later may be said again; but a name that is refused to one core may be so to the next.
+            let is_name = |trouble: &Trouble| *trouble == Trouble::Refused(Refused::Name);
+            told.troubles.retain(|(trouble, host)| host != gateway.ip() || is_name(trouble));
+        }
+        let before = told.links.get(&gateway).copied();
+        let is_news = match state {
+            State::Connected => before != Some(State::Connected),
+            State::Lost => before == Some(State::Connected),
+            State::Unreachable => before.is_none_or(|before| before < State::Unreachable),
+        };
+        if is_news {
+            told.links.insert(gateway, state);
+        }
+        is_news
+    }
+
+    /// Whether this is new of the machine of `gateway`: all its shards have one secret key, and know the same names.
+    pub(super) fn is_new_trouble(&self, gateway: SocketAddrV4, trouble: Trouble) -> bool {
+        self.told().troubles.insert((trouble, *gateway.ip()))
+    }
+
+    /// The gateway is no more. Whether that is new.
+    pub(super) fn has_left(&self, gateway: SocketAddrV4) -> bool {
+        self.told().links.remove(&gateway).is_some()
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        // Whatever happened to a thread that held it, it says what was told.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_that_find_the_same_say_it_once() {
+        use State::{Connected, Lost, Unreachable};
+        let standing = Standing::default();
+        let gateway = "10.0.0.1:2900".parse().unwrap();
+        for (state, is_news) in [
+            (Lost, false),
+            (Unreachable, true),
+            (Unreachable, false),
+            (Connected, true),
+            (Connected, false),
+            (Lost, true),
+            (Lost, false),
+            (Unreachable, true),
+            (Lost, false),
+            (Unreachable, false),
+            (Connected, true),
+        ] {
+            assert_eq!(standing.is_news(gateway, state), is_news, "{state:?}");
+        }
+        assert_eq!([standing.has_left(gateway), standing.has_left(gateway)], [true, false]);
+    }
+
+    #[test]
+    fn a_trouble_is_told_once_for_a_machine_until_a_link_to_it_is_taken() {
+        let standing = Standing::default();
+        let [one, shard, other] =
+            ["10.0.0.1:2900", "10.0.0.1:2901", "10.0.0.2:2900"].map(|gateway| gateway.parse().unwrap());
+        let (key, name) = (Trouble::Refused(Refused::Key), Trouble::Refused(Refused::Name));
+        assert!(standing.is_new_trouble(one, key) && !standing.is_new_trouble(shard, key));
+        assert!(standing.is_new_trouble(one, name) && standing.is_new_trouble(other, key));
+        standing.is_news(shard, State::Connected);
+        assert!(standing.is_new_trouble(one, key) && !standing.is_new_trouble(other, key));
+        assert!(!standing.is_new_trouble(one, name));
+    }
+}
