@@ -12,6 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ringway_tests::Cluster;
+use ringway_tests::wait::Stopwatch;
 use serde::{Deserialize, Serialize};
 
 use crate::cpus::Cpus;
@@ -130,21 +131,29 @@ impl Scenario {
 
     fn messages(self, driven: &Driven, size: usize) -> f64 {
         match self {
-            Scenario::Echo | Scenario::Rate | Scenario::Latency => {
-                driven.outcome.measured.received.max(1) as f64
-            }
+            Scenario::Echo | Scenario::Rate | Scenario::Latency => driven.outcome.measured.received as f64,
             Scenario::Broadcast | Scenario::Burst => fanout::deliveries(driven, size),
         }
     }
 
-    /// Microseconds of CPU per message with the programs of a folder.
+    /// Microseconds of CPU per message with the programs of a folder: CPU per second between two looks at it, by messages per
+    /// second. On a busy machine the looks come late, and are not as far apart as the ends of what the load generator measures.
     fn measure(self, stage: &Stage<'_>, programs: &Path) -> Result<f64, Stopped> {
         let mut cluster = stage.start(Cluster::builder().programs(programs));
         // The worker's link: then the register knows the gateway, which the load generator asks it for.
         cluster.await_links(0, 0, 1);
         let flags = self.flags(&cluster, stage.setup.conns);
-        let driven = stage.drive(&flags, || self.cpu_time(&mut cluster))?;
-        Ok(driven.cpu_us.max(CPU_STEP_US) / self.messages(&driven, stage.setup.size))
+        let (clock, mut looks) = (Stopwatch::start(), Vec::new());
+        let driven = stage.drive(&flags, || {
+            looks.push(clock.elapsed());
+            self.cpu_time(&mut cluster)
+        })?;
+        let [from, to] = looks[..] else { unreachable!("CPU time is looked at before and after") };
+        if driven.outcome.measured.received == 0 {
+            return Err(format!("{}: no message came through", self.name()));
+        }
+        let messages = self.messages(&driven, stage.setup.size) / driven.outcome.measured.seconds;
+        Ok(driven.cpu_us.max(CPU_STEP_US) / (to - from).as_secs_f64() / messages)
     }
 }
 
