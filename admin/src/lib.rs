@@ -11,6 +11,6 @@ mod server;
 mod table;
 
 pub use fetch::fetch;
-pub use report::{Process, Report, Row};
+pub use report::{ANSWER_TIMEOUT, NoAnswer, Process, Report, Row};
 pub use server::{Address, Admin};
 pub use table::table;

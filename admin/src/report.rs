@@ -1,6 +1,7 @@
 //! The report: a process, and its shards or cores.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,47 @@ pub struct Report {
     pub process: Process,
     /// Its shards or cores, in order; one that did not answer in time is missing.
     pub rows: Vec<Row>,
+    /// What is wrong with it, one sentence each: parts that are dead or hang.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+}
+
+/// Why a part of a process does not say how it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoAnswer {
+    /// Its thread has ended.
+    Ended,
+    /// Its thread has not come to answer within [`ANSWER_TIMEOUT`]: it is held up, or has not started yet.
+    Late,
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoAnswer::Ended => f.write_str("has ended"),
+            NoAnswer::Late => write!(f, "has not answered for {ANSWER_TIMEOUT:?}"),
+        }
+    }
+}
+
+impl std::error::Error for NoAnswer {}
+
+/// How long the parts of a process together may take to say how they are: many times what one needs that is busy, and
+/// less than whoever asks waits.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl Report {
+    /// The report of a process whose parts, by name, answer this.
+    pub fn new(process: Process, parts: impl IntoIterator<Item = (String, Result<Row, NoAnswer>)>) -> Report {
+        let mut report = Report { process, rows: Vec::new(), faults: Vec::new() };
+        for (name, answer) in parts {
+            match answer {
+                Ok(row) => report.rows.push(Row { name, ..row }),
+                Err(why) => report.faults.push(format!("{name} {why}")),
+            }
+        }
+        report
+    }
 }
 
 /// A process of Ringway.

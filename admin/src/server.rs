@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::sync::oneshot;
@@ -50,8 +51,8 @@ impl Admin {
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let report = Arc::new(report);
-        let routes = Router::new().route("/status", get(move || async move { Json(report()) }));
-        let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
+        let routes = Router::new().route("/status", get(move || async move { answer(report()) }));
+        let thread = program::spawn_vital("admin", move || {
             runtime.block_on(async {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                 // A request that is not finished is dropped: a slow reader must not hold the process up.
@@ -68,6 +69,12 @@ impl Admin {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+/// 503 where something is wrong, for whoever looks at nothing else.
+fn answer(report: Report) -> (StatusCode, Json<Report>) {
+    let status = if report.faults.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report))
 }
 
 impl Drop for Admin {

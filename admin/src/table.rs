@@ -39,7 +39,8 @@ fn process(address: SocketAddr, report: &Report) -> String {
         }
         notes.push_str(&counters(part));
     }
-    head + &align(&lines) + &notes
+    let faults: String = report.faults.iter().map(|fault| format!("  FAULT: {fault}\n")).collect();
+    head + &align(&lines) + &notes + &faults
 }
 
 /// The rows that belong together, `name:0`, `name:1` and so on: a process may hold a gateway and a worker, and a message
@@ -162,7 +163,11 @@ mod tests {
             uptime_seconds: 3_700,
             memory_bytes: 3 * 1024 * 1024,
         };
-        let report = Report { process, rows: vec![row("gateway:0", 5), row("gateway:1", 70)] };
+        let report = Report {
+            process,
+            rows: vec![row("gateway:0", 5), row("gateway:1", 70)],
+            faults: vec!["gateway:2 has ended".into()],
+        };
         let address = "127.0.0.1:1".parse().unwrap();
         let shown = table(&[(address, Ok(report)), (address, Err("nobody there".into()))]);
         let expected = "\
@@ -172,6 +177,7 @@ gateway 0.1.0 at 127.0.0.1:1: pid 7, up 1 h 1 min, memory 3.0 MiB
   gateway:1  websocket://0.0.0.0:8282      2       70     -       -  1234    0        0
   total      -                             4       75     -       -  2468    0        0
   gateway also: clients_malformed 4
+  FAULT: gateway:2 has ended
 
 127.0.0.1:1: nobody there
 ";
@@ -183,7 +189,8 @@ gateway 0.1.0 at 127.0.0.1:1: pid 7, up 1 h 1 min, memory 3.0 MiB
         let row = |name: &str, links| Row { name: name.into(), links, ..Row::default() };
         let rows =
             ["gateway:0", "gateway:1", "worker:0", "worker:1", "register"].map(|name| row(name, 3)).into();
-        let report = Report { process: Process::this("ringway", "0.1.0", Duration::ZERO), rows };
+        let report =
+            Report { process: Process::this("ringway", "0.1.0", Duration::ZERO), rows, faults: Vec::new() };
         let shown = table(&[("127.0.0.1:1".parse().unwrap(), Ok(report))]);
         let lines = shown.lines().skip(2).map(|line| line.split_whitespace().collect::<Vec<_>>());
         let links: Vec<_> = lines.map(|line| (line[0].to_owned(), line[2].to_owned())).collect();

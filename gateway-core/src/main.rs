@@ -162,11 +162,12 @@ fn main() {
     });
     let certificates = gateway.certificates();
     if certificates.is_some() {
-        shutdown.take_hangups().unwrap_or_else(|error| program::fail(error));
+        shutdown.take_hangups();
     }
     program::ready(format_args!("{} ({} shards)", listen, gateway.shard_count()));
     shutdown.wait_and_reload(|| certificates.iter().for_each(Certificates::reload));
     gateway.stop();
+    program::finish();
 }
 
 fn seconds(flag: &str, value: f64) -> Result<Duration, String> {

@@ -1,7 +1,7 @@
 //! The program `loadgen`.
 #![forbid(unsafe_code)]
 
-use std::io::Write;
+use std::time::Duration;
 
 use loadgen::{Flags, Machine, Notice, Plan, Progress, Report, Severity, System};
 
@@ -24,15 +24,17 @@ fn main() {
             report.setup.targets.join(", ")
         ));
     }
-    say(format_args!("{report}"));
+    program::say(&report);
+    // A report may be read page by page; a signal says that nobody will.
+    while !program::is_said(SAID_PERIOD) && !shutdown.requested() {}
+    program::finish();
 }
 
 /// Says what this machine lacks, and ends where that cannot go well.
 fn check(plan: &Plan, force: bool) {
     let findings = loadgen::check(plan, &System::read());
     for finding in &findings {
-        // Who does not look at it does not need it.
-        let _ = writeln!(std::io::stderr(), "loadgen: {finding}");
+        program::mention(format_args!("loadgen: {finding}"));
     }
     if !force && findings.iter().any(|finding| finding.severity == Severity::Error) {
         program::fail("this machine is not ready for so much; --force starts all the same");
@@ -44,17 +46,18 @@ fn tell(notice: Notice) {
     match notice {
         Notice::Progress(progress) => tell_progress(&progress),
         Notice::ServerUnseen => {
-            let _ = writeln!(
-                std::io::stderr(),
-                "loadgen: the server is a process of another user; --server-pid says whose memory to show"
+            program::mention(
+                "loadgen: the server is a process of another user; --server-pid says whose memory to show",
             );
         }
         Notice::Measuring { scenario, conns, hold } => {
             let hold = hold.as_secs_f64();
-            say(format_args!("loadgen measuring: {conns} connections, {scenario} for {hold:.1} s\n"));
+            program::say(format_args!(
+                "loadgen measuring: {conns} connections, {scenario} for {hold:.1} s\n"
+            ));
         }
-        Notice::MeasuringEnded => say(format_args!("loadgen measured\n")),
-        Notice::Done => say(format_args!("loadgen done\n")),
+        Notice::MeasuringEnded => program::say(format_args!("loadgen measured\n")),
+        Notice::Done => program::say(format_args!("loadgen done\n")),
     }
 }
 
@@ -64,17 +67,9 @@ fn tell_progress(progress: &Progress) {
         latency_us.map_or(String::new(), |(p50, p99)| format!("  p50 {p50:.0} µs  p99 {p99:.0} µs"));
     let memory = server_bytes
         .map_or(String::new(), |bytes| format!("  server {:.1} MiB", bytes as f64 / f64::from(1 << 20)));
-    // Who does not look at the progress does not need it.
-    let _ = writeln!(
-        std::io::stderr(),
+    program::mention(format_args!(
         "{seconds:>4} s  connected {connected}  failed {failed}  lost {lost}  {rate:.0}/s{latency}{memory}"
-    );
-}
-
-fn say(what: std::fmt::Arguments<'_>) {
-    let mut stdout = std::io::stdout();
-    // A reader that has seen enough is no error.
-    let _ = stdout.write_fmt(what).and_then(|()| stdout.flush());
+    ));
 }
 
 fn write_files(flags: &Flags, report: &Report) {
@@ -89,3 +84,6 @@ fn write_files(flags: &Flags, report: &Report) {
         write(path, Ok(report.to_html()));
     }
 }
+
+/// How often to look whether a report is still waited with.
+const SAID_PERIOD: Duration = Duration::from_millis(50);

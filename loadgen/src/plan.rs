@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use ring::SOCKETS_MAX;
 use tls::Connector;
 
 use crate::config::{
@@ -164,7 +165,7 @@ fn steps(flags: &Flags) -> Result<Vec<Step>, PlanError> {
 
 /// As many cores as asked for, or as CPUs, or as the open files make necessary; pinned round robin.
 fn cores(flags: &Flags, machine: &Machine) -> Result<Vec<usize>, PlanError> {
-    let sockets_max = usize::try_from(machine.open_files.min(1 << 20)).unwrap_or(usize::MAX);
+    let sockets_max = usize::try_from(machine.open_files.min(SOCKETS_MAX.into())).unwrap_or(usize::MAX);
     let needed = flags.conns.div_ceil(sockets_max.saturating_sub(SPARE_SOCKETS).max(1));
     let count = flags.count.unwrap_or(machine.cpus.len().max(needed.min(CORES_MAX)));
     require((1..=CORES_MAX).contains(&count), format!("--count {count}: 1 to {CORES_MAX} threads"))?;

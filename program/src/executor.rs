@@ -12,7 +12,10 @@ use std::time::Duration;
 use glommio::timer::sleep;
 use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, Shares, Task};
 
+use crate::mark_vital;
+
 /// Runs `task` on a glommio executor in a thread of its own, called `name` and a number, pinned to `cpu` if there is one.
+/// The thread is vital ([`mark_vital`]).
 ///
 /// glommio leaves the tasks that `task` has spawned undropped when it ends, their sockets open: whoever spawns
 /// them cancels them.
@@ -31,6 +34,7 @@ where
     let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
     let builder = LocalExecutorBuilder::new(placement).name(name).io_memory(IO_MEMORY_SIZE);
     let thread = builder.preempt_timer(NEVER).spawn(move || async move {
+        mark_vital();
         let pulse = start_pulse();
         let latency = Latency::Matters(PREEMPT_TIMER);
         let queue = glommio::executor().create_task_queue(Shares::default(), latency, "task");

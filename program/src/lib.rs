@@ -2,6 +2,8 @@
 //!
 //! * [`parse`] reads the flags and the config file, [`parse_from`] is the same without a process.
 //! * [`ready`] and [`fail`] are how a program says that it serves, or that it cannot.
+//! * [`finish`] is the last call of a program that ends in good order.
+//! * [`mark_vital`] and [`catch`] say what a panic costs: the process, or what it was about.
 //! * [`Shutdown`] waits for SIGINT or SIGTERM.
 //! * [`check_machine`] checks kernel, io_uring and limits in advance, so that what is wrong is said in one sentence.
 //! * [`describe_bind_error`] says why a port cannot be had, and what to do.
@@ -25,6 +27,7 @@
 //! let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
 //! program::ready(&flags.listen);
 //! shutdown.wait();
+//! program::finish();
 //! ```
 #![forbid(unsafe_code)]
 
@@ -38,6 +41,8 @@ mod limits;
 mod logging;
 mod machine;
 mod memory;
+mod outlet;
+mod panics;
 mod process;
 mod shutdown;
 mod uptime;
@@ -50,6 +55,7 @@ pub use limits::{MEMLOCK_MIN, raise_memlock, raise_open_files};
 pub use logging::{LogLevel, log_to_stderr};
 pub use machine::{allowed_cpus, check_machine, cpus, run_on};
 pub use memory::memory_size;
-pub use process::{fail, fail_with, misuse, parse, ready};
-pub use shutdown::{Shutdown, Signal};
+pub use panics::{PANIC_EXIT_CODE, Panic, catch, give_up, mark_vital, spawn_vital};
+pub use process::{begin, fail, fail_with, finish, is_said, mention, misuse, parse, print, ready, say};
+pub use shutdown::{Shutdown, Signal, ignore_other_signals};
 pub use uptime::Uptime;

@@ -1,10 +1,19 @@
-//! Owns how programs log: one compact line per event on stderr, colours only on a terminal.
+//! Owns how programs log: one compact line per event on stderr, colours only on a terminal, and of one kind only so many.
 
-use std::io::IsTerminal;
+mod filter;
+
+use std::fmt::{Arguments, Write as _};
+use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::outlet::STDERR;
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,18 +40,47 @@ impl FromStr for LogLevel {
 ///
 /// `RUST_LOG` may hold what tracing-subscriber calls directives, such as `info,ringway_register=debug`; one that is not
 /// understood is ignored. A second call does nothing.
+///
+/// Who logs never waits: lines go to a thread that writes them, and are dropped and counted when stderr does not take them.
+/// Of one kind of line, told by where in our code it is logged, 50 in 10 s are written; how many more there were is said
+/// behind them. Lines of other crates, and those of levels below info, are not limited.
 pub fn log_to_stderr(level: Option<LogLevel>) {
     let filter = match level {
         Some(LogLevel(level)) => EnvFilter::default().add_directive(level.into()),
         None => EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy(),
     };
-    // Whoever installed a subscriber first (a test, or a program that embeds this one) keeps it.
-    let _ = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .compact()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+        .with_writer(|| LogWriter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_filter(filter::PerKind);
+    // Whoever installed a subscriber first (a test, or a program that embeds this one) keeps it.
+    if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
+        STDERR.set_notices(filter::notices);
+    }
+}
+
+/// A log line about the log itself.
+pub(crate) fn notice(what: &Arguments<'_>) -> String {
+    let mut line = String::new();
+    // Writing to a string cannot fail, and the time is read from the clock.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut line));
+    let _ = writeln!(line, "  WARN {what}");
+    line
+}
+
+/// Takes a line at a time.
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        STDERR.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -56,5 +94,11 @@ mod tests {
             "loud".parse::<LogLevel>(),
             Err("`loud` is none of error, warn, info, debug, trace, off".to_owned())
         );
+    }
+
+    #[test]
+    fn a_notice_is_a_line_with_a_time() {
+        let line = notice(&format_args!("{} lines", 7));
+        assert!(line.ends_with("  WARN 7 lines\n") && line.starts_with("20"), "{line}");
     }
 }

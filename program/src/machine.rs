@@ -1,6 +1,7 @@
 //! Owns the check, before anything starts, that this machine can run Ringway at all.
 
 use std::fs;
+use std::io::ErrorKind;
 
 use rustix::thread::CpuSet;
 
@@ -20,7 +21,19 @@ pub fn check_machine() -> Result<(), String> {
     )?;
     raise_memlock()?;
     raise_open_files();
-    Ok(())
+    ring::probe().map_err(|refused| explain_refusal(&refused))
+}
+
+/// What is said is for those who run a container: there it is the profile as a rule.
+fn explain_refusal(refused: &ring::Refused) -> String {
+    match refused.source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::Unsupported => format!(
+            "io_uring is refused here ({refused}): a seccomp profile forbids it, as Docker's default does, or the kernel lacks \
+             it; run the container with --security-opt seccomp=seccomp.json (deploy/seccomp.json; docs/OPERATIONS.md, \
+             \"In containers\")"
+        ),
+        _ => format!("io_uring does not work here ({refused})"),
+    }
 }
 
 /// How many CPUs this process may use: the default number of shards and executors.
@@ -83,6 +96,8 @@ fn may_use_restricted_io_uring() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     #[test]
@@ -109,6 +124,18 @@ mod tests {
         assert_eq!(check_io_uring(Some("1\n"), || true), Ok(()));
         assert!(check_io_uring(Some("1\n"), || false).is_err());
         assert!(check_io_uring(Some("2\n"), || true).is_err());
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_that_helps() {
+        for errno in [Errno::PERM, Errno::ACCESS, Errno::NOSYS] {
+            let refused = ring::Refused { call: "io_uring_enter", source: errno.into() };
+            let line = explain_refusal(&refused);
+            let words = ["io_uring_enter", "seccomp", "--security-opt", "In containers"];
+            assert!(words.iter().all(|word| line.contains(word)) && !line.contains('\n'), "{line}");
+        }
+        let other = ring::Refused { call: "io_uring_setup", source: Errno::NOMEM.into() };
+        assert!(!explain_refusal(&other).contains("seccomp"));
     }
 
     #[test]

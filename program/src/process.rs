@@ -1,16 +1,22 @@
 //! Owns what touches the process itself: its arguments, its standard streams, its exit codes.
 //!
-//! Exit codes: 0 ended as asked, 1 the environment refuses ([`fail`]), 2 wrong usage ([`parse`], [`misuse`]),
-//! others as a program says ([`fail_with`]), 130 and 143 a second SIGINT or SIGTERM ([`crate::Shutdown`]).
+//! Exit codes: 0 ended as asked, 1 the environment refuses ([`fail`]), 2 wrong usage ([`parse`], [`misuse`]), 70 a panic
+//! ended it ([`PANIC_EXIT_CODE`](crate::PANIC_EXIT_CODE)), others as a program says ([`fail_with`]), 130 and 143 a second
+//! SIGINT or SIGTERM ([`crate::Shutdown`]).
+//!
+//! Nothing here waits for whoever reads the streams, but for a moment at the end.
 
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::exit;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::flags::{Flags, Parsed, parse_from};
 use crate::logging::log_to_stderr;
+use crate::outlet::{STDERR, STDOUT};
+use crate::panics::watch_panics;
 
 /// The program's name for messages, set by [`parse`].
 static NAME: OnceLock<&'static str> = OnceLock::new();
@@ -20,7 +26,7 @@ static NAME: OnceLock<&'static str> = OnceLock::new();
 /// Ends the process where there is nothing to run: after `--help` or `--version` with exit code 0, after wrong usage
 /// with one line on stderr and exit code 2.
 pub fn parse<F: Flags>(name: &'static str) -> F {
-    let _ = NAME.set(name);
+    begin(name);
     let words = std::env::args_os().skip(1).map(OsString::into_string).collect::<Result<Vec<_>, _>>();
     let parsed = match words {
         Ok(words) => parse_from(name, &words).map_err(|error| error.to_string()),
@@ -32,19 +38,50 @@ pub fn parse<F: Flags>(name: &'static str) -> F {
             flags
         }
         Ok(Parsed::Print(text)) => {
-            // A reader that has seen enough (`--help | head`) is no error.
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            print(&text);
             exit(0)
         }
         Err(message) => complain(&format!("{message}; try --help"), 2),
     }
 }
 
+/// Takes over the process for the program `name`, whose main thread calls this: what panics do from here on is said in
+/// [`catch`](crate::catch) and [`mark_vital`](crate::mark_vital).
+pub fn begin(name: &'static str) {
+    let _ = NAME.set(name);
+    watch_panics();
+}
+
 /// Says on stdout, in one line, that the program serves: `gateway ready: …`. Scripts wait for this line.
 pub fn ready(what: impl Display) {
+    say(format_args!("{} ready: {what}\n", name()));
+}
+
+/// Says something on stdout, to people or scripts, without waiting for them.
+pub fn say(what: impl Display) {
+    STDOUT.push_all_the_same(what.to_string().as_bytes());
+}
+
+/// Says something on stderr, to people who may not look at it; it does not count as logged.
+pub fn mention(what: impl Display) {
+    STDERR.push(format!("{what}\n").as_bytes());
+}
+
+/// Whether all that was said on stdout is written; waits for that, for `limit` at most.
+pub fn is_said(limit: Duration) -> bool {
+    STDOUT.flush(limit)
+}
+
+/// Prints the whole answer of a program that then ends. A reader that has seen enough (`… | head`) is no error.
+pub fn print(text: &str) {
     let mut stdout = std::io::stdout();
-    // A program that nobody watches serves all the same.
-    let _ = writeln!(stdout, "{} ready: {what}", name()).and_then(|()| stdout.flush());
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// The last call of a program that ends in good order: what was logged and said is written, if that goes quickly.
+pub fn finish() {
+    STDERR.flush(FINISH_TIMEOUT);
+    STDOUT.flush(FINISH_TIMEOUT);
 }
 
 /// Ends the process because its environment does not let it work: one line on stderr, exit code 1.
@@ -56,7 +93,7 @@ pub fn fail(message: impl Display) -> ! {
 
 /// The same with an exit code of the program's own.
 pub fn fail_with(code: u8, message: impl Display) -> ! {
-    complain(&message.to_string(), code.into())
+    complain(&message.to_string(), code)
 }
 
 /// Ends the process because of wrong usage that only the program itself can tell: one line on stderr, exit code 2.
@@ -64,12 +101,20 @@ pub fn misuse(message: impl Display) -> ! {
     complain(&format!("{message}; try --help"), 2)
 }
 
-fn complain(message: &str, code: i32) -> ! {
+/// Ends the process with a line on stderr. If nobody takes it the end comes all the same, a moment later.
+pub(crate) fn complain(message: &str, code: u8) -> ! {
     let message = message.lines().collect::<Vec<_>>().join(" ");
-    let _ = writeln!(std::io::stderr(), "{}: {message}", name());
-    exit(code)
+    STDERR.push_all_the_same(format!("{}: {message}\n", name()).as_bytes());
+    STDERR.flush(COMPLAIN_TIMEOUT);
+    exit(code.into())
 }
 
 fn name() -> &'static str {
     NAME.get().copied().unwrap_or("ringway")
 }
+
+/// How long each of the streams may take at the end of a program. What is not written then is lost.
+const FINISH_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The same for last words: a process that cannot do its job must end soon, heard or not.
+const COMPLAIN_TIMEOUT: Duration = Duration::from_millis(500);

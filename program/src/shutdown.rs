@@ -1,15 +1,28 @@
-//! Owns the signals that end a program, and the one that lets it look at its files again.
+//! Owns the signals of a program: those that end it, the one that lets it look at its files again, and those that it
+//! ignores.
 //!
-//! The first SIGINT or SIGTERM asks the program to end; a second one ends the process at once. No runtime is involved:
-//! the thread that called [`Shutdown::wait`] sleeps until then and tells the others in its own way.
+//! The first SIGINT or SIGTERM asks the program to end; a second one ends the process at once. SIGQUIT is left to the
+//! system: it ends the process at once, with a core file where that is allowed. All others that somebody may send do no
+//! harm: SIGHUP where something is to be reloaded does that, and else is said to be ignored, as are the rest of
+//! [`IGNORED`]; SIGPIPE and SIGXFSZ are ignored without a word, for a line about them may be what causes the next.
+//!
+//! A thread of its own takes the signals. No runtime is involved: the thread that called [`Shutdown::wait`] sleeps until
+//! then and tells the others in its own way.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXFSZ,
+};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::signal_name;
+use tracing::info;
+
+use crate::panics::spawn_vital;
 
 /// Why a program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +52,23 @@ impl Signal {
 /// Waits for SIGINT or SIGTERM.
 #[derive(Debug)]
 pub struct Shutdown {
-    signals: Signals,
+    told: Receiver<Told>,
     requested: Arc<AtomicBool>,
+    reloads: Arc<AtomicBool>,
+}
+
+/// What the signals' thread tells.
+#[derive(Debug)]
+enum Told {
+    End(Signal),
+    Reload,
 }
 
 impl Shutdown {
-    /// Takes over SIGINT and SIGTERM from here on. Call it once, before threads start.
+    /// Takes over the signals from here on. Call it once, before threads start.
     ///
     /// # Errors
-    /// The system refuses the handlers.
+    /// The system refuses the handlers, or the thread.
     pub fn listen() -> io::Result<Self> {
         let requested = Arc::new(AtomicBool::new(false));
         for signal in Signal::ALL {
@@ -62,7 +83,7 @@ impl Shutdown {
     /// the terminal's or the init system's beside its master's.
     ///
     /// # Errors
-    /// The system refuses the handlers.
+    /// As [`Shutdown::listen`].
     pub fn listen_patiently() -> io::Result<Self> {
         let requested = Arc::new(AtomicBool::new(false));
         for signal in Signal::ALL {
@@ -72,16 +93,16 @@ impl Shutdown {
     }
 
     fn listen_with(requested: Arc<AtomicBool>) -> io::Result<Self> {
-        let signals = Signals::new(Signal::ALL.map(Signal::number))?;
-        Ok(Self { signals, requested })
+        let (tell, told) = channel();
+        let reloads = Arc::new(AtomicBool::new(false));
+        let hears_of_reloads = Arc::clone(&reloads);
+        take(&Signal::ALL.map(Signal::number), move |number| tell_of(number, &tell, &hears_of_reloads))?;
+        Ok(Self { told, requested, reloads })
     }
 
-    /// Takes over SIGHUP, too, which ends a program that does not: see [`Shutdown::wait_and_reload`].
-    ///
-    /// # Errors
-    /// The system refuses the handler.
-    pub fn take_hangups(&self) -> io::Result<()> {
-        self.signals.handle().add_signal(SIGHUP)
+    /// SIGHUP reloads from here on: see [`Shutdown::wait_and_reload`].
+    pub fn take_hangups(&self) {
+        self.reloads.store(true, Ordering::Relaxed);
     }
 
     /// Sleeps until the first signal. Returns at once if it has come already.
@@ -93,13 +114,14 @@ impl Shutdown {
     /// are one.
     pub fn wait_and_reload(&mut self, mut reload: impl FnMut()) -> Signal {
         loop {
-            for number in self.signals.wait() {
-                if number == SIGHUP {
-                    reload();
-                }
-                if let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.number() == number) {
-                    return signal;
-                }
+            let first = self.told.recv().expect("the thread of the signals lives as long as the process");
+            let end = std::iter::once(first).chain(self.told.try_iter()).find_map(|told| match told {
+                Told::End(signal) => Some(signal),
+                Told::Reload => None,
+            });
+            match end {
+                Some(signal) => return signal,
+                None => reload(),
             }
         }
     }
@@ -110,6 +132,46 @@ impl Shutdown {
     }
 }
 
+fn tell_of(number: i32, tell: &Sender<Told>, reloads: &AtomicBool) {
+    let told = match Signal::ALL.into_iter().find(|signal| signal.number() == number) {
+        Some(signal) => Told::End(signal),
+        None if number == SIGHUP && reloads.load(Ordering::Relaxed) => Told::Reload,
+        None => return tell_ignored(number),
+    };
+    // Who asked for it may be past waiting.
+    let _ = tell.send(told);
+}
+
+/// Takes over the signals that are ignored, but for those in `own`, for a process that has a use for these.
+///
+/// # Errors
+/// The system refuses the handlers, or the thread.
+pub fn ignore_other_signals(own: &[i32]) -> io::Result<()> {
+    let own = own.to_vec();
+    take(&[], move |number| {
+        if !own.contains(&number) {
+            tell_ignored(number);
+        }
+    })
+}
+
+/// Has a thread of its own call `on_signal` for each that comes of `numbers` and [`IGNORED`].
+fn take(numbers: &[i32], on_signal: impl Fn(i32) + Send + 'static) -> io::Result<()> {
+    flag::register(SIGXFSZ, Arc::default())?;
+    let mut signals = Signals::new(numbers.iter().chain(&IGNORED))?;
+    spawn_vital("signals", move || signals.forever().for_each(on_signal)).map(drop)
+}
+
+fn tell_ignored(number: i32) {
+    let name = signal_name(number).unwrap_or("a signal");
+    let why = if number == SIGHUP { "there is nothing to reload" } else { "it means nothing here" };
+    info!("{name} ignored: {why}");
+}
+
+/// Signals that would end a process that does not take them, and that mean nothing to most of our programs. (Rust ignores
+/// SIGPIPE by itself.)
+const IGNORED: [i32; 7] = [SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,8 +180,11 @@ mod tests {
     #[test]
     fn hangups_reload_and_the_first_signal_wakes_the_waiter() {
         let mut shutdown = Shutdown::listen().unwrap();
-        shutdown.take_hangups().unwrap();
+        shutdown.take_hangups();
         assert!(!shutdown.requested());
+        for ignored in [SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXFSZ] {
+            signal_hook::low_level::raise(ignored).unwrap();
+        }
         signal_hook::low_level::raise(SIGHUP).unwrap();
         let mut reloads = 0;
         let ended = shutdown.wait_and_reload(|| {

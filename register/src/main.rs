@@ -32,6 +32,7 @@ fn main() {
     if let Err(error) = register.stop() {
         program::fail(error);
     }
+    program::finish();
 }
 
 /// Lets `ringway status` ask.

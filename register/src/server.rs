@@ -47,6 +47,7 @@ impl Register {
             .spawn({
                 let listener = Arc::clone(&listener);
                 move || async move {
+                    program::mark_vital();
                     // The other end waits for this, unless its thread died, and then nobody needs to know.
                     let _ = started.send(());
                     Rc::new(Shared::new(config)).serve(listener, questions).await;

@@ -1,10 +1,10 @@
 //! How a register is asked how things are, and its row of the status table.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::time::Duration;
 
-use admin::{Process, Report, Row};
+use admin::{ANSWER_TIMEOUT, NoAnswer, Process, Report, Row};
 
 use crate::counters::Status;
 
@@ -26,17 +26,23 @@ impl StatusSource {
         Self { addr, questions }
     }
 
-    /// The register's status. `None`: it has ended, or did not answer within a second.
-    pub fn ask(&self) -> Option<Status> {
+    /// The register's status.
+    ///
+    /// # Errors
+    /// Its thread has ended, or is held up.
+    pub fn ask(&self) -> Result<Status, NoAnswer> {
         let (answer, status) = sync_channel(1);
-        self.questions.send(answer).ok()?;
-        status.recv_timeout(STATUS_TIMEOUT).ok()
+        self.questions.send(answer).map_err(|_| NoAnswer::Ended)?;
+        status.recv_timeout(ANSWER_TIMEOUT).map_err(|error| match error {
+            RecvTimeoutError::Timeout => NoAnswer::Late,
+            RecvTimeoutError::Disconnected => NoAnswer::Ended,
+        })
     }
 
     /// What `--admin` tells, `uptime` after the start: one row.
     pub fn report(&self, uptime: Duration) -> Report {
-        let rows = self.ask().map(|status| row(self.addr, &status)).into_iter().collect();
-        Report { process: Process::this("register", env!("CARGO_PKG_VERSION"), uptime), rows }
+        let part = ("register".to_owned(), self.ask().map(|status| row(self.addr, &status)));
+        Report::new(Process::this("register", env!("CARGO_PKG_VERSION"), uptime), [part])
     }
 }
 
@@ -47,7 +53,6 @@ fn row(addr: SocketAddr, status: &Status) -> Row {
         ("workers", status.workers as u64),
     ];
     Row {
-        name: "register".to_owned(),
         listen: addr.to_string(),
         links: (status.gateways + status.workers) as u64,
         counters: now
@@ -58,6 +63,3 @@ fn row(addr: SocketAddr, status: &Status) -> Row {
         ..Row::default()
     }
 }
-
-/// How long a register may take to say how things are: its pulse looks every 50 ms.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(1);

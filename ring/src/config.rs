@@ -38,8 +38,8 @@ impl Default for Config {
     }
 }
 
-/// The kernel's `IORING_MAX_FIXED_FILES`.
-pub(crate) const SOCKETS_MAX: u32 = 1 << 20;
+/// The most sockets that a ring can have: the kernel's `IORING_MAX_FIXED_FILES`, however many files a process may open.
+pub const SOCKETS_MAX: u32 = 1 << 20;
 
 /// The kernel's `UIO_MAXIOV`: slices of one gathered send.
 pub(crate) const SLICES_MAX: usize = 1024;

@@ -55,6 +55,7 @@ mod config;
 mod connect;
 mod event;
 mod memory;
+mod probe;
 mod queue;
 mod receive;
 mod ring;
@@ -66,8 +67,9 @@ mod steer;
 mod token;
 
 pub use acks::Acks;
-pub use config::Config;
+pub use config::{Config, SOCKETS_MAX};
 pub use event::{Event, ListenerId, Send, Short};
+pub use probe::{Refused, probe};
 pub use ring::Ring;
 pub use setup::{SetupError, raise_nofile_limit};
 pub use slots::SocketId;

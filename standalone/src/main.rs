@@ -7,7 +7,6 @@ mod status;
 
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::thread;
 use std::time::Duration;
 
 use admin::Address;
@@ -17,6 +16,7 @@ use gateway_core::{Certificates, Listen, ListenProtocol, Settings};
 use tokio::sync::oneshot;
 
 use crate::cluster::{App, Cluster, Meeting, reachable};
+use crate::status::StatusSource;
 
 /// A whole Ringway in one process: register, gateway, worker and a page to chat on.
 #[derive(FromArgs, ArgsInfo)]
@@ -166,7 +166,7 @@ fn main() {
     let tls = Acceptor::from_flags(certs, keys).unwrap_or_else(|error| program::fail(error));
     let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     if tls.is_some() {
-        shutdown.take_hangups().unwrap_or_else(|error| program::fail(error));
+        shutdown.take_hangups();
     }
     let page = TcpListener::bind(flags.page).unwrap_or_else(|error| {
         program::fail(program::describe_bind_error(flags.page, &error).replace("--listen", "--page"))
@@ -174,6 +174,7 @@ fn main() {
     if let Err(error) = run(flags, tls, websocket, page, shutdown) {
         program::fail(error);
     }
+    program::finish();
 }
 
 /// Runs until a signal. `websocket` is the index of the listener that the page connects to.
@@ -196,10 +197,11 @@ fn run(
         }
         None => format!("open {url} (the page alone; its websocket is port {})", address.port()),
     };
-    let _admin = flags.admin.map(|address| status::serve(address, cluster.as_ref())).transpose()?;
+    let source = StatusSource::new(cluster.as_ref());
+    let _admin = flags.admin.map(|address| status::serve(address, source.clone())).transpose()?;
     let certificates = cluster.as_ref().and_then(|cluster| cluster.gateway.certificates());
     let (stop, stopped) = oneshot::channel();
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+    program::spawn_vital("signals", move || {
         shutdown.wait_and_reload(|| certificates.iter().for_each(Certificates::reload));
         // The page may have failed: then the process is ending anyway.
         let _ = stop.send(());
@@ -215,6 +217,7 @@ fn run(
     let served = page::serve(
         page,
         page::Websocket { port: address.port(), tls: secured },
+        move || source.report().faults,
         || on_ready.into_iter().for_each(program::ready),
         stopped,
     );

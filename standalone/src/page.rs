@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpListener;
 
 use axum::Router;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use tokio::sync::oneshot;
@@ -16,13 +16,15 @@ pub struct Websocket {
     pub tls: bool,
 }
 
-/// Serves the page on this thread until `stop` is told or dropped; calls `on_ready` when it is served.
+/// Serves the page on this thread until `stop` is told or dropped; calls `on_ready` when it is served. `faults` says what is
+/// wrong with the process, and may take its time.
 ///
 /// # Errors
 /// The runtime cannot start, or takes no sockets.
 pub fn serve(
     listener: TcpListener,
     websocket: Websocket,
+    faults: impl Fn() -> Vec<String> + Clone + Send + Sync + 'static,
     on_ready: impl FnOnce(),
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
@@ -33,17 +35,27 @@ pub fn serve(
         on_ready();
         // A request that is not finished is dropped: a slow reader must not hold the program up.
         tokio::select! {
-            served = axum::serve(listener, routes(websocket)).into_future() => served,
+            served = axum::serve(listener, routes(websocket, faults)).into_future() => served,
             _ = stop => Ok(()),
         }
     })
 }
 
-fn routes(websocket: Websocket) -> Router {
+fn routes(websocket: Websocket, faults: impl Fn() -> Vec<String> + Clone + Send + Sync + 'static) -> Router {
     let page = document(websocket);
     Router::new()
         .route("/", get(move || async move { (HEADERS, Html(page)).into_response() }))
-        .route("/health", get(|| async { "ok\n" }))
+        .route("/health", get(move || health(faults.clone())))
+}
+
+/// 200 and `ok`, or 503 and what is wrong, a line each.
+async fn health(faults: impl Fn() -> Vec<String> + Send + 'static) -> (StatusCode, String) {
+    // Not on this thread: who asks for the page need not wait for a shard that does not answer.
+    match tokio::task::spawn_blocking(faults).await {
+        Ok(faults) if faults.is_empty() => (StatusCode::OK, "ok\n".to_owned()),
+        Ok(faults) => (StatusCode::SERVICE_UNAVAILABLE, faults.join("\n") + "\n"),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("the faults cannot be asked for: {error}\n")),
+    }
 }
 
 /// The whole page. The host of the websocket is the one that the browser found the page at.
@@ -72,6 +84,21 @@ const HEADERS: [(header::HeaderName, &str); 4] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn health_is_what_the_process_says() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let ask = |faults: &[&str]| {
+            let faults: Vec<String> = faults.iter().map(|fault| (*fault).to_owned()).collect();
+            runtime.block_on(health(move || faults.clone()))
+        };
+        assert_eq!(ask(&[]), (StatusCode::OK, "ok\n".to_owned()));
+        let faults = "gateway:0 has ended\nworker:1 has ended\n".to_owned();
+        assert_eq!(
+            ask(&["gateway:0 has ended", "worker:1 has ended"]),
+            (StatusCode::SERVICE_UNAVAILABLE, faults)
+        );
+    }
 
     #[test]
     fn the_page_is_complete_and_loads_nothing() {

@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use admin::{Address, Admin, Process, Report, Row};
+use admin::{Address, Admin, Process, Report};
 
 use crate::cluster::Cluster;
 
-/// Lets `ringway status` ask. Serving the page alone, there is nothing to tell but the process.
-pub fn serve(address: Address, cluster: Option<&Cluster>) -> Result<Admin, String> {
-    let source = cluster.map(StatusSource::of);
-    let clock = program::Uptime::start();
-    let report = move || {
-        let uptime = clock.elapsed();
-        Report {
-            process: Process::this("ringway", env!("CARGO_PKG_VERSION"), uptime),
-            rows: source.as_ref().map_or_else(Vec::new, |source| source.rows(uptime)),
-        }
-    };
-    Admin::serve(address, report)
+/// Lets `ringway status` ask.
+pub fn serve(address: Address, source: StatusSource) -> Result<Admin, String> {
+    Admin::serve(address, move || source.report())
         .map_err(|error| program::describe_bind_error(address.0, &error).replace("--listen", "--admin"))
 }
 
+/// How this process is.
+#[derive(Clone)]
+pub struct StatusSource {
+    clock: program::Uptime,
+    /// Serving the page alone, there is nothing to tell but the process.
+    parts: Option<Parts>,
+}
+
 /// Asks the parts of a cluster how things are.
-struct StatusSource {
+#[derive(Clone)]
+struct Parts {
     gateway: gateway_core::StatusSource,
     listen: String,
     worker: ringway_worker::StatusSource,
@@ -30,8 +30,26 @@ struct StatusSource {
 }
 
 impl StatusSource {
-    fn of(cluster: &Cluster) -> StatusSource {
-        StatusSource {
+    /// Of a process with this cluster in it, started now.
+    pub fn new(cluster: Option<&Cluster>) -> StatusSource {
+        StatusSource { clock: program::Uptime::start(), parts: cluster.map(Parts::of) }
+    }
+
+    /// What `ringway status` shows.
+    pub fn report(&self) -> Report {
+        let uptime = self.clock.elapsed();
+        let mut report = Report::new(Process::this("ringway", env!("CARGO_PKG_VERSION"), uptime), []);
+        for part in self.parts.iter().flat_map(|parts| parts.reports(uptime)) {
+            report.rows.extend(part.rows);
+            report.faults.extend(part.faults);
+        }
+        report
+    }
+}
+
+impl Parts {
+    fn of(cluster: &Cluster) -> Parts {
+        Parts {
             gateway: cluster.gateway.status_source(),
             listen: cluster.listen_urls(),
             worker: cluster.worker.status_source(),
@@ -39,12 +57,11 @@ impl StatusSource {
         }
     }
 
-    /// The rows of all parts, as their own programs would tell them.
-    fn rows(&self, uptime: Duration) -> Vec<Row> {
+    /// What their own programs would tell.
+    fn reports(&self, uptime: Duration) -> impl Iterator<Item = Report> {
         let gateway = gateway_core::report(&self.gateway, "gateway", &self.listen, uptime);
         let register = self.register.as_ref().map(|register| register.report(uptime));
-        let parts = [gateway, self.worker.report(uptime)].into_iter().chain(register);
-        parts.flat_map(|part| part.rows).collect()
+        [gateway, self.worker.report(uptime)].into_iter().chain(register)
     }
 }
 
@@ -57,7 +74,7 @@ pub fn show(addresses: &[Address]) {
     }
     let ask = |address: &Address| (address.0, admin::fetch(address.0).map_err(|error| error.to_string()));
     let answers: Vec<_> = addresses.iter().map(ask).collect();
-    print!("{}", admin::table(&answers));
+    program::print(&admin::table(&answers));
     if answers.iter().all(|(_, answer)| answer.is_err()) {
         program::fail("no program answers");
     }

@@ -139,6 +139,7 @@ impl Settings {
     /// What happens is logged to stderr as the variable `RUST_LOG` wants it, unless the program has installed a subscriber of
     /// its own before.
     pub fn run<E: Events>(self, make_events: impl Fn(usize) -> E + Clone + Send + 'static) -> ExitCode {
+        program::begin("worker");
         program::log_to_stderr(None);
         let Settings { admin, no_master, pid_file, .. } = self.clone();
         let config = self.config().unwrap_or_else(|why| program::fail(why));
@@ -152,7 +153,9 @@ impl Settings {
             None if !no_master => master::run(config.drain_timeout + END_GRACE),
             child => serve(config, admin, child, make_events),
         };
-        ended.unwrap_or_else(|error| program::fail(error))
+        let code = ended.unwrap_or_else(|error| program::fail(error));
+        program::finish();
+        code
     }
 }
 
@@ -191,7 +194,6 @@ fn serve<E: Events>(
     child: Option<Child>,
     make_events: impl Fn(usize) -> E + Clone + Send + 'static,
 ) -> io::Result<ExitCode> {
-    master::ignore_reload()?;
     let mut shutdown =
         if child.is_some() { program::Shutdown::listen_patiently() } else { program::Shutdown::listen() }?;
     let key_name = child.as_ref().map_or_else(|| config.name.clone(), |child| child.key_name(&config.name));
@@ -228,7 +230,7 @@ fn relay(told: Receiver<Told>, mut master: Option<Reporter>, name_taken: Arc<Ato
             }
         }
     };
-    std::thread::Builder::new().name("report".to_owned()).spawn(relay).map(drop)
+    program::spawn_vital("report", relay).map(drop)
 }
 
 /// Lets `ringway status` ask. Patient, it waits until a process that still holds the address has ended.
@@ -254,7 +256,7 @@ fn serve_status(address: Address, running: &Running, is_patient: bool) -> Option
             }
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("admin".to_owned()).spawn(retry) {
+    if let Err(error) = program::spawn_vital("admin", retry) {
         warn!("--admin is not served: {error}");
     }
     None

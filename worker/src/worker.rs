@@ -119,7 +119,7 @@ impl Running {
                 then();
             }
         };
-        std::thread::Builder::new().name("ready".to_owned()).spawn(wait).map(drop)
+        program::spawn_vital("ready", wait).map(drop)
     }
 
     /// The same for another thread to wait for.

@@ -10,9 +10,9 @@ mod register_link;
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use admin::{ANSWER_TIMEOUT, NoAnswer};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use glommio::ExecutorJoinHandle;
 use tracing::{error, info, warn};
 
@@ -179,15 +179,24 @@ pub struct StatusSource {
 }
 
 impl StatusSource {
-    /// Every shard's status, by index. `None`: it has ended, or did not answer within a second.
-    pub fn ask(&self) -> Vec<Option<Status>> {
+    /// Every shard's status, by index, or why there is none: a shard whose thread has ended, by a panic or because its ring
+    /// broke, says nothing ever again, and its clients' connections are gone.
+    pub fn ask(&self) -> Vec<Result<Status, NoAnswer>> {
         let ask = |control: &Sender<Control>| {
             let (answer, status) = crossbeam_channel::bounded(1);
-            control.send(Control::Status(answer)).ok().map(|()| status)
+            control.send(Control::Status(answer)).map(|()| status).map_err(|_| NoAnswer::Ended)
         };
-        // All are asked before the first answer is waited for.
+        // All are asked before the first answer is waited for, and all together have so long.
+        let clock = program::Uptime::start();
         let asked: Vec<_> = self.shards.iter().map(ask).collect();
-        asked.into_iter().map(|status| status?.recv_timeout(STATUS_TIMEOUT).ok()).collect()
+        let answers = asked.into_iter().map(|status| {
+            let left = ANSWER_TIMEOUT.saturating_sub(clock.elapsed());
+            status?.recv_timeout(left).map_err(|error| match error {
+                RecvTimeoutError::Timeout => NoAnswer::Late,
+                RecvTimeoutError::Disconnected => NoAnswer::Ended,
+            })
+        });
+        answers.collect()
     }
 }
 
@@ -258,9 +267,6 @@ fn check(settings: &Settings) -> Result<(), StartError> {
 
 /// The largest `max_package_size`: a frame of the inner protocol less 1 MiB for header and session.
 const PACKAGE_SIZE_MAX: usize = protocol::inner::FRAME_SIZE_MAX_RINGWAY - 1024 * 1024;
-
-/// How long a shard may take to say how things are.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Listeners per gateway: a client refers to its listener in one byte.
 const LISTENERS_MAX: usize = 64;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError};
 use glommio::Task;
 use glommio::nop::NopSubmitter;
-use ring::{Event, ListenerId, Ring, Send, Short, SocketId};
+use ring::{Event, ListenerId, Ring, SOCKETS_MAX, Send, Short, SocketId};
 use tracing::warn;
 
 use super::bind::ShardSockets;
@@ -64,10 +64,8 @@ impl Pump {
         sockets: ShardSockets,
         commands: Receiver<Control>,
     ) -> Result<Pump, StartError> {
-        let sockets_max =
-            settings.sockets_max.unwrap_or(u32::MAX).min(u32::try_from(seat.open_files).unwrap_or(u32::MAX));
         let mut ring = Ring::new(ring::Config {
-            sockets_max,
+            sockets_max: sockets_max(settings.sockets_max, seat.open_files),
             tick: Duration::from_millis(TICK_PERIOD_MS),
             ..ring::Config::default()
         })?;
@@ -92,8 +90,10 @@ impl Pump {
 
     /// Runs until told to stop, and then until the shard is done.
     pub async fn run(mut self) -> Counters {
-        self.serve().await.expect("the ring of a running shard works");
-        self.shard.counters()
+        match self.serve().await {
+            Ok(()) => self.shard.counters(),
+            Err(error) => program::give_up(format_args!("the ring of this shard broke: {error}")),
+        }
     }
 
     async fn serve(&mut self) -> io::Result<()> {
@@ -261,6 +261,13 @@ fn deliver(shard: &mut Shard, listeners: &Listeners, now: Millis, event: Event<'
     }
 }
 
+/// As many as `asked` for, but no more than the process may have files, nor than a ring can have at all: where the limit of
+/// open files is higher (`LimitNOFILE=infinity`, containers), the rest of it is of no use.
+fn sockets_max(asked: Option<u32>, open_files: u64) -> u32 {
+    let most = u32::try_from(open_files).map_or(SOCKETS_MAX, |files| files.min(SOCKETS_MAX));
+    asked.map_or(most, |asked| asked.min(most))
+}
+
 fn now(ring: &Ring) -> Millis {
     Millis(ring.now())
 }
@@ -276,3 +283,19 @@ const COMPLAINT_PERIOD_MS: u64 = 60_000;
 
 /// How long workers may take to close their ends, in ms.
 const LEAVE_TIMEOUT_MS: u64 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_has_as_many_sockets_as_limits_and_the_ring_allow() {
+        assert_eq!(sockets_max(None, 1_000), 1_000);
+        assert_eq!(sockets_max(Some(10), 1_000), 10);
+        assert_eq!(sockets_max(Some(2_000), 1_000), 1_000);
+        for beyond in [1 << 20, (1 << 20) + 1, 1 << 30, 1 << 40, u64::MAX] {
+            assert_eq!(sockets_max(None, beyond), 1 << 20);
+            assert_eq!(sockets_max(Some(u32::MAX), beyond), 1 << 20);
+        }
+    }
+}

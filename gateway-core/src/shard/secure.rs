@@ -5,6 +5,7 @@
 
 use std::mem;
 
+use protocol::LogLimit;
 use ring::SocketId;
 use tls::{Failure, Session};
 use tracing::warn;
@@ -14,7 +15,6 @@ use super::directory::Slot;
 use super::parting::Stage;
 use super::table::Table;
 use super::{Conn, Shard};
-use crate::Millis;
 use crate::config::TLS_LOG_PERIOD_MS;
 
 /// The sessions of a shard.
@@ -25,12 +25,16 @@ pub(super) struct Secure {
     sessions: Table<Box<Session>>,
     /// What has been decrypted, or is to be encrypted; kept for its memory.
     plain: Vec<u8>,
-    log: RateLimit,
+    /// Lines about handshakes that failed.
+    failed_log: LogLimit,
+    /// Lines about clients that speak TLS where none is spoken.
+    unexpected_log: LogLimit,
 }
 
 impl Default for Secure {
     fn default() -> Secure {
-        Secure { sessions: Table::new(), plain: Vec::new(), log: RateLimit::default() }
+        let limit = LogLimit::new(1, TLS_LOG_PERIOD_MS);
+        Secure { sessions: Table::new(), plain: Vec::new(), failed_log: limit.clone(), unexpected_log: limit }
     }
 }
 
@@ -143,7 +147,7 @@ impl Shard {
         }
         let (peer, listen) = (client.peer.address(), &self.settings.listen[usize::from(client.listener)]);
         self.counters.tls_unexpected += 1;
-        if let Some(unsaid) = self.secure.log.allow(self.now) {
+        if let Some(unsaid) = self.secure.unexpected_log.admit(self.now.0) {
             warn!(%peer, unsaid, "client speaks TLS at {listen}, which has none");
         }
     }
@@ -175,7 +179,7 @@ impl Shard {
         } else {
             self.counters.tls_handshakes_failed += 1;
             let (peer, listen) = (client.peer.address(), &self.settings.listen[usize::from(client.listener)]);
-            if let Some(unsaid) = self.secure.log.allow(self.now) {
+            if let Some(unsaid) = self.secure.failed_log.admit(self.now.0) {
                 warn!(%peer, unsaid, "TLS handshake at {listen} failed: {failure}");
             }
         }
@@ -191,24 +195,5 @@ impl Shard {
         };
         self.output.append_sealed(socket, out, &self.reply);
         self.reply.clear();
-    }
-}
-
-/// Lets something be said once in a while.
-#[derive(Default)]
-struct RateLimit {
-    next: Option<Millis>,
-    unsaid: u64,
-}
-
-impl RateLimit {
-    /// If now is a time to speak: how often it was not since the last.
-    fn allow(&mut self, now: Millis) -> Option<u64> {
-        if self.next.is_some_and(|next| now < next) {
-            self.unsaid += 1;
-            return None;
-        }
-        self.next = Some(now.plus(TLS_LOG_PERIOD_MS));
-        Some(mem::take(&mut self.unsaid))
     }
 }

@@ -88,7 +88,9 @@ impl Core {
 fn work(seat: Seat, orders: Receiver<Command>) {
     let told = seat.told.clone();
     let ended = match pump::Pump::new(seat, orders) {
-        Ok(pump) => pump.run().map_err(|error| format!("the ring failed: {error}")),
+        Ok(pump) => {
+            Ok(pump.run().unwrap_or_else(|error| program::give_up(format_args!("the ring broke: {error}"))))
+        }
         Err(error) => Err(error.to_string()),
     };
     // The control thread waits for this; it is gone only if it failed itself.

@@ -109,7 +109,7 @@ impl Sender {
     pub fn start(self, clock: Clock, phase: Phase, size: usize) -> io::Result<Sending> {
         let (_alive, end) = crossbeam_channel::bounded(0);
         let work = move || self.send_all(clock, phase, size, &end);
-        let thread = std::thread::Builder::new().name("loadgen-sender".into()).spawn(work)?;
+        let thread = program::spawn_vital("loadgen-sender", work)?;
         Ok(Sending { thread, _alive })
     }
 

@@ -1,32 +1,32 @@
 //! Keeps a panic in the user's code from ending the core.
 
-use std::any::Any;
 use std::fmt;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
+use program::catch;
+
 /// What a future panicked with.
-pub(super) struct Panic(Box<dyn Any + Send>);
+pub(super) struct Panic(program::Panic);
 
 /// Runs a future to its end, or to its panic, which leaves what it shares with others as it was at that moment.
 pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panic> {
     let mut future = pin!(Some(future));
     poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| {
+        let polled = catch(|| {
             let running = future.as_mut().as_pin_mut().expect("not polled after its end");
             let polled = running.poll(cx);
             if polled.is_ready() {
                 future.set(None);
             }
             polled
-        }));
+        });
         match polled {
             Ok(polled) => polled.map(Ok),
             Err(panic) => {
                 // Dropping what is left may panic again; once is enough to tell.
-                let _ = catch_unwind(AssertUnwindSafe(|| future.set(None)));
+                let _ = catch(|| future.set(None));
                 Poll::Ready(Err(Panic(panic)))
             }
         }
@@ -34,15 +34,11 @@ pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Pani
     .await
 }
 
-/// The text of the panic, and what to do about it where that is known.
+/// The text of the panic, where it was, and what to do about it where that is known.
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match (self.0.downcast_ref::<&str>(), self.0.downcast_ref::<String>()) {
-            (Some(text), _) => text,
-            (_, Some(text)) => text.as_str(),
-            _ => "without a text",
-        };
-        f.write_str(text)?;
+        let text = self.0.to_string();
+        f.write_str(&text)?;
         if text.contains(NO_TOKIO) { f.write_str(TOKIO_HINT) } else { Ok(()) }
     }
 }

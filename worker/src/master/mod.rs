@@ -41,11 +41,6 @@ pub(crate) fn claim(pid_file: Option<&Path>) -> Option<PidFile> {
     pid_file.map(|path| PidFile::create(path).unwrap_or_else(|why| program::fail(why)))
 }
 
-/// Makes SIGUSR1 do nothing: in a process that a master supervises, or that has none, it would kill.
-pub(crate) fn ignore_reload() -> io::Result<()> {
-    signal_hook::flag::register(SIGUSR1, std::sync::Arc::default()).map(drop)
-}
-
 /// What may be asked of a worker that runs.
 #[derive(argh::FromArgs, argh::ArgsInfo, Debug)]
 #[argh(subcommand)]
@@ -116,6 +111,7 @@ pub(crate) fn run(end_timeout: Duration) -> io::Result<ExitCode> {
 }
 
 fn listen_to_signals(tell: Sender<Happened>) -> io::Result<()> {
+    program::ignore_other_signals(&[SIGUSR1])?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGCHLD])?;
     let listen = move || {
         for signal in signals.forever() {
@@ -123,7 +119,7 @@ fn listen_to_signals(tell: Sender<Happened>) -> io::Result<()> {
             let _ = tell.send(Happened::Signal(signal));
         }
     };
-    std::thread::Builder::new().name("signals".to_owned()).spawn(listen).map(drop)
+    program::spawn_vital("signals", listen).map(drop)
 }
 
 struct Master {

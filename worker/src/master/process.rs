@@ -37,7 +37,7 @@ impl Process {
             .env(MARK, Mark::new(side, patient).to_string())
             .stdin(Stdio::from(OwnedFd::from(theirs)));
         let child = command.spawn()?;
-        std::thread::Builder::new().name("reports".to_owned()).spawn(move || {
+        program::spawn_vital("reports", move || {
             for line in BufReader::new(ours).lines().map_while(Result::ok) {
                 if let Ok(report) = line.parse() {
                     // A master that ends listens no more.
