@@ -109,6 +109,9 @@ pub const REROUTE_LOG_PERIOD_MS: u64 = 10_000;
 /// Between two log lines of a shard about failed TLS handshakes, in ms; those between are counted only.
 pub const TLS_LOG_PERIOD_MS: u64 = 10_000;
 
+/// Between two log lines of a shard about hooks that panicked, in ms; those between are counted only.
+pub const HOOK_LOG_PERIOD_MS: u64 = 10_000;
+
 /// Slices handed to the kernel in one send. More wait for the next turn; the kernel's own bound is 1,024.
 pub const SLICES_PER_SEND_MAX: usize = 64;
 

@@ -13,6 +13,10 @@ use crate::Identity;
 /// Called by a shard at the turning points of its clients' and workers' lives. Every shard has a value of its own,
 /// made by [`HooksFactory`]; calls come from the shard's thread and hold it up, so they must not wait for anything.
 ///
+/// A panic in a hook costs the client that it was about: it is refused or closed; all others notice nothing. It is
+/// counted, and logged at most every 10 s. Only one in [`Hooks::on_worker_start`], or where the hooks are made, ends the
+/// shard, since without its hooks a gateway is not what its operator wants.
+///
 /// The names are those of GatewayWorker's callbacks on the gateway's side.
 pub trait Hooks: 'static {
     /// The shard is about to serve.

@@ -11,8 +11,8 @@ use gateway_core::{
     Admission, ClientInfo, Handshake, Hooks, HooksFactory, Identity, Listen, ListenProtocol, Settings,
     WorkerInfo,
 };
-use protocol::client::Kind;
 use protocol::client::websocket::Request;
+use protocol::client::{Codec, Decoded, Kind, Limits, Protocol};
 use protocol::inner::{Cmd, Frame};
 use world::{World, listen, to_client};
 
@@ -146,6 +146,102 @@ fn a_route_of_ones_own_goes_before_the_settings() {
     world.client(0);
     world.client(0);
     assert_eq!(world.take_frames(workers[0]).len(), 1);
+}
+
+/// Panics about clients by what their number is.
+#[derive(Default)]
+struct Fragile;
+
+impl Hooks for Fragile {
+    fn on_connect(&mut self, client: &ClientInfo) -> Admission {
+        assert!(client.id.connection_id != 1, "on_connect");
+        Admission::Accept { kind: Kind::Unspecified }
+    }
+
+    fn on_websocket_connect(&mut self, client: &ClientInfo, _request: &Request<'_>) -> Handshake {
+        assert!(client.id.connection_id != 2, "on_websocket_connect");
+        Handshake::default()
+    }
+
+    fn on_close(&mut self, _client: &ClientInfo) {
+        panic!("on_close");
+    }
+
+    fn on_worker_connected(&mut self, _key: &str) {
+        panic!("on_worker_connected");
+    }
+
+    fn on_worker_closed(&mut self, _key: &str) {
+        panic!("on_worker_closed");
+    }
+
+    fn route(&mut self, client: &ClientInfo, _workers: &[WorkerInfo<'_>]) -> Option<usize> {
+        match client.id.connection_id {
+            3 => panic!("route"),
+            // There are not so many.
+            4 => Some(7),
+            _ => None,
+        }
+    }
+
+    fn routes(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_panic_in_a_hook_costs_its_client_only() {
+    let mut world = World::new(Settings {
+        listen: listen(&["websocket://127.0.0.1:1"]),
+        hooks: HooksFactory::new(Fragile::default),
+        ..Settings::default()
+    });
+    let worker = world.worker("w");
+    let clients: Vec<usize> = (0..5).map(|_| world.client(0)).collect();
+    for client in &clients[1..] {
+        world.say(*client, &handshake("/"));
+    }
+    assert!(world.peers[clients[0]].closed, "refused by on_connect");
+    assert!(world.take(clients[1]).starts_with(b"HTTP/1.1 500 "));
+    assert!(clients[2..4].iter().all(|client| world.peers[*client].shut), "no route");
+    assert!(world.take(clients[4]).starts_with(b"HTTP/1.1 101 "));
+    assert_eq!(world.shard.client_count(), 1);
+    let told: Vec<_> = world.take_frames(worker).into_iter().filter(|frame| frame.1 == 5).collect();
+    assert_eq!(told.len(), 2, "the last is served as ever");
+    world.reset(worker);
+    // on_connect, on_websocket_connect, route twice, on_close three times, on_worker_connected, on_worker_closed.
+    assert_eq!(world.shard.counters().hook_panics, 9);
+}
+
+/// Panics at the first byte.
+struct Grenade;
+
+impl Protocol for Grenade {
+    fn codec(&self) -> Box<dyn Codec> {
+        Box::new(Grenade)
+    }
+
+    fn encode(&self, _body: &[u8], _kind: Kind, _out: &mut Vec<u8>) {}
+}
+
+impl Codec for Grenade {
+    fn decode<'a>(&'a mut self, _: &Limits, input: &'a mut [u8], _: &mut Vec<u8>) -> Decoded<'a> {
+        assert!(input.is_empty(), "a byte");
+        Decoded::NeedMore { consumed: 0 }
+    }
+}
+
+#[test]
+fn a_panic_in_a_protocol_costs_its_client_only() {
+    let protocol = ListenProtocol::Custom(Arc::new(Grenade));
+    let address = "127.0.0.1:1".parse().unwrap();
+    let listen = vec![Listen { address, protocol, tls: false }];
+    let mut world = World::new(Settings { listen, ..Settings::default() });
+    world.worker("w");
+    let (victim, other) = (world.client(0), world.client(0));
+    world.say(victim, b"x");
+    assert!(world.peers[victim].shut && !world.peers[other].shut);
+    assert_eq!(world.shard.counters().clients_malformed, 1);
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Shard {
         self.accepted += 1;
         let connection_id = self.next_connection_id();
         let info = self.client_info(connection_id, peer, listener);
-        let Admission::Accept { kind } = self.hooks.on_connect(&info) else {
+        let Admission::Accept { kind } = self.hooks.on_connect(now, &info) else {
             self.counters.clients_refused += 1;
             return self.output.actions.push(Action::Close(socket));
         };

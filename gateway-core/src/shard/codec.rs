@@ -4,7 +4,8 @@ use protocol::client::frame::FrameCodec;
 use protocol::client::tcp::TcpCodec;
 use protocol::client::text::TextCodec;
 use protocol::client::websocket::WebsocketCodec;
-use protocol::client::{Codec, Decoded, Limits};
+use protocol::client::{Codec, Decoded, Limits, Malformed};
+use tracing::error;
 
 use crate::settings::ListenProtocol;
 
@@ -42,7 +43,13 @@ impl AnyCodec {
             AnyCodec::Text(codec) => codec.decode(limits, input, reply),
             AnyCodec::Frame(codec) => codec.decode(limits, input, reply),
             AnyCodec::Tcp(codec) => codec.decode(limits, input, reply),
-            AnyCodec::Custom(codec) => codec.decode(limits, input, reply),
+            AnyCodec::Custom(codec) => {
+                let decoded = program::catch(|| codec.decode(limits, input, reply));
+                decoded.unwrap_or_else(|panic| {
+                    error!("a protocol of the gateway's own panicked, its client goes: {panic}");
+                    Decoded::Malformed(Malformed::Protocol)
+                })
+            }
             AnyCodec::Securing => Decoded::NeedMore { consumed: 0 },
         }
     }

@@ -22,6 +22,8 @@ pub struct Counters {
     pub clients_accepted: u64,
     /// Clients that the gateway's own hooks refused.
     pub clients_refused: u64,
+    /// Calls of the gateway's own hooks that panicked.
+    pub hook_panics: u64,
     /// Clients that are gone.
     pub clients_closed: u64,
     /// Connections that the ring could not take (its table was full) or lost before they were ours.
@@ -105,6 +107,7 @@ impl Counters {
         [
             ("clients_accepted", self.clients_accepted),
             ("clients_refused", self.clients_refused),
+            ("hook_panics", self.hook_panics),
             ("clients_closed", self.clients_closed),
             ("accepts_failed", self.accepts_failed),
             ("messages_in", self.messages_in),

@@ -191,6 +191,7 @@ impl Shard {
     pub fn on_turn(&mut self, now: Millis) {
         self.now = now;
         self.shed_unfinished();
+        self.end_hook_victims();
         self.continue_heartbeat();
         self.continue_fan_outs();
         self.continue_listings();

@@ -237,7 +237,7 @@ impl Shard {
     ) -> Result<(), Flow> {
         let client = self.client_ref(slot);
         let info = self.client_info(client.connection_id, client.peer.address(), client.listener);
-        let headers = match self.hooks.on_websocket_connect(&info, request) {
+        let headers = match self.hooks.on_websocket_connect(self.now, &info, request) {
             Handshake::Accept { headers } => headers,
             Handshake::Refuse { status } => {
                 request.refuse(status, reply);
@@ -326,8 +326,8 @@ impl Shard {
         peer: SocketAddr,
         listener: u8,
     ) -> Option<WorkerId> {
-        let info = || self.client_info(connection_id, peer, listener);
-        let asked = self.hooks.routes().then(info);
+        let is_asked = self.hooks.routes(self.now);
+        let asked = is_asked.then(|| self.client_info(connection_id, peer, listener));
         match asked.and_then(|info| self.ask_hook(&info)) {
             Some(worker) => Some(self.workers.bind_to(worker)),
             None => {
@@ -342,7 +342,7 @@ impl Shard {
         if ids.is_empty() {
             return None;
         }
-        self.hooks.route(info, &infos).map(|index| ids[index])
+        self.hooks.route(self.now, info, &infos).map(|index| ids[index])
     }
 
     /// Appends an event of a client to a link. PHP's workers are not told text from binary.

@@ -107,7 +107,7 @@ impl Shard {
         }
         self.counters.clients_closed += 1;
         let info = self.client_info(client.connection_id, client.peer.address(), client.listener);
-        self.hooks.on_close(&info);
+        self.hooks.on_close(self.now, &info);
         self.connection_ids.remove(&client.connection_id);
         self.unfinished.forget(slot);
         if let Some(uid) = client.uid {

@@ -90,7 +90,7 @@ impl Shard {
         let mut clients = Vec::new();
         if let Some(worker) = link.worker {
             let key = self.workers.key(worker).to_owned();
-            self.hooks.on_worker_closed(&key);
+            self.hooks.on_worker_closed(self.now, &key);
             self.notices.push(Notice::Gone { key: key.as_str().into(), why: link.why_gone() });
             self.workers.disconnect(worker, link.socket);
             clients = self.reroute(reroute::unsent(&link.out.queue), &key);
@@ -278,7 +278,7 @@ impl Shard {
         if let Some(displaced) = displaced.filter(|displaced| *displaced != socket) {
             self.displace(&key, displaced, run);
         }
-        self.hooks.on_worker_connected(&key);
+        self.hooks.on_worker_connected(self.now, &key);
         self.notices.push(Notice::Connected { key: key.into() });
         self.retry_without_worker();
         self.undrain(slot);

@@ -16,6 +16,7 @@
 //! * [`tick`](self::tick), [`heartbeat`](self::heartbeat), [`link_pulse`](self::link_pulse): what time brings.
 
 mod accept;
+mod caught_hooks;
 mod client;
 mod codec;
 mod commands;
@@ -63,6 +64,7 @@ pub use self::counters::{Counters, Status};
 pub use self::notices::{Gone, Notice};
 pub use self::output::Action;
 
+use self::caught_hooks::CaughtHooks;
 use self::client::Client;
 use self::departed::DepartedTable;
 use self::directory::{Directory, Slot};
@@ -84,7 +86,7 @@ use crate::config::{
     ANSWER_TIMEOUT_MS, AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS,
     LINGER_TIMEOUT_MS, LINK_PING_PERIOD_MS,
 };
-use crate::{ClientInfo, Hooks, Millis, Settings};
+use crate::{ClientInfo, Millis, Settings};
 
 /// What makes a shard this one and no other.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +115,7 @@ pub struct Shard {
     workers: Workers,
     /// Links that drain; one that is gone may still be listed.
     draining: Vec<SocketId>,
-    hooks: Box<dyn Hooks>,
+    hooks: CaughtHooks,
     output: Output,
     secure: Secure,
     /// Fan-outs that take more than one turn.
@@ -163,8 +165,7 @@ struct Waits {
 impl Shard {
     /// An empty shard.
     pub fn new(settings: Settings, identity: Identity, now: Millis) -> Shard {
-        let mut hooks = settings.hooks.make();
-        hooks.on_worker_start(identity);
+        let hooks = CaughtHooks::start(settings.hooks.make(), identity);
         let no_worker_ms = settings.no_worker_wait.as_millis() as u64;
         Shard {
             heartbeat: Heartbeat::new(&settings, now),
@@ -210,7 +211,7 @@ impl Shard {
 
     /// What has been counted since start.
     pub fn counters(&self) -> Counters {
-        self.counters
+        Counters { hook_panics: self.hooks.panics(), ..self.counters }
     }
 
     /// What there is now, and what has been counted.
@@ -220,7 +221,7 @@ impl Shard {
             uids: self.uids.names().len(),
             groups: self.groups.names().len(),
             workers: self.workers.connected_count(),
-            counters: self.counters,
+            counters: self.counters(),
         }
     }
 

@@ -34,7 +34,7 @@ impl Shard {
         if self.is_stopping() {
             return;
         }
-        self.hooks.on_worker_stop();
+        self.hooks.on_worker_stop(self.now);
         let ids = self.conns.iter().filter_map(|(_, conn)| match conn {
             Conn::Client(client) => Some(client.connection_id),
             _ => None,
