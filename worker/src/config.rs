@@ -97,6 +97,18 @@ pub(crate) const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(30);
 /// master kills it.
 pub(crate) const END_GRACE: Duration = Duration::from_secs(20);
 
+/// How often a core tells its master that it turns.
+pub(crate) const ALIVE_PERIOD: Duration = Duration::from_secs(5);
+
+/// A worker process of which no core has turned for this long is killed by its master and started again: each of its cores is
+/// blocked by a handler, or it was stopped. Counted from when a core's start is done; several periods of
+/// [`ALIVE_PERIOD`].
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// A master that comes to look so much later than it wanted was held up itself, and its processes probably were, too: they get
+/// their time once more.
+pub(crate) const MASTER_HOLD_UP: Duration = Duration::from_secs(5);
+
 /// How often a worker process looks whether the one before it has left the `--admin` port.
 pub(crate) const ADMIN_RETRY_DELAY: Duration = Duration::from_millis(200);
 

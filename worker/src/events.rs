@@ -1,5 +1,7 @@
 //! The trait that a user implements: what happens to clients.
 
+use std::error::Error;
+
 use protocol::inner::WebsocketRequest;
 
 use crate::{Client, Gateway, Message};
@@ -11,13 +13,36 @@ use crate::{Client, Gateway, Message};
 /// What is to go on after a handler is for [`Gateway::spawn`].
 ///
 /// A handler that panics is logged and counted ([`Counters::panics`](crate::Counters::panics)), and what it made of the
-/// session is not stored; all else goes on, the client's next event included. Only a panic in `on_start` ends the core.
-/// What a panic left half done in `self` stays so.
+/// session is not stored; all else goes on, the client's next event included. What a panic left half done in `self` stays so.
+///
+/// Only a panic in `on_start`, or where the `Events` are made, or an error of [`Events::try_start`], ends the core. A program
+/// made with [`run`](crate::run) then exits with 70, and its master starts it again, a little later each time. In a
+/// program of your own that uses [`Worker::start`](crate::Worker::start) the core's thread ends:
+/// [`Running::status_source`](crate::Running::status_source) tells of it, and so does [`Running::stop`](crate::Running::stop).
 #[expect(async_fn_in_trait, reason = "a core is one thread: futures of handlers need not be Send")]
 pub trait Events: 'static {
     /// The core starts. No gateway is connected yet, so what is sent from here reaches nobody (WIRE.md §9).
     async fn on_start(&self, gateway: &Gateway) {
         let _ = gateway;
+    }
+
+    /// The same for a start that may fail: implement this instead of [`Events::on_start`], which it calls unless you do. An
+    /// error ends the core as a panic would, with the error in the log.
+    ///
+    /// ```
+    /// # use ringway_worker::{Client, Events, Gateway, Message};
+    /// # struct Motd(std::cell::RefCell<String>);
+    /// # impl Events for Motd {
+    /// async fn try_start(&self, _gateway: &Gateway) -> Result<(), Box<dyn std::error::Error>> {
+    ///     *self.0.borrow_mut() = std::fs::read_to_string("/etc/motd")?;
+    ///     Ok(())
+    /// }
+    /// # async fn on_message(&self, _gateway: &Gateway, _client: &Client, _message: Message) {}
+    /// # }
+    /// ```
+    async fn try_start(&self, gateway: &Gateway) -> Result<(), Box<dyn Error>> {
+        self.on_start(gateway).await;
+        Ok(())
     }
 
     /// A connection was accepted; for websocket before its handshake, which may still fail.

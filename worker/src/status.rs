@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use admin::{Process, Report, Row};
-use crossbeam_channel::bounded;
+use admin::{ANSWER_TIMEOUT, NoAnswer, Process, Report, Row};
+use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use crate::Status;
 use crate::core::{Control, Wish};
@@ -20,26 +20,35 @@ impl StatusSource {
         StatusSource { name: name.to_owned(), cores }
     }
 
-    /// Every core's status, by index. `None`: it has not started, has ended, or did not answer within a second.
-    pub fn ask(&self) -> Vec<Option<Status>> {
+    /// Every core's status, by index, or why there is none: it has not started, is held up by a handler, or has ended.
+    pub fn ask(&self) -> Vec<Result<Status, NoAnswer>> {
         let ask = |core: &Control| {
             let (answer, status) = bounded(1);
-            core.tell(Wish::Status(answer)).then_some(status)
+            core.tell(Wish::Status(answer)).then_some(status).ok_or(NoAnswer::Ended)
         };
-        // All are asked before the first answer is waited for.
+        // All are asked before the first answer is waited for, and all together have so long.
+        let clock = program::Uptime::start();
         let asked: Vec<_> = self.cores.iter().map(ask).collect();
-        asked.into_iter().map(|status| status?.recv_timeout(STATUS_TIMEOUT).ok()).collect()
+        let answers = asked.into_iter().map(|status| {
+            let left = ANSWER_TIMEOUT.saturating_sub(clock.elapsed());
+            status?.recv_timeout(left).map_err(|error| match error {
+                RecvTimeoutError::Timeout => NoAnswer::Late,
+                RecvTimeoutError::Disconnected => NoAnswer::Ended,
+            })
+        });
+        answers.collect()
     }
 
-    /// What `--admin` tells, `uptime` after the start: a row for each core that answers.
+    /// What `--admin` tells, `uptime` after the start: a row for each core that answers, and which do not.
     pub fn report(&self, uptime: Duration) -> Report {
-        let rows = self.ask().into_iter().enumerate();
-        let rows = rows.filter_map(|(index, status)| Some(row(format!("{}:{index}", self.name), &status?)));
-        Report { process: Process::this("worker", env!("CARGO_PKG_VERSION"), uptime), rows: rows.collect() }
+        let parts = self.ask().into_iter().enumerate();
+        let parts = parts
+            .map(|(index, status)| (format!("{}:{index}", self.name), status.map(|status| row(&status))));
+        Report::new(Process::this("worker", env!("CARGO_PKG_VERSION"), uptime), parts)
     }
 }
 
-fn row(name: String, status: &Status) -> Row {
+fn row(status: &Status) -> Row {
     let counters = &status.counters;
     let now = [
         ("handlers_running", status.handlers_running as u64),
@@ -48,7 +57,6 @@ fn row(name: String, status: &Status) -> Row {
         ("sessions_remembered", status.sessions_remembered as u64),
     ];
     Row {
-        name,
         links: status.links as u64,
         messages_in: counters.messages_in,
         messages_out: counters.messages_out,
@@ -57,6 +65,3 @@ fn row(name: String, status: &Status) -> Row {
         ..Row::default()
     }
 }
-
-/// How long a core may take to say how things are.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(1);

@@ -82,6 +82,8 @@ pub(crate) enum Told {
     Gateways(usize, Vec<SocketAddrV4>),
     /// Another worker has the name, and stays.
     NameTaken,
+    /// A core has turned.
+    Alive,
 }
 
 /// What commands, queries and links of one core share.

@@ -6,15 +6,15 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use glommio::Task;
-use glommio::timer::timeout;
+use glommio::timer::{sleep, timeout};
 use tracing::warn;
 
 use super::discovery::Discovery;
 use super::dispatch::Dispatch;
 use super::drain::hand_over;
 use super::link::Link;
-use super::{Core, Launch, Wishes};
-use crate::config::{READ_SIZE, STOP_CLOSE_TIMEOUT, STOP_STEP_TIMEOUT};
+use super::{Core, Launch, Told, Wishes};
+use crate::config::{ALIVE_PERIOD, READ_SIZE, STOP_CLOSE_TIMEOUT, STOP_STEP_TIMEOUT};
 use crate::{Events, Gateway};
 
 /// Runs a core until its end is among `wishes`, and answers the others. `on_ready` is called when a register has
@@ -28,12 +28,23 @@ pub(crate) async fn run<E: Events>(
     let core = Core::new(launch);
     let gateway = Gateway::new(Rc::clone(&core));
     let dispatch = Dispatch::new(make_events(), gateway, on_ready);
-    dispatch.events().on_start(dispatch.gateway()).await;
+    if let Err(why) = dispatch.events().try_start(dispatch.gateway()).await {
+        program::give_up(format_args!("the start of core {} failed: {why}", core.index));
+    }
+    let alive = glommio::spawn_local(tell_alive(Rc::clone(&core)));
     let starter = glommio::spawn_local(Rc::clone(&dispatch).start_waiting());
     let tasks = Discovery::start(&dispatch);
     wishes.serve(|| dispatch.status()).await;
     end(&dispatch, tasks).await;
     starter.cancel().await;
+    alive.cancel().await;
+}
+
+/// Tells again and again that this core turns, for as long as there is a master who listens.
+async fn tell_alive(core: Rc<Core>) {
+    while core.report.send(Told::Alive).is_ok() {
+        sleep(ALIVE_PERIOD).await;
+    }
 }
 
 /// Hands the clients over, lets running handlers and `on_stop` finish, and sends what is queued. Each step is limited

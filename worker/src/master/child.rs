@@ -116,6 +116,7 @@ impl Reporter {
     pub(crate) fn pass_on(&mut self, told: Told) {
         let report = match told {
             Told::Ready => Report::Ready,
+            Told::Alive => Report::Alive,
             Told::Gateways(core, gateways) => {
                 self.cores.insert(core, gateways.into_iter().collect());
                 Report::Gateways(in_all(self.core_count, &self.cores))

@@ -8,7 +8,10 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use super::report::Report;
-use crate::config::{EXIT_NAME_TAKEN, RESTART_DELAY, RESTART_DELAY_MAX, STABLE_AGE, SUCCESSOR_TIMEOUT};
+use crate::config::{
+    EXIT_NAME_TAKEN, MASTER_HOLD_UP, RESTART_DELAY, RESTART_DELAY_MAX, SILENCE_MAX, STABLE_AGE,
+    SUCCESSOR_TIMEOUT,
+};
 
 /// Names a process for as long as the master runs.
 pub(super) type Id = u64;
@@ -89,6 +92,8 @@ struct Process {
     started: Duration,
     is_ready: bool,
     gateways: BTreeSet<SocketAddrV4>,
+    /// When a core of it last said that it turns; `None` while nobody waits for that.
+    alive_at: Option<Duration>,
     /// It ends by force then.
     kill_at: Option<Duration>,
 }
@@ -121,7 +126,13 @@ impl Plan {
     /// When [`Plan::on_time`] is due at the latest.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let kills = self.all().filter_map(|process| process.kill_at);
-        kills.chain(self.restart_at).min()
+        kills.chain(self.restart_at).chain(self.silent_at()).min()
+    }
+
+    /// When the serving process counts as hung if it says nothing more.
+    fn silent_at(&self) -> Option<Duration> {
+        let serving = self.serving.as_ref().filter(|_| !self.stopping)?;
+        Some(serving.alive_at? + SILENCE_MAX)
     }
 
     /// Starts the first process.
@@ -141,6 +152,7 @@ impl Plan {
         let Some(process) = self.find(id) else { return };
         match report {
             Report::Ready => process.is_ready = true,
+            Report::Alive => process.alive_at = Some(now),
             Report::Gateways(gateways) => process.gateways = gateways,
         }
         self.has_served |= self.serving.as_ref().is_some_and(|serving| serving.is_ready);
@@ -248,6 +260,7 @@ impl Plan {
         if self.restart_at.take_if(|at| *at <= now).is_some() {
             self.serving = Some(self.launch(now, self.restart_side));
         }
+        self.end_hung(now);
         let late = |process: &&mut Process| process.kill_at.is_some_and(|at| at <= now);
         if let Some(successor) = self.successor.as_mut().filter(late) {
             successor.kill_at = None;
@@ -261,6 +274,22 @@ impl Plan {
                 .push(Action::Warn(format!("the worker process {} does not end, killing it", process.pid)));
             self.actions.push(Action::Kill(process.id));
         }
+    }
+
+    /// Ends a serving process whose cores are all blocked: its gateways hold its clients back, for ever if need be.
+    fn end_hung(&mut self, now: Duration) {
+        let Some(due) = self.silent_at().filter(|due| *due <= now) else { return };
+        let Some(serving) = &mut self.serving else { return };
+        if now - due > MASTER_HOLD_UP {
+            serving.alive_at = Some(now);
+            return;
+        }
+        serving.alive_at = None;
+        let (id, pid) = (serving.id, serving.pid);
+        self.warn(format!(
+            "no core of the worker process {pid} has turned for {SILENCE_MAX:?}, killing it: does a handler of each block?"
+        ));
+        self.actions.push(Action::Kill(id));
     }
 
     fn why_not_ready(&self) -> String {
@@ -299,7 +328,16 @@ impl Plan {
         self.last_id += 1;
         let id = self.last_id;
         self.actions.push(Action::Start { id, side, patient: self.has_served });
-        Process { id, pid: 0, side, started: now, is_ready: false, gateways: BTreeSet::new(), kill_at: None }
+        Process {
+            id,
+            pid: 0,
+            side,
+            started: now,
+            is_ready: false,
+            gateways: BTreeSet::new(),
+            alive_at: None,
+            kill_at: None,
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = &Process> {

@@ -169,13 +169,57 @@ fn a_first_process_that_says_what_is_wrong_is_believed() {
         stage.ends(1, &format!("exit code {code}"));
         assert_eq!(stage.done(), [format!("exit {code}")]);
     }
-    // A crash is something else, and so is a complaint of a worker that has served.
-    let mut stage = Stage::new();
-    stage.ends(1, "exit code 101");
-    assert!(stage.plan.deadline().is_some());
+    // A crash is something else, also one that a program of ours says itself, and so is a complaint of a worker that has served.
+    for code in [70, 101] {
+        let mut stage = Stage::new();
+        stage.ends(1, &format!("exit code {code}"));
+        assert!(stage.plan.deadline().is_some());
+    }
     let mut stage = Stage::serving();
     stage.ends(1, "exit code 1");
     assert!(stage.plan.deadline().is_some());
+}
+
+#[test]
+fn a_process_of_which_no_core_turns_is_replaced() {
+    let mut stage = Stage::serving();
+    // Its start may take as long as it likes.
+    assert_eq!(stage.plan.deadline(), None);
+    for _ in 0..3 {
+        stage.plan.on_report(stage.now, 1, Report::Alive);
+        stage.now += SILENCE_MAX - SECOND;
+        stage.plan.on_time(stage.now);
+        assert_eq!(stage.done(), NOTHING);
+    }
+    stage.passes(SECOND);
+    let why =
+        "no core of the worker process 101 has turned for 30s, killing it: does a handler of each block?";
+    assert_eq!(stage.done(), [why, "kill 1"]);
+    assert_eq!(stage.plan.deadline(), None);
+    stage.ends(1, "killed by SIGKILL");
+    stage.done();
+    stage.passes(RESTART_DELAY);
+    assert_eq!(stage.done(), ["start 2 A patient"]);
+}
+
+#[test]
+fn a_master_that_was_held_up_itself_does_not_judge() {
+    let mut stage = Stage::serving();
+    stage.plan.on_report(stage.now, 1, Report::Alive);
+    stage.now += SILENCE_MAX + MASTER_HOLD_UP + SECOND;
+    stage.plan.on_time(stage.now);
+    assert_eq!(stage.done(), NOTHING);
+    stage.passes(SILENCE_MAX);
+    assert_eq!(stage.done().len(), 2);
+}
+
+#[test]
+fn a_process_that_ends_is_not_waited_for_to_turn() {
+    let mut stage = Stage::serving();
+    stage.plan.on_report(stage.now, 1, Report::Alive);
+    stage.plan.stop(stage.now, 143);
+    stage.done();
+    stage.passes(END_TIMEOUT);
 }
 
 #[test]

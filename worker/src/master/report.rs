@@ -9,6 +9,8 @@ use std::str::FromStr;
 pub(super) enum Report {
     /// Every core has heard from a register and tried each gateway in its list.
     Ready,
+    /// A core has turned.
+    Alive,
     /// The gateways to which all cores have links that were taken.
     Gateways(BTreeSet<SocketAddrV4>),
 }
@@ -18,6 +20,7 @@ impl Report {
     pub(super) fn line(&self) -> String {
         match self {
             Report::Ready => "ready\n".to_owned(),
+            Report::Alive => "alive\n".to_owned(),
             Report::Gateways(gateways) => {
                 let words = gateways.iter().map(|gateway| format!(" {gateway}"));
                 format!("gateways{}\n", words.collect::<String>())
@@ -33,6 +36,7 @@ impl FromStr for Report {
         let mut words = line.split_ascii_whitespace();
         match words.next() {
             Some("ready") => Ok(Report::Ready),
+            Some("alive") => Ok(Report::Alive),
             Some("gateways") => {
                 words.map(|word| word.parse().map_err(drop)).collect::<Result<_, _>>().map(Report::Gateways)
             }
@@ -48,7 +52,8 @@ mod tests {
     #[test]
     fn what_is_said_is_what_is_heard() {
         let two = ["10.0.0.1:2900", "10.0.0.2:2900"].map(|gateway| gateway.parse().unwrap());
-        for report in [Report::Ready, Report::Gateways(BTreeSet::new()), Report::Gateways(two.into())] {
+        let gateways = [Report::Gateways(BTreeSet::new()), Report::Gateways(two.into())];
+        for report in [Report::Ready, Report::Alive].into_iter().chain(gateways) {
             assert_eq!(report.line().trim_end().parse(), Ok(report));
         }
         for other in ["", "hello", "gateways 10.0.0.1"] {
