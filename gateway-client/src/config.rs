@@ -77,3 +77,9 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// The largest reply in bytes: every session of a shard with a million clients fits. Beyond it the connection is closed.
 pub(crate) const REPLY_SIZE_MAX: usize = 256 * 1024 * 1024;
+
+/// Log lines in [`LOG_PERIOD_MS`] about gateways that cannot be reached; how many more there were is said with the next.
+pub(crate) const LOG_LINES_MAX: u32 = 50;
+
+/// See [`LOG_LINES_MAX`].
+pub(crate) const LOG_PERIOD_MS: u64 = 10_000;

@@ -4,11 +4,12 @@
 use std::io;
 use std::net::SocketAddrV4;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use protocol::LogLimit;
 use protocol::calls::{Trust, query};
 use protocol::php;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
@@ -19,8 +20,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::config::{
-    Config, IDLE_TIMEOUT, PIPELINE_MAX, QUEUE_BYTES_MAX, QUEUE_MAX, RECONNECT_DELAY, REPLY_SIZE_MAX,
-    WRITE_SIZE,
+    Config, IDLE_TIMEOUT, LOG_LINES_MAX, LOG_PERIOD_MS, PIPELINE_MAX, QUEUE_BYTES_MAX, QUEUE_MAX,
+    RECONNECT_DELAY, REPLY_SIZE_MAX, WRITE_SIZE,
 };
 
 /// What is sent in one piece, and whether a reply comes back.
@@ -186,7 +187,9 @@ impl LinkTask {
 
     /// Fails everything that is for the gateway at once, until it says that it is there, or nobody can send any more.
     async fn leave_out(&mut self) {
-        warn!(gateway = %self.address, "a gateway does not answer, leaving it out until it does");
+        if let Some(unsaid) = admit(&SILENT) {
+            warn!(gateway = %self.address, unsaid, "a gateway does not answer, leaving it out until it does");
+        }
         let mut there = pin!(until_there(self.address, &self.config, &self.probe));
         loop {
             tokio::select! {
@@ -198,13 +201,17 @@ impl LinkTask {
                 }
             }
         }
-        info!(gateway = %self.address, "the gateway answers again");
+        if let Some(unsaid) = admit(&BACK) {
+            info!(gateway = %self.address, unsaid, "the gateway answers again");
+        }
     }
 
     /// Fails everything that waits for the connection.
     fn unreachable(&mut self, job: Job, error: &io::Error) {
-        if !std::mem::replace(&mut self.told, true) {
-            warn!(gateway = %self.address, "cannot connect to gateway: {error}");
+        if !std::mem::replace(&mut self.told, true)
+            && let Some(unsaid) = admit(&UNREACHABLE)
+        {
+            warn!(gateway = %self.address, unsaid, "cannot connect to gateway: {error}");
         }
         let _ = job.done.send(None);
         while let Ok(job) = self.jobs.try_recv() {
@@ -256,6 +263,23 @@ async fn until_there(address: SocketAddrV4, config: &Config, probe: &[u8]) {
         trust.probe_unanswered();
     }
 }
+
+/// Whether a line of this kind may be logged now, and how many were not since the last: a register may list any number of
+/// addresses, one more than the other.
+fn admit(kind: &Mutex<LogLimit>) -> Option<u64> {
+    static CLOCK: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let now_ms = CLOCK.elapsed().as_millis() as u64;
+    kind.lock().unwrap_or_else(PoisonError::into_inner).admit(now_ms)
+}
+
+/// Lines about gateways that cannot be reached.
+static UNREACHABLE: Mutex<LogLimit> = Mutex::new(LogLimit::new(LOG_LINES_MAX, LOG_PERIOD_MS));
+
+/// Lines about gateways that do not answer.
+static SILENT: Mutex<LogLimit> = Mutex::new(LogLimit::new(LOG_LINES_MAX, LOG_PERIOD_MS));
+
+/// Lines about gateways that answer again.
+static BACK: Mutex<LogLimit> = Mutex::new(LogLimit::new(LOG_LINES_MAX, LOG_PERIOD_MS));
 
 async fn open(address: SocketAddrV4, limit: Duration) -> io::Result<TcpStream> {
     let stream = timeout(limit, TcpStream::connect(address)).await.map_err(io::Error::from)??;
@@ -411,4 +435,16 @@ impl From<io::Error> for Ended {
 
 fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_that_cannot_be_reached_do_not_fill_the_log() {
+        let lines = (0..3_000).filter(|_| admit(&UNREACHABLE).is_some()).count();
+        // A period may end meanwhile.
+        assert!((LOG_LINES_MAX as usize..3_000 / 2).contains(&lines), "{lines}");
+    }
 }
