@@ -6,12 +6,13 @@ mod output;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, kill_process};
 
 use crate::wait::{LIMIT, wait_until};
 use output::Output;
 
 pub use binary::{path as binary_path, ready_made};
+pub use rustix::process::Signal;
 
 /// A running program. Dropped, it is killed; a test that fails sees its output.
 #[derive(Debug)]
@@ -33,10 +34,16 @@ impl Process {
 
     /// Starts any command, its output collected.
     pub fn spawn(name: &str, mut command: Command) -> Process {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Process::spawn_as_is(name, command)
+    }
+
+    /// Starts any command, with its output where the command says; what of it is piped is collected.
+    pub fn spawn_as_is(name: &str, mut command: Command) -> Process {
+        command.stdin(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        let stdout = Output::collect(child.stdout.take().expect("stdout is piped"));
-        let stderr = Output::collect(child.stderr.take().expect("stderr is piped"));
+        let stdout = child.stdout.take().map_or_else(|| Output::collect(std::io::empty()), Output::collect);
+        let stderr = child.stderr.take().map_or_else(|| Output::collect(std::io::empty()), Output::collect);
         Process { name: name.to_owned(), child, stdout, stderr, ended: None }
     }
 
@@ -149,7 +156,8 @@ impl Process {
         self.ended
     }
 
-    fn signal(&mut self, signal: Signal) {
+    /// Sends any signal.
+    pub fn signal(&mut self, signal: Signal) {
         // Once it has been waited for, its id may belong to somebody else.
         if self.poll_exit().is_some() {
             return;

@@ -9,6 +9,12 @@ use crate::wait::LIMIT;
 
 /// The report of the program at this address.
 pub fn report(address: SocketAddrV4) -> Value {
+    let (_, body) = response(address);
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error} in {body}"))
+}
+
+/// The status code and the body with which the program at this address answers.
+pub fn response(address: SocketAddrV4) -> (u16, String) {
     let mut stream =
         TcpStream::connect(address).unwrap_or_else(|error| panic!("admin at {address}: {error}"));
     stream.set_read_timeout(Some(LIMIT)).expect("a read timeout can be set");
@@ -16,8 +22,9 @@ pub fn report(address: SocketAddrV4) -> Value {
     stream.write_all(request.as_bytes()).expect("the program reads requests");
     let mut response = String::new();
     stream.read_to_string(&mut response).expect("the program answers");
+    let code = response.split(' ').nth(1).and_then(|code| code.parse().ok());
     let (_, body) = response.split_once("\r\n\r\n").expect("a response has a body");
-    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {body}"))
+    (code.expect("a response has a status"), body.to_owned())
 }
 
 /// Inner connections of all shards or cores of the program at this address.

@@ -21,6 +21,19 @@ pub fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// Looks at `condition` for [`LIMIT`] at most, and tells whether it came true: for what may take longer than that, and is then
+/// waited for again.
+pub fn waited_for(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Deadline::after(LIMIT);
+    while !deadline.is_over() {
+        if condition() {
+            return true;
+        }
+        std::thread::park_timeout(LOOK_AGAIN);
+    }
+    false
+}
+
 /// A moment after which waiting is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Instant);

@@ -10,6 +10,15 @@ use ringway_worker::{Client, Events, Gateway, Message, run, time};
 struct Obedient;
 
 impl Events for Obedient {
+    /// As the environment says: `TEST_START` is `panic`, or a file without which the start fails.
+    async fn try_start(&self, _gateway: &Gateway) -> Result<(), Box<dyn std::error::Error>> {
+        match std::env::var("TEST_START") {
+            Ok(word) if word == "panic" => panic!("told to"),
+            Ok(file) => Ok(std::fs::metadata(file).map(drop)?),
+            Err(_) => Ok(()),
+        }
+    }
+
     async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
         let text = message.text().into_owned();
         let (word, number) = text.split_once(' ').unwrap_or((&text, "0"));
@@ -34,6 +43,9 @@ impl Events for Obedient {
             }
             "pid" => return gateway.send_to_client(client.id(), std::process::id().to_string()),
             "abort" => std::process::abort(),
+            "panic" => panic!("a handler"),
+            // Keeps its core from everything else.
+            "block" => std::thread::sleep(Duration::from_secs(number)),
             _ => {}
         }
         gateway.send_to_client(client.id(), text);

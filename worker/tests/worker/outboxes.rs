@@ -49,7 +49,7 @@ fn start(register: &FakeRegister) -> FakeWorker {
 fn await_status(worker: &FakeWorker, what: impl Fn(&Status) -> bool) {
     let source = worker.running.status_source();
     for _ in 0..PATIENCE.as_millis() {
-        if source.ask()[0].as_ref().is_some_and(&what) {
+        if source.ask()[0].as_ref().is_ok_and(&what) {
             return;
         }
         std::thread::sleep(Duration::from_millis(1));
