@@ -3,7 +3,7 @@
 use protocol::calls::{command, query};
 
 use crate::php::Array;
-use crate::{Answer, Body, Client, ClientId, Delivery, Name, blocking};
+use crate::{Answer, Body, Client, ClientId, CloseReason, Delivery, Name, blocking};
 
 /// Expands `$methods` with every call. Each is made by the function of the same name in `protocol::calls`.
 macro_rules! with_calls {
@@ -40,6 +40,9 @@ macro_rules! with_calls {
                 fn close_client(client: ClientId);
                 /// Sends a last message to a client and closes it when all has been sent.
                 fn close_client_with<'a>(client: ClientId, body: impl Into<Body<'a>>);
+                /// Closes a client when what is queued for it has been sent, and tells it why, if it is a websocket client
+                /// (`CloseEvent.code` and `.reason` in a browser). Last words are sent before, by a call of their own.
+                fn close_client_because(client: ClientId, reason: &CloseReason<'_>);
                 /// Closes a client at once; what is queued for it is lost.
                 fn destroy_client(client: ClientId);
                 /// Gives a client a uid, in place of one it may have. A uid may have many clients.

@@ -51,6 +51,7 @@ mod link;
 pub use protocol::ClientId;
 pub use protocol::calls::{Answer, Body, Name};
 pub use protocol::client::Kind;
+pub use protocol::inner::{CloseReason, CloseReasonError};
 pub use protocol::php;
 
 pub use client::Client;

@@ -95,7 +95,7 @@ mod worker;
 pub use protocol::ClientId;
 pub use protocol::calls::{Answer, Body, Name};
 pub use protocol::client::Kind;
-pub use protocol::inner::WebsocketRequest;
+pub use protocol::inner::{CloseReason, CloseReasonError, WebsocketRequest};
 pub use protocol::php;
 
 #[cfg(feature = "tokio")]

@@ -3,7 +3,7 @@
 use std::thread;
 
 use gateway_client::php::{self, Array, Value};
-use gateway_client::{Body, ClientId, blocking};
+use gateway_client::{Body, ClientId, CloseReason, blocking};
 use protocol::inner::Cmd;
 
 use crate::fake::{Connection, FakeGateway, FakeRegister, addresses, config};
@@ -115,6 +115,21 @@ fn every_call_is_that_of_php_byte_for_byte() {
             assert_eq!(call.join().unwrap(), *result, "{name}");
         });
     }
+}
+
+/// PHP has no such call, and its gateways ignore the ext_data.
+#[test]
+fn a_client_is_closed_with_a_reason() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&addresses(&[&gateway]));
+    let client = blocking::Client::connect(config(&register)).unwrap();
+    let reason = CloseReason::new(4003, "bye").unwrap();
+    thread::scope(|scope| {
+        let call = scope.spawn(|| client.close_client_because(gateway.client(4), &reason));
+        let kick = gateway.accept().frame();
+        assert_eq!(kick.hex, "0000002307000000000000000000000000000000040000000000050fa36279654e3b");
+        assert_eq!(told(call.join().unwrap()), TO_ONE);
+    });
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! What workers and other programs command (WIRE.md §5). None has a reply; one that makes no sense is ignored.
 
 use hashbrown::HashSet;
-use protocol::client::websocket;
-use protocol::inner::{Cmd, Frame, ext};
+use protocol::inner::{CloseReason, Cmd, Frame, ext};
 use protocol::php;
 
 use super::directory::Slot;
@@ -79,7 +78,8 @@ impl Shard {
             self.send_message(slot, &message);
         }
         if matches!(self.conns.get(slot as usize), Some(Conn::Client(client)) if !client.closing) {
-            self.say_close(slot, websocket::NORMAL, "");
+            let reason = CloseReason::decode(frame.ext);
+            self.say_close(slot, reason.code(), reason.text());
             self.close_client_when_sent(slot);
         }
     }

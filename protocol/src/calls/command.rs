@@ -9,7 +9,7 @@ use super::{Body, Name};
 use crate::ClientId;
 use crate::client::Kind;
 use crate::inner::ext::{self, GroupTargets, Targets};
-use crate::inner::{Cmd, Frame};
+use crate::inner::{CloseReason, Cmd, Frame};
 use crate::php::{self, Array, Value};
 
 /// A command, and which gateways it concerns.
@@ -166,6 +166,11 @@ pub fn close_client(client: ClientId) -> Command<'static> {
 /// Sends a last message to a client and closes it when all has been sent.
 pub fn close_client_with<'a>(client: ClientId, body: impl Into<Body<'a>>) -> Command<'a> {
     Command { body: body.into(), ..to_client(Cmd::Kick, client) }
+}
+
+/// Closes a client when what is queued for it has been sent, and tells it why, if it is a websocket client.
+pub fn close_client_because(client: ClientId, reason: &CloseReason<'_>) -> Command<'static> {
+    Command { ext: reason.encode(), ..close_client(client) }
 }
 
 /// Closes a client at once; what is queued for it is lost.

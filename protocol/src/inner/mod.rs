@@ -1,5 +1,6 @@
 //! The inner protocol between workers and gateways (WIRE.md §3 to §5).
 
+mod close_reason;
 mod cmd;
 pub mod drain;
 pub mod ext;
@@ -9,6 +10,7 @@ mod parse_str;
 pub mod reply;
 mod websocket_request;
 
+pub use close_reason::{CloseReason, CloseReasonError};
 pub use cmd::Cmd;
 pub use frame::{
     FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError,

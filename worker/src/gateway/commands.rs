@@ -6,7 +6,7 @@ use protocol::php::Array;
 use tracing::debug;
 
 use super::Gateway;
-use crate::{Body, Name};
+use crate::{Body, CloseReason, Name};
 
 impl Gateway {
     /// Sends to one client.
@@ -72,6 +72,12 @@ impl Gateway {
     /// Sends a last message to a client and closes it when all has been sent.
     pub fn close_client_with<'a>(&self, client: ClientId, body: impl Into<Body<'a>>) {
         self.send(&command::close_client_with(client, body));
+    }
+
+    /// Closes a client when what is queued for it has been sent, and tells it why, if it is a websocket client
+    /// (`CloseEvent.code` and `.reason` in a browser). Last words are sent before.
+    pub fn close_client_because(&self, client: ClientId, reason: &CloseReason<'_>) {
+        self.send(&command::close_client_because(client, reason));
     }
 
     /// Closes a client at once; what is queued for it is lost.

@@ -4,7 +4,7 @@ use std::sync::mpsc::Sender;
 
 use protocol::inner::Cmd;
 use ringway_worker::php::{Array, Value};
-use ringway_worker::{Client, ClientId, Gateway, Message};
+use ringway_worker::{Client, ClientId, CloseReason, Gateway, Message};
 
 use crate::fake::{CLIENT, Connection, FakeGateway, FakeRegister, FakeWorker, sent};
 
@@ -128,6 +128,16 @@ const GOLDEN: &[Golden] = &[
         "closeClient",
         |gateway, other, _| gateway.close_client(ClientId { connection_id: 2, ..other }),
         &["0000001e0700000000000000000000000000000002000000000000004e3b"],
+        &[],
+    ),
+    (
+        // PHP has no such call, and its gateways ignore the ext_data.
+        "closeClient with a code",
+        |gateway, other, _| {
+            let reason = CloseReason::new(4003, "bye").unwrap();
+            gateway.close_client_because(ClientId { connection_id: 4, ..other }, &reason);
+        },
+        &["0000002307000000000000000000000000000000040000000000050fa36279654e3b"],
         &[],
     ),
     (
