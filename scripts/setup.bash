@@ -74,6 +74,29 @@ need_mariadb() {
         install_packages mariadb-server-core mariadb-client-core
 }
 
+# nginx and haproxy, which tests start by themselves. Debian's packages would start them for good.
+need_proxies() {
+    PATH="$PATH:/usr/sbin" have nginx && PATH="$PATH:/usr/sbin" have haproxy && return
+    without_starting install_packages nginx-light haproxy
+    ! have systemctl || as_root systemctl disable --quiet nginx haproxy
+}
+
+# Runs what installs packages, and forbids that the services in them are started.
+without_starting() {
+    local policy=/usr/sbin/policy-rc.d
+    if [ -e $policy ]; then
+        "$@"
+        return
+    fi
+    as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+    # In a shell of its own, for the policy must go even if that dies.
+    ("$@") || {
+        as_root rm $policy
+        exit 1
+    }
+    as_root rm $policy
+}
+
 target_directory() {
     printf '%s\n' "${CARGO_TARGET_DIR:-target}"
 }

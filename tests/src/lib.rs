@@ -9,6 +9,7 @@
 //! * [`client`]: blocking clients of the four client protocols; the websocket one can break every rule.
 //! * [`link`]: plays a worker or a GatewayClient against a gateway's inner port.
 //! * [`mariadb`]: a MariaDB server with data of its own.
+//! * [`proxy`]: nginx or haproxy in front of a gateway.
 //!
 //! Nothing here sleeps to let something happen: it blocks on a socket or a pipe with a time limit, or asks again
 //! until a deadline ([`wait::wait_until`]). What goes wrong panics, with the output of the processes concerned.
@@ -23,6 +24,7 @@ mod loopback;
 pub mod mariadb;
 pub mod network;
 pub mod process;
+pub mod proxy;
 pub mod sockets;
 pub mod status;
 pub mod wait;

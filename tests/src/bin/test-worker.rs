@@ -42,6 +42,8 @@ impl Events for Obedient {
                 return gateway.send_to_client(client.id(), answer);
             }
             "pid" => return gateway.send_to_client(client.id(), std::process::id().to_string()),
+            "hush" => return,
+            "leave" => return gateway.close_client_with(client.id(), "last words"),
             "abort" => std::process::abort(),
             "panic" => panic!("a handler"),
             // Keeps its core from everything else.

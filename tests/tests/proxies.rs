@@ -1,0 +1,164 @@
+//! What busy clients hear of their end behind the proxies that stand in front of most gateways.
+//!
+//! Such a proxy drops what the gateway said last if the gateway's end comes while its client still sends.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use ringway_tests::client::websocket::{Event, Frame, WebsocketClient};
+use ringway_tests::process::Process;
+use ringway_tests::proxy::{Kind, Proxy};
+use ringway_tests::wait::LIMIT;
+use ringway_tests::{Cluster, Listen};
+
+/// A gateway that listens with and without TLS, and a worker that obeys its clients.
+struct Server {
+    cluster: Cluster,
+    worker: Process,
+    plain: SocketAddr,
+    secured: SocketAddr,
+}
+
+impl Server {
+    fn start(name: &str) -> Server {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("localhost is a name");
+        fs::write(&cert, made.cert.pem()).expect("the test can write its files");
+        fs::write(&key, made.signing_key.serialize_pem()).expect("the test can write its files");
+        let text = |path: &Path| path.to_str().expect("cargo's folder has a name").to_owned();
+        let (cert, key) = (text(&cert), text(&key));
+        let flags =
+            ["--listen", "wss://127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key, "--drain-timeout", "1"];
+        let mut cluster = Cluster::builder().workers(0).gateway_flags(&flags).start();
+        let ready = cluster.gateway(0).stdout();
+        let secured = ready.split_whitespace().find_map(|word| word.strip_prefix("wss://"));
+        let secured = secured.expect("it says where it listens").parse().expect("it says an address");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_test-worker"));
+        command.args(["--count", "1", "--register-address", &cluster.register_address().to_string()]);
+        let worker = Process::spawn("test-worker", command);
+        worker.await_ready("test-worker");
+        let plain = cluster.address(0, Listen::Websocket);
+        Server { cluster, worker, plain, secured }
+    }
+
+    fn address(&self, tls: bool) -> SocketAddr {
+        if tls { self.secured } else { self.plain }
+    }
+
+    fn stop(mut self) {
+        self.worker.terminate();
+        self.worker.await_clean_exit();
+        self.cluster.stop();
+    }
+}
+
+/// What a client heard at its end.
+#[derive(PartialEq, Eq, Debug)]
+struct Heard {
+    last_words: Option<String>,
+    code: Option<u16>,
+}
+
+/// A client that sends without a break until it is told to close. It says so once it is at it.
+fn busy(address: SocketAddr, asks_to_leave: bool, busy: Sender<()>) -> JoinHandle<Heard> {
+    thread::spawn(move || {
+        let mut client = WebsocketClient::connect(address);
+        client.echo("hello");
+        let told = Arc::new(AtomicBool::new(false));
+        let (writer, told_too) = (client.writer(), Arc::clone(&told));
+        let writing = thread::spawn(move || write(writer, asks_to_leave, &told_too, &busy));
+        let mut heard = Heard { last_words: None, code: None };
+        loop {
+            match client.receive() {
+                Event::Text(text) => heard.last_words = Some(String::from_utf8_lossy(&text).into_owned()),
+                Event::Close(code) => {
+                    heard.code = code;
+                    told.store(true, Ordering::Relaxed);
+                }
+                Event::End => break,
+                event => panic!("{event:?}"),
+            }
+        }
+        told.store(true, Ordering::Relaxed);
+        writing.join().expect("the writer ends");
+        heard
+    })
+}
+
+/// Sends messages that nobody answers; in between asks to be closed, if it is to; at last its close frame.
+fn write(mut stream: TcpStream, asks_to_leave: bool, told: &AtomicBool, busy: &Sender<()>) {
+    let noise = Frame::text(&format!("hush {}", "x".repeat(1000))).encode();
+    let mut sent = 0;
+    while !told.load(Ordering::Relaxed) {
+        // The reader tells what became of the connection.
+        if stream.write_all(&noise).is_err() {
+            return;
+        }
+        sent += 1;
+        if sent == MESSAGES_FIRST {
+            if asks_to_leave {
+                let _ = stream.write_all(&Frame::text("leave").encode());
+            }
+            // Nobody may listen any more.
+            let _ = busy.send(());
+        }
+    }
+    let _ = stream.write_all(&Frame::close(1000).encode());
+}
+
+/// Lets `count` clients be busy, and returns what they heard after `end`.
+fn crowd(count: usize, address: SocketAddr, asks_to_leave: bool, end: impl FnOnce()) -> Vec<Heard> {
+    let (send, busy_ones) = channel();
+    let clients: Vec<_> = (0..count).map(|_| busy(address, asks_to_leave, send.clone())).collect();
+    for _ in 0..count {
+        busy_ones.recv_timeout(LIMIT).expect("every client gets busy");
+    }
+    end();
+    clients.into_iter().map(|client| client.join().expect("a client that lives")).collect()
+}
+
+/// All of 40 are told when the gateway stops, and 20 of 20 get the last words of a worker.
+fn all_are_told(kind: Kind, tls: bool) {
+    let mut server = Server::start(&format!("proxies-{kind:?}-{tls}"));
+    let Some(proxy) = Proxy::start(kind, server.address(tls), tls) else { return };
+    let heard = crowd(20, proxy.address(), true, || ());
+    let expected = Heard { last_words: Some("last words".to_owned()), code: Some(1000) };
+    let told = heard.iter().filter(|heard| **heard == expected).count();
+    assert_eq!(told, 20, "{heard:?}");
+    let gateway = server.cluster.gateway(0);
+    let heard = crowd(40, proxy.address(), false, || gateway.terminate());
+    let told = heard.iter().filter(|heard| heard.code == Some(1001)).count();
+    assert_eq!(told, 40, "{heard:?}");
+    server.stop();
+}
+
+#[test]
+fn behind_nginx() {
+    all_are_told(Kind::Nginx, false);
+}
+
+#[test]
+fn behind_haproxy() {
+    all_are_told(Kind::Haproxy, false);
+}
+
+#[test]
+fn behind_nginx_that_speaks_tls_to_the_gateway() {
+    all_are_told(Kind::Nginx, true);
+}
+
+#[test]
+fn behind_haproxy_that_speaks_tls_to_the_gateway() {
+    all_are_told(Kind::Haproxy, true);
+}
+
+/// Messages after which a client counts as busy.
+const MESSAGES_FIRST: usize = 50;
