@@ -5,6 +5,10 @@
 /// second must not hold a slot for ever.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 
+/// What a client whose handshake cannot be served now is told to wait, in s (Retry-After): about as long as a worker takes
+/// to start, or a load balancer to notice that a gateway stops.
+pub const RETRY_AFTER_S: u64 = 5;
+
 /// How long a closing client may take to read what is still queued for it, in ms. Then the rest is dropped.
 pub const CLOSE_FLUSH_TIMEOUT_MS: u64 = 10_000;
 

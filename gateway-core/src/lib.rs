@@ -7,6 +7,7 @@
 //! registration. Nothing crosses from one shard to another.
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod config;
 mod hooks;
 mod millis;
@@ -15,6 +16,7 @@ mod settings;
 mod shard;
 mod status;
 
+pub use answer::{ResponseHeader, Subprotocol};
 pub use hooks::{Admission, ClientInfo, Handshake, Hooks, HooksFactory, NoHooks, WorkerInfo};
 pub use millis::Millis;
 pub use protocol;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use admin::{Address, Admin};
 use argh::{ArgsInfo, FromArgs};
 use gateway_core::tls::Acceptor;
-use gateway_core::{Certificates, Gateway, Listen, Router, Settings, SlowClient, Steer};
+use gateway_core::{
+    Certificates, Gateway, Listen, ResponseHeader, Router, Settings, SlowClient, Steer, Subprotocol,
+};
 use protocol::client::websocket::DefaultType;
 
 /// Holds clients and moves bytes between them and workers.
@@ -65,6 +67,15 @@ struct Flags {
     /// outgoing websocket messages whose type nobody said: auto, text or binary (default auto)
     #[argh(option, default = "DefaultType::default()")]
     websocket_type: DefaultType,
+    /// take websocket text that is not UTF-8, as PHP does
+    #[argh(switch)]
+    lenient_text: bool,
+    /// websocket subprotocol on offer; repeatable, the best first
+    #[argh(option)]
+    subprotocol: Vec<Subprotocol>,
+    /// header of websocket answers, 'Name: value'; repeatable
+    #[argh(option)]
+    response_header: Vec<ResponseHeader>,
     /// name in logs (default gateway)
     #[argh(option, default = "String::from(\"gateway\")")]
     name: String,
@@ -102,6 +113,7 @@ impl Flags {
         let mut listen = self.listen;
         for listen in &mut listen {
             listen.protocol.set_websocket_type(self.websocket_type);
+            listen.protocol.set_lenient_text(self.lenient_text);
         }
         Ok(Settings {
             listen,
@@ -120,6 +132,8 @@ impl Flags {
             ping_not_response_limit: self.ping_not_response_limit,
             ping_data: self.ping_data.into_bytes(),
             websocket_ping: self.websocket_ping,
+            subprotocols: self.subprotocol,
+            response_headers: self.response_header,
             router: self.router,
             steer: self.steer,
             name: self.name,

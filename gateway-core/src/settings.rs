@@ -9,8 +9,8 @@ use std::time::Duration;
 use protocol::client::websocket::{DefaultType, Websocket};
 use protocol::client::{Limits, Protocol, frame::Frame, tcp::Tcp, text::Text};
 
-use crate::HooksFactory;
 use crate::config::UNFINISHED_SIZE_DEFAULT;
+use crate::{HooksFactory, ResponseHeader, Subprotocol};
 
 /// Everything about a gateway that is not the same for all gateways.
 #[derive(Clone)]
@@ -37,6 +37,10 @@ pub struct Settings {
     pub ping_data: Vec<u8>,
     /// Websocket clients get websocket pings instead of `ping_data`, and whatever they send counts as a sign of life.
     pub websocket_ping: bool,
+    /// Subprotocols that websocket clients may have, the preferred one first.
+    pub subprotocols: Vec<Subprotocol>,
+    /// Headers of every answer to a websocket handshake that is accepted.
+    pub response_headers: Vec<ResponseHeader>,
     /// How a client gets its worker.
     pub router: Router,
     /// How a client gets its shard.
@@ -83,6 +87,8 @@ impl Default for Settings {
             ping_not_response_limit: 0,
             ping_data: Vec::new(),
             websocket_ping: false,
+            subprotocols: Vec::new(),
+            response_headers: Vec::new(),
             router: Router::default(),
             steer: Steer::default(),
             name: "gateway".into(),
@@ -230,6 +236,13 @@ impl ListenProtocol {
     pub fn set_websocket_type(&mut self, default_type: DefaultType) {
         if let ListenProtocol::Websocket(websocket) = self {
             websocket.default_type = default_type;
+        }
+    }
+
+    /// Sets whether websocket clients' text may be any bytes.
+    pub fn set_lenient_text(&mut self, lenient_text: bool) {
+        if let ListenProtocol::Websocket(websocket) = self {
+            websocket.lenient_text = lenient_text;
         }
     }
 }

@@ -204,6 +204,89 @@ fn what_waited_for_a_worker_is_thrown_away_and_the_answer_in_it_found() {
 }
 
 #[test]
+fn a_worker_says_why() {
+    let long = [&[0x0f, 0xa1][..], &[b'x'; 124]].concat();
+    let told = [
+        (&b""[..], close_frame(1000)),
+        (b"\x0f\xa3other place", [b"\x88\x0d\x0f\xa3", &b"other place"[..]].concat()),
+        (b"\x03\xee", close_frame(1000)),
+        (b"\x0f", close_frame(1000)),
+        (b"\x0f\xa1\xff", close_frame(1000)),
+        (&long, close_frame(1000)),
+    ];
+    for (ext, frame) in told {
+        let (mut world, worker, client) = world(settings());
+        world.command(worker, &Frame { ext, body: b"N;", flag: 0, ..to_client(Cmd::Kick, 1) });
+        assert_eq!(world.take(client), frame, "{}", ext.escape_ascii());
+        world.say(client, &answer());
+        assert!(world.peers[client].shut);
+    }
+}
+
+/// The status line and Retry-After of what a client has got.
+fn refusal(world: &mut World, client: usize) -> String {
+    let response = String::from_utf8(world.take(client)).unwrap();
+    assert!(response.contains("\r\nRetry-After: 5\r\n"), "{response}");
+    response.lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn without_a_worker_handshakes_are_refused_and_others_closed() {
+    let mut world = World::new(settings());
+    let mut request = Vec::new();
+    websocket::encode_request("host", "/", [1; 16], &mut request);
+    let [whole, half, mute] = [world.client(0), world.client(0), world.client(0)];
+    let text = world.client(1);
+    // Nobody is read: what they say waits in the kernel.
+    world.peers[whole].inbox.extend(&request);
+    world.peers[half].inbox.extend(&request[..30]);
+    world.pass(4_950);
+    for client in [whole, half, mute, text] {
+        assert!(world.peers[client].received.is_empty() && !world.peers[client].closed);
+    }
+    world.pass(50);
+    for client in [whole, half, mute] {
+        assert_eq!(refusal(&mut world, client), "HTTP/1.1 503 Service Unavailable");
+        assert!(world.peers[client].shut && !world.peers[client].paused);
+        world.deliver(client, usize::MAX);
+        assert!(world.take(client).is_empty());
+    }
+    assert!(world.peers[text].shut && world.take(text).is_empty());
+    assert_eq!(world.shard.counters().clients_closed_no_worker, 4);
+}
+
+#[test]
+fn the_wait_for_a_worker_is_not_the_clients_fault() {
+    let mut world = World::new(Settings { no_worker_wait: Duration::from_secs(25), ..settings() });
+    let client = world.client(0);
+    let mut request = Vec::new();
+    websocket::encode_request("host", "/", [1; 16], &mut request);
+    world.peers[client].inbox.extend(&request[..30]);
+    world.pass(24_000);
+    world.worker("late");
+    world.deliver(client, usize::MAX);
+    world.pass(3_000);
+    assert!(!world.peers[client].closed);
+    world.say(client, &request[30..]);
+    assert!(world.take(client).starts_with(b"HTTP/1.1 101 "));
+    // Whose fault it is has its ten seconds.
+    let slow = world.client(0);
+    world.say(slow, &request[..30]);
+    world.pass(10_000);
+    assert!(world.peers[slow].closed);
+}
+
+#[test]
+fn a_gateway_that_stops_refuses_handshakes() {
+    let (mut world, _, _) = world(settings());
+    let client = world.client(0);
+    world.say(client, b"GET / HTTP/1.1\r\n");
+    world.shard.begin_stop(world.now);
+    world.settle();
+    assert_eq!(refusal(&mut world, client), "HTTP/1.1 503 Service Unavailable");
+}
+
+#[test]
 fn who_takes_leave_at_the_same_time_is_not_awaited() {
     let (mut world, worker, client) = world(settings());
     world.peers[client].room = Some(0);

@@ -181,6 +181,38 @@ fn a_client_that_is_closed_gets_its_last_messages_then_close_notify_then_the_end
 }
 
 #[test]
+fn plain_http_is_told_that_this_is_a_tls_port() {
+    let mut world = world("plain");
+    for listener in [0, 1] {
+        for (request, with_body) in
+            [(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], true), (b"HEAD / HTTP/1.1\r\n\r\n", false)]
+        {
+            let peer = world.client(listener);
+            world.say(peer, request);
+            let answer = String::from_utf8(world.take(peer)).expect("the answer is plain text");
+            assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+            assert_eq!(answer.ends_with("\r\n\r\nThis is a TLS port: use https:// or wss://.\n"), with_body);
+            assert!(world.peers[peer].shut);
+        }
+    }
+    let peer = world.client(0);
+    world.say(peer, b"hello\n");
+    assert!(world.take(peer).is_empty() && world.peers[peer].shut);
+    assert_eq!(world.shard.counters().tls_handshakes_failed, 5);
+}
+
+#[test]
+fn a_handshake_without_a_worker_is_refused_within_tls() {
+    let mut world = world("unserved");
+    let mut client = Secured::connect(&mut world, 1);
+    let mut text = Secured::connect(&mut world, 0);
+    world.pass(5_000);
+    assert!(client.take(&mut world).starts_with(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"));
+    assert!(client.session.has_ended() && world.peers[client.peer].shut);
+    assert!(text.take(&mut world).is_empty() && text.session.has_ended() && world.peers[text.peer].shut);
+}
+
+#[test]
 fn whoever_breaks_tls_while_the_answer_is_awaited_goes() {
     let mut world = world("broken");
     world.worker("w");

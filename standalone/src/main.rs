@@ -12,7 +12,7 @@ use std::time::Duration;
 use admin::Address;
 use argh::{ArgsInfo, FromArgs};
 use gateway_core::tls::Acceptor;
-use gateway_core::{Certificates, Listen, ListenProtocol, Settings};
+use gateway_core::{Certificates, Listen, ListenProtocol, ResponseHeader, Settings, Subprotocol};
 use tokio::sync::oneshot;
 
 use crate::cluster::{App, Cluster, Meeting, reachable};
@@ -36,6 +36,15 @@ struct Flags {
     /// private key (PEM) of the certificate at the same place
     #[argh(option)]
     tls_key: Vec<String>,
+    /// take websocket text that is not UTF-8, as PHP does
+    #[argh(switch)]
+    lenient_text: bool,
+    /// websocket subprotocol on offer; repeatable, the best first
+    #[argh(option)]
+    subprotocol: Vec<Subprotocol>,
+    /// header of websocket answers, 'Name: value'; repeatable
+    #[argh(option)]
+    response_header: Vec<ResponseHeader>,
     /// where the page is served (default 127.0.0.1:8080)
     #[argh(option, default = "SocketAddr::from(([127, 0, 0, 1], 8080))")]
     page: SocketAddr,
@@ -110,8 +119,10 @@ struct StatusFlags {
 impl Flags {
     /// What the gateway is told, but for where it meets the others.
     fn settings(&self, tls: Option<Acceptor>) -> Result<Settings, String> {
+        let mut listen = self.listen.clone();
+        listen.iter_mut().for_each(|listen| listen.protocol.set_lenient_text(self.lenient_text));
         Ok(Settings {
-            listen: self.listen.clone(),
+            listen,
             tls,
             count: self.count,
             lan_ip: self.lan_ip,
@@ -120,6 +131,8 @@ impl Flags {
             ping_not_response_limit: self.ping_not_response_limit,
             ping_data: self.ping_data.clone().into_bytes(),
             websocket_ping: self.websocket_ping,
+            subprotocols: self.subprotocol.clone(),
+            response_headers: self.response_header.clone(),
             drain_timeout: seconds("--drain-timeout", self.drain_timeout)?,
             max_unfinished_size: self.max_unfinished_size,
             unfinished_timeout: seconds("--unfinished-timeout", self.unfinished_timeout)?,

@@ -24,7 +24,9 @@ pub enum AnyCodec {
 impl AnyCodec {
     pub fn new(protocol: &ListenProtocol) -> AnyCodec {
         match protocol {
-            ListenProtocol::Websocket(_) => AnyCodec::Websocket(WebsocketCodec::default()),
+            ListenProtocol::Websocket(websocket) => {
+                AnyCodec::Websocket(WebsocketCodec::new(websocket.lenient_text))
+            }
             ListenProtocol::Text => AnyCodec::Text(TextCodec::default()),
             ListenProtocol::Frame => AnyCodec::Frame(FrameCodec),
             ListenProtocol::Tcp => AnyCodec::Tcp(TcpCodec),
@@ -70,6 +72,11 @@ impl AnyCodec {
             AnyCodec::Securing => false,
             AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => true,
         }
+    }
+
+    /// Whether a handshake over HTTP is to be answered.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self, AnyCodec::Websocket(codec) if codec.is_handshaking())
     }
 
     /// See [`Codec::leave`].

@@ -13,7 +13,8 @@ use super::link::Link;
 use super::output::Action;
 use super::workers::{Way, WorkerId};
 use super::{Conn, Identity, Shard};
-use crate::{ClientInfo, Handshake};
+use crate::answer::{SUBPROTOCOL_HEADER, chosen_subprotocol, is_header};
+use crate::{ClientInfo, Handshake, ResponseHeader};
 
 /// Why a client's events cannot go out now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -250,7 +251,16 @@ impl Shard {
         WebsocketRequest::from_request(request, client.peer.address(), port).encode(&mut body);
         let event = Event { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body };
         self.emit(slot, link, event).map_err(|TooLarge| Flow::Over(Some(Malformed::TooLarge)))?;
-        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+        let of_hooks = headers.iter().map(String::as_str);
+        let mut headers: Vec<&str> =
+            self.settings.response_headers.iter().map(ResponseHeader::as_str).collect();
+        headers.extend(of_hooks);
+        let subprotocol = chosen_subprotocol(&self.settings.subprotocols, request);
+        let subprotocol = subprotocol.map(|name| format!("{SUBPROTOCOL_HEADER}: {name}"));
+        // A hook may have made its own choice.
+        if !headers.iter().any(|line| is_header(line, SUBPROTOCOL_HEADER)) {
+            headers.extend(subprotocol.as_deref());
+        }
         request.accept(&headers, reply);
         if let Some(held) = self.client(slot).held.take() {
             reply.extend_from_slice(&held);

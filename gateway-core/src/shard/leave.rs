@@ -6,6 +6,7 @@ use super::client::{Client, Reading};
 use super::directory::Slot;
 use super::output::Action;
 use super::{Conn, Shard};
+use crate::config::RETRY_AFTER_S;
 
 /// Why we close a client: its close frame says so (docs/OPERATIONS.md, "Close codes").
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +31,11 @@ impl CloseReason {
         }
     }
 
+    /// Whether the same client may be served later, or elsewhere.
+    fn is_passing(self) -> bool {
+        matches!(self, CloseReason::GoingAway | CloseReason::NoWorker)
+    }
+
     /// Whether the client is at fault: who cannot be told why then goes at once, whatever is queued for it.
     fn is_fault(self) -> bool {
         matches!(self, CloseReason::Policy | CloseReason::Silent)
@@ -39,7 +45,8 @@ impl CloseReason {
 impl Shard {
     /// Closes a client and tells it why, if its protocol has words for that.
     pub(super) fn close_client_because(&mut self, slot: Slot, reason: CloseReason) {
-        let said = self.say_close(slot, reason.code(), "");
+        let said =
+            self.say_close(slot, reason.code(), "") || (reason.is_passing() && self.refuse_handshake(slot));
         if !said && reason.is_fault() {
             return self.close_client_now(slot);
         }
@@ -85,6 +92,18 @@ impl Shard {
         if self.client(slot).out.queue.is_empty() {
             self.part(slot);
         }
+    }
+
+    /// Answers a handshake, whether all of its request has come or not. Returns whether there is one to answer.
+    fn refuse_handshake(&mut self, slot: Slot) -> bool {
+        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return false };
+        if client.closing || !client.codec.is_handshaking() {
+            return false;
+        }
+        self.output.append_with(client.socket, &mut client.out, |out| {
+            websocket::encode_unavailable(RETRY_AFTER_S, out);
+        });
+        true
     }
 
     /// Closes a client at once; what is queued for it is lost.

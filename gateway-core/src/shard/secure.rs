@@ -6,6 +6,7 @@
 use std::mem;
 
 use protocol::LogLimit;
+use protocol::client::websocket;
 use ring::SocketId;
 use tls::{Failure, Session};
 use tracing::warn;
@@ -88,7 +89,13 @@ impl Shard {
             return;
         }
         match result {
-            Err(failure) => self.session_failed(slot, was_open, &failure),
+            Err(failure) => {
+                if matches!(failure, Failure::NotTls) && websocket::encode_tls_needed(bytes, &mut self.reply)
+                {
+                    self.append_reply(slot);
+                }
+                self.session_failed(slot, was_open, &failure);
+            }
             Ok(()) if ended => self.on_end_of_stream(self.now, socket),
             Ok(()) => {}
         }

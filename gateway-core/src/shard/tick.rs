@@ -32,6 +32,11 @@ impl Shard {
                 && !client.codec.is_open()
                 && !client.closing
             {
+                if client.reading == Reading::Stalled {
+                    // It is not the client that takes its time, and there is a bound for that.
+                    self.waits.handshake.push(self.now, socket);
+                    continue;
+                }
                 self.counters.clients_closed_handshake += 1;
                 self.close_client_now(slot(socket));
             }

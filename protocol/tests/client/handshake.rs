@@ -1,7 +1,9 @@
 //! Requests, good and bad.
 
 use proptest::prelude::*;
-use ringway_protocol::client::websocket::{HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, WebsocketCodec};
+use ringway_protocol::client::websocket::{
+    HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, WebsocketCodec, encode_tls_needed, encode_unavailable,
+};
 use ringway_protocol::client::{Codec, Decoded, Malformed};
 
 use crate::harness::{Conn, LIMITS, REQUEST, Unit, cut, run, run_pieces, text};
@@ -74,6 +76,74 @@ fn refusals() {
 fn bare_newlines_end_no_request() {
     let input = format!("GET / HTTP/1.1\n{KEY}{VERSION}\n\r\n\r\n");
     assert!(refused(input.as_bytes()).starts_with("HTTP/1.1 400 "));
+}
+
+/// A request that could only ever end by a bare newline gets its answer with the first one.
+#[test]
+fn the_first_bare_newline_is_enough() {
+    assert!(refused(b"GET / HTTP/1.1\n").starts_with("HTTP/1.1 400 "));
+    assert!(refused(format!("GET / HTTP/1.1\r\n{KEY}X: y\n").as_bytes()).starts_with("HTTP/1.1 400 "));
+    let units = run_pieces::<WebsocketCodec>(LIMITS, [&b"GET / HTTP/1.1\r"[..], b"\nX: y"]);
+    assert!(units.is_empty(), "{units:?}");
+}
+
+#[test]
+fn head_has_an_answer_without_a_body() {
+    for input in [&b"HEAD "[..], b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let units = run::<WebsocketCodec>(LIMITS, input);
+        let [Unit::Reply(response), Unit::Malformed(Malformed::Handshake)] = &units[..] else {
+            panic!("{units:?}");
+        };
+        let response = String::from_utf8(response.clone()).unwrap();
+        assert!(response.starts_with("HTTP/1.1 400 ") && response.ends_with("\r\n\r\n"), "{response}");
+        assert!(response.contains("\r\nContent-Length: ") && !response.contains("<h1>"), "{response}");
+    }
+    assert!(refused(b"HEADER").starts_with("HTTP/1.1 400 "));
+    assert!(run::<WebsocketCodec>(LIMITS, b"HEAD").is_empty());
+}
+
+#[test]
+fn a_target_may_be_latin_1() {
+    let input =
+        [&b"GET /caf\xe9?name=Jos\xe9&x=\xff HTTP/1.1\r\n"[..], KEY.as_bytes(), VERSION.as_bytes(), b"\r\n"];
+    let units = run::<WebsocketCodec>(LIMITS, &input.concat());
+    assert_eq!(units, [Unit::Handshake(b"/caf\xe9?name=Jos\xe9&x=\xff".to_vec())]);
+    for target in [&b""[..], b"/a b", b"/\x01", b"/\x7f", b"/a\tb"] {
+        let line = [b"GET ", target, b" HTTP/1.1\r\n", KEY.as_bytes(), VERSION.as_bytes(), b"\r\n"].concat();
+        assert!(refused(&line).starts_with("HTTP/1.1 400 "), "{}", target.escape_ascii());
+    }
+    for version in ["HTTP/1.2", "HTTP/2.0", "http/1.1", ""] {
+        let line = format!("GET / {version}\r\n{KEY}{VERSION}\r\n");
+        assert!(refused(line.as_bytes()).starts_with("HTTP/1.1 400 "), "{version}");
+    }
+}
+
+#[test]
+fn who_may_come_again_is_told_when() {
+    let mut out = Vec::new();
+    encode_unavailable(7, &mut out);
+    let response = String::from_utf8(out).unwrap();
+    assert!(response.starts_with("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\n"), "{response}");
+}
+
+#[test]
+fn plain_http_at_a_tls_port_is_known() {
+    for (begun, body) in [
+        (&b"GET / HTTP/1.1\r\n"[..], true),
+        (b"OPTIONS * HTTP/1.1", true),
+        (b"G", true),
+        (b"HEAD / HTTP/1.1", false),
+    ] {
+        let mut out = Vec::new();
+        assert!(encode_tls_needed(begun, &mut out));
+        let response = String::from_utf8(out).unwrap();
+        assert!(response.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{response}");
+        assert!(response.contains("\r\nContent-Type: text/plain\r\n"), "{response}");
+        assert_eq!(response.ends_with("This is a TLS port: use https:// or wss://.\n"), body, "{response}");
+    }
+    for begun in [&b""[..], b" ", b"\x16\x03\x01", b"hello", b"GETTINGON /", b"G\xffT /"] {
+        assert!(!encode_tls_needed(begun, &mut Vec::new()), "{}", begun.escape_ascii());
+    }
 }
 
 #[test]

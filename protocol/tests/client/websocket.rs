@@ -160,6 +160,26 @@ fn idle_clients_are_small() {
     assert!(size_of::<WebsocketCodec>() <= 32);
 }
 
+/// Native clients with another character set (PHP passes on whatever they send).
+#[test]
+fn lenient_text_may_be_anything() {
+    let gbk = b"\xc4\xe3\xba\xc3";
+    for list in [&[(0x81, &gbk[..])][..], &[(0x01, &gbk[..1]), (0x89, b""), (0x80, &gbk[1..])]] {
+        let list = [list, &[(0x81, b"\xff"), (0x83, b"")]].concat();
+        for size in [1, 3, 1000] {
+            let mut conn = Conn::new(WebsocketCodec::new(true), LIMITS);
+            conn.receive(REQUEST);
+            frames(&list).chunks(size).for_each(|piece| conn.receive(piece));
+            let messages: Vec<_> =
+                conn.units.iter().filter(|unit| matches!(unit, Unit::Message(..))).cloned().collect();
+            let text = |body: &[u8]| Unit::Message(body.to_vec(), Kind::Text);
+            assert_eq!(messages, [text(gbk), text(b"\xff")]);
+            assert_eq!(conn.units[conn.units.len() - 2..], violation(1002, Malformed::Protocol));
+        }
+    }
+    assert_eq!(run(&[(0x81, gbk)]), violation(1007, Malformed::Utf8));
+}
+
 /// Whatever came before, and wherever our close frame cut in: the client's own one ends the wait.
 #[test]
 fn our_close_frame_awaits_the_answer() {
@@ -230,7 +250,7 @@ fn nothing_follows_the_end() {
 fn outgoing_frames() {
     let encode = |default_type, body: &[u8], kind| {
         let mut out = Vec::new();
-        Websocket { default_type }.encode(body, kind, &mut out);
+        Websocket { default_type, ..Websocket::default() }.encode(body, kind, &mut out);
         out
     };
     assert_eq!(encode(DefaultType::Auto, b"hi", Kind::Unspecified), b"\x81\x02hi");

@@ -23,6 +23,7 @@ enum Phase {
     /// The first `scanned` bytes of the input hold no end of the request.
     Handshake {
         scanned: u32,
+        lenient_text: bool,
     },
     Open(Frames),
     /// Our close frame is out, the client's is awaited.
@@ -33,7 +34,7 @@ enum Phase {
 
 impl Default for WebsocketCodec {
     fn default() -> Self {
-        Self { phase: Phase::Handshake { scanned: 0 } }
+        Self::new(false)
     }
 }
 
@@ -49,7 +50,9 @@ enum Outcome {
 impl Codec for WebsocketCodec {
     fn decode<'a>(&'a mut self, limits: &Limits, input: &'a mut [u8], reply: &mut Vec<u8>) -> Decoded<'a> {
         match self.phase {
-            Phase::Handshake { scanned } => self.decode_handshake(scanned, input, reply),
+            Phase::Handshake { scanned, lenient_text } => {
+                self.decode_handshake(scanned, lenient_text, input, reply)
+            }
             Phase::Open(_) => self.decode_frames(limits, input, reply),
             Phase::Leaving(_) => self.discard(input),
             Phase::Ended => Decoded::NeedMore { consumed: input.len() },
@@ -80,19 +83,30 @@ impl Codec for WebsocketCodec {
 }
 
 impl WebsocketCodec {
+    /// A client that has said nothing. With `lenient_text` its text messages may be any bytes.
+    pub fn new(lenient_text: bool) -> Self {
+        Self { phase: Phase::Handshake { scanned: 0, lenient_text } }
+    }
+
     /// Whether the handshake is still to come, or to be answered.
     pub fn is_handshaking(&self) -> bool {
         matches!(self.phase, Phase::Handshake { .. })
     }
 
-    fn decode_handshake<'a>(&mut self, scanned: u32, input: &'a [u8], reply: &mut Vec<u8>) -> Decoded<'a> {
+    fn decode_handshake<'a>(
+        &mut self,
+        scanned: u32,
+        lenient_text: bool,
+        input: &'a [u8],
+        reply: &mut Vec<u8>,
+    ) -> Decoded<'a> {
         match handshake::parse(input, scanned) {
             Ok(handshake::Parsed::NeedMore { scanned }) => {
-                self.phase = Phase::Handshake { scanned };
+                self.phase = Phase::Handshake { scanned, lenient_text };
                 Decoded::NeedMore { consumed: 0 }
             }
             Ok(handshake::Parsed::Request { consumed, request }) => {
-                self.phase = Phase::Open(Frames::default());
+                self.phase = Phase::Open(Frames::new(lenient_text));
                 Decoded::Handshake { consumed, request }
             }
             Err(refusal) => {

@@ -13,6 +13,8 @@ use super::mask;
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     partial: Option<Box<Partial>>,
+    /// Text need not be UTF-8.
+    lenient_text: bool,
 }
 
 /// The sender broke a rule of the framing.
@@ -37,6 +39,10 @@ pub(super) enum Step {
 }
 
 impl Frames {
+    pub(super) fn new(lenient_text: bool) -> Self {
+        Self { partial: None, lenient_text }
+    }
+
     /// Takes the next message or control frame from `input`.
     ///
     /// Data that belongs to an unfinished frame is taken over as it comes, so at most a header or a control frame is
@@ -48,7 +54,9 @@ impl Frames {
         loop {
             if let Some(partial) = &mut self.partial {
                 consumed += partial.take(&mut input[consumed..]);
-                partial.check_text().map_err(|malformed| Broken { malformed, consumed })?;
+                if !self.lenient_text {
+                    partial.check_text().map_err(|malformed| Broken { malformed, consumed })?;
+                }
                 match partial.progress {
                     Progress::InFrame(_) => return Ok(Step::NeedMore { consumed }),
                     Progress::Finished => return Ok(Step::Collected { consumed, kind: partial.kind }),
@@ -68,7 +76,8 @@ impl Frames {
             let whole = usize::try_from(header.payload_size).ok().and_then(|size| rest.get_mut(..size));
             if let (None, true, Some(body)) = (&self.partial, header.fin, whole) {
                 let end = start + body.len();
-                open_whole(&header, kind, body).map_err(broken)?;
+                let checked = if self.lenient_text { Kind::Binary } else { kind };
+                open_whole(&header, checked, body).map_err(broken)?;
                 return Ok(Step::Message { consumed: end, body: start..end, kind });
             }
             self.partial.get_or_insert_with(|| Box::new(Partial::new(kind))).begin(&header);

@@ -17,6 +17,11 @@ pub(super) const VERSION: &str = "13";
 
 const HEAD_END: &[u8] = b"\r\n\r\n";
 const METHOD: &[u8] = b"GET ";
+/// Asks for an answer without a body.
+const HEAD_METHOD: &[u8] = b"HEAD ";
+
+/// The longest method of HTTP that is looked for, in bytes.
+const METHOD_SIZE_MAX: usize = 7;
 
 /// What RFC 6455 §1.3 appends to the key.
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -27,8 +32,7 @@ const ACCEPT_KEY_SIZE: usize = 28;
 /// A websocket request, parsed, not yet answered.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    method: &'a str,
-    target: &'a str,
+    target: &'a [u8],
     version: u8,
     headers: Vec<httparse::Header<'a>>,
     key: &'a [u8],
@@ -36,23 +40,23 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// The method; only `GET` gets here.
-    pub fn method(&self) -> &'a str {
-        self.method
+    pub fn method(&self) -> &'static str {
+        "GET"
     }
 
-    /// The request target as sent: path and query.
+    /// The request target as sent: path and query. Any bytes above the ASCII control characters, UTF-8 or not.
     pub fn target(&self) -> &'a [u8] {
-        self.target.as_bytes()
+        self.target
     }
 
     /// The target up to the first `?`.
     pub fn path(&self) -> &'a [u8] {
-        self.target.split_once('?').map_or(self.target, |(path, _)| path).as_bytes()
+        memchr::memchr(b'?', self.target).map_or(self.target, |at| &self.target[..at])
     }
 
     /// The target behind the first `?`; empty if there is none.
     pub fn query(&self) -> &'a [u8] {
-        self.target.split_once('?').map_or("", |(_, query)| query).as_bytes()
+        memchr::memchr(b'?', self.target).map_or(&[], |at| &self.target[at + 1..])
     }
 
     /// The minor version of HTTP/1: 0 or 1.
@@ -95,6 +99,25 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Appends the refusal of a request, or of what there is of it, that may be repeated after so many seconds. The connection
+/// is to be closed behind it.
+pub fn encode_unavailable(retry_after_s: u64, out: &mut Vec<u8>) {
+    encode_refusal(503, &format!("Retry-After: {retry_after_s}\r\n"), out);
+}
+
+/// Answers plain HTTP at a port that speaks TLS, if it is that what `begun` begins with; returns whether it is. The
+/// connection is to be closed behind it.
+pub fn encode_tls_needed(begun: &[u8], out: &mut Vec<u8>) -> bool {
+    let method_size = memchr::memchr(b' ', begun).unwrap_or(begun.len());
+    let method = &begun[..method_size];
+    if method.is_empty() || method_size > METHOD_SIZE_MAX || !method.iter().all(u8::is_ascii_uppercase) {
+        return false;
+    }
+    let text = "This is a TLS port: use https:// or wss://.\n";
+    encode_response(400, "", "text/plain", if begun.starts_with(HEAD_METHOD) { "" } else { text }, out);
+    true
+}
+
 /// What the bytes so far are.
 #[derive(Debug)]
 pub(super) enum Parsed<'a> {
@@ -109,6 +132,8 @@ pub(super) enum Parsed<'a> {
 pub(super) enum Refusal {
     /// Not HTTP, not GET, or no key.
     Bad,
+    /// A HEAD request, whose answer has no body.
+    Head,
     /// No version said.
     VersionMissing,
     /// A version that does not exist.
@@ -122,6 +147,7 @@ impl Refusal {
         const SUPPORTED: &str = "Sec-WebSocket-Version: 13\r\n";
         match self {
             Self::Bad => encode_refusal(400, "", out),
+            Self::Head => encode_head(400, "", "text/html", page(400).len(), out),
             Self::VersionMissing => encode_refusal(400, SUPPORTED, out),
             Self::VersionUnknown => encode_refusal(426, SUPPORTED, out),
             Self::TooLarge => encode_refusal(431, "", out),
@@ -134,22 +160,35 @@ impl Refusal {
 /// Nothing is parsed before the end is there, so a request that trickles in costs no more than one that comes whole.
 /// What does not begin like one is refused at once.
 pub(super) fn parse(input: &[u8], scanned: u32) -> Result<Parsed<'_>, Refusal> {
-    let begun = input.len().min(METHOD.len());
-    if input[..begun] != METHOD[..begun] {
-        return Err(Refusal::Bad);
+    if !begins_alike(input, METHOD) {
+        return match begins_alike(input, HEAD_METHOD) {
+            true if input.len() < HEAD_METHOD.len() => Ok(Parsed::NeedMore { scanned: 0 }),
+            true => Err(Refusal::Head),
+            false => Err(Refusal::Bad),
+        };
     }
     let window = &input[..input.len().min(HANDSHAKE_SIZE_MAX)];
-    // An end may have begun in the bytes that were there before.
-    let from = (scanned as usize).saturating_sub(HEAD_END.len() - 1).min(window.len());
-    match memchr::memmem::find(&window[from..], HEAD_END) {
-        Some(found) => {
-            let consumed = from + found + HEAD_END.len();
-            let request = parse_head(&input[..consumed])?;
-            Ok(Parsed::Request { consumed, request })
+    let mut from = (scanned as usize).min(window.len());
+    while let Some(found) = memchr::memchr(b'\n', &window[from..]) {
+        from += found + 1;
+        let head = &window[..from];
+        // Who ends lines by a bare newline ends the request by two of them, which nobody else would take for its end.
+        if !head.ends_with(b"\r\n") {
+            return Err(Refusal::Bad);
         }
-        None if window.len() == HANDSHAKE_SIZE_MAX => Err(Refusal::TooLarge),
-        None => Ok(Parsed::NeedMore { scanned: window.len() as u32 }),
+        if head.ends_with(HEAD_END) {
+            return Ok(Parsed::Request { consumed: from, request: parse_head(head)? });
+        }
     }
+    match window.len() {
+        HANDSHAKE_SIZE_MAX => Err(Refusal::TooLarge),
+        size => Ok(Parsed::NeedMore { scanned: size as u32 }),
+    }
+}
+
+/// Whether `input` begins with `word`, or is the beginning of it.
+fn begins_alike(input: &[u8], word: &[u8]) -> bool {
+    input.iter().zip(word).all(|(byte, expected)| byte == expected)
 }
 
 /// The first header of this name, in any case.
@@ -167,36 +206,60 @@ pub(super) fn accept_key(key: &[u8]) -> [u8; ACCEPT_KEY_SIZE] {
 
 /// Parses a request that ends with `head`.
 fn parse_head(head: &[u8]) -> Result<Request<'_>, Refusal> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADER_COUNT_MAX];
-    let mut parsed = httparse::Request::new(&mut headers);
-    match parsed.parse(head) {
-        // Bare newlines can make httparse see an earlier end; then nobody knows what the rest is.
-        Ok(httparse::Status::Complete(size)) if size == head.len() => {}
+    let line_size = memchr::memchr(b'\n', head).ok_or(Refusal::Bad)? + 1;
+    let (line, rest) = head.split_at(line_size);
+    let (target, version) = parse_request_line(line).ok_or(Refusal::Bad)?;
+    let mut space = [httparse::EMPTY_HEADER; HEADER_COUNT_MAX];
+    let headers = match httparse::parse_headers(rest, &mut space) {
+        Ok(httparse::Status::Complete((size, headers))) if size == rest.len() => headers,
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLarge),
         Ok(_) | Err(_) => return Err(Refusal::Bad),
-    }
-    let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
-        return Err(Refusal::Bad);
     };
-    let key = find(parsed.headers, "Sec-WebSocket-Key").map(<[u8]>::trim_ascii);
+    let key = find(headers, "Sec-WebSocket-Key").map(<[u8]>::trim_ascii);
     let key = key.filter(|key| !key.is_empty()).ok_or(Refusal::Bad)?;
-    let said = find(parsed.headers, "Sec-WebSocket-Version").ok_or(Refusal::VersionMissing)?;
+    let said = find(headers, "Sec-WebSocket-Version").ok_or(Refusal::VersionMissing)?;
     if said.trim_ascii() != VERSION.as_bytes() {
         return Err(Refusal::VersionUnknown);
     }
-    Ok(Request { method, target, version, headers: parsed.headers.to_vec(), key })
+    Ok(Request { target, version, headers: headers.to_vec(), key })
+}
+
+/// The target and the minor version of `GET target HTTP/1.x`. httparse would not take a target that is not UTF-8; native
+/// clients send some, and PHP passes them on.
+fn parse_request_line(line: &[u8]) -> Option<(&[u8], u8)> {
+    let line = line.strip_prefix(METHOD)?.strip_suffix(b"\r\n")?;
+    let (target, version) = match line {
+        [target @ .., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', version @ (b'0' | b'1')] => {
+            (target, version - b'0')
+        }
+        _ => return None,
+    };
+    let is_printable = |byte: &u8| *byte > b' ' && *byte != 0x7f;
+    (!target.is_empty() && target.iter().all(is_printable)).then_some((target, version))
 }
 
 /// Appends a whole response; `headers` are lines with their ends.
 fn encode_refusal(status: u16, headers: &str, out: &mut Vec<u8>) {
+    encode_response(status, headers, "text/html", &page(status), out);
+}
+
+fn encode_response(status: u16, headers: &str, content_type: &str, body: &str, out: &mut Vec<u8>) {
+    encode_head(status, headers, content_type, body.len(), out);
+    out.extend_from_slice(body.as_bytes());
+}
+
+fn encode_head(status: u16, headers: &str, content_type: &str, size: usize, out: &mut Vec<u8>) {
     let reason = reason(status);
-    let page = format!("<!doctype html><title>{status}</title><h1>{status} {reason}</h1>\n");
-    let size = page.len();
-    let response = format!(
+    let head = format!(
         "HTTP/1.1 {status} {reason}\r\n{headers}Connection: close\r\n\
-        Content-Type: text/html\r\nContent-Length: {size}\r\n\r\n{page}"
+        Content-Type: {content_type}\r\nContent-Length: {size}\r\n\r\n"
     );
-    out.extend_from_slice(response.as_bytes());
+    out.extend_from_slice(head.as_bytes());
+}
+
+fn page(status: u16) -> String {
+    let reason = reason(status);
+    format!("<!doctype html><title>{status}</title><h1>{status} {reason}</h1>\n")
 }
 
 /// What a status is called; HTTP lets the name be empty.

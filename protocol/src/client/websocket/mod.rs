@@ -24,7 +24,7 @@ pub use close::{
     is_close_code,
 };
 pub use codec::WebsocketCodec;
-pub use handshake::{HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, Request};
+pub use handshake::{HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, Request, encode_tls_needed, encode_unavailable};
 
 /// What an outgoing message is when its sender did not say ([`Kind::Unspecified`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -61,11 +61,14 @@ impl FromStr for DefaultType {
 pub struct Websocket {
     /// What messages of an unspecified kind are sent as.
     pub default_type: DefaultType,
+    /// Whether clients' text messages may be any bytes (RFC 6455 §8.1 forbids it, PHP takes them). Else they end with
+    /// [`INVALID_DATA`].
+    pub lenient_text: bool,
 }
 
 impl Protocol for Websocket {
     fn codec(&self) -> Box<dyn Codec> {
-        Box::new(WebsocketCodec::default())
+        Box::new(WebsocketCodec::new(self.lenient_text))
     }
 
     /// One frame, whole and not masked. [`Kind::Text`] is the caller's word that `body` is UTF-8.
