@@ -279,11 +279,12 @@ fn the_wait_for_a_worker_is_not_the_clients_fault() {
 #[test]
 fn a_gateway_that_stops_refuses_handshakes() {
     let (mut world, _, _) = world(settings());
-    let client = world.client(0);
+    let (client, mute) = (world.client(0), world.client(0));
     world.say(client, b"GET / HTTP/1.1\r\n");
     world.shard.begin_stop(world.now);
     world.settle();
     assert_eq!(refusal(&mut world, client), "HTTP/1.1 503 Service Unavailable");
+    assert!(world.peers[mute].shut && world.take(mute).is_empty(), "there is nothing to answer");
 }
 
 #[test]

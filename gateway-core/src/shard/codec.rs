@@ -79,20 +79,20 @@ impl AnyCodec {
         matches!(self, AnyCodec::Websocket(codec) if codec.is_handshaking())
     }
 
-    /// See [`Codec::leave`].
-    pub fn leave(&mut self) {
+    /// See [`Codec::begin_close`].
+    pub fn begin_close(&mut self) {
         match self {
-            AnyCodec::Websocket(codec) => codec.leave(),
-            AnyCodec::Custom(codec) => codec.leave(),
+            AnyCodec::Websocket(codec) => codec.begin_close(),
+            AnyCodec::Custom(codec) => codec.begin_close(),
             AnyCodec::Securing | AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => {}
         }
     }
 
-    /// See [`Codec::is_leaving`].
-    pub fn is_leaving(&self) -> bool {
+    /// See [`Codec::awaits_close`].
+    pub fn awaits_close(&self) -> bool {
         match self {
-            AnyCodec::Websocket(codec) => codec.is_leaving(),
-            AnyCodec::Custom(codec) => codec.is_leaving(),
+            AnyCodec::Websocket(codec) => codec.awaits_close(),
+            AnyCodec::Custom(codec) => codec.awaits_close(),
             AnyCodec::Securing | AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => false,
         }
     }

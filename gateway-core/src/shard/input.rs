@@ -59,7 +59,7 @@ impl Shard {
         let websocket_ping = self.settings.websocket_ping;
         let client = self.client(slot);
         if client.closing {
-            return self.hear_out(slot, bytes);
+            return self.closing_received(slot, bytes);
         }
         if websocket_ping && !bytes.is_empty() {
             client.silence = -1;
@@ -106,10 +106,10 @@ impl Shard {
     }
 
     /// Bytes from a client that is closed and not forgotten yet: only its answer to our close frame counts.
-    fn hear_out(&mut self, slot: Slot, bytes: &mut [u8]) {
+    fn closing_received(&mut self, slot: Slot, bytes: &mut [u8]) {
         let limits = self.settings.limits();
         let codec = &mut self.client(slot).codec;
-        if codec.is_leaving() {
+        if codec.awaits_close() {
             codec.decode(&limits, bytes, &mut Vec::new());
         }
     }
@@ -178,7 +178,7 @@ impl Shard {
                     }
                     if self.on_message(slot, link, body, kind).is_err() {
                         self.protocol_of(slot).encode_close(websocket::TOO_LARGE, "", &mut reply);
-                        codec.leave();
+                        codec.begin_close();
                         break Flow::Over(Some(Malformed::TooLarge));
                     }
                 }
@@ -199,7 +199,7 @@ impl Shard {
                 }
             }
         };
-        if codec.is_leaving() {
+        if codec.awaits_close() {
             codec.decode(&limits, &mut input[done..], &mut reply);
         }
         let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else {

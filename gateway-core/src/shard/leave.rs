@@ -65,8 +65,8 @@ impl Shard {
         let queued = client.out.queue.len();
         self.output
             .append_with(client.socket, &mut client.out, |out| protocol.encode_close(code, reason, out));
-        client.codec.leave();
-        if client.codec.is_leaving() {
+        client.codec.begin_close();
+        if client.codec.awaits_close() {
             client.codec.decode(&limits, &mut client.rest.take(), &mut Vec::new());
         }
         client.out.queue.len() > queued
@@ -90,14 +90,17 @@ impl Shard {
             self.waits.flush.push(now, socket);
         }
         if self.client(slot).out.queue.is_empty() {
-            self.part(slot);
+            self.linger(slot);
         }
     }
 
-    /// Answers a handshake, whether all of its request has come or not. Returns whether there is one to answer.
+    /// Answers a handshake, whether all of its request has come or not, unless the client has said nothing yet. Returns
+    /// whether there was one to answer.
     fn refuse_handshake(&mut self, slot: Slot) -> bool {
         let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return false };
-        if client.closing || !client.codec.is_handshaking() {
+        // Who is not read may have said something.
+        let has_begun = client.reading == Reading::Stalled || !client.rest.is_empty();
+        if client.closing || !has_begun || !client.codec.is_handshaking() {
             return false;
         }
         self.output.append_with(client.socket, &mut client.out, |out| {

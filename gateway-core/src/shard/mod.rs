@@ -2,7 +2,7 @@
 //!
 //! A state machine. It never does IO, reads no clock, and shares nothing. Its parts:
 //!
-//! * [`accept`](self::accept), [`input`](self::input), [`leave`](self::leave), [`parting`](self::parting),
+//! * [`accept`](self::accept), [`input`](self::input), [`leave`](self::leave), [`lingering`](self::lingering),
 //!   [`departed`](self::departed): the life of a client, the end of its connection, and what is still to be told of it;
 //! * [`stop`](self::stop): the end of them all;
 //! * [`links`](self::links), [`commands`](self::commands), [`queries`](self::queries): what workers say;
@@ -29,6 +29,7 @@ mod found;
 mod heartbeat;
 mod input;
 mod leave;
+mod lingering;
 mod link;
 mod link_pulse;
 mod links;
@@ -36,7 +37,6 @@ mod listing;
 mod notices;
 mod out;
 mod output;
-mod parting;
 mod pieces;
 mod queries;
 mod refusals;
@@ -70,11 +70,11 @@ use self::departed::DepartedTable;
 use self::directory::{Directory, Slot};
 use self::fanout::Job;
 use self::heartbeat::Heartbeat;
+use self::lingering::Lingering;
 use self::link::Link;
 use self::listing::Listings;
 use self::notices::Notices;
 use self::output::{Outbound, Output};
-use self::parting::Parting;
 use self::reroute::Backlog;
 use self::secure::Secure;
 use self::stop::Stop;
@@ -130,8 +130,8 @@ pub struct Shard {
     waits: Waits,
     backlog: Backlog,
     departed: DepartedTable,
-    /// Rows that are [`Conn::Parting`].
-    parting_count: usize,
+    /// Rows that are [`Conn::Lingering`].
+    lingering_count: usize,
     random: u64,
     last_connection_id: u32,
     /// The stop that is under way.
@@ -146,7 +146,7 @@ pub struct Shard {
 enum Conn {
     Client(Client),
     Link(Box<Link>),
-    Parting(Parting),
+    Lingering(Lingering),
 }
 
 /// Who waits for what.
@@ -200,7 +200,7 @@ impl Shard {
             },
             backlog: Backlog::default(),
             departed: DepartedTable::default(),
-            parting_count: 0,
+            lingering_count: 0,
             random: identity.seed | 1,
             last_connection_id: identity.seed as u32,
             stop: None,
@@ -294,8 +294,8 @@ impl Shard {
             Some(Conn::Client(client)) if client.socket == socket => {
                 self.output.unblock(socket, &mut client.out)
             }
-            Some(Conn::Parting(parting)) if parting.socket == socket => {
-                self.output.unblock(socket, &mut parting.out)
+            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
+                self.output.unblock(socket, &mut lingering.out)
             }
             Some(Conn::Link(link)) if link.socket == socket => self.output.unblock(socket, &mut link.out),
             _ => {}
@@ -306,16 +306,16 @@ impl Shard {
     pub fn on_received(&mut self, now: Millis, socket: SocketId, bytes: &mut [u8]) {
         self.now = now;
         match self.conns.get(socket.index()) {
-            Some(Conn::Client(Client { socket: own, .. }) | Conn::Parting(Parting { socket: own, .. }))
-                if *own == socket && self.secure.has(slot(socket)) =>
-            {
+            Some(
+                Conn::Client(Client { socket: own, .. }) | Conn::Lingering(Lingering { socket: own, .. }),
+            ) if *own == socket && self.secure.has(slot(socket)) => {
                 self.session_received(slot(socket), bytes)
             }
             Some(Conn::Client(client)) if client.socket == socket => {
                 self.client_received(slot(socket), bytes)
             }
-            Some(Conn::Parting(parting)) if parting.socket == socket => {
-                self.parting_received(slot(socket), bytes)
+            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
+                self.lingering_received(slot(socket), bytes)
             }
             Some(Conn::Link(link)) if link.socket == socket => self.link_received(slot(socket), bytes),
             _ => {}
@@ -328,7 +328,9 @@ impl Shard {
         match self.conns.get(socket.index()) {
             Some(Conn::Client(client)) if client.socket == socket => self.client_ended(slot(socket)),
             Some(Conn::Link(link)) if link.socket == socket => self.link_ended(slot(socket)),
-            Some(Conn::Parting(parting)) if parting.socket == socket => self.parting_ended(slot(socket)),
+            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
+                self.lingering_ended(slot(socket))
+            }
             _ => {}
         }
     }
@@ -339,7 +341,9 @@ impl Shard {
         match self.conns.get(socket.index()) {
             Some(Conn::Client(client)) if client.socket == socket => self.close_client_now(slot(socket)),
             Some(Conn::Link(link)) if link.socket == socket => self.link_failed(slot(socket)),
-            Some(Conn::Parting(parting)) if parting.socket == socket => self.close_parting(slot(socket)),
+            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
+                self.close_lingering(slot(socket))
+            }
             _ => self.output.actions.push(Action::Close(socket)),
         }
     }
@@ -349,12 +353,12 @@ impl Shard {
             Some(Conn::Client(client)) if client.socket == socket => {
                 self.output.sent(socket, &mut client.out, sent, short);
                 if client.closing && client.out.queue.is_empty() {
-                    self.part(slot(socket));
+                    self.linger(slot(socket));
                 }
             }
-            Some(Conn::Parting(parting)) if parting.socket == socket => {
-                self.output.sent(socket, &mut parting.out, sent, short);
-                self.parting_sent(slot(socket));
+            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
+                self.output.sent(socket, &mut lingering.out, sent, short);
+                self.lingering_sent(slot(socket));
             }
             Some(Conn::Link(link)) if link.socket == socket => {
                 self.output.sent(socket, &mut link.out, sent, short);
@@ -377,7 +381,7 @@ impl Shard {
     fn outbound(&self, socket: SocketId) -> Option<&Outbound> {
         match self.conns.get(socket.index()) {
             Some(Conn::Client(client)) if client.socket == socket => Some(&client.out),
-            Some(Conn::Parting(parting)) if parting.socket == socket => Some(&parting.out),
+            Some(Conn::Lingering(lingering)) if lingering.socket == socket => Some(&lingering.out),
             Some(Conn::Link(link)) if link.socket == socket => Some(&link.out),
             _ => None,
         }

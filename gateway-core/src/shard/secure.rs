@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::codec::AnyCodec;
 use super::directory::Slot;
-use super::parting::Stage;
+use super::lingering::Stage;
 use super::table::Table;
 use super::{Conn, Shard};
 use crate::config::TLS_LOG_PERIOD_MS;
@@ -65,7 +65,7 @@ impl Shard {
 
     /// Bytes of a client with TLS.
     pub(super) fn session_received(&mut self, slot: Slot, bytes: &mut [u8]) {
-        let Some(socket) = self.heard_socket(slot) else { return };
+        let Some(socket) = self.receiving_socket(slot) else { return };
         let Some(session) = self.secure.sessions.get_mut(slot as usize) else { return };
         let mut plain = mem::take(&mut self.secure.plain);
         plain.clear();
@@ -79,13 +79,13 @@ impl Shard {
         }
         if opened || !plain.is_empty() {
             match self.conns.get(slot as usize) {
-                Some(Conn::Parting(_)) => self.parting_received(slot, &mut plain),
+                Some(Conn::Lingering(_)) => self.lingering_received(slot, &mut plain),
                 _ => self.client_received(slot, &mut plain),
             }
         }
         self.secure.plain = plain;
         // What was in there may have been the last of it.
-        if self.heard_socket(slot) != Some(socket) {
+        if self.receiving_socket(slot) != Some(socket) {
             return;
         }
         match result {
@@ -102,10 +102,10 @@ impl Shard {
     }
 
     /// The socket at a slot, if what its peer sends still counts.
-    fn heard_socket(&self, slot: Slot) -> Option<SocketId> {
+    fn receiving_socket(&self, slot: Slot) -> Option<SocketId> {
         let (socket, is_heard) = match self.conns.get(slot as usize)? {
-            Conn::Client(client) => (client.socket, !client.closing || client.codec.is_leaving()),
-            Conn::Parting(parting) => (parting.socket, parting.stage == Stage::Answer),
+            Conn::Client(client) => (client.socket, !client.closing || client.codec.awaits_close()),
+            Conn::Lingering(lingering) => (lingering.socket, lingering.stage == Stage::Answer),
             Conn::Link(_) => return None,
         };
         is_heard.then_some(socket)
@@ -172,7 +172,7 @@ impl Shard {
     fn session_failed(&mut self, slot: Slot, was_open: bool, failure: &Failure) {
         let client = match self.conns.get_mut(slot as usize) {
             Some(Conn::Client(client)) => client,
-            Some(Conn::Parting(_)) => {
+            Some(Conn::Lingering(_)) => {
                 self.counters.tls_sessions_failed += 1;
                 return self.say_end(slot);
             }
@@ -197,7 +197,7 @@ impl Shard {
     fn append_reply(&mut self, slot: Slot) {
         let (socket, out) = match self.conns.get_mut(slot as usize) {
             Some(Conn::Client(client)) => (client.socket, &mut client.out),
-            Some(Conn::Parting(parting)) => (parting.socket, &mut parting.out),
+            Some(Conn::Lingering(lingering)) => (lingering.socket, &mut lingering.out),
             _ => return,
         };
         self.output.append_sealed(socket, out, &self.reply);

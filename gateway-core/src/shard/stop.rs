@@ -56,7 +56,7 @@ impl Shard {
 
     /// After [`Shard::begin_stop`]: no client is left, and everything is sent that could be.
     pub fn is_stopped(&self) -> bool {
-        let empty = self.connection_ids.is_empty() && self.parting_count == 0;
+        let empty = self.connection_ids.is_empty() && self.lingering_count == 0;
         self.is_stopping() && empty && !self.is_pending() && !self.departed.waits_for_workers()
     }
 

@@ -4,7 +4,7 @@ use ring::SocketId;
 
 use super::client::Reading;
 use super::leave::CloseReason;
-use super::parting::Stage;
+use super::lingering::Stage;
 use super::{Conn, Shard, slot};
 use crate::Millis;
 
@@ -45,7 +45,7 @@ impl Shard {
 
     fn expire_closing(&mut self) {
         while let Some(socket) = self.waits.answer.pop_expired(self.now) {
-            if self.is_parting(socket, Stage::Answer) {
+            if self.is_lingering(socket, Stage::Answer) {
                 self.say_end(slot(socket));
             }
         }
@@ -53,21 +53,21 @@ impl Shard {
             if matches!(self.conns.get(socket.index()), Some(Conn::Client(client)) if client.socket == socket)
             {
                 self.close_client_now(slot(socket));
-            } else if self.is_parting(socket, Stage::Flush) {
-                self.close_parting(slot(socket));
+            } else if self.is_lingering(socket, Stage::Flush) {
+                self.close_lingering(slot(socket));
             }
         }
         while let Some(socket) = self.waits.linger.pop_expired(self.now) {
-            if self.is_parting(socket, Stage::Fin) {
-                self.close_parting(slot(socket));
+            if self.is_lingering(socket, Stage::Fin) {
+                self.close_lingering(slot(socket));
             }
         }
     }
 
-    fn is_parting(&self, socket: SocketId, stage: Stage) -> bool {
+    fn is_lingering(&self, socket: SocketId, stage: Stage) -> bool {
         matches!(
             self.conns.get(socket.index()),
-            Some(Conn::Parting(parting)) if parting.socket == socket && parting.stage == stage
+            Some(Conn::Lingering(lingering)) if lingering.socket == socket && lingering.stage == stage
         )
     }
 

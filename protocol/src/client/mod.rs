@@ -101,7 +101,7 @@ pub enum Malformed {
 /// The gateway calls [`Codec::decode`] again and again on what is left, also when that is nothing, until it says
 /// [`Decoded::NeedMore`]; then with more bytes behind the rest. A codec may count on the rest being the same bytes as
 /// before, and frees the memory of the last message in that final call. After [`Decoded::Close`] and
-/// [`Decoded::Malformed`] there is no next call, unless the codec [leaves](Codec::is_leaving).
+/// [`Decoded::Malformed`] there is no next call, unless the codec [leaves](Codec::awaits_close).
 pub trait Codec {
     /// Decodes the next unit of `input`, which is the codec's to change (unmasking happens in place). Answers that
     /// the protocol itself demands (a pong, a close frame) are appended to `reply`, to be sent in this order.
@@ -123,11 +123,11 @@ pub trait Codec {
 
     /// We have said that we close ([`Protocol::encode_close`]). Called while the codec is open; what was not consumed
     /// before comes again.
-    fn leave(&mut self) {}
+    fn begin_close(&mut self) {}
 
     /// Whether we have said that we close, and the peer's answer to that is awaited. Meanwhile [`Codec::decode`]
     /// consumes and drops whatever comes, and [`Decoded::Close`] says that the answer was in it.
-    fn is_leaving(&self) -> bool {
+    fn awaits_close(&self) -> bool {
         false
     }
 }

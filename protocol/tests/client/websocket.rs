@@ -190,16 +190,16 @@ fn our_close_frame_awaits_the_answer() {
         conn.receive(REQUEST);
         conn.receive(&message[..cut]);
         let before = conn.units.len();
-        conn.codec.leave();
-        assert!(conn.codec.is_leaving() && !conn.codec.is_open());
+        conn.codec.begin_close();
+        assert!(conn.codec.awaits_close() && !conn.codec.is_open());
         for byte in [&message[cut..], &answer[..answer.len() - 1]].concat() {
             conn.receive(&[byte]);
             assert!(conn.rest.is_empty());
         }
-        assert_eq!((conn.units.len(), conn.codec.is_leaving()), (before, true), "cut at {cut}");
+        assert_eq!((conn.units.len(), conn.codec.awaits_close()), (before, true), "cut at {cut}");
         conn.receive(&answer[answer.len() - 1..]);
         assert_eq!(conn.units.last(), Some(&Unit::Close));
-        assert!(!conn.codec.is_leaving());
+        assert!(!conn.codec.awaits_close());
     }
 }
 
@@ -210,7 +210,7 @@ fn who_is_thrown_out_may_still_answer() {
         conn.receive(REQUEST);
         conn.receive(&frames(list));
         assert!(matches!(conn.units.last(), Some(Unit::Malformed(_))), "{list:x?}");
-        assert_eq!(conn.codec.is_leaving(), !answered, "{list:x?}");
+        assert_eq!(conn.codec.awaits_close(), !answered, "{list:x?}");
         let mut answer = frames(&[(0x88, b"")]);
         let decoded = conn.codec.decode(&LIMITS, &mut answer, &mut Vec::new());
         assert!(answered || matches!(decoded, Decoded::Close { .. }), "{list:x?}");
@@ -229,8 +229,8 @@ fn who_is_thrown_out_may_still_answer() {
 #[test]
 fn nobody_leaves_who_is_not_open() {
     let mut codec = WebsocketCodec::default();
-    codec.leave();
-    assert!(codec.is_handshaking() && !codec.is_leaving());
+    codec.begin_close();
+    assert!(codec.is_handshaking() && !codec.awaits_close());
 }
 
 /// A codec that said goodbye takes nothing seriously any more.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::{Codec, Decoded, Kind, Limits, Malformed};
-use super::farewell::Farewell;
+use super::discard::Discard;
 use super::frames::{Frames, Step};
 use super::header::{self, Opcode, Sender};
 use super::{close, handshake};
@@ -27,7 +27,7 @@ enum Phase {
     },
     Open(Frames),
     /// Our close frame is out, the client's is awaited.
-    Leaving(Box<Farewell>),
+    Closing(Box<Discard>),
     /// Left or thrown out.
     Ended,
 }
@@ -54,7 +54,7 @@ impl Codec for WebsocketCodec {
                 self.decode_handshake(scanned, lenient_text, input, reply)
             }
             Phase::Open(_) => self.decode_frames(limits, input, reply),
-            Phase::Leaving(_) => self.discard(input),
+            Phase::Closing(_) => self.discard(input),
             Phase::Ended => Decoded::NeedMore { consumed: input.len() },
         }
     }
@@ -62,7 +62,7 @@ impl Codec for WebsocketCodec {
     fn kept_size(&self) -> usize {
         match &self.phase {
             Phase::Open(frames) => frames.kept_size(),
-            Phase::Handshake { .. } | Phase::Leaving(_) | Phase::Ended => 0,
+            Phase::Handshake { .. } | Phase::Closing(_) | Phase::Ended => 0,
         }
     }
 
@@ -71,14 +71,14 @@ impl Codec for WebsocketCodec {
         matches!(self.phase, Phase::Open(_))
     }
 
-    fn leave(&mut self) {
+    fn begin_close(&mut self) {
         if let Phase::Open(frames) = &self.phase {
-            self.phase = Phase::Leaving(Box::new(Farewell::new(frames.remaining())));
+            self.phase = Phase::Closing(Box::new(Discard::new(frames.remaining())));
         }
     }
 
-    fn is_leaving(&self) -> bool {
-        matches!(self.phase, Phase::Leaving(_))
+    fn awaits_close(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_))
     }
 }
 
@@ -135,7 +135,7 @@ impl WebsocketCodec {
             }
             Outcome::Malformed(malformed) => {
                 close::encode(close::code_of(malformed), "", reply);
-                self.leave();
+                self.begin_close();
                 self.discard(&input[consumed..]);
                 Decoded::Malformed(malformed)
             }
@@ -151,8 +151,8 @@ impl WebsocketCodec {
 
     fn discard(&mut self, input: &[u8]) -> Decoded<'static> {
         let consumed = input.len();
-        let Phase::Leaving(farewell) = &mut self.phase else { return Decoded::NeedMore { consumed } };
-        if !farewell.skim(input) {
+        let Phase::Closing(discard) = &mut self.phase else { return Decoded::NeedMore { consumed } };
+        if !discard.feed(input) {
             return Decoded::NeedMore { consumed };
         }
         self.phase = Phase::Ended;

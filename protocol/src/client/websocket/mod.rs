@@ -7,7 +7,7 @@
 pub mod client;
 mod close;
 mod codec;
-mod farewell;
+mod discard;
 mod frames;
 mod handshake;
 mod header;

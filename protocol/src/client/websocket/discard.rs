@@ -7,7 +7,7 @@ use super::header::{HEADER_SIZE_MAX, outline};
 ///
 /// Invariant: `head_size <= HEADER_SIZE_MAX`, and between calls the header in `head` is not whole.
 #[derive(Debug)]
-pub(super) struct Farewell {
+pub(super) struct Discard {
     head: [u8; HEADER_SIZE_MAX],
     head_size: u8,
     /// Payload bytes of the frame under way that are still to come.
@@ -16,14 +16,14 @@ pub(super) struct Farewell {
     closes: bool,
 }
 
-impl Farewell {
+impl Discard {
     /// Begins where `remaining` bytes of a frame are still to come, or none.
     pub(super) fn new(remaining: u64) -> Self {
         Self { head: [0; HEADER_SIZE_MAX], head_size: 0, remaining, closes: false }
     }
 
     /// Takes what has come. Returns whether a whole close frame was in it.
-    pub(super) fn skim(&mut self, mut input: &[u8]) -> bool {
+    pub(super) fn feed(&mut self, mut input: &[u8]) -> bool {
         loop {
             let skipped = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(input.len());
             self.remaining -= skipped as u64;
@@ -57,11 +57,11 @@ mod tests {
 
     /// The number of bytes after which a close frame has been seen, fed in pieces of `size`.
     fn seen_after(remaining: u64, input: &[u8], size: usize) -> Option<usize> {
-        let mut farewell = Farewell::new(remaining);
+        let mut discard = Discard::new(remaining);
         let mut fed = 0;
         for piece in input.chunks(size) {
             fed += piece.len();
-            if farewell.skim(piece) {
+            if discard.feed(piece) {
                 return Some(fed);
             }
         }

@@ -11,7 +11,7 @@ use super::output::{Action, Outbound};
 use super::{Conn, Shard};
 
 /// A connection without a client.
-pub(super) struct Parting {
+pub(super) struct Lingering {
     pub socket: SocketId,
     codec: AnyCodec,
     /// What TLS has to say at the end; else empty.
@@ -42,12 +42,12 @@ impl Parting {
 
 impl Shard {
     /// Everything for a client is sent: it is forgotten, and its connection ends.
-    pub(super) fn part(&mut self, slot: Slot) {
+    pub(super) fn linger(&mut self, slot: Slot) {
         let Client { socket, codec, out, ended, .. } = self.forget_client(slot);
-        let awaited = codec.is_leaving() && !ended;
-        let parting = Parting { socket, codec, out, stage: Stage::Answer, ended };
-        self.conns.insert(slot as usize, Conn::Parting(parting));
-        self.parting_count += 1;
+        let awaited = codec.awaits_close() && !ended;
+        let lingering = Lingering { socket, codec, out, stage: Stage::Answer, ended };
+        self.conns.insert(slot as usize, Conn::Lingering(lingering));
+        self.lingering_count += 1;
         if awaited {
             self.waits.answer.push(self.now, socket);
         } else {
@@ -56,29 +56,30 @@ impl Shard {
     }
 
     /// Bytes of a client that is forgotten.
-    pub(super) fn parting_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+    pub(super) fn lingering_received(&mut self, slot: Slot, bytes: &mut [u8]) {
         let limits = self.settings.limits();
-        let Some(Conn::Parting(parting)) = self.conns.get_mut(slot as usize) else { return };
-        let awaited = parting.stage == Stage::Answer;
-        if awaited && let Decoded::Close { .. } = parting.codec.decode(&limits, bytes, &mut Vec::new()) {
+        let Some(Conn::Lingering(lingering)) = self.conns.get_mut(slot as usize) else { return };
+        let awaited = lingering.stage == Stage::Answer;
+        if awaited && let Decoded::Close { .. } = lingering.codec.decode(&limits, bytes, &mut Vec::new()) {
             self.say_end(slot);
         }
     }
 
     /// The peer has said that it sends no more.
-    pub(super) fn parting_ended(&mut self, slot: Slot) {
-        let Some(Conn::Parting(parting)) = self.conns.get_mut(slot as usize) else { return };
-        parting.ended = true;
-        match parting.stage {
+    pub(super) fn lingering_ended(&mut self, slot: Slot) {
+        let Some(Conn::Lingering(lingering)) = self.conns.get_mut(slot as usize) else { return };
+        lingering.ended = true;
+        match lingering.stage {
             Stage::Answer => self.say_end(slot),
             Stage::Flush => {}
-            Stage::Fin => self.close_parting(slot),
+            Stage::Fin => self.close_lingering(slot),
         }
     }
 
     /// Something of what TLS says is sent.
-    pub(super) fn parting_sent(&mut self, slot: Slot) {
-        if let Some(Conn::Parting(Parting { stage: Stage::Flush, out, .. })) = self.conns.get(slot as usize)
+    pub(super) fn lingering_sent(&mut self, slot: Slot) {
+        if let Some(Conn::Lingering(Lingering { stage: Stage::Flush, out, .. })) =
+            self.conns.get(slot as usize)
             && out.queue.is_empty()
         {
             self.say_fin(slot);
@@ -88,31 +89,31 @@ impl Shard {
     /// Nothing more is awaited but the end: ours goes out, first that of TLS.
     pub(super) fn say_end(&mut self, slot: Slot) {
         self.end_session(slot);
-        let Some(Conn::Parting(parting)) = self.conns.get_mut(slot as usize) else { return };
-        if parting.out.queue.is_empty() {
+        let Some(Conn::Lingering(lingering)) = self.conns.get_mut(slot as usize) else { return };
+        if lingering.out.queue.is_empty() {
             return self.say_fin(slot);
         }
-        parting.stage = Stage::Flush;
-        self.waits.flush.push(self.now, parting.socket);
+        lingering.stage = Stage::Flush;
+        self.waits.flush.push(self.now, lingering.socket);
     }
 
-    pub(super) fn close_parting(&mut self, slot: Slot) {
-        let Some(Conn::Parting(mut parting)) = self.conns.remove(slot as usize) else {
+    pub(super) fn close_lingering(&mut self, slot: Slot) {
+        let Some(Conn::Lingering(mut lingering)) = self.conns.remove(slot as usize) else {
             unreachable!("the caller has looked");
         };
-        parting.out.queue.clear(&mut self.output.spare);
+        lingering.out.queue.clear(&mut self.output.spare);
         self.secure.forget(slot);
-        self.parting_count -= 1;
-        self.output.actions.push(Action::Close(parting.socket));
+        self.lingering_count -= 1;
+        self.output.actions.push(Action::Close(lingering.socket));
     }
 
     fn say_fin(&mut self, slot: Slot) {
-        let Some(Conn::Parting(parting)) = self.conns.get_mut(slot as usize) else { return };
-        if parting.ended {
-            return self.close_parting(slot);
+        let Some(Conn::Lingering(lingering)) = self.conns.get_mut(slot as usize) else { return };
+        if lingering.ended {
+            return self.close_lingering(slot);
         }
-        parting.stage = Stage::Fin;
-        self.output.actions.push(Action::Shutdown(parting.socket));
-        self.waits.linger.push(self.now, parting.socket);
+        lingering.stage = Stage::Fin;
+        self.output.actions.push(Action::Shutdown(lingering.socket));
+        self.waits.linger.push(self.now, lingering.socket);
     }
 }
