@@ -59,6 +59,38 @@ fn page_and_websocket_are_served_until_ctrl_c() {
 }
 
 #[test]
+fn handshakes_are_answered_as_flags_say() {
+    let mut ringway = ringway(&[
+        "--listen",
+        "websocket://127.0.0.1:0",
+        "--page",
+        "127.0.0.1:0",
+        "--count",
+        "1",
+        "--app",
+        "echo",
+        "--subprotocol",
+        "chat",
+        "--response-header",
+        "X-Served-By: ringway",
+        "--lenient-text",
+    ]);
+    let (_, websocket) = addresses(&ringway.await_ready("ringway"));
+    let mut client = WebsocketClient::connect_silently(websocket);
+    client.send_bytes(&request("/", &["Sec-WebSocket-Protocol: chat"]));
+    let answer = client.read_response().unwrap();
+    assert!(answer.ends_with("\r\nX-Served-By: ringway\r\nSec-WebSocket-Protocol: chat\r\n\r\n"), "{answer}");
+    let mut raw = client.writer();
+    client.send(&Frame::text(b"\xc4\xe3"));
+    let mut echo = [0; 4];
+    raw.read_exact(&mut echo).unwrap();
+    assert_eq!(echo, *b"\x81\x02\xc4\xe3");
+    drop(client);
+    ringway.interrupt();
+    ringway.await_clean_exit();
+}
+
+#[test]
 fn the_echo_app_echoes() {
     let mut ringway = ringway(&["--app", "echo", "--listen", "ws://127.0.0.1:0", "--page", "127.0.0.1:0"]);
     let (_, websocket) = addresses(&ringway.await_ready("ringway"));

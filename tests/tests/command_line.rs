@@ -8,7 +8,7 @@ use ringway_tests::wait::wait_until;
 use ringway_tests::{Cluster, Listen, own_address};
 
 /// Lines that a terminal over the height of a monitor shows.
-const SCREEN: usize = 58;
+const SCREEN: usize = 66;
 /// Exit code for wrong usage.
 const USAGE: i32 = 2;
 /// Exit code when the environment refuses.
@@ -38,6 +38,10 @@ fn a_wrong_flag_is_named() {
     assert_refused("gateway", &["--count", "many"], USAGE, "--count");
     assert_refused("gateway", &["--lan-ip", "here"], USAGE, "--lan-ip");
     assert_refused("gateway", &["--router", "fastest"], USAGE, "--router");
+    for line in ["no colon", "X: a\r\nY: b", "Connection: close", "Sec-WebSocket-Protocol: chat"] {
+        assert_refused("gateway", &["--response-header", line], USAGE, "--response-header");
+    }
+    assert_refused("gateway", &["--subprotocol", "two words"], USAGE, "two words");
     assert_refused("worker", &["--app", "tetris"], USAGE, "tetris");
 }
 

@@ -49,6 +49,30 @@ fn refusals(suite: &mut Suite) {
             client.read_to_end();
         });
     }
+    suite.unconnected("0.9_head_has_no_body", |address| {
+        let mut client = WebsocketClient::connect_silently(address);
+        client.send_bytes(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let response = client.read_response().expect("a refusal is said, not only done");
+        assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+        assert_eq!(client.read_to_end(), b"");
+    });
+    suite.unconnected("0.10_a_bare_newline_is_answered_at_once", |address| {
+        let mut client = WebsocketClient::connect_silently(address);
+        client.send_bytes(b"GET / HTTP/1.1\nHost: a\n\n");
+        let response = client.read_response().expect("a refusal is said, not only done");
+        assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+        client.read_to_end();
+    });
+    suite.unconnected("0.11_latin_1_in_the_query", |address| {
+        let mut client = WebsocketClient::connect_silently(address);
+        let mut latin_1 = request("/?name=Jos#", &[]);
+        let at = latin_1.iter().position(|byte| *byte == b'#').expect("it is in the target");
+        latin_1[at] = 0xe9;
+        client.send_bytes(&latin_1);
+        client.await_accept();
+        client.echo("hello");
+        client.close();
+    });
     suite.unconnected("0.8_not_http", |address| {
         let mut client = WebsocketClient::connect_silently(address);
         client.send_bytes(b"\x16\x03\x01 this is not a request\r\n\r\n");
