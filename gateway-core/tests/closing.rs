@@ -225,9 +225,9 @@ fn a_worker_says_why() {
 
 /// The status line and Retry-After of what a client has got.
 fn refusal(world: &mut World, client: usize) -> String {
-    let response = String::from_utf8(world.take(client)).unwrap();
+    let response = String::from_utf8(world.take(client)).expect("refusals are ASCII");
     assert!(response.contains("\r\nRetry-After: 5\r\n"), "{response}");
-    response.lines().next().unwrap().to_owned()
+    response.lines().next().expect("a first line").to_owned()
 }
 
 #[test]

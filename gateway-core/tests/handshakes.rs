@@ -10,8 +10,10 @@ use world::{World, listen};
 fn settings() -> Settings {
     Settings {
         listen: listen(&["ws://127.0.0.1:1"]),
-        subprotocols: ["ringway.2", "ringway.1"].map(|name| name.parse().unwrap()).to_vec(),
-        response_headers: ["X-Served-By: one", "Set-Cookie: a=b"].map(|line| line.parse().unwrap()).to_vec(),
+        subprotocols: ["ringway.2", "ringway.1"].map(|name| name.parse().expect("a token")).to_vec(),
+        response_headers: ["X-Served-By: one", "Set-Cookie: a=b"]
+            .map(|line| line.parse().expect("a header"))
+            .to_vec(),
         ..Settings::default()
     }
 }
@@ -25,7 +27,7 @@ fn answer(settings: Settings, headers: &str) -> String {
         "GET / HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     );
     world.say(client, request.as_bytes());
-    let answer = String::from_utf8(world.take(client)).unwrap();
+    let answer = String::from_utf8(world.take(client)).expect("answers are ASCII");
     assert!(answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\n"), "{answer}");
     answer
 }

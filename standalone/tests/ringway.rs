@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
-use ringway_tests::client::websocket::{Event, WebsocketClient};
+use ringway_tests::client::websocket::{Event, Frame, WebsocketClient, request};
 use ringway_tests::own_address;
 use ringway_tests::process::Process;
 use ringway_tests::wait::wait_until;

@@ -95,7 +95,7 @@ fn busy(address: SocketAddr, asks_to_leave: bool, busy: Sender<()>) -> JoinHandl
 
 /// Sends messages that nobody answers; in between asks to be closed, if it is to; at last its close frame.
 fn write(mut stream: TcpStream, asks_to_leave: bool, told: &AtomicBool, busy: &Sender<()>) {
-    let noise = Frame::text(&format!("hush {}", "x".repeat(1000))).encode();
+    let noise = Frame::text(format!("hush {}", "x".repeat(1000))).encode();
     let mut sent = 0;
     while !told.load(Ordering::Relaxed) {
         // The reader tells what became of the connection.

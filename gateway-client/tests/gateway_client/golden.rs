@@ -124,8 +124,9 @@ fn a_client_is_closed_with_a_reason() {
     let register = FakeRegister::start(&addresses(&[&gateway]));
     let client = blocking::Client::connect(config(&register)).unwrap();
     let reason = CloseReason::new(4003, "bye").unwrap();
+    let id = gateway.client(4);
     thread::scope(|scope| {
-        let call = scope.spawn(|| client.close_client_because(gateway.client(4), &reason));
+        let call = scope.spawn(|| client.close_client_because(id, &reason));
         let kick = gateway.accept().frame();
         assert_eq!(kick.hex, "0000002307000000000000000000000000000000040000000000050fa36279654e3b");
         assert_eq!(told(call.join().unwrap()), TO_ONE);
