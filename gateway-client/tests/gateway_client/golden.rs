@@ -128,7 +128,7 @@ fn a_client_is_closed_with_a_reason() {
     thread::scope(|scope| {
         let call = scope.spawn(|| client.close_client_because(id, &reason));
         let kick = gateway.accept().frame();
-        assert_eq!(kick.hex, "0000002307000000000000000000000000000000040000000000050fa36279654e3b");
+        assert_eq!(kick.hex, "000000230700000000000000000000000000000004000000000000050fa36279654e3b");
         assert_eq!(told(call.join().unwrap()), TO_ONE);
     });
 }

@@ -137,7 +137,7 @@ const GOLDEN: &[Golden] = &[
             let reason = CloseReason::new(4003, "bye").unwrap();
             gateway.close_client_because(ClientId { connection_id: 4, ..other }, &reason);
         },
-        &["0000002307000000000000000000000000000000040000000000050fa36279654e3b"],
+        &["000000230700000000000000000000000000000004000000000000050fa36279654e3b"],
         &[],
     ),
     (
