@@ -32,11 +32,11 @@ pub(super) enum Stage {
     Fin,
 }
 
-impl Parting {
+impl Lingering {
     /// Of a link: nothing that still comes on it is looked at.
-    pub fn of_link(socket: SocketId, ended: bool) -> Parting {
+    pub fn of_link(socket: SocketId, ended: bool) -> Lingering {
         let (codec, out) = (AnyCodec::Securing, Outbound::default());
-        Parting { socket, codec, out, stage: Stage::Fin, ended }
+        Lingering { socket, codec, out, stage: Stage::Fin, ended }
     }
 }
 

@@ -4,10 +4,10 @@ use protocol::inner::{Cmd, Frame, Hello, Refused, Run};
 use ring::SocketId;
 
 use super::directory::Slot;
+use super::lingering::Lingering;
 use super::link::Link;
 use super::links::LinkState;
 use super::notices::{Gone, Notice};
-use super::parting::Parting;
 use super::{Conn, Shard, slot};
 
 impl Shard {
@@ -47,8 +47,8 @@ impl Shard {
     pub(super) fn part_from_link(&mut self, slot: Slot) {
         let Some(Conn::Link(link)) = self.conns.remove(slot as usize) else { return };
         self.links.retain(|other| *other != link.socket);
-        self.conns.insert(slot as usize, Conn::Parting(Parting::of_link(link.socket, link.closing)));
-        self.parting_count += 1;
+        self.conns.insert(slot as usize, Conn::Lingering(Lingering::of_link(link.socket, link.closing)));
+        self.lingering_count += 1;
         self.say_end(slot);
     }
 
