@@ -62,8 +62,6 @@ struct Met {
     register: Option<ringway_register::Running>,
     addresses: Vec<String>,
     secret_key: String,
-    /// One of its own where other workers may be, or the two would throw each other out.
-    worker_name: String,
     told: bool,
 }
 
@@ -76,20 +74,14 @@ impl Cluster {
         meeting: Meeting,
     ) -> Result<Cluster, Box<dyn std::error::Error>> {
         let (schemes, count) = (settings.listen.iter().map(Listen::scheme).collect(), settings.count);
-        let Met { register, addresses, secret_key, worker_name, told } = meet(meeting)?;
+        let Met { register, addresses, secret_key, told } = meet(meeting)?;
         let registers = if told { addresses.join(" ") } else { String::new() };
         let gateway = Gateway::start(Settings {
             register_address: addresses.clone(),
             secret_key: secret_key.clone(),
             ..settings
         })?;
-        let config = Config {
-            name: worker_name,
-            count,
-            register_addresses: addresses,
-            secret_key,
-            ..Config::default()
-        };
+        let config = Config { count, register_addresses: addresses, secret_key, ..Config::default() };
         let worker = match app {
             App::Chat => Worker::start(config, |_core| Chat::default()),
             App::Echo => Worker::start(config, |_core| Echo),
@@ -129,12 +121,11 @@ impl Cluster {
 /// Starts the register of our own, if there is to be one.
 fn meet(meeting: Meeting) -> Result<Met, Box<dyn std::error::Error>> {
     let told = meeting != Meeting::Private;
-    let worker_name = if told { format!("ringway-{}", &random_key()?[..8]) } else { Config::default().name };
     let (listen, secret_key) = match meeting {
         Meeting::Private => ("127.0.0.1:0".to_owned(), random_key()?),
         Meeting::Served { listen, secret_key } => (listen, secret_key),
         Meeting::Joined { addresses, secret_key } => {
-            return Ok(Met { register: None, addresses, secret_key, worker_name, told });
+            return Ok(Met { register: None, addresses, secret_key, told });
         }
     };
     let config = ringway_register::Config {
@@ -145,7 +136,7 @@ fn meet(meeting: Meeting) -> Result<Met, Box<dyn std::error::Error>> {
     let register =
         Register::start(config).map_err(|why| why.to_string().replace("--listen", "--register-listen"))?;
     let addresses = vec![reachable(register.addr()).to_string()];
-    Ok(Met { register: Some(register), addresses, secret_key, worker_name, told })
+    Ok(Met { register: Some(register), addresses, secret_key, told })
 }
 
 /// An address at which programs on this machine reach what listens there.
