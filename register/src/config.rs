@@ -12,8 +12,8 @@ pub struct Config {
     pub listen: String,
     /// What gateways and workers must know; empty lets all in who send none.
     pub secret_key: String,
-    /// How long a connection may stay without a first line, by default [`FIRST_LINE_TIMEOUT`].
-    pub first_line_timeout: Duration,
+    /// How long a connection may stay without saying what it is, by default [`INTRODUCTION_TIMEOUT`].
+    pub introduction_timeout: Duration,
 }
 
 impl Default for Config {
@@ -21,19 +21,25 @@ impl Default for Config {
         Self {
             listen: String::from("127.0.0.1:1236"),
             secret_key: String::new(),
-            first_line_timeout: FIRST_LINE_TIMEOUT,
+            introduction_timeout: INTRODUCTION_TIMEOUT,
         }
     }
 }
 
-/// A connection without a whole line for this long after accept is closed (WIRE.md §2).
-pub const FIRST_LINE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that has not said for this long after accept that it is a gateway or a worker is closed, whatever else it
+/// said: pings alone must not hold a place (WIRE.md §2).
+pub const INTRODUCTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A worker that takes not one byte of its list for this long is closed, so that a dead one does not hold its place.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections at a time: gateway shards, worker cores and clients that ask once. One more is closed at accept.
+/// Connections at a time: gateway shards, worker cores and clients that ask once. For one more the oldest that has not
+/// said what it is goes; if all have, the new one is closed at accept.
 pub const CONNECTIONS_MAX: usize = 10_000;
+
+/// Connections at a time that have not said what they are: as many as say so within the moment after a restart in which
+/// all come at once. For one more the oldest of them goes, so that who speaks at once always gets in.
+pub const STRANGERS_MAX: usize = 1_000;
 
 /// The longest request in bytes, many times what a gateway sends. Beyond it the connection is closed.
 pub const REQUEST_SIZE_MAX: usize = 4096;
@@ -80,4 +86,5 @@ pub(crate) const KEEPALIVE_PROBES: u32 = 3;
 
 // The list of a full register is a line that readers take: three bytes for quotes and comma, 64 around the list.
 const _: () = assert!(CONNECTIONS_MAX * (ADDRESS_SIZE_MAX + 3) + 64 <= LINE_SIZE_MAX);
+const _: () = assert!(STRANGERS_MAX < CONNECTIONS_MAX);
 const _: () = assert!(READ_SIZE <= REQUEST_SIZE_MAX && REQUEST_SIZE_MAX <= LINE_SIZE_MAX);

@@ -66,7 +66,7 @@ impl Conn {
     }
 
     /// Serves the connection until it ends. The socket is closed then; the directory still knows the peer.
-    pub(crate) async fn serve(mut self, first_line_timeout: Duration) -> End {
+    pub(crate) async fn serve(mut self, introduction_timeout: Duration) -> End {
         let bells = Rc::clone(&self.bells);
         let stopped = async {
             bells.stop.heard().await;
@@ -76,8 +76,12 @@ impl Conn {
             bells.dead.heard().await;
             End::Dead
         };
-        let end = or(or(stopped, dead), async {
-            match self.run(first_line_timeout).await {
+        let crowded = async {
+            bells.crowded.heard().await;
+            End::Refused(Refusal::Crowded)
+        };
+        let end = or(or(stopped, or(dead, crowded)), async {
+            match self.run(introduction_timeout).await {
                 Ok(never) => match never {},
                 Err(end) => end,
             }
@@ -91,16 +95,16 @@ impl Conn {
         end
     }
 
-    async fn run(&mut self, first_line_timeout: Duration) -> Result<std::convert::Infallible, End> {
+    async fn run(&mut self, introduction_timeout: Duration) -> Result<std::convert::Infallible, End> {
         let mut buffer = [0; READ_SIZE];
-        let mut first_line_due = Some(Timer::new(first_line_timeout));
+        let mut introduction_due = Some(Timer::new(introduction_timeout));
         let mut full_reads = 0;
         loop {
             if full_reads == READS_PER_TURN {
                 full_reads = 0;
                 Timer::new(TURN_PAUSE).await;
             }
-            match self.event(&mut buffer, first_line_due.as_mut()).await {
+            match self.event(&mut buffer, introduction_due.as_mut()).await {
                 Event::Read(size) => {
                     let size = size?;
                     full_reads = if size == READ_SIZE { full_reads + 1 } else { 0 };
@@ -108,12 +112,12 @@ impl Conn {
                 }
                 Event::Owed => self.write_owed().await?,
                 Event::TimedOut => {
-                    first_line_due = None;
+                    introduction_due = None;
                     self.shared.directory.borrow_mut().on_timeout(self.peer)?;
                 }
             }
-            if first_line_due.is_some() && self.shared.directory.borrow().has_spoken(self.peer) {
-                first_line_due = None;
+            if introduction_due.is_some() && self.shared.directory.borrow().is_known(self.peer) {
+                introduction_due = None;
             }
         }
     }

@@ -32,8 +32,10 @@ pub struct Counters {
     pub refused_bad_address: u64,
     /// Connections closed for a wrong or missing secret key.
     pub refused_wrong_key: u64,
-    /// Connections closed because they said nothing in time.
+    /// Connections closed because they did not say in time what they are.
     pub refused_silent: u64,
+    /// Connections closed before that, because there were too many of their kind.
+    pub refused_crowded: u64,
     /// Connections closed for a line that is too long.
     pub refused_too_long: u64,
     /// Connections of peers that pinged, closed because nothing was heard of them any more.
@@ -53,6 +55,7 @@ impl Counters {
             Refusal::BadAddress => &mut self.refused_bad_address,
             Refusal::WrongKey => &mut self.refused_wrong_key,
             Refusal::Silent => &mut self.refused_silent,
+            Refusal::Crowded => &mut self.refused_crowded,
             Refusal::TooLong => &mut self.refused_too_long,
         };
         *counter += 1;
@@ -68,6 +71,7 @@ impl Counters {
             ("refused_bad_address", self.refused_bad_address),
             ("refused_wrong_key", self.refused_wrong_key),
             ("refused_silent", self.refused_silent),
+            ("refused_crowded", self.refused_crowded),
             ("refused_too_long", self.refused_too_long),
             ("dead", self.dead),
             ("requests", self.requests),

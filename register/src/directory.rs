@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use protocol::register::{BAD_REQUEST, Broadcast, Request, RequestError};
 
-use crate::config::ADDRESS_SIZE_MAX;
+use crate::config::{ADDRESS_SIZE_MAX, CONNECTIONS_MAX, STRANGERS_MAX};
 
 /// A connection; never used again for another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,9 +29,12 @@ pub enum Refusal {
     /// The key is not the register's.
     #[error("wrong secret key")]
     WrongKey,
-    /// The connection said nothing for too long after accept.
-    #[error("no line in time")]
+    /// The connection did not say for too long after accept that it is a gateway or a worker.
+    #[error("neither gateway nor worker in time")]
     Silent,
+    /// It was the oldest of too many that have not said what they are.
+    #[error("too many connections that do not say what they are")]
+    Crowded,
     /// The line is longer than [`crate::REQUEST_SIZE_MAX`].
     #[error("line too long")]
     TooLong,
@@ -58,12 +61,14 @@ impl From<RequestError> for Refusal {
 /// All connections of a register and the addresses they brought.
 ///
 /// Invariants: `gateways.len() <= peers.len()`, `workers` are peers, an owed peer is a worker, and every owed peer was
-/// put into `woken` when it became owed.
+/// put into `woken` when it became owed. `strangers` are peers that are neither gateway nor worker.
 #[derive(Debug, Default)]
 pub struct Directory {
     secret_key: String,
     peers: HashMap<PeerId, Peer>,
     next_peer: u64,
+    /// Who has not said what it is, and was not told to go; the oldest first.
+    strangers: BTreeSet<PeerId>,
     /// In the order in which the connections registered. One address may be there several times: it is listed once,
     /// in its first place, until the last of its connections is gone.
     gateways: BTreeMap<Place, String>,
@@ -80,8 +85,6 @@ struct Place(u64);
 
 #[derive(Debug, Default)]
 struct Peer {
-    /// Whether a whole line has come, of whatever kind.
-    has_spoken: bool,
     /// Whether a list is due that it has not taken.
     is_owed: bool,
     /// Whether its last ping wants an answer.
@@ -100,7 +103,16 @@ impl Directory {
         let peer = PeerId(self.next_peer);
         self.next_peer += 1;
         self.peers.insert(peer, Peer::default());
+        self.strangers.insert(peer);
         peer
+    }
+
+    /// Who is to be closed before one more connection is opened, if anybody is; `Err` if nobody can be.
+    pub fn make_room(&mut self) -> Result<Option<PeerId>, Full> {
+        if self.strangers.len() < STRANGERS_MAX && self.peers.len() < CONNECTIONS_MAX {
+            return Ok(None);
+        }
+        self.strangers.pop_first().map(Some).ok_or(Full)
     }
 
     /// A line came from `peer`, without its line end.
@@ -108,7 +120,6 @@ impl Directory {
     /// # Errors
     /// Why the connection must be closed; [`Self::on_closed`] is still to be called.
     pub fn on_line(&mut self, peer: PeerId, line: &[u8]) -> Result<(), Refusal> {
-        self.peer_mut(peer).has_spoken = true;
         match Request::decode(line)? {
             Request::Ping => Ok(()),
             Request::RingwayPing => {
@@ -117,6 +128,7 @@ impl Directory {
             }
             Request::WorkerConnect { secret_key } => {
                 self.check_key(&secret_key)?;
+                self.strangers.remove(&peer);
                 self.workers.insert(peer);
                 self.owe(peer);
                 Ok(())
@@ -128,17 +140,18 @@ impl Directory {
         }
     }
 
-    /// The time for the first line of `peer` is over.
+    /// The time in which `peer` has to say what it is is over.
     ///
     /// # Errors
-    /// [`Refusal::Silent`] if none came.
+    /// [`Refusal::Silent`] if it has not.
     pub fn on_timeout(&mut self, peer: PeerId) -> Result<(), Refusal> {
-        if self.peer_mut(peer).has_spoken { Ok(()) } else { Err(Refusal::Silent) }
+        if self.is_known(peer) { Ok(()) } else { Err(Refusal::Silent) }
     }
 
     /// The connection is gone, whoever closed it.
     pub fn on_closed(&mut self, peer: PeerId) {
         self.workers.remove(&peer);
+        self.strangers.remove(&peer);
         let gone = self.peers.remove(&peer).expect("a connection is closed once");
         if let Some(place) = gone.place {
             self.gateways.remove(&place);
@@ -179,9 +192,9 @@ impl Directory {
         self.workers.len()
     }
 
-    /// Whether `peer` has said what it is, or at least something.
-    pub fn has_spoken(&self, peer: PeerId) -> bool {
-        self.peers.get(&peer).is_some_and(|peer| peer.has_spoken)
+    /// Whether `peer` has said that it is a gateway or a worker.
+    pub fn is_known(&self, peer: PeerId) -> bool {
+        self.workers.contains(&peer) || self.peers.get(&peer).is_some_and(|peer| peer.place.is_some())
     }
 
     /// The address that `peer` brought, if it is a gateway.
@@ -199,6 +212,7 @@ impl Directory {
         if !is_usable(&address) {
             return Err(Refusal::BadAddress);
         }
+        self.strangers.remove(&peer);
         let new_place = Place(self.next_place);
         self.next_place += 1;
         let place = *self.peer_mut(peer).place.get_or_insert(new_place);
@@ -228,6 +242,10 @@ impl Directory {
         self.peers.get_mut(&peer).expect("events come only between open and closed")
     }
 }
+
+/// Everybody has said what it is, and one more would be too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
 
 /// Nothing that JSON would have to escape, so that the list is not longer than the addresses.
 fn is_usable(address: &str) -> bool {

@@ -163,13 +163,41 @@ fn an_empty_key_may_be_left_out() {
 }
 
 #[test]
-fn any_line_ends_the_wait_for_the_first() {
+fn only_who_says_what_it_is_may_stay() {
     let mut directory = Directory::new(KEY);
-    let (silent, pinging) = (directory.on_open(), directory.on_open());
+    let [silent, pinging, asking, listed] = [(); 4].map(|()| directory.on_open());
     assert_eq!(directory.on_line(pinging, br#"{"event":"ping"}"#), Ok(()));
-    assert_eq!(directory.take_line(pinging), None, "ping has no answer");
-    assert_eq!(directory.on_timeout(pinging), Ok(()));
-    assert_eq!(directory.on_timeout(silent), Err(Refusal::Silent));
+    assert_eq!(directory.on_line(pinging, br#"{"event":"ping","ringway":1}"#), Ok(()));
+    assert_eq!(directory.take_line(pinging), None, "ping has no list");
+    assert_eq!(directory.on_line(asking, worker(KEY).as_bytes()), Ok(()));
+    assert_eq!(directory.on_line(listed, gateway("10.0.0.1:2900", KEY).as_bytes()), Ok(()));
+    for (peer, stays) in [(silent, false), (pinging, false), (asking, true), (listed, true)] {
+        assert_eq!(directory.on_timeout(peer), if stays { Ok(()) } else { Err(Refusal::Silent) });
+    }
+}
+
+#[test]
+fn strangers_make_room_the_oldest_first_and_others_never_do() {
+    let mut directory = Directory::new(KEY);
+    let known = directory.on_open();
+    assert_eq!(directory.on_line(known, worker(KEY).as_bytes()), Ok(()));
+    let strangers: Vec<PeerId> = (0..STRANGERS_MAX).map(|_| directory.on_open()).collect();
+    assert_eq!(directory.make_room(), Ok(Some(strangers[0])));
+    // Who was told to go is counted no more, and one that is gone makes room as well.
+    assert_eq!(directory.make_room(), Ok(None));
+    directory.on_open();
+    assert_eq!(directory.on_line(strangers[1], worker(KEY).as_bytes()), Ok(()));
+    assert_eq!(directory.make_room(), Ok(None));
+    directory.on_open();
+    assert_eq!(directory.make_room(), Ok(Some(strangers[2])));
+    // A place of everybody's own.
+    let mut directory = Directory::new(KEY);
+    for _ in 0..CONNECTIONS_MAX {
+        assert_eq!(directory.make_room(), Ok(None));
+        let peer = directory.on_open();
+        assert_eq!(directory.on_line(peer, worker(KEY).as_bytes()), Ok(()));
+    }
+    assert_eq!(directory.make_room(), Err(Full));
 }
 
 /// What can happen to a register; indexes count the connections that are open at that moment.

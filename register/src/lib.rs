@@ -13,7 +13,8 @@ mod server;
 mod status;
 
 pub use config::{
-    ADDRESS_SIZE_MAX, CONNECTIONS_MAX, Config, FIRST_LINE_TIMEOUT, REQUEST_SIZE_MAX, WRITE_TIMEOUT,
+    ADDRESS_SIZE_MAX, CONNECTIONS_MAX, Config, INTRODUCTION_TIMEOUT, REQUEST_SIZE_MAX, STRANGERS_MAX,
+    WRITE_TIMEOUT,
 };
 pub use counters::{Counters, Status};
 pub use directory::{Directory, PeerId, Refusal};

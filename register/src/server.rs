@@ -156,6 +156,8 @@ pub(crate) struct Bells {
     pub(crate) stop: Doorbell,
     /// The peer pinged, and is not heard any more.
     pub(crate) dead: Doorbell,
+    /// Another connection needs its place.
+    pub(crate) crowded: Doorbell,
     pulse: Cell<Pulse>,
 }
 
@@ -248,13 +250,19 @@ impl Shared {
     }
 
     fn admit(self: &Rc<Self>, stream: TcpStream, from: SocketAddr) {
-        let is_full = self.directory.borrow().peer_count() >= CONNECTIONS_MAX;
+        let room = self.directory.borrow_mut().make_room();
+        let is_full = room.is_err();
         if is_full != self.is_full.replace(is_full) && is_full {
             tracing::warn!(CONNECTIONS_MAX, "too many connections, new ones are closed");
         }
         if is_full {
             self.count(|counters| counters.refused_full += 1);
             return;
+        }
+        if let Ok(Some(oldest)) = room
+            && let Some(bells) = self.conns.borrow().get(&oldest)
+        {
+            bells.crowded.ring();
         }
         let stream = match prepare(stream) {
             Ok(stream) => stream,
@@ -270,7 +278,7 @@ impl Shared {
         let shared = Rc::clone(self);
         glommio::spawn_local(async move {
             let conn = Conn::new(peer, stream, bells, Rc::clone(&shared));
-            let end = conn.serve(shared.config.first_line_timeout).await;
+            let end = conn.serve(shared.config.introduction_timeout).await;
             shared.on_end(peer, from, &end);
         })
         .detach();

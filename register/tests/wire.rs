@@ -1,11 +1,12 @@
 //! Every rule of WIRE.md §2, over real sockets against a started register.
 #![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use ringway_register::{Config, REQUEST_SIZE_MAX, Register, Running};
+use ringway_register::{Config, REQUEST_SIZE_MAX, Register, Running, STRANGERS_MAX};
 
 /// How long a test waits for what must come: long enough for any machine, and never waited out when all is well.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -212,15 +213,34 @@ fn a_registered_gateway_that_talks_nonsense_is_off_the_list() {
 
 #[test]
 fn who_says_nothing_is_closed_without_text() {
-    let config = Config { first_line_timeout: Duration::from_secs(1), ..config() };
+    let config = Config { introduction_timeout: Duration::from_secs(1), ..config() };
     let running = Register::start(config).unwrap();
+    let mut worker = Peer::worker(running.addr(), NONE);
     let mut pinging = Peer::saying(running.addr(), PING);
     let mut half = Peer::saying(running.addr(), "{\"event\":");
     let mut silent = Peer::connect(running.addr());
     assert_eq!(half.rest(), "");
     assert_eq!(silent.rest(), "");
-    pinging.say(WORKER);
-    assert_eq!(pinging.line(), NONE, "its time was stopped by its first line");
+    assert_eq!(pinging.rest(), "", "pings alone do not count");
+    worker.say(WORKER);
+    assert_eq!(worker.line(), NONE, "it has said what it is");
+}
+
+/// Without the secret key nobody can keep others out, however many connections it holds.
+#[test]
+fn newcomers_get_in_past_a_flood_of_connections_that_only_ping() {
+    program::raise_open_files();
+    let (running, addr) = start();
+    let mut flood: VecDeque<Peer> = (0..STRANGERS_MAX).map(|_| Peer::saying(addr, PING)).collect();
+    for _ in 0..100 {
+        let mut worker = Peer::worker(addr, NONE);
+        flood.push_back(Peer::saying(addr, PING));
+        worker.say(WORKER);
+        assert_eq!(worker.line(), NONE);
+    }
+    assert_eq!(flood[0].rest(), "", "the oldest went");
+    let status = running.status_source().ask().unwrap();
+    assert!(status.counters.refused_crowded > 0 && status.counters.refused_full == 0, "{status:?}");
 }
 
 #[test]
