@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use protocol::register::{Broadcast, Lines, Request};
+use protocol::register_trouble::{RegisterNews, Retry, Trouble};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -23,15 +24,19 @@ pub struct ConnectError {
 /// Follows one register's lists, for ever.
 pub(crate) async fn follow(directory: Arc<Directory>, index: usize) {
     let register = directory.config().register_addresses[index].clone();
-    let mut told = false;
+    let (mut retry, mut news) = (Retry::default(), RegisterNews::default());
     loop {
         let mut listed = false;
         let Err(error) = converse(&directory, index, &register, &mut listed).await;
-        if listed || !std::mem::replace(&mut told, true) {
+        if listed {
+            retry.held();
+            news.held();
+        }
+        if news.failed(&error, listed) {
             warn!(register, "no connection to register, trying on: {error}");
         }
         directory.lost(index, format!("{register}: {error}"));
-        sleep(RECONNECT_DELAY).await;
+        sleep(retry.failed(&error, RECONNECT_DELAY)).await;
     }
 }
 
@@ -47,13 +52,17 @@ async fn converse(
     write(&mut stream, &Request::WorkerConnect { secret_key: config.secret_key.clone() }).await?;
     // PHP tells local registers by this prefix, not by what the name resolves to (WIRE.md §2).
     let pings = !register.starts_with("127.0.0.1");
-    let mut lines = Lines::default();
+    let (mut lines, mut said) = (Lines::default(), Vec::new());
     let mut buffer = vec![0; REGISTER_READ_SIZE];
     loop {
         let limit = if *listed { REGISTER_PING_INTERVAL } else { config.reply_timeout };
         let size = match timeout(limit, stream.read(&mut buffer)).await {
-            Ok(size) => size?,
-            Err(late) if !*listed => return Err(late.into()),
+            Ok(Ok(size)) if size > 0 => size,
+            Ok(_) if !*listed => return Err(Trouble::closed(&said).into()),
+            Ok(Ok(_)) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the register")),
+            Ok(Err(error)) => return Err(error),
+            Err(_) if !*listed && said.is_empty() => return Err(Trouble::Mute.into()),
+            Err(_) if !*listed => return Err(Trouble::foreign(&said).into()),
             Err(_) => {
                 if pings {
                     write(&mut stream, &Request::Ping).await?;
@@ -61,23 +70,17 @@ async fn converse(
                 continue;
             }
         };
-        if size == 0 {
-            return Err(ended(*listed));
+        if !*listed && said.len() < buffer.len() {
+            said.extend_from_slice(&buffer[..size]);
         }
         lines.push(&buffer[..size]);
         while let Some(line) = lines.next_line().map_err(invalid)? {
-            let broadcast = Broadcast::decode(line).map_err(invalid)?;
+            let broadcast = Broadcast::decode(line).map_err(|_| Trouble::foreign(line))?;
             debug!(register, gateways = broadcast.addresses.len(), "list of gateways");
             directory.take(index, &broadcast.addresses);
             *listed = true;
         }
     }
-}
-
-/// A register that does not like the key says nothing and closes (WIRE.md §2).
-fn ended(listed: bool) -> io::Error {
-    let why = if listed { "closed by the register" } else { "closed without a list; a wrong secret key?" };
-    io::Error::new(io::ErrorKind::UnexpectedEof, why)
 }
 
 async fn write(stream: &mut TcpStream, request: &Request) -> io::Result<()> {

@@ -22,6 +22,7 @@ mod log_limit;
 pub mod php;
 pub mod pulse;
 pub mod register;
+pub mod register_trouble;
 
 pub use client_id::{ClientId, ClientIdError};
 pub use log_limit::LogLimit;

@@ -1,5 +1,9 @@
 //! Where the list of gateways comes from, and what happens to it.
 
+use std::io::Write;
+use std::net::TcpListener;
+use std::time::Duration;
+
 use gateway_client::{Client, Config, blocking};
 use ringway_tests::wait::wait_until;
 
@@ -11,8 +15,29 @@ async fn a_wrong_key_is_an_error_that_says_so() {
     let wrong = Config { secret_key: "wrong".to_owned(), ..config(&register) };
     let error = Client::connect(wrong).await.unwrap_err();
     assert_eq!(error.reasons.len(), 1);
-    assert!(error.to_string().contains("a wrong secret key?"), "{error}");
+    assert!(error.to_string().contains("when the secret key is not its own"), "{error}");
     assert!(error.to_string().contains(&register.address.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_register_is_told_by_what_it_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
+    });
+    let config = Config { register_addresses: vec![address.clone()], ..Config::default() };
+    let error = Client::connect(config).await.unwrap_err().to_string();
+    assert!(error.contains("this is no register, it says \"SSH-2.0-OpenSSH_9.2\""), "{error}");
+    server.join().unwrap();
+    // The kernel completes connections that nobody accepts.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let register_addresses = vec![mute.local_addr().unwrap().to_string()];
+    let reply_timeout = Duration::from_millis(50);
+    let config = Config { register_addresses, reply_timeout, ..Config::default() };
+    let error = Client::connect(config).await.unwrap_err().to_string();
+    assert!(error.contains("this is no register, it does not answer"), "{error}");
 }
 
 #[tokio::test]

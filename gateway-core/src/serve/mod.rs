@@ -3,13 +3,16 @@
 //! * [`bind`]: all ports, before any thread starts, so that nothing is half up.
 //! * [`pump`]: one shard's loop between its ring and its [`crate::Shard`].
 //! * [`register_link`]: a shard's registration.
+//! * [`worker_log`]: what is logged of workers.
 
 mod bind;
 mod pump;
 mod register_link;
+mod worker_log;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use admin::{ANSWER_TIMEOUT, NoAnswer};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -17,6 +20,7 @@ use glommio::ExecutorJoinHandle;
 use tracing::{error, info, warn};
 
 use self::bind::ShardSockets;
+use self::worker_log::WorkerLog;
 use crate::config::UNFINISHED_MEMORY_DIVISOR;
 use crate::{Counters, Settings, Status};
 
@@ -80,8 +84,10 @@ impl Gateway {
         for notice in settings.tls.iter().flat_map(tls::Acceptor::notices) {
             warn!("{notice}");
         }
+        let (register_news, worker_log) = (register_link::News::default(), Arc::new(WorkerLog::new()));
         for (index, sockets) in sockets.into_iter().enumerate() {
-            let seat = Seat { index, cpu: cpus[index], open_files };
+            let (register_news, worker_log) = (Arc::clone(&register_news), Arc::clone(&worker_log));
+            let seat = Seat { index, cpu: cpus[index], open_files, register_news, worker_log };
             match start_shard(seat, settings.clone(), sockets, started.clone()) {
                 Ok(shard) => gateway.shards.push(shard),
                 Err(error) => {
@@ -201,11 +207,12 @@ impl StatusSource {
 }
 
 /// Which shard it is, and where it runs.
-#[derive(Clone, Copy)]
 struct Seat {
     index: usize,
     cpu: usize,
     open_files: u64,
+    register_news: register_link::News,
+    worker_log: Arc<WorkerLog>,
 }
 
 fn start_shard(
@@ -216,7 +223,8 @@ fn start_shard(
 ) -> Result<ShardHandle, StartError> {
     let (control, commands) = crossbeam_channel::unbounded();
     let name = format!("{}-{}", settings.name, seat.index);
-    let thread = program::start_executor(&name, Some(seat.cpu), move || async move {
+    let cpu = seat.cpu;
+    let thread = program::start_executor(&name, Some(cpu), move || async move {
         match pump::Pump::new(seat, settings, sockets, commands) {
             Ok(pump) => {
                 // The starter waits for this; it can only be gone if it gave up on another shard.

@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::{self, IoSlice};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
@@ -13,6 +14,7 @@ use ring::{Event, ListenerId, Ring, SOCKETS_MAX, Send, Short, SocketId};
 use tracing::warn;
 
 use super::bind::ShardSockets;
+use super::worker_log::ShardWorkers;
 use super::{Control, Seat, StartError, register_link};
 use crate::config::{STOP_TIMEOUT_MS, TICK_PERIOD_MS};
 use crate::shard::{Action, Counters, Identity, Shard};
@@ -28,6 +30,7 @@ pub struct Pump {
     batch: Batch,
     drain_timeout_ms: u64,
     full: Full,
+    workers: ShardWorkers,
     /// Set once the shard is to end.
     stop_by: Option<Millis>,
 }
@@ -70,7 +73,8 @@ impl Pump {
             ..ring::Config::default()
         })?;
         let identity = Identity { address: sockets.address, seed: RandomState::new().hash_one(seat.index) };
-        let registrations = register_link::register(&settings, sockets.address);
+        let registrations = register_link::register(&settings, sockets.address, &seat.register_news);
+        let workers = ShardWorkers::new(Arc::clone(&seat.worker_log), seat.index, sockets.address);
         let listeners =
             Listeners::new(&mut ring, sockets).map_err(|error| StartError::Bind(error.to_string()))?;
         let drain_timeout_ms = settings.drain_timeout.as_millis() as u64;
@@ -84,6 +88,7 @@ impl Pump {
             batch: Batch::default(),
             drain_timeout_ms,
             full: Full { shard: seat.index, refusals: 0, told: None },
+            workers,
             stop_by: None,
         })
     }
@@ -106,6 +111,7 @@ impl Pump {
                 served = now;
                 self.obey();
                 self.complain(now);
+                self.workers.look(now, &mut self.shard);
                 // Going to sleep for nothing is what makes glommio look at its own ring: the register link and its
                 // timers get their turn.
                 control_plane.run_nop().await?;

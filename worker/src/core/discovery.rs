@@ -13,6 +13,7 @@ use glommio::net::TcpStream;
 use glommio::timer::sleep;
 use protocol::pulse::{LOOK_PERIOD_MS, RegisterPulse, RegisterSign};
 use protocol::register::{Lines, Request, Told};
+use protocol::register_trouble::{ANSWER_TIMEOUT, Retry, Trouble};
 use tracing::{debug, info, warn};
 
 use super::connect::connect_by_name;
@@ -41,35 +42,55 @@ impl<E: Events> Discovery<E> {
     /// Keeps the connection to one register up, for ever.
     async fn run(self: Rc<Self>, index: usize, register: String) {
         let core = self.dispatch.core();
-        let mut told = false;
+        let mut retry = Retry::default();
         loop {
-            match connect_by_name(&register).await {
-                Ok(stream) => {
-                    info!(register, core = core.index, "connected to register");
-                    let why = self.serve(index, &register, stream).await;
-                    warn!(register, core = core.index, "lost register, trying on: {why}");
-                    told = true;
-                }
-                Err(error) => {
-                    // Every core finds out; one tells.
-                    if !std::mem::replace(&mut told, true) && core.index == 0 {
-                        warn!(register, core = core.index, "cannot reach register, trying on: {error}");
-                    }
-                }
+            let answered = Cell::new(false);
+            let why = match connect_by_name(&register).await {
+                Ok(stream) => self.serve(index, &register, stream, &answered).await,
+                Err(error) => error,
+            };
+            if answered.get() {
+                retry.held();
             }
-            sleep(REGISTER_RECONNECT_DELAY).await;
+            if !core.standing.is_new_failure(&register, &why, answered.get()) {
+                debug!(register, core = core.index, "no register: {why}");
+            } else if answered.get() {
+                warn!(register, core = core.index, "lost register, trying on: {why}");
+            } else {
+                warn!(register, core = core.index, "no register, trying on: {why}");
+            }
+            sleep(retry.failed(&why, REGISTER_RECONNECT_DELAY)).await;
         }
     }
 
-    /// Takes lists until the connection ends; says why it did.
-    async fn serve(&self, index: usize, register: &str, mut stream: TcpStream) -> io::Error {
-        match self.converse(index, register, &mut stream).await {
-            Ok(()) => io::ErrorKind::UnexpectedEof.into(),
-            Err(error) => error,
-        }
+    /// Takes lists until the connection ends; says why it did. `answered` is set by the first.
+    async fn serve(
+        &self,
+        index: usize,
+        register: &str,
+        mut stream: TcpStream,
+        answered: &Cell<bool>,
+    ) -> io::Error {
+        let converse = async {
+            match self.converse(index, register, &mut stream, answered).await {
+                Ok(()) => io::ErrorKind::UnexpectedEof.into(),
+                Err(error) => error,
+            }
+        };
+        let mute = async {
+            sleep(ANSWER_TIMEOUT).await;
+            if answered.get() { future::pending().await } else { Trouble::Mute.into() }
+        };
+        future::or(converse, mute).await
     }
 
-    async fn converse(&self, index: usize, register: &str, stream: &mut TcpStream) -> io::Result<()> {
+    async fn converse(
+        &self,
+        index: usize,
+        register: &str,
+        stream: &mut TcpStream,
+        answered: &Cell<bool>,
+    ) -> io::Result<()> {
         let secret_key = self.dispatch.core().config.secret_key.clone();
         write(stream, &Request::WorkerConnect { secret_key }).await?;
         write(stream, &Request::RingwayPing).await?;
@@ -80,16 +101,28 @@ impl<E: Events> Discovery<E> {
             let mut known = HashSet::new();
             let mut lines = Lines::default();
             let mut buffer = vec![0; REGISTER_READ_SIZE];
+            let mut said = Vec::new();
             loop {
-                let size = input.read(&mut buffer).await?;
-                if size == 0 {
-                    return Ok(());
+                let size = match input.read(&mut buffer).await {
+                    Ok(size) if size > 0 => size,
+                    Ok(_) | Err(_) if !answered.get() => return Err(Trouble::closed(&said).into()),
+                    Ok(_) => return Ok(()),
+                    Err(error) => return Err(error),
+                };
+                if !answered.get() && said.len() < REGISTER_READ_SIZE {
+                    said.extend_from_slice(&buffer[..size]);
                 }
                 beat(&pulse, RegisterPulse::heard);
                 lines.push(&buffer[..size]);
                 while let Some(line) = lines.next_line().map_err(invalid)? {
-                    match Told::decode(line).map_err(invalid)? {
-                        Told::Addresses(addresses) => known = self.take(index, &addresses, &known),
+                    match Told::decode(line).map_err(|_| Trouble::foreign(line))? {
+                        Told::Addresses(addresses) => {
+                            let core = self.dispatch.core();
+                            if !answered.replace(true) && core.standing.is_new_register(register) {
+                                info!(register, core = core.index, "connected to register");
+                            }
+                            known = self.take(index, &addresses, &known);
+                        }
                         Told::Pong => beat(&pulse, RegisterPulse::answered),
                     }
                 }

@@ -3,10 +3,12 @@
 //! Cores share it, and nothing else; they look at it only when a link comes or goes.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use protocol::inner::{Refused, Run};
+use protocol::register_trouble::RegisterNews;
 
 use crate::name::draw_run;
 
@@ -22,6 +24,7 @@ pub(crate) struct Standing {
 struct Told {
     links: HashMap<SocketAddrV4, State>,
     troubles: HashSet<(Trouble, Ipv4Addr)>,
+    registers: HashMap<String, RegisterNews>,
 }
 
 /// What has become of the links to a gateway. In this order each is news after the one before, and the first after all.
@@ -78,6 +81,16 @@ impl Standing {
     /// Whether this is new of the machine of `gateway`: all its shards have one secret key, and know the same names.
     pub(super) fn is_new_trouble(&self, gateway: SocketAddrV4, trouble: Trouble) -> bool {
         self.told().troubles.insert((trouble, *gateway.ip()))
+    }
+
+    /// A register has answered. Whether that is new.
+    pub(super) fn is_new_register(&self, register: &str) -> bool {
+        self.told().registers.entry(register.to_owned()).or_default().held()
+    }
+
+    /// The connection to a register ended, or could not be had; `had` if it had answered. Whether that is new.
+    pub(super) fn is_new_failure(&self, register: &str, error: &io::Error, had: bool) -> bool {
+        self.told().registers.entry(register.to_owned()).or_default().failed(error, had)
     }
 
     /// The gateway is no more. Whether that is new.
