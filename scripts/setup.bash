@@ -45,6 +45,7 @@ install_packages() {
 need_build_tools() {
     local missing=()
     have cc || missing+=(gcc)
+    have make || missing+=(make)
     [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
     have git || missing+=(git)
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)

@@ -12,6 +12,9 @@ use gateway_core::{
 };
 use protocol::client::websocket::DefaultType;
 
+#[global_allocator]
+static ALLOCATOR: program::Allocator = program::Allocator;
+
 /// Holds clients and moves bytes between them and workers.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(

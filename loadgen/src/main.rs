@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use loadgen::{Flags, Machine, Notice, Plan, Progress, Report, Severity, System};
 
+#[global_allocator]
+static ALLOCATOR: program::Allocator = program::Allocator;
+
 fn main() {
     let flags: Flags = program::parse("loadgen");
     if let Err(why) = program::check_machine() {

@@ -5,6 +5,7 @@
 //! * [`finish`] is the last call of a program that ends in good order.
 //! * [`mark_vital`] and [`catch`] say what a panic costs: the process, or what it was about.
 //! * [`Shutdown`] waits for SIGINT or SIGTERM.
+//! * [`Allocator`] gives memory back.
 //! * [`check_machine`] checks kernel, io_uring and limits in advance, so that what is wrong is said in one sentence.
 //! * [`describe_bind_error`] says why a port cannot be had, and what to do.
 //!
@@ -31,6 +32,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod allocator;
 mod bind_error;
 mod common;
 mod config_file;
@@ -47,6 +49,7 @@ mod process;
 mod shutdown;
 mod uptime;
 
+pub use allocator::Allocator;
 pub use bind_error::describe_bind_error;
 pub use executor::start_executor;
 pub use flags::{Flags, Parsed, UsageError, parse_from};

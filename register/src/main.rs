@@ -4,6 +4,9 @@
 use admin::{Address, Admin};
 use ringway_register::{Config, Register, Running};
 
+#[global_allocator]
+static ALLOCATOR: program::Allocator = program::Allocator;
+
 /// The register of a Ringway or GatewayWorker cluster: tells workers which gateways there are.
 #[derive(argh::FromArgs, argh::ArgsInfo)]
 struct Flags {

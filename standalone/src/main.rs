@@ -18,6 +18,9 @@ use tokio::sync::oneshot;
 use crate::cluster::{App, Cluster, Meeting, reachable};
 use crate::status::StatusSource;
 
+#[global_allocator]
+static ALLOCATOR: program::Allocator = program::Allocator;
+
 /// A whole Ringway in one process: register, gateway, worker and a page to chat on.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(

@@ -73,6 +73,17 @@
 //! The feature `tokio` adds `Gateway::tokio`: a future that runs on a small tokio runtime beside the cores while the handler
 //! awaits it. The workspace's `examples/chat_with_history` keeps what was said in MySQL that way.
 //!
+//! # Memory
+//!
+//! glibc's allocator keeps what a flood of large messages has taken. [`Allocator`] gives it back; a program chooses it in its
+//! `main.rs`:
+//!
+//! ```
+//! #[global_allocator]
+//! static ALLOCATOR: ringway_worker::Allocator = ringway_worker::Allocator;
+//! # fn main() {}
+//! ```
+//!
 //! [`Arc`]: std::sync::Arc
 //! [`Cell`]: std::cell::Cell
 //! [`RefCell`]: std::cell::RefCell
@@ -109,5 +120,6 @@ pub use flags::{Settings, run};
 pub use gateway::Gateway;
 pub use master::Command;
 pub use message::Message;
+pub use program::Allocator;
 pub use status::StatusSource;
 pub use worker::{Running, Worker};

@@ -8,6 +8,9 @@ use ringway_worker::apps::chat::Chat;
 use ringway_worker::apps::echo::Echo;
 use ringway_worker::{AdminAddress, Command, Settings};
 
+#[global_allocator]
+static ALLOCATOR: ringway_worker::Allocator = ringway_worker::Allocator;
+
 /// A worker with a built-in application, behind Ringway or GatewayWorker gateways.
 #[derive(argh::FromArgs, argh::ArgsInfo)]
 struct Flags {

@@ -15,6 +15,9 @@ use ringway_worker::{AdminAddress, Settings};
 use database::Database;
 use history::Kept;
 
+#[global_allocator]
+static ALLOCATOR: ringway_worker::Allocator = ringway_worker::Allocator;
+
 /// The chat, with what was said kept in MySQL or MariaDB and shown to newcomers.
 #[derive(argh::FromArgs, argh::ArgsInfo)]
 struct Flags {

@@ -15,6 +15,9 @@ use ringway_worker::{Client, Events, Gateway, Message, WebsocketRequest, run};
 use serde_json::{Value as Json, json};
 use sha1::{Digest, Sha1};
 
+#[global_allocator]
+static ALLOCATOR: ringway_worker::Allocator = ringway_worker::Allocator;
+
 fn main() -> ExitCode {
     let driver: Option<SocketAddr> =
         std::env::var("INTEROP_EVENTS").ok().and_then(|driver| driver.parse().ok());
