@@ -1,13 +1,15 @@
-//! Owns the flags that every program has: `--config`, `--log-level`, `--version`.
+//! Owns the flags that every program has: `--config`, `--log-level`, `--cpus`, `--version`.
 
+use crate::cpus::Cpus;
 use crate::flags::UsageError;
 use crate::logging::LogLevel;
 
-/// The common flags of one command line.
+/// The common flags that are set, from wherever.
 #[derive(Debug, Default)]
 pub(crate) struct Common {
     pub(crate) config: Option<String>,
     pub(crate) log_level: Option<LogLevel>,
+    pub(crate) cpus: Option<Cpus>,
     pub(crate) version: bool,
 }
 
@@ -18,36 +20,47 @@ impl Common {
         word: &str,
         rest: &mut impl Iterator<Item = &'a String>,
     ) -> Result<bool, UsageError> {
-        match word {
-            "--version" => self.version = true,
-            "--config" => {
-                let path = value(word, rest)?;
-                if self.config.replace(path.clone()).is_some() {
-                    return Err(UsageError::new("--config is given twice"));
-                }
-            }
-            "--log-level" => {
-                let level = value(word, rest)?
-                    .parse()
-                    .map_err(|why| UsageError::new(format!("--log-level: {why}")))?;
-                self.log_level = Some(level);
-            }
-            _ => return Ok(false),
+        if word == "--version" {
+            self.version = true;
+            return Ok(true);
         }
-        Ok(true)
+        let Some(name) = word.strip_prefix("--").filter(|name| Self::is_common(name)) else {
+            return Ok(false);
+        };
+        let value =
+            rest.next().ok_or_else(|| UsageError::new(format!("no value provided for option '{word}'")))?;
+        match self.offer(name, value) {
+            Ok(true) => Ok(true),
+            Ok(false) => Err(UsageError::new(format!("{word} is given twice"))),
+            Err(why) => Err(UsageError::new(format!("{word}: {why}"))),
+        }
+    }
+
+    /// Whether a common flag with a value is called so.
+    pub(crate) fn is_common(name: &str) -> bool {
+        FLAGS.iter().any(|(flag, _)| *flag == name)
+    }
+
+    /// Sets the flag `name`, unless it is set already; tells whether it was not. A wrong value is one all the same.
+    pub(crate) fn offer(&mut self, name: &str, value: &str) -> Result<bool, String> {
+        match name {
+            "config" => Ok(set(&mut self.config, value.to_owned())),
+            "log-level" => Ok(set(&mut self.log_level, value.parse()?)),
+            "cpus" => Ok(set(&mut self.cpus, value.parse()?)),
+            _ => unreachable!("{name} is no common flag"),
+        }
     }
 }
 
-fn value<'a>(flag: &str, rest: &mut impl Iterator<Item = &'a String>) -> Result<&'a String, UsageError> {
-    rest.next().ok_or_else(|| UsageError::new(format!("no value provided for option '{flag}'")))
+fn set<T>(place: &mut Option<T>, value: T) -> bool {
+    let is_new = place.is_none();
+    place.get_or_insert(value);
+    is_new
 }
 
-/// Puts the common flags into argh's help, above the line of `--help` itself.
-pub(crate) fn help_with_common(help: &str) -> String {
-    const COMMON: &str = "\n  --config          read flags from this TOML file; the command line wins\
-                          \n  --log-level       error, warn, info (default), debug, trace or off\
-                          \n  --version         print name and version";
-    let at = help.find("\n  --help").unwrap_or(help.len());
-    let (above, below) = help.split_at(at);
-    format!("{above}{COMMON}{below}")
-}
+/// The common flags with a value, and what they are for.
+pub(crate) const FLAGS: [(&str, &str); 3] = [
+    ("config", "read flags from this TOML file"),
+    ("log-level", "error, warn, info (default), debug, trace or off"),
+    ("cpus", "CPUs to run on, 2-5 or 0,2 as taskset's (default: all that the process may use)"),
+];

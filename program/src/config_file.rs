@@ -1,117 +1,112 @@
 //! Owns the config file: a TOML table whose keys are the long names of flags.
 //!
-//! Turns keys into command line words. Knows no flag's type: what a value means is argh's business.
+//! Turns keys into settings, each with the line that it stands in. Knows no flag's type: what a value means is argh's
+//! business.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 use std::fs;
 
 use argh::{FlagInfo, FlagInfoKind, Optionality};
-use toml::{Table, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
-use crate::flags::{UsageError, long_name};
-use crate::logging::LogLevel;
+use crate::common::{self, Common};
+use crate::flags::{Setting, UsageError, long_name};
+use crate::nearest::nearest;
 
-/// A config file that is TOML, with keys not yet looked at.
+/// The text of a config file, not yet looked at.
 pub(crate) struct ConfigFile {
     path: String,
-    table: Table,
-}
-
-/// What the file adds to the command line.
-pub(crate) struct ConfigWords {
-    path: String,
-    pub(crate) words: Vec<String>,
-    pub(crate) log_level: Option<LogLevel>,
+    text: String,
 }
 
 impl ConfigFile {
     pub(crate) fn read(path: &str) -> Result<Self, UsageError> {
         let text = fs::read_to_string(path)
             .map_err(|error| UsageError::new(format!("cannot read the config file {path}: {error}")))?;
-        let table = text.parse().map_err(|error: toml::de::Error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
-            let line = before.matches('\n').count() + 1;
-            let message = error.message().replace('\n', " ");
-            UsageError::new(format!("{path}: line {line}: {message}"))
+        Ok(Self { path: path.to_owned(), text })
+    }
+
+    /// The settings of all keys; every key is checked, in the order of the lines.
+    pub(crate) fn settings(&self, known: &[&FlagInfo<'_>]) -> Result<Vec<Setting>, UsageError> {
+        let table = DeTable::parse(&self.text).map_err(|error| {
+            let at = error.span().map_or(self.text.len(), |span| span.start);
+            self.error(at, &error.message().replace('\n', " "))
         })?;
-        Ok(Self { path: path.to_owned(), table })
-    }
-
-    /// The words for all keys that are not in `given`. Every key is checked, also those that the command line overrides.
-    pub(crate) fn words(
-        self,
-        known: &[FlagInfo<'_>],
-        given: &HashSet<String>,
-    ) -> Result<ConfigWords, UsageError> {
-        let mut out = ConfigWords { path: self.path, words: Vec::new(), log_level: None };
-        for (key, value) in &self.table {
-            if key == "log-level" {
-                out.log_level = Some(log_level(value).map_err(|why| out.error(key, &why))?);
-                continue;
-            }
-            let flag = known.iter().find(|flag| long_name(flag) == key);
-            let flag = flag.ok_or_else(|| unknown_key(&out.path, key, known))?;
-            let words = flag_words(flag, value).map_err(|why| out.error(key, &why))?;
-            if !given.contains(key) {
-                out.words.extend(words);
+        let mut keys: Vec<_> = table.get_ref().iter().collect();
+        keys.sort_unstable_by_key(|(key, _)| key.span().start);
+        let mut settings = Vec::new();
+        for (key, value) in keys {
+            let name = key.get_ref().as_ref();
+            let kind = known.iter().copied().find(|flag| long_name(flag) == name);
+            match kind {
+                Some(flag) => settings.extend(self.flag(flag, value)?),
+                // A file that names another would have two places for everything.
+                None if Common::is_common(name) && name != "config" => {
+                    settings.push(self.scalar(name, value)?)
+                }
+                None => return Err(self.unknown_key(key.span().start, name, known)),
             }
         }
-        Ok(out)
-    }
-}
-
-impl ConfigWords {
-    /// Rewrites argh's complaint about a value as one about the file, if the value came from the file.
-    pub(crate) fn blame(&self, complaint: &str) -> Option<UsageError> {
-        let rest = complaint.strip_prefix("error parsing option '")?;
-        let (option, why) = rest.split_once("' with value ")?;
-        if !self.words.iter().any(|word| word == option) {
-            return None;
-        }
-        Some(self.error(option.trim_start_matches("--"), &format!("wrong value {why}")))
+        Ok(settings)
     }
 
-    fn error(&self, key: &str, why: &str) -> UsageError {
-        UsageError::new(format!("{}: {key}: {why}", self.path))
-    }
-}
-
-fn unknown_key(path: &str, key: &str, known: &[FlagInfo<'_>]) -> UsageError {
-    let kebab = key.replace('_', "-");
-    let is_near = kebab != key && known.iter().any(|flag| long_name(flag) == kebab);
-    let hint = if is_near { format!(", it is spelled {kebab}") } else { String::new() };
-    UsageError::new(format!("{path}: unknown key {key}{hint}"))
-}
-
-fn log_level(value: &Value) -> Result<LogLevel, String> {
-    value.as_str().ok_or("must be a string")?.parse()
-}
-
-fn flag_words(flag: &FlagInfo<'_>, value: &Value) -> Result<Vec<String>, String> {
-    let name = flag.long.to_owned();
-    match (&flag.kind, value) {
-        (FlagInfoKind::Switch, Value::Boolean(true)) => Ok(vec![name]),
-        (FlagInfoKind::Switch, Value::Boolean(false)) => Ok(Vec::new()),
-        (FlagInfoKind::Switch, _) => Err("must be true or false".to_owned()),
-        (FlagInfoKind::Option { .. }, Value::Array(items)) => {
-            if !matches!(flag.optionality, Optionality::Repeating) {
-                return Err("takes one value, not a list".to_owned());
+    fn flag(&self, flag: &FlagInfo<'_>, value: &Spanned<DeValue<'_>>) -> Result<Vec<Setting>, UsageError> {
+        let name = long_name(flag);
+        let wrong = |why: &str| self.error(value.span().start, &format!("{name}: {why}"));
+        match (&flag.kind, value.get_ref()) {
+            (FlagInfoKind::Switch, DeValue::Boolean(is_on)) => {
+                Ok(vec![Setting { is_on: *is_on, ..self.setting(name, value, None) }])
             }
-            let words = items.iter().map(|item| Ok([name.clone(), scalar(item)?]));
-            Ok(words.collect::<Result<Vec<_>, String>>()?.concat())
+            (FlagInfoKind::Switch, _) => Err(wrong("must be true or false")),
+            (FlagInfoKind::Option { .. }, DeValue::Array(items)) => {
+                if !matches!(flag.optionality, Optionality::Repeating) {
+                    return Err(wrong("takes one value, not a list"));
+                }
+                items.iter().map(|item| self.scalar(name, item)).collect()
+            }
+            (FlagInfoKind::Option { .. }, _) => Ok(vec![self.scalar(name, value)?]),
         }
-        (FlagInfoKind::Option { .. }, value) => Ok(vec![name, scalar(value)?]),
+    }
+
+    fn scalar(&self, name: &str, value: &Spanned<DeValue<'_>>) -> Result<Setting, UsageError> {
+        let why = || self.error(value.span().start, &format!("{name}: must be a string or a number"));
+        let text = scalar(value.get_ref()).ok_or_else(why)?;
+        Ok(self.setting(name, value, Some(text.into_owned())))
+    }
+
+    fn setting(&self, name: &str, value: &Spanned<DeValue<'_>>, text: Option<String>) -> Setting {
+        let line = self.line(value.span().start);
+        let origin = format!("{}: line {line}: {name}", self.path);
+        Setting { name: name.to_owned(), value: text, is_on: true, origin }
+    }
+
+    fn unknown_key(&self, at: usize, key: &str, known: &[&FlagInfo<'_>]) -> UsageError {
+        let names = known.iter().copied().map(long_name).chain(common::FLAGS.map(|(name, _)| name));
+        let near = nearest(&key.replace('_', "-"), names.filter(|name| *name != "config"));
+        let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        self.error(at, &format!("unknown key `{key}`{hint}"))
+    }
+
+    fn error(&self, at: usize, why: &str) -> UsageError {
+        UsageError::new(format!("{}: line {}: {why}", self.path, self.line(at)))
+    }
+
+    /// The number of the line with byte `at`.
+    fn line(&self, at: usize) -> usize {
+        self.text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
     }
 }
 
-fn scalar(value: &Value) -> Result<String, String> {
+fn scalar<'a>(value: &'a DeValue<'_>) -> Option<Cow<'a, str>> {
     match value {
-        Value::String(text) => Ok(text.clone()),
-        Value::Integer(number) => Ok(number.to_string()),
-        Value::Float(number) => Ok(number.to_string()),
-        Value::Boolean(truth) => Ok(truth.to_string()),
-        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => {
-            Err("must be a string or a number".to_owned())
+        DeValue::String(text) => Some(Cow::Borrowed(text)),
+        DeValue::Integer(number) => {
+            let decimal = |number: i128| Cow::Owned(number.to_string());
+            i128::from_str_radix(number.as_str(), number.radix()).ok().map(decimal)
         }
+        DeValue::Float(number) => Some(Cow::Borrowed(number.as_str())),
+        DeValue::Boolean(truth) => Some(Cow::Owned(truth.to_string())),
+        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     }
 }

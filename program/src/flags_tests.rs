@@ -53,29 +53,62 @@ fn words(line: &[&str]) -> Vec<String> {
     line.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn parse<F: Flags>(line: &[&str]) -> Result<Parsed<F>, String> {
-    parse_from("sample", &words(line)).map_err(|error| error.to_string())
+const SAMPLE: Program<'_> = Program { kind: "sample", name: "sample" };
+
+/// Reads a command line and variables; the flags, the log level and the warnings.
+fn read<F: Flags>(
+    line: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<(F, Option<LogLevel>, Vec<String>), String> {
+    let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+    let inputs = match gather::<F>(SAMPLE, &words(line), variables).map_err(|error| error.to_string())? {
+        Asked::Run(inputs) => inputs,
+        Asked::Print(text) => panic!("printed instead: {text}"),
+    };
+    match inputs.read().map_err(|error| error.to_string())? {
+        Parsed::Run(flags) => Ok((flags, inputs.log_level(), inputs.warnings)),
+        Parsed::Print(text) => panic!("printed instead: {text}"),
+    }
+}
+
+fn parse<F: Flags>(line: &[&str]) -> Result<F, String> {
+    read(line, &[]).map(|(flags, ..)| flags)
+}
+
+fn printed<F: Flags>(line: &[&str]) -> String {
+    match gather::<F>(SAMPLE, &words(line), []).unwrap() {
+        Asked::Print(text) => text,
+        Asked::Run(inputs) => panic!("would run: {inputs:?}"),
+    }
 }
 
 fn run(line: &[&str]) -> Sample {
-    match parse(line).unwrap() {
-        Parsed::Run { flags, .. } => flags,
-        Parsed::Print(text) => panic!("printed instead: {text}"),
-    }
+    parse(line).unwrap()
 }
 
 /// Parses `line` with a config file of this text, and cuts the file's name from errors.
-fn with_file(name: &str, text: &str, line: &[&str]) -> Result<Parsed<Sample>, String> {
+fn with_file(name: &str, text: &str, line: &[&str]) -> Result<Sample, String> {
+    with_file_and_variables(name, text, line, &[])
+}
+
+fn with_file_and_variables(
+    name: &str,
+    text: &str,
+    line: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<Sample, String> {
     let file = TestFile::new(name, text);
     let line = [&["--config", file.path()], line].concat();
-    parse(&line).map_err(|error| error.replace(file.path(), "FILE"))
+    let read = read(&line, variables).map(|(flags, ..)| flags);
+    read.map_err(|error| error.replace(file.path(), "FILE"))
 }
 
 fn run_with_file(name: &str, text: &str, line: &[&str]) -> Sample {
-    match with_file(name, text, line).unwrap() {
-        Parsed::Run { flags, .. } => flags,
-        Parsed::Print(text) => panic!("printed instead: {text}"),
-    }
+    with_file(name, text, line).unwrap()
+}
+
+fn with_variables(variables: &[(&str, &str)], line: &[&str]) -> Result<Sample, String> {
+    read(line, variables).map(|(flags, ..)| flags)
 }
 
 #[test]
@@ -116,19 +149,28 @@ fn one_string_for_a_repeating_flag_and_a_false_switch() {
 }
 
 #[test]
-fn wrong_files_are_one_line_with_file_and_key() {
+fn wrong_files_are_one_line_with_file_line_and_key() {
     let wrong = [
-        ("colour = 1\n", "FILE: unknown key colour"),
-        ("ping_data = \"x\"\n", "FILE: unknown key ping_data, it is spelled ping-data"),
-        ("colour = false\n", "FILE: unknown key colour"),
-        ("count = \"many\"\n", "FILE: count: wrong value 'many': invalid digit found in string"),
-        ("count = 70000\n", "FILE: count: wrong value '70000': number too large to fit in target type"),
-        ("count = [1, 2]\n", "FILE: count: takes one value, not a list"),
-        ("verbose = 1\n", "FILE: verbose: must be true or false"),
-        ("listen = [[1]]\n", "FILE: listen: must be a string or a number"),
-        ("[count]\na = 1\n", "FILE: count: must be a string or a number"),
-        ("log-level = \"loud\"\n", "FILE: log-level: `loud` is none of error, warn, info, debug, trace, off"),
-        ("config = \"other.toml\"\n", "FILE: unknown key config"),
+        ("\ncolour = 1\n", "FILE: line 2: unknown key `colour`"),
+        ("ping_data = \"x\"\n", "FILE: line 1: unknown key `ping_data`; did you mean `ping-data`?"),
+        ("count = 1\n\nlissten = \"x\"\n", "FILE: line 3: unknown key `lissten`; did you mean `listen`?"),
+        ("z = 1\na = 2\n", "FILE: line 1: unknown key `z`"),
+        ("\ncount = \"many\"\n", "FILE: line 2: count: wrong value 'many': invalid digit found in string"),
+        (
+            "count = 0x11170",
+            "FILE: line 1: count: wrong value '70000': number too large to fit in target type",
+        ),
+        ("count = [1, 2]\n", "FILE: line 1: count: takes one value, not a list"),
+        ("\n\nverbose = 1\n", "FILE: line 3: verbose: must be true or false"),
+        ("listen = [\n  \"a\",\n  [1],\n]\n", "FILE: line 3: listen: must be a string or a number"),
+        ("[count]\na = 1\n", "FILE: line 1: count: must be a string or a number"),
+        (
+            "\nlog-level = \"loud\"\n",
+            "FILE: line 2: log-level: `loud` is none of error, warn, info, debug, trace, off",
+        ),
+        ("cpus = \"x\"\n", "FILE: line 1: cpus: `x` is no list of CPUs like 2-5 or 0,2"),
+        ("help = true\n", "FILE: line 1: unknown key `help`"),
+        ("config = \"other.toml\"\n", "FILE: line 1: unknown key `config`"),
     ];
     for (index, (text, expected)) in wrong.into_iter().enumerate() {
         assert_eq!(with_file(&format!("wrong-{index}"), text, &[]), Err(expected.to_owned()), "{text}");
@@ -138,13 +180,15 @@ fn wrong_files_are_one_line_with_file_and_key() {
 #[test]
 fn an_overridden_key_is_checked_all_the_same() {
     let error = with_file("overridden", "verbose = 3\n", &["--verbose"]).unwrap_err();
-    assert_eq!(error, "FILE: verbose: must be true or false");
+    assert_eq!(error, "FILE: line 1: verbose: must be true or false");
 }
 
 #[test]
 fn what_is_no_toml_is_told_with_its_line() {
-    let error = with_file("no-toml", "count = 1\nlisten = [\n", &[]).unwrap_err();
-    assert!(error.starts_with("FILE: line ") && !error.contains('\n'), "{error}");
+    let error = with_file("no-toml", "count = 1\nlisten = \n", &[]).unwrap_err();
+    assert!(error.starts_with("FILE: line 2: ") && !error.contains('\n'), "{error}");
+    let twice = with_file("twice", "count = 1\n\ncount = 2\n", &[]).unwrap_err();
+    assert!(twice.starts_with("FILE: line 3: duplicate key"), "{twice}");
 }
 
 #[test]
@@ -157,6 +201,9 @@ fn a_missing_file_is_told() {
 fn wrong_lines_are_one_line() {
     let wrong = [
         (&["--colour"][..], "unrecognized argument: --colour"),
+        (&["--lissten", "a"][..], "unrecognized argument: --lissten; did you mean --listen?"),
+        (&["--log-levle", "a"][..], "unrecognized argument: --log-levle; did you mean --log-level?"),
+        (&["--cpus", "2;3"][..], "--cpus: `2;3` is no list of CPUs like 2-5 or 0,2"),
         (&["stray"][..], "unrecognized argument: stray"),
         (
             &["--count", "x"][..],
@@ -173,39 +220,135 @@ fn wrong_lines_are_one_line() {
 }
 
 #[test]
-fn a_required_flag_may_come_from_the_file() {
+fn a_required_flag_may_come_from_file_or_environment() {
+    let there = Strict { target: "there".to_owned() };
     let file = TestFile::new("required", "target = \"there\"\n");
-    let parsed = parse(&["--config", file.path()]).unwrap();
-    assert_eq!(parsed, Parsed::Run { flags: Strict { target: "there".to_owned() }, log_level: None });
+    assert_eq!(parse(&["--config", file.path()]).as_ref(), Ok(&there));
+    let (flags, ..) = read::<Strict>(&[], &[("RINGWAY_SAMPLE_TARGET", "there")]).unwrap();
+    assert_eq!(flags, there);
 }
 
 #[test]
-fn the_log_level_comes_from_line_or_file() {
-    let level = |parsed| match parsed {
-        Parsed::<Sample>::Run { log_level, .. } => log_level,
-        Parsed::Print(text) => panic!("printed instead: {text}"),
-    };
-    let file = "log-level = \"warn\"\n";
-    assert_eq!(level(parse(&[]).unwrap()), None);
-    assert_eq!(level(with_file("level", file, &[]).unwrap()), "warn".parse().ok());
-    assert_eq!(level(with_file("level-2", file, &["--log-level", "debug"]).unwrap()), "debug".parse().ok());
+fn the_log_level_comes_from_line_environment_or_file() {
+    let file = TestFile::new("level", "log-level = \"warn\"\n");
+    let with_file = ["--config", file.path()];
+    let variable = [("RINGWAY_SAMPLE_LOG_LEVEL", "error")];
+    let level = |line: &[&str], variables: &[(&str, &str)]| read::<Sample>(line, variables).unwrap().1;
+    assert_eq!(level(&[], &[]), None);
+    assert_eq!(level(&with_file, &[]), "warn".parse().ok());
+    assert_eq!(level(&with_file, &variable), "error".parse().ok());
+    let line = [&with_file[..], &["--log-level", "debug"]].concat();
+    assert_eq!(level(&line, &variable), "debug".parse().ok());
+}
+
+#[test]
+fn the_environment_sets_what_the_line_leaves() {
+    let variables = [
+        ("RINGWAY_SAMPLE_LISTEN", "a, b"),
+        ("RINGWAY_SAMPLE_COUNT", "7\n"),
+        ("RINGWAY_SAMPLE_PING_DATA", "--count"),
+        ("RINGWAY_SAMPLE_VERBOSE", "True"),
+    ];
+    let all = Sample { listen: words(&["a", "b"]), count: 7, ping_data: "--count".to_owned(), verbose: true };
+    assert_eq!(with_variables(&variables, &[]), Ok(all));
+    let sample = with_variables(&variables, &["--count", "9", "-l", "c"]).unwrap();
+    assert_eq!((sample.listen, sample.count), (words(&["c"]), 9));
+    let lines = with_variables(&[("RINGWAY_SAMPLE_LISTEN", "a,b\nc\n")], &[]).unwrap();
+    assert_eq!(lines.listen, words(&["a,b", "c"]));
+    let empty = with_variables(&[("RINGWAY_SAMPLE_COUNT", ""), ("RINGWAY_SAMPLE_VERBOSE", "")], &[]);
+    assert_eq!(empty, Ok(run(&[])), "an empty variable is as none");
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let text = "listen = [\"a\"]\ncount = 1\nverbose = true\nping-data = \"x\"\n";
+    let variables =
+        [("RINGWAY_SAMPLE_LISTEN", "b"), ("RINGWAY_SAMPLE_COUNT", "2"), ("RINGWAY_SAMPLE_VERBOSE", "0")];
+    let sample = with_file_and_variables("before", text, &["--count", "3"], &variables).unwrap();
+    let expected = Sample { listen: words(&["b"]), count: 3, ping_data: "x".to_owned(), verbose: false };
+    assert_eq!(sample, expected);
+}
+
+#[test]
+fn the_environment_may_name_the_file() {
+    let file = TestFile::new("named", "count = 5\n");
+    let variables = [("RINGWAY_SAMPLE_CONFIG", file.path())];
+    assert_eq!(with_variables(&variables, &[]).unwrap().count, 5);
+    let other = with_file_and_variables("other", "count = 6\n", &[], &variables);
+    assert_eq!(other.unwrap().count, 6, "the command line wins");
+}
+
+#[test]
+fn wrong_variables_are_one_line_with_their_name() {
+    let wrong = [
+        ("COUNT", "many", "wrong value 'many': invalid digit found in string"),
+        ("VERBOSE", "yes", "must be true or false"),
+        ("LOG_LEVEL", "loud", "`loud` is none of error, warn, info, debug, trace, off"),
+        ("CPUS", "9-1", "`9-1` is no list of CPUs like 2-5 or 0,2"),
+    ];
+    for (name, value, why) in wrong {
+        let name = format!("RINGWAY_SAMPLE_{name}");
+        assert_eq!(with_variables(&[(&name, value)], &[]), Err(format!("{name}: {why}")));
+    }
+    use std::os::unix::ffi::OsStringExt;
+    let variables = [("RINGWAY_SAMPLE_COUNT".into(), OsString::from_vec(vec![0xff]))];
+    let error = gather::<Sample>(SAMPLE, &[], variables).unwrap_err();
+    assert_eq!(error.to_string(), "RINGWAY_SAMPLE_COUNT: is not UTF-8");
+}
+
+#[test]
+fn unknown_variables_are_a_warning_without_their_value() {
+    let warnings = |variables: &[(&str, &str)]| read::<Sample>(&[], variables).unwrap().2;
+    assert_eq!(
+        warnings(&[("RINGWAY_SAMPLE_LISTN", "s3cret"), ("RINGWAY_SAMPLE_COLOUR", "s3cret")]),
+        [
+            "the variable RINGWAY_SAMPLE_COLOUR is no flag",
+            "the variable RINGWAY_SAMPLE_LISTN is no flag; did you mean RINGWAY_SAMPLE_LISTEN?"
+        ]
+    );
+    let others = [
+        ("RINGWAY_SAMPLE_SERVICE_HOST", "10.0.0.1"),
+        ("RINGWAY_SAMPLE_PORT", "tcp://10.0.0.1:80"),
+        ("RINGWAY_SAMPLE_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("RINGWAY_OTHER_COUNT", "x"),
+        ("RINGWAY_PROGRAMS", "x"),
+        ("SAMPLE_COUNT", "x"),
+    ];
+    assert_eq!(warnings(&others), Vec::<String>::new());
+    let of_a_master = [("RINGWAY_SAMPLE_LISTN", "x"), ("RINGWAY_SAMPLE_MASTER", "1 A first")];
+    assert_eq!(warnings(&of_a_master), Vec::<String>::new(), "the master has said it");
+}
+
+#[test]
+fn the_whole_has_the_short_names_and_shares_them() {
+    let ringway = Program { kind: "ringway", name: "ringway" };
+    let variables = [
+        ("RINGWAY_COUNT", "4"),
+        ("RINGWAY_LISTN", "a"),
+        ("RINGWAY_GATEWAY_LISTEN", "b"),
+        ("RINGWAY_PYTHON", "c"),
+    ];
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    let Ok(Asked::Run(inputs)) = gather::<Sample>(ringway, &[], variables) else { panic!("must run") };
+    let Ok(Parsed::Run(sample)) = inputs.read::<Sample>() else { panic!("must run") };
+    assert_eq!((sample.count, sample.listen), (4, Vec::new()));
+    assert_eq!(inputs.warnings, ["the variable RINGWAY_LISTN is no flag; did you mean RINGWAY_LISTEN?"]);
 }
 
 #[test]
 fn help_has_the_common_flags_and_needs_no_file() {
-    let Parsed::<Sample>::Print(help) = parse(&["--config", "/nonexistent/x.toml", "--help"]).unwrap() else {
-        panic!("--help must print");
-    };
-    for flag in ["--listen", "--config", "--log-level", "--version", "--help"] {
+    let help = printed::<Sample>(&["--config", "/nonexistent/x.toml", "--help"]);
+    for flag in ["--listen", "--config", "--log-level", "--cpus", "--version", "--help"] {
         assert_eq!(
             help.matches(&format!("\n  {flag}")).count() + help.matches(&format!("\n  -l, {flag}")).count(),
             1
         );
     }
+    assert!(help.contains("RINGWAY_SAMPLE_LOG_LEVEL") && help.contains("2 a wrong flag"), "{help}");
+    assert!(help.lines().all(|line| line.chars().count() <= 120), "{help}");
 }
 
 #[test]
 fn version_is_name_and_number() {
-    let expected = format!("sample {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(parse::<Strict>(&["--version"]), Ok(Parsed::Print(expected)));
+    assert_eq!(printed::<Strict>(&["--version"]), format!("sample {}\n", env!("CARGO_PKG_VERSION")));
 }

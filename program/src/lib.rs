@@ -1,9 +1,10 @@
 //! The edge that every Ringway program shares.
 //!
-//! * [`parse`] reads the flags and the config file, [`parse_from`] is the same without a process.
-//! * [`ready`] and [`fail`] are how a program says that it serves, or that it cannot.
+//! * [`parse`] reads the flags: from the command line, the environment and the config file.
+//! * [`ready`] and [`fail`] are how a program says that it serves, or that it cannot; [`Refusal`] is why.
 //! * [`finish`] is the last call of a program that ends in good order.
 //! * [`mark_vital`] and [`catch`] say what a panic costs: the process, or what it was about.
+//! * [`cpu_order`] says where its threads go.
 //! * [`Shutdown`] waits for SIGINT or SIGTERM.
 //! * [`Allocator`] gives memory back.
 //! * [`check_machine`] checks kernel, io_uring and limits in advance, so that what is wrong is said in one sentence.
@@ -36,29 +37,38 @@ mod allocator;
 mod bind_error;
 mod common;
 mod config_file;
+mod cpus;
+mod environment;
 mod executor;
 mod flags;
+mod help;
 mod kernel;
 mod limits;
 mod logging;
 mod machine;
 mod memory;
+mod nearest;
 mod outlet;
 mod panics;
 mod process;
+mod refusal;
 mod shutdown;
 mod uptime;
 
 pub use allocator::Allocator;
 pub use bind_error::describe_bind_error;
+pub use cpus::cpu_order;
 pub use executor::start_executor;
-pub use flags::{Flags, Parsed, UsageError, parse_from};
+pub use flags::Flags;
 pub use kernel::{KERNEL_MIN, KernelVersion};
 pub use limits::{MEMLOCK_MIN, raise_memlock, raise_open_files};
 pub use logging::{LogLevel, log_to_stderr};
 pub use machine::{allowed_cpus, check_machine, cpus, run_on};
 pub use memory::memory_size;
 pub use panics::{PANIC_EXIT_CODE, Panic, catch, give_up, mark_vital, spawn_vital};
-pub use process::{begin, fail, fail_with, finish, is_said, mention, misuse, parse, print, ready, say};
+pub use process::{
+    begin, fail, fail_with, finish, is_said, mention, misuse, parse, parse_as, print, ready, say,
+};
+pub use refusal::{Refusal, seconds};
 pub use shutdown::{Shutdown, Signal, ignore_other_signals};
 pub use uptime::Uptime;

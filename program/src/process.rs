@@ -13,7 +13,10 @@ use std::process::exit;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::flags::{Flags, Parsed, parse_from};
+use tracing::warn;
+
+use crate::cpus;
+use crate::flags::{Asked, Flags, Parsed, Program, UsageError, gather};
 use crate::logging::log_to_stderr;
 use crate::outlet::{STDERR, STDOUT};
 use crate::panics::watch_panics;
@@ -21,28 +24,43 @@ use crate::panics::watch_panics;
 /// The program's name for messages, set by [`parse`].
 static NAME: OnceLock<&'static str> = OnceLock::new();
 
-/// Reads the command line and the config file of the program `name`, and starts logging at the level they ask for.
+/// Reads the flags of the program `name`: command line, variables `RINGWAY_NAME_…`, config file. Starts logging at the
+/// level they ask for, and keeps to the CPUs they name.
 ///
 /// Ends the process where there is nothing to run: after `--help` or `--version` with exit code 0, after wrong usage
 /// with one line on stderr and exit code 2.
 pub fn parse<F: Flags>(name: &'static str) -> F {
+    parse_as(name, name)
+}
+
+/// The same for a program of a kind of which there are many, each with a name of its own: their variables are called by
+/// the kind.
+pub fn parse_as<F: Flags>(kind: &str, name: &'static str) -> F {
     begin(name);
     let words = std::env::args_os().skip(1).map(OsString::into_string).collect::<Result<Vec<_>, _>>();
-    let parsed = match words {
-        Ok(words) => parse_from(name, &words).map_err(|error| error.to_string()),
-        Err(word) => Err(format!("the argument {word:?} is not UTF-8")),
+    let words = words.unwrap_or_else(|word| misuse(format_args!("the argument {word:?} is not UTF-8")));
+    let wrong = |error: UsageError| -> ! { misuse(error) };
+    let inputs = match gather::<F>(Program { kind, name }, &words, std::env::vars_os()) {
+        Ok(Asked::Run(inputs)) => inputs,
+        Ok(Asked::Print(text)) => answer(&text),
+        Err(error) => wrong(error),
     };
-    match parsed {
-        Ok(Parsed::Run { flags, log_level }) => {
-            log_to_stderr(log_level);
+    // Before the flags get their defaults, some of which are a number of CPUs.
+    inputs.cpus().into_iter().for_each(cpus::choose);
+    match inputs.read() {
+        Ok(Parsed::Run(flags)) => {
+            log_to_stderr(inputs.log_level());
+            inputs.warnings.iter().for_each(|warning| warn!("{warning}"));
             flags
         }
-        Ok(Parsed::Print(text)) => {
-            print(&text);
-            exit(0)
-        }
-        Err(message) => complain(&format!("{message}; try --help"), 2),
+        Ok(Parsed::Print(text)) => answer(&text),
+        Err(error) => wrong(error),
     }
+}
+
+fn answer(text: &str) -> ! {
+    print(text);
+    exit(0)
 }
 
 /// Takes over the process for the program `name`, whose main thread calls this: what panics do from here on is said in

@@ -28,7 +28,7 @@ fn real_flags(program: &Path) -> Vec<String> {
     let help = Command::new(program).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let flags = help.lines().filter_map(|line| line.strip_prefix("  --")?.split_whitespace().next());
-    let common = ["config", "log-level", "version", "help,"];
+    let common = ["config", "log-level", "cpus", "version", "help,"];
     sorted(flags.filter(|flag| !common.contains(flag)).map(|flag| format!("--{flag}")))
 }
 

@@ -1,0 +1,83 @@
+//! Owns what `--help` prints.
+
+use std::fmt::Write;
+
+use argh::CommandInfoWithArgs;
+
+use crate::common;
+use crate::environment::prefix;
+use crate::flags::{Program, own_flags};
+
+/// The flags of a program, its own and the common ones, and where else they may stand.
+pub(crate) fn help(program: Program<'_>, info: &CommandInfoWithArgs) -> String {
+    let name = program.name;
+    let command = if info.commands.is_empty() { "" } else { " [COMMAND]" };
+    let mut text = format!("Usage: {name} [FLAGS]{command}\n\n{}\n\nOptions:\n", info.description.trim());
+    for flag in own_flags(info.flags).into_iter().filter(|flag| !flag.hidden) {
+        let short = flag.short.map_or(String::new(), |short| format!("-{short}, "));
+        put_row(&mut text, &format!("{short}{}", flag.long), flag.description);
+    }
+    for (flag, description) in common::FLAGS {
+        put_row(&mut text, &format!("--{flag}"), description);
+    }
+    put_row(&mut text, "--version", "print name and version");
+    put_row(&mut text, "--help, help", "print this");
+    if !info.commands.is_empty() {
+        text.push_str("\nCommands:\n");
+    }
+    for command in &info.commands {
+        put_row(&mut text, command.name, command.command.description);
+    }
+    for (title, lines) in [("Examples", info.examples), ("Notes", info.notes)] {
+        if !lines.is_empty() {
+            let _ = writeln!(text, "\n{title}:");
+        }
+        for line in lines {
+            put_wrapped(&mut text, "  ", &line.replace("{command_name}", name));
+        }
+    }
+    text.push('\n');
+    let prefix = prefix(program.kind);
+    put_wrapped(
+        &mut text,
+        "",
+        &format!(
+            "Flags may also stand in the config file, under the same names, and in the environment: --log-level is \
+         {prefix}LOG_LEVEL there. The command line wins, then the environment. Exit codes: 0 ended as asked, 1 the \
+         machine refuses, 2 a wrong flag or value, 69 the name is taken, 70 broken."
+        ),
+    );
+    text
+}
+
+fn put_row(text: &mut String, name: &str, description: &str) {
+    let name = format!("  {name}");
+    let gap = COLUMN.saturating_sub(name.chars().count()).max(2);
+    put_wrapped(text, &format!("{name}{}", " ".repeat(gap)), description);
+}
+
+/// One paragraph behind `start`; further lines begin at the column of descriptions if `start` is that of a row.
+fn put_wrapped(text: &mut String, start: &str, paragraph: &str) {
+    let indent = if start.len() < COLUMN { start.len() } else { COLUMN };
+    let mut line = start.to_owned();
+    let mut is_empty = true;
+    for word in paragraph.split_whitespace() {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            let _ = writeln!(text, "{line}");
+            line = " ".repeat(indent);
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    let _ = writeln!(text, "{line}");
+}
+
+/// Where descriptions begin; a longer name pushes its own to the right.
+const COLUMN: usize = 32;
+
+/// Of a line, in characters.
+const WIDTH: usize = 120;
