@@ -40,9 +40,10 @@ impl Client {
     /// Asks the registers where the gateways are, and follows them from then on. Gateways are connected to when there
     /// is something to send.
     ///
-    /// Ready when every register has answered or failed. An error: none has answered, within the limits for connecting
-    /// and replying. Later a register may go away; its last list stays good.
+    /// Ready when every register has answered or failed. An error: an address is none, or no register has answered within
+    /// the limits for connecting and replying. Later a register may go away; its last list stays good.
     pub async fn connect(config: Config) -> Result<Client, ConnectError> {
+        let config = checked(config)?;
         let authorization = authorization(&config.secret_key);
         let registers = config.register_addresses.len();
         let probe = probe(&authorization);
@@ -207,6 +208,18 @@ fn joined<T>(query: &Query<T>, got: Got) -> Option<Value> {
     let Got::Done(Done::Replies(replies)) = got else { return None };
     let values: Result<Vec<_>, _> = replies.iter().map(|reply| php::decode(reply)).collect();
     Some(query.join(values.ok()?))
+}
+
+/// With the register's addresses as they are connected to.
+fn checked(mut config: Config) -> Result<Config, ConnectError> {
+    let mut reasons = Vec::new();
+    for address in &mut config.register_addresses {
+        match protocol::address::register(address) {
+            Ok(read) => *address = read.to_string(),
+            Err(why) => reasons.push(format!("{address}: {why}")),
+        }
+    }
+    if reasons.is_empty() { Ok(config) } else { Err(ConnectError { reasons }) }
 }
 
 fn authorization(secret_key: &str) -> Vec<u8> {

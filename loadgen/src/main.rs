@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use loadgen::{Flags, Machine, Notice, Plan, Progress, Report, Severity, System};
+use loadgen::{Flags, Machine, Notice, Plan, PlanError, Progress, Report, Severity, System};
 
 #[global_allocator]
 static ALLOCATOR: program::Allocator = program::Allocator;
@@ -14,8 +14,11 @@ fn main() {
         program::fail(why);
     }
     let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
-    let machine = Machine { cpus: program::allowed_cpus(), open_files: program::raise_open_files() };
-    let plan = Plan::new(&flags, &machine).unwrap_or_else(|error| program::fail(error));
+    let machine = Machine { cpus: program::cpu_order(), open_files: program::raise_open_files() };
+    let plan = Plan::new(&flags, &machine).unwrap_or_else(|error| match error {
+        PlanError::Usage(why) => program::misuse(why),
+        PlanError::Environment(why) => program::fail(why),
+    });
     check(&plan, flags.force);
     let report =
         loadgen::run(plan, || shutdown.requested(), tell).unwrap_or_else(|error| program::fail(error));

@@ -53,17 +53,25 @@ pub struct Plan {
 
 /// Why there is no plan, as one line that says what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct PlanError(pub(crate) String);
+pub enum PlanError {
+    /// Flags that cannot be, or do not go together.
+    #[error("{0}")]
+    Usage(String),
+    /// A file that cannot be had.
+    #[error("{0}")]
+    Environment(String),
+}
 
 impl Plan {
     /// Works a command line out.
     ///
     /// # Errors
-    /// Flags that do not go together, or more than the machine allows.
+    /// Flags that do not go together, more than the machine allows, or a file that is not there.
     pub fn new(flags: &Flags, machine: &Machine) -> Result<Plan, PlanError> {
         require(flags.conns > 0, "--conns 0: at least one is needed")?;
         let ramp = positive("--ramp", flags.ramp.0)?;
+        // Wrong is wrong, also where no step needs it.
+        register(flags)?;
         let destinations = destinations(flags)?;
         Ok(Plan {
             conns: flags.conns,
@@ -192,19 +200,20 @@ fn destinations(flags: &Flags) -> Result<Vec<Target>, PlanError> {
 fn connector(flags: &Flags, destinations: &[Target]) -> Result<Option<Connector>, PlanError> {
     let Some(target) = destinations.iter().find(|target| target.tls) else { return Ok(None) };
     let connector = match (&flags.tls_ca, flags.tls_insecure) {
-        (Some(_), true) => Err("--tls-ca and --tls-insecure: one of them is enough".to_owned()),
-        (Some(file), false) => {
-            Connector::trusting("--tls-ca", Path::new(file)).map_err(|error| error.to_string())
+        (Some(_), true) => {
+            Err(PlanError::Usage("--tls-ca and --tls-insecure: one of them is enough".to_owned()))
         }
+        (Some(file), false) => Connector::trusting("--tls-ca", Path::new(file))
+            .map_err(|error| PlanError::Environment(error.to_string())),
         (None, true) => Ok(Connector::insecure()),
-        (None, false) => Err(format!(
+        (None, false) => Err(PlanError::Usage(format!(
             "target {}: say who vouches for its certificate by --tls-ca, or --tls-insecure to trust anybody",
             target.url()
-        )),
-    };
-    let connector = connector.map_err(PlanError)?;
+        ))),
+    }?;
     for target in destinations.iter().filter(|target| target.tls) {
-        let why = || PlanError(format!("target {}: no certificate could be for this host", target.url()));
+        let why =
+            || PlanError::Usage(format!("target {}: no certificate could be for this host", target.url()));
         connector.connect(target.name()).map_err(|_| why())?;
     }
     Ok(Some(connector))
@@ -216,7 +225,7 @@ fn sources(flags: &Flags, destinations: &[Target]) -> Result<Vec<IpAddr>, PlanEr
     for source in &sources {
         let other = destinations.iter().find(|target| target.address.is_ipv4() != source.is_ipv4());
         if let Some(target) = other {
-            return Err(PlanError(format!(
+            return Err(PlanError::Usage(format!(
                 "--source {source} cannot reach {}: IPv4 and IPv6",
                 target.address
             )));
@@ -252,9 +261,14 @@ impl Target {
     }
 }
 
+/// The register's address as it is connected to.
+pub(crate) fn register(flags: &Flags) -> Result<String, PlanError> {
+    let address = protocol::address::register(&flags.register);
+    address.map(|address| address.to_string()).map_err(|why| PlanError::Usage(format!("--register: {why}")))
+}
+
 pub(crate) fn seconds(flag: &str, value: f64) -> Result<Duration, PlanError> {
-    Duration::try_from_secs_f64(value)
-        .map_err(|_| PlanError(format!("{flag} {value}: not a number of seconds")))
+    program::seconds(flag, value).map_err(|refusal| PlanError::Usage(refusal.to_string()))
 }
 
 pub(crate) fn positive(flag: &str, value: f64) -> Result<f64, PlanError> {
@@ -262,7 +276,7 @@ pub(crate) fn positive(flag: &str, value: f64) -> Result<f64, PlanError> {
 }
 
 pub(crate) fn require(holds: bool, otherwise: impl Into<String>) -> Result<(), PlanError> {
-    if holds { Ok(()) } else { Err(PlanError(otherwise.into())) }
+    if holds { Ok(()) } else { Err(PlanError::Usage(otherwise.into())) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{BURST_MAX, SIZE_MAX, SIZE_MIN};
 use crate::flags::{Flags, Scenario, StepFlags};
-use crate::plan::{PlanError, positive, require, seconds};
+use crate::plan::{PlanError, positive, register, require, seconds};
 
 /// One step, ready to be carried out.
 #[derive(Clone, PartialEq, Debug)]
@@ -130,14 +130,18 @@ fn workload(flags: &Flags, asked: &StepFlags) -> Result<Workload, PlanError> {
     )?;
     match (asked.scenario, asked.depth, rate) {
         (Scenario::Idle, None, None) => Ok(Workload::Idle),
-        (Scenario::Idle, ..) => Err(PlanError("idle clients send nothing: no --depth, no --rate".into())),
-        (Scenario::Echo, Some(0), _) => Err(PlanError("--depth 0: nothing would ever be sent".into())),
-        (Scenario::Echo, Some(_), Some(_)) => {
-            Err(PlanError("--depth sends when answers come, --rate by the clock: give one of them".into()))
+        (Scenario::Idle, ..) => {
+            Err(PlanError::Usage("idle clients send nothing: no --depth, no --rate".into()))
         }
+        (Scenario::Echo, Some(0), _) => Err(PlanError::Usage("--depth 0: nothing would ever be sent".into())),
+        (Scenario::Echo, Some(_), Some(_)) => Err(PlanError::Usage(
+            "--depth sends when answers come, --rate by the clock: give one of them".into(),
+        )),
         (Scenario::Echo, depth, None) => Ok(Workload::Echo(Load::Closed { depth: depth.unwrap_or(1) })),
         (Scenario::Echo, None, Some(per_second)) => Ok(Workload::Echo(Load::Open { per_second })),
-        (_, Some(_), _) => Err(PlanError("--depth is for echo, everything else goes by --rate".into())),
+        (_, Some(_), _) => {
+            Err(PlanError::Usage("--depth is for echo, everything else goes by --rate".into()))
+        }
         (Scenario::Broadcast, None, rate) => cast(flags, asked, Audience::Everybody, rate),
         (Scenario::Rooms, None, rate) => {
             let size = asked.room_size.unwrap_or(10);
@@ -156,7 +160,7 @@ fn cast(
 ) -> Result<Workload, PlanError> {
     let burst = asked.burst.unwrap_or(1);
     require((1..=BURST_MAX).contains(&burst), format!("--burst {burst}: 1 to {BURST_MAX} messages"))?;
-    let cluster = Cluster { register: flags.register.clone(), secret_key: flags.secret_key.clone() };
+    let cluster = Cluster { register: register(flags)?, secret_key: flags.secret_key.clone() };
     Ok(Workload::Cast(Cast { cluster, audience, per_second: rate.unwrap_or(1.0), burst }))
 }
 

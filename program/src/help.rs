@@ -44,7 +44,7 @@ pub(crate) fn help(program: Program<'_>, info: &CommandInfoWithArgs) -> String {
         &format!(
             "Flags may also stand in the config file, under the same names, and in the environment: --log-level is \
          {prefix}LOG_LEVEL there. The command line wins, then the environment. Exit codes: 0 ended as asked, 1 the \
-         machine refuses, 2 a wrong flag or value, 69 the name is taken, 70 broken."
+         machine refuses, 2 a wrong flag or value, 70 broken."
         ),
     );
     text

@@ -4,6 +4,7 @@
 //! * [`inner`]: frames between workers and gateways, and the replies to queries.
 //! * [`php`]: PHP's serialize format, in which sessions and replies are written.
 //! * [`register`]: the JSON lines of the register.
+//! * [`address`]: hosts and ports as flags have them.
 //! * [`pulse`]: when a silent peer counts as dead.
 //! * [`LogLimit`]: how often what a peer does may be logged.
 //! * [`calls`]: commands and queries: which gateway gets which frame, and what replies mean.
@@ -13,6 +14,7 @@
 //! "need more" from "malformed" in its type; no input makes it panic.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod calls;
 pub mod client;
 mod client_id;

@@ -8,7 +8,7 @@ use protocol::register::LINE_SIZE_MAX;
 /// What a register is started with.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen, `HOST:PORT`; port 0 takes a free one.
+    /// Where to listen, `HOST:PORT` or as PHP writes it `text://HOST:PORT`; port 0 takes a free one.
     pub listen: String,
     /// What gateways and workers must know; empty lets all in who send none.
     pub secret_key: String,

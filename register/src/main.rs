@@ -10,8 +10,8 @@ static ALLOCATOR: program::Allocator = program::Allocator;
 /// The register of a Ringway or GatewayWorker cluster: tells workers which gateways there are.
 #[derive(argh::FromArgs, argh::ArgsInfo)]
 struct Flags {
-    /// address to listen on (default 127.0.0.1:1236)
-    #[argh(option, default = "Config::default().listen")]
+    /// address to listen on, HOST:PORT (default 127.0.0.1:1236)
+    #[argh(option, default = "Config::default().listen", from_str_fn(listen))]
     listen: String,
     /// the key that gateways and workers must know (default none)
     #[argh(option, default = "String::new()")]
@@ -19,6 +19,10 @@ struct Flags {
     /// port or address where `ringway status` may ask how things are (default: none)
     #[argh(option)]
     admin: Option<Address>,
+}
+
+fn listen(text: &str) -> Result<String, String> {
+    Ok(protocol::address::register_listen(text)?.to_string())
 }
 
 fn main() {

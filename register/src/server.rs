@@ -32,11 +32,13 @@ impl Register {
     /// Listens, and serves on a thread of its own. When this returns, connections are taken.
     ///
     /// # Errors
-    /// The address cannot be listened on, or the executor does not start; the message says what helps.
+    /// The address is none, or cannot be listened on, or the executor does not start; the message says what helps.
     pub fn start(config: Config) -> io::Result<Running> {
-        let listener = listen(&config.listen).map_err(|error| {
-            io::Error::new(error.kind(), program::describe_bind_error(&config.listen, &error))
-        })?;
+        let address = protocol::address::register_listen(&config.listen)
+            .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?
+            .to_string();
+        let listener = listen(&address)
+            .map_err(|error| io::Error::new(error.kind(), program::describe_bind_error(&address, &error)))?;
         let addr = listener.local_addr()?;
         let listener = Arc::new(listener);
         let (started, serves) = mpsc::sync_channel(1);

@@ -60,8 +60,20 @@ fn it_says_what_is_wrong_in_one_line() {
         "register: cannot listen on {addr}: address in use; choose another --listen or stop what holds the port\n"
     );
     assert_eq!(complaint(&["--listen", &addr]), (Some(1), expected));
-    let (code, line) = complaint(&["--listen", "nowhere"]);
-    assert_eq!((code, line.lines().count()), (Some(1), 1), "{line}");
+    for (wrong, expected) in [("nowhere", 2), ("http://127.0.0.1:0", 2), ("nowhere.invalid:0", 1)] {
+        let (code, line) = complaint(&["--listen", wrong]);
+        assert_eq!((code, line.lines().count()), (Some(expected), 1), "{line}");
+        assert!(line.contains(wrong), "{line}");
+    }
+}
+
+#[test]
+fn it_listens_where_php_would() {
+    for listen in ["text://127.0.0.1:0", "Text://localhost:0"] {
+        let (child, addr) = ready(&["--listen", listen]);
+        assert!(addr.starts_with("127.0.0.1:") || addr.starts_with("[::1]:"), "{addr}");
+        assert_eq!(end(child, Signal::TERM).status.code(), Some(0));
+    }
 }
 
 #[test]

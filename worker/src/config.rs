@@ -9,8 +9,11 @@ pub struct Config {
     /// one machine need two names: gateways of ours refuse the second one, which says so in its log, and PHP's let the
     /// two throw each other out. By default it has digits that no other program has.
     pub name: String,
-    /// Cores, each one thread with its own links. Core `i` is pinned to the `i`-th usable CPU, modulo their number.
+    /// Cores, each one thread with its own links.
     pub count: usize,
+    /// The CPUs that cores are pinned to, in this order and then around; empty: all that the process may use, beginning at
+    /// one that depends on the process.
+    pub cpus: Vec<usize>,
     /// `host:port` of every register; the gateways of all of them are served.
     pub register_addresses: Vec<String>,
     /// What registers and gateways compare with their own; may be empty.
@@ -32,6 +35,7 @@ impl Default for Config {
         Config {
             name: crate::name::own("worker"),
             count: std::thread::available_parallelism().map_or(1, usize::from),
+            cpus: Vec::new(),
             register_addresses: vec!["127.0.0.1:1236".to_owned()],
             secret_key: String::new(),
             query_timeout: Duration::from_secs(5),
@@ -41,6 +45,12 @@ impl Default for Config {
         }
     }
 }
+
+/// Cores that a flag may ask for, more than machines have CPUs.
+pub(crate) const CORES_MAX: usize = 4096;
+
+/// The longest time that a flag may give, in seconds: a year, which no clock overflows by.
+pub(crate) const SECONDS_MAX: u64 = 365 * 24 * 60 * 60;
 
 /// Wait between the loss of a connection and the next attempt (WIRE.md §1).
 pub(crate) const RECONNECT_DELAY: Duration = Duration::from_secs(1);

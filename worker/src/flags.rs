@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use signal_hook::consts::SIGTERM;
 use tracing::warn;
 
-use crate::config::{ADMIN_RETRY_DELAY, END_GRACE, EXIT_NAME_TAKEN};
+use crate::config::{ADMIN_RETRY_DELAY, CORES_MAX, END_GRACE, EXIT_NAME_TAKEN, SECONDS_MAX};
 use crate::core::{Report, Told};
 use crate::master::{self, Child, Command, Reporter};
 use crate::{Config, Events, Running, Worker};
@@ -107,20 +107,31 @@ impl Default for Settings {
 impl Settings {
     /// The config, or what is wrong with the flags, in one line.
     fn config(self) -> Result<Config, String> {
-        let register_addresses: Vec<_> =
-            self.register_address.split(',').map(|address| address.trim().to_owned()).collect();
-        if let Some(wrong) = register_addresses.iter().find(|address| !is_host_and_port(address)) {
-            return Err(format!("--register-address: '{wrong}' is not HOST:PORT"));
-        }
-        if self.count == 0 {
-            return Err("--count: a worker needs at least 1 core".to_owned());
+        let register_addresses = protocol::address::registers(&self.register_address)
+            .map_err(|why| format!("--register-address: {why}"))?;
+        if !(1..=CORES_MAX).contains(&self.count) {
+            return Err(format!("--count {}: a worker has 1 to {CORES_MAX} cores", self.count));
         }
         if self.max_concurrent_events == 0 {
             return Err("--max-concurrent-events: a worker needs at least 1".to_owned());
         }
+        if self.send_to_gateway_buffer_size == 0 {
+            return Err("--send-to-gateway-buffer-size 0: no command could pass".to_owned());
+        }
+        if self.query_timeout == 0 {
+            return Err("--query-timeout 0: no gateway could answer".to_owned());
+        }
+        for (flag, seconds) in
+            [("--query-timeout", self.query_timeout), ("--drain-timeout", self.drain_timeout)]
+        {
+            if seconds > SECONDS_MAX {
+                return Err(format!("{flag} {seconds}: at most {SECONDS_MAX} seconds, a year"));
+            }
+        }
         Ok(Config {
             name: self.name,
             count: self.count,
+            cpus: Vec::new(),
             register_addresses,
             secret_key: self.secret_key,
             query_timeout: Duration::from_secs(self.query_timeout),
@@ -142,7 +153,7 @@ impl Settings {
         program::begin("worker");
         program::log_to_stderr(None);
         let Settings { admin, no_master, pid_file, .. } = self.clone();
-        let config = self.config().unwrap_or_else(|why| program::fail(why));
+        let config = self.config().unwrap_or_else(|why| program::misuse(why));
         if let Err(why) = program::check_machine() {
             program::fail(why);
         }
@@ -167,7 +178,7 @@ pub fn run<E: Events>(
     name: &'static str,
     make_events: impl Fn(usize) -> E + Clone + Send + 'static,
 ) -> ExitCode {
-    let flags: Flags = program::parse(name);
+    let flags: Flags = program::parse_as("worker", name);
     if let Some(command) = flags.command {
         return command.perform(flags.pid_file);
     }
@@ -280,10 +291,6 @@ fn cores(count: usize) -> String {
     if count == 1 { "1 core".to_owned() } else { format!("{count} cores") }
 }
 
-fn is_host_and_port(address: &str) -> bool {
-    address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,12 +303,24 @@ mod tests {
 
     #[test]
     fn wrong_flags_are_told_in_one_line() {
-        for register_address in ["", "a", "a:", ":1", "a:70000", "a:1,"] {
+        for register_address in ["", "nonsense", "a:", ":1", "a:70000", "a:1,", "http://a:1"] {
             let settings = Settings { register_address: register_address.to_owned(), ..Settings::default() };
             let why = settings.config().unwrap_err();
-            assert!(why.contains("is not HOST:PORT"), "{register_address:?}: {why}");
+            assert!(why.starts_with("--register-address: "), "{register_address:?}: {why}");
         }
-        assert!(Settings { count: 0, ..Settings::default() }.config().is_err());
+        let default = Settings::default;
+        for (settings, flag) in [
+            (Settings { count: 0, ..default() }, "--count"),
+            (Settings { count: 5000, ..default() }, "--count"),
+            (Settings { max_concurrent_events: 0, ..default() }, "--max-concurrent-events"),
+            (Settings { send_to_gateway_buffer_size: 0, ..default() }, "--send-to-gateway-buffer-size"),
+            (Settings { query_timeout: 0, ..default() }, "--query-timeout"),
+            (Settings { query_timeout: u64::MAX, ..default() }, "--query-timeout"),
+            (Settings { drain_timeout: u64::MAX, ..default() }, "--drain-timeout"),
+        ] {
+            let why = settings.config().unwrap_err();
+            assert!(why.starts_with(flag), "{why}");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Worker {
     /// Returns at once: see [`Running::ready`].
     ///
     /// # Errors
-    /// A thread cannot be started.
+    /// An address of a register that cannot be one, or a thread cannot be started.
     pub fn start<E: Events>(
         config: Config,
         make_events: impl Fn(usize) -> E + Clone + Send + 'static,
@@ -64,8 +64,9 @@ impl Worker {
         report: Report,
         make_events: impl Fn(usize) -> E + Clone + Send + 'static,
     ) -> io::Result<Running> {
-        let cpus = program::allowed_cpus();
-        let bridge = Bridge::new(&cpus);
+        let config = checked(config)?;
+        let cpus = if config.cpus.is_empty() { program::cpu_order() } else { config.cpus.clone() };
+        let bridge = Bridge::new(&program::allowed_cpus());
         let standing = Arc::new(Standing::default());
         let mut running = Running { name: config.name.clone(), cores: Vec::new(), bridge: bridge.clone() };
         for index in 0..config.count.max(1) {
@@ -76,6 +77,15 @@ impl Worker {
         }
         Ok(running)
     }
+}
+
+/// With the register's addresses as they are connected to.
+fn checked(mut config: Config) -> io::Result<Config> {
+    for address in &mut config.register_addresses {
+        let read = protocol::address::register(address);
+        *address = read.map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?.to_string();
+    }
+    Ok(config)
 }
 
 fn start_core<E: Events>(

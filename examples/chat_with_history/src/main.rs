@@ -42,11 +42,11 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
-    let flags: Flags = program::parse("chat_with_history");
+    let flags: Flags = program::parse_as("worker", "chat_with_history");
     let url = flags.database_url.or_else(|| std::env::var("DATABASE_URL").ok());
     // Not repeated in what is said: it has a password in it.
     let Some(database) = url.as_deref().and_then(Database::new) else {
-        program::fail("needs --database-url or DATABASE_URL as mysql://USER:PASSWORD@HOST/DATABASE")
+        program::misuse("needs --database-url or DATABASE_URL as mysql://USER:PASSWORD@HOST/DATABASE")
     };
     let database = Arc::new(database);
     let settings = Settings {

@@ -40,7 +40,7 @@ fn what_cannot_work_is_one_line() {
     for (line, code, words) in [
         (format!("--target ws://{nobody} --conns 3"), 1, "no connection could be made to ws://127.0.0.1"),
         ("--target nowhere".to_owned(), 2, "expected SCHEME://HOST:PORT"),
-        ("--target wss://127.0.0.1:1".to_owned(), 1, "by --tls-ca, or --tls-insecure to trust anybody"),
+        ("--target wss://127.0.0.1:1".to_owned(), 2, "by --tls-ca, or --tls-insecure to trust anybody"),
         (
             "--target wss://127.0.0.1:1 --tls-ca nowhere.pem".to_owned(),
             1,
