@@ -10,6 +10,7 @@
 mod answer;
 pub mod config;
 mod hooks;
+mod listen;
 mod millis;
 mod serve;
 mod settings;
@@ -18,9 +19,10 @@ mod status;
 
 pub use answer::{ResponseHeader, Subprotocol};
 pub use hooks::{Admission, ClientInfo, Handshake, Hooks, HooksFactory, NoHooks, WorkerInfo};
+pub use listen::{ListenFlag, overlap, resolve, resolve_lan_ip};
 pub use millis::Millis;
 pub use protocol;
-pub use serve::{Certificates, Gateway, StartError, StatusSource};
+pub use serve::{Certificates, Gateway, StartError, StatusSource, acceptor};
 pub use settings::{Listen, ListenProtocol, Router, Settings, SlowClient, Steer};
 pub use shard::{Action, Counters, Gone, Identity, Notice, Shard, Status};
 pub use status::report;

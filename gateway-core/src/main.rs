@@ -2,14 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use admin::{Address, Admin};
 use argh::{ArgsInfo, FromArgs};
-use gateway_core::tls::Acceptor;
 use gateway_core::{
-    Certificates, Gateway, Listen, ResponseHeader, Router, Settings, SlowClient, Steer, Subprotocol,
+    Certificates, Gateway, ListenFlag, ResponseHeader, Router, Settings, SlowClient, Steer, Subprotocol,
+    acceptor, resolve, resolve_lan_ip,
 };
+use program::{Refusal, seconds};
+use protocol::address::{self, Host};
 use protocol::client::websocket::DefaultType;
 
 #[global_allocator]
@@ -22,27 +23,27 @@ static ALLOCATOR: program::Allocator = program::Allocator;
     note = "The listening schemes are websocket, text, frame and tcp, and with TLS wss, ssl+text, ssl+frame and ssl+tcp."
 )]
 struct Flags {
-    /// where clients connect, websocket://0.0.0.0:8282; repeatable
+    /// where clients connect, as websocket://0.0.0.0:8282; repeatable
     #[argh(option)]
-    listen: Vec<Listen>,
+    listen: Vec<ListenFlag>,
     /// certificate for TLS (PEM); several: by the name asked for
     #[argh(option)]
     tls_cert: Vec<String>,
-    /// private key (PEM) of the certificate at the same place
+    /// private key (PEM) of the certificate at the same place (default: in the certificate's file)
     #[argh(option)]
     tls_key: Vec<String>,
     /// shards, each a thread pinned to a CPU (default: one per CPU)
     #[argh(option)]
     count: Option<usize>,
     /// this machine's address for workers (default 127.0.0.1)
-    #[argh(option, default = "Ipv4Addr::LOCALHOST")]
-    lan_ip: Ipv4Addr,
+    #[argh(option, default = "Host::Ip(Ipv4Addr::LOCALHOST.into())")]
+    lan_ip: Host,
     /// first inner port, one per shard (default 2900)
     #[argh(option, default = "2900")]
     start_port: u16,
     /// where inner ports listen (default lan-ip; public: 0.0.0.0)
     #[argh(option)]
-    inner_listen: Option<IpAddr>,
+    inner_listen: Option<Host>,
     /// registers, HOST:PORT[,HOST:PORT…] (default 127.0.0.1:1236)
     #[argh(option, default = "String::from(\"127.0.0.1:1236\")")]
     register_address: String,
@@ -112,26 +113,29 @@ struct Flags {
 }
 
 impl Flags {
-    fn settings(self) -> Result<Settings, String> {
-        let mut listen = self.listen;
+    fn settings(self) -> Result<Settings, Refusal> {
+        // What is wrong with the flags themselves goes before what the machine says to them.
+        let ping_interval = seconds("--ping-interval", self.ping_interval)?;
+        let no_worker_wait = seconds("--no-worker-wait", self.no_worker_wait)?;
+        let drain_timeout = seconds("--drain-timeout", self.drain_timeout)?;
+        let register_address = address::registers(&self.register_address)
+            .map_err(|why| Refusal::Usage(format!("--register-address: {why}")))?;
+        let listen = self.listen.into_iter().map(ListenFlag::resolve).collect::<Result<Vec<_>, _>>();
+        let mut listen = listen.map_err(Refusal::Environment)?;
         for listen in &mut listen {
             listen.protocol.set_websocket_type(self.websocket_type);
             listen.protocol.set_lenient_text(self.lenient_text);
         }
         Ok(Settings {
             listen,
-            tls: Acceptor::from_flags(self.tls_cert, self.tls_key)?,
+            tls: acceptor(self.tls_cert, self.tls_key)?,
             count: self.count.unwrap_or_else(program::cpus),
-            lan_ip: self.lan_ip,
+            lan_ip: resolve_lan_ip(&self.lan_ip)?,
             start_port: self.start_port,
-            inner_listen: self.inner_listen,
-            register_address: self
-                .register_address
-                .split(',')
-                .map(|address| address.trim().to_owned())
-                .collect(),
+            inner_listen: self.inner_listen.map(|host| inner_ip(&host)).transpose()?,
+            register_address,
             secret_key: self.secret_key,
-            ping_interval: seconds("--ping-interval", self.ping_interval)?,
+            ping_interval,
             ping_not_response_limit: self.ping_not_response_limit,
             ping_data: self.ping_data.into_bytes(),
             websocket_ping: self.websocket_ping,
@@ -145,8 +149,8 @@ impl Flags {
             unfinished_timeout: seconds("--unfinished-timeout", self.unfinished_timeout)?,
             send_to_client_buffer_size: self.send_to_client_buffer_size,
             send_to_worker_buffer_size: self.send_to_worker_buffer_size,
-            no_worker_wait: seconds("--no-worker-wait", self.no_worker_wait)?,
-            drain_timeout: seconds("--drain-timeout", self.drain_timeout)?,
+            no_worker_wait,
+            drain_timeout,
             slow_client: self.slow_client,
             ..Settings::default()
         })
@@ -160,9 +164,9 @@ fn main() {
     }
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     let (admin, name) = (flags.admin, flags.name.clone());
-    let settings = flags.settings().unwrap_or_else(|error| program::fail(error));
+    let settings = flags.settings().unwrap_or_else(|refusal| refusal.end());
     let schemes: Vec<&str> = settings.listen.iter().map(|listen| listen.scheme()).collect();
-    let gateway = Gateway::start(settings).unwrap_or_else(|error| program::fail(error));
+    let gateway = Gateway::start(settings).unwrap_or_else(|error| Refusal::from(error).end());
     let listen: Vec<String> = schemes
         .iter()
         .zip(gateway.listen())
@@ -187,6 +191,6 @@ fn main() {
     program::finish();
 }
 
-fn seconds(flag: &str, value: f64) -> Result<Duration, String> {
-    Duration::try_from_secs_f64(value).map_err(|_| format!("{flag} {value}: not a number of seconds"))
+fn inner_ip(host: &Host) -> Result<IpAddr, Refusal> {
+    resolve(host).map_err(|error| Refusal::Environment(format!("--inner-listen {host}: {error}")))
 }

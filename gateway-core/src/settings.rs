@@ -10,7 +10,7 @@ use protocol::client::websocket::{DefaultType, Websocket};
 use protocol::client::{Limits, Protocol, frame::Frame, tcp::Tcp, text::Text};
 
 use crate::config::UNFINISHED_SIZE_DEFAULT;
-use crate::{HooksFactory, ResponseHeader, Subprotocol};
+use crate::{HooksFactory, ListenFlag, ResponseHeader, Subprotocol};
 
 /// Everything about a gateway that is not the same for all gateways.
 #[derive(Clone)]
@@ -268,33 +268,9 @@ impl Listen {
 impl FromStr for Listen {
     type Err = String;
 
-    /// `websocket://0.0.0.0:8282`, `text://…`, `frame://…`, `tcp://…`, and the same within TLS by `ssl+` in front. `ws` is
-    /// short for `websocket`, `wss` for `ssl+websocket`.
+    /// As [`ListenFlag`], its name looked up at once.
     fn from_str(text: &str) -> Result<Listen, String> {
-        let (scheme, address) = text
-            .split_once("://")
-            .ok_or_else(|| format!("`{text}` has no scheme; try websocket://{text}"))?;
-        let (tls, protocol) = match scheme.strip_prefix("ssl+") {
-            Some(protocol) => (true, protocol),
-            None if scheme == "wss" => (true, "websocket"),
-            None => (false, scheme),
-        };
-        let protocol = match protocol {
-            "websocket" | "ws" => ListenProtocol::Websocket(Websocket::default()),
-            "text" => ListenProtocol::Text,
-            "frame" => ListenProtocol::Frame,
-            "tcp" => ListenProtocol::Tcp,
-            _ => {
-                return Err(format!(
-                    "`{scheme}` is not one of websocket, text, frame, tcp, wss, ssl+text, ssl+frame, ssl+tcp"
-                ));
-            }
-        };
-        let address = address
-            .trim_end_matches('/')
-            .parse()
-            .map_err(|_| format!("`{address}` is not an address like 0.0.0.0:8282"))?;
-        Ok(Listen { address, protocol, tls })
+        text.parse::<ListenFlag>()?.resolve()
     }
 }
 

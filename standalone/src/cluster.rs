@@ -81,7 +81,13 @@ impl Cluster {
             secret_key: secret_key.clone(),
             ..settings
         })?;
-        let config = Config { count, register_addresses: addresses, secret_key, ..Config::default() };
+        let config = Config {
+            count,
+            cpus: cpus_behind(count),
+            register_addresses: addresses,
+            secret_key,
+            ..Config::default()
+        };
         let worker = match app {
             App::Chat => Worker::start(config, |_core| Chat::default()),
             App::Echo => Worker::start(config, |_core| Echo),
@@ -146,6 +152,14 @@ pub fn reachable(mut address: SocketAddr) -> SocketAddr {
         address = localhost;
     }
     address
+}
+
+/// The worker's CPUs begin where the shards' end, so that few of both do not share one.
+fn cpus_behind(shard_count: usize) -> Vec<usize> {
+    let mut cpus = program::cpu_order();
+    let behind = shard_count % cpus.len();
+    cpus.rotate_left(behind);
+    cpus
 }
 
 /// A key that nobody else on this machine knows: loopback ports are open to all its users.

@@ -7,12 +7,16 @@ mod status;
 
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::time::Duration;
 
 use admin::Address;
 use argh::{ArgsInfo, FromArgs};
+use gateway_core::protocol::address::{self, Host};
 use gateway_core::tls::Acceptor;
-use gateway_core::{Certificates, Listen, ListenProtocol, ResponseHeader, Settings, Subprotocol};
+use gateway_core::{
+    Certificates, Listen, ListenFlag, ListenProtocol, ResponseHeader, Settings, StartError, Subprotocol,
+    acceptor, overlap, resolve_lan_ip,
+};
+use program::{Refusal, seconds};
 use tokio::sync::oneshot;
 
 use crate::cluster::{App, Cluster, Meeting, reachable};
@@ -32,11 +36,11 @@ static ALLOCATOR: program::Allocator = program::Allocator;
 struct Flags {
     /// where clients connect; may be given several times (default websocket://127.0.0.1:8282)
     #[argh(option)]
-    listen: Vec<Listen>,
+    listen: Vec<ListenFlag>,
     /// certificate (PEM, with those that vouch for it) of listeners with TLS; several: chosen by the name asked for
     #[argh(option)]
     tls_cert: Vec<String>,
-    /// private key (PEM) of the certificate at the same place
+    /// private key (PEM) of the certificate at the same place (default: in the certificate's file)
     #[argh(option)]
     tls_key: Vec<String>,
     /// take websocket text that is not UTF-8, as PHP does
@@ -79,8 +83,8 @@ struct Flags {
     #[argh(option, default = "String::new()")]
     secret_key: String,
     /// this machine's address for workers and other programs (default 127.0.0.1)
-    #[argh(option, default = "Ipv4Addr::LOCALHOST")]
-    lan_ip: Ipv4Addr,
+    #[argh(option, default = "Host::Ip(Ipv4Addr::LOCALHOST.into())")]
+    lan_ip: Host,
     /// first inner port, one per shard; 0: any that are free (default 0)
     #[argh(option, default = "0")]
     start_port: u16,
@@ -121,14 +125,13 @@ struct StatusFlags {
 
 impl Flags {
     /// What the gateway is told, but for where it meets the others.
-    fn settings(&self, tls: Option<Acceptor>) -> Result<Settings, String> {
-        let mut listen = self.listen.clone();
+    fn settings(&self, mut listen: Vec<Listen>, tls: Option<Acceptor>) -> Result<Settings, Refusal> {
         listen.iter_mut().for_each(|listen| listen.protocol.set_lenient_text(self.lenient_text));
         Ok(Settings {
             listen,
             tls,
             count: self.count,
-            lan_ip: self.lan_ip,
+            lan_ip: resolve_lan_ip(&self.lan_ip)?,
             start_port: self.start_port,
             ping_interval: seconds("--ping-interval", self.ping_interval)?,
             ping_not_response_limit: self.ping_not_response_limit,
@@ -143,16 +146,22 @@ impl Flags {
         })
     }
 
-    fn meeting(&self) -> Result<Meeting, String> {
+    fn meeting(&self) -> Result<Meeting, Refusal> {
+        let wrong = |flag: &str, why: String| Refusal::Usage(format!("{flag}: {why}"));
         let secret_key = self.secret_key.clone();
         match (self.register_listen.clone(), &self.register_address) {
-            (Some(_), Some(_)) => Err(
+            (Some(_), Some(_)) => Err(Refusal::Usage(
                 "--register-listen is for a register of our own, --register-address for others: one of them"
                     .to_owned(),
-            ),
-            (Some(listen), None) => Ok(Meeting::Served { listen, secret_key }),
+            )),
+            (Some(listen), None) => {
+                let listen =
+                    address::register_listen(&listen).map_err(|why| wrong("--register-listen", why))?;
+                Ok(Meeting::Served { listen: listen.to_string(), secret_key })
+            }
             (None, Some(addresses)) => {
-                let addresses = addresses.split(',').map(|address| address.trim().to_owned()).collect();
+                let addresses =
+                    address::registers(addresses).map_err(|why| wrong("--register-address", why))?;
                 Ok(Meeting::Joined { addresses, secret_key })
             }
             (None, None) => Ok(Meeting::Private),
@@ -168,18 +177,23 @@ fn main() {
     if flags.listen.is_empty() {
         flags.listen.push(DEFAULT_LISTEN.parse().expect("the default is an address to listen on"));
     }
-    let websocket =
-        flags.listen.iter().position(|listen| matches!(listen.protocol, ListenProtocol::Websocket(_)));
+    let listen = mem::take(&mut flags.listen).into_iter().map(ListenFlag::resolve).collect();
+    let listen: Vec<Listen> = Result::unwrap_or_else(listen, |error: String| program::fail(error));
+    let websocket = listen.iter().position(|listen| matches!(listen.protocol, ListenProtocol::Websocket(_)));
     let Some(websocket) = websocket else {
-        program::fail("the page needs a websocket: add --listen websocket://127.0.0.1:8282");
+        program::misuse("the page needs a websocket: add --listen websocket://127.0.0.1:8282");
     };
+    let shared = listen.iter().find(|listen| !flags.page_only && overlap(listen.address, flags.page));
+    if let Some(listen) = shared {
+        program::misuse(format_args!("--page {} and --listen {listen} are one port", flags.page));
+    }
     if !flags.page_only
         && let Err(why) = program::check_machine()
     {
         program::fail(why);
     }
     let (certs, keys) = (mem::take(&mut flags.tls_cert), mem::take(&mut flags.tls_key));
-    let tls = Acceptor::from_flags(certs, keys).unwrap_or_else(|error| program::fail(error));
+    let tls = acceptor(certs, keys).unwrap_or_else(|error| Refusal::from(error).end());
     let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     if tls.is_some() {
         shutdown.take_hangups();
@@ -187,24 +201,37 @@ fn main() {
     let page = TcpListener::bind(flags.page).unwrap_or_else(|error| {
         program::fail(program::describe_bind_error(flags.page, &error).replace("--listen", "--page"))
     });
-    if let Err(error) = run(flags, tls, websocket, page, shutdown) {
-        program::fail(error);
+    if let Err(error) = run(flags, listen, tls, websocket, page, shutdown) {
+        refusal(error).end();
     }
     program::finish();
+}
+
+/// What is wrong with the flags, or with the rest of the world.
+fn refusal(error: Box<dyn std::error::Error>) -> Refusal {
+    let other = match error.downcast::<StartError>() {
+        Ok(error) => return (*error).into(),
+        Err(other) => other,
+    };
+    match other.downcast::<Refusal>() {
+        Ok(refusal) => *refusal,
+        Err(other) => Refusal::Environment(other.to_string()),
+    }
 }
 
 /// Runs until a signal. `websocket` is the index of the listener that the page connects to.
 fn run(
     flags: Flags,
+    listen: Vec<Listen>,
     tls: Option<Acceptor>,
     websocket: usize,
     page: TcpListener,
     mut shutdown: program::Shutdown,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let url = format!("http://{}", reachable(page.local_addr()?));
-    let Listen { mut address, tls: secured, .. } = flags.listen[websocket];
-    let settings = flags.settings(tls).unwrap_or_else(|why| program::misuse(why));
-    let meeting = flags.meeting().unwrap_or_else(|why| program::misuse(why));
+    let Listen { mut address, tls: secured, .. } = listen[websocket];
+    let settings = flags.settings(listen, tls)?;
+    let meeting = flags.meeting()?;
     let cluster = if flags.page_only { None } else { Some(Cluster::start(settings, flags.app, meeting)?) };
     let ready = match &cluster {
         Some(cluster) => {
@@ -241,10 +268,6 @@ fn run(
         cluster.stop()?;
     }
     Ok(served?)
-}
-
-fn seconds(flag: &str, value: f64) -> Result<Duration, String> {
-    Duration::try_from_secs_f64(value).map_err(|_| format!("{flag} {value}: not a number of seconds"))
 }
 
 /// Where clients connect when nothing else was asked for: this machine alone.

@@ -170,12 +170,14 @@ fn a_whole_ringway_in_one_process_tells_of_its_three_parts() {
     ringway.stop();
 }
 
-/// The gateway's shards are pinned to the CPUs in turn, and on this machine a connection is received on the CPU that
+/// The gateway's shards are pinned to the CPUs in the order of `--cpus`, and on this machine a connection is received on the CPU that
 /// sends it.
 #[test]
 fn a_client_gets_the_shard_on_its_cpu_if_that_is_asked_for() {
-    let cluster = Cluster::builder().shards(2).gateway_flags(&["--steer", "cpu"]).admin().start();
     let cpus = program::allowed_cpus();
+    let list = cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    let flags = ["--steer", "cpu", "--cpus", &list];
+    let cluster = Cluster::builder().shards(2).gateway_flags(&flags).admin().start();
     let [_, gateway, _] = cluster.admin_addresses()[..] else { panic!("a register, a gateway, a worker") };
     for shard in 0..2.min(cpus.len()) {
         program::run_on(&cpus[shard..=shard]);

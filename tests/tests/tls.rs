@@ -289,12 +289,27 @@ fn an_idle_client_costs_the_gateway_at_most_8_kb() {
     server.cluster.stop();
 }
 
+#[test]
+fn one_file_with_certificate_and_key_is_enough() {
+    let files = certificate("one-file", &["localhost"]);
+    let both = files.cert.with_extension("both.pem");
+    let [cert, key] = [&files.cert, &files.key].map(|file| fs::read_to_string(file).unwrap());
+    fs::write(&both, format!("{cert}{key}")).unwrap();
+    let flags = ["--listen", "ssl+text://127.0.0.1:0", "--tls-cert", text(&both)];
+    let mut cluster = Cluster::builder().gateway_flags(&flags).start();
+    let ready = cluster.gateway(0).stdout();
+    let address = ready.split_whitespace().find_map(|word| word.strip_prefix("ssl+text://")).unwrap();
+    let connector = Connector::trusting("--tls-ca", &files.cert).unwrap();
+    Client::connect(address.parse().unwrap(), &connector).unwrap().echo("by one file");
+    cluster.stop();
+}
+
 /// Starts a gateway that cannot; returns its only line.
-fn refused(listen: &str, flags: &[&str]) -> String {
+fn refused(listen: &str, flags: &[&str], code: i32) -> String {
     let flags: Vec<String> =
         ["--listen", listen].iter().chain(flags).map(|flag| (*flag).to_owned()).collect();
     let mut gateway = Process::start("gateway", "gateway", &flags);
-    assert_eq!(gateway.await_exit().code(), Some(1), "{}", gateway.output());
+    assert_eq!(gateway.await_exit().code(), Some(code), "{}", gateway.output());
     let line = gateway.stderr();
     assert_eq!((line.lines().count(), gateway.stdout().as_str()), (1, ""), "{line}");
     line
@@ -305,23 +320,26 @@ fn what_is_wrong_at_start_is_one_line() {
     let (good, other) = (certificate("start", &["localhost"]), certificate("start-other", &["localhost"]));
     let (cert, key) = (text(&good.cert), text(&good.key));
     let missing = PathBuf::from("missing.pem");
-    for (listen, flags, words) in [
-        ("wss://127.0.0.1:0", &[][..], "needs --tls-cert and --tls-key"),
-        ("wss://127.0.0.1:0", &["--tls-cert", cert], "each certificate needs its key"),
-        ("ws://127.0.0.1:0", &["--tls-cert", cert, "--tls-key", key], "no --listen with TLS"),
+    for (listen, flags, code, words) in [
+        ("wss://127.0.0.1:0", &[][..], 2, "needs --tls-cert"),
+        ("wss://127.0.0.1:0", &["--tls-key", key], 2, "each certificate needs its key"),
+        ("wss://127.0.0.1:0", &["--tls-cert", cert], 1, "--tls-key names the file that has it"),
+        ("ws://127.0.0.1:0", &["--tls-cert", cert, "--tls-key", key], 2, "no --listen with TLS"),
         (
             "ssl+tcp://127.0.0.1:0",
             &["--tls-cert", text(&missing), "--tls-key", key],
+            1,
             "--tls-cert missing.pem: No such file",
         ),
-        ("ssl+frame://127.0.0.1:0", &["--tls-cert", key, "--tls-key", key], "has no certificate"),
+        ("ssl+frame://127.0.0.1:0", &["--tls-cert", key, "--tls-key", key], 1, "has no certificate"),
         (
             "wss://127.0.0.1:0",
             &["--tls-cert", cert, "--tls-key", text(&other.key)],
+            1,
             "is not the key of the certificate",
         ),
     ] {
-        let line = refused(listen, flags);
+        let line = refused(listen, flags, code);
         assert!(line.contains(words), "{line}");
     }
 }

@@ -19,7 +19,7 @@ use crate::session::Session;
 pub struct KeyPair {
     /// `--tls-cert`.
     pub cert: PathBuf,
-    /// `--tls-key`.
+    /// `--tls-key`; the same file may have both.
     pub key: PathBuf,
 }
 
@@ -32,28 +32,27 @@ pub struct Acceptor {
     expired: Arc<[CertificateError]>,
 }
 
-impl Acceptor {
-    /// What the flags `--tls-cert` and `--tls-key` name: the first certificate has the first key, and so on. `None` if they
-    /// name nothing.
+impl KeyPair {
+    /// What the flags `--tls-cert` and `--tls-key` name: the first certificate has the first key, and so on. Without keys each
+    /// file has both.
     ///
     /// # Errors
-    /// There are more of one than of the other, or as for [`Acceptor::load`].
-    pub fn from_flags(certs: Vec<String>, keys: Vec<String>) -> Result<Option<Acceptor>, String> {
+    /// There are more of one than of the other.
+    pub fn from_flags(certs: Vec<String>, keys: Vec<String>) -> Result<Vec<KeyPair>, String> {
+        let keys = if keys.is_empty() { certs.clone() } else { keys };
         if certs.len() != keys.len() {
             let (certs, keys) = (certs.len(), keys.len());
-            return Err(format!("{certs} {CERT_FLAG} and {keys} {KEY_FLAG}: each certificate needs its key"));
+            return Err(format!(
+                "{certs} {CERT_FLAG} and {keys} {KEY_FLAG}: each certificate needs its key, and a file that has both is \
+                 named twice"
+            ));
         }
-        let files: Vec<_> = certs
-            .iter()
-            .zip(&keys)
-            .map(|(cert, key)| KeyPair { cert: cert.into(), key: key.into() })
-            .collect();
-        if files.is_empty() {
-            return Ok(None);
-        }
-        Acceptor::load(&files).map(Some).map_err(|error| error.to_string())
+        let pair = |(cert, key): (String, String)| KeyPair { cert: cert.into(), key: key.into() };
+        Ok(certs.into_iter().zip(keys).map(pair).collect())
     }
+}
 
+impl Acceptor {
     /// Reads certificates and keys. A client gets the first certificate that has the name it asks for, exactly or by a
     /// wildcard, and the very first if none has, or if it asks for none.
     ///

@@ -57,7 +57,10 @@ impl Certificate {
         let chain = read_chain(&files.cert).map_err(|why| wrong_certificate(&why))?;
         let names = names(&chain[0])
             .map_err(|error| wrong_certificate(&format_args!("its first certificate is none: {error}")))?;
-        let key = read_key(&files.key).map_err(|why| wrong_key(&why))?;
+        let key = read_key(&files.key).map_err(|why| match files.cert == files.key {
+            true => wrong_certificate(&format_args!("{why}; {KEY_FLAG} names the file that has it")),
+            false => wrong_key(&why),
+        })?;
         let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 wrong_key(&format_args!("is not the key of the certificate {}", files.cert.display()))

@@ -89,7 +89,10 @@ fn bind_inner(
     let address = SocketAddr::new(ip, port);
     let inner =
         patience.retry(|| bind(address, Sharing::Alone)).and_then(notice_dead_peers).map_err(|error| {
-            format!("inner port of shard {index}: {}", program::describe_bind_error(address, &error))
+            let why = program::describe_bind_error(address, &error).replace("--listen", "--start-port");
+            let is_elsewhere = error.kind() == io::ErrorKind::AddrNotAvailable;
+            let hint = if is_elsewhere { "; see --lan-ip and --inner-listen" } else { "" };
+            format!("inner port of shard {index}: {why}{hint}")
         })?;
     let port = inner.local_addr().map_err(|error| error.to_string())?.port();
     Ok((inner, SocketAddrV4::new(settings.lan_ip, port)))

@@ -1,11 +1,13 @@
 //! The glue: shards on `ring` and glommio, one thread each.
 //!
+//! * [`check`]: what is wrong before anything is tried.
 //! * [`bind`]: all ports, before any thread starts, so that nothing is half up.
 //! * [`pump`]: one shard's loop between its ring and its [`crate::Shard`].
 //! * [`register_link`]: a shard's registration.
 //! * [`worker_log`]: what is logged of workers.
 
 mod bind;
+mod check;
 mod pump;
 mod register_link;
 mod worker_log;
@@ -58,9 +60,33 @@ pub enum StartError {
     /// The thread or its executor cannot be had.
     #[error("cannot start a shard: {0}")]
     Executor(#[from] io::Error),
+    /// A certificate or a key cannot be had.
+    #[error(transparent)]
+    Certificate(#[from] tls::CertificateError),
     /// A setting that cannot be.
     #[error("{0}")]
     Settings(String),
+}
+
+impl From<StartError> for program::Refusal {
+    fn from(error: StartError) -> program::Refusal {
+        match error {
+            StartError::Settings(why) => program::Refusal::Usage(why),
+            error => program::Refusal::Environment(error.to_string()),
+        }
+    }
+}
+
+/// What the flags `--tls-cert` and `--tls-key` name; `None` if they name nothing.
+///
+/// # Errors
+/// There are more of one than of the other, or a file is not as it should be.
+pub fn acceptor(certs: Vec<String>, keys: Vec<String>) -> Result<Option<tls::Acceptor>, StartError> {
+    let files = tls::KeyPair::from_flags(certs, keys).map_err(StartError::Settings)?;
+    if files.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(tls::Acceptor::load(&files)?))
 }
 
 impl Gateway {
@@ -70,6 +96,10 @@ impl Gateway {
     /// The first thing that is wrong; then nothing is left running.
     pub fn start(mut settings: Settings) -> Result<Gateway, StartError> {
         check(&settings)?;
+        check::addresses(&mut settings)?;
+        for warning in check::warnings(&settings) {
+            warn!("{warning}");
+        }
         let sockets = bind::bind_all(&settings).map_err(StartError::Bind)?;
         let listen = sockets[0].listen_addresses();
         for (setting, real) in settings.listen.iter_mut().zip(&listen) {
@@ -77,7 +107,7 @@ impl Gateway {
         }
         settings.max_unfinished_size = settings.max_unfinished_size.or_else(part_of_memory);
         let open_files = program::raise_open_files();
-        let cpus: Vec<usize> = program::allowed_cpus().into_iter().cycle().take(settings.count).collect();
+        let cpus: Vec<usize> = program::cpu_order().into_iter().cycle().take(settings.count).collect();
         bind::steer(settings.steer, &sockets, &cpus).map_err(StartError::Bind)?;
         let (started, starts) = crossbeam_channel::bounded(settings.count);
         let mut gateway = Gateway { shards: Vec::new(), listen, tls: settings.tls.clone() };
@@ -253,7 +283,7 @@ fn check(settings: &Settings) -> Result<(), StartError> {
             wrong("no --listen: say where clients connect, for example --listen websocket://0.0.0.0:8282")
         }
         Settings { listen, tls: None, .. } if listen.iter().any(|listen| listen.tls) => {
-            wrong("a --listen with TLS needs --tls-cert and --tls-key")
+            wrong("a --listen with TLS needs --tls-cert, and --tls-key unless the key is in the same file")
         }
         Settings { listen, tls: Some(_), .. } if !listen.iter().any(|listen| listen.tls) => {
             wrong("--tls-cert, but no --listen with TLS: write for example --listen wss://0.0.0.0:443")

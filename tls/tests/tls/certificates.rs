@@ -77,7 +77,8 @@ fn what_is_wrong_with_files_is_one_line_that_names_them() {
         (
             &good.cert,
             &good.cert,
-            "--tls-key F/good.pem: has no private key (PEM, without a passphrase: -----BEGIN PRIVATE KEY-----)",
+            "--tls-cert F/good.pem: has no private key (PEM, without a passphrase: -----BEGIN PRIVATE KEY-----); \
+             --tls-key names the file that has it",
         ),
         (&good.cert, &other.key, "--tls-key F/other.key: is not the key of the certificate F/good.pem"),
     ] {
@@ -85,9 +86,33 @@ fn what_is_wrong_with_files_is_one_line_that_names_them() {
         let error = Acceptor::load(&[files]).err().unwrap().to_string();
         assert_eq!(error.replace(folder.to_str().unwrap(), "F"), expected);
     }
-    let unpaired = Acceptor::from_flags(vec!["a".into(), "b".into()], vec!["c".into()]).err().unwrap();
-    assert_eq!(unpaired, "2 --tls-cert and 1 --tls-key: each certificate needs its key");
-    assert!(Acceptor::from_flags(Vec::new(), Vec::new()).unwrap().is_none());
+}
+
+#[test]
+fn certificates_and_keys_are_paired_by_place_or_one_file_has_both() {
+    let pair = |cert: &str, key: &str| KeyPair { cert: cert.into(), key: key.into() };
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let pairs = |certs: &[&str], keys: &[&str]| KeyPair::from_flags(words(certs), words(keys));
+    assert_eq!(pairs(&["a", "b"], &["c", "d"]), Ok(vec![pair("a", "c"), pair("b", "d")]));
+    assert_eq!(pairs(&["a", "b"], &[]), Ok(vec![pair("a", "a"), pair("b", "b")]));
+    assert_eq!(pairs(&[], &[]), Ok(vec![]));
+    let unpaired = "2 --tls-cert and 1 --tls-key: each certificate needs its key, and a file that has both is named twice";
+    assert_eq!(pairs(&["a", "b"], &["c"]), Err(unpaired.to_owned()));
+    assert!(pairs(&[], &["c"]).is_err());
+}
+
+#[test]
+fn one_file_may_have_certificate_and_key_in_any_order() {
+    let folder = folder("both");
+    let files = certificate(&folder, "server", &["localhost"], |_| ());
+    let [cert, key] = [&files.cert, &files.key].map(|file| fs::read_to_string(file).unwrap());
+    for text in [format!("{cert}{key}"), format!("{key}{cert}")] {
+        let both = folder.join("both.pem");
+        fs::write(&both, text).unwrap();
+        let acceptor = Acceptor::load(&[KeyPair { cert: both.clone(), key: both }]).unwrap();
+        assert!(gets_on(&acceptor, &files, "localhost"));
+        assert!(gets_on(&acceptor.reload().unwrap(), &files, "localhost"));
+    }
 }
 
 #[test]
