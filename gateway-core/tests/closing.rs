@@ -305,3 +305,18 @@ fn a_destroyed_client_is_told_nothing() {
     world.command(worker, &to_client(Cmd::Destroy, 1));
     assert!(world.peers[client].closed && world.take(client).is_empty());
 }
+
+/// What it sent while it was not read is the end of it: it is heard out like all others.
+#[test]
+fn who_breaks_the_protocol_while_it_is_not_read_is_heard_out_too() {
+    for (last, code) in [(vec![0xf2, 0x80, 0, 0, 0, 0], 1002), (message(9_000), 1009)] {
+        let (mut world, worker, client) =
+            world(Settings { send_to_worker_buffer_size: 100, max_package_size: 8_000, ..settings() });
+        world.peers[worker].room = Some(0);
+        world.say(client, &[message(50), message(50), message(50), last].concat());
+        assert!(world.peers[client].paused);
+        world.read(worker, None);
+        assert!(!world.peers[client].paused, "its answer is to be read");
+        is_heard_out(&mut world, client, code);
+    }
+}

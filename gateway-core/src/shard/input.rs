@@ -132,14 +132,16 @@ impl Shard {
         client.reading = Reading::Flowing;
         let slot = super::slot(socket);
         self.client_received(slot, &mut []);
-        // What waited may have been the last of it.
-        let Some(Conn::Client(client)) = self.conns.get_mut(socket.index()) else { return };
-        if client.reading == Reading::Flowing && !client.closing {
-            if client.ended {
+        // What waited may have been the last of it. Then its answer is to be read, and its end.
+        match self.conns.get(socket.index()) {
+            Some(Conn::Client(client)) if client.reading == Reading::Stalled => return,
+            Some(Conn::Client(client)) if client.ended && !client.closing => {
                 return self.close_client_when_sent(slot);
             }
-            self.output.actions.push(Action::Resume(socket));
+            Some(Conn::Client(_) | Conn::Lingering(_)) => {}
+            Some(Conn::Link(_)) | None => return,
         }
+        self.output.actions.push(Action::Resume(socket));
     }
 
     /// Tells a worker of a client that none knows yet.
