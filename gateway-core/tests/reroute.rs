@@ -353,3 +353,18 @@ fn a_gateway_that_ends_does_not_wait_for_idle_query_connections() {
     world.end(worker);
     assert!(!world.shard.has_links());
 }
+
+/// A connection that asks before it says that it is a worker's.
+#[test]
+fn answers_before_the_name_of_a_worker_are_not_taken_for_its_events() {
+    let mut world = World::text();
+    let lost = world.link();
+    world.peers[lost].room = Some(0);
+    world.say(lost, &frame_bytes(&Frame::command(Cmd::GetGroupIdList)));
+    world.introduce(lost, "lost", false);
+    let client = world.client(0);
+    world.say(client, b"hi\n");
+    let other = world.worker("other");
+    world.reset(lost);
+    assert_eq!(told(&mut world, other), [(Cmd::OnConnect, 1, String::new()), message(1, "hi")]);
+}

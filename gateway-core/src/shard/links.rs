@@ -266,7 +266,9 @@ impl Shard {
             self.workers.disconnect(previous, socket);
         }
         if let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) {
-            link.worker = Some(worker);
+            if link.worker.replace(worker).is_none() {
+                link.out.queue.set_apart();
+            }
             link.introduce(connect.ringway, run);
             if link.ringway {
                 let hello = Frame { body: Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) };

@@ -81,6 +81,15 @@ impl OutQueue {
         queue.chunks.push_back(Chunk::Answer(piece));
     }
 
+    /// What is queued is answers to queries, and frames come behind it.
+    pub fn set_apart(&mut self) {
+        for chunk in self.0.iter_mut().flat_map(|queue| &mut queue.chunks) {
+            if let Chunk::Own(answers) = chunk {
+                *chunk = Chunk::Answer(std::mem::take(answers));
+            }
+        }
+    }
+
     /// On a link: whole frames in order, in pieces, from the one on that is not wholly sent; each piece with how many of its
     /// bytes are sent. A frame is appended in one piece, so none begins in one and ends in another.
     pub fn unsent_frames(&self) -> impl Iterator<Item = (&[u8], usize)> {
