@@ -393,3 +393,20 @@ fn unfinished_messages_within_tls_have_a_bound_and_an_end() {
     assert_eq!(world.shard.counters().clients_closed_unfinished_time, 2);
     assert_eq!(world.shard.client_count(), 0);
 }
+
+#[test]
+fn a_record_that_does_not_come_to_an_end_is_an_unfinished_message() {
+    let mut world = world("record");
+    let worker = world.worker("w");
+    let [mut held, mut idle] = [(); 2].map(|()| Secured::connect(&mut world, 0));
+    idle.say(&mut world, b"whole\n");
+    let mut sealed = Vec::new();
+    held.session.seal(&[b'x'; 10_000], &mut sealed).expect("few bytes are sealed");
+    world.say(held.peer, &sealed[..9_000]);
+    world.pass(60_000);
+    assert!(!world.peers[held.peer].closed);
+    world.pass(62_000);
+    assert!(world.peers[held.peer].closed && !world.peers[idle.peer].closed);
+    assert_eq!(world.shard.counters().clients_closed_unfinished_time, 1);
+    world.take(worker);
+}

@@ -107,6 +107,11 @@ impl Session {
         self.ended
     }
 
+    /// Bytes that are kept of a record that is not whole.
+    pub fn kept_size(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Takes received bytes, which are changed. What they hold is appended to `plain`, what TLS itself answers to
     /// `reply`.
     ///

@@ -45,6 +45,11 @@ impl Secure {
         self.sessions.get(slot as usize).is_some()
     }
 
+    /// Bytes of a record that is not whole.
+    pub fn kept_size(&self, slot: Slot) -> usize {
+        self.sessions.get(slot as usize).map_or(0, |session| session.kept_size())
+    }
+
     pub fn forget(&mut self, slot: Slot) {
         self.sessions.remove(slot as usize);
     }
@@ -65,6 +70,12 @@ impl Shard {
 
     /// Bytes of a client with TLS.
     pub(super) fn session_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+        let before = self.before_input(slot);
+        self.take_session_input(slot, bytes);
+        self.note_unfinished(slot, before);
+    }
+
+    fn take_session_input(&mut self, slot: Slot, bytes: &mut [u8]) {
         let Some(socket) = self.receiving_socket(slot) else { return };
         let Some(session) = self.secure.sessions.get_mut(slot as usize) else { return };
         let mut plain = mem::take(&mut self.secure.plain);

@@ -83,13 +83,22 @@ impl Unfinished {
 impl Shard {
     /// To be asked before a client's input is taken, for [`Shard::note_unfinished`].
     pub(super) fn before_input(&mut self, slot: Slot) -> Before {
-        Before { size: self.client(slot).input_size(), messages_in: self.counters.messages_in }
+        Before { size: self.input_size(slot), messages_in: self.counters.messages_in }
+    }
+
+    /// Bytes that are held of a client's input, as it came and as TLS has opened it; a closing one's are thrown away.
+    fn input_size(&self, slot: Slot) -> usize {
+        match self.conns.get(slot as usize) {
+            Some(Conn::Client(client)) if !client.closing => {
+                client.input_size() + self.secure.kept_size(slot)
+            }
+            _ => 0,
+        }
     }
 
     /// Input of a client has been taken: what of it is held?
     pub(super) fn note_unfinished(&mut self, slot: Slot, before: Before) {
-        let Some(Conn::Client(client)) = self.conns.get(slot as usize) else { return };
-        let size = if client.closing { 0 } else { client.input_size() };
+        let size = self.input_size(slot);
         if size == 0 {
             if before.size > 0 {
                 self.unfinished.forget(slot);
