@@ -76,6 +76,19 @@ fn others_are_served_between_the_slices_of_a_long_answer() {
 }
 
 #[test]
+fn those_who_have_gone_meanwhile_take_turns_too() {
+    let (mut world, link, clients) = crowd(CLIENTS);
+    let asking = world.peers[link].socket;
+    world.shard.on_received(world.now, asking, &mut query(Cmd::GetAllClientSessions, b""));
+    for _ in 0..=CLIENTS / LISTING_ROWS_MAX {
+        assert!(!turn(&mut world).contains(&Action::Resume(asking)));
+    }
+    clients.iter().for_each(|client| world.shard.on_failed(world.now, world.peers[*client].socket));
+    let turns = (1..).find(|_| turn(&mut world).contains(&Action::Resume(asking)));
+    assert!(turns >= Some(CLIENTS / LISTING_SLICE - 1), "{turns:?}");
+}
+
+#[test]
 fn several_long_answers_take_turns() {
     let (mut world, first, _) = crowd(CLIENTS);
     let second = world.link();

@@ -124,15 +124,12 @@ impl Shard {
         ordered.is_collecting()
     }
 
-    /// The next client that is still there, of those that were looked at.
-    pub(super) fn next_in_order(&self, ordered: &mut Ordered) -> Option<&Client> {
-        while let Some(((_, accepted), slot)) = ordered.pop() {
-            if let Some(Conn::Client(client)) = self.conns.get(slot as usize)
-                && client.accepted == accepted
-            {
-                return Some(client);
-            }
+    /// The next of those that were looked at; none if it has gone.
+    pub(super) fn next_in_order(&self, ordered: &mut Ordered) -> Option<Option<&Client>> {
+        let ((_, accepted), slot) = ordered.pop()?;
+        match self.conns.get(slot as usize) {
+            Some(Conn::Client(client)) if client.accepted == accepted => Some(Some(client)),
+            _ => Some(None),
         }
-        None
     }
 }

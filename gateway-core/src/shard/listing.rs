@@ -226,7 +226,7 @@ impl Shard {
             }
             Source::Everybody(ordered, element) => {
                 let Some(client) = self.next_in_order(ordered) else { return Progress::Done };
-                self.write_client(client, element, count, out);
+                client.into_iter().for_each(|client| self.write_client(client, element, count, out));
             }
             Source::Called(called, element) => {
                 let Some(client) = self.next_called(called) else { return Progress::Done };
