@@ -145,6 +145,10 @@ impl Ring {
                 break;
             }
             self.handle_completions(on_event);
+            if self.was_held_up() {
+                // Anew, by whoever is told: others must not wait for all that still comes.
+                break;
+            }
         }
         Ok(())
     }

@@ -31,6 +31,8 @@ pub struct Pump {
     drain_timeout_ms: u64,
     full: Full,
     workers: ShardWorkers,
+    /// The turn before has sent nothing.
+    held_back: bool,
     /// Set once the shard is to end.
     stop_by: Option<Millis>,
 }
@@ -89,6 +91,7 @@ impl Pump {
             drain_timeout_ms,
             full: Full { shard: seat.index, refusals: 0, told: None },
             workers,
+            held_back: false,
             stop_by: None,
         })
     }
@@ -140,10 +143,13 @@ impl Pump {
         self.ring.turn(wait, |event| deliver(shard, listeners, now, event))?;
         self.shard.on_turn(self::now(&self.ring));
         self.act();
-        if self.ring.was_held_up() {
-            // Workers may have given us up meanwhile: what is for them is not sent before their links are read.
+        if self.ring.was_held_up() && !self.held_back {
+            // Workers may have given us up meanwhile: what is for them is not sent before their links are read. That is done
+            // in the next turn, and what holds us up may be in every turn: a hook that blocks.
+            self.held_back = true;
             return Ok(());
         }
+        self.held_back = false;
         self.send()?;
         self.act();
         Ok(())
