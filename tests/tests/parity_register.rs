@@ -57,14 +57,19 @@ impl FakeRegister {
         let (send_gateway, gateways) = channel();
         std::thread::spawn(move || {
             let mut kept = Vec::new();
-            for stream in listener.incoming().flatten() {
+            for mut stream in listener.incoming().flatten() {
                 let mut line = String::new();
                 let mut reader = BufReader::new(stream.try_clone().expect("a socket can be cloned"));
                 // Whoever leaves before its first line is none of those the test waits for.
                 let _ = reader.read_line(&mut line);
-                // Nobody may be waiting any more.
                 if line.contains("worker_connect") {
-                    let _ = send_worker.send(stream);
+                    say_list(&mut stream, "[]");
+                    // A gateway that wants to know whether this is a register has heard enough; a worker pings.
+                    let mut ping = String::new();
+                    if reader.read_line(&mut ping).is_ok_and(|size| size > 0) {
+                        // Nobody may be waiting any more.
+                        let _ = send_worker.send(stream);
+                    }
                 } else {
                     let another = stream.try_clone().expect("a socket can be cloned");
                     let _ = send_gateway.send((line, another));

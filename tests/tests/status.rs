@@ -155,7 +155,10 @@ fn a_whole_ringway_in_one_process_tells_of_its_three_parts() {
 
     let shown = table(&[admin]);
     let names: Vec<_> = shown.lines().skip(2).filter_map(|line| line.split_whitespace().next()).collect();
-    let rows = ["gateway:0", "gateway:1", "total", "worker:0", "worker:1", "total", "register"];
+    let worker =
+        names.iter().find_map(|name| name.strip_suffix(":0").filter(|name| name.starts_with("worker-")));
+    let [first, second] = [0, 1].map(|core| format!("{}:{core}", worker.expect("the worker has a row")));
+    let rows = ["gateway:0", "gateway:1", "total", &first, &second, "total", "register"];
     assert_eq!(names[..rows.len()], rows, "{shown}");
     let total = cells(&shown, "ringway", "total");
     assert_eq!(total[6..], ["1", "1", "0"], "{shown}");
