@@ -155,6 +155,11 @@ impl Link {
         self.is_extended() && self.unheard_looks.get() < HEARD_LOOKS
     }
 
+    /// Whether what the gateway says has been read for long enough to be heard: a core that has enough to do reads nothing.
+    pub(super) fn is_listened_to(&self) -> bool {
+        !self.unread.get() && self.unheard_looks.get() >= LISTENED_LOOKS
+    }
+
     /// Whether it has to say that it is one of ours, and has not, though it has had time: not if it has said anything
     /// else, as a gateway of PHP's does in its place.
     pub(super) fn owes_hello(&self, received_before: u64) -> bool {
@@ -376,6 +381,9 @@ impl Link {
 
 /// A gateway of ours says something every 2 s.
 const HEARD_LOOKS: u8 = 4;
+
+/// A whole period lies between two looks.
+const LISTENED_LOOKS: u8 = 2;
 
 fn flag(kind: Kind) -> u8 {
     match kind {

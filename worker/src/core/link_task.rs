@@ -194,8 +194,11 @@ async fn serve<E: Events>(dispatch: &Rc<Dispatch<E>>, link: &Rc<Link>) -> End {
         sleep(SHORT_LINK_AGE - TAKEN_LINK_AGE).await;
         fate.set(Fate::Lasted);
         sleep(HELLO_TIMEOUT.saturating_sub(SHORT_LINK_AGE)).await;
-        if link.owes_hello(received_before) {
-            return mute(&fate, "it takes connections and says nothing");
+        while link.owes_hello(received_before) {
+            if link.is_listened_to() {
+                return mute(&fate, "it takes connections and says nothing");
+            }
+            sleep(Duration::from_millis(LOOK_PERIOD_MS)).await;
         }
         dispatch.core().set_up(link, true);
         attempted(dispatch, link);

@@ -1,10 +1,12 @@
 //! Links that come and go.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use protocol::inner::Cmd;
-use ringway_worker::{Client, Config, Gateway, Message};
+use ringway_worker::{Client, Config, Gateway, Message, time};
 
 use crate::fake::{FakeGateway, FakeRegister, FakeWorker, PATIENCE, config, echo};
 
@@ -178,4 +180,35 @@ fn a_gateway_that_is_listed_again_is_connected_at_once() {
         done.send(()).unwrap();
     });
     rounds.recv_timeout(3 * PATIENCE).expect("all rounds, which take minutes with pauses between them");
+}
+
+/// A core that has enough to do listens to nobody, and must not take that for the silence of a gateway that is new there.
+#[test]
+fn a_gateway_that_is_not_listened_to_is_not_silent() {
+    let (lost, other) = (FakeGateway::start(), FakeGateway::start());
+    let register = FakeRegister::start(&[&lost, &other]);
+    let go_on = Arc::new(AtomicBool::new(false));
+    let may_go_on = Arc::clone(&go_on);
+    let wait = async move |gateway: &Gateway, client: &Client, message: Message, tell: &Sender<String>| {
+        tell.send(message.text().into_owned()).unwrap();
+        while message.text() == "wait" && !may_go_on.load(Ordering::Relaxed) {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        gateway.send_to_client(client.id(), message);
+    };
+    let worker = FakeWorker::start_with(Config { max_concurrent_events: 1, ..config(&[&register]) }, wait);
+    let (mut link, mut other_link) = (lost.accept_worker(), other.accept_worker());
+    link.greet();
+    link.message("behind the hello");
+    assert_eq!(link.frame().body, b"behind the hello");
+    other_link.message("wait");
+    drop(link);
+    assert_eq!([worker.told(), worker.told()], ["behind the hello", "wait"]);
+    let mut again = lost.accept_worker();
+    again.greet();
+    again.message("heard");
+    // Longer than a gateway of ours may take to say that it is one.
+    std::thread::sleep(Duration::from_secs(5));
+    go_on.store(true, Ordering::Relaxed);
+    assert_eq!(again.frame().body, b"heard");
 }
