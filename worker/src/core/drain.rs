@@ -49,9 +49,9 @@ impl Draining {
 }
 
 impl Core {
-    /// The answer to a DRAIN.
+    /// The answer to a DRAIN. One to what was never said is none.
     pub(super) fn on_drained(&self, link: &Link, body: &[u8]) {
-        if let Some(round) = decode_round(body) {
+        if let Some(round) = decode_round(body).filter(|round| *round <= self.draining.round.get()) {
             link.drained.set(round);
             self.draining.wake();
         }

@@ -267,6 +267,30 @@ fn what_a_php_gateway_has_sent_is_handled_though_the_core_had_enough_to_do() {
     stopping.join().unwrap().unwrap();
 }
 
+#[test]
+fn an_answer_to_what_was_never_said_is_none() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, echo);
+    let mut link = accept(&gateway);
+    for round in [1, u32::MAX] {
+        answer(&mut link, round);
+    }
+    link.message("read");
+    assert_eq!(link.frame().body, b"read");
+    let stopping = thread::spawn(move || worker.running.stop());
+    for number in 1..=2 {
+        assert_eq!(round(&link.frame()), number);
+        link.message("on the way");
+        assert!(number == 2 || link.frame().body == b"on the way", "still taken");
+        answer(&mut link, number);
+    }
+    assert_eq!(ids(&link.frame(), Cmd::DrainBusy), NONE);
+    to_the_end(&mut link);
+    drop(link);
+    stopping.join().unwrap().unwrap();
+}
+
 /// A client that only says that it is there.
 const NOBODY: u32 = 99;
 
