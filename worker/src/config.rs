@@ -46,11 +46,24 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The same with no time-out beyond [`TIMEOUT_MAX`].
+    pub(crate) fn bounded(mut self) -> Config {
+        self.query_timeout = self.query_timeout.min(TIMEOUT_MAX);
+        self.drain_timeout = self.drain_timeout.min(TIMEOUT_MAX);
+        self
+    }
+}
+
 /// Cores that a flag may ask for, more than machines have CPUs.
 pub(crate) const CORES_MAX: usize = 4096;
 
 /// The longest time that a flag may give, in seconds: a year, which no clock overflows by.
 pub(crate) const SECONDS_MAX: u64 = 365 * 24 * 60 * 60;
+
+/// The longest time-out that a program may give: beyond it, it is as good as for ever, and [`Duration::MAX`] is more than
+/// clocks count.
+pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(SECONDS_MAX);
 
 /// Wait between the loss of a connection and the next attempt (WIRE.md §1).
 pub(crate) const RECONNECT_DELAY: Duration = Duration::from_secs(1);

@@ -32,10 +32,10 @@ struct Flags {
     /// seconds that a query waits for gateways (default 5)
     #[argh(option, default = "Settings::default().query_timeout")]
     query_timeout: u64,
-    /// bytes queued towards one gateway at most (default 10240000)
+    /// bytes queued towards one gateway from half of which on its clients' events wait (default 10240000)
     #[argh(option, default = "Settings::default().send_to_gateway_buffer_size")]
     send_to_gateway_buffer_size: usize,
-    /// events per core waiting or running at once at most (default 10000)
+    /// handlers per core that run at once; more events are not read (default 10000)
     #[argh(option, default = "Settings::default().max_concurrent_events")]
     max_concurrent_events: usize,
     /// seconds that running handlers have to end at a stop or reload (default 30)

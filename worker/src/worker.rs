@@ -64,7 +64,7 @@ impl Worker {
         report: Report,
         make_events: impl Fn(usize) -> E + Clone + Send + 'static,
     ) -> io::Result<Running> {
-        let config = checked(config)?;
+        let config = checked(config)?.bounded();
         let cpus = if config.cpus.is_empty() { program::cpu_order() } else { config.cpus.clone() };
         let bridge = Bridge::new(&program::allowed_cpus());
         let standing = Arc::new(Standing::default());

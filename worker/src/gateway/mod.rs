@@ -7,6 +7,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::config::TIMEOUT_MAX;
 use crate::core::{Core, Counters};
 
 /// What handlers do to clients, on whichever gateway they are. Cheap to clone; it belongs to its core.
@@ -40,7 +41,7 @@ impl Gateway {
     /// The same, with queries limited to `query_timeout`.
     #[must_use]
     pub fn with_query_timeout(&self, query_timeout: Duration) -> Gateway {
-        Gateway { core: Rc::clone(&self.core), query_timeout }
+        Gateway { core: Rc::clone(&self.core), query_timeout: query_timeout.min(TIMEOUT_MAX) }
     }
 
     /// The core this belongs to, counted from 0.

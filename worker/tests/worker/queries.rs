@@ -45,6 +45,10 @@ async fn ask(gateway: &Gateway, client: &Client, message: Message, tell: &Sender
             let answer = gateway.with_query_timeout(Duration::from_millis(50)).client_count().await;
             format!("{:?} missing {:?}", answer.value, answer.missing)
         }
+        "patient" => {
+            let answer = gateway.with_query_timeout(Duration::MAX).client_count().await;
+            format!("{:?} missing {:?}", answer.value, answer.missing)
+        }
         "count" => {
             let answer = gateway.client_count().await;
             format!("{:?} missing {:?}", answer.value, answer.missing)
@@ -424,4 +428,28 @@ fn a_made_up_client_id_connects_to_nobody() {
     );
     gateway.accept_worker().message("go");
     assert_eq!(worker.told(), "false false");
+}
+
+#[test]
+fn who_waits_for_ever_is_answered_and_ends() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let for_ever =
+        Config { query_timeout: Duration::MAX, drain_timeout: Duration::MAX, ..config(&[&register]) };
+    let worker = FakeWorker::start_with(for_ever, ask);
+    let mut link = gateway.accept_worker();
+    link.greet();
+    link.message("count");
+    let mut queries = gateway.accept();
+    queries.frame();
+    queries.reply("i:2;");
+    assert_eq!(worker.told(), "2 missing []");
+    link.message("patient");
+    queries.frame();
+    queries.reply("i:3;");
+    assert_eq!(worker.told(), "3 missing []");
+    let stopping = std::thread::spawn(move || worker.running.stop());
+    assert_eq!(link.frame().cmd, Cmd::Drain as u8);
+    drop(link);
+    stopping.join().unwrap().unwrap();
 }
