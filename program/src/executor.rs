@@ -7,6 +7,7 @@
 //! those that were left.
 
 use std::io;
+use std::sync::mpsc::{RecvError, sync_channel};
 use std::time::Duration;
 
 use glommio::timer::sleep;
@@ -18,7 +19,7 @@ use crate::mark_vital;
 /// The thread is vital ([`mark_vital`]).
 ///
 /// glommio leaves the tasks that `task` has spawned undropped when it ends, their sockets open: whoever spawns
-/// them cancels them.
+/// them cancels them. When this returns, the executor runs.
 ///
 /// # Errors
 /// The thread or the executor's rings cannot be had.
@@ -33,8 +34,11 @@ where
 {
     let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
     let builder = LocalExecutorBuilder::new(placement).name(name).io_memory(IO_MEMORY_SIZE);
+    let (tell, begun) = sync_channel(1);
     let thread = builder.preempt_timer(NEVER).spawn(move || async move {
         mark_vital();
+        // Whoever waits for it cannot be gone: it is the caller.
+        let _ = tell.send(());
         let pulse = start_pulse();
         let latency = Latency::Matters(PREEMPT_TIMER);
         let queue = glommio::executor().create_task_queue(Shares::default(), latency, "task");
@@ -45,7 +49,14 @@ where
         }
         result
     });
-    thread.map_err(io::Error::from)
+    let thread = thread.map_err(io::Error::from)?;
+    // The thread makes its executor itself. One that cannot ends without a word, and drops what it was to run.
+    match begun.recv() {
+        Ok(()) => Ok(thread),
+        Err(RecvError) => {
+            Err(thread.join().map_or_else(io::Error::from, |_| unreachable!("its task never ran")))
+        }
+    }
 }
 
 fn start_pulse() -> [Task<()>; 2] {

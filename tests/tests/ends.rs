@@ -173,6 +173,33 @@ fn a_gateway_whose_ring_breaks_ends() {
     assert!(line.contains("thread gateway-0") && line.contains("the ring of this shard broke"), "{line}");
 }
 
+#[test]
+fn a_worker_whose_core_gets_no_executor_ends() {
+    let [_, _, _, (_, flags), ..] = programs(own_address());
+    // EMFILE, for rings larger than what is tried at the start.
+    let mut worker = confined(24, &["io_uring_setup:64"], "worker", &flags);
+    let code = worker.await_exit().code();
+    let stderr = worker.stderr();
+    assert!(code == ENVIRONMENT || code == SOFTWARE, "{code:?}\n{stderr}");
+    assert!(stderr.contains("os error 24") || stderr.contains("Too many open files"), "{stderr}");
+}
+
+#[test]
+fn a_panic_in_a_hook_costs_one_client() {
+    let ip = own_address();
+    let line = format!("--listen text://{ip}:8282 --register-address {ip}:1236 --panic connect");
+    let flags: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    let mut gateway = Process::start("test-gateway", "test-gateway", &flags);
+    gateway.await_ready("test-gateway");
+    let _first = PlainClient::connect((ip, 8282).into(), Framing::Text);
+    let mut second = PlainClient::connect((ip, 8282).into(), Framing::Text);
+    assert_eq!(second.receive(), None, "it is closed");
+    wait_until("a line about it", || {
+        gateway.stderr().contains("the hook on_connect panicked: a hook of the test (at ").then_some(())
+    });
+    gateway.stop();
+}
+
 /// Starts a program where system calls of io_uring fail.
 fn confined(errno: i32, calls: &[&str], program: &str, flags: &[String]) -> Process {
     let mut command = Command::new(binary_path("confined"));
@@ -292,14 +319,14 @@ fn a_core_that_does_not_answer_is_a_fault() {
     let ip = own_address();
     let admin = SocketAddrV4::new(ip, 9501);
     let [_register, _gateway, _worker] =
-        cluster_with(ip, &["--count", "1", "--no-master", "--admin", &admin.to_string()]);
+        cluster_with(ip, &["--name", "hung", "--count", "1", "--no-master", "--admin", &admin.to_string()]);
     assert_eq!(status::response(admin).0, 200);
     let mut client = PlainClient::connect((ip, 8282).into(), Framing::Text);
     client.send(b"block 600");
     let (code, body) =
         wait_until("a fault", || Some(status::response(admin)).filter(|(code, _)| *code != 200));
     assert_eq!(code, 503);
-    assert!(body.contains("test-worker:0 has not answered for 3s"), "{body}");
+    assert!(body.contains("hung:0 has not answered for 3s"), "{body}");
 }
 
 #[test]

@@ -147,6 +147,9 @@ impl Settings {
     /// The master is this very program: it comes here too, and starts itself again as the worker process. So what is done
     /// before the call is done in both.
     ///
+    /// Panics are the process' to judge from here on: in a thread that it cannot do without they end it with exit code 70, in a
+    /// handler they cost an event. A panic hook that was set before is replaced.
+    ///
     /// What happens is logged to stderr as the variable `RUST_LOG` wants it, unless the program has installed a subscriber of
     /// its own before.
     pub fn run<E: Events>(self, make_events: impl Fn(usize) -> E + Clone + Send + 'static) -> ExitCode {

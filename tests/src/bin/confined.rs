@@ -1,6 +1,6 @@
 //! A sandbox for tests: `confined ERRNO SYSCALL… -- PROGRAM ARG…` runs PROGRAM where those system calls fail with ERRNO, as
-//! a container's seccomp profile makes them. `SYSCALL:N` fails only when its second argument is at least N: for
-//! io_uring_enter that is how many operations are submitted at once. `confined profile FILE -- …` lets pass only what a
+//! a container's seccomp profile makes them. `SYSCALL:N` fails only when the argument that says how much is
+//! wanted is at least N: the operations that are submitted at once, or the entries of a queue. `confined profile FILE -- …` lets pass only what a
 //! profile of Docker's form names.
 #![forbid(unsafe_code)]
 
@@ -64,16 +64,16 @@ fn arch() -> TargetArch {
 
 fn rule(flag: &str) -> (i64, Vec<SeccompRule>) {
     let (name, least) = flag.split_once(':').map_or((flag, None), |(name, least)| (name, Some(least)));
-    let number = match name {
-        "io_uring_setup" => 425,
-        "io_uring_enter" => 426,
-        "io_uring_register" => 427,
+    let (number, argument) = match name {
+        "io_uring_setup" => (425, 0),
+        "io_uring_enter" => (426, 1),
+        "io_uring_register" => (427, 3),
         _ => panic!("{name}: not a system call of io_uring"),
     };
     let rules = least.map(|least| {
         let least = least.parse().expect("N is a number");
-        let condition =
-            SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ge, least).expect("a condition");
+        let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ge, least)
+            .expect("a condition");
         SeccompRule::new(vec![condition]).expect("a rule")
     });
     (number, rules.into_iter().collect())
