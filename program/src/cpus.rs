@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use crate::machine::{allowed_cpus, run_on};
+use crate::machine::{allowed_cpus, run_all_on};
 
 /// A list of CPUs as `taskset --cpu-list` takes it: numbers and ranges, `0,2-5` or `0-14:2`; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,9 +79,9 @@ fn describe(cpus: &[usize]) -> String {
 /// What `--cpus` says, once it is in force.
 static CHOSEN: OnceLock<Vec<usize>> = OnceLock::new();
 
-/// Keeps this thread, and all that start from it, on `cpus`.
+/// Keeps the process on `cpus`: the threads there are, such as the allocator's, and all that start from them.
 pub(crate) fn choose(cpus: &Cpus) {
-    run_on(&cpus.0);
+    run_all_on(&cpus.0);
     // A process reads its flags once.
     let _ = CHOSEN.set(cpus.0.clone());
 }
@@ -100,11 +100,14 @@ pub fn cpu_order() -> Vec<usize> {
     cpus
 }
 
-/// Processes that are started one after the other get CPUs one after the other. In containers all may have the same id,
-/// each in a namespace of its own.
+/// Processes get CPUs as if by lot: their ids alone are no lot, for each takes some for its threads, mostly an even
+/// number. In containers all may have the same id, each in a namespace of its own.
 fn first(pid: u32, namespace: u64, count: usize) -> usize {
-    let spread = namespace.wrapping_mul(GOLDEN_RATIO) >> 32;
-    ((u64::from(pid) + spread) % count as u64) as usize
+    let mut lot = u64::from(pid) ^ namespace.rotate_left(32);
+    for factor in MIX {
+        lot = (lot ^ (lot >> 33)).wrapping_mul(factor);
+    }
+    ((lot ^ (lot >> 33)) % count as u64) as usize
 }
 
 /// The number of the namespace of process ids that we are in; 0 where nobody tells.
@@ -114,8 +117,8 @@ fn pid_namespace() -> u64 {
     digits.parse().unwrap_or(0)
 }
 
-/// 2^64 divided by the golden ratio: products with it spread numbers that lie close together.
-const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Factors by which every bit of a number comes to bear on all bits (those of MurmurHash3's last step).
+const MIX: [u64; 2] = [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53];
 
 #[cfg(test)]
 mod tests {
@@ -151,14 +154,15 @@ mod tests {
 
     #[test]
     fn processes_begin_at_different_cpus() {
-        let firsts = |pid: [u32; 4], namespace: [u64; 4]| {
-            let mut firsts: Vec<_> = (0..4).map(|index| first(pid[index], namespace[index], 4)).collect();
-            firsts.sort_unstable();
-            firsts
-        };
-        assert_eq!(firsts([70, 71, 72, 73], [4_026_531_836; 4]), [0, 1, 2, 3]);
-        let containers = [4_026_532_400, 4_026_532_406, 4_026_532_412, 4_026_532_418];
-        assert!(firsts([1; 4], containers).windows(2).filter(|pair| pair[0] != pair[1]).count() >= 2);
+        const NAMESPACE: u64 = 4_026_531_836;
+        let fullest =
+            |firsts: Vec<usize>| (0..4).map(|cpu| firsts.iter().filter(|at| **at == cpu).count()).max();
+        for stride in 1..=32 {
+            let processes = (0..64).map(|index| first(700 + index * stride, NAMESPACE, 4));
+            assert!(fullest(processes.collect()) <= Some(26), "every {stride}th");
+            let containers = (0..64).map(|index| first(1, NAMESPACE + index * u64::from(stride), 4));
+            assert!(fullest(containers.collect()) <= Some(26), "every {stride}th namespace");
+        }
         assert_eq!(first(u32::MAX, u64::MAX, 1), 0);
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 
+use rustix::process::Pid;
 use rustix::thread::CpuSet;
 
 use crate::kernel::{KERNEL_MIN, KernelVersion};
@@ -53,10 +54,22 @@ pub fn allowed_cpus() -> Vec<usize> {
 /// Lets the calling thread run on all of `cpus`, numbers as [`allowed_cpus`] gives them. A thread that a pinned one has
 /// started is pinned as that one is.
 pub fn run_on(cpus: &[usize]) {
+    set_affinity(None, cpus);
+}
+
+/// The same for all threads that this process has.
+pub(crate) fn run_all_on(cpus: &[usize]) {
+    run_on(cpus);
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let ids = threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+    ids.filter_map(Pid::from_raw).for_each(|id| set_affinity(Some(id), cpus));
+}
+
+fn set_affinity(thread: Option<Pid>, cpus: &[usize]) {
     let mut set = CpuSet::new();
     cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| set.set(*cpu));
-    // Refused only if none of them may be used any more; then the thread is better where it is.
-    let _ = rustix::thread::sched_setaffinity(None, &set);
+    // Refused only if none of them may be used any more, or the thread is gone; else it is better where it is.
+    let _ = rustix::thread::sched_setaffinity(thread, &set);
 }
 
 fn check_kernel(running: Option<KernelVersion>) -> Result<(), String> {
