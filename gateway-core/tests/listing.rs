@@ -271,3 +271,14 @@ fn a_list_of_targets_takes_no_more_memory_than_its_names() {
     assert!(used.bytes_max < 32 << 20, "{used:?}");
     assert_eq!(world.shard.take_dirty(Vec::new()).len(), FANOUT_SENDS_MAX);
 }
+
+#[test]
+fn a_long_list_of_connections_reaches_all_that_are_there() {
+    let (mut world, worker, clients) = crowd(3 * FANOUT_SENDS_MAX);
+    // Every other one is nobody's.
+    let ids: Vec<u32> = (1..=clients.len() as u32).flat_map(|id| [id, 1_000_000 + id]).collect();
+    let ext = ext::Targets::Only(ids).encode();
+    world.say(worker, &frame_bytes(&Frame { ext: &ext, body: b"m", ..Frame::command(Cmd::SendToAll) }));
+    world.settle();
+    assert!(clients.iter().all(|client| world.take(*client) == b"m\n"));
+}

@@ -5,7 +5,7 @@ use protocol::inner::{CloseReason, Cmd, Frame, ext};
 use protocol::php;
 
 use super::directory::Slot;
-use super::fanout::{Fanout, Message, Sets, Targets};
+use super::fanout::{Fanout, Message, Targets};
 use super::{Conn, Shard};
 use crate::config::{GROUPS_PER_CLIENT_MAX, SESSION_SIZE_MAX};
 
@@ -47,7 +47,7 @@ impl Shard {
         };
         let fanout = match targets {
             ext::Targets::All => Fanout::new(message, Targets::Found(self.everybody()), HashSet::new()),
-            ext::Targets::Only(ids) => Fanout::new(message, Targets::Ids(ids.into_iter()), HashSet::new()),
+            ext::Targets::Only(ids) => Fanout::new(message, Targets::Ids(ids), HashSet::new()),
             ext::Targets::Except(exclude) => {
                 let everybody = Targets::Found(self.everybody());
                 Fanout::new(message, everybody, exclude.into_iter().collect())
@@ -59,7 +59,7 @@ impl Shard {
     /// In list order; a uid twice sends twice.
     fn send_to_uids(&mut self, link: Slot, frame: &Frame<'_>) {
         let (Some(uids), Some(message)) = (ext::decode_names(frame.ext), Message::of(frame)) else { return };
-        let targets = Targets::named(Sets::Uids, uids);
+        let targets = Targets::Uids(uids);
         self.start_fan_out(link, Fanout::new(message, targets, HashSet::new()));
     }
 
@@ -68,7 +68,7 @@ impl Shard {
         let (Some(to), Some(message)) = (ext::GroupTargets::decode(frame.ext), Message::of(frame)) else {
             return;
         };
-        let targets = Targets::named(Sets::Groups, to.groups);
+        let targets = Targets::Groups(to.groups);
         self.start_fan_out(link, Fanout::new(message, targets, to.exclude.into_iter().collect()));
     }
 

@@ -38,49 +38,32 @@ pub(super) struct Fanout<'a> {
     message: Message<'a>,
     /// By listener and kind: rarely more than one.
     encoded: Vec<(u8, Kind, SharedMessage)>,
-    targets: Targets,
+    /// Who is next.
+    found: Found,
+    /// Who comes behind them.
+    more: More,
     is_done: bool,
     /// Connection ids that get nothing.
     exclude: HashSet<u32>,
 }
 
-/// Who gets a message and has not got it yet.
+/// Who gets a message.
 pub(super) enum Targets {
     /// These clients.
     Found(Found),
     /// The clients with these connection ids.
-    Ids(vec::IntoIter<u32>),
-    /// The members of these groups or the clients of these uids, name by name, each as it is when its turn comes.
-    Named { sets: Sets, names: vec::IntoIter<Vec<u8>>, found: Found },
+    Ids(Vec<u32>),
+    /// The clients of these uids, or the members of these groups, name by name: each as it is when its turn comes.
+    Uids(Vec<Vec<u8>>),
+    Groups(Vec<Vec<u8>>),
 }
 
-/// What names are names of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sets {
-    Uids,
-    Groups,
-}
-
-/// Who is next.
-enum Target {
-    Client(Slot),
-    /// That one has gone, or there is nobody of that name.
+/// Targets that are still to be looked up.
+enum More {
     Nobody,
-    End,
-}
-
-impl Targets {
-    pub fn named(sets: Sets, names: Vec<Vec<u8>>) -> Targets {
-        Targets::Named { sets, names: names.into_iter(), found: Found::default() }
-    }
-
-    /// The client that was next is seen to.
-    fn advance(&mut self) {
-        match self {
-            Targets::Found(found) | Targets::Named { found, .. } => found.advance(),
-            Targets::Ids(ids) => drop(ids.next()),
-        }
-    }
+    Ids(vec::IntoIter<u32>),
+    Uids(vec::IntoIter<Vec<u8>>),
+    Groups(vec::IntoIter<Vec<u8>>),
 }
 
 /// A fan-out that takes more than one turn. The link it came on is not served meanwhile: what comes behind it must
@@ -120,13 +103,19 @@ impl<'a> Message<'a> {
 
 impl<'a> Fanout<'a> {
     pub fn new(message: Message<'a>, targets: Targets, exclude: HashSet<u32>) -> Fanout<'a> {
-        Fanout { message, encoded: Vec::new(), targets, is_done: false, exclude }
+        let (found, more) = match targets {
+            Targets::Found(found) => (found, More::Nobody),
+            Targets::Ids(ids) => (Found::default(), More::Ids(ids.into_iter())),
+            Targets::Uids(names) => (Found::default(), More::Uids(names.into_iter())),
+            Targets::Groups(names) => (Found::default(), More::Groups(names.into_iter())),
+        };
+        Fanout { message, encoded: Vec::new(), found, more, is_done: false, exclude }
     }
 
     fn into_owned(self) -> Fanout<'static> {
-        let Fanout { message, encoded, targets, is_done, exclude } = self;
+        let Fanout { message, encoded, found, more, is_done, exclude } = self;
         let message = Message { body: message.body.into_owned().into(), encoding: message.encoding };
-        Fanout { message, encoded, targets, is_done, exclude }
+        Fanout { message, encoded, found, more, is_done, exclude }
     }
 
     fn encoded(&mut self, listen: &[Listen], listener: u8, kind: Kind) -> &SharedMessage {
@@ -217,55 +206,40 @@ impl Shard {
     /// The next slice of a fan-out: as many targets as this turn has room for, up to `dirty_max` sends in all.
     fn fan_out(&mut self, fanout: &mut Fanout<'_>, dirty_max: usize) {
         for _ in 0..FANOUT_SLICE {
-            let slot = match self.next_target(&mut fanout.targets) {
-                Target::Client(slot) => slot,
-                Target::Nobody => continue,
-                Target::End => return fanout.is_done = true,
+            let Some(slot) = fanout.found.peek() else {
+                match self.find_more(&mut fanout.more) {
+                    Some(found) => fanout.found = found,
+                    None => return fanout.is_done = true,
+                }
+                continue;
             };
-            let client = self.client_ref(slot);
+            let Some(client) = self.still_there(&fanout.found, slot) else {
+                fanout.found.advance();
+                continue;
+            };
             if !client.out.is_dirty() && self.output.dirty_count() >= dirty_max {
                 return;
             }
             let is_excluded = fanout.exclude.contains(&client.connection_id);
-            fanout.targets.advance();
+            fanout.found.advance();
             if !is_excluded {
                 self.send_shared(slot, fanout);
             }
         }
     }
 
-    /// Who is next; stays so until [`Targets::advance`].
-    fn next_target(&self, targets: &mut Targets) -> Target {
-        let found = match targets {
-            Targets::Found(found) => found,
-            Targets::Ids(ids) => {
-                let Some(id) = ids.as_slice().first() else { return Target::End };
-                let Some(slot) = self.connection_ids.get(id) else {
-                    ids.next();
-                    return Target::Nobody;
-                };
-                return Target::Client(*slot);
+    /// The next targets, perhaps none; `None`: that were all.
+    fn find_more(&self, more: &mut More) -> Option<Found> {
+        match more {
+            More::Nobody => None,
+            More::Ids(ids) if ids.as_slice().is_empty() => None,
+            More::Ids(ids) => {
+                let ids = ids.by_ref().take(IDS_AT_ONCE);
+                Some(self.found(ids.filter_map(|id| self.connection_ids.get(&id).copied())))
             }
-            Targets::Named { sets, names, found } => {
-                if found.peek().is_none() {
-                    let Some(name) = names.next() else { return Target::End };
-                    *found = match sets {
-                        Sets::Uids => self.found(self.uids.members_of(&name)),
-                        Sets::Groups => self.found(self.groups.members_of(&name)),
-                    };
-                    if found.peek().is_none() {
-                        return Target::Nobody;
-                    }
-                }
-                found
-            }
-        };
-        let Some(slot) = found.peek() else { return Target::End };
-        if self.still_there(found, slot).is_none() {
-            found.advance();
-            return Target::Nobody;
+            More::Uids(names) => names.next().map(|name| self.found(self.uids.members_of(&name))),
+            More::Groups(names) => names.next().map(|name| self.found(self.groups.members_of(&name))),
         }
-        Target::Client(slot)
     }
 
     fn send_shared(&mut self, slot: Slot, fanout: &mut Fanout<'_>) {
@@ -303,3 +277,6 @@ impl Shard {
         false
     }
 }
+
+/// Connection ids that are looked up together: few, since they count as one target that is looked at.
+const IDS_AT_ONCE: usize = 8;

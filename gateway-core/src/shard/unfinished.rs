@@ -36,7 +36,7 @@ struct Holding {
     since: Millis,
 }
 
-/// What a client has before it gives more.
+/// What a client holds before it gives more.
 #[derive(Clone, Copy)]
 pub(super) struct Before {
     size: usize,
@@ -83,7 +83,8 @@ impl Unfinished {
 impl Shard {
     /// To be asked before a client's input is taken, for [`Shard::note_unfinished`].
     pub(super) fn before_input(&mut self, slot: Slot) -> Before {
-        Before { size: self.input_size(slot), messages_in: self.counters.messages_in }
+        let size = if self.unfinished.holdings.is_empty() { 0 } else { self.input_size(slot) };
+        Before { size, messages_in: self.counters.messages_in }
     }
 
     /// Bytes that are held of a client's input, as it came and as TLS has opened it; a closing one's are thrown away.
