@@ -71,8 +71,9 @@ need_component() {
 
 # A MariaDB that tests start by themselves. Not the package mariadb-server, which would start one for good.
 need_mariadb() {
-    PATH="$PATH:/usr/sbin" have mariadbd && have mariadb-install-db && have my_print_defaults ||
+    if ! PATH="$PATH:/usr/sbin" have mariadbd || ! have mariadb-install-db || ! have my_print_defaults; then
         install_packages mariadb-server-core mariadb-client-core
+    fi
 }
 
 # nginx and haproxy, which tests start by themselves. Debian's packages would start them for good.
