@@ -43,7 +43,7 @@ impl Client {
     /// Ready when every register has answered or failed. An error: an address is none, or no register has answered within
     /// the limits for connecting and replying. Later a register may go away; its last list stays good.
     pub async fn connect(config: Config) -> Result<Client, ConnectError> {
-        let config = checked(config)?;
+        let config = checked(config)?.bounded();
         let authorization = authorization(&config.secret_key);
         let registers = config.register_addresses.len();
         let probe = probe(&authorization);

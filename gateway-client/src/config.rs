@@ -42,6 +42,19 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The same with no limit beyond [`LIMIT_MAX`].
+    pub(crate) fn bounded(mut self) -> Config {
+        self.connect_timeout = self.connect_timeout.min(LIMIT_MAX);
+        self.reply_timeout = self.reply_timeout.min(LIMIT_MAX);
+        self
+    }
+}
+
+/// The longest limit that is kept, a year: whoever gives more means for ever, and no clock counts as far as
+/// [`Duration::MAX`].
+const LIMIT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Wait between the loss of a register and the next attempt (WIRE.md §1), and after a failed attempt to connect to a
 /// gateway: calls within it fail at once, so that an absent gateway does not delay every call.
 pub(crate) const RECONNECT_DELAY: Duration = Duration::from_secs(1);

@@ -320,3 +320,19 @@ async fn a_queue_has_its_limit() {
     assert!(reached <= 4, "{reached} times 5 MB written to nobody");
     drop(gateway);
 }
+
+#[tokio::test]
+async fn who_waits_for_ever_is_answered() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&addresses(&[&gateway]));
+    let for_ever =
+        Config { connect_timeout: Duration::MAX, reply_timeout: Duration::MAX, ..config(&register) };
+    let gateway = play(move || {
+        let mut connection = gateway.accept();
+        connection.frame();
+        connection.reply("i:1;");
+    });
+    let client = Client::connect(for_ever).await.unwrap();
+    assert_eq!(client.client_count().await.value, 1);
+    gateway.await.unwrap();
+}
