@@ -66,6 +66,19 @@ fn the_same_run_displaces_at_once() {
 }
 
 #[test]
+fn a_link_that_says_its_name_again_or_another_one_is_one_link() {
+    let mut world = World::text();
+    let (link, _) = worker(&mut world, ONE);
+    world.introduce_as(link, "w:0", "", true, ONE);
+    world.introduce_as(link, "w:1", "", true, ONE);
+    world.end(link);
+    let connected = |core| Notice::Connected { key: format!("127.0.0.1:w:{core}").into() };
+    let gone = |core, why| Notice::Gone { key: format!("127.0.0.1:w:{core}").into(), why };
+    let notices = [connected(0), gone(0, Gone::Renamed), connected(1), gone(1, Gone::Closed)];
+    assert_eq!(world.notices, notices);
+}
+
+#[test]
 fn a_refused_link_whose_peer_neither_reads_nor_ends_goes() {
     let mut world = World::text();
     worker(&mut world, ONE);

@@ -164,8 +164,9 @@ impl State {
                 });
                 if left == Some(0) {
                     self.links.remove(name(key));
-                    let is_warning = !matches!(why, Gone::Closed | Gone::Left | Gone::Displaced);
-                    (Kind::Went, is_warning, name(key).to_owned(), went(*why))
+                    let is_orderly =
+                        matches!(why, Gone::Closed | Gone::Left | Gone::Displaced | Gone::Renamed);
+                    (Kind::Went, !is_orderly, name(key).to_owned(), went(*why))
                 } else if matches!(why, Gone::Silent | Gone::Stuck | Gone::Malformed) {
                     (Kind::LostLink, true, key.to_string(), lost_link(*why))
                 } else {
@@ -190,6 +191,7 @@ fn went(why: Gone) -> &'static str {
     match why {
         Gone::Left => "worker gone, it has handed its clients over",
         Gone::Closed | Gone::Displaced => "worker gone, it has closed its connections",
+        Gone::Renamed => "worker gone, its connections have another name now",
         Gone::Broken => "worker gone, its connections broke",
         Gone::Silent => "worker gone, it did not ping any more",
         Gone::Stuck => "worker gone, it took nothing for a minute",

@@ -263,6 +263,8 @@ impl Shard {
             return self.refuse(slot);
         };
         if let Some(previous) = previous.filter(|previous| *previous != worker) {
+            let key = self.workers.key(previous).into();
+            self.notices.push(Notice::Gone { key, why: Gone::Renamed });
             self.workers.disconnect(previous, socket);
         }
         if let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) {
@@ -281,7 +283,9 @@ impl Shard {
             self.displace(&key, displaced, run);
         }
         self.hooks.on_worker_connected(self.now, &key);
-        self.notices.push(Notice::Connected { key: key.into() });
+        if previous != Some(worker) {
+            self.notices.push(Notice::Connected { key: key.into() });
+        }
         self.retry_without_worker();
         self.undrain(slot);
         for (_, client) in self.waits.no_worker.take_all() {

@@ -50,6 +50,8 @@ pub enum Gone {
     Broken,
     /// Another link has its key.
     Displaced,
+    /// The link goes on under another key.
+    Renamed,
     /// It pinged, and does so no more.
     Silent,
     /// It took nothing for a minute.
