@@ -171,6 +171,6 @@ fn a_busy_port_is_told_in_one_line() {
 #[test]
 fn a_page_without_websocket_is_refused() {
     let mut ringway = ringway(&["--listen", "text://127.0.0.1:0", "--page", "127.0.0.1:0"]);
-    assert_eq!(ringway.await_exit().code(), Some(1));
+    assert_eq!(ringway.await_exit().code(), Some(2));
     assert!(ringway.stderr().contains("add --listen websocket://"));
 }

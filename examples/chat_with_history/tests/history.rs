@@ -187,7 +187,7 @@ fn an_address_that_is_none_is_refused_in_a_line() {
         command.env_remove("DATABASE_URL");
         command.args(url.iter().flat_map(|url| ["--database-url", url]));
         let mut worker = Process::spawn("chat_with_history", command);
-        assert_eq!(worker.await_exit().code(), Some(1));
+        assert_eq!(worker.await_exit().code(), Some(2));
         let stderr = worker.stderr();
         assert!(stderr.lines().count() == 1 && stderr.contains("mysql://"), "{url:?}: {stderr}");
         assert!(!stderr.contains("secret"), "{stderr}");
