@@ -51,8 +51,15 @@ fn every_program_is_shown_with_its_clients_and_messages() {
         client.echo("two");
     }
     let addresses = cluster.admin_addresses();
-    let shown = table(&addresses);
     let [register, first, second, worker0, worker1] = addresses[..] else { panic!("{addresses:?}") };
+    // A shard serves before it is registered, and is linked to when it is.
+    let shown = wait_until("everybody to be linked", || {
+        let shown = table(&addresses);
+        let gateways =
+            [first, second].map(|address| cells(&shown, &format!("gateway 0.1.0 at {address}"), "total"));
+        let linked = gateways.iter().all(|total| total[2] == "4");
+        (linked && cells(&shown, "register", "register")[2] == "6").then_some(shown)
+    });
 
     for (program, address) in [("register", register), ("gateway", first), ("worker", worker0)] {
         let head = format!("{program} 0.1.0 at {address}: pid ");
