@@ -300,6 +300,19 @@ fn who_takes_leave_at_the_same_time_is_not_awaited() {
 }
 
 #[test]
+fn who_is_closed_is_not_closed_again() {
+    let (mut world, worker, client) = world(settings());
+    world.peers[client].room = Some(0);
+    world.command(worker, &Frame { body: b"last", ..to_client(Cmd::Kick, 1) });
+    world.command(worker, &Frame { body: b"again", ..to_client(Cmd::Kick, 1) });
+    world.shard.begin_stop(world.now);
+    world.settle();
+    world.read(client, None);
+    assert_eq!(world.take(client), [&b"\x81\x04last"[..], &close_frame(1000)].concat());
+    assert!(!world.peers[client].shut && !world.peers[client].closed);
+}
+
+#[test]
 fn a_destroyed_client_is_told_nothing() {
     let (mut world, worker, client) = world(settings());
     world.command(worker, &to_client(Cmd::Destroy, 1));

@@ -43,8 +43,11 @@ impl CloseReason {
 }
 
 impl Shard {
-    /// Closes a client and tells it why, if its protocol has words for that.
+    /// Closes a client and tells it why, if its protocol has words for that. Who is closed already has been told.
     pub(super) fn close_client_because(&mut self, slot: Slot, reason: CloseReason) {
+        if self.client(slot).closing {
+            return;
+        }
         let said =
             self.say_close(slot, reason.code(), "") || (reason.is_passing() && self.refuse_handshake(slot));
         if !said && reason.is_fault() {
