@@ -5,7 +5,7 @@ use std::time::Duration;
 /// What a client is told at its start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// `host:port` of every register; the gateways of all of them are reached.
+    /// `host:port` of every register, or `text://host:port` as PHP has it; the gateways of all of them are reached.
     pub register_addresses: Vec<String>,
     /// What registers and gateways compare with their own; may be empty.
     pub secret_key: String,

@@ -41,6 +41,20 @@ async fn what_is_no_register_is_told_by_what_it_says() {
 }
 
 #[tokio::test]
+async fn an_address_that_cannot_be_is_an_error_at_once() {
+    let register = FakeRegister::start(&[]);
+    let good = register.address.to_string();
+    for wrong in ["nonsense", "http://127.0.0.1:1236", "127.0.0.1", "127.0.0.1:0", ""] {
+        let register_addresses = vec![good.clone(), wrong.to_owned()];
+        let error = Client::connect(Config { register_addresses, ..config(&register) }).await.unwrap_err();
+        let [reason] = &error.reasons[..] else { panic!("one address is wrong: {error}") };
+        assert!(reason.starts_with(&format!("{wrong}: ")), "{reason}");
+    }
+    let as_php = vec![format!("text://{good}")];
+    Client::connect(Config { register_addresses: as_php, ..config(&register) }).await.unwrap();
+}
+
+#[tokio::test]
 async fn gateways_of_all_registers_are_reached() {
     let gateways = [FakeGateway::start(), FakeGateway::start()];
     let [one, other] = [0, 1].map(|index| FakeRegister::start(&[gateways[index].address]));
