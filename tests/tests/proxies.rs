@@ -1,18 +1,17 @@
 //! What busy clients hear of their end behind the proxies that stand in front of most gateways.
 //!
-//! Such a proxy drops what the gateway said last if the gateway's end comes while its client still sends.
+//! Such a proxy resets the connection of a client that still sends when the gateway's end comes, and what the gateway said
+//! last is lost to it.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use ringway_tests::client::websocket::{Event, Frame, WebsocketClient};
+use ringway_tests::client::websocket::{Frame, WebsocketClient};
 use ringway_tests::process::Process;
 use ringway_tests::proxy::{Kind, Proxy};
 use ringway_tests::wait::LIMIT;
@@ -67,51 +66,66 @@ struct Heard {
     code: Option<u16>,
 }
 
-/// A client that sends without a break until it is told to close. It says so once it is at it.
+/// A client that sends without a break, and now and then looks what has come. When it cannot send any more it gives up,
+/// as most libraries do: what it has not read by then is lost. It says so once it is at it.
 fn busy(address: SocketAddr, asks_to_leave: bool, busy: Sender<()>) -> JoinHandle<Heard> {
     thread::spawn(move || {
         let mut client = WebsocketClient::connect(address);
         client.echo("hello");
-        let told = Arc::new(AtomicBool::new(false));
-        let (writer, told_too) = (client.writer(), Arc::clone(&told));
-        let writing = thread::spawn(move || write(writer, asks_to_leave, &told_too, &busy));
-        let mut heard = Heard { last_words: None, code: None };
-        loop {
-            match client.receive() {
-                Event::Text(text) => heard.last_words = Some(String::from_utf8_lossy(&text).into_owned()),
-                Event::Close(code) => {
-                    heard.code = code;
-                    told.store(true, Ordering::Relaxed);
+        let mut stream = client.writer();
+        let noise = Frame::text(format!("hush {}", "x".repeat(1000))).encode().repeat(MESSAGES_AT_ONCE);
+        let (mut heard, mut received) = (Heard { last_words: None, code: None }, Vec::new());
+        let mut rounds = 0;
+        while stream.write_all(&noise).is_ok() {
+            rounds += 1;
+            if rounds == ROUNDS_FIRST {
+                if asks_to_leave {
+                    stream.write_all(&Frame::text("leave").encode()).expect("nobody has closed it yet");
                 }
-                Event::End => break,
-                event => panic!("{event:?}"),
+                busy.send(()).expect("the test waits for all");
+            }
+            let goes_on = read_what_is_there(&mut stream, &mut received);
+            take_frames(&mut received, &mut heard);
+            if heard.code.is_some() {
+                // It is told; whether the answer gets through is nothing to it.
+                let _ = stream.write_all(&Frame::close(1000).encode());
+                break;
+            }
+            if !goes_on {
+                break;
             }
         }
-        told.store(true, Ordering::Relaxed);
-        writing.join().expect("the writer ends");
         heard
     })
 }
 
-/// Sends messages that nobody answers; in between asks to be closed, if it is to; at last its close frame.
-fn write(mut stream: TcpStream, asks_to_leave: bool, told: &AtomicBool, busy: &Sender<()>) {
-    let noise = Frame::text(format!("hush {}", "x".repeat(1000))).encode();
-    let mut sent = 0;
-    while !told.load(Ordering::Relaxed) {
-        // The reader tells what became of the connection.
-        if stream.write_all(&noise).is_err() {
-            return;
+/// Receives without waiting; false at the end of the connection.
+fn read_what_is_there(stream: &mut TcpStream, received: &mut Vec<u8>) -> bool {
+    let mut buffer = [0; 4096];
+    stream.set_nonblocking(true).expect("a socket can be told so");
+    let read = stream.read(&mut buffer);
+    stream.set_nonblocking(false).expect("a socket can be told so");
+    match read {
+        Ok(size) => {
+            received.extend_from_slice(&buffer[..size]);
+            size > 0
         }
-        sent += 1;
-        if sent == MESSAGES_FIRST {
-            if asks_to_leave {
-                let _ = stream.write_all(&Frame::text("leave").encode());
-            }
-            // Nobody may listen any more.
-            let _ = busy.send(());
-        }
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
     }
-    let _ = stream.write_all(&Frame::close(1000).encode());
+}
+
+/// Takes whole frames, which are all short, off the start of what was received.
+fn take_frames(received: &mut Vec<u8>, heard: &mut Heard) {
+    while let [first, size, rest @ ..] = &received[..]
+        && let Some(payload) = rest.get(..usize::from(*size))
+    {
+        match (first, payload) {
+            (0x81, text) => heard.last_words = Some(String::from_utf8_lossy(text).into_owned()),
+            (0x88, [high, low, ..]) => heard.code = Some(u16::from_be_bytes([*high, *low])),
+            _ => panic!("unexpected: {received:?}"),
+        }
+        received.drain(..2 + usize::from(*size));
+    }
 }
 
 /// Lets `count` clients be busy, and returns what they heard after `end`.
@@ -137,6 +151,8 @@ fn all_are_told(kind: Kind, tls: bool) {
     let heard = crowd(40, proxy.address(), false, || gateway.terminate());
     let told = heard.iter().filter(|heard| heard.code == Some(1001)).count();
     assert_eq!(told, 40, "{heard:?}");
+    // A second signal would end it at once.
+    server.cluster.gateway(0).await_clean_exit();
     server.stop();
 }
 
@@ -160,5 +176,7 @@ fn behind_haproxy_that_speaks_tls_to_the_gateway() {
     all_are_told(Kind::Haproxy, true);
 }
 
-/// Messages after which a client counts as busy.
-const MESSAGES_FIRST: usize = 50;
+/// Messages, of 1 KB each, that a client sends before it looks what has come.
+const MESSAGES_AT_ONCE: usize = 64;
+/// How often it has done so when it counts as busy.
+const ROUNDS_FIRST: usize = 10;
