@@ -64,6 +64,8 @@ pub enum Event<'a> {
         /// The id that ended.
         socket: SocketId,
     },
+    /// [`Waker::wake`](crate::Waker::wake) was called since this was last told.
+    Woken,
     /// The tick period passed.
     Tick,
 }

@@ -61,10 +61,12 @@ mod receive;
 mod ring;
 mod send;
 mod setup;
+mod sleep_flag;
 mod slots;
 mod stats;
 mod steer;
 mod token;
+mod waker;
 
 pub use acks::Acks;
 pub use config::{Config, SOCKETS_MAX};
@@ -75,3 +77,4 @@ pub use setup::{SetupError, raise_nofile_limit};
 pub use slots::SocketId;
 pub use stats::Stats;
 pub use steer::{Steering, steer};
+pub use waker::Waker;

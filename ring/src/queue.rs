@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use io_uring::squeue::Entry;
 use io_uring::types::{SubmitArgs, Timespec};
-use io_uring::{IoUring, Submitter};
+use io_uring::{IoUring, Submitter, cqueue};
 
 use crate::config::SUBMIT_TRIES_MAX;
 use crate::token::{Op, Token};
@@ -17,6 +17,8 @@ pub(crate) struct Completion {
     pub(crate) token: Token,
     /// As a system call's: negative is an error number.
     pub(crate) result: i32,
+    /// The operation goes on and completes again.
+    pub(crate) more: bool,
 }
 
 /// The queues of one io_uring.
@@ -148,7 +150,11 @@ impl Queue {
 
     fn fetch(&mut self) {
         for entry in self.uring.completion() {
-            let completion = Completion { token: Token(entry.user_data()), result: entry.result() };
+            let completion = Completion {
+                token: Token(entry.user_data()),
+                result: entry.result(),
+                more: cqueue::more(entry.flags()),
+            };
             match completion.token.op() {
                 Op::Ignored => {}
                 Op::Send => self.short_sends.push(completion),

@@ -18,6 +18,7 @@ use crate::setup::{self, SetupError};
 use crate::slots::{Slots, SocketId, flag};
 use crate::stats::Stats;
 use crate::token::Op;
+use crate::waker::Waker;
 
 /// One io_uring with its sockets. It belongs to the thread that made it.
 pub struct Ring {
@@ -36,6 +37,8 @@ pub struct Ring {
     /// Sockets that broke in a send, with the error number; told in the next turn.
     pub(crate) failures: Vec<(SocketId, i32)>,
     pub(crate) clock: Clock,
+    /// Once somebody asked for it.
+    pub(crate) waker: Option<Waker>,
     pub(crate) stats: Stats,
     /// See `close`.
     pub(crate) releases_at_once: bool,
@@ -64,6 +67,7 @@ impl Ring {
             outbox: Outbox::new(config.entries as usize),
             failures: Vec::new(),
             clock: Clock::new(config.tick),
+            waker: None,
             stats: Stats::default(),
             releases_at_once: setup::releases_at_once(),
             renewed_next: 0,
@@ -100,11 +104,12 @@ impl Ring {
         let mut held_up = self.was_held_up();
         if held_up || !self.has_work() {
             let wait = wait_max.min(self.clock.until_tick()).min(self.until_rest_ends());
-            let wait = if held_up { Duration::ZERO } else { wait };
+            let wait = if !held_up && (wait.is_zero() || self.may_wait()) { wait } else { Duration::ZERO };
             self.queue.turn(wait)?;
             held_up |= self.clock.was_held_up(wait);
         }
         self.clock.read();
+        self.deliver_wake(&mut on_event);
         self.handle_completions(&mut on_event);
         self.deliver_failures(&mut on_event);
         if held_up {
@@ -171,6 +176,7 @@ impl Ring {
             Op::ShutdownWrite => self.on_shut(done, flag::SHUTTING_WRITE),
             Op::ShutdownBoth => self.on_shut(done, flag::SHUTTING_BOTH),
             Op::Release => self.on_released(done, on_event),
+            Op::Waker => self.on_waker(done),
             Op::Send | Op::Ignored => unreachable!("kept apart when fetched"),
         }
     }

@@ -23,6 +23,8 @@ pub(crate) enum Op {
     ShutdownBoth,
     /// Removal from the file table, last step of `close`.
     Release,
+    /// The poll that tells of wakes by other threads.
+    Waker,
 }
 
 /// Operation, index (below 2^28) and generation.
@@ -53,6 +55,7 @@ impl Token {
             7 => Op::ShutdownWrite,
             8 => Op::ShutdownBoth,
             9 => Op::Release,
+            10 => Op::Waker,
             _ => Op::Ignored,
         }
     }
@@ -87,6 +90,7 @@ mod tests {
             Op::ShutdownWrite,
             Op::ShutdownBoth,
             Op::Release,
+            Op::Waker,
         ];
         for op in ops {
             for socket in [SocketId::new(0, 0), SocketId::new((1 << 28) - 1, u32::MAX)] {

@@ -268,6 +268,7 @@ fn deliver(shard: &mut Shard, listeners: &Listeners, now: Millis, event: Event<'
         Event::EndOfStream { socket } => shard.on_end_of_stream(now, socket),
         Event::Writable { socket } => shard.on_writable(now, socket),
         Event::Failed { socket, .. } => shard.on_failed(now, socket),
+        Event::Woken => {}
         Event::Tick => shard.on_tick(now),
         Event::Connected { .. } | Event::Closed { .. } => {}
     }

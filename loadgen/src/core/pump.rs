@@ -122,6 +122,10 @@ fn deliver(driver: &mut Driver, now: impl Fn() -> Nanos, event: Event<'_>) {
         Event::EndOfStream { socket } => driver.on_end(now(), socket, Cause::Closed),
         Event::Writable { socket } => driver.on_writable(socket),
         Event::Failed { socket, error } => driver.on_end(now(), socket, Cause::of(&error)),
-        Event::Accepted { .. } | Event::AcceptFailed { .. } | Event::Closed { .. } | Event::Tick => {}
+        Event::Accepted { .. }
+        | Event::AcceptFailed { .. }
+        | Event::Closed { .. }
+        | Event::Woken
+        | Event::Tick => {}
     }
 }

@@ -17,6 +17,7 @@ pub enum Seen {
     Writable(SocketId),
     Failed(SocketId, Option<i32>),
     Closed(SocketId),
+    Woken,
     Tick,
 }
 
@@ -134,6 +135,7 @@ fn own(event: Event<'_>) -> Seen {
         Event::Writable { socket } => Seen::Writable(socket),
         Event::Failed { socket, error } => Seen::Failed(socket, error.raw_os_error()),
         Event::Closed { socket } => Seen::Closed(socket),
+        Event::Woken => Seen::Woken,
         Event::Tick => Seen::Tick,
     }
 }

@@ -9,3 +9,4 @@ mod pressure;
 mod sending;
 mod steering;
 mod table;
+mod waking;
