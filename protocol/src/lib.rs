@@ -3,7 +3,7 @@
 //! * [`client`]: what end users speak to a gateway: websocket, text, frame, tcp, or a protocol of your own.
 //! * [`inner`]: frames between workers and gateways, and the replies to queries.
 //! * [`php`]: PHP's serialize format, in which sessions and replies are written.
-//! * [`register`]: the JSON lines of the register.
+//! * [`register`]: the JSON lines of the register; [`register_client`]: a connection to one.
 //! * [`address`]: hosts and ports as flags have them.
 //! * [`pulse`]: when a silent peer counts as dead.
 //! * [`LogLimit`]: how often what a peer does may be logged.
@@ -24,6 +24,7 @@ mod log_limit;
 pub mod php;
 pub mod pulse;
 pub mod register;
+pub mod register_client;
 pub mod register_trouble;
 
 pub use client_id::{ClientId, ClientIdError};

@@ -260,6 +260,11 @@ impl Lines {
         let trimmed = line.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
         Ok(Some(&line[..trimmed]))
     }
+
+    /// What has come of the line that is not whole.
+    pub fn unfinished(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
 }
 
 #[cfg(test)]
@@ -370,6 +375,7 @@ mod tests {
         assert_eq!(lines.next_line(), Ok(Some(&b""[..])));
         assert_eq!(lines.next_line(), Ok(None));
         lines.push(b"");
+        assert_eq!(lines.unfinished(), b"b");
         lines.push(b"c\n");
         assert_eq!(lines.next_line(), Ok(Some(&b"bc"[..])));
         assert_eq!(lines.next_line(), Ok(None));
