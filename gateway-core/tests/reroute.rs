@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gateway_core::Settings;
 use protocol::inner::drain::Drain;
+use protocol::inner::ext::WorkerConnect;
 use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, Frame};
 use world::{World, frame_bytes, listen, to_client};
 
@@ -160,6 +161,33 @@ fn without_a_worker_for_too_long_they_are_dropped_and_counted() {
     );
     let other = world.worker("other");
     assert_eq!(told(&mut world, other), []);
+}
+
+/// A connection that asked, and waits for its answers to be read, says a worker's name: in the batch of sends in which the
+/// link that has the name had an event.
+#[test]
+fn what_a_displaced_link_was_given_in_the_same_batch_is_not_given_to_its_successor_as_well() {
+    let mut world = small(100);
+    let worker = world.worker("w");
+    let client = world.client(0);
+    world.take(worker);
+    let asker = world.link();
+    world.peers[asker].room = Some(0);
+    let mut input = frame_bytes(&Frame::command(Cmd::GetGroupIdList)).repeat(20);
+    let connect =
+        WorkerConnect { worker_key: "w".into(), secret_key: Some(String::new()), ringway: false, run: None };
+    input.extend(frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
+    world.say(asker, &input);
+    assert!(!world.peers[worker].closed && world.peers[asker].paused);
+    world.peers[asker].room = None;
+    world.shard.on_writable(world.now, world.peers[asker].socket);
+    world.shard.on_received(world.now, world.peers[client].socket, &mut b"hello\n".to_vec());
+    world.settle();
+    assert!(world.peers[worker].closed);
+    let (taken, again) = (told(&mut world, worker), world.take(asker));
+    assert_eq!(taken, [message(1, "hello")]);
+    assert!(!again.windows(5).any(|part| part == b"hello"), "it is handled twice");
+    assert_eq!(world.shard.counters().events_rerouted, 0);
 }
 
 /// A worker with little room gets them by and by; nobody is read before that.

@@ -51,7 +51,6 @@ mod workers;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::mem;
 use std::net::{SocketAddr, SocketAddrV4};
 
 use hashbrown::HashMap;
@@ -138,8 +137,6 @@ pub struct Shard {
     stop: Option<Stop>,
     /// Answers of codecs on their way to a queue; kept for its memory.
     reply: Vec<u8>,
-    /// Sizes of a batch's sends; kept for its memory.
-    offered: Vec<usize>,
 }
 
 /// What a slot of the ring is used for.
@@ -205,7 +202,6 @@ impl Shard {
             last_connection_id: identity.seed as u32,
             stop: None,
             reply: Vec::new(),
-            offered: Vec::new(),
         }
     }
 
@@ -276,15 +272,15 @@ impl Shard {
     pub fn on_sent(&mut self, now: Millis, batch: &[SocketId], short: &mut [Short]) {
         self.now = now;
         short.sort_unstable_by_key(|short| short.socket);
-        // All sizes first: what one socket's send brings about may be queued on another of the batch.
-        let mut offered = mem::take(&mut self.offered);
-        offered.extend(batch.iter().map(|socket| self.offered(*socket)));
-        for (socket, offered) in batch.iter().zip(offered.drain(..)) {
+        // All queues first: what one socket's send brings about may add to another's of the batch, or give what is in it
+        // to somebody else.
+        for socket in batch {
             let fell_short = short.binary_search_by_key(socket, |short| short.socket);
-            let sent = fell_short.map_or(offered, |at| short[at].sent);
-            self.on_socket_sent(*socket, sent, fell_short.is_ok());
+            self.advance(*socket, fell_short.ok().map(|at| short[at].sent));
         }
-        self.offered = offered;
+        for socket in batch {
+            self.after_send(*socket);
+        }
     }
 
     /// There is room again after a short send.
@@ -348,34 +344,42 @@ impl Shard {
         }
     }
 
-    fn on_socket_sent(&mut self, socket: SocketId, sent: usize, short: bool) {
+    /// Takes what was sent from a socket's queue: `short` bytes, or all of [`Shard::unsent`].
+    fn advance(&mut self, socket: SocketId, short: Option<usize>) {
+        let has_tls = self.secure.has(slot(socket));
+        let sent = |out: &Outbound| short.unwrap_or_else(|| out.offered(has_tls));
         match self.conns.get_mut(socket.index()) {
-            Some(Conn::Client(client)) if client.socket == socket => {
-                self.output.sent(socket, &mut client.out, sent, short);
-                if client.closing && client.out.queue.is_empty() {
-                    self.linger(slot(socket));
-                }
-            }
-            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
-                self.output.sent(socket, &mut lingering.out, sent, short);
-                self.lingering_sent(slot(socket));
+            Some(
+                Conn::Client(Client { socket: own, out, .. })
+                | Conn::Lingering(Lingering { socket: own, out, .. }),
+            ) if *own == socket => {
+                self.output.sent(socket, out, sent(out), short.is_some());
             }
             Some(Conn::Link(link)) if link.socket == socket => {
-                self.output.sent(socket, &mut link.out, sent, short);
+                let sent = sent(&link.out);
+                self.output.sent(socket, &mut link.out, sent, short.is_some());
                 if sent > 0 {
                     link.pulse.said();
                 }
-                self.link_sent(slot(socket));
             }
             _ => {}
         }
     }
 
-    /// Bytes in [`Shard::unsent`].
-    fn offered(&self, socket: SocketId) -> usize {
-        let Some(out) = self.outbound(socket) else { return 0 };
-        let plain = if self.secure.has(slot(socket)) { 0 } else { out.queue.offered() };
-        out.queue.sealed().map_or(0, |sealed| sealed.len()) + plain
+    /// Does what follows from a send.
+    fn after_send(&mut self, socket: SocketId) {
+        match self.conns.get(socket.index()) {
+            Some(Conn::Client(client)) if client.socket == socket => {
+                if client.closing && client.out.queue.is_empty() {
+                    self.linger(slot(socket));
+                }
+            }
+            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
+                self.lingering_sent(slot(socket))
+            }
+            Some(Conn::Link(link)) if link.socket == socket => self.link_sent(slot(socket)),
+            _ => {}
+        }
     }
 
     fn outbound(&self, socket: SocketId) -> Option<&Outbound> {

@@ -39,6 +39,12 @@ impl Outbound {
         Outbound { load: Load::Heavy, ..Outbound::default() }
     }
 
+    /// Bytes for the next send: with TLS only those that are encrypted.
+    pub fn offered(&self, has_tls: bool) -> usize {
+        let plain = if has_tls { 0 } else { self.queue.offered() };
+        self.queue.sealed().map_or(0, |sealed| sealed.len()) + plain
+    }
+
     /// Whether the kernel has no room for what is queued.
     pub fn is_blocked(&self) -> bool {
         self.blocked
