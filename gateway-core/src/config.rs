@@ -110,6 +110,11 @@ pub const DEPARTED_LOG_PERIOD_MS: u64 = 10_000;
 /// Between two log lines of a shard about lost workers' events that go to others, in ms; those between are counted only.
 pub const REROUTE_LOG_PERIOD_MS: u64 = 10_000;
 
+/// What waits in a shard for other workers because links that were lost had not taken it, in bytes. Each worker has a bound of its
+/// own, that of a link's queue, so this is reached only when full links are lost again and again, each time with no other worker
+/// than such as read nothing. Beyond, no client is read that has none of it.
+pub const REROUTED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// Between two log lines of a shard about failed TLS handshakes, in ms; those between are counted only.
 pub const TLS_LOG_PERIOD_MS: u64 = 10_000;
 

@@ -2,6 +2,8 @@
 
 mod world;
 
+use std::time::Duration;
+
 use gateway_core::{ClientInfo, Handshake, Hooks, HooksFactory, Settings};
 use protocol::client::websocket::{Request, client as websocket};
 use protocol::inner::{Cmd, WebsocketRequest};
@@ -118,4 +120,70 @@ fn text_that_is_not_utf8_is_passed_on_where_the_listener_takes_it() {
             }
         }
     }
+}
+
+fn request() -> Vec<u8> {
+    let mut request = Vec::new();
+    websocket::encode_request("host", "/", [1; 16], &mut request);
+    request
+}
+
+/// A worker that has taken nothing since it has many clients' events.
+fn full_worker(world: &mut World) -> usize {
+    let worker = world.worker("w");
+    let talker = world.client(0);
+    let mut input = request();
+    websocket::encode_frame(websocket::TEXT, &[b'x'; 1_000], [1, 2, 3, 4], &mut input);
+    world.peers[worker].room = Some(0);
+    world.say(talker, &input);
+    worker
+}
+
+#[test]
+fn a_handshake_that_waits_for_a_worker_that_takes_nothing_is_answered_in_its_time() {
+    let mut world = World::new(Settings { send_to_worker_buffer_size: 1_000, ..settings() });
+    full_worker(&mut world);
+    let (said_all, said_half, said_nothing) = (world.client(0), world.client(0), world.client(0));
+    world.say(said_all, &request());
+    world.say(said_half, b"GET / HTTP/1.1\r\n");
+    world.pass(9_900);
+    for client in [said_all, said_half, said_nothing] {
+        assert!(!world.peers[client].shut && world.take(client).is_empty());
+    }
+    world.pass(150);
+    for client in [said_all, said_half, said_nothing] {
+        let answer = String::from_utf8(world.take(client)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: "), "{answer}");
+        assert!(world.peers[client].shut);
+    }
+    let counters = world.shard.counters();
+    assert_eq!((counters.clients_closed_unserved, counters.clients_closed_handshake), (3, 0));
+    assert_eq!(world.shard.client_count(), 1, "who talks already waits for as long as it takes");
+}
+
+#[test]
+fn a_handshake_that_waited_for_room_goes_on_when_there_is_some() {
+    let mut world = World::new(Settings { send_to_worker_buffer_size: 1_000, ..settings() });
+    let worker = full_worker(&mut world);
+    let client = world.client(0);
+    world.say(client, &request());
+    world.pass(9_000);
+    world.read(worker, None);
+    world.deliver(client, usize::MAX);
+    assert!(world.take(client).starts_with(b"HTTP/1.1 101 "));
+    world.pass(20_000);
+    assert_eq!(world.shard.counters().clients_closed_unserved, 0);
+}
+
+#[test]
+fn a_handshake_without_any_worker_waits_as_long_as_the_settings_say() {
+    let mut world = World::new(Settings { no_worker_wait: Duration::from_secs(25), ..settings() });
+    let client = world.client(0);
+    world.say(client, &request());
+    world.pass(24_900);
+    assert!(world.take(client).is_empty() && !world.peers[client].shut);
+    world.pass(150);
+    assert!(world.take(client).starts_with(b"HTTP/1.1 503 ") && world.peers[client].shut);
+    let counters = world.shard.counters();
+    assert_eq!((counters.clients_closed_no_worker, counters.clients_closed_unserved), (1, 0));
 }

@@ -163,6 +163,59 @@ fn without_a_worker_for_too_long_they_are_dropped_and_counted() {
     assert_eq!(told(&mut world, other), []);
 }
 
+/// Nobody who has a healthy worker waits for what another worker does not take.
+#[test]
+fn events_that_wait_for_a_worker_that_reads_nothing_hold_up_its_clients_and_nobody_else() {
+    let mut world = small(100);
+    let lost = world.worker("lost");
+    let mover = world.client(0);
+    let deaf = deaf_worker(&mut world, 1);
+    let of_deaf = world.client(0);
+    let healthy = world.worker("healthy");
+    let of_healthy = world.client(0);
+    world.take(healthy);
+    world.say(of_deaf, format!("{}\n", "x".repeat(100)).as_bytes());
+    world.peers[lost].room = Some(0);
+    world.say(mover, format!("{}\n", "y".repeat(300)).as_bytes());
+    // Its client goes to the worker that reads nothing: that is the first of those with fewest clients.
+    world.reset(lost);
+    world.say(of_healthy, b"hello\n");
+    assert_eq!(told(&mut world, healthy), [message(3, "hello")]);
+    world.say(of_deaf, b"behind\n");
+    world.say(mover, b"newer\n");
+    // The worker for which so much waits already gets no more clients while there is another.
+    let newcomers = [world.client(0), world.client(0), world.client(0)];
+    newcomers.iter().for_each(|client| world.say(*client, b"hi\n"));
+    let of_newcomers = told(&mut world, healthy);
+    assert_eq!(of_newcomers.iter().filter(|event| event.0 == Cmd::OnMessage).count(), newcomers.len());
+    world.read(deaf, None);
+    [of_deaf, mover].iter().for_each(|client| world.deliver(*client, usize::MAX));
+    let messages = told(&mut world, deaf).into_iter().filter(|event| event.0 == Cmd::OnMessage);
+    let of_deaf: Vec<_> = messages.map(|event| (event.1, event.2.len())).collect();
+    assert_eq!(of_deaf, [(2, 100), (1, 300), (2, "behind".len()), (1, "newer".len())]);
+}
+
+/// The bound is the worker's that holds others' events up, and it ends also when their client goes.
+#[test]
+fn who_waits_for_others_events_goes_on_when_their_client_has_gone() {
+    let mut world = small(100);
+    let lost = world.worker("lost");
+    let mover = world.client(0);
+    let next = deaf_worker(&mut world, 1);
+    let waiting = world.client(0);
+    world.say(waiting, format!("{}\n", "x".repeat(100)).as_bytes());
+    world.peers[lost].room = Some(0);
+    world.say(mover, format!("{}\n", "y".repeat(300)).as_bytes());
+    world.reset(lost);
+    world.say(waiting, b"behind\n");
+    world.reset(mover);
+    world.read(next, None);
+    world.pass(50);
+    world.deliver(waiting, usize::MAX);
+    let told = told(&mut world, next);
+    assert!(told.contains(&message(2, "behind")) && told.contains(&close(1)), "{told:?}");
+}
+
 /// A connection that asked, and waits for its answers to be read, says a worker's name: in the batch of sends in which the
 /// link that has the name had an event.
 #[test]

@@ -54,14 +54,21 @@ pub struct Client {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reading {
     Flowing,
-    /// Waits in `rest` and in the kernel, for a worker or for room on the way to it.
+    /// Waits in `rest` and in the kernel until its worker takes events.
     Stalled,
+    /// The same until there is a worker; `--no-worker-wait` bounds that.
+    NoWorker,
 }
 
 impl Client {
     /// The kind in which a message of this kind goes to this client.
     pub fn kind_of(&self, message: Kind) -> Kind {
         if message == Kind::Unspecified { self.kind } else { message }
+    }
+
+    /// Whether it is not read.
+    pub fn is_stalled(&self) -> bool {
+        self.reading != Reading::Flowing
     }
 
     /// Bytes of its input that are held.

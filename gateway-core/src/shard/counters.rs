@@ -66,6 +66,8 @@ pub struct Counters {
     pub clients_closed_no_worker: u64,
     /// Clients closed by the heartbeat.
     pub clients_closed_silent: u64,
+    /// Clients whose handshake was refused because their worker took no events for as long as it may take.
+    pub clients_closed_unserved: u64,
     /// Clients closed for not finishing their handshake in time.
     pub clients_closed_handshake: u64,
     /// Clients closed because unfinished messages of all together were too large, and theirs was the largest.
@@ -129,6 +131,7 @@ impl Counters {
             ("clients_closed_slow", self.clients_closed_slow),
             ("clients_closed_no_worker", self.clients_closed_no_worker),
             ("clients_closed_silent", self.clients_closed_silent),
+            ("clients_closed_unserved", self.clients_closed_unserved),
             ("clients_closed_handshake", self.clients_closed_handshake),
             ("clients_closed_unfinished_size", self.clients_closed_unfinished_size),
             ("clients_closed_unfinished_time", self.clients_closed_unfinished_time),

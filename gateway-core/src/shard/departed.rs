@@ -116,7 +116,8 @@ impl DepartedTable {
 impl Shard {
     /// A client that a worker knows goes: its worker is told, now or as soon as it can be.
     pub(super) fn depart(&mut self, client: &mut Client) {
-        let events = self.backlog.take(client.connection_id);
+        let waiting = client.worker.map(|worker| self.workers.waiting_mut(worker));
+        let events = self.backlog.take(client.connection_id, waiting);
         self.tell_departed(Departed {
             connection_id: client.connection_id,
             peer: client.peer.clone(),
@@ -192,11 +193,11 @@ impl Shard {
         let connection_id = departed.connection_id;
         self.departed.insert(departed);
         match stall {
-            Stall::LinkFull(link) | Stall::Draining(link) | Stall::Silent(link) => {
+            Stall::LinkFull(link) | Stall::Draining(link) | Stall::Silent(link) | Stall::Rerouting(link) => {
                 let link = self.link(super::slot(link)).expect("a worker's link is forgotten when it closes");
                 link.departed.push_back(connection_id);
             }
-            Stall::NoWorker | Stall::Rerouting => {
+            Stall::NoWorker => {
                 let deadline = self.now.plus(self.settings.no_worker_wait.as_millis() as u64);
                 self.departed.without_worker.push_back((deadline, connection_id));
                 while self.departed.bytes > DEPARTED_BYTES_MAX && !self.departed.without_worker.is_empty() {

@@ -2,7 +2,6 @@
 
 use std::mem;
 
-use super::client::Reading;
 use super::directory::Slot;
 use super::fanout::Encoding;
 use super::leave::CloseReason;
@@ -87,7 +86,7 @@ impl Shard {
     fn beat_client(&mut self, index: usize) {
         let Some(Conn::Client(client)) = self.conns.get_mut(index) else { return };
         // Who is not read cannot be heard, and who is closing has a deadline of its own.
-        if client.closing || client.reading == Reading::Stalled {
+        if client.closing || client.is_stalled() {
             return;
         }
         let socket = client.socket;

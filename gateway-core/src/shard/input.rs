@@ -27,8 +27,8 @@ pub(super) enum Stall {
     Draining(SocketId),
     /// Nothing is heard of the client's worker, and there is no other.
     Silent(SocketId),
-    /// Events that lost links had not taken go first.
-    Rerouting,
+    /// Others' events that lost links had not taken go first on this link.
+    Rerouting(SocketId),
 }
 
 /// How decoding a client's input ended.
@@ -64,7 +64,7 @@ impl Shard {
         if websocket_ping && !bytes.is_empty() {
             client.silence = -1;
         }
-        if client.reading == Reading::Stalled {
+        if client.is_stalled() {
             return client.rest.extend(bytes);
         }
         let flow = match self.replay(slot) {
@@ -118,7 +118,7 @@ impl Shard {
     pub(super) fn client_ended(&mut self, slot: Slot) {
         let client = self.client(slot);
         client.ended = true;
-        if client.reading == Reading::Flowing || client.closing {
+        if !client.is_stalled() || client.closing {
             self.close_client_when_sent(slot);
         }
     }
@@ -126,7 +126,7 @@ impl Shard {
     /// The reason to stall may be over.
     pub(super) fn resume_client(&mut self, socket: SocketId) {
         let Some(Conn::Client(client)) = self.conns.get_mut(socket.index()) else { return };
-        if client.socket != socket || client.closing || client.reading == Reading::Flowing {
+        if client.socket != socket || client.closing || !client.is_stalled() {
             return;
         }
         client.reading = Reading::Flowing;
@@ -134,7 +134,7 @@ impl Shard {
         self.client_received(slot, &mut []);
         // What waited may have been the last of it. Then its answer is to be read, and its end.
         match self.conns.get(socket.index()) {
-            Some(Conn::Client(client)) if client.reading == Reading::Stalled => return,
+            Some(Conn::Client(client)) if client.is_stalled() => return,
             Some(Conn::Client(client)) if client.ended && !client.closing => {
                 return self.close_client_when_sent(slot);
             }
@@ -273,8 +273,8 @@ impl Shard {
     /// The link for a client's next event.
     fn route(&mut self, slot: Slot) -> Result<Slot, Stall> {
         let socket = self.worker_link(slot)?;
-        if self.backlog.bytes() >= self.settings.send_to_worker_buffer_size {
-            return Err(Stall::Rerouting);
+        if self.is_behind(socket) {
+            return Err(Stall::Rerouting(socket));
         }
         self.room(socket)
     }
@@ -344,7 +344,7 @@ impl Shard {
             Some(worker) => Some(self.workers.bind_to(worker)),
             None => {
                 let random = self.next_random();
-                self.workers.bind(self.settings.router, random)
+                self.workers.bind(self.settings.router, random, self.settings.send_to_worker_buffer_size)
             }
         }
     }
@@ -380,31 +380,22 @@ impl Shard {
     fn stall(&mut self, slot: Slot, stall: Stall) {
         let now = self.now;
         let client = self.client(slot);
-        client.reading = Reading::Stalled;
+        client.reading = if stall == Stall::NoWorker { Reading::NoWorker } else { Reading::Stalled };
         let socket = client.socket;
         self.output.actions.push(Action::Pause(socket));
-        match stall {
+        let counters = &mut self.counters;
+        let (count, link) = match stall {
             Stall::NoWorker => {
-                self.counters.stalls_no_worker += 1;
-                self.waits.no_worker.push(now, socket);
+                counters.stalls_no_worker += 1;
+                return self.waits.no_worker.push(now, socket);
             }
-            Stall::LinkFull(link) => {
-                self.counters.stalls_link_full += 1;
-                self.link(super::slot(link)).expect("route found it").stalled_clients.push_back(socket);
-            }
-            Stall::Draining(link) => {
-                self.counters.stalls_draining += 1;
-                self.link(super::slot(link)).expect("route found it").stalled_clients.push_back(socket);
-            }
-            Stall::Silent(link) => {
-                self.counters.stalls_silent += 1;
-                self.link(super::slot(link)).expect("route found it").stalled_clients.push_back(socket);
-            }
-            Stall::Rerouting => {
-                self.counters.stalls_rerouting += 1;
-                self.backlog.stalled.push_back(socket);
-            }
-        }
+            Stall::LinkFull(link) => (&mut counters.stalls_link_full, link),
+            Stall::Draining(link) => (&mut counters.stalls_draining, link),
+            Stall::Silent(link) => (&mut counters.stalls_silent, link),
+            Stall::Rerouting(link) => (&mut counters.stalls_rerouting, link),
+        };
+        *count += 1;
+        self.link(super::slot(link)).expect("route found it").stalled_clients.push_back(socket);
     }
 }
 

@@ -17,8 +17,8 @@ pub(super) enum CloseReason {
     Policy,
     /// It was silent for too long.
     Silent,
-    /// There has been no worker for too long.
-    NoWorker,
+    /// No worker has taken its events for too long.
+    Unserved,
 }
 
 impl CloseReason {
@@ -27,13 +27,13 @@ impl CloseReason {
             CloseReason::GoingAway => websocket::GOING_AWAY,
             CloseReason::Policy => websocket::POLICY_VIOLATION,
             CloseReason::Silent => websocket::HEARTBEAT_MISSED,
-            CloseReason::NoWorker => websocket::TRY_AGAIN_LATER,
+            CloseReason::Unserved => websocket::TRY_AGAIN_LATER,
         }
     }
 
     /// Whether the same client may be served later, or elsewhere.
     fn is_passing(self) -> bool {
-        matches!(self, CloseReason::GoingAway | CloseReason::NoWorker)
+        matches!(self, CloseReason::GoingAway | CloseReason::Unserved)
     }
 
     /// Whether the client is at fault: who cannot be told why then goes at once, whatever is queued for it.
@@ -85,7 +85,7 @@ impl Shard {
             client.rest.take();
             self.unfinished.forget(slot);
             let client = self.client(slot);
-            if client.reading == Reading::Stalled {
+            if client.is_stalled() {
                 // Its input is thrown away from here on, but its end has to be seen.
                 client.reading = Reading::Flowing;
                 self.output.actions.push(Action::Resume(socket));
@@ -102,7 +102,7 @@ impl Shard {
     fn refuse_handshake(&mut self, slot: Slot) -> bool {
         let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return false };
         // Who is not read may have said something.
-        let has_begun = client.reading == Reading::Stalled || !client.rest.is_empty();
+        let has_begun = client.is_stalled() || !client.rest.is_empty();
         if client.closing || !has_begun || !client.codec.is_handshaking() {
             return false;
         }

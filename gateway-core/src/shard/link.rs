@@ -47,7 +47,8 @@ pub struct Link {
     pub drain: Option<Box<Drain>>,
     /// Nothing has been heard of a worker that pings, but no other would take its clients: they are not read.
     pub silent: bool,
-    /// Clients that are not read because `out` is full, or because of `drain` or `silent`.
+    /// Clients that are not read because `out` is full, or because of `drain` or `silent`, or because others' events
+    /// that lost links had not taken go first.
     pub stalled_clients: VecDeque<SocketId>,
     /// Departed clients whose last events wait for the same reasons, by connection id.
     pub departed: VecDeque<u32>,

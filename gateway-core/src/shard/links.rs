@@ -131,15 +131,15 @@ impl Shard {
     }
 
     /// Those that waited longest first, until the link is full again. Of a draining link, nobody waits for room.
-    fn resume_stalled_clients(&mut self, slot: Slot) {
-        if self.link(slot).is_none_or(|link| link.drain.is_some()) {
-            return;
-        }
+    pub(super) fn resume_stalled_clients(&mut self, slot: Slot) {
         let limit = self.settings.send_to_worker_buffer_size;
-        while let Some(link) = self.link(slot)
-            && link.out.queue.len() < limit
-            && !link.silent
-        {
+        let Some(link) = self.link(slot).filter(|link| link.drain.is_none()) else { return };
+        // Once each: who waits for others' events may have to wait again.
+        for _ in 0..link.departed.len() + link.stalled_clients.len() {
+            let Some(link) = self.link(slot) else { return };
+            if link.out.queue.len() >= limit || link.silent {
+                return;
+            }
             if let Some(departed) = link.departed.pop_front() {
                 self.retry_departed([departed]);
             } else if let Some(client) = link.stalled_clients.pop_front() {

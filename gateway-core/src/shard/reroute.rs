@@ -14,13 +14,13 @@ use protocol::inner::{self, Cmd, FRAME_SIZE_MAX_RINGWAY, Frame, HEADER_SIZE};
 use ring::SocketId;
 use tracing::warn;
 
-use super::Shard;
-use super::client::Reading;
+use super::client::Client;
 use super::departed::Departed;
 use super::directory::Slot;
 use super::input::{Event, Flow, TooLarge};
 use super::out::OutQueue;
-use crate::config::REROUTE_LOG_PERIOD_MS;
+use super::{Conn, Shard};
+use crate::config::{REROUTE_LOG_PERIOD_MS, REROUTED_BYTES_MAX};
 
 /// An event without what the next link and the client's present state add to it.
 pub struct Kept {
@@ -42,44 +42,45 @@ impl Kept {
 
 /// Events of clients that are there, until their workers have room for them.
 ///
-/// Invariant: `bytes` is the sum of their sizes; no list is empty. While `bytes` is at the bound of a link's queue, no client
-/// is read that has none of them, so it is never more than the links that are lost at once held.
+/// Invariants: `bytes` is the sum of their sizes, and of what waits for each worker ([`Workers::waiting`]); no list is empty.
+/// A worker for which a whole queue of them waits takes no others from its clients, and is chosen for no client while there is
+/// another.
+///
+/// [`Workers::waiting`]: super::workers::Workers::waiting
 pub struct Backlog {
     by_client: HashMap<u32, VecDeque<Kept>>,
     bytes: usize,
-    /// Clients that are not read because of the bound.
-    pub stalled: VecDeque<SocketId>,
     log: LogLimit,
 }
 
 impl Default for Backlog {
     fn default() -> Backlog {
         let log = LogLimit::new(1, REROUTE_LOG_PERIOD_MS);
-        Backlog { by_client: HashMap::new(), bytes: 0, stalled: VecDeque::new(), log }
+        Backlog { by_client: HashMap::new(), bytes: 0, log }
     }
 }
 
 impl Backlog {
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// A client's events, oldest first.
-    pub fn take(&mut self, connection_id: u32) -> VecDeque<Kept> {
+    /// A client's events, oldest first. `waiting` is of its worker.
+    pub fn take(&mut self, connection_id: u32, waiting: Option<&mut usize>) -> VecDeque<Kept> {
         if self.by_client.is_empty() {
             return VecDeque::new();
         }
         let events = self.by_client.remove(&connection_id).unwrap_or_default();
-        self.bytes -= size(&events);
+        let size = size(&events);
+        self.bytes -= size;
+        waiting.into_iter().for_each(|waiting| *waiting -= size);
         events
     }
 
     /// Puts events in front of those that the client has here: they are older.
-    fn put_front(&mut self, connection_id: u32, mut events: VecDeque<Kept>) {
+    fn put_front(&mut self, connection_id: u32, mut events: VecDeque<Kept>, waiting: Option<&mut usize>) {
         if events.is_empty() {
             return;
         }
-        self.bytes += size(&events);
+        let size = size(&events);
+        self.bytes += size;
+        waiting.into_iter().for_each(|waiting| *waiting += size);
         let newer = self.by_client.entry(connection_id).or_default();
         events.append(newer);
         *newer = events;
@@ -148,8 +149,8 @@ impl Shard {
         let before = self.counters.events_rerouted;
         for (connection_id, OfClient { events, departed }) in unsent.clients {
             self.counters.events_rerouted += events.len() as u64 + u64::from(departed.is_some());
-            if self.connection_ids.contains_key(&connection_id) {
-                self.backlog.put_front(connection_id, events);
+            if let Some(slot) = self.connection_ids.get(&connection_id).copied() {
+                self.put_back(slot, events);
                 clients.push(connection_id);
             } else {
                 self.reroute_departed(connection_id, events, departed);
@@ -169,12 +170,12 @@ impl Shard {
     pub(super) fn replay_all(&mut self, connection_ids: Vec<u32>) {
         for connection_id in connection_ids {
             let Some(slot) = self.connection_ids.get(&connection_id).copied() else { continue };
-            if self.client_ref(slot).reading == Reading::Flowing {
-                self.client_received(slot, &mut []);
+            let client = self.client_ref(slot);
+            match client.is_stalled() {
+                false => self.client_received(slot, &mut []),
+                true if self.backlog.bytes >= REROUTED_BYTES_MAX => self.resume_client(client.socket),
+                true => {}
             }
-        }
-        for client in std::mem::take(&mut self.backlog.stalled) {
-            self.resume_client(client);
         }
     }
 
@@ -183,8 +184,9 @@ impl Shard {
         if self.backlog.bytes == 0 {
             return Flow::Hungry;
         }
-        let connection_id = self.client_ref(slot).connection_id;
-        let mut events = self.backlog.take(connection_id);
+        let Client { connection_id, worker, .. } = *self.client_ref(slot);
+        let mut events =
+            self.backlog.take(connection_id, worker.map(|worker| self.workers.waiting_mut(worker)));
         let flow = loop {
             let Some(kept) = events.front() else { break Flow::Hungry };
             let link = match self.worker_link(slot).and_then(|link| self.room(link)) {
@@ -200,17 +202,41 @@ impl Shard {
             }
             events.pop_front();
         };
-        self.backlog.put_front(connection_id, events);
+        self.put_back(slot, events);
         flow
     }
 
-    /// Clients that waited for others' events to be out of the way.
-    pub(super) fn resume_after_backlog(&mut self) {
-        if self.backlog.bytes > self.settings.send_to_worker_buffer_size / 2 {
-            return;
+    fn put_back(&mut self, slot: Slot, events: VecDeque<Kept>) {
+        let Client { connection_id, worker, .. } = *self.client_ref(slot);
+        let waiting = worker.map(|worker| self.workers.waiting_mut(worker));
+        self.backlog.put_front(connection_id, events, waiting);
+    }
+
+    /// Whether the clients of this link have to wait until others' events have gone out.
+    pub(super) fn is_behind(&self, link: SocketId) -> bool {
+        let limit = self.settings.send_to_worker_buffer_size;
+        if self.backlog.bytes < limit {
+            return false;
         }
-        for client in std::mem::take(&mut self.backlog.stalled) {
-            self.resume_client(client);
+        let worker = match self.conns.get(link.index()) {
+            Some(Conn::Link(link)) => link.worker,
+            _ => None,
+        };
+        let waiting = worker.map_or(0, |worker| self.workers.waiting(worker));
+        waiting >= limit || self.backlog.bytes >= REROUTED_BYTES_MAX.max(limit)
+    }
+
+    /// Clients that waited for others' events, where nothing is sent any more that would see to them.
+    pub(super) fn resume_behind_rerouted(&mut self) {
+        for index in (0..self.links.len()).rev() {
+            let Some(socket) = self.links.get(index).copied() else { continue };
+            if let Some(Conn::Link(link)) = self.conns.get(socket.index())
+                && !link.stalled_clients.is_empty()
+                && link.out.queue.is_empty()
+                && !self.is_behind(socket)
+            {
+                self.resume_stalled_clients(super::slot(socket));
+            }
         }
     }
 }

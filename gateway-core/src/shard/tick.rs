@@ -18,7 +18,7 @@ impl Shard {
         self.expire_no_worker();
         self.expire_unfinished();
         self.expire_drains();
-        self.resume_after_backlog();
+        self.resume_behind_rerouted();
         self.begin_heartbeat();
         self.stop_slice();
         self.ping_links();
@@ -32,13 +32,18 @@ impl Shard {
                 && !client.codec.is_open()
                 && !client.closing
             {
-                if client.reading == Reading::Stalled {
-                    // It is not the client that takes its time, and there is a bound for that.
-                    self.waits.handshake.push(self.now, socket);
-                    continue;
+                match client.reading {
+                    Reading::Flowing => {
+                        self.counters.clients_closed_handshake += 1;
+                        self.close_client_now(slot(socket));
+                    }
+                    // It is not the client that takes its time.
+                    Reading::Stalled => {
+                        self.counters.clients_closed_unserved += 1;
+                        self.close_client_because(slot(socket), CloseReason::Unserved);
+                    }
+                    Reading::NoWorker => self.waits.handshake.push(self.now, socket),
                 }
-                self.counters.clients_closed_handshake += 1;
-                self.close_client_now(slot(socket));
             }
         }
     }
@@ -87,10 +92,10 @@ impl Shard {
         while let Some(socket) = self.waits.no_worker.pop_expired(self.now) {
             if let Some(Conn::Client(client)) = self.conns.get(socket.index())
                 && client.socket == socket
-                && client.reading == Reading::Stalled
+                && client.reading == Reading::NoWorker
             {
                 self.counters.clients_closed_no_worker += 1;
-                self.close_client_because(slot(socket), CloseReason::NoWorker);
+                self.close_client_because(slot(socket), CloseReason::Unserved);
             }
         }
         self.expire_departed();

@@ -9,7 +9,6 @@ use hashbrown::HashMap;
 use protocol::LogLimit;
 use tracing::warn;
 
-use super::client::Reading;
 use super::directory::Slot;
 use super::leave::CloseReason;
 use super::{Conn, Shard};
@@ -157,7 +156,7 @@ impl Shard {
                 continue;
             }
             match conns.get(*slot as usize) {
-                Some(Conn::Client(client)) if client.reading == Reading::Stalled => holding.since = now,
+                Some(Conn::Client(client)) if client.is_stalled() => holding.since = now,
                 _ => expired.push(*slot),
             }
         }

@@ -44,6 +44,8 @@ struct Worker {
     clients: u32,
     /// Clients that refer to this entry.
     bound: u32,
+    /// Bytes of events that lost links had not taken and that wait for this worker.
+    waiting: usize,
     /// Takes no more events: it is not in [`Workers::connected`].
     draining: bool,
 }
@@ -94,15 +96,32 @@ impl Workers {
         self.connected.retain(|other| *other != id);
     }
 
-    /// Chooses a worker for a client and binds it. `random` is any number.
-    pub fn bind(&mut self, router: Router, random: u64) -> Option<WorkerId> {
+    /// Chooses a worker for a client and binds it; one for which `waiting_max` bytes wait only if it is so with all.
+    /// `random` is any number.
+    pub fn bind(&mut self, router: Router, random: u64, waiting_max: usize) -> Option<WorkerId> {
+        let is_full = |id: &WorkerId| self.waiting(*id) >= waiting_max;
         let id = match router {
             // The first of equals: `connected` is in order of connecting.
-            Router::LeastConnections => *self.connected.iter().min_by_key(|id| self.clients(**id))?,
+            Router::LeastConnections => {
+                *self.connected.iter().min_by_key(|id| (is_full(id), self.clients(**id)))?
+            }
             Router::Random if self.connected.is_empty() => return None,
-            Router::Random => self.connected[(random % self.connected.len() as u64) as usize],
+            Router::Random => {
+                let first = (random % self.connected.len() as u64) as usize;
+                let (behind, ahead) = self.connected.split_at(first);
+                *ahead.iter().chain(behind).find(|id| !is_full(id)).unwrap_or(&ahead[0])
+            }
         };
         Some(self.bind_to(id))
+    }
+
+    /// Bytes of events that lost links had not taken and that wait for a worker.
+    pub fn waiting(&self, id: WorkerId) -> usize {
+        self.entries[id.index()].as_ref().map_or(0, |worker| worker.waiting)
+    }
+
+    pub fn waiting_mut(&mut self, id: WorkerId) -> &mut usize {
+        &mut self.entry(id).waiting
     }
 
     /// Binds a client to this worker, which is connected.
@@ -182,7 +201,7 @@ impl Workers {
             WorkerId::of_entry(self.entries.len() - 1)
         });
         self.entries[id.index()] =
-            Some(Worker { key: key.into(), link: None, clients: 0, bound: 0, draining: false });
+            Some(Worker { key: key.into(), link: None, clients: 0, bound: 0, waiting: 0, draining: false });
         self.by_key.insert(key.into(), id);
         Ok(id)
     }
@@ -216,7 +235,7 @@ mod tests {
     }
 
     fn least(workers: &mut Workers) -> Option<WorkerId> {
-        workers.bind(Router::LeastConnections, 0)
+        workers.bind(Router::LeastConnections, 0, 1)
     }
 
     #[test]
@@ -290,7 +309,24 @@ mod tests {
             workers.connect(&index.to_string(), link(index)).unwrap();
         }
         let chosen: Vec<_> =
-            (0..3).map(|random| workers.bind(Router::Random, random).unwrap().index()).collect();
+            (0..3).map(|random| workers.bind(Router::Random, random, 1).unwrap().index()).collect();
         assert_eq!(chosen, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_worker_for_which_much_waits_is_the_last_choice() {
+        let mut workers = Workers::default();
+        let (a, _) = workers.connect("a", link(1)).unwrap();
+        let (b, _) = workers.connect("b", link(2)).unwrap();
+        *workers.waiting_mut(a) = 10;
+        for router in [Router::LeastConnections, Router::Random] {
+            for random in 0..4 {
+                assert_eq!(workers.bind(router, random, 10), Some(b));
+            }
+        }
+        *workers.waiting_mut(b) = 10;
+        assert_eq!(workers.bind(Router::LeastConnections, 0, 10), Some(a));
+        assert_eq!(workers.bind(Router::Random, 1, 10), Some(b));
+        assert_eq!(workers.bind(Router::Random, 1, 11), Some(b));
     }
 }
