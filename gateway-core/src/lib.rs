@@ -1,7 +1,7 @@
 //! The gateway: holds clients and moves bytes between them and workers.
 //!
 //! [`Shard`] is the whole logic of one core, without IO and without a clock: `on_*` methods take what happened, and
-//! leave bytes to send and [`Action`]s. [`Gateway`] runs one shard per core on `ring` and glommio.
+//! [`Shard::turn`] gives bytes to send and [`Action`]s to a [`Sink`]. [`Gateway`] runs one shard per core on `ring` and glommio.
 //!
 //! On the wire a shard is one whole gateway process of GatewayWorker: its own inner port, its own clients, its own
 //! registration. Nothing crosses from one shard to another.
@@ -24,6 +24,6 @@ pub use millis::Millis;
 pub use protocol;
 pub use serve::{Certificates, Gateway, StartError, StatusSource, acceptor};
 pub use settings::{Listen, ListenProtocol, Router, Settings, SlowClient, Steer};
-pub use shard::{Action, Counters, Gone, Identity, Notice, Shard, Status};
+pub use shard::{Action, Counters, Gone, Identity, Notice, Sends, Shard, Sink, Status};
 pub use status::report;
 pub use tls;

@@ -1,24 +1,48 @@
 //! Messages pass through a shard without an allocation, once its buffers are warm.
 //!
-//! Only the shard's own calls are measured, in the order in which the pump makes them.
+//! Only the shard's own calls are measured.
 
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use allocation_counter::measure;
 use gateway_core::config::{COPY_MAX, FANOUT_SENDS_MAX};
-use gateway_core::{Action, Identity, Listen, Millis, Settings, Shard};
+use gateway_core::{Action, Identity, Listen, Millis, Sends, Settings, Shard, Sink};
 use protocol::client::websocket::client::{TEXT, encode_frame, encode_request};
 use protocol::inner::{Cmd, Frame, ext};
-use ring::SocketId;
+use ring::{Acks, Short, SocketId};
 
 /// A shard, one worker, many clients; sockets take everything at once.
 struct Setting {
     shard: Shard,
     worker: SocketId,
     clients: Vec<SocketId>,
-    batch: Vec<SocketId>,
-    actions: Vec<Action>,
+}
+
+/// Takes everything. Counts sends and their bytes.
+struct Taker {
+    sends: usize,
+    bytes: usize,
+}
+
+impl Sink for Taker {
+    type Error = Infallible;
+
+    fn act(&mut self, action: Action) {
+        panic!("nobody is slow, and nobody leaves: {action:?}");
+    }
+
+    fn acknowledged(&mut self, _: SocketId) -> Option<Acks> {
+        None
+    }
+
+    fn send(&mut self, sends: Sends<'_>, _: &mut Vec<Short>) -> Result<(), Infallible> {
+        self.sends += sends.sockets().len();
+        let bytes = sends.sockets().iter().flat_map(|socket| sends.bytes(*socket));
+        self.bytes += bytes.map(|slice| slice.len()).sum::<usize>();
+        Ok(())
+    }
 }
 
 impl Setting {
@@ -35,8 +59,7 @@ impl Setting {
         // The first connection id is 1.
         let shard = Shard::new(settings, Identity { address, seed: 1 << 32 }, NOW);
         let (worker, peer) = (SocketId::new(0, 1), SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5000));
-        let mut setting =
-            Setting { shard, worker, clients: Vec::new(), batch: Vec::new(), actions: Vec::new() };
+        let mut setting = Setting { shard, worker, clients: Vec::new() };
         setting.shard.on_link_accepted(NOW, worker, peer.into());
         let connect = ext::WorkerConnect {
             worker_key: "a".into(),
@@ -69,8 +92,7 @@ impl Setting {
         self.hear(socket, &mut bytes.to_vec());
     }
 
-    /// As [`Setting::say`], with nothing but the shard's calls, as a turn of the pump makes them. Returns the bytes
-    /// sent.
+    /// As [`Setting::say`], with nothing but the shard's calls. Returns the bytes sent.
     fn hear(&mut self, socket: SocketId, bytes: &mut [u8]) -> usize {
         self.shard.on_received(NOW, socket, bytes);
         self.send()
@@ -87,19 +109,9 @@ impl Setting {
 
     /// One turn. Returns how many sends it made, and their bytes.
     fn turn(&mut self, now: Millis) -> (usize, usize) {
-        self.shard.on_turn(now);
-        self.shard.take_actions(&mut self.actions);
-        assert_eq!(self.actions, [], "nobody is slow, and nobody leaves");
-        let mut batch = self.shard.take_dirty(std::mem::take(&mut self.batch));
-        let bytes = batch
-            .iter()
-            .map(|socket| self.shard.unsent(*socket).map(|slice| slice.len()).sum::<usize>())
-            .sum::<usize>();
-        self.shard.on_sent(now, &batch, &mut []);
-        let sends = batch.len();
-        batch.clear();
-        self.batch = batch;
-        (sends, bytes)
+        let mut taker = Taker { sends: 0, bytes: 0 };
+        let Ok(()) = self.shard.turn(now, &mut taker);
+        (taker.sends, taker.bytes)
     }
 
     /// Every client in turn says `message`, and the worker sends `body` back. Returns how many allocations that took.

@@ -29,13 +29,12 @@ fn others_get_their_turn_between_slices() {
     let echo = frame_bytes(&Frame { body: b"echo", ..to_client(Cmd::SendToOne, 5) });
     // The echo comes in when the fan-out has begun, and leaves with the next send.
     world.shard.on_received(world.now, other, &mut echo.clone());
-    let batch = world.shard.take_dirty(Vec::new());
-    assert!((FANOUT_SENDS_MAX..=FANOUT_SENDS_MAX + 1).contains(&batch.len()), "{}", batch.len());
-    assert!(batch.contains(&world.peers[clients[4]].socket));
-    let mut actions = Vec::new();
-    world.shard.take_actions(&mut actions);
-    assert_eq!(actions, [Action::Pause(worker)]);
-    world.shard.on_sent(world.now, &batch, &mut []);
+    let turn = world.turn();
+    // As it comes, and in its first turn.
+    let sends_max = 2 * FANOUT_SENDS_MAX + 1;
+    assert!((FANOUT_SENDS_MAX..=sends_max).contains(&turn.sent.len()), "{}", turn.sent.len());
+    assert!(turn.sent.contains(&world.peers[clients[4]].socket));
+    assert_eq!(turn.actions, [Action::Pause(worker)]);
     assert!(world.shard.is_pending());
     world.settle();
     assert!(!world.peers[0].paused);
@@ -81,10 +80,9 @@ fn a_burst_leaves_in_one_send_per_client() {
     world.settle();
     let mut burst: Vec<u8> = (0..20).flat_map(|_| to_all(b"tick")).collect();
     world.shard.on_received(world.now, world.peers[worker].socket, &mut burst);
-    let batch = world.shard.take_dirty(Vec::new());
-    assert_eq!(batch.len(), clients.len());
-    for socket in &batch {
-        let slices: Vec<usize> = world.shard.unsent(*socket).map(|slice| slice.len()).collect();
-        assert_eq!(slices, [20 * b"tick\n".len()]);
+    for client in &clients {
+        let bytes = world.shard.unsent(world.peers[*client].socket);
+        assert_eq!(bytes.map(|slice| slice.len()).collect::<Vec<_>>(), [20 * b"tick\n".len()]);
     }
+    assert_eq!(world.turn().sent.len(), clients.len());
 }

@@ -46,14 +46,9 @@ fn a_fan_out_gets_on_beside_any_other_traffic() {
     let mut answers: Vec<u8> = (1..=FANOUT_SENDS_MAX as u32).flat_map(answer).collect();
     let mut to_all = frame_bytes(&Frame { body: b"all", ..Frame::command(Cmd::SendToAll) });
     world.shard.on_received(world.now, worker, &mut to_all);
-    let mut actions = Vec::new();
     let turns = (1..10).find(|_| {
         world.shard.on_received(world.now, other, &mut answers);
-        world.shard.on_turn(world.now);
-        world.shard.take_actions(&mut actions);
-        let batch = world.shard.take_dirty(Vec::new());
-        world.shard.on_sent(world.now, &batch, &mut []);
-        actions.contains(&Action::Resume(worker))
+        world.turn().actions.contains(&Action::Resume(worker))
     });
     assert!(turns.is_some());
 }

@@ -10,14 +10,14 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError};
 use glommio::Task;
 use glommio::nop::NopSubmitter;
-use ring::{Event, ListenerId, Ring, SOCKETS_MAX, Send, Short, SocketId};
+use ring::{Acks, Event, ListenerId, Ring, SOCKETS_MAX, Send, Short, SocketId};
 use tracing::warn;
 
 use super::bind::ShardSockets;
 use super::worker_log::ShardWorkers;
 use super::{Control, Seat, StartError, register_link};
 use crate::config::{STOP_TIMEOUT_MS, TICK_PERIOD_MS};
-use crate::shard::{Action, Counters, Identity, Shard};
+use crate::shard::{Action, Counters, Identity, Sends, Shard, Sink};
 use crate::{Millis, Settings};
 
 /// A shard and its ring, in the shard's own thread.
@@ -27,7 +27,7 @@ pub struct Pump {
     listeners: Listeners,
     commands: Receiver<Control>,
     registrations: Vec<Task<()>>,
-    batch: Batch,
+    ranges: Vec<Range<usize>>,
     drain_timeout_ms: u64,
     full: Full,
     workers: ShardWorkers,
@@ -52,13 +52,13 @@ struct Listeners {
     inner: ListenerId,
 }
 
-/// Lists that every turn needs, kept for their memory.
-#[derive(Default)]
-struct Batch {
-    actions: Vec<Action>,
-    dirty: Vec<SocketId>,
-    ranges: Vec<Range<usize>>,
-    short: Vec<Short>,
+/// A shard's turns take effect on its ring.
+struct RingSink<'a> {
+    ring: &'a mut Ring,
+    listeners: &'a Listeners,
+    /// Where each socket's slices are, for one batch of sends; kept for its memory.
+    ranges: &'a mut Vec<Range<usize>>,
+    held_back: &'a mut bool,
 }
 
 impl Pump {
@@ -87,7 +87,7 @@ impl Pump {
             listeners,
             commands,
             registrations,
-            batch: Batch::default(),
+            ranges: Vec::new(),
             drain_timeout_ms,
             full: Full { shard: seat.index, refusals: 0, told: None },
             workers,
@@ -141,60 +141,9 @@ impl Pump {
         // As of the turn before, so a little early, which no deadline minds.
         let now = now(&self.ring);
         self.ring.turn(wait, |event| deliver(shard, listeners, now, event))?;
-        self.shard.on_turn(self::now(&self.ring));
-        self.act();
-        if self.ring.was_held_up() && !self.held_back {
-            // Workers may have given us up meanwhile: what is for them is not sent before their links are read. That is done
-            // in the next turn, and what holds us up may be in every turn: a hook that blocks.
-            self.held_back = true;
-            return Ok(());
-        }
-        self.held_back = false;
-        self.send()?;
-        self.act();
-        Ok(())
-    }
-
-    /// One send per socket that has something to send.
-    fn send(&mut self) -> io::Result<()> {
-        let Batch { dirty, ranges, short, .. } = &mut self.batch;
-        let sockets = self.shard.take_dirty(std::mem::take(dirty));
-        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(sockets.len());
-        for socket in &sockets {
-            let start = slices.len();
-            slices.extend(self.shard.unsent(*socket));
-            ranges.push(start..slices.len());
-        }
-        let sends = sockets.iter().zip(ranges.iter());
-        let sends = sends.map(|(socket, range)| Send { socket: *socket, slices: &slices[range.clone()] });
-        self.ring.send_all(sends, short)?;
-        drop(slices);
-        self.shard.on_sent(now(&self.ring), &sockets, short);
-        ranges.clear();
-        short.clear();
-        *dirty = sockets;
-        dirty.clear();
-        Ok(())
-    }
-
-    fn act(&mut self) {
-        self.shard.take_actions(&mut self.batch.actions);
-        for action in self.batch.actions.drain(..) {
-            match action {
-                Action::Pause(socket) => self.ring.pause(socket),
-                Action::Resume(socket) => self.ring.resume(socket),
-                Action::Shutdown(socket) => self.ring.shutdown(socket),
-                Action::Close(socket) => self.ring.close(socket),
-                Action::AskAcks(socket) => {
-                    let acks = self.ring.acknowledged(socket);
-                    self.shard.on_acknowledged(now(&self.ring), socket, acks);
-                }
-                Action::HoldAccepts(held) => {
-                    let clients = self.listeners.clients.iter();
-                    clients.for_each(|listener| self.ring.hold_accepts(*listener, held));
-                }
-            }
-        }
+        let now = self::now(&self.ring);
+        let Pump { ring, listeners, ranges, held_back, .. } = self;
+        self.shard.turn(now, &mut RingSink { ring, listeners, ranges, held_back })
     }
 
     /// Tells, now and then, that the shard is full: only the operator can help.
@@ -248,6 +197,47 @@ impl Listeners {
         let clients =
             sockets.clients.into_iter().map(|socket| ring.listen(socket)).collect::<io::Result<_>>()?;
         Ok(Listeners { clients, inner: ring.listen_preferred(sockets.inner)? })
+    }
+}
+
+impl Sink for RingSink<'_> {
+    type Error = io::Error;
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Pause(socket) => self.ring.pause(socket),
+            Action::Resume(socket) => self.ring.resume(socket),
+            Action::Shutdown(socket) => self.ring.shutdown(socket),
+            Action::Close(socket) => self.ring.close(socket),
+            Action::HoldAccepts(held) => {
+                let clients = self.listeners.clients.iter();
+                clients.for_each(|listener| self.ring.hold_accepts(*listener, held));
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, link: SocketId) -> Option<Acks> {
+        self.ring.acknowledged(link)
+    }
+
+    /// Workers may have given us up while we were held up: what is for them is not sent before their links are read. That is
+    /// done in the next turn, and what holds us up may be in every turn: a hook that blocks.
+    fn holds_back(&mut self) -> bool {
+        *self.held_back = self.ring.was_held_up() && !*self.held_back;
+        *self.held_back
+    }
+
+    fn send(&mut self, sends: Sends<'_>, short: &mut Vec<Short>) -> io::Result<()> {
+        self.ranges.clear();
+        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(sends.sockets().len());
+        for socket in sends.sockets() {
+            let start = slices.len();
+            slices.extend(sends.bytes(*socket));
+            self.ranges.push(start..slices.len());
+        }
+        let sends = sends.sockets().iter().zip(self.ranges.iter());
+        let sends = sends.map(|(socket, range)| Send { socket: *socket, slices: &slices[range.clone()] });
+        self.ring.send_all(sends, short)
     }
 }
 

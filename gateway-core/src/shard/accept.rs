@@ -7,8 +7,8 @@ use ring::SocketId;
 use super::client::{Client, Reading, Rest};
 use super::codec::AnyCodec;
 use super::link::Link;
-use super::output::{Action, Outbound};
-use super::{Conn, Shard, slot};
+use super::output::Outbound;
+use super::{Action, Conn, Shard, slot};
 use crate::{Admission, Millis};
 
 impl Shard {

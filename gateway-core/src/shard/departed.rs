@@ -14,10 +14,9 @@ use tracing::warn;
 use super::client::{Client, Peer};
 use super::directory::Slot;
 use super::input::{Event, Stall, TooLarge};
-use super::output::Action;
 use super::reroute::{self, Kept};
 use super::workers::WorkerId;
-use super::{Conn, Shard};
+use super::{Action, Conn, Shard};
 use crate::Millis;
 use crate::config::{DEPARTED_BYTES_MAX, DEPARTED_LOG_PERIOD_MS};
 

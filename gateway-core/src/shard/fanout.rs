@@ -13,11 +13,10 @@ use super::directory::Slot;
 use super::found::Found;
 use super::leave::CloseReason;
 use super::out::SharedMessage;
-use super::output::Action;
-use super::{Conn, Shard};
+use super::{Action, Conn, Shard};
+use crate::Listen;
 use crate::config::{FANOUT_SENDS_MAX, FANOUT_SLICE};
 use crate::settings::SlowClient;
-use crate::{Listen, Millis};
 
 /// What a worker wants its clients to get.
 pub(super) struct Message<'a> {
@@ -162,7 +161,7 @@ impl Shard {
         }
     }
 
-    /// Queues a message for its targets. What does not fit into this turn goes on in [`Shard::on_turn`].
+    /// Queues a message for its targets. What does not fit into this turn goes on in the next.
     pub(super) fn start_fan_out(&mut self, link: Slot, mut fanout: Fanout<'_>) {
         self.fan_out(&mut fanout, FANOUT_SENDS_MAX);
         if !fanout.is_done
@@ -175,18 +174,7 @@ impl Shard {
         }
     }
 
-    /// To be called every turn, after what came in and before what goes out: large fan-outs, long answers and heartbeats
-    /// take their next slice.
-    pub fn on_turn(&mut self, now: Millis) {
-        self.now = now;
-        self.shed_unfinished();
-        self.end_hook_victims();
-        self.continue_heartbeat();
-        self.continue_fan_outs();
-        self.continue_listings();
-    }
-
-    fn continue_fan_outs(&mut self) {
+    pub(super) fn continue_fan_outs(&mut self) {
         // However much others send: a fan-out that is under way gets on.
         let dirty_max = self.output.dirty_count() + FANOUT_SENDS_MAX;
         for _ in 0..self.jobs.len() {

@@ -10,9 +10,8 @@ use ring::SocketId;
 use super::client::{Client, Reading};
 use super::directory::Slot;
 use super::link::Link;
-use super::output::Action;
 use super::workers::{Way, WorkerId};
-use super::{Conn, Identity, Shard};
+use super::{Action, Conn, Identity, Shard};
 use crate::answer::{SUBPROTOCOL_HEADER, chosen_subprotocol, is_header};
 use crate::{ClientInfo, Handshake, ResponseHeader};
 

@@ -4,8 +4,7 @@ use protocol::client::websocket;
 
 use super::client::{Client, Reading};
 use super::directory::Slot;
-use super::output::Action;
-use super::{Conn, Shard};
+use super::{Action, Conn, Shard};
 use crate::config::RETRY_AFTER_S;
 
 /// Why we close a client: its close frame says so (docs/OPERATIONS.md, "Close codes").

@@ -7,8 +7,8 @@ use ring::SocketId;
 use super::client::Client;
 use super::codec::AnyCodec;
 use super::directory::Slot;
-use super::output::{Action, Outbound};
-use super::{Conn, Shard};
+use super::output::Outbound;
+use super::{Action, Conn, Shard};
 
 /// A connection without a client.
 pub(super) struct Lingering {

@@ -12,9 +12,7 @@ use tracing::warn;
 
 use super::directory::Slot;
 use super::notices::Gone;
-use super::output::Action;
 use super::{Conn, Shard, slot};
-use crate::Millis;
 use crate::config::{LINK_PING_PERIOD_MS, SILENT_KEPT_MS, UNACKNOWLEDGED_MS};
 
 impl Shard {
@@ -62,7 +60,7 @@ impl Shard {
             Sign::Silent => self.judge_silent_link(slot),
             Sign::Unheard => {
                 let socket = link.socket;
-                self.output.actions.push(Action::AskAcks(socket));
+                self.output.unheard.push(socket);
             }
         }
     }
@@ -96,8 +94,7 @@ impl Shard {
     }
 
     /// What the kernel told of a link whose peer was not heard for a minute.
-    pub fn on_acknowledged(&mut self, now: Millis, socket: SocketId, acks: Option<Acks>) {
-        self.now = now;
+    pub(super) fn on_acknowledged(&mut self, socket: SocketId, acks: Option<Acks>) {
         let slot = slot(socket);
         let Some(link) = self.link(slot).filter(|link| link.socket == socket) else { return };
         let unanswered =

@@ -7,8 +7,7 @@ use ring::SocketId;
 
 use super::directory::Slot;
 use super::notices::{Gone, Notice};
-use super::output::Action;
-use super::{Conn, Shard, reroute};
+use super::{Action, Conn, Shard, reroute};
 
 /// Whether the link is still there after a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -16,9 +16,8 @@ use tracing::warn;
 use super::client::Client;
 use super::directory::{SetId, Slot};
 use super::found::{Found, Ordered};
-use super::output::Action;
 use super::pieces::{OpenArray, Pieces};
-use super::{Conn, Shard};
+use super::{Action, Conn, Shard};
 use crate::config::{
     LISTED_AT_ONCE_MAX, LISTING_SLICE, LISTING_SLICE_SIZE, REPLY_LOG_PERIOD_MS, REPLY_SIZE_MAX,
 };

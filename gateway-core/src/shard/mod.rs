@@ -12,7 +12,7 @@
 //! * [`reroute`](self::reroute): what becomes of events that a lost link had not taken;
 //! * [`secure`](self::secure): TLS, between the ring's bytes and a client's codec;
 //! * [`unfinished`](self::unfinished): what is held of clients' input;
-//! * [`output`](self::output): what is to be sent and done;
+//! * [`turn`](self::turn), [`output`](self::output): the order of a turn, what is to be sent and done;
 //! * [`tick`](self::tick), [`heartbeat`](self::heartbeat), [`link_pulse`](self::link_pulse): what time brings.
 
 mod accept;
@@ -46,6 +46,7 @@ mod stop;
 mod table;
 mod tick;
 mod timeouts;
+mod turn;
 mod unfinished;
 mod workers;
 
@@ -57,11 +58,11 @@ use hashbrown::HashMap;
 use protocol::ClientId;
 use protocol::client::Protocol;
 use protocol::pulse::LOOK_PERIOD_MS;
-use ring::{Short, SocketId};
+use ring::SocketId;
 
 pub use self::counters::{Counters, Status};
 pub use self::notices::{Gone, Notice};
-pub use self::output::Action;
+pub use self::turn::{Action, Sends, Sink};
 
 use self::caught_hooks::CaughtHooks;
 use self::client::Client;
@@ -236,19 +237,6 @@ impl Shard {
         self.notices.take(notices);
     }
 
-    /// Moves the actions that have come up into `actions`, in order.
-    pub fn take_actions(&mut self, actions: &mut Vec<Action>) {
-        actions.append(&mut self.output.actions);
-    }
-
-    /// The sockets that have something to send. The caller sends what [`Shard::unsent`] gives for each and then says
-    /// so by [`Shard::on_sent`]; `recycled`, empty, is kept for the next batch.
-    pub fn take_dirty(&mut self, recycled: Vec<SocketId>) -> Vec<SocketId> {
-        let dirty = self.output.take_dirty(recycled);
-        self.seal(&dirty);
-        dirty
-    }
-
     /// The bytes for the next send on a socket; nothing if it is gone.
     pub fn unsent(&self, socket: SocketId) -> impl Iterator<Item = IoSlice<'_>> {
         let out = self.outbound(socket);
@@ -259,28 +247,13 @@ impl Shard {
     }
 
     /// Whether sends, actions, large fan-outs, long answers, heartbeats or clients that hold too much wait: the glue must not
-    /// block before it has seen to them.
+    /// block before another [`Shard::turn`].
     pub fn is_pending(&self) -> bool {
         self.output.is_pending()
             || !self.jobs.is_empty()
             || self.listings.are_under_way()
             || self.heartbeat.is_sweeping()
             || self.unfinished.is_too_much()
-    }
-
-    /// What was offered for the sockets in `batch` has been sent, except as `short` says. `short` is put in order.
-    pub fn on_sent(&mut self, now: Millis, batch: &[SocketId], short: &mut [Short]) {
-        self.now = now;
-        short.sort_unstable_by_key(|short| short.socket);
-        // All queues first: what one socket's send brings about may add to another's of the batch, or give what is in it
-        // to somebody else.
-        for socket in batch {
-            let fell_short = short.binary_search_by_key(socket, |short| short.socket);
-            self.advance(*socket, fell_short.ok().map(|at| short[at].sent));
-        }
-        for socket in batch {
-            self.after_send(*socket);
-        }
     }
 
     /// There is room again after a short send.
@@ -370,7 +343,8 @@ impl Shard {
     fn after_send(&mut self, socket: SocketId) {
         match self.conns.get(socket.index()) {
             Some(Conn::Client(client)) if client.socket == socket => {
-                if client.closing && client.out.queue.is_empty() {
+                let is_done = client.closing && client.out.queue.is_empty();
+                if is_done {
                     self.linger(slot(socket));
                 }
             }

@@ -1,26 +1,12 @@
 //! What the shard wants done: bytes to send, and actions on sockets.
 
-use ring::SocketId;
+use std::mem;
 
+use ring::{Short, SocketId};
+
+use super::Action;
 use super::out::{Load, OutQueue, SharedMessage, Spare};
 use crate::config::COPY_MAX;
-
-/// Something for the glue to do with a socket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Action {
-    /// Stop reading.
-    Pause(SocketId),
-    /// Read again.
-    Resume(SocketId),
-    /// Send a FIN; everything queued has been sent.
-    Shutdown(SocketId),
-    /// Close now. The shard has forgotten the socket.
-    Close(SocketId),
-    /// Ask the kernel what the peer of this link has acknowledged, and say so by `Shard::on_acknowledged`.
-    AskAcks(SocketId),
-    /// Accept no more clients, or go on with it.
-    HoldAccepts(bool),
-}
 
 /// One socket's outgoing side.
 #[derive(Default)]
@@ -61,7 +47,13 @@ impl Outbound {
 pub struct Output {
     pub spare: Spare,
     pub actions: Vec<Action>,
+    /// Links of which the kernel is to be asked what their peers have acknowledged.
+    pub unheard: Vec<SocketId>,
+    /// What fell short in a batch of sends; kept for its memory.
+    pub short: Vec<Short>,
     dirty: Vec<SocketId>,
+    /// Empty; kept for its memory.
+    batch: Vec<SocketId>,
 }
 
 impl Output {
@@ -117,10 +109,15 @@ impl Output {
         self.mark(socket, out);
     }
 
-    /// Sockets with something to send, which is now the caller's to do; `recycled` is kept for the next batch.
-    pub fn take_dirty(&mut self, recycled: Vec<SocketId>) -> Vec<SocketId> {
-        debug_assert!(recycled.is_empty());
-        std::mem::replace(&mut self.dirty, recycled)
+    /// Sockets with something to send, which is now the caller's to do.
+    pub fn take_dirty(&mut self) -> Vec<SocketId> {
+        mem::replace(&mut self.dirty, mem::take(&mut self.batch))
+    }
+
+    /// Keeps the memory of a list that is done with.
+    pub fn keep_batch(&mut self, mut batch: Vec<SocketId>) {
+        batch.clear();
+        self.batch = batch;
     }
 
     /// Sockets that have something to send.
@@ -130,7 +127,7 @@ impl Output {
 
     /// Whether anything waits to be sent or done.
     pub fn is_pending(&self) -> bool {
-        !(self.dirty.is_empty() && self.actions.is_empty())
+        !(self.dirty.is_empty() && self.actions.is_empty() && self.unheard.is_empty())
     }
 
     fn mark(&mut self, socket: SocketId, out: &mut Outbound) {

@@ -3,9 +3,10 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use gateway_core::{Action, Identity, Listen, Millis, Notice, Settings, Shard};
+use gateway_core::{Action, Identity, Listen, Millis, Notice, Sends, Settings, Shard, Sink};
 use protocol::inner::{self, Cmd, Frame, Run, ext};
 use ring::{Acks, Short, SocketId};
 
@@ -42,6 +43,73 @@ pub struct World {
     pub holds_accepts: bool,
 }
 
+/// What a shard wanted done in a turn.
+#[derive(Default)]
+pub struct Turn {
+    pub actions: Vec<Action>,
+    /// One for each send.
+    pub sent: Vec<SocketId>,
+}
+
+/// A shard's turns take effect on its peers.
+struct FakeSink<'a> {
+    peers: &'a mut [Peer],
+    by_socket: &'a HashMap<SocketId, usize>,
+    free_slots: &'a mut Vec<u32>,
+    holds_accepts: &'a mut bool,
+    turn: Turn,
+}
+
+impl FakeSink<'_> {
+    fn peer(&mut self, socket: SocketId) -> &mut Peer {
+        &mut self.peers[self.by_socket[&socket]]
+    }
+}
+
+impl Sink for FakeSink<'_> {
+    type Error = Infallible;
+
+    fn act(&mut self, action: Action) {
+        self.turn.actions.push(action);
+        match action {
+            Action::Pause(socket) => self.peer(socket).paused = true,
+            Action::Resume(socket) => self.peer(socket).paused = false,
+            Action::Shutdown(socket) => self.peer(socket).shut = true,
+            Action::HoldAccepts(held) => *self.holds_accepts = held,
+            Action::Close(socket) => {
+                let peer = self.peer(socket);
+                assert!(!peer.closed, "a socket is closed once");
+                peer.closed = true;
+                self.free_slots.push(socket.index() as u32);
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, link: SocketId) -> Option<Acks> {
+        self.peer(link).acks
+    }
+
+    fn send(&mut self, sends: Sends<'_>, short: &mut Vec<Short>) -> Result<(), Infallible> {
+        for socket in sends.sockets() {
+            self.turn.sent.push(*socket);
+            let bytes: Vec<u8> = sends.bytes(*socket).flat_map(|slice| slice.to_vec()).collect();
+            let peer = self.peer(*socket);
+            if peer.closed {
+                continue;
+            }
+            assert!(!peer.shut || bytes.is_empty(), "nothing is sent behind a FIN");
+            let sent = peer.room.unwrap_or(usize::MAX).min(bytes.len());
+            peer.room = peer.room.map(|room| room - sent);
+            peer.received.extend(&bytes[..sent]);
+            if sent < bytes.len() {
+                peer.blocked = true;
+                short.push(Short { socket: *socket, sent });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl World {
     pub fn new(settings: Settings) -> World {
         World::seeded(settings, u64::from(u32::MAX) << 32)
@@ -68,10 +136,16 @@ impl World {
 
     /// A client at a listener; returns its index in `peers`.
     pub fn client(&mut self, listener: u8) -> usize {
+        let peer = self.accept(listener);
+        self.settle();
+        peer
+    }
+
+    /// The same, and what comes of it waits for the next turn.
+    pub fn accept(&mut self, listener: u8) -> usize {
         let peer = self.open();
         let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), (peer as u16).wrapping_add(5000));
         self.shard.on_client_accepted(self.now, listener, self.peers[peer].socket, address.into());
-        self.settle();
         peer
     }
 
@@ -212,61 +286,18 @@ impl World {
 
     /// Does everything the shard wants done.
     pub fn settle(&mut self) {
-        let mut actions = Vec::new();
         while self.shard.is_pending() {
-            self.shard.on_turn(self.now);
-            self.shard.take_actions(&mut actions);
-            for action in actions.drain(..) {
-                self.act(action);
-            }
-            let batch = self.shard.take_dirty(Vec::new());
-            let mut short = Vec::new();
-            for socket in &batch {
-                let bytes: Vec<u8> = self.shard.unsent(*socket).flat_map(|slice| slice.to_vec()).collect();
-                let peer = &mut self.peers[self.by_socket[socket]];
-                if peer.closed {
-                    continue;
-                }
-                assert!(!peer.shut || bytes.is_empty(), "nothing is sent behind a FIN");
-                let sent = peer.room.unwrap_or(usize::MAX).min(bytes.len());
-                peer.room = peer.room.map(|room| room - sent);
-                peer.received.extend(&bytes[..sent]);
-                if sent < bytes.len() {
-                    peer.blocked = true;
-                    short.push(Short { socket: *socket, sent });
-                }
-            }
-            self.shard.on_sent(self.now, &batch, &mut short);
+            self.turn();
         }
         self.shard.take_notices(&mut self.notices);
     }
 
-    fn act(&mut self, action: Action) {
-        let (Action::Pause(socket)
-        | Action::Resume(socket)
-        | Action::Shutdown(socket)
-        | Action::AskAcks(socket)
-        | Action::Close(socket)) = action
-        else {
-            self.holds_accepts = action == Action::HoldAccepts(true);
-            return;
-        };
-        let peer = &mut self.peers[self.by_socket[&socket]];
-        match action {
-            Action::Pause(_) => peer.paused = true,
-            Action::Resume(_) => peer.paused = false,
-            Action::Shutdown(_) => peer.shut = true,
-            Action::AskAcks(_) => {
-                let acks = peer.acks;
-                self.shard.on_acknowledged(self.now, socket, acks);
-            }
-            Action::HoldAccepts(_) => unreachable!("done above"),
-            Action::Close(_) => {
-                assert!(!peer.closed, "a socket is closed once");
-                peer.closed = true;
-                self.free_slots.push(socket.index() as u32);
-            }
-        }
+    /// One turn; returns what the shard wanted done in it.
+    pub fn turn(&mut self) -> Turn {
+        let World { peers, by_socket, free_slots, holds_accepts, .. } = self;
+        let mut sink = FakeSink { peers, by_socket, free_slots, holds_accepts, turn: Turn::default() };
+        let Ok(()) = self.shard.turn(self.now, &mut sink);
+        sink.turn
     }
 
     fn open(&mut self) -> usize {

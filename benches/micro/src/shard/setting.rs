@@ -1,11 +1,12 @@
 //! A shard, one worker, and clients, without a ring under them.
 
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use gateway_core::{Action, Identity, Listen, Millis, Settings, Shard};
+use gateway_core::{Action, Identity, Listen, Millis, Sends, Settings, Shard, Sink};
 use protocol::client::websocket::client::TEXT;
 use protocol::inner::{Cmd, Frame, ext};
-use ring::SocketId;
+use ring::{Acks, Short, SocketId};
 
 use crate::codecs::{HANDSHAKE, masked};
 
@@ -23,8 +24,28 @@ pub struct Setting {
     pub clients: Vec<SocketId>,
     pub now: Millis,
     speak: Speak,
-    batch: Vec<SocketId>,
-    actions: Vec<Action>,
+}
+
+/// Takes everything, and counts the bytes.
+struct Taker {
+    bytes: usize,
+}
+
+impl Sink for Taker {
+    type Error = Infallible;
+
+    fn act(&mut self, _: Action) {}
+
+    fn acknowledged(&mut self, _: SocketId) -> Option<Acks> {
+        None
+    }
+
+    fn send(&mut self, sends: Sends<'_>, _: &mut Vec<Short>) -> Result<(), Infallible> {
+        for socket in sends.sockets() {
+            self.bytes += sends.bytes(*socket).map(|slice| slice.len()).sum::<usize>();
+        }
+        Ok(())
+    }
 }
 
 impl Speak {
@@ -65,15 +86,8 @@ impl Setting {
         let settings = Settings { listen: vec![listen], ..settings };
         let identity = Identity { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900), seed: 1 << 32 };
         let (now, worker) = (Millis(0), SocketId::new(0, 1));
-        let mut setting = Setting {
-            shard: Shard::new(settings, identity, now),
-            worker,
-            clients: Vec::new(),
-            now,
-            speak,
-            batch: Vec::new(),
-            actions: Vec::new(),
-        };
+        let mut setting =
+            Setting { shard: Shard::new(settings, identity, now), worker, clients: Vec::new(), now, speak };
         setting.shard.on_link_accepted(now, worker, PEER.into());
         let connect = ext::WorkerConnect {
             worker_key: "a".into(),
@@ -110,20 +124,11 @@ impl Setting {
     /// What the glue does behind the events of a turn, and again as long as there is something to do. Returns the
     /// bytes sent.
     pub fn send(&mut self) -> usize {
-        let mut sent = 0;
+        let mut taker = Taker { bytes: 0 };
         while self.shard.is_pending() {
-            self.shard.on_turn(self.now);
-            self.shard.take_actions(&mut self.actions);
-            self.actions.clear();
-            let mut batch = self.shard.take_dirty(std::mem::take(&mut self.batch));
-            for socket in &batch {
-                sent += self.shard.unsent(*socket).map(|slice| slice.len()).sum::<usize>();
-            }
-            self.shard.on_sent(self.now, &batch, &mut []);
-            batch.clear();
-            self.batch = batch;
+            let Ok(()) = self.shard.turn(self.now, &mut taker);
         }
-        sent
+        taker.bytes
     }
 
     /// What a client says to be heard.
