@@ -4,14 +4,14 @@ use hashbrown::HashSet;
 use protocol::inner::{CloseReason, Cmd, Frame, ext};
 use protocol::php;
 
-use super::directory::Slot;
-use super::fanout::{Fanout, Message, Targets};
-use super::{Conn, Shard};
 use crate::config::{GROUPS_PER_CLIENT_MAX, SESSION_SIZE_MAX};
+use crate::shard::clients::directory::Slot;
+use crate::shard::fanouts::{Fanout, Message, Targets};
+use crate::shard::{Conn, Shard};
 
 impl Shard {
     /// Does what a command says. Queries and the start of a link are not for here.
-    pub(super) fn apply(&mut self, link: Slot, cmd: Cmd, frame: &Frame<'_>) {
+    pub(crate) fn apply(&mut self, link: Slot, cmd: Cmd, frame: &Frame<'_>) {
         match cmd {
             Cmd::SendToAll => return self.send_to_all(link, frame),
             Cmd::SendToUid => return self.send_to_uids(link, frame),

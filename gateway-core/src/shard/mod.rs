@@ -2,53 +2,27 @@
 //!
 //! A state machine. It never does IO, reads no clock, and shares nothing. Its parts:
 //!
-//! * [`accept`](self::accept), [`input`](self::input), [`leave`](self::leave), [`lingering`](self::lingering),
-//!   [`departed`](self::departed): the life of a client, the end of its connection, and what is still to be told of it;
-//! * [`stop`](self::stop): the end of them all;
-//! * [`links`](self::links), [`commands`](self::commands), [`queries`](self::queries): what workers say;
-//! * [`found`](self::found), [`listing`](self::listing), [`fanout`](self::fanout): what takes more than one turn;
-//! * [`directory`](self::directory), [`workers`](self::workers), [`drain`](self::drain): who is called what, who serves
-//!   whom, and how a worker hands its clients over;
-//! * [`reroute`](self::reroute): what becomes of events that a lost link had not taken;
-//! * [`secure`](self::secure): TLS, between the ring's bytes and a client's codec;
-//! * [`unfinished`](self::unfinished): what is held of clients' input;
+//! * [`clients`](self::clients): how clients come, what they say, what they are called, how they go;
+//! * [`links`](self::links): inner connections: frames, workers, how a worker hands its clients over, signs of life;
+//! * [`commands`](self::commands), [`answers`](self::answers), [`fanouts`](self::fanouts): what workers command and ask;
+//! * [`undelivered`](self::undelivered): events that wait for a worker;
 //! * [`turn`](self::turn), [`output`](self::output): the order of a turn, what is to be sent and done;
-//! * [`tick`](self::tick), [`heartbeat`](self::heartbeat), [`link_pulse`](self::link_pulse): what time brings.
+//! * [`tick`](self::tick), [`deadlines`](self::deadlines): what time brings.
 
-mod accept;
-mod caught_hooks;
-mod client;
-mod codec;
+mod answers;
+mod clients;
 mod commands;
 mod counters;
-mod departed;
-mod directory;
-mod drain;
-mod fanout;
-mod found;
-mod heartbeat;
-mod input;
-mod leave;
-mod lingering;
-mod link;
-mod link_pulse;
+mod deadlines;
+mod fanouts;
+mod hooks;
 mod links;
-mod listing;
 mod notices;
-mod out;
 mod output;
-mod pieces;
-mod queries;
-mod refusals;
-mod reroute;
-mod secure;
-mod stop;
 mod table;
 mod tick;
-mod timeouts;
 mod turn;
-mod unfinished;
-mod workers;
+mod undelivered;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -64,24 +38,24 @@ pub use self::counters::{Counters, Status};
 pub use self::notices::{Gone, Notice};
 pub use self::turn::{Action, Sends, Sink};
 
-use self::caught_hooks::CaughtHooks;
-use self::client::Client;
-use self::departed::DepartedTable;
-use self::directory::{Directory, Slot};
-use self::fanout::Job;
-use self::heartbeat::Heartbeat;
-use self::lingering::Lingering;
-use self::link::Link;
-use self::listing::Listings;
+use self::answers::listing::Listings;
+use self::clients::client::Client;
+use self::clients::directory::{Directory, Slot};
+use self::clients::heartbeat::Heartbeat;
+use self::clients::lingering::Lingering;
+use self::clients::stop::Stop;
+use self::clients::tls::Secure;
+use self::clients::unfinished::Unfinished;
+use self::deadlines::Timeouts;
+use self::fanouts::Job;
+use self::hooks::CaughtHooks;
+use self::links::link::Link;
+use self::links::workers::Workers;
 use self::notices::Notices;
 use self::output::{Outbound, Output};
-use self::reroute::Backlog;
-use self::secure::Secure;
-use self::stop::Stop;
 use self::table::Table;
-use self::timeouts::Timeouts;
-use self::unfinished::Unfinished;
-use self::workers::Workers;
+use self::undelivered::departed::DepartedTable;
+use self::undelivered::reroute::Backlog;
 use crate::config::{
     ANSWER_TIMEOUT_MS, AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS,
     LINGER_TIMEOUT_MS, LINK_PING_PERIOD_MS,

@@ -2,11 +2,11 @@
 
 use ring::SocketId;
 
-use super::client::Reading;
-use super::leave::CloseReason;
-use super::lingering::Stage;
-use super::{Conn, Shard, slot};
 use crate::Millis;
+use crate::shard::clients::client::Reading;
+use crate::shard::clients::leave::CloseReason;
+use crate::shard::clients::lingering::Stage;
+use crate::shard::{Conn, Shard, slot};
 
 impl Shard {
     /// To be called about every [`crate::config::TICK_PERIOD_MS`].

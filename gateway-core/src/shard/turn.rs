@@ -8,8 +8,8 @@ use std::mem;
 
 use ring::{Acks, Short, SocketId};
 
-use super::Shard;
 use crate::Millis;
+use crate::shard::Shard;
 
 /// Something to do with a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

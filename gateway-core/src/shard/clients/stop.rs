@@ -1,14 +1,14 @@
 //! The gateway's stop: clients go one after the other, in an order that nobody chose, so that they do not all come back
 //! to the other gateways in the same moment. Who has not gone yet is served as ever.
 
-use super::directory::Slot;
-use super::leave::CloseReason;
-use super::{Conn, Shard, slot};
 use crate::Millis;
 use crate::config::{STOP_CLIENTS_PER_TICK_MIN, TICK_PERIOD_MS};
+use crate::shard::clients::directory::Slot;
+use crate::shard::clients::leave::CloseReason;
+use crate::shard::{Conn, Shard, slot};
 
 /// A stop under way.
-pub(super) struct Stop {
+pub(crate) struct Stop {
     /// Connection ids of those who have not been told, the next one last. They name nobody else meanwhile: a shard that
     /// stops takes no new clients.
     waiting: Vec<u32>,
@@ -50,7 +50,7 @@ impl Shard {
     }
 
     /// Whether [`Shard::begin_stop`] was called.
-    pub(super) fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_some()
     }
 
@@ -84,7 +84,7 @@ impl Shard {
     }
 
     /// The next few clients of a stop.
-    pub(super) fn stop_slice(&mut self) {
+    pub(crate) fn stop_slice(&mut self) {
         let now = self.now;
         let Some(stop) = &mut self.stop else { return };
         let rest = stop.waiting.len().saturating_sub(stop.pace(now));

@@ -1,12 +1,14 @@
 //! What the shard wants done: bytes to send, and actions on sockets.
 
+pub mod queue;
+
 use std::mem;
 
 use ring::{Short, SocketId};
 
-use super::Action;
-use super::out::{Load, OutQueue, SharedMessage, Spare};
 use crate::config::COPY_MAX;
+use crate::shard::Action;
+use crate::shard::output::queue::{Load, OutQueue, SharedMessage, Spare};
 
 /// One socket's outgoing side.
 #[derive(Default)]

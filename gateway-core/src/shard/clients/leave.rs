@@ -2,14 +2,14 @@
 
 use protocol::client::websocket;
 
-use super::client::{Client, Reading};
-use super::directory::Slot;
-use super::{Action, Conn, Shard};
 use crate::config::RETRY_AFTER_S;
+use crate::shard::clients::client::{Client, Reading};
+use crate::shard::clients::directory::Slot;
+use crate::shard::{Action, Conn, Shard};
 
 /// Why we close a client: its close frame says so (docs/OPERATIONS.md, "Close codes").
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum CloseReason {
+pub(crate) enum CloseReason {
     /// The gateway stops.
     GoingAway,
     /// A limit that is not one of the protocol's: too slow, too much.
@@ -43,7 +43,7 @@ impl CloseReason {
 
 impl Shard {
     /// Closes a client and tells it why, if its protocol has words for that. Who is closed already has been told.
-    pub(super) fn close_client_because(&mut self, slot: Slot, reason: CloseReason) {
+    pub(crate) fn close_client_because(&mut self, slot: Slot, reason: CloseReason) {
         if self.client(slot).closing {
             return;
         }
@@ -57,7 +57,7 @@ impl Shard {
 
     /// Tells a client, behind what is queued for it, that it is closed, and why. Returns whether that can be said. What it
     /// sends from now on is thrown away, but for its answer.
-    pub(super) fn say_close(&mut self, slot: Slot, code: u16, reason: &str) -> bool {
+    pub(crate) fn say_close(&mut self, slot: Slot, code: u16, reason: &str) -> bool {
         let limits = self.settings.limits();
         let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return false };
         if client.closing || !client.codec.is_open() {
@@ -75,7 +75,7 @@ impl Shard {
     }
 
     /// Nothing more is read from a client; it goes when its queue is empty, or after a while.
-    pub(super) fn close_client_when_sent(&mut self, slot: Slot) {
+    pub(crate) fn close_client_when_sent(&mut self, slot: Slot) {
         let now = self.now;
         let client = self.client(slot);
         let socket = client.socket;
@@ -112,7 +112,7 @@ impl Shard {
     }
 
     /// Closes a client at once; what is queued for it is lost.
-    pub(super) fn close_client_now(&mut self, slot: Slot) {
+    pub(crate) fn close_client_now(&mut self, slot: Slot) {
         let mut client = self.forget_client(slot);
         client.out.queue.clear(&mut self.output.spare);
         self.secure.forget(slot);
@@ -121,7 +121,7 @@ impl Shard {
 
     /// Tells the worker and takes a client out of every table, but for its session of TLS. The slot is the caller's to use
     /// or to leave.
-    pub(super) fn forget_client(&mut self, slot: Slot) -> Client {
+    pub(crate) fn forget_client(&mut self, slot: Slot) -> Client {
         self.count_unfinished_session(slot);
         let Some(Conn::Client(mut client)) = self.conns.remove(slot as usize) else {
             unreachable!("the caller has looked");

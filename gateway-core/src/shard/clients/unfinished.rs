@@ -9,16 +9,16 @@ use hashbrown::HashMap;
 use protocol::LogLimit;
 use tracing::warn;
 
-use super::directory::Slot;
-use super::leave::CloseReason;
-use super::{Conn, Shard};
 use crate::config::{UNFINISHED_LOG_PERIOD_MS, UNFINISHED_LOOK_PERIOD_MS};
+use crate::shard::clients::directory::Slot;
+use crate::shard::clients::leave::CloseReason;
+use crate::shard::{Conn, Shard};
 use crate::{Millis, Settings};
 
 /// Who holds how much.
 ///
 /// Invariants: a client has a holding while something of its input is held, and none else; `size` is their sum.
-pub(super) struct Unfinished {
+pub(crate) struct Unfinished {
     holdings: HashMap<Slot, Holding>,
     size: usize,
     size_max: usize,
@@ -37,7 +37,7 @@ struct Holding {
 
 /// What a client holds before it gives more.
 #[derive(Clone, Copy)]
-pub(super) struct Before {
+pub(crate) struct Before {
     size: usize,
     messages_in: u64,
 }
@@ -81,7 +81,7 @@ impl Unfinished {
 
 impl Shard {
     /// To be asked before a client's input is taken, for [`Shard::note_unfinished`].
-    pub(super) fn before_input(&mut self, slot: Slot) -> Before {
+    pub(crate) fn before_input(&mut self, slot: Slot) -> Before {
         let size = if self.unfinished.holdings.is_empty() { 0 } else { self.input_size(slot) };
         Before { size, messages_in: self.counters.messages_in }
     }
@@ -97,7 +97,7 @@ impl Shard {
     }
 
     /// Input of a client has been taken: what of it is held?
-    pub(super) fn note_unfinished(&mut self, slot: Slot, before: Before) {
+    pub(crate) fn note_unfinished(&mut self, slot: Slot, before: Before) {
         let size = self.input_size(slot);
         if size == 0 {
             if before.size > 0 {
@@ -114,7 +114,7 @@ impl Shard {
 
     /// Closes those that hold most until no more than seven eighths of what may be is held: so everybody is looked at
     /// only after an eighth has come anew.
-    pub(super) fn shed_unfinished(&mut self) {
+    pub(crate) fn shed_unfinished(&mut self) {
         if !self.unfinished.is_too_much() {
             return;
         }
@@ -143,7 +143,7 @@ impl Shard {
     }
 
     /// Closes those whose message is not whole after too long a time. While a client is not read, that is not its fault.
-    pub(super) fn expire_unfinished(&mut self) {
+    pub(crate) fn expire_unfinished(&mut self) {
         let (now, timeout_ms) = (self.now, self.unfinished.timeout_ms);
         if timeout_ms == 0 || now < self.unfinished.next_look {
             return;

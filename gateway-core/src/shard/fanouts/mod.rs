@@ -9,31 +9,31 @@ use protocol::inner::{FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, Frame};
 use protocol::php;
 use ring::SocketId;
 
-use super::directory::Slot;
-use super::found::Found;
-use super::leave::CloseReason;
-use super::out::SharedMessage;
-use super::{Action, Conn, Shard};
 use crate::Listen;
 use crate::config::{FANOUT_SENDS_MAX, FANOUT_SLICE};
 use crate::settings::SlowClient;
+use crate::shard::clients::directory::Slot;
+use crate::shard::clients::found::Found;
+use crate::shard::clients::leave::CloseReason;
+use crate::shard::output::queue::SharedMessage;
+use crate::shard::{Action, Conn, Shard};
 
 /// What a worker wants its clients to get.
-pub(super) struct Message<'a> {
+pub(crate) struct Message<'a> {
     body: Cow<'a, [u8]>,
     encoding: Encoding,
 }
 
 /// How a body becomes bytes for a client.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Encoding {
+pub(crate) struct Encoding {
     /// As it is, without the protocol's encoding (flag bit 1).
     raw: bool,
     kind: Kind,
 }
 
 /// A message for many clients, and how far it is.
-pub(super) struct Fanout<'a> {
+pub(crate) struct Fanout<'a> {
     message: Message<'a>,
     /// By listener and kind: rarely more than one.
     encoded: Vec<(u8, Kind, SharedMessage)>,
@@ -47,7 +47,7 @@ pub(super) struct Fanout<'a> {
 }
 
 /// Who gets a message.
-pub(super) enum Targets {
+pub(crate) enum Targets {
     /// These clients.
     Found(Found),
     /// The clients with these connection ids.
@@ -67,7 +67,7 @@ enum More {
 
 /// A fan-out that takes more than one turn. The link it came on is not served meanwhile: what comes behind it must
 /// not overtake it.
-pub(super) struct Job {
+pub(crate) struct Job {
     fanout: Fanout<'static>,
     link: SocketId,
 }
@@ -137,12 +137,12 @@ impl<'a> Fanout<'a> {
 
 impl Shard {
     /// Queues one message for one client.
-    pub(super) fn send_message(&mut self, slot: Slot, message: &Message<'_>) {
+    pub(crate) fn send_message(&mut self, slot: Slot, message: &Message<'_>) {
         self.send_to_client(slot, &message.body, message.encoding);
     }
 
     /// Queues `body` for a client, in its protocol's encoding.
-    pub(super) fn send_to_client(&mut self, slot: Slot, body: &[u8], encoding: Encoding) {
+    pub(crate) fn send_to_client(&mut self, slot: Slot, body: &[u8], encoding: Encoding) {
         if !self.may_send(slot) {
             return;
         }
@@ -162,7 +162,7 @@ impl Shard {
     }
 
     /// Queues a message for its targets. What does not fit into this turn goes on in the next.
-    pub(super) fn start_fan_out(&mut self, link: Slot, mut fanout: Fanout<'_>) {
+    pub(crate) fn start_fan_out(&mut self, link: Slot, mut fanout: Fanout<'_>) {
         self.fan_out(&mut fanout, FANOUT_SENDS_MAX);
         if !fanout.is_done
             && let Some(link) = self.link(link)
@@ -174,7 +174,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn continue_fan_outs(&mut self) {
+    pub(crate) fn continue_fan_outs(&mut self) {
         // However much others send: a fan-out that is under way gets on.
         let dirty_max = self.output.dirty_count() + FANOUT_SENDS_MAX;
         for _ in 0..self.jobs.len() {

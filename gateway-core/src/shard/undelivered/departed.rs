@@ -11,14 +11,14 @@ use protocol::LogLimit;
 use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, Frame};
 use tracing::warn;
 
-use super::client::{Client, Peer};
-use super::directory::Slot;
-use super::input::{Event, Stall, TooLarge};
-use super::reroute::{self, Kept};
-use super::workers::WorkerId;
-use super::{Action, Conn, Shard};
 use crate::Millis;
 use crate::config::{DEPARTED_BYTES_MAX, DEPARTED_LOG_PERIOD_MS};
+use crate::shard::clients::client::{Client, Peer};
+use crate::shard::clients::directory::Slot;
+use crate::shard::clients::input::{Event, Stall, TooLarge};
+use crate::shard::links::workers::WorkerId;
+use crate::shard::undelivered::reroute::{self, Kept};
+use crate::shard::{Action, Conn, Shard};
 
 /// A client that is gone and whose ON_CLOSE is still to be told.
 pub struct Departed {
@@ -114,7 +114,7 @@ impl DepartedTable {
 
 impl Shard {
     /// A client that a worker knows goes: its worker is told, now or as soon as it can be.
-    pub(super) fn depart(&mut self, client: &mut Client) {
+    pub(crate) fn depart(&mut self, client: &mut Client) {
         let waiting = client.worker.map(|worker| self.workers.waiting_mut(worker));
         let events = self.backlog.take(client.connection_id, waiting);
         self.tell_departed(Departed {
@@ -128,7 +128,7 @@ impl Shard {
     }
 
     /// What a lost link had not taken of a client that is gone: in front of what waits here already.
-    pub(super) fn reroute_departed(
+    pub(crate) fn reroute_departed(
         &mut self,
         connection_id: u32,
         mut events: VecDeque<Kept>,
@@ -147,7 +147,7 @@ impl Shard {
     }
 
     /// Tries those again that waited for something that is over.
-    pub(super) fn retry_departed(&mut self, connection_ids: impl IntoIterator<Item = u32>) {
+    pub(crate) fn retry_departed(&mut self, connection_ids: impl IntoIterator<Item = u32>) {
         for connection_id in connection_ids {
             if let Some(departed) = self.departed.remove(connection_id) {
                 self.tell_departed(departed);
@@ -157,13 +157,13 @@ impl Shard {
     }
 
     /// A worker has come.
-    pub(super) fn retry_without_worker(&mut self) {
+    pub(crate) fn retry_without_worker(&mut self) {
         let waiting = std::mem::take(&mut self.departed.without_worker);
         self.retry_departed(waiting.into_iter().map(|(_, connection_id)| connection_id));
     }
 
     /// No worker came in time.
-    pub(super) fn expire_departed(&mut self) {
+    pub(crate) fn expire_departed(&mut self) {
         while let Some((deadline, _)) = self.departed.without_worker.front()
             && *deadline <= self.now
         {
@@ -193,7 +193,8 @@ impl Shard {
         self.departed.insert(departed);
         match stall {
             Stall::LinkFull(link) | Stall::Draining(link) | Stall::Silent(link) | Stall::Rerouting(link) => {
-                let link = self.link(super::slot(link)).expect("a worker's link is forgotten when it closes");
+                let link =
+                    self.link(crate::shard::slot(link)).expect("a worker's link is forgotten when it closes");
                 link.departed.push_back(connection_id);
             }
             Stall::NoWorker => {

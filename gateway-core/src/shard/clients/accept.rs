@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use ring::SocketId;
 
-use super::client::{Client, Reading, Rest};
-use super::codec::AnyCodec;
-use super::link::Link;
-use super::output::Outbound;
-use super::{Action, Conn, Shard, slot};
+use crate::shard::clients::client::{Client, Reading, Rest};
+use crate::shard::clients::codec::AnyCodec;
+use crate::shard::links::link::Link;
+use crate::shard::output::Outbound;
+use crate::shard::{Action, Conn, Shard, slot};
 use crate::{Admission, Millis};
 
 impl Shard {

@@ -5,20 +5,21 @@ use std::mem;
 use protocol::inner::{self, Cmd, Frame, FrameError, Hello, ext};
 use ring::SocketId;
 
-use super::directory::Slot;
-use super::notices::{Gone, Notice};
-use super::{Action, Conn, Shard, reroute};
+use crate::shard::clients::directory::Slot;
+use crate::shard::notices::{Gone, Notice};
+use crate::shard::undelivered::reroute;
+use crate::shard::{Action, Conn, Shard};
 
 /// Whether the link is still there after a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum LinkState {
+pub(crate) enum LinkState {
     Open,
     Gone,
 }
 
 impl Shard {
     /// Bytes from a link, or none: then what waits is served, after a stall.
-    pub(super) fn link_received(&mut self, slot: Slot, bytes: &[u8]) {
+    pub(crate) fn link_received(&mut self, slot: Slot, bytes: &[u8]) {
         let Some(link) = self.link(slot) else { return };
         if link.refused {
             return;
@@ -52,19 +53,19 @@ impl Shard {
     }
 
     /// The peer has sent its FIN. A packet right before it has been served (WIRE.md §3); its reply goes out first.
-    pub(super) fn link_ended(&mut self, slot: Slot) {
+    pub(crate) fn link_ended(&mut self, slot: Slot) {
         let Some(link) = self.link(slot) else { return };
         link.closing = true;
         self.close_link_if_done(slot);
     }
 
     /// The connection broke.
-    pub(super) fn link_failed(&mut self, slot: Slot) {
+    pub(crate) fn link_failed(&mut self, slot: Slot) {
         self.close_link_because(slot, Gone::Broken);
     }
 
     /// Closes a link at once, and the log will say why.
-    pub(super) fn close_link_because(&mut self, slot: Slot, why: Gone) {
+    pub(crate) fn close_link_because(&mut self, slot: Slot, why: Gone) {
         if let Some(link) = self.link(slot) {
             link.gone = why;
         }
@@ -72,7 +73,7 @@ impl Shard {
     }
 
     /// Our FIN once everything is sent; the link goes with the peer's.
-    pub(super) fn link_leaves(&mut self, slot: Slot) {
+    pub(crate) fn link_leaves(&mut self, slot: Slot) {
         let Some(link) = self.link(slot) else { return };
         link.leaving = true;
         if link.out.queue.is_empty() && link.departed.is_empty() && !link.shut {
@@ -83,7 +84,7 @@ impl Shard {
     }
 
     /// Closes a link at once. Its clients go to other workers, with the events that it had not taken and with new ones.
-    pub(super) fn close_link(&mut self, slot: Slot) {
+    pub(crate) fn close_link(&mut self, slot: Slot) {
         let Some(Conn::Link(mut link)) = self.conns.remove(slot as usize) else { return };
         self.links.retain(|other| *other != link.socket);
         let mut clients = Vec::new();
@@ -104,7 +105,7 @@ impl Shard {
     }
 
     /// Something has been sent on a link: who waited for room may have it now.
-    pub(super) fn link_sent(&mut self, slot: Slot) {
+    pub(crate) fn link_sent(&mut self, slot: Slot) {
         let limit = self.settings.send_to_worker_buffer_size;
         let Some(link) = self.link(slot) else { return };
         let queued = link.out.queue.len();
@@ -130,7 +131,7 @@ impl Shard {
     }
 
     /// Those that waited longest first, until the link is full again. Of a draining link, nobody waits for room.
-    pub(super) fn resume_stalled_clients(&mut self, slot: Slot) {
+    pub(crate) fn resume_stalled_clients(&mut self, slot: Slot) {
         let limit = self.settings.send_to_worker_buffer_size;
         let Some(link) = self.link(slot).filter(|link| link.drain.is_none()) else { return };
         // Once each: who waits for others' events may have to wait again.
@@ -150,8 +151,8 @@ impl Shard {
     }
 
     /// A large fan-out that came on this link is done.
-    pub(super) fn link_idle(&mut self, socket: SocketId) {
-        let slot = super::slot(socket);
+    pub(crate) fn link_idle(&mut self, socket: SocketId) {
+        let slot = crate::shard::slot(socket);
         let Some(link) = self.link(slot).filter(|link| link.socket == socket) else { return };
         link.busy = false;
         self.resume_link(socket);
@@ -159,7 +160,7 @@ impl Shard {
 
     /// Serves what waits on a link that is not held up any more.
     fn resume_link(&mut self, socket: SocketId) {
-        let slot = super::slot(socket);
+        let slot = crate::shard::slot(socket);
         self.output.actions.push(Action::Resume(socket));
         self.link_received(slot, &[]);
         if self.link(slot).is_some_and(|link| link.closing) {

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use protocol::client::Kind;
 use ring::SocketId;
 
-use super::codec::AnyCodec;
-use super::directory::Membership;
-use super::output::Outbound;
-use super::workers::WorkerId;
+use crate::shard::clients::codec::AnyCodec;
+use crate::shard::clients::directory::Membership;
+use crate::shard::links::workers::WorkerId;
+use crate::shard::output::Outbound;
 
 /// A client's whole state: plain data, a few cache lines while idle.
 ///

@@ -7,11 +7,11 @@ use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Run};
 use protocol::pulse::Pulse;
 use ring::SocketId;
 
-use super::drain::Drain;
-use super::notices::Gone;
-use super::output::Outbound;
-use super::workers::WorkerId;
 use crate::config::UNAUTHORIZED_FRAME_SIZE_MAX;
+use crate::shard::links::drain::Drain;
+use crate::shard::links::workers::WorkerId;
+use crate::shard::notices::Gone;
+use crate::shard::output::Outbound;
 
 /// An inner connection. It is a worker's link once it has said WORKER_CONNECT; others only ask and command.
 pub struct Link {

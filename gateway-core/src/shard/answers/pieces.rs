@@ -8,13 +8,13 @@ use crate::config::{PIECE_CAPACITY, PIECE_SIZE};
 /// A reply's value, in order. All of it is within arrays.
 ///
 /// Invariant: `before` is what all pieces but the last hold, and those that are to hold the start of an array.
-pub(super) struct Pieces {
+pub(crate) struct Pieces {
     pieces: Vec<Vec<u8>>,
     before: usize,
 }
 
 /// An array that elements are still written to: the piece that is to hold its start.
-pub(super) struct OpenArray(usize);
+pub(crate) struct OpenArray(usize);
 
 impl Pieces {
     pub fn new() -> Pieces {

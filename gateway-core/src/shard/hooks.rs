@@ -5,12 +5,12 @@ use protocol::LogLimit;
 use protocol::client::websocket::Request;
 use tracing::error;
 
-use super::Shard;
 use crate::config::HOOK_LOG_PERIOD_MS;
+use crate::shard::Shard;
 use crate::{Admission, ClientInfo, Handshake, Hooks, Identity, Millis, WorkerInfo};
 
 /// The hooks of a shard.
-pub(super) struct CaughtHooks {
+pub(crate) struct CaughtHooks {
     hooks: Box<dyn Hooks>,
     panics: u64,
     /// Clients that are to go because a hook has panicked about them.
@@ -108,7 +108,7 @@ impl CaughtHooks {
 
 impl Shard {
     /// Sends those away about whom a hook has panicked.
-    pub(super) fn end_hook_victims(&mut self) {
+    pub(crate) fn end_hook_victims(&mut self) {
         while let Some(connection_id) = self.hooks.victims.pop() {
             if let Some(slot) = self.connection_ids.get(&connection_id).copied() {
                 self.close_client_when_sent(slot);

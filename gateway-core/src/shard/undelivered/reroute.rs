@@ -14,13 +14,13 @@ use protocol::inner::{self, Cmd, FRAME_SIZE_MAX_RINGWAY, Frame, HEADER_SIZE};
 use ring::SocketId;
 use tracing::warn;
 
-use super::client::Client;
-use super::departed::Departed;
-use super::directory::Slot;
-use super::input::{Event, Flow, TooLarge};
-use super::out::OutQueue;
-use super::{Conn, Shard};
 use crate::config::{REROUTE_LOG_PERIOD_MS, REROUTED_BYTES_MAX};
+use crate::shard::clients::client::Client;
+use crate::shard::clients::directory::Slot;
+use crate::shard::clients::input::{Event, Flow, TooLarge};
+use crate::shard::output::queue::OutQueue;
+use crate::shard::undelivered::departed::Departed;
+use crate::shard::{Conn, Shard};
 
 /// An event without what the next link and the client's present state add to it.
 pub struct Kept {
@@ -46,7 +46,7 @@ impl Kept {
 /// A worker for which a whole queue of them waits takes no others from its clients, and is chosen for no client while there is
 /// another.
 ///
-/// [`Workers::waiting`]: super::workers::Workers::waiting
+/// [`Workers::waiting`]: crate::shard::links::workers::Workers::waiting
 pub struct Backlog {
     by_client: HashMap<u32, VecDeque<Kept>>,
     bytes: usize,
@@ -144,7 +144,7 @@ impl Unsent {
 impl Shard {
     /// Takes what a lost link had not taken. What is for clients that are gone goes on at once; clients that are there are to
     /// be resumed by [`Shard::replay_all`], when the caller is done with the link.
-    pub(super) fn reroute(&mut self, unsent: Unsent, worker: &str) -> Vec<u32> {
+    pub(crate) fn reroute(&mut self, unsent: Unsent, worker: &str) -> Vec<u32> {
         let mut clients = Vec::new();
         let before = self.counters.events_rerouted;
         for (connection_id, OfClient { events, departed }) in unsent.clients {
@@ -167,7 +167,7 @@ impl Shard {
 
     /// Gives these clients what waits for them, as far as it goes. One that is not read because of a link or for want of one is
     /// seen to when that is over; one that waited for others' events has some of its own now.
-    pub(super) fn replay_all(&mut self, connection_ids: Vec<u32>) {
+    pub(crate) fn replay_all(&mut self, connection_ids: Vec<u32>) {
         for connection_id in connection_ids {
             let Some(slot) = self.connection_ids.get(&connection_id).copied() else { continue };
             let client = self.client_ref(slot);
@@ -180,7 +180,7 @@ impl Shard {
     }
 
     /// Gives a client's worker what lost links had not taken of this client: [`Flow::Hungry`] when that is done.
-    pub(super) fn replay(&mut self, slot: Slot) -> Flow {
+    pub(crate) fn replay(&mut self, slot: Slot) -> Flow {
         if self.backlog.bytes == 0 {
             return Flow::Hungry;
         }
@@ -213,7 +213,7 @@ impl Shard {
     }
 
     /// Whether the clients of this link have to wait until others' events have gone out.
-    pub(super) fn is_behind(&self, link: SocketId) -> bool {
+    pub(crate) fn is_behind(&self, link: SocketId) -> bool {
         let limit = self.settings.send_to_worker_buffer_size;
         if self.backlog.bytes < limit {
             return false;
@@ -227,7 +227,7 @@ impl Shard {
     }
 
     /// Clients that waited for others' events, where nothing is sent any more that would see to them.
-    pub(super) fn resume_behind_rerouted(&mut self) {
+    pub(crate) fn resume_behind_rerouted(&mut self) {
         for index in (0..self.links.len()).rev() {
             let Some(socket) = self.links.get(index).copied() else { continue };
             if let Some(Conn::Link(link)) = self.conns.get(socket.index())
@@ -235,7 +235,7 @@ impl Shard {
                 && link.out.queue.is_empty()
                 && !self.is_behind(socket)
             {
-                self.resume_stalled_clients(super::slot(socket));
+                self.resume_stalled_clients(crate::shard::slot(socket));
             }
         }
     }

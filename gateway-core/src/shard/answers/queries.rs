@@ -5,14 +5,14 @@ use protocol::inner::ext::{self, Select};
 use protocol::inner::{Cmd, Frame, reply};
 use protocol::php::write;
 
-use super::client::Client;
-use super::directory::Slot;
-use super::listing::{Called, Element, Source};
-use super::{Conn, Shard};
+use crate::shard::answers::listing::{Called, Element, Source};
+use crate::shard::clients::client::Client;
+use crate::shard::clients::directory::Slot;
+use crate::shard::{Conn, Shard};
 
 impl Shard {
     /// Answers a query on the link it came on.
-    pub(super) fn answer(&mut self, link: Slot, cmd: Cmd, frame: &Frame<'_>) {
+    pub(crate) fn answer(&mut self, link: Slot, cmd: Cmd, frame: &Frame<'_>) {
         if let Some(source) = self.listed_by(cmd, frame) {
             return self.begin_listing(link, source);
         }

@@ -11,18 +11,18 @@ use ring::SocketId;
 use tls::{Failure, Session};
 use tracing::warn;
 
-use super::codec::AnyCodec;
-use super::directory::Slot;
-use super::lingering::Stage;
-use super::table::Table;
-use super::{Conn, Shard};
 use crate::config::TLS_LOG_PERIOD_MS;
+use crate::shard::clients::codec::AnyCodec;
+use crate::shard::clients::directory::Slot;
+use crate::shard::clients::lingering::Stage;
+use crate::shard::table::Table;
+use crate::shard::{Conn, Shard};
 
 /// The sessions of a shard.
 ///
 /// Invariants: a session is that of the client at the same slot; what is plain in a client's queue is there only while its
 /// session is open.
-pub(super) struct Secure {
+pub(crate) struct Secure {
     sessions: Table<Box<Session>>,
     /// What has been decrypted, or is to be encrypted; kept for its memory.
     plain: Vec<u8>,
@@ -62,14 +62,14 @@ impl Shard {
     }
 
     /// A client with TLS has come; its worker is told when its handshake is done.
-    pub(super) fn begin_session(&mut self, slot: Slot) {
+    pub(crate) fn begin_session(&mut self, slot: Slot) {
         let acceptor =
             self.settings.tls.as_ref().expect("checked at start: a listener with TLS has certificates");
         self.secure.sessions.insert(slot as usize, Box::new(acceptor.accept()));
     }
 
     /// Bytes of a client with TLS.
-    pub(super) fn session_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+    pub(crate) fn session_received(&mut self, slot: Slot, bytes: &mut [u8]) {
         let before = self.before_input(slot);
         self.take_session_input(slot, bytes);
         self.note_unfinished(slot, before);
@@ -123,7 +123,7 @@ impl Shard {
     }
 
     /// Encrypts what is to be sent to those of `dirty` that have TLS.
-    pub(super) fn seal(&mut self, dirty: &[SocketId]) {
+    pub(crate) fn seal(&mut self, dirty: &[SocketId]) {
         if self.secure.sessions.end() == 0 {
             return;
         }
@@ -137,13 +137,13 @@ impl Shard {
             let sealed = client.out.queue.seal(spare, scratch, |plain, out| session.seal(plain, out));
             if sealed.is_err() {
                 self.counters.tls_sessions_failed += 1;
-                self.close_client_now(super::slot(*socket));
+                self.close_client_now(crate::shard::slot(*socket));
             }
         }
     }
 
     /// Tells a client with TLS that nothing more will come.
-    pub(super) fn end_session(&mut self, slot: Slot) {
+    pub(crate) fn end_session(&mut self, slot: Slot) {
         if let Some(session) = self.secure.sessions.get_mut(slot as usize) {
             session.close(&mut self.reply);
             self.append_reply(slot);
@@ -151,14 +151,14 @@ impl Shard {
     }
 
     /// A client goes whose handshake is not done.
-    pub(super) fn count_unfinished_session(&mut self, slot: Slot) {
+    pub(crate) fn count_unfinished_session(&mut self, slot: Slot) {
         let session = self.secure.sessions.get(slot as usize);
         self.counters.tls_handshakes_failed +=
             u64::from(session.is_some_and(|session| session.is_handshaking()));
     }
 
     /// Counts a client that speaks TLS where none is spoken, if that is what `bytes` begin with.
-    pub(super) fn note_unexpected_tls(&mut self, slot: Slot, bytes: &[u8]) {
+    pub(crate) fn note_unexpected_tls(&mut self, slot: Slot, bytes: &[u8]) {
         let client = self.client_ref(slot);
         if !tls::is_client_hello(bytes) || self.secure.has(slot) {
             return;

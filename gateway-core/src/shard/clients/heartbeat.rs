@@ -2,11 +2,11 @@
 
 use std::mem;
 
-use super::directory::Slot;
-use super::fanout::Encoding;
-use super::leave::CloseReason;
-use super::{Conn, Shard, slot};
 use crate::config::{FANOUT_SENDS_MAX, HEARTBEAT_SLICE};
+use crate::shard::clients::directory::Slot;
+use crate::shard::clients::leave::CloseReason;
+use crate::shard::fanouts::Encoding;
+use crate::shard::{Conn, Shard, slot};
 use crate::{Millis, Settings};
 
 /// One sweep over the table per period, in slices. Within a sweep every client is looked at once.
@@ -53,7 +53,7 @@ impl Heartbeat {
 
 impl Shard {
     /// Starts a sweep when it is time.
-    pub(super) fn begin_heartbeat(&mut self) {
+    pub(crate) fn begin_heartbeat(&mut self) {
         if self.heartbeat.period_ms == 0 || self.now < self.heartbeat.next_sweep {
             return;
         }
@@ -65,7 +65,7 @@ impl Shard {
     }
 
     /// Does the next slice of a sweep that is under way: as many clients as one turn has time and room for.
-    pub(super) fn continue_heartbeat(&mut self) {
+    pub(crate) fn continue_heartbeat(&mut self) {
         if !self.heartbeat.is_sweeping() {
             return;
         }

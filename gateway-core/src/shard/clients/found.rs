@@ -4,17 +4,17 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::vec;
 
-use super::client::Client;
-use super::directory::Slot;
-use super::{Conn, Shard};
 use crate::config::LISTING_ROWS_MAX;
+use crate::shard::clients::client::Client;
+use crate::shard::clients::directory::Slot;
+use crate::shard::{Conn, Shard};
 
 /// Clients by their slots, as they were at one moment. Who goes meanwhile is passed over, also when its slot has another
 /// client by then: that one was accepted later.
 ///
 /// Invariant: `next <= slots.len()`.
 #[derive(Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     slots: Vec<Slot>,
     next: usize,
     /// Clients accepted by the shard at that moment.
@@ -33,12 +33,12 @@ impl Found {
 }
 
 impl Shard {
-    pub(super) fn found(&self, slots: impl Iterator<Item = Slot>) -> Found {
+    pub(crate) fn found(&self, slots: impl Iterator<Item = Slot>) -> Found {
         Found { slots: slots.collect(), next: 0, accepted: self.accepted }
     }
 
     /// Every client, in no order that would mean anything.
-    pub(super) fn everybody(&self) -> Found {
+    pub(crate) fn everybody(&self) -> Found {
         let mut slots = Vec::with_capacity(self.connection_ids.len());
         let clients = self.conns.iter().filter(|(_, conn)| matches!(conn, Conn::Client(_)));
         slots.extend(clients.map(|(index, _)| index as Slot));
@@ -46,7 +46,7 @@ impl Shard {
     }
 
     /// The client that was found at `slot`, if it is still there.
-    pub(super) fn still_there(&self, found: &Found, slot: Slot) -> Option<&Client> {
+    pub(crate) fn still_there(&self, found: &Found, slot: Slot) -> Option<&Client> {
         match self.conns.get(slot as usize) {
             Some(Conn::Client(client)) if client.accepted <= found.accepted => Some(client),
             _ => None,
@@ -54,7 +54,7 @@ impl Shard {
     }
 
     /// The next one; `None` if it has gone, or at the end.
-    pub(super) fn next_found(&self, found: &mut Found) -> Option<&Client> {
+    pub(crate) fn next_found(&self, found: &mut Found) -> Option<&Client> {
         let slot = found.peek()?;
         found.advance();
         self.still_there(found, slot)
@@ -62,7 +62,7 @@ impl Shard {
 }
 
 /// All clients, put in an order: collected in slices, each of them sorted, which are then merged.
-pub(super) struct Ordered {
+pub(crate) struct Ordered {
     rank: fn(&Client) -> Rank,
     /// The next row to look at; `None` once all have been.
     cursor: Option<usize>,
@@ -74,7 +74,7 @@ pub(super) struct Ordered {
 }
 
 /// Where a client stands in the order: first by whatever matters, then by its acceptance.
-pub(super) type Rank = (bool, u64);
+pub(crate) type Rank = (bool, u64);
 
 /// A client's rank and slot.
 type Place = (Rank, Slot);
@@ -100,13 +100,13 @@ impl Ordered {
 }
 
 impl Shard {
-    pub(super) fn ordered(&self, rank: fn(&Client) -> Rank) -> Ordered {
+    pub(crate) fn ordered(&self, rank: fn(&Client) -> Rank) -> Ordered {
         let (cursor, accepted) = (Some(0), self.accepted);
         Ordered { rank, cursor, accepted, runs: Vec::new(), heads: BinaryHeap::new() }
     }
 
     /// Looks at the next rows. Returns whether there are more.
-    pub(super) fn collect(&self, ordered: &mut Ordered) -> bool {
+    pub(crate) fn collect(&self, ordered: &mut Ordered) -> bool {
         let Some(start) = ordered.cursor else { return false };
         let end = self.conns.end().min(start + LISTING_ROWS_MAX);
         ordered.cursor = (end < self.conns.end()).then_some(end);
@@ -125,7 +125,7 @@ impl Shard {
     }
 
     /// The next of those that were looked at; none if it has gone.
-    pub(super) fn next_in_order(&self, ordered: &mut Ordered) -> Option<Option<&Client>> {
+    pub(crate) fn next_in_order(&self, ordered: &mut Ordered) -> Option<Option<&Client>> {
         let ((_, accepted), slot) = ordered.pop()?;
         match self.conns.get(slot as usize) {
             Some(Conn::Client(client)) if client.accepted == accepted => Some(Some(client)),

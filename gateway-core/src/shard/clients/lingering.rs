@@ -4,14 +4,14 @@
 use protocol::client::Decoded;
 use ring::SocketId;
 
-use super::client::Client;
-use super::codec::AnyCodec;
-use super::directory::Slot;
-use super::output::Outbound;
-use super::{Action, Conn, Shard};
+use crate::shard::clients::client::Client;
+use crate::shard::clients::codec::AnyCodec;
+use crate::shard::clients::directory::Slot;
+use crate::shard::output::Outbound;
+use crate::shard::{Action, Conn, Shard};
 
 /// A connection without a client.
-pub(super) struct Lingering {
+pub(crate) struct Lingering {
     pub socket: SocketId,
     codec: AnyCodec,
     /// What TLS has to say at the end; else empty.
@@ -23,7 +23,7 @@ pub(super) struct Lingering {
 
 /// What is awaited. Each stage has a time of its own, and they come in this order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// The answer to our close frame.
     Answer,
     /// That close_notify is sent.
@@ -42,7 +42,7 @@ impl Lingering {
 
 impl Shard {
     /// Everything for a client is sent: it is forgotten, and its connection ends.
-    pub(super) fn linger(&mut self, slot: Slot) {
+    pub(crate) fn linger(&mut self, slot: Slot) {
         let Client { socket, codec, out, ended, .. } = self.forget_client(slot);
         let awaited = codec.awaits_close() && !ended;
         let lingering = Lingering { socket, codec, out, stage: Stage::Answer, ended };
@@ -56,7 +56,7 @@ impl Shard {
     }
 
     /// Bytes of a client that is forgotten.
-    pub(super) fn lingering_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+    pub(crate) fn lingering_received(&mut self, slot: Slot, bytes: &mut [u8]) {
         let limits = self.settings.limits();
         let Some(Conn::Lingering(lingering)) = self.conns.get_mut(slot as usize) else { return };
         let awaited = lingering.stage == Stage::Answer;
@@ -66,7 +66,7 @@ impl Shard {
     }
 
     /// The peer has said that it sends no more.
-    pub(super) fn lingering_ended(&mut self, slot: Slot) {
+    pub(crate) fn lingering_ended(&mut self, slot: Slot) {
         let Some(Conn::Lingering(lingering)) = self.conns.get_mut(slot as usize) else { return };
         lingering.ended = true;
         match lingering.stage {
@@ -77,7 +77,7 @@ impl Shard {
     }
 
     /// Something of what TLS says is sent.
-    pub(super) fn lingering_sent(&mut self, slot: Slot) {
+    pub(crate) fn lingering_sent(&mut self, slot: Slot) {
         if let Some(Conn::Lingering(Lingering { stage: Stage::Flush, out, .. })) =
             self.conns.get(slot as usize)
             && out.queue.is_empty()
@@ -87,7 +87,7 @@ impl Shard {
     }
 
     /// Nothing more is awaited but the end: ours goes out, first that of TLS.
-    pub(super) fn say_end(&mut self, slot: Slot) {
+    pub(crate) fn say_end(&mut self, slot: Slot) {
         self.end_session(slot);
         let Some(Conn::Lingering(lingering)) = self.conns.get_mut(slot as usize) else { return };
         if lingering.out.queue.is_empty() {
@@ -97,7 +97,7 @@ impl Shard {
         self.waits.flush.push(self.now, lingering.socket);
     }
 
-    pub(super) fn close_lingering(&mut self, slot: Slot) {
+    pub(crate) fn close_lingering(&mut self, slot: Slot) {
         let Some(Conn::Lingering(mut lingering)) = self.conns.remove(slot as usize) else {
             unreachable!("the caller has looked");
         };

@@ -10,14 +10,14 @@ use protocol::pulse::{LOOK_PERIOD_MS, Sign};
 use ring::{Acks, SocketId};
 use tracing::warn;
 
-use super::directory::Slot;
-use super::notices::Gone;
-use super::{Conn, Shard, slot};
 use crate::config::{LINK_PING_PERIOD_MS, SILENT_KEPT_MS, UNACKNOWLEDGED_MS};
+use crate::shard::clients::directory::Slot;
+use crate::shard::notices::Gone;
+use crate::shard::{Conn, Shard, slot};
 
 impl Shard {
     /// PHP's PING to every worker, unless workers are on this machine (WIRE.md §4).
-    pub(super) fn ping_links(&mut self) {
+    pub(crate) fn ping_links(&mut self) {
         if self.now < self.waits.next_link_ping {
             return;
         }
@@ -34,7 +34,7 @@ impl Shard {
     }
 
     /// Who is silent gets a ping, who stays silent is dead; of who does not ping, the kernel is asked.
-    pub(super) fn look_at_links(&mut self) {
+    pub(crate) fn look_at_links(&mut self) {
         if self.now < self.waits.next_link_look {
             return;
         }
@@ -94,7 +94,7 @@ impl Shard {
     }
 
     /// What the kernel told of a link whose peer was not heard for a minute.
-    pub(super) fn on_acknowledged(&mut self, socket: SocketId, acks: Option<Acks>) {
+    pub(crate) fn on_acknowledged(&mut self, socket: SocketId, acks: Option<Acks>) {
         let slot = slot(socket);
         let Some(link) = self.link(slot).filter(|link| link.socket == socket) else { return };
         let unanswered =
@@ -106,7 +106,7 @@ impl Shard {
     }
 
     /// RINGWAY_PING, to a worker that knows it.
-    pub(super) fn ping_link(&mut self, slot: Slot) {
+    pub(crate) fn ping_link(&mut self, slot: Slot) {
         let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) else { return };
         let ping = Frame::command(Cmd::RingwayPing);
         self.output.append_with(link.socket, &mut link.out, |out| ping.encode(out));

@@ -11,10 +11,10 @@ use protocol::inner::drain::{self, decode_ids};
 use protocol::inner::{Cmd, Frame};
 use ring::SocketId;
 
-use super::directory::Slot;
-use super::{Conn, Shard};
 use crate::Millis;
 use crate::config::DRAIN_MS_MAX;
+use crate::shard::clients::directory::Slot;
+use crate::shard::{Conn, Shard};
 
 /// A worker link that takes no more events.
 pub struct Drain {
@@ -38,7 +38,7 @@ impl Drain {
 impl Shard {
     /// DRAIN: what is queued for the worker is its last, and the answer is behind it. Again: only answered, which tells
     /// the worker that all its commands before are done.
-    pub(super) fn drain(&mut self, link: Slot, frame: &Frame<'_>) {
+    pub(crate) fn drain(&mut self, link: Slot, frame: &Frame<'_>) {
         let Some(drain) = drain::Drain::decode(frame.body) else { return };
         let deadline = self.now.plus(u64::from(drain.within_ms.min(DRAIN_MS_MAX)));
         let Some(Conn::Link(link)) = self.conns.get_mut(link as usize) else { return };
@@ -56,7 +56,7 @@ impl Shard {
     }
 
     /// DRAIN_BUSY: everybody else is free.
-    pub(super) fn drain_busy(&mut self, link: Slot, frame: &Frame<'_>) {
+    pub(crate) fn drain_busy(&mut self, link: Slot, frame: &Frame<'_>) {
         let Some(Conn::Link(it)) = self.conns.get_mut(link as usize) else { return };
         let Some(drain) = it.drain.as_mut() else { return };
         // No more than there are to be held, whatever the worker lists.
@@ -66,7 +66,7 @@ impl Shard {
     }
 
     /// DRAIN_FREE: these are free too.
-    pub(super) fn drain_free(&mut self, link: Slot, frame: &Frame<'_>) {
+    pub(crate) fn drain_free(&mut self, link: Slot, frame: &Frame<'_>) {
         let Some(drain) = self.link(link).and_then(|link| link.drain.as_mut()) else { return };
         let Some(busy) = drain.busy.as_mut() else { return };
         for id in decode_ids(frame.body) {
@@ -81,7 +81,7 @@ impl Shard {
     }
 
     /// A worker that drained has said who it is once more: it takes events again.
-    pub(super) fn undrain(&mut self, link: Slot) {
+    pub(crate) fn undrain(&mut self, link: Slot) {
         let Some(it) = self.link(link) else { return };
         if it.drain.take().is_none() {
             return;
@@ -94,14 +94,14 @@ impl Shard {
     }
 
     /// Lets go what draining workers still hold: the shard ends.
-    pub(super) fn end_drains(&mut self) {
+    pub(crate) fn end_drains(&mut self) {
         for socket in mem::take(&mut self.draining) {
             self.free_all(socket);
         }
     }
 
     /// A worker that has not let its clients go in time has to.
-    pub(super) fn expire_drains(&mut self) {
+    pub(crate) fn expire_drains(&mut self) {
         let now = self.now;
         let mut expired = Vec::new();
         let conns = &self.conns;
@@ -122,7 +122,7 @@ impl Shard {
     }
 
     fn free_all(&mut self, socket: SocketId) {
-        let slot = super::slot(socket);
+        let slot = crate::shard::slot(socket);
         let Some(link) = self.link(slot).filter(|link| link.socket == socket) else { return };
         let Some(drain) = link.drain.as_mut() else { return };
         drain.busy = Some(HashSet::new());

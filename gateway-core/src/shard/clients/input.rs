@@ -7,17 +7,17 @@ use protocol::client::{Decoded, Kind, Malformed, websocket};
 use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, Frame, WebsocketRequest};
 use ring::SocketId;
 
-use super::client::{Client, Reading};
-use super::directory::Slot;
-use super::link::Link;
-use super::workers::{Way, WorkerId};
-use super::{Action, Conn, Identity, Shard};
 use crate::answer::{SUBPROTOCOL_HEADER, chosen_subprotocol, is_header};
+use crate::shard::clients::client::{Client, Reading};
+use crate::shard::clients::directory::Slot;
+use crate::shard::links::link::Link;
+use crate::shard::links::workers::{Way, WorkerId};
+use crate::shard::{Action, Conn, Identity, Shard};
 use crate::{ClientInfo, Handshake, ResponseHeader};
 
 /// Why a client's events cannot go out now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stall {
+pub(crate) enum Stall {
     /// There is no worker.
     NoWorker,
     /// The link to the client's worker is full.
@@ -31,7 +31,7 @@ pub(super) enum Stall {
 }
 
 /// How decoding a client's input ended.
-pub(super) enum Flow {
+pub(crate) enum Flow {
     /// More input is needed.
     Hungry,
     Stalled(Stall),
@@ -40,7 +40,7 @@ pub(super) enum Flow {
 }
 
 /// An event for a client's worker: what differs between frames of one client.
-pub(super) struct Event<'a> {
+pub(crate) struct Event<'a> {
     pub cmd: Cmd,
     pub flag: u8,
     pub body: &'a [u8],
@@ -48,7 +48,7 @@ pub(super) struct Event<'a> {
 
 impl Shard {
     /// Bytes from a client, or none: then what is possible now is done, at the start and after a stall.
-    pub(super) fn client_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+    pub(crate) fn client_received(&mut self, slot: Slot, bytes: &mut [u8]) {
         let before = self.before_input(slot);
         self.take_input(slot, bytes);
         self.note_unfinished(slot, before);
@@ -114,7 +114,7 @@ impl Shard {
     }
 
     /// The client has sent its FIN.
-    pub(super) fn client_ended(&mut self, slot: Slot) {
+    pub(crate) fn client_ended(&mut self, slot: Slot) {
         let client = self.client(slot);
         client.ended = true;
         if !client.is_stalled() || client.closing {
@@ -123,13 +123,13 @@ impl Shard {
     }
 
     /// The reason to stall may be over.
-    pub(super) fn resume_client(&mut self, socket: SocketId) {
+    pub(crate) fn resume_client(&mut self, socket: SocketId) {
         let Some(Conn::Client(client)) = self.conns.get_mut(socket.index()) else { return };
         if client.socket != socket || client.closing || !client.is_stalled() {
             return;
         }
         client.reading = Reading::Flowing;
-        let slot = super::slot(socket);
+        let slot = crate::shard::slot(socket);
         self.client_received(slot, &mut []);
         // What waited may have been the last of it. Then its answer is to be read, and its end.
         match self.conns.get(socket.index()) {
@@ -279,20 +279,21 @@ impl Shard {
     }
 
     /// Whether a worker's link takes an event now.
-    pub(super) fn room(&mut self, socket: SocketId) -> Result<Slot, Stall> {
+    pub(crate) fn room(&mut self, socket: SocketId) -> Result<Slot, Stall> {
         let limit = self.settings.send_to_worker_buffer_size;
-        let link = self.link(super::slot(socket)).expect("a worker's link is forgotten when it closes");
+        let link =
+            self.link(crate::shard::slot(socket)).expect("a worker's link is forgotten when it closes");
         match link {
             Link { shut: true, .. } => Err(Stall::NoWorker),
             Link { silent: true, .. } => Err(Stall::Silent(socket)),
             link if link.out.queue.len() >= limit => Err(Stall::LinkFull(socket)),
-            _ => Ok(super::slot(socket)),
+            _ => Ok(crate::shard::slot(socket)),
         }
     }
 
     /// The link of a client's worker. Another worker is chosen if the client has none, or if its worker is gone or
     /// has handed it over.
-    pub(super) fn worker_link(&mut self, slot: Slot) -> Result<SocketId, Stall> {
+    pub(crate) fn worker_link(&mut self, slot: Slot) -> Result<SocketId, Stall> {
         let Client { worker, connection_id, .. } = *self.client(slot);
         match self.current_link(worker, connection_id)? {
             Some(link) => Ok(link),
@@ -301,7 +302,7 @@ impl Shard {
     }
 
     /// The link of the worker that a client has; none if another is to be chosen.
-    pub(super) fn current_link(
+    pub(crate) fn current_link(
         &self,
         worker: Option<WorkerId>,
         connection_id: u32,
@@ -331,7 +332,7 @@ impl Shard {
     }
 
     /// Chooses a worker for a client and binds it.
-    pub(super) fn choose_worker(
+    pub(crate) fn choose_worker(
         &mut self,
         connection_id: u32,
         peer: SocketAddr,
@@ -357,7 +358,7 @@ impl Shard {
     }
 
     /// Appends an event of a client to a link. PHP's workers are not told text from binary.
-    pub(super) fn emit(&mut self, slot: Slot, link: Slot, event: Event<'_>) -> Result<(), TooLarge> {
+    pub(crate) fn emit(&mut self, slot: Slot, link: Slot, event: Event<'_>) -> Result<(), TooLarge> {
         let (identity, listen) = (&self.identity, &self.settings.listen);
         let Some((Conn::Client(client), Conn::Link(link))) =
             self.conns.pair_mut(slot as usize, link as usize)
@@ -394,7 +395,7 @@ impl Shard {
             Stall::Rerouting(link) => (&mut counters.stalls_rerouting, link),
         };
         *count += 1;
-        self.link(super::slot(link)).expect("route found it").stalled_clients.push_back(socket);
+        self.link(crate::shard::slot(link)).expect("route found it").stalled_clients.push_back(socket);
     }
 }
 
@@ -420,4 +421,4 @@ const REPLY_KEPT_MAX: usize = 256 * 1024;
 
 /// An event that does not fit into a frame of the inner protocol.
 #[derive(Debug)]
-pub(super) struct TooLarge;
+pub(crate) struct TooLarge;

@@ -13,17 +13,17 @@ use protocol::php::write;
 use ring::SocketId;
 use tracing::warn;
 
-use super::client::Client;
-use super::directory::{SetId, Slot};
-use super::found::{Found, Ordered};
-use super::pieces::{OpenArray, Pieces};
-use super::{Action, Conn, Shard};
 use crate::config::{
     LISTED_AT_ONCE_MAX, LISTING_SLICE, LISTING_SLICE_SIZE, REPLY_LOG_PERIOD_MS, REPLY_SIZE_MAX,
 };
+use crate::shard::answers::pieces::{OpenArray, Pieces};
+use crate::shard::clients::client::Client;
+use crate::shard::clients::directory::{SetId, Slot};
+use crate::shard::clients::found::{Found, Ordered};
+use crate::shard::{Action, Conn, Shard};
 
 /// The lists that are being written.
-pub(super) struct Listings {
+pub(crate) struct Listings {
     waiting: VecDeque<Listing>,
     log: LogLimit,
 }
@@ -41,7 +41,7 @@ impl Listings {
 }
 
 /// A list that is being written.
-pub(super) struct Listing {
+pub(crate) struct Listing {
     link: SocketId,
     source: Source,
     out: Pieces,
@@ -50,7 +50,7 @@ pub(super) struct Listing {
 }
 
 /// What the elements are about.
-pub(super) enum Source {
+pub(crate) enum Source {
     /// Every client.
     Everybody(Ordered, Element),
     /// Clients by what they are called.
@@ -64,7 +64,7 @@ pub(super) enum Source {
 }
 
 /// What an element tells of a client.
-pub(super) enum Element {
+pub(crate) enum Element {
     /// Its id and its session.
     Session,
     /// Its place in the list and its id.
@@ -74,13 +74,13 @@ pub(super) enum Element {
 }
 
 /// Names, each once.
-pub(super) struct Names {
+pub(crate) struct Names {
     names: vec::IntoIter<Vec<u8>>,
     seen: HashSet<Vec<u8>>,
 }
 
 /// The members of groups, then the clients of uids, then these connections; each client once.
-pub(super) struct Called {
+pub(crate) struct Called {
     groups: vec::IntoIter<Vec<u8>>,
     uids: vec::IntoIter<Vec<u8>>,
     connection_ids: vec::IntoIter<u32>,
@@ -90,7 +90,7 @@ pub(super) struct Called {
 }
 
 /// The list of a uid's clients within a list.
-pub(super) struct Members {
+pub(crate) struct Members {
     found: Found,
     array: OpenArray,
     count: usize,
@@ -142,7 +142,7 @@ impl From<Vec<Vec<u8>>> for Names {
 
 impl Shard {
     /// Answers a query by a list: at once if it is short.
-    pub(super) fn begin_listing(&mut self, link: Slot, source: Source) {
+    pub(crate) fn begin_listing(&mut self, link: Slot, source: Source) {
         let Some(asking) = self.link(link) else { return };
         let link = asking.socket;
         let mut out = Pieces::new();
@@ -151,7 +151,7 @@ impl Shard {
         if self.list(&mut listing) == Progress::Done {
             return self.end_listing(listing);
         }
-        if let Some(asking) = self.link(super::slot(link)) {
+        if let Some(asking) = self.link(crate::shard::slot(link)) {
             asking.busy = true;
             self.output.actions.push(Action::Pause(link));
             self.listings.waiting.push_back(listing);
@@ -159,9 +159,9 @@ impl Shard {
     }
 
     /// The next slice of one list. Several take turns.
-    pub(super) fn continue_listings(&mut self) {
+    pub(crate) fn continue_listings(&mut self) {
         let Some(mut listing) = self.listings.waiting.pop_front() else { return };
-        let asking = super::slot(listing.link);
+        let asking = crate::shard::slot(listing.link);
         if self.link(asking).is_none_or(|link| link.socket != listing.link) {
             return;
         }
@@ -192,7 +192,7 @@ impl Shard {
     fn end_listing(&mut self, listing: Listing) {
         let Listing { link, mut out, array, count, .. } = listing;
         out.close_array(array, count);
-        let slot = super::slot(link);
+        let slot = crate::shard::slot(link);
         if out.len() > REPLY_SIZE_MAX {
             return self.refuse_reply(slot);
         }

@@ -1,0 +1,5 @@
+//! Answers to queries.
+
+pub mod listing;
+pub mod pieces;
+pub mod queries;
