@@ -121,6 +121,11 @@ impl Settings {
         (size / self.count.max(1)).max(self.max_package_size)
     }
 
+    /// What a client of this listener speaks.
+    pub(crate) fn protocol_of(&self, listener: u8) -> &dyn Protocol {
+        self.listen[usize::from(listener)].protocol.protocol()
+    }
+
     /// The bounds that codecs enforce.
     pub fn limits(&self) -> Limits {
         Limits { package_size_max: self.max_package_size }

@@ -2,9 +2,46 @@
 
 use std::collections::VecDeque;
 
+use protocol::pulse::LOOK_PERIOD_MS;
 use ring::SocketId;
 
-use crate::Millis;
+use crate::config::{
+    ANSWER_TIMEOUT_MS, AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS,
+    LINGER_TIMEOUT_MS, LINK_PING_PERIOD_MS,
+};
+use crate::{Millis, Settings};
+
+/// Who waits for what, and what is due when.
+pub struct Deadlines {
+    pub handshake: Timeouts,
+    /// Clients without a worker.
+    pub no_worker: Timeouts,
+    /// Closing clients whose queues are to be sent.
+    pub flush: Timeouts,
+    /// Lingering connections whose close frame is to be answered.
+    pub answer: Timeouts,
+    /// Those whose FIN is to come.
+    pub linger: Timeouts,
+    /// Links that are to say the secret key, or to go.
+    pub authorization: Timeouts,
+    pub next_link_ping: Millis,
+    pub next_link_look: Millis,
+}
+
+impl Deadlines {
+    pub fn new(settings: &Settings, now: Millis) -> Deadlines {
+        Deadlines {
+            handshake: Timeouts::new(HANDSHAKE_TIMEOUT_MS),
+            no_worker: Timeouts::new(settings.no_worker_wait.as_millis() as u64),
+            flush: Timeouts::new(CLOSE_FLUSH_TIMEOUT_MS),
+            answer: Timeouts::new(ANSWER_TIMEOUT_MS),
+            linger: Timeouts::new(LINGER_TIMEOUT_MS),
+            authorization: Timeouts::new(AUTHORIZATION_TIMEOUT_MS),
+            next_link_ping: now.plus(LINK_PING_PERIOD_MS),
+            next_link_look: now.plus(LOOK_PERIOD_MS),
+        }
+    }
+}
 
 /// Sockets in order of their deadlines. All have the same time, so the order is that of arrival, and an entry is not
 /// removed early: whoever takes it looks whether it still applies.

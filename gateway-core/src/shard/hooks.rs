@@ -110,7 +110,7 @@ impl Shard {
     /// Sends those away about whom a hook has panicked.
     pub(crate) fn end_hook_victims(&mut self) {
         while let Some(connection_id) = self.hooks.victims.pop() {
-            if let Some(slot) = self.connection_ids.get(&connection_id).copied() {
+            if let Some(slot) = self.clients.by_id(connection_id) {
                 self.close_client_when_sent(slot);
             }
         }

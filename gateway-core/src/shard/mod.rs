@@ -5,7 +5,7 @@
 //! * [`clients`](self::clients): how clients come, what they say, what they are called, how they go;
 //! * [`links`](self::links): inner connections: frames, workers, how a worker hands its clients over, signs of life;
 //! * [`commands`](self::commands), [`answers`](self::answers), [`fanouts`](self::fanouts): what workers command and ask;
-//! * [`undelivered`](self::undelivered): events that wait for a worker;
+//! * [`events`](self::events): what clients do, on its way to their workers;
 //! * [`turn`](self::turn), [`output`](self::output): the order of a turn, what is to be sent and done;
 //! * [`tick`](self::tick), [`deadlines`](self::deadlines): what time brings.
 
@@ -14,6 +14,7 @@ mod clients;
 mod commands;
 mod counters;
 mod deadlines;
+mod events;
 mod fanouts;
 mod hooks;
 mod links;
@@ -22,7 +23,6 @@ mod output;
 mod table;
 mod tick;
 mod turn;
-mod undelivered;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -30,8 +30,6 @@ use std::net::{SocketAddr, SocketAddrV4};
 
 use hashbrown::HashMap;
 use protocol::ClientId;
-use protocol::client::Protocol;
-use protocol::pulse::LOOK_PERIOD_MS;
 use ring::SocketId;
 
 pub use self::counters::{Counters, Status};
@@ -39,27 +37,19 @@ pub use self::notices::{Gone, Notice};
 pub use self::turn::{Action, Sends, Sink};
 
 use self::answers::listing::Listings;
-use self::clients::client::Client;
-use self::clients::directory::{Directory, Slot};
 use self::clients::heartbeat::Heartbeat;
 use self::clients::lingering::Lingering;
 use self::clients::stop::Stop;
-use self::clients::tls::Secure;
 use self::clients::unfinished::Unfinished;
-use self::deadlines::Timeouts;
+use self::clients::{ClientSlot, Clients};
+use self::deadlines::Deadlines;
+use self::events::departed::DepartedTable;
+use self::events::reroute::Backlog;
 use self::fanouts::Job;
 use self::hooks::CaughtHooks;
-use self::links::link::Link;
-use self::links::workers::Workers;
+use self::links::{LinkId, Links};
 use self::notices::Notices;
 use self::output::{Outbound, Output};
-use self::table::Table;
-use self::undelivered::departed::DepartedTable;
-use self::undelivered::reroute::Backlog;
-use crate::config::{
-    ANSWER_TIMEOUT_MS, AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS,
-    LINGER_TIMEOUT_MS, LINK_PING_PERIOD_MS,
-};
 use crate::{ClientInfo, Millis, Settings};
 
 /// What makes a shard this one and no other.
@@ -71,112 +61,80 @@ pub struct Identity {
     pub seed: u64,
 }
 
+impl Identity {
+    /// A client as hooks see it.
+    fn client_info(&self, connection_id: u32, address: SocketAddr, listener: u8) -> ClientInfo {
+        let id = ClientId { gateway: self.address, connection_id };
+        ClientInfo { id, address, listener: listener.into() }
+    }
+}
+
 /// All clients of one core.
 ///
-/// Invariants: every client row is in `connection_ids` and the other way round; sets in the directory hold slots of
-/// client rows only; `now` never goes back.
+/// Its glue tells what came in by the `on_*` methods, in the order in which it came, then lets it take a [`Shard::turn`]; and calls
+/// [`Shard::on_tick`] about every [`crate::config::TICK_PERIOD_MS`]. It does not wait for anything while [`Shard::is_pending`]. To end,
+/// [`Shard::begin_stop`], and when [`Shard::is_stopped`] or it has taken too long, [`Shard::end_stop`].
+///
+/// Invariants: a socket is a client's, a link's, or lingers, or is none of the shard's; `now` never goes back.
 pub struct Shard {
     settings: Settings,
     identity: Identity,
     now: Millis,
-    conns: Table<Conn>,
-    connection_ids: HashMap<u32, Slot>,
-    /// Rows that are [`Conn::Link`].
-    links: Vec<SocketId>,
-    accepted: u64,
-    uids: Directory,
-    groups: Directory,
-    workers: Workers,
-    /// Links that drain; one that is gone may still be listed.
-    draining: Vec<SocketId>,
-    hooks: CaughtHooks,
-    output: Output,
-    secure: Secure,
-    /// Fan-outs that take more than one turn.
-    jobs: VecDeque<Job>,
-    /// Answers that take more than one turn.
-    listings: Listings,
-    /// What is held of clients' input.
-    unfinished: Unfinished,
-    counters: Counters,
-    notices: Notices,
-    heartbeat: Heartbeat,
-    waits: Waits,
+    clients: Clients,
+    links: Links,
+    /// Connections without a client.
+    lingering: HashMap<SocketId, Lingering>,
+    /// Events that lost links had not taken.
     backlog: Backlog,
     departed: DepartedTable,
-    /// Rows that are [`Conn::Lingering`].
-    lingering_count: usize,
-    random: u64,
-    last_connection_id: u32,
+    /// Fan-outs that take more than one turn.
+    fanouts: VecDeque<Job>,
+    /// Answers that take more than one turn.
+    listings: Listings,
+    heartbeat: Heartbeat,
+    deadlines: Deadlines,
+    output: Output,
+    hooks: CaughtHooks,
+    counters: Counters,
+    notices: Notices,
+    random: Random,
     /// The stop that is under way.
     stop: Option<Stop>,
     /// Answers of codecs on their way to a queue; kept for its memory.
     reply: Vec<u8>,
 }
 
-/// What a slot of the ring is used for.
+/// What a socket is to the shard.
 enum Conn {
-    Client(Client),
-    Link(Box<Link>),
-    Lingering(Lingering),
-}
-
-/// Who waits for what.
-struct Waits {
-    handshake: Timeouts,
-    answer: Timeouts,
-    flush: Timeouts,
-    linger: Timeouts,
-    authorization: Timeouts,
-    /// Clients without a worker.
-    no_worker: Timeouts,
-    next_link_ping: Millis,
-    next_link_look: Millis,
+    Client(ClientSlot),
+    Link(LinkId),
+    Lingering,
 }
 
 impl Shard {
     /// An empty shard.
     pub fn new(settings: Settings, identity: Identity, now: Millis) -> Shard {
         let hooks = CaughtHooks::start(settings.hooks.make(), identity);
-        let no_worker_ms = settings.no_worker_wait.as_millis() as u64;
         Shard {
+            clients: Clients::new(Unfinished::new(&settings, now), identity.seed as u32),
+            links: Links::new(),
+            lingering: HashMap::new(),
+            backlog: Backlog::default(),
+            departed: DepartedTable::default(),
+            fanouts: VecDeque::new(),
+            listings: Listings::default(),
             heartbeat: Heartbeat::new(&settings, now),
-            unfinished: Unfinished::new(&settings, now),
+            deadlines: Deadlines::new(&settings, now),
+            output: Output::default(),
+            hooks,
+            counters: Counters::default(),
+            notices: Notices::default(),
+            random: Random(identity.seed | 1),
+            stop: None,
+            reply: Vec::new(),
             settings,
             identity,
             now,
-            conns: Table::new(),
-            connection_ids: HashMap::new(),
-            links: Vec::new(),
-            accepted: 0,
-            uids: Directory::default(),
-            groups: Directory::default(),
-            workers: Workers::default(),
-            draining: Vec::new(),
-            hooks,
-            output: Output::default(),
-            secure: Secure::default(),
-            jobs: VecDeque::new(),
-            listings: Listings::default(),
-            counters: Counters::default(),
-            notices: Notices::default(),
-            waits: Waits {
-                handshake: Timeouts::new(HANDSHAKE_TIMEOUT_MS),
-                answer: Timeouts::new(ANSWER_TIMEOUT_MS),
-                flush: Timeouts::new(CLOSE_FLUSH_TIMEOUT_MS),
-                linger: Timeouts::new(LINGER_TIMEOUT_MS),
-                authorization: Timeouts::new(AUTHORIZATION_TIMEOUT_MS),
-                no_worker: Timeouts::new(no_worker_ms),
-                next_link_ping: now.plus(LINK_PING_PERIOD_MS),
-                next_link_look: now.plus(LOOK_PERIOD_MS),
-            },
-            backlog: Backlog::default(),
-            departed: DepartedTable::default(),
-            lingering_count: 0,
-            random: identity.seed | 1,
-            last_connection_id: identity.seed as u32,
-            stop: None,
-            reply: Vec::new(),
         }
     }
 
@@ -188,22 +146,22 @@ impl Shard {
     /// What there is now, and what has been counted.
     pub fn status(&self) -> Status {
         Status {
-            clients: self.connection_ids.len(),
-            uids: self.uids.names().len(),
-            groups: self.groups.names().len(),
-            workers: self.workers.connected_count(),
+            clients: self.clients.len(),
+            uids: self.clients.uids.names().len(),
+            groups: self.clients.groups.names().len(),
+            workers: self.worker_count(),
             counters: self.counters(),
         }
     }
 
     /// Clients there now.
     pub fn client_count(&self) -> usize {
-        self.connection_ids.len()
+        self.clients.len()
     }
 
     /// Workers connected now.
     pub fn worker_count(&self) -> usize {
-        self.workers.connected_count()
+        self.links.workers.connected_count()
     }
 
     /// Moves what an operator may want to read of the workers into `notices`, in order.
@@ -215,7 +173,7 @@ impl Shard {
     pub fn unsent(&self, socket: SocketId) -> impl Iterator<Item = IoSlice<'_>> {
         let out = self.outbound(socket);
         // What a client with TLS has queued is not for the wire before it is sealed.
-        let plain = out.filter(|_| !self.secure.has(slot(socket)));
+        let plain = out.filter(|_| !self.clients.sessions.has(socket));
         let plain = plain.into_iter().flat_map(|out| out.queue.slices());
         out.and_then(|out| out.queue.sealed()).into_iter().chain(plain)
     }
@@ -224,163 +182,126 @@ impl Shard {
     /// block before another [`Shard::turn`].
     pub fn is_pending(&self) -> bool {
         self.output.is_pending()
-            || !self.jobs.is_empty()
+            || !self.fanouts.is_empty()
             || self.listings.are_under_way()
             || self.heartbeat.is_sweeping()
-            || self.unfinished.is_too_much()
+            || self.clients.unfinished.is_too_much()
     }
 
     /// There is room again after a short send.
     pub fn on_writable(&mut self, now: Millis, socket: SocketId) {
         self.now = now;
-        match self.conns.get_mut(socket.index()) {
-            Some(Conn::Client(client)) if client.socket == socket => {
-                self.output.unblock(socket, &mut client.out)
-            }
-            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
-                self.output.unblock(socket, &mut lingering.out)
-            }
-            Some(Conn::Link(link)) if link.socket == socket => self.output.unblock(socket, &mut link.out),
-            _ => {}
+        if let Some((out, output)) = self.outbound_mut(socket) {
+            output.unblock(socket, out);
         }
     }
 
     /// Bytes came. They may be changed.
     pub fn on_received(&mut self, now: Millis, socket: SocketId, bytes: &mut [u8]) {
         self.now = now;
-        match self.conns.get(socket.index()) {
-            Some(
-                Conn::Client(Client { socket: own, .. }) | Conn::Lingering(Lingering { socket: own, .. }),
-            ) if *own == socket && self.secure.has(slot(socket)) => {
-                self.session_received(slot(socket), bytes)
-            }
-            Some(Conn::Client(client)) if client.socket == socket => {
-                self.client_received(slot(socket), bytes)
-            }
-            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
-                self.lingering_received(slot(socket), bytes)
-            }
-            Some(Conn::Link(link)) if link.socket == socket => self.link_received(slot(socket), bytes),
-            _ => {}
+        match self.conn(socket) {
+            Some(Conn::Link(id)) => self.link_received(id, bytes),
+            Some(_) if self.clients.sessions.has(socket) => self.session_received(socket, bytes),
+            Some(Conn::Client(slot)) => self.client_received(slot, bytes),
+            Some(Conn::Lingering) => self.lingering_received(socket, bytes),
+            None => {}
         }
     }
 
     /// The peer will send no more.
     pub fn on_end_of_stream(&mut self, now: Millis, socket: SocketId) {
         self.now = now;
-        match self.conns.get(socket.index()) {
-            Some(Conn::Client(client)) if client.socket == socket => self.client_ended(slot(socket)),
-            Some(Conn::Link(link)) if link.socket == socket => self.link_ended(slot(socket)),
-            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
-                self.lingering_ended(slot(socket))
-            }
-            _ => {}
+        match self.conn(socket) {
+            Some(Conn::Client(slot)) => self.client_ended(slot),
+            Some(Conn::Link(id)) => self.link_ended(id),
+            Some(Conn::Lingering) => self.lingering_ended(socket),
+            None => {}
         }
     }
 
     /// The connection broke.
     pub fn on_failed(&mut self, now: Millis, socket: SocketId) {
         self.now = now;
-        match self.conns.get(socket.index()) {
-            Some(Conn::Client(client)) if client.socket == socket => self.close_client_now(slot(socket)),
-            Some(Conn::Link(link)) if link.socket == socket => self.link_failed(slot(socket)),
-            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
-                self.close_lingering(slot(socket))
-            }
-            _ => self.output.actions.push(Action::Close(socket)),
+        match self.conn(socket) {
+            Some(Conn::Client(slot)) => self.close_client_now(slot),
+            Some(Conn::Link(id)) => self.link_failed(id),
+            Some(Conn::Lingering) => self.close_lingering(socket),
+            None => self.output.actions.push(Action::Close(socket)),
         }
     }
 
     /// Takes what was sent from a socket's queue: `short` bytes, or all of [`Shard::unsent`].
     fn advance(&mut self, socket: SocketId, short: Option<usize>) {
-        let has_tls = self.secure.has(slot(socket));
-        let sent = |out: &Outbound| short.unwrap_or_else(|| out.offered(has_tls));
-        match self.conns.get_mut(socket.index()) {
-            Some(
-                Conn::Client(Client { socket: own, out, .. })
-                | Conn::Lingering(Lingering { socket: own, out, .. }),
-            ) if *own == socket => {
-                self.output.sent(socket, out, sent(out), short.is_some());
+        let has_tls = self.clients.sessions.has(socket);
+        let output = &mut self.output;
+        let mut advance = |out: &mut Outbound| {
+            let sent = short.unwrap_or_else(|| out.offered(has_tls));
+            output.sent(socket, out, sent, short.is_some());
+            sent
+        };
+        if let Some(client) = self.clients.live_mut(socket) {
+            advance(&mut client.out);
+        } else if let Some(link) = self.links.live_mut(socket) {
+            if advance(&mut link.out) > 0 {
+                link.pulse.said();
             }
-            Some(Conn::Link(link)) if link.socket == socket => {
-                let sent = sent(&link.out);
-                self.output.sent(socket, &mut link.out, sent, short.is_some());
-                if sent > 0 {
-                    link.pulse.said();
-                }
-            }
-            _ => {}
+        } else if let Some(lingering) = self.lingering.get_mut(&socket) {
+            advance(&mut lingering.out);
         }
     }
 
     /// Does what follows from a send.
     fn after_send(&mut self, socket: SocketId) {
-        match self.conns.get(socket.index()) {
-            Some(Conn::Client(client)) if client.socket == socket => {
-                let is_done = client.closing && client.out.queue.is_empty();
-                if is_done {
-                    self.linger(slot(socket));
+        match self.conn(socket) {
+            Some(Conn::Client(slot)) => {
+                let client = &self.clients[slot];
+                if client.closing && client.out.queue.is_empty() {
+                    self.linger(slot);
                 }
             }
-            Some(Conn::Lingering(lingering)) if lingering.socket == socket => {
-                self.lingering_sent(slot(socket))
-            }
-            Some(Conn::Link(link)) if link.socket == socket => self.link_sent(slot(socket)),
-            _ => {}
+            Some(Conn::Link(id)) => self.link_sent(id),
+            Some(Conn::Lingering) => self.lingering_sent(socket),
+            None => {}
+        }
+    }
+
+    /// What a socket is now: the one place that says whether it still is what it was.
+    fn conn(&self, socket: SocketId) -> Option<Conn> {
+        if let Some(slot) = self.clients.find(socket) {
+            Some(Conn::Client(slot))
+        } else if let Some(id) = self.links.find(socket) {
+            Some(Conn::Link(id))
+        } else {
+            self.lingering.contains_key(&socket).then_some(Conn::Lingering)
         }
     }
 
     fn outbound(&self, socket: SocketId) -> Option<&Outbound> {
-        match self.conns.get(socket.index()) {
-            Some(Conn::Client(client)) if client.socket == socket => Some(&client.out),
-            Some(Conn::Lingering(lingering)) if lingering.socket == socket => Some(&lingering.out),
-            Some(Conn::Link(link)) if link.socket == socket => Some(&link.out),
-            _ => None,
-        }
+        let client = self.clients.live(socket).map(|client| &client.out);
+        let link = || self.links.live(socket).map(|link| &link.out);
+        client.or_else(link).or_else(|| self.lingering.get(&socket).map(|lingering| &lingering.out))
     }
 
-    fn client(&mut self, slot: Slot) -> &mut Client {
-        match self.conns.get_mut(slot as usize) {
-            Some(Conn::Client(client)) => client,
-            _ => unreachable!("slots of clients come from tables that hold clients only"),
-        }
-    }
-
-    fn client_ref(&self, slot: Slot) -> &Client {
-        match self.conns.get(slot as usize) {
-            Some(Conn::Client(client)) => client,
-            _ => unreachable!("slots of clients come from tables that hold clients only"),
-        }
-    }
-
-    /// A client as hooks see it.
-    fn client_info(&self, connection_id: u32, address: SocketAddr, listener: u8) -> ClientInfo {
-        let id = ClientId { gateway: self.identity.address, connection_id };
-        ClientInfo { id, address, listener: listener.into() }
-    }
-
-    /// What a client's listener speaks.
-    fn protocol_of(&self, slot: Slot) -> &dyn Protocol {
-        self.settings.listen[usize::from(self.client_ref(slot).listener)].protocol.protocol()
-    }
-
-    /// The link at a slot, unless it has been closed meanwhile.
-    fn link(&mut self, slot: Slot) -> Option<&mut Link> {
-        match self.conns.get_mut(slot as usize) {
-            Some(Conn::Link(link)) => Some(link),
-            _ => None,
-        }
-    }
-
-    /// A number that nobody outside can foresee who does not know the seed (xorshift64).
-    fn next_random(&mut self) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random
+    fn outbound_mut(&mut self, socket: SocketId) -> Option<(&mut Outbound, &mut Output)> {
+        let out = if let Some(client) = self.clients.live_mut(socket) {
+            &mut client.out
+        } else if let Some(link) = self.links.live_mut(socket) {
+            &mut link.out
+        } else {
+            &mut self.lingering.get_mut(&socket)?.out
+        };
+        Some((out, &mut self.output))
     }
 }
 
-fn slot(socket: SocketId) -> Slot {
-    socket.index() as Slot
+/// Numbers that nobody outside can foresee who does not know the seed (xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
 }

@@ -1,6 +1,6 @@
-//! Rows addressed by the socket's slot.
+//! Rows addressed by a socket's slot.
 
-/// Rows in chunks, so that growing never moves or doubles what is there.
+/// Rows in chunks, so that growing never moves or doubles what is there. A chunk is there once it has had a row.
 pub struct Table<T> {
     chunks: Vec<Box<[Option<T>]>>,
 }
@@ -16,44 +16,40 @@ impl<T> Table<T> {
     }
 
     pub fn get(&self, index: usize) -> Option<&T> {
-        self.chunks.get(index / CHUNK_ROWS)?[index % CHUNK_ROWS].as_ref()
+        self.chunks.get(index / CHUNK_ROWS)?.get(index % CHUNK_ROWS)?.as_ref()
     }
 
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        self.chunks.get_mut(index / CHUNK_ROWS)?[index % CHUNK_ROWS].as_mut()
-    }
-
-    /// Two rows at once; `None` if they are one, or either is not there.
-    pub fn pair_mut(&mut self, a: usize, b: usize) -> Option<(&mut T, &mut T)> {
-        let (chunk_a, chunk_b) = (a / CHUNK_ROWS, b / CHUNK_ROWS);
-        let [a, b] = if chunk_a == chunk_b {
-            self.chunks.get_mut(chunk_a)?.get_disjoint_mut([a % CHUNK_ROWS, b % CHUNK_ROWS]).ok()?
-        } else {
-            let [chunk_a, chunk_b] = self.chunks.get_disjoint_mut([chunk_a, chunk_b]).ok()?;
-            [&mut chunk_a[a % CHUNK_ROWS], &mut chunk_b[b % CHUNK_ROWS]]
-        };
-        Some((a.as_mut()?, b.as_mut()?))
+        self.chunks.get_mut(index / CHUNK_ROWS)?.get_mut(index % CHUNK_ROWS)?.as_mut()
     }
 
     /// Puts a row where none is.
     pub fn insert(&mut self, index: usize, row: T) {
-        while self.chunks.len() <= index / CHUNK_ROWS {
-            self.chunks.push((0..CHUNK_ROWS).map(|_| None).collect());
+        let number = index / CHUNK_ROWS;
+        if self.chunks.len() <= number {
+            self.chunks.resize_with(number + 1, Box::default);
         }
-        let old = self.chunks[index / CHUNK_ROWS][index % CHUNK_ROWS].replace(row);
+        let chunk = &mut self.chunks[number];
+        if chunk.is_empty() {
+            *chunk = (0..CHUNK_ROWS).map(|_| None).collect();
+        }
+        let old = chunk[index % CHUNK_ROWS].replace(row);
         assert!(old.is_none(), "the ring reuses a slot only after Closed");
     }
 
     pub fn remove(&mut self, index: usize) -> Option<T> {
-        self.chunks.get_mut(index / CHUNK_ROWS)?[index % CHUNK_ROWS].take()
+        self.chunks.get_mut(index / CHUNK_ROWS)?.get_mut(index % CHUNK_ROWS)?.take()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
-        self.chunks.iter().flatten().enumerate().filter_map(|(index, row)| Some((index, row.as_ref()?)))
+        self.chunks.iter().enumerate().flat_map(|(number, chunk)| {
+            let rows = chunk.iter().enumerate();
+            rows.filter_map(move |(index, row)| Some((number * CHUNK_ROWS + index, row.as_ref()?)))
+        })
     }
 }
 
-/// Rows per chunk: an allocation of some 40 KiB.
+/// Rows per chunk: an allocation of some 40 KiB for clients.
 const CHUNK_ROWS: usize = 256;
 
 #[cfg(test)]
@@ -67,10 +63,8 @@ mod tests {
         table.insert(1000, "b");
         assert_eq!(table.end(), 1024);
         assert_eq!(table.iter().collect::<Vec<_>>(), [(0, &"a"), (1000, &"b")]);
-        assert_eq!(table.pair_mut(0, 1000), Some((&mut "a", &mut "b")));
-        for (a, b) in [(0, 0), (0, 1), (0, 5000)] {
-            assert_eq!(table.pair_mut(a, b), None);
-        }
+        assert_eq!(table.chunks.iter().filter(|chunk| !chunk.is_empty()).count(), 2);
+        assert_eq!(table.get(500), None);
         assert_eq!(table.remove(1000), Some("b"));
         assert_eq!(table.remove(1000), None);
         assert_eq!(table.remove(5000), None);

@@ -1,12 +1,10 @@
 //! What time brings: deadlines, pings, the heartbeat.
 
-use ring::SocketId;
-
+use super::Shard;
+use super::clients::client::Reading;
+use super::clients::leave::CloseReason;
+use super::clients::lingering::Stage;
 use crate::Millis;
-use crate::shard::clients::client::Reading;
-use crate::shard::clients::leave::CloseReason;
-use crate::shard::clients::lingering::Stage;
-use crate::shard::{Conn, Shard, slot};
 
 impl Shard {
     /// To be called about every [`crate::config::TICK_PERIOD_MS`].
@@ -26,76 +24,58 @@ impl Shard {
     }
 
     fn expire_handshakes(&mut self) {
-        while let Some(socket) = self.waits.handshake.pop_expired(self.now) {
-            if let Some(Conn::Client(client)) = self.conns.get(socket.index())
-                && client.socket == socket
-                && !client.codec.is_open()
-                && !client.closing
-            {
-                match client.reading {
-                    Reading::Flowing => {
-                        self.counters.clients_closed_handshake += 1;
-                        self.close_client_now(slot(socket));
-                    }
-                    // It is not the client that takes its time.
-                    Reading::Stalled => {
-                        self.counters.clients_closed_unserved += 1;
-                        self.close_client_because(slot(socket), CloseReason::Unserved);
-                    }
-                    Reading::NoWorker => self.waits.handshake.push(self.now, socket),
+        while let Some(socket) = self.deadlines.handshake.pop_expired(self.now) {
+            let Some(slot) = self.clients.find(socket) else { continue };
+            let client = &self.clients[slot];
+            if client.codec.is_open() || client.closing {
+                continue;
+            }
+            match client.reading {
+                Reading::Flowing => {
+                    self.counters.clients_closed_handshake += 1;
+                    self.close_client_now(slot);
                 }
+                // It is not the client that takes its time.
+                Reading::Stalled => {
+                    self.counters.clients_closed_unserved += 1;
+                    self.close_client_because(slot, CloseReason::Unserved);
+                }
+                Reading::NoWorker => self.deadlines.handshake.push(self.now, socket),
             }
         }
     }
 
     fn expire_closing(&mut self) {
-        while let Some(socket) = self.waits.answer.pop_expired(self.now) {
-            if self.is_lingering(socket, Stage::Answer) {
-                self.say_end(slot(socket));
+        while let Some(socket) = self.deadlines.answer.pop_expired(self.now) {
+            self.expire_lingering(socket, Stage::Answer);
+        }
+        while let Some(socket) = self.deadlines.flush.pop_expired(self.now) {
+            match self.clients.find(socket) {
+                Some(slot) => self.close_client_now(slot),
+                None => self.expire_lingering(socket, Stage::Flush),
             }
         }
-        while let Some(socket) = self.waits.flush.pop_expired(self.now) {
-            if matches!(self.conns.get(socket.index()), Some(Conn::Client(client)) if client.socket == socket)
-            {
-                self.close_client_now(slot(socket));
-            } else if self.is_lingering(socket, Stage::Flush) {
-                self.close_lingering(slot(socket));
-            }
+        while let Some(socket) = self.deadlines.linger.pop_expired(self.now) {
+            self.expire_lingering(socket, Stage::Fin);
         }
-        while let Some(socket) = self.waits.linger.pop_expired(self.now) {
-            if self.is_lingering(socket, Stage::Fin) {
-                self.close_lingering(slot(socket));
-            }
-        }
-    }
-
-    fn is_lingering(&self, socket: SocketId, stage: Stage) -> bool {
-        matches!(
-            self.conns.get(socket.index()),
-            Some(Conn::Lingering(lingering)) if lingering.socket == socket && lingering.stage == stage
-        )
     }
 
     fn expire_links(&mut self) {
-        while let Some(socket) = self.waits.authorization.pop_expired(self.now) {
-            if let Some(Conn::Link(link)) = self.conns.get(socket.index())
-                && link.socket == socket
-                && (!link.authorized || link.refused)
-            {
+        while let Some(socket) = self.deadlines.authorization.pop_expired(self.now) {
+            let Some(id) = self.links.find(socket) else { continue };
+            if let Some(link) = self.links.get(id).filter(|link| !link.authorized || link.refused) {
                 self.counters.links_unauthorized += u64::from(!link.refused);
-                self.close_link(slot(socket));
+                self.close_link(id);
             }
         }
     }
 
     fn expire_no_worker(&mut self) {
-        while let Some(socket) = self.waits.no_worker.pop_expired(self.now) {
-            if let Some(Conn::Client(client)) = self.conns.get(socket.index())
-                && client.socket == socket
-                && client.reading == Reading::NoWorker
-            {
+        while let Some(socket) = self.deadlines.no_worker.pop_expired(self.now) {
+            let Some(slot) = self.clients.find(socket) else { continue };
+            if self.clients[slot].reading == Reading::NoWorker {
                 self.counters.clients_closed_no_worker += 1;
-                self.close_client_because(slot(socket), CloseReason::Unserved);
+                self.close_client_because(slot, CloseReason::Unserved);
             }
         }
         self.expire_departed();

@@ -96,7 +96,7 @@ impl Shard {
 
     fn act<S: Sink>(&mut self, sink: &mut S) {
         while let Some(link) = self.output.unheard.pop() {
-            let acks = sink.acknowledged(link);
+            let acks = sink.acknowledged(link.socket());
             self.on_acknowledged(link, acks);
         }
         self.output.actions.drain(..).for_each(|action| sink.act(action));

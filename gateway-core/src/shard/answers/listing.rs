@@ -10,17 +10,18 @@ use hashbrown::HashSet;
 use protocol::LogLimit;
 use protocol::inner::ext::{Field, Where};
 use protocol::php::write;
-use ring::SocketId;
 use tracing::warn;
 
+use super::pieces::{OpenArray, Pieces};
 use crate::config::{
     LISTED_AT_ONCE_MAX, LISTING_SLICE, LISTING_SLICE_SIZE, REPLY_LOG_PERIOD_MS, REPLY_SIZE_MAX,
 };
-use crate::shard::answers::pieces::{OpenArray, Pieces};
+use crate::shard::clients::Clients;
 use crate::shard::clients::client::Client;
-use crate::shard::clients::directory::{SetId, Slot};
+use crate::shard::clients::directory::SetId;
 use crate::shard::clients::found::{Found, Ordered};
-use crate::shard::{Action, Conn, Shard};
+use crate::shard::links::LinkId;
+use crate::shard::{Action, Shard};
 
 /// The lists that are being written.
 pub(crate) struct Listings {
@@ -42,7 +43,7 @@ impl Listings {
 
 /// A list that is being written.
 pub(crate) struct Listing {
-    link: SocketId,
+    link: LinkId,
     source: Source,
     out: Pieces,
     array: OpenArray,
@@ -142,18 +143,16 @@ impl From<Vec<Vec<u8>>> for Names {
 
 impl Shard {
     /// Answers a query by a list: at once if it is short.
-    pub(crate) fn begin_listing(&mut self, link: Slot, source: Source) {
-        let Some(asking) = self.link(link) else { return };
-        let link = asking.socket;
+    pub(crate) fn begin_listing(&mut self, link: LinkId, source: Source) {
         let mut out = Pieces::new();
         let array = out.open_array();
         let mut listing = Listing { link, source, out, array, count: 0 };
-        if self.list(&mut listing) == Progress::Done {
+        if listing.go_on(&self.clients) == Progress::Done {
             return self.end_listing(listing);
         }
-        if let Some(asking) = self.link(crate::shard::slot(link)) {
+        if let Some(asking) = self.links.get_mut(link) {
             asking.busy = true;
-            self.output.actions.push(Action::Pause(link));
+            self.output.actions.push(Action::Pause(link.socket()));
             self.listings.waiting.push_back(listing);
         }
     }
@@ -161,26 +160,54 @@ impl Shard {
     /// The next slice of one list. Several take turns.
     pub(crate) fn continue_listings(&mut self) {
         let Some(mut listing) = self.listings.waiting.pop_front() else { return };
-        let asking = crate::shard::slot(listing.link);
-        if self.link(asking).is_none_or(|link| link.socket != listing.link) {
+        let link = listing.link;
+        if self.links.get(link).is_none() {
             return;
         }
-        if self.list(&mut listing) != Progress::Done {
+        if listing.go_on(&self.clients) != Progress::Done {
             return self.listings.waiting.push_back(listing);
         }
-        let link = listing.link;
         self.end_listing(listing);
         self.link_idle(link);
     }
 
-    fn list(&self, listing: &mut Listing) -> Progress {
-        let size_max = listing.out.len() + LISTING_SLICE_SIZE;
+    /// Sends the answer; closes the link for one that is longer than anybody takes.
+    fn end_listing(&mut self, listing: Listing) {
+        let Listing { link, mut out, array, count, .. } = listing;
+        out.close_array(array, count);
+        if out.len() > REPLY_SIZE_MAX {
+            return self.refuse_reply(link);
+        }
+        let Some(link) = self.links.get_mut(link) else { return };
+        for piece in out.finish() {
+            self.output.append_answer(link.id.socket(), &mut link.out, link.worker.is_some(), piece);
+        }
+    }
+
+    fn refuse_reply(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
+        self.counters.replies_too_large += 1;
+        if let Some(unsaid) = self.listings.log.admit(self.now.0) {
+            warn!(
+                peer = %link.peer, unsaid,
+                "a query whose answer is longer than {} MiB: the connection is closed; ask for less at once",
+                REPLY_SIZE_MAX >> 20
+            );
+        }
+        self.close_link(id);
+    }
+}
+
+impl Listing {
+    /// Writes the next slice.
+    fn go_on(&mut self, clients: &Clients) -> Progress {
+        let size_max = self.out.len() + LISTING_SLICE_SIZE;
         for _ in 0..LISTING_SLICE {
-            if listing.out.len() > REPLY_SIZE_MAX {
+            if self.out.len() > REPLY_SIZE_MAX {
                 return Progress::Done;
             }
-            match self.list_next(listing) {
-                Progress::More if listing.out.len() < size_max => {}
+            match self.write_next(clients) {
+                Progress::More if self.out.len() < size_max => {}
                 Progress::More => return Progress::Later,
                 end => return end,
             }
@@ -188,60 +215,32 @@ impl Shard {
         Progress::Later
     }
 
-    /// Sends the answer; closes the link for one that is longer than anybody takes.
-    fn end_listing(&mut self, listing: Listing) {
-        let Listing { link, mut out, array, count, .. } = listing;
-        out.close_array(array, count);
-        let slot = crate::shard::slot(link);
-        if out.len() > REPLY_SIZE_MAX {
-            return self.refuse_reply(slot);
-        }
-        let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) else { return };
-        for piece in out.finish() {
-            self.output.append_answer(link.socket, &mut link.out, link.worker.is_some(), piece);
-        }
-    }
-
-    fn refuse_reply(&mut self, slot: Slot) {
-        let Some(link) = self.link(slot) else { return };
-        let peer = link.peer;
-        self.counters.replies_too_large += 1;
-        if let Some(unsaid) = self.listings.log.admit(self.now.0) {
-            warn!(
-                %peer, unsaid,
-                "a query whose answer is longer than {} MiB: the connection is closed; ask for less at once",
-                REPLY_SIZE_MAX >> 20
-            );
-        }
-        self.close_link(slot);
-    }
-
     /// Writes the next element, or gets nearer to it.
-    fn list_next(&self, listing: &mut Listing) -> Progress {
-        let Listing { source, out, count, .. } = listing;
+    fn write_next(&mut self, clients: &Clients) -> Progress {
+        let Listing { source, out, count, .. } = self;
         match source {
             Source::Everybody(ordered, _) if ordered.is_collecting() => {
-                return if self.collect(ordered) { Progress::Later } else { Progress::More };
+                return if ordered.collect(clients) { Progress::Later } else { Progress::More };
             }
             Source::Everybody(ordered, element) => {
-                let Some(client) = self.next_in_order(ordered) else { return Progress::Done };
-                client.into_iter().for_each(|client| self.write_client(client, element, count, out));
+                let Some(client) = ordered.next(clients) else { return Progress::Done };
+                client.into_iter().for_each(|client| write_client(clients, client, element, count, out));
             }
             Source::Called(called, element) => {
-                let Some(client) = self.next_called(called) else { return Progress::Done };
-                client.into_iter().for_each(|client| self.write_client(client, element, count, out));
+                let Some(client) = called.next(clients) else { return Progress::Done };
+                client.into_iter().for_each(|client| write_client(clients, client, element, count, out));
             }
             Source::GroupCounts(names) => {
                 let Some(name) = names.names.next() else { return Progress::Done };
                 if !names.seen.contains(&name) {
                     write::encode_key(&name[..], out.out_for(name.len()));
-                    write::encode_int(self.groups.member_count(&name) as i64, out.out());
+                    write::encode_int(clients.groups.member_count(&name) as i64, out.out());
                     *count += 1;
                     names.seen.insert(name);
                 }
             }
-            Source::UidMembers { members: Some(list), .. } if list.found.peek().is_some() => {
-                self.write_member(list, out);
+            Source::UidMembers { members: Some(list), .. } if !list.found.is_at_end() => {
+                list.write_next(clients, out);
             }
             Source::UidMembers { names, members } => {
                 if let Some(list) = members.take() {
@@ -249,13 +248,13 @@ impl Shard {
                 }
                 let Some(name) = names.names.next() else { return Progress::Done };
                 if !names.seen.contains(&name) {
-                    *members = self.begin_uid(&name, out);
+                    *members = begin_uid(clients, &name, out);
                     *count += 1;
                     names.seen.insert(name);
                 }
             }
             Source::Groups { after, until } => {
-                let next = self.groups.next_set(*after).filter(|(id, _)| Some(*id) <= *until);
+                let next = clients.groups.next_set(*after).filter(|(id, _)| Some(*id) <= *until);
                 let Some((id, name)) = next else { return Progress::Done };
                 *after = Some(id);
                 write::encode_int(*count as i64, out.out());
@@ -266,99 +265,102 @@ impl Shard {
         }
         Progress::More
     }
+}
 
-    /// Writes a uid and its clients; if they are many, returns what is to be written by and by.
-    fn begin_uid(&self, uid: &[u8], out: &mut Pieces) -> Option<Members> {
-        write::encode_key(uid, out.out_for(uid.len()));
-        if self.uids.member_count(uid) <= LISTED_AT_ONCE_MAX {
-            self.write_few_ids(uid, out.out());
-            return None;
-        }
-        Some(Members { found: self.found(self.uids.members_of(uid)), array: out.open_array(), count: 0 })
-    }
-
-    fn write_few_ids(&self, uid: &[u8], out: &mut Vec<u8>) {
-        write::array_start(self.uids.member_count(uid), out);
-        for (index, slot) in self.uids.members_of(uid).enumerate() {
-            write::encode_int(index as i64, out);
-            write::encode_int(self.client_ref(slot).connection_id.into(), out);
-        }
-        write::array_end(out);
-    }
-
-    fn write_member(&self, list: &mut Members, out: &mut Pieces) {
-        if let Some(client) = self.next_found(&mut list.found) {
-            write::encode_int(list.count as i64, out.out());
-            write::encode_int(client.connection_id.into(), out.out());
-            list.count += 1;
-        }
-    }
-
+impl Called {
     /// The next client; none if it has gone or was listed before, or at the end of a name.
-    fn next_called(&self, called: &mut Called) -> Option<Option<&Client>> {
-        let client = if called.found.peek().is_some() {
-            self.next_found(&mut called.found)
-        } else if let Some(group) = called.groups.next() {
-            called.found = self.found(self.groups.members_of(&group));
+    fn next<'a>(&mut self, clients: &'a Clients) -> Option<Option<&'a Client>> {
+        let client = if !self.found.is_at_end() {
+            self.found.next(clients)
+        } else if let Some(group) = self.groups.next() {
+            self.found = clients.found(clients.groups.members_of(&group));
             None
-        } else if let Some(uid) = called.uids.next() {
-            called.found = self.found(self.uids.members_of(&uid));
+        } else if let Some(uid) = self.uids.next() {
+            self.found = clients.found(clients.uids.members_of(&uid));
             None
         } else {
-            let id = called.connection_ids.next()?;
-            self.connection_ids.get(&id).map(|slot| self.client_ref(*slot))
+            let id = self.connection_ids.next()?;
+            clients.by_id(id).map(|slot| &clients[slot])
         };
-        let seen = &mut called.seen;
+        let seen = &mut self.seen;
         Some(client.filter(|client| seen.as_mut().is_none_or(|seen| seen.insert(client.connection_id))))
     }
+}
 
-    fn write_client(&self, client: &Client, element: &Element, count: &mut usize, out: &mut Pieces) {
-        let id = i64::from(client.connection_id);
-        match element {
-            Element::Session => {
-                write::encode_int(id, out.out());
-                write::encode_bytes(&client.session, out.out_for(client.session.len()));
-            }
-            Element::Fields(fields) => {
-                write::encode_int(id, out.out());
-                write::array_start(fields.len(), out.out());
-                for field in fields {
-                    write::encode_key(field.name().as_bytes(), out.out());
-                    self.write_field(client, field, out);
-                }
-                write::array_end(out.out());
-            }
-            Element::ConnectionId => {
-                write::encode_int(*count as i64, out.out());
-                write::encode_int(id, out.out());
-            }
+impl Members {
+    fn write_next(&mut self, clients: &Clients, out: &mut Pieces) {
+        if let Some(client) = self.found.next(clients) {
+            write::encode_int(self.count as i64, out.out());
+            write::encode_int(client.connection_id.into(), out.out());
+            self.count += 1;
         }
-        *count += 1;
     }
+}
 
-    fn write_field(&self, client: &Client, field: &Field, pieces: &mut Pieces) {
-        match (field, client.uid, &client.groups) {
-            (Field::Session, _, _) => {
-                write::encode_bytes(&client.session, pieces.out_for(client.session.len()));
-            }
-            (Field::Uid, Some(uid), _) => {
-                let name = self.uids.name(uid.set);
-                write::encode_bytes(name, pieces.out_for(name.len()));
-            }
-            (Field::Groups, _, Some(groups)) => {
-                write::array_start(groups.len(), pieces.out());
-                for membership in groups.iter() {
-                    let name = self.groups.name(membership.set);
-                    write::encode_key(&name[..], pieces.out_for(name.len()));
-                    write::encode_bytes(name, pieces.out_for(name.len()));
-                    if pieces.len() > REPLY_SIZE_MAX {
-                        // Nobody will see the rest.
-                        return;
-                    }
-                }
-                write::array_end(pieces.out());
-            }
-            (Field::Uid | Field::Groups | Field::Unknown(_), _, _) => write::encode_null(pieces.out()),
+/// Writes a uid and its clients; if they are many, returns what is to be written by and by.
+fn begin_uid(clients: &Clients, uid: &[u8], out: &mut Pieces) -> Option<Members> {
+    write::encode_key(uid, out.out_for(uid.len()));
+    let count = clients.uids.member_count(uid);
+    if count > LISTED_AT_ONCE_MAX {
+        let found = clients.found(clients.uids.members_of(uid));
+        return Some(Members { found, array: out.open_array(), count: 0 });
+    }
+    let out = out.out();
+    write::array_start(count, out);
+    for (index, slot) in clients.uids.members_of(uid).enumerate() {
+        write::encode_int(index as i64, out);
+        write::encode_int(clients[slot].connection_id.into(), out);
+    }
+    write::array_end(out);
+    None
+}
+
+fn write_client(clients: &Clients, client: &Client, element: &Element, count: &mut usize, out: &mut Pieces) {
+    let id = i64::from(client.connection_id);
+    match element {
+        Element::Session => {
+            write::encode_int(id, out.out());
+            write::encode_bytes(&client.session, out.out_for(client.session.len()));
         }
+        Element::Fields(fields) => {
+            write::encode_int(id, out.out());
+            write::array_start(fields.len(), out.out());
+            for field in fields {
+                write::encode_key(field.name().as_bytes(), out.out());
+                write_field(clients, client, field, out);
+            }
+            write::array_end(out.out());
+        }
+        Element::ConnectionId => {
+            write::encode_int(*count as i64, out.out());
+            write::encode_int(id, out.out());
+        }
+    }
+    *count += 1;
+}
+
+fn write_field(clients: &Clients, client: &Client, field: &Field, pieces: &mut Pieces) {
+    match (field, client.uid, &client.groups) {
+        (Field::Session, _, _) => {
+            write::encode_bytes(&client.session, pieces.out_for(client.session.len()));
+        }
+        (Field::Uid, Some(uid), _) => {
+            let name = clients.uids.name(uid.set);
+            write::encode_bytes(name, pieces.out_for(name.len()));
+        }
+        (Field::Groups, _, Some(groups)) => {
+            write::array_start(groups.len(), pieces.out());
+            for membership in groups.iter() {
+                let name = clients.groups.name(membership.set);
+                write::encode_key(&name[..], pieces.out_for(name.len()));
+                write::encode_bytes(name, pieces.out_for(name.len()));
+                if pieces.len() > REPLY_SIZE_MAX {
+                    // Nobody will see the rest.
+                    return;
+                }
+            }
+            write::array_end(pieces.out());
+        }
+        (Field::Uid | Field::Groups | Field::Unknown(_), _, _) => write::encode_null(pieces.out()),
     }
 }

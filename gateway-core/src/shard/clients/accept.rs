@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use ring::SocketId;
 
-use crate::shard::clients::client::{Client, Reading, Rest};
-use crate::shard::clients::codec::AnyCodec;
+use super::client::{Client, Reading, Rest};
+use super::codec::AnyCodec;
 use crate::shard::links::link::Link;
 use crate::shard::output::Outbound;
-use crate::shard::{Action, Conn, Shard, slot};
+use crate::shard::{Action, Shard};
 use crate::{Admission, Millis};
 
 impl Shard {
@@ -18,24 +18,22 @@ impl Shard {
         if self.is_stopping() {
             return self.output.actions.push(Action::Close(socket));
         }
-        self.accepted += 1;
-        let connection_id = self.next_connection_id();
-        let info = self.client_info(connection_id, peer, listener);
+        let accepted = self.clients.next_accepted();
+        let connection_id = self.clients.next_id(|id| self.departed.contains(id));
+        let info = self.identity.client_info(connection_id, peer, listener);
         let Admission::Accept { kind } = self.hooks.on_connect(now, &info) else {
             self.counters.clients_refused += 1;
             return self.output.actions.push(Action::Close(socket));
         };
         let listen = &self.settings.listen[usize::from(listener)];
         let codec = if listen.tls { AnyCodec::Securing } else { AnyCodec::new(&listen.protocol) };
-        let tls = listen.tls;
         if !codec.is_open() {
-            self.waits.handshake.push(now, socket);
+            self.deadlines.handshake.push(now, socket);
         }
         self.counters.clients_accepted += 1;
-        self.connection_ids.insert(connection_id, slot(socket));
-        let client = Client {
+        let slot = self.clients.insert(Client {
             socket,
-            accepted: self.accepted,
+            accepted,
             connection_id,
             peer: peer.into(),
             listener,
@@ -53,12 +51,12 @@ impl Shard {
             announced: false,
             closing: false,
             ended: false,
-        };
-        self.conns.insert(socket.index(), Conn::Client(client));
-        if tls {
-            return self.begin_session(slot(socket));
+        });
+        if listen.tls {
+            let acceptor = self.settings.tls.as_ref().expect("checked at start: TLS has certificates");
+            return self.clients.sessions.begin(socket, acceptor);
         }
-        self.client_received(slot(socket), &mut []);
+        self.client_received(slot, &mut []);
     }
 
     /// Somebody connected at the inner port.
@@ -66,25 +64,13 @@ impl Shard {
         self.now = now;
         let authorized = self.settings.secret_key.is_empty();
         if !authorized {
-            self.waits.authorization.push(now, socket);
+            self.deadlines.authorization.push(now, socket);
         }
-        self.links.push(socket);
-        self.conns.insert(socket.index(), Conn::Link(Box::new(Link::new(socket, peer, authorized))));
+        self.links.insert(Link::new(socket, peer, authorized));
     }
 
     /// A connection was lost before it was ours.
     pub fn on_accept_failed(&mut self) {
         self.counters.accepts_failed += 1;
-    }
-
-    /// The next number that no client has, nor one whose worker has not been told of its end; never 0.
-    fn next_connection_id(&mut self) -> u32 {
-        loop {
-            self.last_connection_id = self.last_connection_id.wrapping_add(1);
-            let id = self.last_connection_id;
-            if id != 0 && !self.connection_ids.contains_key(&id) && !self.departed.contains(id) {
-                return id;
-            }
-        }
     }
 }

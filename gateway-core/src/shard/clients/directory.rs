@@ -1,4 +1,5 @@
-//! Who is called what: named sets of clients, for uids and for groups.
+//! Who is called what: named sets of clients, for uids and for groups. Whoever takes a client out of its table takes it out of
+//! every set first.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -7,9 +8,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 
-/// A client as the directory knows it: the slot of its socket. The shard removes a client from every set before its
-/// slot can have another.
-pub type Slot = u32;
+use super::ClientSlot;
 
 /// Names one set for as long as it has members. Ids grow in order of creation. Never 0, so that no membership costs a
 /// client no more than one.
@@ -41,13 +40,13 @@ struct Set {
 /// Most sets are small, and a tree for one member is a waste; a large one must not be searched or moved at each leave.
 enum Members {
     /// In order of `joined`, at most [`FEW_MAX`].
-    Few(Vec<(u64, Slot)>),
-    Many(BTreeMap<u64, Slot>),
+    Few(Vec<(u64, ClientSlot)>),
+    Many(BTreeMap<u64, ClientSlot>),
 }
 
 impl Directory {
     /// Puts a client into the set of this name. The caller knows that it is not in it.
-    pub fn join(&mut self, name: &[u8], slot: Slot) -> Membership {
+    pub fn join(&mut self, name: &[u8], slot: ClientSlot) -> Membership {
         self.clock += 1;
         let id = match self.by_name.get(name) {
             Some(id) => *id,
@@ -68,7 +67,7 @@ impl Directory {
     }
 
     /// Takes the set of this name away and returns its members, who are to forget their memberships.
-    pub fn disband(&mut self, name: &[u8]) -> Option<(SetId, Vec<Slot>)> {
+    pub fn disband(&mut self, name: &[u8]) -> Option<(SetId, Vec<ClientSlot>)> {
         let id = self.find(name)?;
         let members = self.members(id).collect();
         self.remove(id);
@@ -85,7 +84,7 @@ impl Directory {
     }
 
     /// The members, in order of joining.
-    pub fn members(&self, id: SetId) -> impl Iterator<Item = Slot> {
+    pub fn members(&self, id: SetId) -> impl Iterator<Item = ClientSlot> {
         let (few, many) = match self.sets.get(&id).map(|set| &set.members) {
             Some(Members::Few(few)) => (few.as_slice(), None),
             Some(Members::Many(many)) => (&[][..], Some(many)),
@@ -95,7 +94,7 @@ impl Directory {
     }
 
     /// The members of the set of this name; none if there is no such set.
-    pub fn members_of(&self, name: &[u8]) -> impl Iterator<Item = Slot> {
+    pub fn members_of(&self, name: &[u8]) -> impl Iterator<Item = ClientSlot> {
         self.find(name).into_iter().flat_map(|id| self.members(id))
     }
 
@@ -142,7 +141,7 @@ impl Members {
         }
     }
 
-    fn push(&mut self, joined: u64, slot: Slot) {
+    fn push(&mut self, joined: u64, slot: ClientSlot) {
         match self {
             Members::Few(few) if few.len() < FEW_MAX => {
                 if few.is_empty() {
@@ -151,7 +150,7 @@ impl Members {
                 few.push((joined, slot));
             }
             Members::Few(few) => {
-                let mut many: BTreeMap<u64, Slot> = few.drain(..).collect();
+                let mut many: BTreeMap<u64, ClientSlot> = few.drain(..).collect();
                 many.insert(joined, slot);
                 *self = Members::Many(many);
             }
@@ -181,23 +180,25 @@ mod tests {
     #[test]
     fn members_come_in_order_of_joining_whatever_the_size() {
         let mut directory = Directory::default();
-        let memberships: Vec<_> = (0..100).rev().map(|slot| directory.join(b"room", slot)).collect();
-        assert_eq!(directory.members_of(b"room").collect::<Vec<_>>(), (0..100).rev().collect::<Vec<_>>());
+        let memberships: Vec<_> =
+            (0..100).rev().map(|slot| directory.join(b"room", ClientSlot(slot))).collect();
+        let all: Vec<_> = (0..100).rev().map(ClientSlot).collect();
+        assert_eq!(directory.members_of(b"room").collect::<Vec<_>>(), all);
         for membership in &memberships[..95] {
             directory.leave(*membership);
         }
-        assert_eq!(directory.members_of(b"room").collect::<Vec<_>>(), [4, 3, 2, 1, 0]);
+        assert_eq!(directory.members_of(b"room").collect::<Vec<_>>(), all[95..]);
         assert_eq!(directory.member_count(b"room"), 5);
     }
 
     #[test]
     fn a_set_goes_with_its_last_member_and_comes_back_new() {
         let mut directory = Directory::default();
-        let first = directory.join(b"a", 1);
-        directory.join(b"b", 1);
+        let first = directory.join(b"a", ClientSlot(1));
+        directory.join(b"b", ClientSlot(1));
         directory.leave(first);
         assert_eq!(directory.find(b"a"), None);
-        directory.join(b"a", 2);
+        directory.join(b"a", ClientSlot(2));
         let names: Vec<&[u8]> = directory.names().map(|name| &**name).collect();
         assert_eq!(names, [b"b", b"a"]);
     }
@@ -205,12 +206,12 @@ mod tests {
     #[test]
     fn disband_returns_everybody() {
         let mut directory = Directory::default();
-        let kept = directory.join(b"kept", 1);
-        let gone = directory.join(b"gone", 1);
-        directory.join(b"gone", 2);
-        assert_eq!(directory.disband(b"gone"), Some((gone.set, vec![1, 2])));
+        let kept = directory.join(b"kept", ClientSlot(1));
+        let gone = directory.join(b"gone", ClientSlot(1));
+        directory.join(b"gone", ClientSlot(2));
+        assert_eq!(directory.disband(b"gone"), Some((gone.set, vec![ClientSlot(1), ClientSlot(2)])));
         assert_eq!(directory.disband(b"gone"), None);
         directory.leave(gone);
-        assert_eq!(directory.members(kept.set).collect::<Vec<_>>(), [1]);
+        assert_eq!(directory.members(kept.set).collect::<Vec<_>>(), [ClientSlot(1)]);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::mem;
 
+use super::ClientSlot;
+use super::leave::CloseReason;
 use crate::config::{FANOUT_SENDS_MAX, HEARTBEAT_SLICE};
-use crate::shard::clients::directory::Slot;
-use crate::shard::clients::leave::CloseReason;
+use crate::shard::Shard;
 use crate::shard::fanouts::Encoding;
-use crate::shard::{Conn, Shard, slot};
 use crate::{Millis, Settings};
 
 /// One sweep over the table per period, in slices. Within a sweep every client is looked at once.
@@ -71,7 +71,7 @@ impl Shard {
         }
         let dirty_max = self.output.dirty_count() + FANOUT_SENDS_MAX;
         for _ in 0..HEARTBEAT_SLICE {
-            if self.heartbeat.cursor >= self.conns.end() {
+            if self.heartbeat.cursor >= self.clients.rows.end() {
                 self.heartbeat.cursor = usize::MAX;
                 return;
             }
@@ -84,34 +84,31 @@ impl Shard {
     }
 
     fn beat_client(&mut self, index: usize) {
-        let Some(Conn::Client(client)) = self.conns.get_mut(index) else { return };
+        let Some(client) = self.clients.rows.get_mut(index) else { return };
         // Who is not read cannot be heard, and who is closing has a deadline of its own.
         if client.closing || client.is_stalled() {
             return;
         }
-        let socket = client.socket;
+        let slot = ClientSlot::of(index);
         match self.heartbeat.beat(&mut client.silence) {
             Beat::Nothing => {}
-            Beat::Ping => self.ping_client(slot(socket)),
+            Beat::Ping => self.ping_client(slot),
             Beat::Close => {
                 self.counters.clients_closed_silent += 1;
                 // Who has stopped to read as well cannot be told anything.
                 match client.out.is_blocked() {
-                    true => self.close_client_now(slot(socket)),
-                    false => self.close_client_because(slot(socket), CloseReason::Silent),
+                    true => self.close_client_now(slot),
+                    false => self.close_client_because(slot, CloseReason::Silent),
                 }
             }
         }
     }
-}
 
-impl Shard {
     /// A websocket ping where that is wanted and the protocol has one, else the ping data, if there is any.
-    fn ping_client(&mut self, slot: Slot) {
-        if self.settings.websocket_ping
-            && let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize)
-        {
-            let protocol = self.settings.listen[usize::from(client.listener)].protocol.protocol();
+    fn ping_client(&mut self, slot: ClientSlot) {
+        if self.settings.websocket_ping {
+            let client = &mut self.clients[slot];
+            let protocol = self.settings.protocol_of(client.listener);
             let mut has_pings = false;
             if client.codec.is_open() {
                 self.output

@@ -1,34 +1,20 @@
 //! What clients send: decoded, and passed to their workers.
 
 use std::mem;
-use std::net::SocketAddr;
 
 use protocol::client::{Decoded, Kind, Malformed, websocket};
-use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, Frame, WebsocketRequest};
+use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, WebsocketRequest};
 use ring::SocketId;
 
+use super::ClientSlot;
+use super::client::Reading;
+use crate::Handshake;
+use crate::ResponseHeader;
 use crate::answer::{SUBPROTOCOL_HEADER, chosen_subprotocol, is_header};
-use crate::shard::clients::client::{Client, Reading};
-use crate::shard::clients::directory::Slot;
-use crate::shard::links::link::Link;
-use crate::shard::links::workers::{Way, WorkerId};
-use crate::shard::{Action, Conn, Identity, Shard};
-use crate::{ClientInfo, Handshake, ResponseHeader};
-
-/// Why a client's events cannot go out now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stall {
-    /// There is no worker.
-    NoWorker,
-    /// The link to the client's worker is full.
-    LinkFull(SocketId),
-    /// The client's worker takes no more events, and may still handle an earlier one of this client.
-    Draining(SocketId),
-    /// Nothing is heard of the client's worker, and there is no other.
-    Silent(SocketId),
-    /// Others' events that lost links had not taken go first on this link.
-    Rerouting(SocketId),
-}
+use crate::shard::events::route::Stall;
+use crate::shard::events::{ClientEvent, TooLarge};
+use crate::shard::links::LinkId;
+use crate::shard::{Action, Shard};
 
 /// How decoding a client's input ended.
 pub(crate) enum Flow {
@@ -39,24 +25,17 @@ pub(crate) enum Flow {
     Over(Option<Malformed>),
 }
 
-/// An event for a client's worker: what differs between frames of one client.
-pub(crate) struct Event<'a> {
-    pub cmd: Cmd,
-    pub flag: u8,
-    pub body: &'a [u8],
-}
-
 impl Shard {
     /// Bytes from a client, or none: then what is possible now is done, at the start and after a stall.
-    pub(crate) fn client_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+    pub(crate) fn client_received(&mut self, slot: ClientSlot, bytes: &mut [u8]) {
         let before = self.before_input(slot);
         self.take_input(slot, bytes);
         self.note_unfinished(slot, before);
     }
 
-    fn take_input(&mut self, slot: Slot, bytes: &mut [u8]) {
+    fn take_input(&mut self, slot: ClientSlot, bytes: &mut [u8]) {
         let websocket_ping = self.settings.websocket_ping;
-        let client = self.client(slot);
+        let client = &mut self.clients[slot];
         if client.closing {
             return self.closing_received(slot, bytes);
         }
@@ -70,27 +49,27 @@ impl Shard {
             Flow::Hungry => self.announce(slot).map_or_else(Flow::Stalled, |()| Flow::Hungry),
             flow => flow,
         };
+        let client = &mut self.clients[slot];
         if !matches!(flow, Flow::Hungry) {
-            self.client(slot).rest.extend(bytes);
+            client.rest.extend(bytes);
             return self.conclude(slot, flow, bytes);
         }
-        let client = self.client(slot);
         let flow = if client.rest.is_empty() {
             let (flow, consumed) = self.decode(slot, bytes);
-            self.client(slot).rest.extend(&bytes[consumed..]);
+            self.clients[slot].rest.extend(&bytes[consumed..]);
             flow
         } else {
             client.rest.extend(bytes);
             let mut rest = client.rest.take();
             let (flow, consumed) = self.decode(slot, &mut rest);
-            self.client(slot).rest.put_back(rest, consumed);
+            self.clients[slot].rest.put_back(rest, consumed);
             flow
         };
         self.conclude(slot, flow, bytes);
     }
 
     /// Does what the end of decoding asks for.
-    fn conclude(&mut self, slot: Slot, flow: Flow, bytes: &[u8]) {
+    fn conclude(&mut self, slot: ClientSlot, flow: Flow, bytes: &[u8]) {
         match flow {
             Flow::Hungry => {}
             Flow::Stalled(stall) => self.stall(slot, stall),
@@ -105,60 +84,73 @@ impl Shard {
     }
 
     /// Bytes from a client that is closed and not forgotten yet: only its answer to our close frame counts.
-    fn closing_received(&mut self, slot: Slot, bytes: &mut [u8]) {
-        let limits = self.settings.limits();
-        let codec = &mut self.client(slot).codec;
+    fn closing_received(&mut self, slot: ClientSlot, bytes: &mut [u8]) {
+        let codec = &mut self.clients[slot].codec;
         if codec.awaits_close() {
-            codec.decode(&limits, bytes, &mut Vec::new());
+            codec.decode(&self.settings.limits(), bytes, &mut Vec::new());
         }
     }
 
     /// The client has sent its FIN.
-    pub(crate) fn client_ended(&mut self, slot: Slot) {
-        let client = self.client(slot);
+    pub(crate) fn client_ended(&mut self, slot: ClientSlot) {
+        let client = &mut self.clients[slot];
         client.ended = true;
         if !client.is_stalled() || client.closing {
             self.close_client_when_sent(slot);
         }
     }
 
+    /// Stops reading a client until [`Shard::resume_client`].
+    fn stall(&mut self, slot: ClientSlot, stall: Stall) {
+        let client = &mut self.clients[slot];
+        client.reading = if stall == Stall::NoWorker { Reading::NoWorker } else { Reading::Stalled };
+        let socket = client.socket;
+        self.output.actions.push(Action::Pause(socket));
+        *self.counters.stalls(stall) += 1;
+        match stall.link() {
+            None => self.deadlines.no_worker.push(self.now, socket),
+            Some(link) => {
+                let link = self.links.get_mut(link).expect("route found it");
+                link.stalled_clients.push_back(socket);
+            }
+        }
+    }
+
     /// The reason to stall may be over.
     pub(crate) fn resume_client(&mut self, socket: SocketId) {
-        let Some(Conn::Client(client)) = self.conns.get_mut(socket.index()) else { return };
-        if client.socket != socket || client.closing || !client.is_stalled() {
+        let Some(slot) = self.clients.find(socket) else { return };
+        let client = &mut self.clients[slot];
+        if client.closing || !client.is_stalled() {
             return;
         }
         client.reading = Reading::Flowing;
-        let slot = crate::shard::slot(socket);
         self.client_received(slot, &mut []);
         // What waited may have been the last of it. Then its answer is to be read, and its end.
-        match self.conns.get(socket.index()) {
-            Some(Conn::Client(client)) if client.is_stalled() => return,
-            Some(Conn::Client(client)) if client.ended && !client.closing => {
-                return self.close_client_when_sent(slot);
-            }
-            Some(Conn::Client(_) | Conn::Lingering(_)) => {}
-            Some(Conn::Link(_)) | None => return,
+        match self.clients.live(socket) {
+            Some(client) if client.is_stalled() => return,
+            Some(client) if client.ended && !client.closing => return self.close_client_when_sent(slot),
+            None if !self.lingering.contains_key(&socket) => return,
+            _ => {}
         }
         self.output.actions.push(Action::Resume(socket));
     }
 
     /// Tells a worker of a client that none knows yet.
-    fn announce(&mut self, slot: Slot) -> Result<(), Stall> {
-        if self.client(slot).announced {
+    fn announce(&mut self, slot: ClientSlot) -> Result<(), Stall> {
+        if self.clients[slot].announced {
             return Ok(());
         }
         let link = self.route(slot)?;
-        let event = Event { cmd: Cmd::OnConnect, flag: FLAG_SCALAR, body: &[] };
+        let event = ClientEvent { cmd: Cmd::OnConnect, flag: FLAG_SCALAR, body: &[] };
         self.emit(slot, link, event).expect("a session leaves room for a frame around it");
-        self.client(slot).announced = true;
+        self.clients[slot].announced = true;
         Ok(())
     }
 
     /// Decodes as far as it goes. Returns how that ended and how many bytes are done with.
-    fn decode(&mut self, slot: Slot, input: &mut [u8]) -> (Flow, usize) {
+    fn decode(&mut self, slot: ClientSlot, input: &mut [u8]) -> (Flow, usize) {
         let limits = self.settings.limits();
-        let mut codec = mem::take(&mut self.client(slot).codec);
+        let mut codec = mem::take(&mut self.clients[slot].codec);
         let mut reply = mem::take(&mut self.reply);
         let (mut done, mut answered) = (0, false);
         let flow = loop {
@@ -178,7 +170,12 @@ impl Shard {
                         break Flow::Over(Some(Malformed::Protocol));
                     }
                     if self.on_message(slot, link, body, kind).is_err() {
-                        self.protocol_of(slot).encode_close(websocket::TOO_LARGE, "", &mut reply);
+                        let listener = self.clients[slot].listener;
+                        self.settings.protocol_of(listener).encode_close(
+                            websocket::TOO_LARGE,
+                            "",
+                            &mut reply,
+                        );
                         codec.begin_close();
                         break Flow::Over(Some(Malformed::TooLarge));
                     }
@@ -203,9 +200,7 @@ impl Shard {
         if codec.awaits_close() {
             codec.decode(&limits, &mut input[done..], &mut reply);
         }
-        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else {
-            unreachable!("not closed above")
-        };
+        let client = &mut self.clients[slot];
         client.codec = codec;
         // Pings of a client that does not read are answered no more: its queue has a bound for all that goes into it.
         let last_words = answered || matches!(flow, Flow::Over(_));
@@ -217,14 +212,20 @@ impl Shard {
         (flow, done)
     }
 
-    fn on_message(&mut self, slot: Slot, link: Slot, body: &[u8], kind: Kind) -> Result<(), TooLarge> {
-        self.client(slot).silence = -1;
+    fn on_message(
+        &mut self,
+        slot: ClientSlot,
+        link: LinkId,
+        body: &[u8],
+        kind: Kind,
+    ) -> Result<(), TooLarge> {
+        self.clients[slot].silence = -1;
         let kind = match kind {
             Kind::Text => FLAG_TEXT,
             Kind::Binary => FLAG_BINARY,
             Kind::Unspecified => 0,
         };
-        self.emit(slot, link, Event { cmd: Cmd::OnMessage, flag: FLAG_SCALAR | kind, body })?;
+        self.emit(slot, link, ClientEvent { cmd: Cmd::OnMessage, flag: FLAG_SCALAR | kind, body })?;
         self.counters.messages_in += 1;
         Ok(())
     }
@@ -232,13 +233,14 @@ impl Shard {
     /// Tells the worker, then answers: ON_WEBSOCKET_CONNECT comes before anything the client does with the answer.
     fn on_handshake(
         &mut self,
-        slot: Slot,
-        link: Slot,
+        slot: ClientSlot,
+        link: LinkId,
         request: &websocket::Request<'_>,
         reply: &mut Vec<u8>,
     ) -> Result<(), Flow> {
-        let client = self.client_ref(slot);
-        let info = self.client_info(client.connection_id, client.peer.address(), client.listener);
+        let client = &self.clients[slot];
+        let address = client.peer.address();
+        let info = self.identity.client_info(client.connection_id, address, client.listener);
         let headers = match self.hooks.on_websocket_connect(self.now, &info, request) {
             Handshake::Accept { headers } => headers,
             Handshake::Refuse { status } => {
@@ -246,11 +248,10 @@ impl Shard {
                 return Err(Flow::Over(None));
             }
         };
-        let client = self.client_ref(slot);
-        let port = self.settings.listen[usize::from(client.listener)].address.port();
+        let port = self.settings.listen[info.listener].address.port();
         let mut body = Vec::with_capacity(WEBSOCKET_REQUEST_SIZE_USUAL);
-        WebsocketRequest::from_request(request, client.peer.address(), port).encode(&mut body);
-        let event = Event { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body };
+        WebsocketRequest::from_request(request, address, port).encode(&mut body);
+        let event = ClientEvent { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body };
         self.emit(slot, link, event).map_err(|TooLarge| Flow::Over(Some(Malformed::TooLarge)))?;
         let of_hooks = headers.iter().map(String::as_str);
         let mut headers: Vec<&str> =
@@ -263,153 +264,10 @@ impl Shard {
             headers.extend(subprotocol.as_deref());
         }
         request.accept(&headers, reply);
-        if let Some(held) = self.client(slot).held.take() {
+        if let Some(held) = self.clients[slot].held.take() {
             reply.extend_from_slice(&held);
         }
         Ok(())
-    }
-
-    /// The link for a client's next event.
-    fn route(&mut self, slot: Slot) -> Result<Slot, Stall> {
-        let socket = self.worker_link(slot)?;
-        if self.is_behind(socket) {
-            return Err(Stall::Rerouting(socket));
-        }
-        self.room(socket)
-    }
-
-    /// Whether a worker's link takes an event now.
-    pub(crate) fn room(&mut self, socket: SocketId) -> Result<Slot, Stall> {
-        let limit = self.settings.send_to_worker_buffer_size;
-        let link =
-            self.link(crate::shard::slot(socket)).expect("a worker's link is forgotten when it closes");
-        match link {
-            Link { shut: true, .. } => Err(Stall::NoWorker),
-            Link { silent: true, .. } => Err(Stall::Silent(socket)),
-            link if link.out.queue.len() >= limit => Err(Stall::LinkFull(socket)),
-            _ => Ok(crate::shard::slot(socket)),
-        }
-    }
-
-    /// The link of a client's worker. Another worker is chosen if the client has none, or if its worker is gone or
-    /// has handed it over.
-    pub(crate) fn worker_link(&mut self, slot: Slot) -> Result<SocketId, Stall> {
-        let Client { worker, connection_id, .. } = *self.client(slot);
-        match self.current_link(worker, connection_id)? {
-            Some(link) => Ok(link),
-            None => self.rebind(slot).ok_or(Stall::NoWorker),
-        }
-    }
-
-    /// The link of the worker that a client has; none if another is to be chosen.
-    pub(crate) fn current_link(
-        &self,
-        worker: Option<WorkerId>,
-        connection_id: u32,
-    ) -> Result<Option<SocketId>, Stall> {
-        match worker.map_or(Way::None, |worker| self.workers.way(worker)) {
-            Way::Open(link) => Ok(Some(link)),
-            Way::Draining(link) if self.is_held(link, connection_id) => Err(Stall::Draining(link)),
-            Way::Draining(_) | Way::None => Ok(None),
-        }
-    }
-
-    fn is_held(&self, link: SocketId, connection_id: u32) -> bool {
-        match self.conns.get(link.index()) {
-            Some(Conn::Link(link)) => link.drain.as_ref().is_some_and(|drain| drain.holds(connection_id)),
-            _ => false,
-        }
-    }
-
-    fn rebind(&mut self, slot: Slot) -> Option<SocketId> {
-        let Client { connection_id, ref peer, listener, .. } = *self.client_ref(slot);
-        let peer = peer.address();
-        let worker = self.choose_worker(connection_id, peer, listener)?;
-        if let Some(old) = self.client(slot).worker.replace(worker) {
-            self.workers.unbind(old);
-        }
-        self.workers.link(worker)
-    }
-
-    /// Chooses a worker for a client and binds it.
-    pub(crate) fn choose_worker(
-        &mut self,
-        connection_id: u32,
-        peer: SocketAddr,
-        listener: u8,
-    ) -> Option<WorkerId> {
-        let is_asked = self.hooks.routes(self.now);
-        let asked = is_asked.then(|| self.client_info(connection_id, peer, listener));
-        match asked.and_then(|info| self.ask_hook(&info)) {
-            Some(worker) => Some(self.workers.bind_to(worker)),
-            None => {
-                let random = self.next_random();
-                self.workers.bind(self.settings.router, random, self.settings.send_to_worker_buffer_size)
-            }
-        }
-    }
-
-    fn ask_hook(&mut self, info: &ClientInfo) -> Option<WorkerId> {
-        let (ids, infos): (Vec<_>, Vec<_>) = self.workers.connected().unzip();
-        if ids.is_empty() {
-            return None;
-        }
-        self.hooks.route(self.now, info, &infos).map(|index| ids[index])
-    }
-
-    /// Appends an event of a client to a link. PHP's workers are not told text from binary.
-    pub(crate) fn emit(&mut self, slot: Slot, link: Slot, event: Event<'_>) -> Result<(), TooLarge> {
-        let (identity, listen) = (&self.identity, &self.settings.listen);
-        let Some((Conn::Client(client), Conn::Link(link))) =
-            self.conns.pair_mut(slot as usize, link as usize)
-        else {
-            unreachable!("a client's slot and a link's are two rows");
-        };
-        let port = listen[usize::from(client.listener)].address.port();
-        let kinds = if link.ringway { 0 } else { FLAG_TEXT | FLAG_BINARY };
-        let event = Event { flag: event.flag & !kinds, ..event };
-        let frame = event_frame(identity, port, client, event);
-        if frame.size() > link.frame_size_max() {
-            return Err(TooLarge);
-        }
-        self.output.append_with(link.socket, &mut link.out, |out| frame.encode(out));
-        Ok(())
-    }
-
-    /// Stops reading a client until [`Shard::resume_client`].
-    fn stall(&mut self, slot: Slot, stall: Stall) {
-        let now = self.now;
-        let client = self.client(slot);
-        client.reading = if stall == Stall::NoWorker { Reading::NoWorker } else { Reading::Stalled };
-        let socket = client.socket;
-        self.output.actions.push(Action::Pause(socket));
-        let counters = &mut self.counters;
-        let (count, link) = match stall {
-            Stall::NoWorker => {
-                counters.stalls_no_worker += 1;
-                return self.waits.no_worker.push(now, socket);
-            }
-            Stall::LinkFull(link) => (&mut counters.stalls_link_full, link),
-            Stall::Draining(link) => (&mut counters.stalls_draining, link),
-            Stall::Silent(link) => (&mut counters.stalls_silent, link),
-            Stall::Rerouting(link) => (&mut counters.stalls_rerouting, link),
-        };
-        *count += 1;
-        self.link(crate::shard::slot(link)).expect("route found it").stalled_clients.push_back(socket);
-    }
-}
-
-/// A client's event as a frame (WIRE.md §4).
-fn event_frame<'a>(identity: &Identity, port: u16, client: &'a Client, event: Event<'a>) -> Frame<'a> {
-    Frame {
-        cmd: event.cmd as u8,
-        gateway: identity.address,
-        client: client.peer.v4(),
-        connection_id: client.connection_id,
-        flag: event.flag,
-        gateway_port: port,
-        ext: &client.session,
-        body: event.body,
     }
 }
 
@@ -418,7 +276,3 @@ const WEBSOCKET_REQUEST_SIZE_USUAL: usize = 2048;
 
 /// A buffer for answers of codecs that has grown larger than this, in bytes, is not kept.
 const REPLY_KEPT_MAX: usize = 256 * 1024;
-
-/// An event that does not fit into a frame of the inner protocol.
-#[derive(Debug)]
-pub(crate) struct TooLarge;

@@ -2,10 +2,11 @@
 
 use protocol::client::websocket;
 
+use super::ClientSlot;
+use super::client::{Client, Reading};
 use crate::config::RETRY_AFTER_S;
-use crate::shard::clients::client::{Client, Reading};
-use crate::shard::clients::directory::Slot;
-use crate::shard::{Action, Conn, Shard};
+use crate::shard::output::Output;
+use crate::shard::{Action, Shard};
 
 /// Why we close a client: its close frame says so (docs/OPERATIONS.md, "Close codes").
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,14 +42,29 @@ impl CloseReason {
     }
 }
 
+impl Client {
+    /// Answers a handshake, whether all of its request has come or not, unless the client has said nothing yet. Returns
+    /// whether there was one to answer.
+    fn refuse_handshake(&mut self, output: &mut Output) -> bool {
+        // Who is not read may have said something.
+        let has_begun = self.is_stalled() || !self.rest.is_empty();
+        if self.closing || !has_begun || !self.codec.is_handshaking() {
+            return false;
+        }
+        output
+            .append_with(self.socket, &mut self.out, |out| websocket::encode_unavailable(RETRY_AFTER_S, out));
+        true
+    }
+}
+
 impl Shard {
     /// Closes a client and tells it why, if its protocol has words for that. Who is closed already has been told.
-    pub(crate) fn close_client_because(&mut self, slot: Slot, reason: CloseReason) {
-        if self.client(slot).closing {
+    pub(crate) fn close_client_because(&mut self, slot: ClientSlot, reason: CloseReason) {
+        if self.clients[slot].closing {
             return;
         }
-        let said =
-            self.say_close(slot, reason.code(), "") || (reason.is_passing() && self.refuse_handshake(slot));
+        let said = self.say_close(slot, reason.code(), "")
+            || (reason.is_passing() && self.clients[slot].refuse_handshake(&mut self.output));
         if !said && reason.is_fault() {
             return self.close_client_now(slot);
         }
@@ -57,91 +73,62 @@ impl Shard {
 
     /// Tells a client, behind what is queued for it, that it is closed, and why. Returns whether that can be said. What it
     /// sends from now on is thrown away, but for its answer.
-    pub(crate) fn say_close(&mut self, slot: Slot, code: u16, reason: &str) -> bool {
-        let limits = self.settings.limits();
-        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return false };
+    pub(crate) fn say_close(&mut self, slot: ClientSlot, code: u16, reason: &str) -> bool {
+        let client = &mut self.clients[slot];
         if client.closing || !client.codec.is_open() {
             return false;
         }
-        let protocol = self.settings.listen[usize::from(client.listener)].protocol.protocol();
+        let protocol = self.settings.protocol_of(client.listener);
         let queued = client.out.queue.len();
         self.output
             .append_with(client.socket, &mut client.out, |out| protocol.encode_close(code, reason, out));
         client.codec.begin_close();
         if client.codec.awaits_close() {
-            client.codec.decode(&limits, &mut client.rest.take(), &mut Vec::new());
+            client.codec.decode(&self.settings.limits(), &mut client.rest.take(), &mut Vec::new());
         }
         client.out.queue.len() > queued
     }
 
     /// Nothing more is read from a client; it goes when its queue is empty, or after a while.
-    pub(crate) fn close_client_when_sent(&mut self, slot: Slot) {
-        let now = self.now;
-        let client = self.client(slot);
-        let socket = client.socket;
+    pub(crate) fn close_client_when_sent(&mut self, slot: ClientSlot) {
+        let client = &mut self.clients[slot];
         if !client.closing {
             client.closing = true;
             client.rest.take();
-            self.unfinished.forget(slot);
-            let client = self.client(slot);
             if client.is_stalled() {
                 // Its input is thrown away from here on, but its end has to be seen.
                 client.reading = Reading::Flowing;
-                self.output.actions.push(Action::Resume(socket));
+                self.output.actions.push(Action::Resume(client.socket));
             }
-            self.waits.flush.push(now, socket);
+            self.deadlines.flush.push(self.now, client.socket);
+            self.clients.unfinished.forget(slot);
         }
-        if self.client(slot).out.queue.is_empty() {
+        if self.clients[slot].out.queue.is_empty() {
             self.linger(slot);
         }
     }
 
-    /// Answers a handshake, whether all of its request has come or not, unless the client has said nothing yet. Returns
-    /// whether there was one to answer.
-    fn refuse_handshake(&mut self, slot: Slot) -> bool {
-        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return false };
-        // Who is not read may have said something.
-        let has_begun = client.is_stalled() || !client.rest.is_empty();
-        if client.closing || !has_begun || !client.codec.is_handshaking() {
-            return false;
-        }
-        self.output.append_with(client.socket, &mut client.out, |out| {
-            websocket::encode_unavailable(RETRY_AFTER_S, out);
-        });
-        true
-    }
-
     /// Closes a client at once; what is queued for it is lost.
-    pub(crate) fn close_client_now(&mut self, slot: Slot) {
+    pub(crate) fn close_client_now(&mut self, slot: ClientSlot) {
         let mut client = self.forget_client(slot);
         client.out.queue.clear(&mut self.output.spare);
-        self.secure.forget(slot);
+        self.clients.sessions.forget(client.socket);
         self.output.actions.push(Action::Close(client.socket));
     }
 
     /// Tells the worker and takes a client out of every table, but for its session of TLS. The slot is the caller's to use
     /// or to leave.
-    pub(crate) fn forget_client(&mut self, slot: Slot) -> Client {
-        self.count_unfinished_session(slot);
-        let Some(Conn::Client(mut client)) = self.conns.remove(slot as usize) else {
-            unreachable!("the caller has looked");
-        };
+    pub(crate) fn forget_client(&mut self, slot: ClientSlot) -> Client {
+        let mut client = self.clients.remove(slot);
+        self.counters.tls_handshakes_failed += u64::from(self.clients.sessions.is_handshaking(client.socket));
         if client.announced {
             self.depart(&mut client);
         }
         self.counters.clients_closed += 1;
-        let info = self.client_info(client.connection_id, client.peer.address(), client.listener);
+        let info = self.identity.client_info(client.connection_id, client.peer.address(), client.listener);
         self.hooks.on_close(self.now, &info);
-        self.connection_ids.remove(&client.connection_id);
-        self.unfinished.forget(slot);
-        if let Some(uid) = client.uid {
-            self.uids.leave(uid);
-        }
-        for group in client.groups() {
-            self.groups.leave(*group);
-        }
         if let Some(worker) = client.worker {
-            self.workers.unbind(worker);
+            self.links.workers.unbind(worker);
         }
         client
     }

@@ -4,15 +4,14 @@
 use protocol::client::Decoded;
 use ring::SocketId;
 
-use crate::shard::clients::client::Client;
-use crate::shard::clients::codec::AnyCodec;
-use crate::shard::clients::directory::Slot;
+use super::ClientSlot;
+use super::client::Client;
+use super::codec::AnyCodec;
 use crate::shard::output::Outbound;
-use crate::shard::{Action, Conn, Shard};
+use crate::shard::{Action, Shard};
 
 /// A connection without a client.
 pub(crate) struct Lingering {
-    pub socket: SocketId,
     codec: AnyCodec,
     /// What TLS has to say at the end; else empty.
     pub out: Outbound,
@@ -34,86 +33,88 @@ pub(crate) enum Stage {
 
 impl Lingering {
     /// Of a link: nothing that still comes on it is looked at.
-    pub fn of_link(socket: SocketId, ended: bool) -> Lingering {
-        let (codec, out) = (AnyCodec::Securing, Outbound::default());
-        Lingering { socket, codec, out, stage: Stage::Fin, ended }
+    pub fn of_link(ended: bool) -> Lingering {
+        Lingering { codec: AnyCodec::Securing, out: Outbound::default(), stage: Stage::Fin, ended }
     }
 }
 
 impl Shard {
     /// Everything for a client is sent: it is forgotten, and its connection ends.
-    pub(crate) fn linger(&mut self, slot: Slot) {
+    pub(crate) fn linger(&mut self, slot: ClientSlot) {
         let Client { socket, codec, out, ended, .. } = self.forget_client(slot);
         let awaited = codec.awaits_close() && !ended;
-        let lingering = Lingering { socket, codec, out, stage: Stage::Answer, ended };
-        self.conns.insert(slot as usize, Conn::Lingering(lingering));
-        self.lingering_count += 1;
+        self.lingering.insert(socket, Lingering { codec, out, stage: Stage::Answer, ended });
         if awaited {
-            self.waits.answer.push(self.now, socket);
+            self.deadlines.answer.push(self.now, socket);
         } else {
-            self.say_end(slot);
+            self.say_end(socket);
         }
     }
 
     /// Bytes of a client that is forgotten.
-    pub(crate) fn lingering_received(&mut self, slot: Slot, bytes: &mut [u8]) {
+    pub(crate) fn lingering_received(&mut self, socket: SocketId, bytes: &mut [u8]) {
         let limits = self.settings.limits();
-        let Some(Conn::Lingering(lingering)) = self.conns.get_mut(slot as usize) else { return };
+        let Some(lingering) = self.lingering.get_mut(&socket) else { return };
         let awaited = lingering.stage == Stage::Answer;
         if awaited && let Decoded::Close { .. } = lingering.codec.decode(&limits, bytes, &mut Vec::new()) {
-            self.say_end(slot);
+            self.say_end(socket);
         }
     }
 
     /// The peer has said that it sends no more.
-    pub(crate) fn lingering_ended(&mut self, slot: Slot) {
-        let Some(Conn::Lingering(lingering)) = self.conns.get_mut(slot as usize) else { return };
+    pub(crate) fn lingering_ended(&mut self, socket: SocketId) {
+        let Some(lingering) = self.lingering.get_mut(&socket) else { return };
         lingering.ended = true;
         match lingering.stage {
-            Stage::Answer => self.say_end(slot),
+            Stage::Answer => self.say_end(socket),
             Stage::Flush => {}
-            Stage::Fin => self.close_lingering(slot),
+            Stage::Fin => self.close_lingering(socket),
         }
     }
 
     /// Something of what TLS says is sent.
-    pub(crate) fn lingering_sent(&mut self, slot: Slot) {
-        if let Some(Conn::Lingering(Lingering { stage: Stage::Flush, out, .. })) =
-            self.conns.get(slot as usize)
+    pub(crate) fn lingering_sent(&mut self, socket: SocketId) {
+        if let Some(Lingering { stage: Stage::Flush, out, .. }) = self.lingering.get(&socket)
             && out.queue.is_empty()
         {
-            self.say_fin(slot);
+            self.say_fin(socket);
         }
     }
 
     /// Nothing more is awaited but the end: ours goes out, first that of TLS.
-    pub(crate) fn say_end(&mut self, slot: Slot) {
-        self.end_session(slot);
-        let Some(Conn::Lingering(lingering)) = self.conns.get_mut(slot as usize) else { return };
+    pub(crate) fn say_end(&mut self, socket: SocketId) {
+        let Some(lingering) = self.lingering.get_mut(&socket) else { return };
+        self.clients.sessions.end(socket, &mut lingering.out, &mut self.output);
         if lingering.out.queue.is_empty() {
-            return self.say_fin(slot);
+            return self.say_fin(socket);
         }
         lingering.stage = Stage::Flush;
-        self.waits.flush.push(self.now, lingering.socket);
+        self.deadlines.flush.push(self.now, socket);
     }
 
-    pub(crate) fn close_lingering(&mut self, slot: Slot) {
-        let Some(Conn::Lingering(mut lingering)) = self.conns.remove(slot as usize) else {
-            unreachable!("the caller has looked");
-        };
+    /// A stage has taken too long.
+    pub(crate) fn expire_lingering(&mut self, socket: SocketId, stage: Stage) {
+        match self.lingering.get(&socket) {
+            Some(lingering) if lingering.stage != stage => {}
+            Some(_) if stage == Stage::Answer => self.say_end(socket),
+            _ => self.close_lingering(socket),
+        }
+    }
+
+    pub(crate) fn close_lingering(&mut self, socket: SocketId) {
+        let Some(mut lingering) = self.lingering.remove(&socket) else { return };
         lingering.out.queue.clear(&mut self.output.spare);
-        self.secure.forget(slot);
-        self.lingering_count -= 1;
-        self.output.actions.push(Action::Close(lingering.socket));
+        self.clients.sessions.forget(socket);
+        self.output.actions.push(Action::Close(socket));
     }
 
-    fn say_fin(&mut self, slot: Slot) {
-        let Some(Conn::Lingering(lingering)) = self.conns.get_mut(slot as usize) else { return };
+    fn say_fin(&mut self, socket: SocketId) {
+        let Some(lingering) = self.lingering.get_mut(&socket) else { return };
         if lingering.ended {
-            return self.close_lingering(slot);
+            return self.close_lingering(socket);
         }
         lingering.stage = Stage::Fin;
-        self.output.actions.push(Action::Shutdown(lingering.socket));
-        self.waits.linger.push(self.now, lingering.socket);
+        self.output.actions.push(Action::Shutdown(socket));
+        self.deadlines.linger.push(self.now, socket);
     }
 }

@@ -9,6 +9,154 @@ pub mod heartbeat;
 pub mod input;
 pub mod leave;
 pub mod lingering;
+pub mod names;
 pub mod stop;
 pub mod tls;
 pub mod unfinished;
+
+use std::ops::{Index, IndexMut};
+
+use hashbrown::HashMap;
+use ring::SocketId;
+
+use self::client::Client;
+use self::directory::Directory;
+use self::tls::Sessions;
+use self::unfinished::Unfinished;
+use super::table::Table;
+
+/// Where a client's row is: the slot of its socket. To be held only while the client is known to be there; what may outlive it
+/// holds the [`SocketId`], or the connection id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ClientSlot(u32);
+
+impl ClientSlot {
+    fn of(index: usize) -> ClientSlot {
+        ClientSlot(u32::try_from(index).expect("slots are below the ring's sockets_max"))
+    }
+
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// All clients, by socket, by connection id, by uid and by group.
+///
+/// Invariants: every row is in `by_id` and the other way round; sets hold slots of rows only, and a row's memberships are in
+/// them.
+pub struct Clients {
+    rows: Table<Client>,
+    by_id: HashMap<u32, ClientSlot>,
+    pub uids: Directory,
+    pub groups: Directory,
+    /// TLS sessions, also of connections that linger.
+    pub sessions: Sessions,
+    /// What is held of clients' input.
+    pub unfinished: Unfinished,
+    accepted: u64,
+    last_id: u32,
+}
+
+impl Clients {
+    /// Connection ids begin behind `last_id`.
+    pub fn new(unfinished: Unfinished, last_id: u32) -> Clients {
+        Clients {
+            rows: Table::new(),
+            by_id: HashMap::new(),
+            uids: Directory::default(),
+            groups: Directory::default(),
+            sessions: Sessions::default(),
+            unfinished,
+            accepted: 0,
+            last_id,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// The client with this socket, if it is still there.
+    pub fn find(&self, socket: SocketId) -> Option<ClientSlot> {
+        self.live(socket).map(|_| ClientSlot::of(socket.index()))
+    }
+
+    /// The same, its row.
+    pub fn live(&self, socket: SocketId) -> Option<&Client> {
+        self.rows.get(socket.index()).filter(|client| client.socket == socket)
+    }
+
+    /// The same, its row.
+    pub fn live_mut(&mut self, socket: SocketId) -> Option<&mut Client> {
+        self.rows.get_mut(socket.index()).filter(|client| client.socket == socket)
+    }
+
+    /// The client with this connection id.
+    pub fn by_id(&self, connection_id: u32) -> Option<ClientSlot> {
+        self.by_id.get(&connection_id).copied()
+    }
+
+    /// Who is there, in no order that would mean anything.
+    pub fn iter(&self) -> impl Iterator<Item = (ClientSlot, &Client)> {
+        self.rows.iter().map(|(index, client)| (ClientSlot::of(index), client))
+    }
+
+    /// A number that no client has and that is not `taken`; never 0.
+    pub fn next_id(&mut self, taken: impl Fn(u32) -> bool) -> u32 {
+        loop {
+            self.last_id = self.last_id.wrapping_add(1);
+            let id = self.last_id;
+            if id != 0 && !self.by_id.contains_key(&id) && !taken(id) {
+                return id;
+            }
+        }
+    }
+
+    /// Counts a client that is about to be accepted, or to be refused.
+    pub fn next_accepted(&mut self) -> u64 {
+        self.accepted += 1;
+        self.accepted
+    }
+
+    pub fn insert(&mut self, client: Client) -> ClientSlot {
+        let index = client.socket.index();
+        let slot = ClientSlot::of(index);
+        self.by_id.insert(client.connection_id, slot);
+        self.rows.insert(index, client);
+        slot
+    }
+
+    /// Takes a client out of every table, but for its TLS session.
+    pub fn remove(&mut self, slot: ClientSlot) -> Client {
+        let client = self.rows.remove(slot.index()).expect(KNOWN_TO_BE_THERE);
+        self.by_id.remove(&client.connection_id);
+        self.unfinished.forget(slot);
+        if let Some(uid) = client.uid {
+            self.uids.leave(uid);
+        }
+        for group in client.groups() {
+            self.groups.leave(*group);
+        }
+        client
+    }
+}
+
+impl Index<ClientSlot> for Clients {
+    type Output = Client;
+
+    fn index(&self, slot: ClientSlot) -> &Client {
+        self.rows.get(slot.index()).expect(KNOWN_TO_BE_THERE)
+    }
+}
+
+impl IndexMut<ClientSlot> for Clients {
+    fn index_mut(&mut self, slot: ClientSlot) -> &mut Client {
+        self.rows.get_mut(slot.index()).expect(KNOWN_TO_BE_THERE)
+    }
+}
+
+const KNOWN_TO_BE_THERE: &str = "who holds a client's slot knows that it is there";

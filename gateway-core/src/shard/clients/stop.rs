@@ -1,11 +1,11 @@
 //! The gateway's stop: clients go one after the other, in an order that nobody chose, so that they do not all come back
 //! to the other gateways in the same moment. Who has not gone yet is served as ever.
 
+use super::ClientSlot;
+use super::leave::CloseReason;
 use crate::Millis;
 use crate::config::{STOP_CLIENTS_PER_TICK_MIN, TICK_PERIOD_MS};
-use crate::shard::clients::directory::Slot;
-use crate::shard::clients::leave::CloseReason;
-use crate::shard::{Conn, Shard, slot};
+use crate::shard::Shard;
 
 /// A stop under way.
 pub(crate) struct Stop {
@@ -35,13 +35,9 @@ impl Shard {
             return;
         }
         self.hooks.on_worker_stop(self.now);
-        let ids = self.conns.iter().filter_map(|(_, conn)| match conn {
-            Conn::Client(client) => Some(client.connection_id),
-            _ => None,
-        });
-        let mut waiting: Vec<u32> = ids.collect();
+        let mut waiting: Vec<u32> = self.clients.iter().map(|(_, client)| client.connection_id).collect();
         for last in (1..waiting.len()).rev() {
-            let other = self.next_random() % (last as u64 + 1);
+            let other = self.random.next() % (last as u64 + 1);
             waiting.swap(last, other as usize);
         }
         let until = now.plus(self.settings.drain_timeout.as_millis() as u64);
@@ -56,8 +52,8 @@ impl Shard {
 
     /// After [`Shard::begin_stop`]: no client is left, and everything is sent that could be.
     pub fn is_stopped(&self) -> bool {
-        let empty = self.connection_ids.is_empty() && self.lingering_count == 0;
-        self.is_stopping() && empty && !self.is_pending() && !self.departed.waits_for_workers()
+        let is_empty = self.clients.is_empty() && self.lingering.is_empty();
+        self.is_stopping() && is_empty && !self.is_pending() && !self.departed.waits_for_workers()
     }
 
     /// The end of a stop: who has not gone in time goes now, its worker told, and every link gets our FIN behind what
@@ -65,22 +61,19 @@ impl Shard {
     pub fn end_stop(&mut self, now: Millis) {
         self.now = now;
         self.end_drains();
-        let slots: Vec<Slot> = self.connection_ids.values().copied().collect();
+        let slots: Vec<ClientSlot> = self.clients.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             self.close_client_now(slot);
         }
         for index in 0..self.links.len() {
-            self.link_leaves(slot(self.links[index]));
+            self.links.nth(index).into_iter().for_each(|link| self.link_leaves(link));
         }
     }
 
     /// Whether an inner connection is left whose peer's FIN is to be waited for: a worker's, or one that has not been sent all.
     /// An idle one for queries is not: its peer may notice our FIN only with its next question.
     pub fn has_links(&self) -> bool {
-        self.links.iter().any(|socket| match self.conns.get(socket.index()) {
-            Some(Conn::Link(link)) => link.worker.is_some() || !link.out.queue.is_empty(),
-            _ => false,
-        })
+        self.links.iter().any(|link| link.worker.is_some() || !link.out.queue.is_empty())
     }
 
     /// The next few clients of a stop.
@@ -89,7 +82,7 @@ impl Shard {
         let Some(stop) = &mut self.stop else { return };
         let rest = stop.waiting.len().saturating_sub(stop.pace(now));
         for connection_id in stop.waiting.split_off(rest) {
-            if let Some(slot) = self.connection_ids.get(&connection_id).copied() {
+            if let Some(slot) = self.clients.by_id(connection_id) {
                 self.close_client_because(slot, CloseReason::GoingAway);
             }
         }

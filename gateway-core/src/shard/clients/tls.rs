@@ -8,187 +8,194 @@ use std::mem;
 use protocol::LogLimit;
 use protocol::client::websocket;
 use ring::SocketId;
-use tls::{Failure, Session};
+use tls::{Acceptor, Failure, Session};
 use tracing::warn;
 
+use super::ClientSlot;
+use super::codec::AnyCodec;
+use super::lingering::Stage;
 use crate::config::TLS_LOG_PERIOD_MS;
-use crate::shard::clients::codec::AnyCodec;
-use crate::shard::clients::directory::Slot;
-use crate::shard::clients::lingering::Stage;
+use crate::shard::output::{Outbound, Output};
 use crate::shard::table::Table;
 use crate::shard::{Conn, Shard};
 
-/// The sessions of a shard.
+/// The TLS sessions of a shard.
 ///
-/// Invariants: a session is that of the client at the same slot; what is plain in a client's queue is there only while its
-/// session is open.
-pub(crate) struct Secure {
-    sessions: Table<Box<Session>>,
+/// Invariants: a session is that of the client, or of what lingers, at the same socket; what is plain in a client's queue is
+/// there only while its session is open.
+pub struct Sessions {
+    rows: Table<Box<Session>>,
     /// What has been decrypted, or is to be encrypted; kept for its memory.
     plain: Vec<u8>,
+    /// What a session has answered; empty, kept for its memory.
+    reply: Vec<u8>,
     /// Lines about handshakes that failed.
     failed_log: LogLimit,
     /// Lines about clients that speak TLS where none is spoken.
     unexpected_log: LogLimit,
 }
 
-impl Default for Secure {
-    fn default() -> Secure {
-        let limit = LogLimit::new(1, TLS_LOG_PERIOD_MS);
-        Secure { sessions: Table::new(), plain: Vec::new(), failed_log: limit.clone(), unexpected_log: limit }
+impl Default for Sessions {
+    fn default() -> Sessions {
+        let log = LogLimit::new(1, TLS_LOG_PERIOD_MS);
+        let (plain, reply) = (Vec::new(), Vec::new());
+        Sessions { rows: Table::new(), plain, reply, failed_log: log.clone(), unexpected_log: log }
     }
 }
 
-impl Secure {
-    /// Whether the client at a slot has TLS.
-    pub fn has(&self, slot: Slot) -> bool {
-        self.sessions.get(slot as usize).is_some()
+impl Sessions {
+    /// Whether the client with this socket has TLS. The caller knows that the socket is live.
+    pub fn has(&self, socket: SocketId) -> bool {
+        self.rows.get(socket.index()).is_some()
+    }
+
+    pub fn is_handshaking(&self, socket: SocketId) -> bool {
+        self.rows.get(socket.index()).is_some_and(|session| session.is_handshaking())
     }
 
     /// Bytes of a record that is not whole.
-    pub fn kept_size(&self, slot: Slot) -> usize {
-        self.sessions.get(slot as usize).map_or(0, |session| session.kept_size())
+    pub fn kept_size(&self, socket: SocketId) -> usize {
+        self.rows.get(socket.index()).map_or(0, |session| session.kept_size())
     }
 
-    pub fn forget(&mut self, slot: Slot) {
-        self.sessions.remove(slot as usize);
+    /// A client with TLS has come; its worker is told when its handshake is done.
+    pub fn begin(&mut self, socket: SocketId, acceptor: &Acceptor) {
+        self.rows.insert(socket.index(), Box::new(acceptor.accept()));
+    }
+
+    /// Says that nothing more will come.
+    pub fn end(&mut self, socket: SocketId, out: &mut Outbound, output: &mut Output) {
+        if let Some(session) = self.rows.get_mut(socket.index()) {
+            session.close(&mut self.reply);
+            self.send_reply(socket, out, output);
+        }
+    }
+
+    pub fn forget(&mut self, socket: SocketId) {
+        self.rows.remove(socket.index());
+    }
+
+    /// Queues what a session has answered.
+    fn send_reply(&mut self, socket: SocketId, out: &mut Outbound, output: &mut Output) {
+        output.append_sealed(socket, out, &self.reply);
+        self.reply.clear();
     }
 }
 
 impl Shard {
     /// Takes other certificates, for clients that come from now on.
-    pub fn on_certificates(&mut self, acceptor: tls::Acceptor) {
+    pub fn on_certificates(&mut self, acceptor: Acceptor) {
         self.settings.tls = Some(acceptor);
     }
 
-    /// A client with TLS has come; its worker is told when its handshake is done.
-    pub(crate) fn begin_session(&mut self, slot: Slot) {
-        let acceptor =
-            self.settings.tls.as_ref().expect("checked at start: a listener with TLS has certificates");
-        self.secure.sessions.insert(slot as usize, Box::new(acceptor.accept()));
+    /// Bytes of a client with TLS, or of what lingers of one.
+    pub(crate) fn session_received(&mut self, socket: SocketId, bytes: &mut [u8]) {
+        let before = self.clients.find(socket).map(|slot| (slot, self.before_input(slot)));
+        self.take_session_input(socket, bytes);
+        if let Some((slot, before)) = before {
+            self.note_unfinished(slot, before);
+        }
     }
 
-    /// Bytes of a client with TLS.
-    pub(crate) fn session_received(&mut self, slot: Slot, bytes: &mut [u8]) {
-        let before = self.before_input(slot);
-        self.take_session_input(slot, bytes);
-        self.note_unfinished(slot, before);
-    }
-
-    fn take_session_input(&mut self, slot: Slot, bytes: &mut [u8]) {
-        let Some(socket) = self.receiving_socket(slot) else { return };
-        let Some(session) = self.secure.sessions.get_mut(slot as usize) else { return };
-        let mut plain = mem::take(&mut self.secure.plain);
+    fn take_session_input(&mut self, socket: SocketId, bytes: &mut [u8]) {
+        if !self.is_heard(socket) {
+            return;
+        }
+        let sessions = &mut self.clients.sessions;
+        let Some(session) = sessions.rows.get_mut(socket.index()) else { return };
+        let mut plain = mem::take(&mut sessions.plain);
         plain.clear();
         let was_open = session.is_open();
-        let result = session.receive(bytes, &mut plain, &mut self.reply);
+        let result = session.receive(bytes, &mut plain, &mut sessions.reply);
         let opened = !was_open && session.is_open();
         let ended = session.has_ended();
-        self.append_reply(slot);
+        self.send_session_reply(socket);
         if opened {
-            self.on_secured(slot);
+            self.on_secured(socket);
         }
         if opened || !plain.is_empty() {
-            match self.conns.get(slot as usize) {
-                Some(Conn::Lingering(_)) => self.lingering_received(slot, &mut plain),
-                _ => self.client_received(slot, &mut plain),
+            match self.conn(socket) {
+                Some(Conn::Client(slot)) => self.client_received(slot, &mut plain),
+                _ => self.lingering_received(socket, &mut plain),
             }
         }
-        self.secure.plain = plain;
+        self.clients.sessions.plain = plain;
         // What was in there may have been the last of it.
-        if self.receiving_socket(slot) != Some(socket) {
+        if !self.is_heard(socket) {
             return;
         }
         match result {
             Err(failure) => {
-                if matches!(failure, Failure::NotTls) && websocket::encode_tls_needed(bytes, &mut self.reply)
-                {
-                    self.append_reply(slot);
+                let reply = &mut self.clients.sessions.reply;
+                if matches!(failure, Failure::NotTls) && websocket::encode_tls_needed(bytes, reply) {
+                    self.send_session_reply(socket);
                 }
-                self.session_failed(slot, was_open, &failure);
+                self.session_failed(socket, was_open, &failure);
             }
             Ok(()) if ended => self.on_end_of_stream(self.now, socket),
             Ok(()) => {}
         }
     }
 
-    /// The socket at a slot, if what its peer sends still counts.
-    fn receiving_socket(&self, slot: Slot) -> Option<SocketId> {
-        let (socket, is_heard) = match self.conns.get(slot as usize)? {
-            Conn::Client(client) => (client.socket, !client.closing || client.codec.awaits_close()),
-            Conn::Lingering(lingering) => (lingering.socket, lingering.stage == Stage::Answer),
-            Conn::Link(_) => return None,
-        };
-        is_heard.then_some(socket)
+    /// Whether what a client sends still counts, or what comes on a connection that lingers.
+    fn is_heard(&self, socket: SocketId) -> bool {
+        match self.clients.live(socket) {
+            Some(client) => !client.closing || client.codec.awaits_close(),
+            None => self.lingering.get(&socket).is_some_and(|lingering| lingering.stage == Stage::Answer),
+        }
     }
 
     /// Encrypts what is to be sent to those of `dirty` that have TLS.
     pub(crate) fn seal(&mut self, dirty: &[SocketId]) {
-        if self.secure.sessions.end() == 0 {
+        if self.clients.sessions.rows.end() == 0 {
             return;
         }
         for socket in dirty {
-            let Some(session) = self.secure.sessions.get_mut(socket.index()) else { continue };
-            let Some(Conn::Client(client)) = self.conns.get_mut(socket.index()) else { continue };
-            if client.socket != *socket || !session.is_open() {
-                continue;
-            }
-            let (spare, scratch) = (&mut self.output.spare, &mut self.secure.plain);
-            let sealed = client.out.queue.seal(spare, scratch, |plain, out| session.seal(plain, out));
-            if sealed.is_err() {
+            if self.seal_next(*socket).is_err() {
                 self.counters.tls_sessions_failed += 1;
-                self.close_client_now(crate::shard::slot(*socket));
+                self.clients.find(*socket).into_iter().for_each(|slot| self.close_client_now(slot));
             }
         }
     }
 
-    /// Tells a client with TLS that nothing more will come.
-    pub(crate) fn end_session(&mut self, slot: Slot) {
-        if let Some(session) = self.secure.sessions.get_mut(slot as usize) {
-            session.close(&mut self.reply);
-            self.append_reply(slot);
-        }
-    }
-
-    /// A client goes whose handshake is not done.
-    pub(crate) fn count_unfinished_session(&mut self, slot: Slot) {
-        let session = self.secure.sessions.get(slot as usize);
-        self.counters.tls_handshakes_failed +=
-            u64::from(session.is_some_and(|session| session.is_handshaking()));
+    fn seal_next(&mut self, socket: SocketId) -> Result<(), Failure> {
+        let Sessions { rows, plain, .. } = &mut self.clients.sessions;
+        let session = rows.get_mut(socket.index()).filter(|session| session.is_open());
+        let Some(session) = session else { return Ok(()) };
+        let client = self.clients.rows.get_mut(socket.index()).filter(|client| client.socket == socket);
+        let Some(client) = client else { return Ok(()) };
+        client.out.queue.seal(&mut self.output.spare, plain, |plain, out| session.seal(plain, out))
     }
 
     /// Counts a client that speaks TLS where none is spoken, if that is what `bytes` begin with.
-    pub(crate) fn note_unexpected_tls(&mut self, slot: Slot, bytes: &[u8]) {
-        let client = self.client_ref(slot);
-        if !tls::is_client_hello(bytes) || self.secure.has(slot) {
+    pub(crate) fn note_unexpected_tls(&mut self, slot: ClientSlot, bytes: &[u8]) {
+        let client = &self.clients[slot];
+        if !tls::is_client_hello(bytes) || self.clients.sessions.has(client.socket) {
             return;
         }
         let (peer, listen) = (client.peer.address(), &self.settings.listen[usize::from(client.listener)]);
         self.counters.tls_unexpected += 1;
-        if let Some(unsaid) = self.secure.unexpected_log.admit(self.now.0) {
+        if let Some(unsaid) = self.clients.sessions.unexpected_log.admit(self.now.0) {
             warn!(%peer, unsaid, "client speaks TLS at {listen}, which has none");
         }
     }
 
-    fn on_secured(&mut self, slot: Slot) {
-        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
+    fn on_secured(&mut self, socket: SocketId) {
+        let Some(client) = self.clients.live_mut(socket) else { return };
         client.codec = AnyCodec::new(&self.settings.listen[usize::from(client.listener)].protocol);
         if client.codec.is_open()
             && let Some(held) = client.held.take()
         {
-            self.output.append(client.socket, &mut client.out, &held);
+            self.output.append(socket, &mut client.out, &held);
         }
     }
 
-    fn session_failed(&mut self, slot: Slot, was_open: bool, failure: &Failure) {
-        let client = match self.conns.get_mut(slot as usize) {
-            Some(Conn::Client(client)) => client,
-            Some(Conn::Lingering(_)) => {
-                self.counters.tls_sessions_failed += 1;
-                return self.say_end(slot);
-            }
-            _ => return,
+    fn session_failed(&mut self, socket: SocketId, was_open: bool, failure: &Failure) {
+        let Some(slot) = self.clients.find(socket) else {
+            self.counters.tls_sessions_failed += 1;
+            return self.say_end(socket);
         };
+        let client = &mut self.clients[slot];
         client.out.queue.clear_plain(&mut self.output.spare);
         // It may have been asked for an answer, which will not come any more.
         client.codec = AnyCodec::Securing;
@@ -197,21 +204,21 @@ impl Shard {
         } else {
             self.counters.tls_handshakes_failed += 1;
             let (peer, listen) = (client.peer.address(), &self.settings.listen[usize::from(client.listener)]);
-            if let Some(unsaid) = self.secure.failed_log.admit(self.now.0) {
+            if let Some(unsaid) = self.clients.sessions.failed_log.admit(self.now.0) {
                 warn!(%peer, unsaid, "TLS handshake at {listen} failed: {failure}");
             }
         }
         self.close_client_when_sent(slot);
     }
 
-    /// Queues what a session has answered.
-    fn append_reply(&mut self, slot: Slot) {
-        let (socket, out) = match self.conns.get_mut(slot as usize) {
-            Some(Conn::Client(client)) => (client.socket, &mut client.out),
-            Some(Conn::Lingering(lingering)) => (lingering.socket, &mut lingering.out),
-            _ => return,
+    fn send_session_reply(&mut self, socket: SocketId) {
+        let client = self.clients.rows.get_mut(socket.index()).filter(|client| client.socket == socket);
+        let out = match client {
+            Some(client) => Some(&mut client.out),
+            None => self.lingering.get_mut(&socket).map(|lingering| &mut lingering.out),
         };
-        self.output.append_sealed(socket, out, &self.reply);
-        self.reply.clear();
+        if let Some(out) = out {
+            self.clients.sessions.send_reply(socket, out, &mut self.output);
+        }
     }
 }

@@ -9,17 +9,17 @@ use hashbrown::HashMap;
 use protocol::LogLimit;
 use tracing::warn;
 
+use super::leave::CloseReason;
+use super::{ClientSlot, Clients};
 use crate::config::{UNFINISHED_LOG_PERIOD_MS, UNFINISHED_LOOK_PERIOD_MS};
-use crate::shard::clients::directory::Slot;
-use crate::shard::clients::leave::CloseReason;
-use crate::shard::{Conn, Shard};
+use crate::shard::Shard;
 use crate::{Millis, Settings};
 
 /// Who holds how much.
 ///
 /// Invariants: a client has a holding while something of its input is held, and none else; `size` is their sum.
 pub(crate) struct Unfinished {
-    holdings: HashMap<Slot, Holding>,
+    holdings: HashMap<ClientSlot, Holding>,
     size: usize,
     size_max: usize,
     /// 0: for ever.
@@ -62,7 +62,7 @@ impl Unfinished {
     }
 
     /// The client at a slot holds nothing any more.
-    pub fn forget(&mut self, slot: Slot) {
+    pub fn forget(&mut self, slot: ClientSlot) {
         if self.holdings.is_empty() {
             return;
         }
@@ -71,7 +71,7 @@ impl Unfinished {
         }
     }
 
-    fn set(&mut self, slot: Slot, size: usize, now: Millis) -> &mut Holding {
+    fn set(&mut self, slot: ClientSlot, size: usize, now: Millis) -> &mut Holding {
         let holding = self.holdings.entry(slot).or_insert(Holding { size: 0, since: now });
         self.size = self.size - holding.size + size;
         holding.size = size;
@@ -79,33 +79,54 @@ impl Unfinished {
     }
 }
 
+impl Clients {
+    /// Bytes that are held of a client's input, as it came and as TLS has opened it; a closing one's are thrown away.
+    fn input_size(&self, slot: ClientSlot) -> usize {
+        let client = self.rows.get(slot.index()).filter(|client| !client.closing);
+        client.map_or(0, |client| client.input_size() + self.sessions.kept_size(client.socket))
+    }
+
+    /// Those whose message is not whole after too long a time, when it is time to look.
+    fn take_late_holders(&mut self, now: Millis) -> Vec<ClientSlot> {
+        let Clients { rows, unfinished, .. } = self;
+        let timeout_ms = unfinished.timeout_ms;
+        if timeout_ms == 0 || now < unfinished.next_look {
+            return Vec::new();
+        }
+        unfinished.next_look = now.plus(UNFINISHED_LOOK_PERIOD_MS);
+        let mut late = Vec::new();
+        for (slot, holding) in &mut unfinished.holdings {
+            if now < holding.since.plus(timeout_ms) {
+                continue;
+            }
+            match rows.get(slot.index()) {
+                Some(client) if client.is_stalled() => holding.since = now,
+                _ => late.push(*slot),
+            }
+        }
+        late
+    }
+}
+
 impl Shard {
     /// To be asked before a client's input is taken, for [`Shard::note_unfinished`].
-    pub(crate) fn before_input(&mut self, slot: Slot) -> Before {
-        let size = if self.unfinished.holdings.is_empty() { 0 } else { self.input_size(slot) };
+    pub(crate) fn before_input(&mut self, slot: ClientSlot) -> Before {
+        let size =
+            if self.clients.unfinished.holdings.is_empty() { 0 } else { self.clients.input_size(slot) };
         Before { size, messages_in: self.counters.messages_in }
     }
 
-    /// Bytes that are held of a client's input, as it came and as TLS has opened it; a closing one's are thrown away.
-    fn input_size(&self, slot: Slot) -> usize {
-        match self.conns.get(slot as usize) {
-            Some(Conn::Client(client)) if !client.closing => {
-                client.input_size() + self.secure.kept_size(slot)
-            }
-            _ => 0,
-        }
-    }
-
     /// Input of a client has been taken: what of it is held?
-    pub(crate) fn note_unfinished(&mut self, slot: Slot, before: Before) {
-        let size = self.input_size(slot);
+    pub(crate) fn note_unfinished(&mut self, slot: ClientSlot, before: Before) {
+        let size = self.clients.input_size(slot);
+        let unfinished = &mut self.clients.unfinished;
         if size == 0 {
             if before.size > 0 {
-                self.unfinished.forget(slot);
+                unfinished.forget(slot);
             }
             return;
         }
-        let holding = self.unfinished.set(slot, size, self.now);
+        let holding = unfinished.set(slot, size, self.now);
         if self.counters.messages_in > before.messages_in {
             // It is another message that is unfinished now.
             holding.since = self.now;
@@ -115,22 +136,23 @@ impl Shard {
     /// Closes those that hold most until no more than seven eighths of what may be is held: so everybody is looked at
     /// only after an eighth has come anew.
     pub(crate) fn shed_unfinished(&mut self) {
-        if !self.unfinished.is_too_much() {
+        let unfinished = &self.clients.unfinished;
+        if !unfinished.is_too_much() {
             return;
         }
-        let size_kept = self.unfinished.size_max / 8 * 7;
-        let held = self.unfinished.holdings.iter().map(|(slot, holding)| (holding.size, *slot));
-        let mut by_size: BinaryHeap<(usize, Slot)> = held.collect();
-        let (before, largest) = (self.unfinished.size, by_size.peek().map_or(0, |(size, _)| *size));
+        let size_kept = unfinished.size_max / 8 * 7;
+        let held = unfinished.holdings.iter().map(|(slot, holding)| (holding.size, *slot));
+        let mut by_size: BinaryHeap<(usize, ClientSlot)> = held.collect();
+        let (before, largest) = (unfinished.size, by_size.peek().map_or(0, |(size, _)| *size));
         let mut closed = 0_u64;
-        while self.unfinished.size > size_kept
+        while self.clients.unfinished.size > size_kept
             && let Some((_, slot)) = by_size.pop()
         {
             self.close_client_because(slot, CloseReason::Policy);
             closed += 1;
         }
         self.counters.clients_closed_unfinished_size += closed;
-        if let Some(unsaid) = self.unfinished.too_much.admit(self.now.0) {
+        if let Some(unsaid) = self.clients.unfinished.too_much.admit(self.now.0) {
             warn!(
                 bytes = before,
                 largest,
@@ -144,31 +166,15 @@ impl Shard {
 
     /// Closes those whose message is not whole after too long a time. While a client is not read, that is not its fault.
     pub(crate) fn expire_unfinished(&mut self) {
-        let (now, timeout_ms) = (self.now, self.unfinished.timeout_ms);
-        if timeout_ms == 0 || now < self.unfinished.next_look {
-            return;
-        }
-        self.unfinished.next_look = now.plus(UNFINISHED_LOOK_PERIOD_MS);
-        let conns = &self.conns;
-        let mut expired = Vec::new();
-        for (slot, holding) in &mut self.unfinished.holdings {
-            if now < holding.since.plus(timeout_ms) {
-                continue;
-            }
-            match conns.get(*slot as usize) {
-                Some(Conn::Client(client)) if client.is_stalled() => holding.since = now,
-                _ => expired.push(*slot),
-            }
-        }
-        for slot in expired {
+        for slot in self.clients.take_late_holders(self.now) {
             self.expire_holder(slot);
         }
     }
 
-    fn expire_holder(&mut self, slot: Slot) {
-        let peer = self.client(slot).peer.address();
+    fn expire_holder(&mut self, slot: ClientSlot) {
+        let peer = self.clients[slot].peer.address();
         self.counters.clients_closed_unfinished_time += 1;
-        if let Some(unsaid) = self.unfinished.too_long.admit(self.now.0) {
+        if let Some(unsaid) = self.clients.unfinished.too_long.admit(self.now.0) {
             warn!(%peer, unsaid, "a client's message was not whole within --unfinished-timeout: it is closed");
         }
         self.close_client_because(slot, CloseReason::Policy);

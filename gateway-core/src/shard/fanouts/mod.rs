@@ -7,16 +7,16 @@ use hashbrown::HashSet;
 use protocol::client::Kind;
 use protocol::inner::{FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, Frame};
 use protocol::php;
-use ring::SocketId;
 
+use super::clients::found::Found;
+use super::clients::leave::CloseReason;
+use super::clients::{ClientSlot, Clients};
+use super::links::LinkId;
+use super::output::queue::SharedMessage;
+use super::{Action, Shard};
 use crate::Listen;
 use crate::config::{FANOUT_SENDS_MAX, FANOUT_SLICE};
 use crate::settings::SlowClient;
-use crate::shard::clients::directory::Slot;
-use crate::shard::clients::found::Found;
-use crate::shard::clients::leave::CloseReason;
-use crate::shard::output::queue::SharedMessage;
-use crate::shard::{Action, Conn, Shard};
 
 /// What a worker wants its clients to get.
 pub(crate) struct Message<'a> {
@@ -69,7 +69,7 @@ enum More {
 /// not overtake it.
 pub(crate) struct Job {
     fanout: Fanout<'static>,
-    link: SocketId,
+    link: LinkId,
 }
 
 impl<'a> Message<'a> {
@@ -135,19 +135,35 @@ impl<'a> Fanout<'a> {
     }
 }
 
+impl More {
+    /// The next targets, perhaps none; `None`: that were all.
+    fn next(&mut self, clients: &Clients) -> Option<Found> {
+        match self {
+            More::Nobody => None,
+            More::Ids(ids) if ids.as_slice().is_empty() => None,
+            More::Ids(ids) => {
+                let ids = ids.by_ref().take(IDS_AT_ONCE);
+                Some(clients.found(ids.filter_map(|id| clients.by_id(id))))
+            }
+            More::Uids(names) => names.next().map(|name| clients.found(clients.uids.members_of(&name))),
+            More::Groups(names) => names.next().map(|name| clients.found(clients.groups.members_of(&name))),
+        }
+    }
+}
+
 impl Shard {
     /// Queues one message for one client.
-    pub(crate) fn send_message(&mut self, slot: Slot, message: &Message<'_>) {
+    pub(super) fn send_message(&mut self, slot: ClientSlot, message: &Message<'_>) {
         self.send_to_client(slot, &message.body, message.encoding);
     }
 
     /// Queues `body` for a client, in its protocol's encoding.
-    pub(crate) fn send_to_client(&mut self, slot: Slot, body: &[u8], encoding: Encoding) {
+    pub(super) fn send_to_client(&mut self, slot: ClientSlot, body: &[u8], encoding: Encoding) {
         if !self.may_send(slot) {
             return;
         }
-        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
-        let protocol = self.settings.listen[usize::from(client.listener)].protocol.protocol();
+        let client = &mut self.clients[slot];
+        let protocol = self.settings.protocol_of(client.listener);
         let kind = client.kind_of(encoding.kind);
         let write = |out: &mut Vec<u8>| match encoding.raw {
             true => out.extend_from_slice(body),
@@ -162,31 +178,30 @@ impl Shard {
     }
 
     /// Queues a message for its targets. What does not fit into this turn goes on in the next.
-    pub(crate) fn start_fan_out(&mut self, link: Slot, mut fanout: Fanout<'_>) {
+    pub(super) fn start_fan_out(&mut self, link: LinkId, mut fanout: Fanout<'_>) {
         self.fan_out(&mut fanout, FANOUT_SENDS_MAX);
         if !fanout.is_done
-            && let Some(link) = self.link(link)
+            && let Some(from) = self.links.get_mut(link)
         {
-            link.busy = true;
-            let link = link.socket;
-            self.output.actions.push(Action::Pause(link));
-            self.jobs.push_back(Job { fanout: fanout.into_owned(), link });
+            from.busy = true;
+            self.output.actions.push(Action::Pause(link.socket()));
+            self.fanouts.push_back(Job { fanout: fanout.into_owned(), link });
         }
     }
 
-    pub(crate) fn continue_fan_outs(&mut self) {
+    pub(super) fn continue_fan_outs(&mut self) {
         // However much others send: a fan-out that is under way gets on.
         let dirty_max = self.output.dirty_count() + FANOUT_SENDS_MAX;
-        for _ in 0..self.jobs.len() {
+        for _ in 0..self.fanouts.len() {
             if self.output.dirty_count() >= dirty_max {
                 return;
             }
-            let Some(mut job) = self.jobs.pop_front() else { return };
+            let Some(mut job) = self.fanouts.pop_front() else { return };
             self.fan_out(&mut job.fanout, dirty_max);
             if job.fanout.is_done {
                 self.link_idle(job.link);
             } else {
-                self.jobs.push_back(job);
+                self.fanouts.push_back(job);
             }
         }
     }
@@ -194,14 +209,14 @@ impl Shard {
     /// The next slice of a fan-out: as many targets as this turn has room for, up to `dirty_max` sends in all.
     fn fan_out(&mut self, fanout: &mut Fanout<'_>, dirty_max: usize) {
         for _ in 0..FANOUT_SLICE {
-            let Some(slot) = fanout.found.peek() else {
-                match self.find_more(&mut fanout.more) {
+            if fanout.found.is_at_end() {
+                match fanout.more.next(&self.clients) {
                     Some(found) => fanout.found = found,
                     None => return fanout.is_done = true,
                 }
                 continue;
-            };
-            let Some(client) = self.still_there(&fanout.found, slot) else {
+            }
+            let Some((slot, client)) = fanout.found.peek(&self.clients) else {
                 fanout.found.advance();
                 continue;
             };
@@ -216,25 +231,11 @@ impl Shard {
         }
     }
 
-    /// The next targets, perhaps none; `None`: that were all.
-    fn find_more(&self, more: &mut More) -> Option<Found> {
-        match more {
-            More::Nobody => None,
-            More::Ids(ids) if ids.as_slice().is_empty() => None,
-            More::Ids(ids) => {
-                let ids = ids.by_ref().take(IDS_AT_ONCE);
-                Some(self.found(ids.filter_map(|id| self.connection_ids.get(&id).copied())))
-            }
-            More::Uids(names) => names.next().map(|name| self.found(self.uids.members_of(&name))),
-            More::Groups(names) => names.next().map(|name| self.found(self.groups.members_of(&name))),
-        }
-    }
-
-    fn send_shared(&mut self, slot: Slot, fanout: &mut Fanout<'_>) {
+    fn send_shared(&mut self, slot: ClientSlot, fanout: &mut Fanout<'_>) {
         if !self.may_send(slot) {
             return;
         }
-        let Some(Conn::Client(client)) = self.conns.get_mut(slot as usize) else { return };
+        let client = &mut self.clients[slot];
         let kind = client.kind_of(fanout.message.encoding.kind);
         let message = fanout.encoded(&self.settings.listen, client.listener, kind);
         self.counters.messages_out += 1;
@@ -246,8 +247,8 @@ impl Shard {
     }
 
     /// Whether a client takes one more message; what becomes of it and of the message if not is the settings' choice.
-    fn may_send(&mut self, slot: Slot) -> bool {
-        let Some(Conn::Client(client)) = self.conns.get(slot as usize) else { return false };
+    fn may_send(&mut self, slot: ClientSlot) -> bool {
+        let client = &self.clients[slot];
         if client.closing {
             return false;
         }

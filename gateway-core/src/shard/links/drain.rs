@@ -9,12 +9,11 @@ use std::mem;
 use hashbrown::HashSet;
 use protocol::inner::drain::{self, decode_ids};
 use protocol::inner::{Cmd, Frame};
-use ring::SocketId;
 
+use super::{LinkId, Links};
 use crate::Millis;
 use crate::config::DRAIN_MS_MAX;
-use crate::shard::clients::directory::Slot;
-use crate::shard::{Conn, Shard};
+use crate::shard::Shard;
 
 /// A worker link that takes no more events.
 pub struct Drain {
@@ -30,118 +29,124 @@ impl Drain {
     }
 
     /// Whether the worker may still handle an event of this client.
-    pub fn holds(&self, connection_id: u32) -> bool {
+    fn holds(&self, connection_id: u32) -> bool {
         self.busy.as_ref().is_none_or(|busy| busy.contains(&connection_id))
+    }
+}
+
+impl Links {
+    /// Whether a worker that drains may still handle an event of this client.
+    pub fn holds(&self, link: LinkId, connection_id: u32) -> bool {
+        let drain = self.get(link).and_then(|link| link.drain.as_ref());
+        drain.is_some_and(|drain| drain.holds(connection_id))
+    }
+
+    /// Begins to drain a link, unless it does already or is no worker of ours. Returns whether it drains.
+    fn begin_drain(&mut self, id: LinkId, deadline: Millis) -> bool {
+        let Some(link) = self.get_mut(id) else { return false };
+        let Some(worker) = link.worker.filter(|_| link.ringway) else { return false };
+        if link.drain.is_none() {
+            link.drain = Some(Box::new(Drain::new(deadline)));
+            self.workers.drain(worker);
+            if !self.draining.contains(&id) {
+                self.draining.push(id);
+            }
+        }
+        true
+    }
+
+    /// Those whose time is over, which are to be freed. Forgets links that drain no more.
+    fn take_expired_drains(&mut self, now: Millis) -> Vec<LinkId> {
+        let mut draining = mem::take(&mut self.draining);
+        let deadline = |id: LinkId| Some(self.get(id)?.drain.as_ref()?.deadline);
+        let expired = draining.iter().copied().filter(|id| deadline(*id).is_some_and(|time| time <= now));
+        let expired: Vec<LinkId> = expired.collect();
+        draining.retain(|id| deadline(*id).is_some_and(|time| time > now));
+        self.draining = draining;
+        expired
     }
 }
 
 impl Shard {
     /// DRAIN: what is queued for the worker is its last, and the answer is behind it. Again: only answered, which tells
     /// the worker that all its commands before are done.
-    pub(crate) fn drain(&mut self, link: Slot, frame: &Frame<'_>) {
+    pub(crate) fn drain(&mut self, id: LinkId, frame: &Frame<'_>) {
         let Some(drain) = drain::Drain::decode(frame.body) else { return };
         let deadline = self.now.plus(u64::from(drain.within_ms.min(DRAIN_MS_MAX)));
-        let Some(Conn::Link(link)) = self.conns.get_mut(link as usize) else { return };
-        let Some(worker) = link.worker.filter(|_| link.ringway) else { return };
-        if link.drain.is_none() {
-            link.drain = Some(Box::new(Drain::new(deadline)));
-            self.workers.drain(worker);
-            if !self.draining.contains(&link.socket) {
-                self.draining.push(link.socket);
-            }
+        if self.links.begin_drain(id, deadline)
+            && let Some(link) = self.links.get_mut(id)
+        {
+            let round = drain.round.to_be_bytes();
+            link.queue_frame(&mut self.output, &Frame { body: &round, ..Frame::command(Cmd::Drained) });
         }
-        let round = drain.round.to_be_bytes();
-        let answer = Frame { body: &round, ..Frame::command(Cmd::Drained) };
-        self.output.append_with(link.socket, &mut link.out, |out| answer.encode(out));
     }
 
     /// DRAIN_BUSY: everybody else is free.
-    pub(crate) fn drain_busy(&mut self, link: Slot, frame: &Frame<'_>) {
-        let Some(Conn::Link(it)) = self.conns.get_mut(link as usize) else { return };
-        let Some(drain) = it.drain.as_mut() else { return };
+    pub(crate) fn drain_busy(&mut self, id: LinkId, frame: &Frame<'_>) {
+        let Some(drain) = self.links.get_mut(id).and_then(|link| link.drain.as_mut()) else { return };
         // No more than there are to be held, whatever the worker lists.
-        let is_known = |id: &u32| self.connection_ids.contains_key(id) || self.departed.contains(*id);
+        let is_known = |id: &u32| self.clients.by_id(*id).is_some() || self.departed.contains(*id);
         drain.busy = Some(decode_ids(frame.body).filter(is_known).collect());
-        self.let_free(link);
+        self.let_free(id);
     }
 
     /// DRAIN_FREE: these are free too.
-    pub(crate) fn drain_free(&mut self, link: Slot, frame: &Frame<'_>) {
-        let Some(drain) = self.link(link).and_then(|link| link.drain.as_mut()) else { return };
+    pub(crate) fn drain_free(&mut self, id: LinkId, frame: &Frame<'_>) {
+        let Some(drain) = self.links.get_mut(id).and_then(|link| link.drain.as_mut()) else { return };
         let Some(busy) = drain.busy.as_mut() else { return };
-        for id in decode_ids(frame.body) {
-            busy.remove(&id);
+        for client in decode_ids(frame.body) {
+            busy.remove(&client);
         }
-        self.retry_departed_of(link);
-        for id in decode_ids(frame.body) {
-            if let Some(slot) = self.connection_ids.get(&id).copied() {
-                self.resume_client(self.client_ref(slot).socket);
+        self.retry_departed_of(id);
+        for client in decode_ids(frame.body) {
+            if let Some(slot) = self.clients.by_id(client) {
+                self.resume_client(self.clients[slot].socket);
             }
         }
     }
 
     /// A worker that drained has said who it is once more: it takes events again.
-    pub(crate) fn undrain(&mut self, link: Slot) {
-        let Some(it) = self.link(link) else { return };
-        if it.drain.take().is_none() {
-            return;
-        }
-        let clients = mem::take(&mut it.stalled_clients);
-        self.retry_departed_of(link);
-        for client in clients {
-            self.resume_client(client);
+    pub(super) fn undrain(&mut self, id: LinkId) {
+        if self.links.get_mut(id).is_some_and(|link| link.drain.take().is_some()) {
+            self.let_free(id);
         }
     }
 
     /// Lets go what draining workers still hold: the shard ends.
     pub(crate) fn end_drains(&mut self) {
-        for socket in mem::take(&mut self.draining) {
-            self.free_all(socket);
+        for id in mem::take(&mut self.links.draining) {
+            self.free_all(id);
         }
     }
 
     /// A worker that has not let its clients go in time has to.
     pub(crate) fn expire_drains(&mut self) {
-        let now = self.now;
-        let mut expired = Vec::new();
-        let conns = &self.conns;
-        self.draining.retain(|socket| match conns.get(socket.index()) {
-            Some(Conn::Link(link)) if link.socket == *socket => match &link.drain {
-                Some(drain) if drain.deadline <= now => {
-                    expired.push(*socket);
-                    false
-                }
-                drain => drain.is_some(),
-            },
-            _ => false,
-        });
-        for socket in expired {
+        for id in self.links.take_expired_drains(self.now) {
             self.counters.drains_expired += 1;
-            self.free_all(socket);
+            self.free_all(id);
         }
     }
 
-    fn free_all(&mut self, socket: SocketId) {
-        let slot = crate::shard::slot(socket);
-        let Some(link) = self.link(slot).filter(|link| link.socket == socket) else { return };
-        let Some(drain) = link.drain.as_mut() else { return };
-        drain.busy = Some(HashSet::new());
-        self.let_free(slot);
+    fn free_all(&mut self, id: LinkId) {
+        if let Some(drain) = self.links.get_mut(id).and_then(|link| link.drain.as_mut()) {
+            drain.busy = Some(HashSet::new());
+            self.let_free(id);
+        }
     }
 
     /// Everything that waited goes on; what is not free comes back here.
-    fn let_free(&mut self, link: Slot) {
-        let Some(Conn::Link(it)) = self.conns.get_mut(link as usize) else { return };
-        let clients = mem::take(&mut it.stalled_clients);
-        self.retry_departed_of(link);
+    fn let_free(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let clients = mem::take(&mut link.stalled_clients);
+        self.retry_departed_of(id);
         for client in clients {
             self.resume_client(client);
         }
     }
 
     /// Departed clients that waited for this link: those that it still holds will again.
-    fn retry_departed_of(&mut self, link: Slot) {
-        if let Some(link) = self.link(link) {
+    fn retry_departed_of(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(id) {
             let departed = mem::take(&mut link.departed);
             self.retry_departed(departed);
         }

@@ -3,12 +3,11 @@
 use std::mem;
 
 use protocol::inner::{self, Cmd, Frame, FrameError, Hello, ext};
-use ring::SocketId;
 
-use crate::shard::clients::directory::Slot;
+use super::LinkId;
+use crate::shard::events::reroute;
 use crate::shard::notices::{Gone, Notice};
-use crate::shard::undelivered::reroute;
-use crate::shard::{Action, Conn, Shard};
+use crate::shard::{Action, Shard};
 
 /// Whether the link is still there after a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,16 +18,16 @@ pub(crate) enum LinkState {
 
 impl Shard {
     /// Bytes from a link, or none: then what waits is served, after a stall.
-    pub(crate) fn link_received(&mut self, slot: Slot, bytes: &[u8]) {
-        let Some(link) = self.link(slot) else { return };
+    pub(crate) fn link_received(&mut self, id: LinkId, bytes: &[u8]) {
+        let Some(link) = self.links.get_mut(id) else { return };
         if link.refused {
             return;
         }
         link.pulse.heard();
         if mem::take(&mut link.silent) {
-            self.resume_stalled_clients(slot);
+            self.resume_stalled_clients(id);
         }
-        let Some(link) = self.link(slot) else { return };
+        let Some(link) = self.links.get_mut(id) else { return };
         if link.is_held_up() {
             return link.rest.extend_from_slice(bytes);
         }
@@ -39,8 +38,8 @@ impl Shard {
             rest.extend_from_slice(bytes);
             &rest
         };
-        let Some(consumed) = self.serve(slot, input) else { return };
-        let Some(link) = self.link(slot) else { return };
+        let Some(consumed) = self.serve(id, input) else { return };
+        let Some(link) = self.links.get_mut(id) else { return };
         if rest.is_empty() {
             rest.extend_from_slice(&bytes[consumed..]);
         } else {
@@ -53,50 +52,48 @@ impl Shard {
     }
 
     /// The peer has sent its FIN. A packet right before it has been served (WIRE.md §3); its reply goes out first.
-    pub(crate) fn link_ended(&mut self, slot: Slot) {
-        let Some(link) = self.link(slot) else { return };
+    pub(crate) fn link_ended(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
         link.closing = true;
-        self.close_link_if_done(slot);
+        self.close_link_if_done(id);
     }
 
     /// The connection broke.
-    pub(crate) fn link_failed(&mut self, slot: Slot) {
-        self.close_link_because(slot, Gone::Broken);
+    pub(crate) fn link_failed(&mut self, id: LinkId) {
+        self.close_link_because(id, Gone::Broken);
     }
 
     /// Closes a link at once, and the log will say why.
-    pub(crate) fn close_link_because(&mut self, slot: Slot, why: Gone) {
-        if let Some(link) = self.link(slot) {
+    pub(crate) fn close_link_because(&mut self, id: LinkId, why: Gone) {
+        if let Some(link) = self.links.get_mut(id) {
             link.gone = why;
         }
-        self.close_link(slot);
+        self.close_link(id);
     }
 
     /// Our FIN once everything is sent; the link goes with the peer's.
-    pub(crate) fn link_leaves(&mut self, slot: Slot) {
-        let Some(link) = self.link(slot) else { return };
+    pub(crate) fn link_leaves(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
         link.leaving = true;
         if link.out.queue.is_empty() && link.departed.is_empty() && !link.shut {
             link.shut = true;
-            let socket = link.socket;
-            self.output.actions.push(Action::Shutdown(socket));
+            self.output.actions.push(Action::Shutdown(id.socket()));
         }
     }
 
     /// Closes a link at once. Its clients go to other workers, with the events that it had not taken and with new ones.
-    pub(crate) fn close_link(&mut self, slot: Slot) {
-        let Some(Conn::Link(mut link)) = self.conns.remove(slot as usize) else { return };
-        self.links.retain(|other| *other != link.socket);
+    pub(crate) fn close_link(&mut self, id: LinkId) {
+        let Some(mut link) = self.links.remove(id) else { return };
         let mut clients = Vec::new();
         if let Some(worker) = link.worker {
-            let key = self.workers.key(worker).to_owned();
+            let key = self.links.workers.key(worker).to_owned();
             self.hooks.on_worker_closed(self.now, &key);
             self.notices.push(Notice::Gone { key: key.as_str().into(), why: link.why_gone() });
-            self.workers.disconnect(worker, link.socket);
+            self.links.workers.disconnect(worker, id);
             clients = self.reroute(reroute::unsent(&link.out.queue), &key);
         }
         link.out.queue.clear(&mut self.output.spare);
-        self.output.actions.push(Action::Close(link.socket));
+        self.output.actions.push(Action::Close(id.socket()));
         self.retry_departed(link.departed);
         self.replay_all(clients);
         for client in link.stalled_clients {
@@ -105,38 +102,37 @@ impl Shard {
     }
 
     /// Something has been sent on a link: who waited for room may have it now.
-    pub(crate) fn link_sent(&mut self, slot: Slot) {
+    pub(crate) fn link_sent(&mut self, id: LinkId) {
         let limit = self.settings.send_to_worker_buffer_size;
-        let Some(link) = self.link(slot) else { return };
+        let Some(link) = self.links.get_mut(id) else { return };
         let queued = link.out.queue.len();
         if link.refused && queued == 0 {
-            return self.part_from_link(slot);
+            return self.part_from_link(id);
         }
         if queued > limit / 2 && !link.leaving {
             return;
         }
         if link.leaving {
-            self.resume_stalled_clients(slot);
-            return self.link_leaves(slot);
+            self.resume_stalled_clients(id);
+            return self.link_leaves(id);
         }
-        let socket = link.socket;
-        self.resume_stalled_clients(slot);
-        let Some(link) = self.link(slot) else { return };
+        self.resume_stalled_clients(id);
+        let Some(link) = self.links.get_mut(id) else { return };
         if mem::take(&mut link.stalled) {
-            return self.resume_link(socket);
+            return self.resume_link(id);
         }
         if link.closing {
-            self.close_link_if_done(slot);
+            self.close_link_if_done(id);
         }
     }
 
     /// Those that waited longest first, until the link is full again. Of a draining link, nobody waits for room.
-    pub(crate) fn resume_stalled_clients(&mut self, slot: Slot) {
+    pub(crate) fn resume_stalled_clients(&mut self, id: LinkId) {
         let limit = self.settings.send_to_worker_buffer_size;
-        let Some(link) = self.link(slot).filter(|link| link.drain.is_none()) else { return };
+        let Some(link) = self.links.get(id).filter(|link| link.drain.is_none()) else { return };
         // Once each: who waits for others' events may have to wait again.
         for _ in 0..link.departed.len() + link.stalled_clients.len() {
-            let Some(link) = self.link(slot) else { return };
+            let Some(link) = self.links.get_mut(id) else { return };
             if link.out.queue.len() >= limit || link.silent {
                 return;
             }
@@ -151,55 +147,52 @@ impl Shard {
     }
 
     /// A large fan-out that came on this link is done.
-    pub(crate) fn link_idle(&mut self, socket: SocketId) {
-        let slot = crate::shard::slot(socket);
-        let Some(link) = self.link(slot).filter(|link| link.socket == socket) else { return };
+    pub(crate) fn link_idle(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
         link.busy = false;
-        self.resume_link(socket);
+        self.resume_link(id);
     }
 
     /// Serves what waits on a link that is not held up any more.
-    fn resume_link(&mut self, socket: SocketId) {
-        let slot = crate::shard::slot(socket);
-        self.output.actions.push(Action::Resume(socket));
-        self.link_received(slot, &[]);
-        if self.link(slot).is_some_and(|link| link.closing) {
-            self.close_link_if_done(slot);
+    fn resume_link(&mut self, id: LinkId) {
+        self.output.actions.push(Action::Resume(id.socket()));
+        self.link_received(id, &[]);
+        if self.links.get(id).is_some_and(|link| link.closing) {
+            self.close_link_if_done(id);
         }
     }
 
     /// After the peer's FIN: what it sent is served, and answered unless it was a worker.
-    fn close_link_if_done(&mut self, slot: Slot) {
-        let Some(link) = self.link(slot) else { return };
+    fn close_link_if_done(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
         if !link.is_held_up() && (link.out.queue.is_empty() || link.worker.is_some()) {
-            self.close_link(slot);
+            self.close_link(id);
         }
     }
 
     /// Serves the whole frames in `input`. Returns the bytes they took, or `None` if the link is gone.
-    fn serve(&mut self, slot: Slot, input: &[u8]) -> Option<usize> {
+    fn serve(&mut self, id: LinkId, input: &[u8]) -> Option<usize> {
         let mut consumed = 0;
         loop {
-            let size_max = self.link(slot)?.frame_size_max();
+            let size_max = self.links.get(id)?.frame_size_max();
             match inner::decode(&input[consumed..], size_max) {
                 Ok(None) => return Some(consumed),
                 Ok(Some((frame, size))) => {
-                    if self.stall_link(slot, &frame)? {
+                    if self.stall_link(id, &frame)? {
                         return Some(consumed);
                     }
                     consumed += size;
                     self.counters.frames_in += 1;
-                    if self.on_frame(slot, &frame) == LinkState::Gone {
+                    if self.on_frame(id, &frame) == LinkState::Gone {
                         return None;
                     }
-                    if self.link(slot)?.busy {
+                    if self.links.get(id)?.busy {
                         return Some(consumed);
                     }
                 }
                 Err(FrameError) => {
                     self.counters.links_malformed += 1;
-                    self.link(slot)?.gone = Gone::Malformed;
-                    self.close_link(slot);
+                    self.close_link_because(id, Gone::Malformed);
                     return None;
                 }
             }
@@ -208,78 +201,74 @@ impl Shard {
 
     /// A peer that asks and does not read the answers gets no more of them: its next query waits, and all behind it.
     /// `None` if the link is gone.
-    fn stall_link(&mut self, slot: Slot, next: &Frame<'_>) -> Option<bool> {
+    fn stall_link(&mut self, id: LinkId, next: &Frame<'_>) -> Option<bool> {
         let limit = self.settings.send_to_worker_buffer_size;
-        let link = self.link(slot)?;
+        let link = self.links.get_mut(id)?;
         link.stalled = link.out.queue.len() >= limit && Cmd::from_u8(next.cmd).is_some_and(Cmd::is_query);
-        let (socket, stalled) = (link.socket, link.stalled);
-        if stalled {
-            self.output.actions.push(Action::Pause(socket));
+        if link.stalled {
+            self.output.actions.push(Action::Pause(id.socket()));
         }
-        Some(stalled)
+        Some(link.stalled)
     }
 
-    fn on_frame(&mut self, slot: Slot, frame: &Frame<'_>) -> LinkState {
+    fn on_frame(&mut self, id: LinkId, frame: &Frame<'_>) -> LinkState {
         let cmd = Cmd::from_u8(frame.cmd);
         match cmd {
-            Some(Cmd::WorkerConnect) => return self.on_worker_connect(slot, frame),
+            Some(Cmd::WorkerConnect) => return self.on_worker_connect(id, frame),
             Some(Cmd::GatewayClientConnect) => {
                 let key = ext::ClientConnect::decode(frame.body).and_then(|connect| connect.secret_key);
-                return self.authorize(slot, key.as_deref(), false);
+                return self.authorize(id, key.as_deref(), false);
             }
             _ => {}
         }
-        let Some(link) = self.link(slot) else { return LinkState::Gone };
+        let Some(link) = self.links.get(id) else { return LinkState::Gone };
         if !link.authorized {
-            return self.refuse(slot);
+            return self.refuse(id);
         }
-        match cmd {
-            Some(Cmd::RingwayPing) if link.ringway => link.pulse.pinged(),
-            Some(cmd) if cmd.is_query() => self.answer(slot, cmd, frame),
-            Some(cmd) => self.apply(slot, cmd, frame),
-            None => {}
+        if let Some(cmd) = cmd {
+            self.apply(id, cmd, frame);
         }
         LinkState::Open
     }
 
-    fn on_worker_connect(&mut self, slot: Slot, frame: &Frame<'_>) -> LinkState {
+    fn on_worker_connect(&mut self, id: LinkId, frame: &Frame<'_>) -> LinkState {
         let connect = ext::WorkerConnect::decode(frame.body);
         let key = connect.as_ref().and_then(|connect| connect.secret_key.as_deref());
         let run = connect.as_ref().filter(|connect| connect.ringway).and_then(|connect| connect.run);
-        if self.authorize(slot, key, run.is_some()) == LinkState::Gone {
+        if self.authorize(id, key, run.is_some()) == LinkState::Gone {
             return LinkState::Gone;
         }
         let connect = connect.expect("authorized by a key that was in it");
-        let Some(link) = self.link(slot) else { return LinkState::Gone };
-        let (socket, previous) = (link.socket, link.worker);
+        let Some(link) = self.links.get(id) else { return LinkState::Gone };
+        let previous = link.worker;
         let key = format!("{}:{}", link.peer.ip().to_canonical(), connect.worker_key);
-        if let Some(why) = self.name_refused(&key, slot, run) {
+        if let Some(why) = self.links.name_refused(&key, id, run) {
             self.counters.workers_refused += 1;
             self.notices.push(Notice::Refused { key: key.into(), why });
-            return self.refuse_and_say(slot, why);
+            return self.refuse_and_say(id, why);
         }
-        let Ok((worker, displaced)) = self.workers.connect(&key, socket) else {
+        let Ok((worker, displaced)) = self.links.workers.connect(&key, id) else {
             self.counters.commands_refused += 1;
-            return self.refuse(slot);
+            return self.refuse(id);
         };
         if let Some(previous) = previous.filter(|previous| *previous != worker) {
-            let key = self.workers.key(previous).into();
+            let key = self.links.workers.key(previous).into();
             self.notices.push(Notice::Gone { key, why: Gone::Renamed });
-            self.workers.disconnect(previous, socket);
+            self.links.workers.disconnect(previous, id);
         }
-        if let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) {
+        if let Some(link) = self.links.get_mut(id) {
             if link.worker.replace(worker).is_none() {
                 link.out.queue.set_apart();
             }
             link.introduce(connect.ringway, run);
             if link.ringway {
                 let hello = Frame { body: Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) };
-                self.output.append_with(socket, &mut link.out, |out| hello.encode(out));
+                link.queue_frame(&mut self.output, &hello);
                 link.pulse.begin();
-                self.ping_link(slot);
+                link.ping(&mut self.output);
             }
         }
-        if let Some(displaced) = displaced.filter(|displaced| *displaced != socket) {
+        if let Some(displaced) = displaced.filter(|displaced| *displaced != id) {
             self.displace(&key, displaced, run);
         }
         self.hooks.on_worker_connected(self.now, &key);
@@ -287,8 +276,8 @@ impl Shard {
             self.notices.push(Notice::Connected { key: key.into() });
         }
         self.retry_without_worker();
-        self.undrain(slot);
-        for (_, client) in self.waits.no_worker.take_all() {
+        self.undrain(id);
+        for (_, client) in self.deadlines.no_worker.take_all() {
             self.resume_client(client);
         }
         LinkState::Open
@@ -296,11 +285,11 @@ impl Shard {
 
     /// Compares the key strictly; a missing one matches nothing, not even the empty key (WIRE.md §3).
     /// `asked`: the peer wants to be told.
-    fn authorize(&mut self, slot: Slot, key: Option<&str>, asked: bool) -> LinkState {
+    fn authorize(&mut self, id: LinkId, key: Option<&str>, asked: bool) -> LinkState {
         if key != Some(self.settings.secret_key.as_str()) {
-            return self.refuse_key(slot, asked);
+            return self.refuse_key(id, asked);
         }
-        match self.link(slot) {
+        match self.links.get_mut(id) {
             Some(link) => {
                 link.authorized = true;
                 LinkState::Open
@@ -309,8 +298,8 @@ impl Shard {
         }
     }
 
-    fn refuse(&mut self, slot: Slot) -> LinkState {
-        self.close_link(slot);
+    fn refuse(&mut self, id: LinkId) -> LinkState {
+        self.close_link(id);
         LinkState::Gone
     }
 }

@@ -7,15 +7,16 @@ use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Run};
 use protocol::pulse::Pulse;
 use ring::SocketId;
 
+use super::LinkId;
+use super::drain::Drain;
+use super::workers::WorkerId;
 use crate::config::UNAUTHORIZED_FRAME_SIZE_MAX;
-use crate::shard::links::drain::Drain;
-use crate::shard::links::workers::WorkerId;
 use crate::shard::notices::Gone;
 use crate::shard::output::Outbound;
 
 /// An inner connection. It is a worker's link once it has said WORKER_CONNECT; others only ask and command.
 pub struct Link {
-    pub socket: SocketId,
+    pub id: LinkId,
     pub peer: SocketAddr,
     /// Said the secret key, or none is set.
     pub authorized: bool,
@@ -74,9 +75,15 @@ impl Link {
         if self.gone == Gone::Closed && self.drain.is_some() { Gone::Left } else { self.gone }
     }
 
+    /// What the worker said of itself in an accepted WORKER_CONNECT.
+    pub fn introduce(&mut self, ringway: bool, run: Option<Run>) {
+        self.ringway = ringway;
+        self.run = run;
+    }
+
     pub fn new(socket: SocketId, peer: SocketAddr, authorized: bool) -> Link {
         Link {
-            socket,
+            id: LinkId(socket),
             peer,
             authorized,
             worker: None,

@@ -6,3 +6,85 @@ pub mod link;
 pub mod pulse;
 pub mod refusals;
 pub mod workers;
+
+use ring::SocketId;
+
+use self::link::Link;
+use self::workers::Workers;
+use super::table::Table;
+
+/// Names a link for good: when it is gone, this finds none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LinkId(SocketId);
+
+impl LinkId {
+    pub fn socket(self) -> SocketId {
+        self.0
+    }
+}
+
+/// All links, and the workers that have one.
+///
+/// Invariants: `ids` names the rows; a worker's link is one of them; a link that drains is in `draining`, where one that is gone
+/// may be, too.
+pub struct Links {
+    rows: Table<Box<Link>>,
+    ids: Vec<LinkId>,
+    pub workers: Workers,
+    draining: Vec<LinkId>,
+}
+
+impl Links {
+    pub fn new() -> Links {
+        Links { rows: Table::new(), ids: Vec::new(), workers: Workers::default(), draining: Vec::new() }
+    }
+
+    /// The link with this socket, if it is still there.
+    pub fn find(&self, socket: SocketId) -> Option<LinkId> {
+        self.live(socket).map(|link| link.id)
+    }
+
+    /// The same, its row.
+    pub fn live(&self, socket: SocketId) -> Option<&Link> {
+        self.get(LinkId(socket))
+    }
+
+    /// The same, its row.
+    pub fn live_mut(&mut self, socket: SocketId) -> Option<&mut Link> {
+        self.get_mut(LinkId(socket))
+    }
+
+    /// A link, if it is still there.
+    pub fn get(&self, id: LinkId) -> Option<&Link> {
+        self.rows.get(id.0.index()).map(|link| &**link).filter(|link| link.id == id)
+    }
+
+    /// The same.
+    pub fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.rows.get_mut(id.0.index()).map(|link| &mut **link).filter(|link| link.id == id)
+    }
+
+    /// All links, by number: a walk that closes some goes from behind.
+    pub fn nth(&self, index: usize) -> Option<LinkId> {
+        self.ids.get(index).copied()
+    }
+
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Link> {
+        self.ids.iter().filter_map(|id| self.get(*id))
+    }
+
+    pub fn insert(&mut self, link: Link) {
+        self.ids.push(link.id);
+        self.rows.insert(link.id.0.index(), Box::new(link));
+    }
+
+    pub fn remove(&mut self, id: LinkId) -> Option<Box<Link>> {
+        self.get(id)?;
+        self.ids.retain(|other| *other != id);
+        self.rows.remove(id.0.index())
+    }
+}

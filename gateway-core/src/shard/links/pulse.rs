@@ -6,49 +6,80 @@ use std::time::Duration;
 
 use protocol::inner::{Cmd, Frame};
 use protocol::pulse::{LOOK_PERIOD_MS, Sign};
-
-use ring::{Acks, SocketId};
+use ring::Acks;
 use tracing::warn;
 
+use super::link::Link;
+use super::{LinkId, Links};
 use crate::config::{LINK_PING_PERIOD_MS, SILENT_KEPT_MS, UNACKNOWLEDGED_MS};
-use crate::shard::clients::directory::Slot;
+use crate::shard::Shard;
 use crate::shard::notices::Gone;
-use crate::shard::{Conn, Shard, slot};
+use crate::shard::output::Output;
+
+impl Link {
+    /// Queues a frame.
+    pub fn queue_frame(&mut self, output: &mut Output, frame: &Frame<'_>) {
+        output.append_with(self.id.socket(), &mut self.out, |out| frame.encode(out));
+    }
+
+    /// RINGWAY_PING, to a worker that knows it.
+    pub(super) fn ping(&mut self, output: &mut Output) {
+        self.queue_frame(output, &Frame::command(Cmd::RingwayPing));
+    }
+}
+
+impl Links {
+    /// A peer that pings has done so.
+    pub(crate) fn pinged(&mut self, id: LinkId) {
+        if let Some(link) = self.get_mut(id).filter(|link| link.ringway) {
+            link.pulse.pinged();
+        }
+    }
+
+    /// Whether another worker takes events and has been heard lately. Of those that a dead network cuts off at once, none has.
+    fn is_another_alive(&self, link: LinkId) -> bool {
+        let mut others = self.workers.links().filter(|other| *other != link);
+        others.any(|other| self.get(other).is_some_and(|other| other.pulse.is_fresh()))
+    }
+
+    /// PHP's PING to every worker.
+    fn ping_workers(&mut self, output: &mut Output) {
+        let Links { rows, workers, .. } = self;
+        for id in workers.links() {
+            if let Some(link) = rows.get_mut(id.socket().index()) {
+                link.queue_frame(output, &Frame::command(Cmd::Ping));
+            }
+        }
+    }
+}
 
 impl Shard {
     /// PHP's PING to every worker, unless workers are on this machine (WIRE.md §4).
     pub(crate) fn ping_links(&mut self) {
-        if self.now < self.waits.next_link_ping {
+        if self.now < self.deadlines.next_link_ping {
             return;
         }
-        self.waits.next_link_ping = self.now.plus(LINK_PING_PERIOD_MS);
-        if self.settings.lan_ip == Ipv4Addr::LOCALHOST {
-            return;
-        }
-        for socket in self.workers.links() {
-            if let Some(Conn::Link(link)) = self.conns.get_mut(socket.index()) {
-                let ping = Frame::command(Cmd::Ping);
-                self.output.append_with(socket, &mut link.out, |out| ping.encode(out));
-            }
+        self.deadlines.next_link_ping = self.now.plus(LINK_PING_PERIOD_MS);
+        if self.settings.lan_ip != Ipv4Addr::LOCALHOST {
+            self.links.ping_workers(&mut self.output);
         }
     }
 
     /// Who is silent gets a ping, who stays silent is dead; of who does not ping, the kernel is asked.
     pub(crate) fn look_at_links(&mut self) {
-        if self.now < self.waits.next_link_look {
+        if self.now < self.deadlines.next_link_look {
             return;
         }
-        self.waits.next_link_look = self.now.plus(LOOK_PERIOD_MS);
-        // From behind: a link that is closed leaves the list.
+        self.deadlines.next_link_look = self.now.plus(LOOK_PERIOD_MS);
         for index in (0..self.links.len()).rev() {
-            if let Some(socket) = self.links.get(index).copied() {
-                self.look_at_link(slot(socket));
+            if let Some(id) = self.links.nth(index) {
+                self.look_at_link(id);
             }
         }
     }
 
-    fn look_at_link(&mut self, slot: Slot) {
-        let Some(link) = self.link(slot) else { return };
+    fn look_at_link(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
         if link.is_held_up() {
             // It may be talking; we do not listen.
             link.pulse.heard();
@@ -56,59 +87,39 @@ impl Shard {
         match link.pulse.look(!link.out.queue.is_empty()) {
             Sign::Well => {}
             Sign::Ping if link.leaving => {}
-            Sign::Ping => self.ping_link(slot),
-            Sign::Silent => self.judge_silent_link(slot),
-            Sign::Unheard => {
-                let socket = link.socket;
-                self.output.unheard.push(socket);
-            }
+            Sign::Ping => link.ping(&mut self.output),
+            Sign::Silent => self.judge_silent_link(id),
+            Sign::Unheard => self.output.unheard.push(id),
         }
     }
 
     /// A worker that does not ping any more is given up if another takes its clients. Else they are better off waiting for it,
     /// unread, than thrown out: until it speaks, TCP ends it, or a while is over.
-    fn judge_silent_link(&mut self, slot: Slot) {
-        let Some(link) = self.link(slot) else { return };
-        let (socket, worker, silent_ms) = (link.socket, link.worker, link.pulse.silent_ms());
-        if worker.is_none() || silent_ms >= SILENT_KEPT_MS || self.is_another_alive(socket) {
+    fn judge_silent_link(&mut self, id: LinkId) {
+        let is_another_alive = self.links.is_another_alive(id);
+        let Some(link) = self.links.get_mut(id) else { return };
+        let worker = link.worker.filter(|_| link.pulse.silent_ms() < SILENT_KEPT_MS && !is_another_alive);
+        let Some(worker) = worker else {
             self.counters.links_silent += 1;
-            return self.close_link_because(slot, Gone::Silent);
-        }
-        if let Some(link) = self.link(slot)
-            && !mem::replace(&mut link.silent, true)
-        {
+            return self.close_link_because(id, Gone::Silent);
+        };
+        // It must not take us for dead when it comes back.
+        link.ping(&mut self.output);
+        if !mem::replace(&mut link.silent, true) {
             self.counters.links_kept += 1;
-            let worker = worker.map_or("", |worker| self.workers.key(worker));
+            let worker = self.links.workers.key(worker);
             warn!(worker, "a worker does not answer and there is no other: its clients wait");
         }
-        // It must not take us for dead when it comes back.
-        self.ping_link(slot);
-    }
-
-    /// Whether another worker takes events and has been heard lately. Of those that a dead network cuts off at once, none has.
-    fn is_another_alive(&self, link: SocketId) -> bool {
-        self.workers.links().filter(|other| *other != link).any(|other| match self.conns.get(other.index()) {
-            Some(Conn::Link(other)) => other.pulse.is_fresh(),
-            _ => false,
-        })
     }
 
     /// What the kernel told of a link whose peer was not heard for a minute.
-    pub(crate) fn on_acknowledged(&mut self, socket: SocketId, acks: Option<Acks>) {
-        let slot = slot(socket);
-        let Some(link) = self.link(slot).filter(|link| link.socket == socket) else { return };
+    pub(crate) fn on_acknowledged(&mut self, id: LinkId, acks: Option<Acks>) {
+        let Some(link) = self.links.get_mut(id) else { return };
         let unanswered =
             acks.is_some_and(|acks| acks.awaited && acks.last >= Duration::from_millis(UNACKNOWLEDGED_MS));
         if link.pulse.is_dead(unanswered) {
             self.counters.links_stuck += 1;
-            self.close_link_because(slot, Gone::Stuck);
+            self.close_link_because(id, Gone::Stuck);
         }
-    }
-
-    /// RINGWAY_PING, to a worker that knows it.
-    pub(crate) fn ping_link(&mut self, slot: Slot) {
-        let Some(Conn::Link(link)) = self.conns.get_mut(slot as usize) else { return };
-        let ping = Frame::command(Cmd::RingwayPing);
-        self.output.append_with(link.socket, &mut link.out, |out| ping.encode(out));
     }
 }

@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 
 use hashbrown::HashMap;
-use ring::SocketId;
 
+use super::LinkId;
 use crate::WorkerInfo;
 use crate::config::WORKER_KEYS_MAX;
 use crate::settings::Router;
@@ -39,7 +39,7 @@ pub struct Workers {
 
 struct Worker {
     key: Box<str>,
-    link: Option<SocketId>,
+    link: Option<LinkId>,
     /// Clients bound since it connected, less those that left: what the choice goes by.
     clients: u32,
     /// Clients that refer to this entry.
@@ -50,23 +50,19 @@ struct Worker {
     draining: bool,
 }
 
-/// How to get to a worker.
+/// What a worker's link is to its clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
-    Open(SocketId),
+pub enum WorkerLink {
+    Open(LinkId),
     /// It is there, but takes no more events.
-    Draining(SocketId),
-    None,
+    Draining(LinkId),
+    Gone,
 }
 
 impl Workers {
     /// A worker says its key. Returns the link that had the key before, which is to be closed; `Err` if there are too
     /// many keys.
-    pub fn connect(
-        &mut self,
-        key: &str,
-        link: SocketId,
-    ) -> Result<(WorkerId, Option<SocketId>), TooManyKeys> {
+    pub fn connect(&mut self, key: &str, link: LinkId) -> Result<(WorkerId, Option<LinkId>), TooManyKeys> {
         let id = match self.by_key.get(key) {
             Some(id) => *id,
             None => self.create(key)?,
@@ -81,7 +77,7 @@ impl Workers {
     }
 
     /// A link is gone. Does nothing if its key has another link by now.
-    pub fn disconnect(&mut self, id: WorkerId, link: SocketId) {
+    pub fn disconnect(&mut self, id: WorkerId, link: LinkId) {
         let worker = self.entry(id);
         if worker.link == Some(link) {
             worker.link = None;
@@ -140,23 +136,23 @@ impl Workers {
         self.vacate_if_unused(id);
     }
 
-    /// How to get an event to a worker.
-    pub fn way(&self, id: WorkerId) -> Way {
+    /// What a worker's link is to its clients.
+    pub fn link_of(&self, id: WorkerId) -> WorkerLink {
         match self.entries[id.index()].as_ref() {
-            Some(Worker { link: Some(link), draining: false, .. }) => Way::Open(*link),
-            Some(Worker { link: Some(link), draining: true, .. }) => Way::Draining(*link),
-            _ => Way::None,
+            Some(Worker { link: Some(link), draining: false, .. }) => WorkerLink::Open(*link),
+            Some(Worker { link: Some(link), draining: true, .. }) => WorkerLink::Draining(*link),
+            _ => WorkerLink::Gone,
         }
     }
 
     /// The links of the worker that this key belongs to: all of its cores.
-    pub fn links_of_name(&self, key: &str) -> impl Iterator<Item = SocketId> {
+    pub fn links_of_name(&self, key: &str) -> impl Iterator<Item = LinkId> {
         let of_name = move |worker: &&Worker| name(&worker.key) == name(key);
         self.entries.iter().flatten().filter(of_name).filter_map(|worker| worker.link)
     }
 
     /// The link of a worker, if it is connected.
-    pub fn link(&self, id: WorkerId) -> Option<SocketId> {
+    pub fn link(&self, id: WorkerId) -> Option<LinkId> {
         self.entries[id.index()].as_ref()?.link
     }
 
@@ -175,7 +171,7 @@ impl Workers {
     }
 
     /// Links of all connected workers that take events.
-    pub fn links(&self) -> impl Iterator<Item = SocketId> {
+    pub fn links(&self) -> impl Iterator<Item = LinkId> {
         self.connected.iter().filter_map(|id| self.link(*id))
     }
 
@@ -230,8 +226,8 @@ pub struct TooManyKeys;
 mod tests {
     use super::*;
 
-    fn link(index: u32) -> SocketId {
-        SocketId::new(index, 1)
+    fn link(index: u32) -> LinkId {
+        LinkId(ring::SocketId::new(index, 1))
     }
 
     fn least(workers: &mut Workers) -> Option<WorkerId> {
@@ -283,11 +279,11 @@ mod tests {
         let (a, _) = workers.connect("a", link(1)).unwrap();
         let bound = least(&mut workers).unwrap();
         workers.drain(a);
-        assert_eq!((workers.way(bound), least(&mut workers)), (Way::Draining(link(1)), None));
+        assert_eq!((workers.link_of(bound), least(&mut workers)), (WorkerLink::Draining(link(1)), None));
         workers.disconnect(a, link(1));
-        assert_eq!(workers.way(bound), Way::None);
+        assert_eq!(workers.link_of(bound), WorkerLink::Gone);
         workers.connect("a", link(2)).unwrap();
-        assert_eq!((workers.way(bound), least(&mut workers)), (Way::Open(link(2)), Some(a)));
+        assert_eq!((workers.link_of(bound), least(&mut workers)), (WorkerLink::Open(link(2)), Some(a)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use ring::{Short, SocketId};
 
 use crate::config::COPY_MAX;
 use crate::shard::Action;
+use crate::shard::links::LinkId;
 use crate::shard::output::queue::{Load, OutQueue, SharedMessage, Spare};
 
 /// One socket's outgoing side.
@@ -50,7 +51,7 @@ pub struct Output {
     pub spare: Spare,
     pub actions: Vec<Action>,
     /// Links of which the kernel is to be asked what their peers have acknowledged.
-    pub unheard: Vec<SocketId>,
+    pub unheard: Vec<LinkId>,
     /// What fell short in a batch of sends; kept for its memory.
     pub short: Vec<Short>,
     dirty: Vec<SocketId>,

@@ -11,16 +11,17 @@ use hashbrown::HashMap;
 use protocol::LogLimit;
 use protocol::client::{Malformed, websocket};
 use protocol::inner::{self, Cmd, FRAME_SIZE_MAX_RINGWAY, Frame, HEADER_SIZE};
-use ring::SocketId;
 use tracing::warn;
 
+use super::departed::Departed;
+use super::{ClientEvent, TooLarge};
 use crate::config::{REROUTE_LOG_PERIOD_MS, REROUTED_BYTES_MAX};
-use crate::shard::clients::client::Client;
-use crate::shard::clients::directory::Slot;
-use crate::shard::clients::input::{Event, Flow, TooLarge};
+use crate::shard::Shard;
+use crate::shard::clients::ClientSlot;
+use crate::shard::clients::input::Flow;
+use crate::shard::links::LinkId;
+use crate::shard::links::workers::{WorkerId, Workers};
 use crate::shard::output::queue::OutQueue;
-use crate::shard::undelivered::departed::Departed;
-use crate::shard::{Conn, Shard};
 
 /// An event without what the next link and the client's present state add to it.
 pub struct Kept {
@@ -30,8 +31,8 @@ pub struct Kept {
 }
 
 impl Kept {
-    pub fn event(&self) -> Event<'_> {
-        Event { cmd: self.cmd, flag: self.flag, body: &self.body }
+    pub fn event(&self) -> ClientEvent<'_> {
+        ClientEvent { cmd: self.cmd, flag: self.flag, body: &self.body }
     }
 
     /// What it takes of a bound, in bytes.
@@ -61,26 +62,37 @@ impl Default for Backlog {
 }
 
 impl Backlog {
-    /// A client's events, oldest first. `waiting` is of its worker.
-    pub fn take(&mut self, connection_id: u32, waiting: Option<&mut usize>) -> VecDeque<Kept> {
+    /// The events of a client of this worker, oldest first.
+    pub fn take(
+        &mut self,
+        workers: &mut Workers,
+        worker: Option<WorkerId>,
+        connection_id: u32,
+    ) -> VecDeque<Kept> {
         if self.by_client.is_empty() {
             return VecDeque::new();
         }
         let events = self.by_client.remove(&connection_id).unwrap_or_default();
         let size = size(&events);
         self.bytes -= size;
-        waiting.into_iter().for_each(|waiting| *waiting -= size);
+        worker.into_iter().for_each(|worker| *workers.waiting_mut(worker) -= size);
         events
     }
 
     /// Puts events in front of those that the client has here: they are older.
-    fn put_front(&mut self, connection_id: u32, mut events: VecDeque<Kept>, waiting: Option<&mut usize>) {
+    fn put_front(
+        &mut self,
+        workers: &mut Workers,
+        worker: Option<WorkerId>,
+        connection_id: u32,
+        mut events: VecDeque<Kept>,
+    ) {
         if events.is_empty() {
             return;
         }
         let size = size(&events);
         self.bytes += size;
-        waiting.into_iter().for_each(|waiting| *waiting += size);
+        worker.into_iter().for_each(|worker| *workers.waiting_mut(worker) += size);
         let newer = self.by_client.entry(connection_id).or_default();
         events.append(newer);
         *newer = events;
@@ -149,7 +161,7 @@ impl Shard {
         let before = self.counters.events_rerouted;
         for (connection_id, OfClient { events, departed }) in unsent.clients {
             self.counters.events_rerouted += events.len() as u64 + u64::from(departed.is_some());
-            if let Some(slot) = self.connection_ids.get(&connection_id).copied() {
+            if let Some(slot) = self.clients.by_id(connection_id) {
                 self.put_back(slot, events);
                 clients.push(connection_id);
             } else {
@@ -166,11 +178,11 @@ impl Shard {
     }
 
     /// Gives these clients what waits for them, as far as it goes. One that is not read because of a link or for want of one is
-    /// seen to when that is over; one that waited for others' events has some of its own now.
+    /// seen to when that is over; one that may have waited for others' events has some of its own now.
     pub(crate) fn replay_all(&mut self, connection_ids: Vec<u32>) {
         for connection_id in connection_ids {
-            let Some(slot) = self.connection_ids.get(&connection_id).copied() else { continue };
-            let client = self.client_ref(slot);
+            let Some(slot) = self.clients.by_id(connection_id) else { continue };
+            let client = &self.clients[slot];
             match client.is_stalled() {
                 false => self.client_received(slot, &mut []),
                 true if self.backlog.bytes >= REROUTED_BYTES_MAX => self.resume_client(client.socket),
@@ -180,16 +192,16 @@ impl Shard {
     }
 
     /// Gives a client's worker what lost links had not taken of this client: [`Flow::Hungry`] when that is done.
-    pub(crate) fn replay(&mut self, slot: Slot) -> Flow {
+    pub(crate) fn replay(&mut self, slot: ClientSlot) -> Flow {
         if self.backlog.bytes == 0 {
             return Flow::Hungry;
         }
-        let Client { connection_id, worker, .. } = *self.client_ref(slot);
-        let mut events =
-            self.backlog.take(connection_id, worker.map(|worker| self.workers.waiting_mut(worker)));
+        let limit = self.settings.send_to_worker_buffer_size;
+        let client = &self.clients[slot];
+        let mut events = self.backlog.take(&mut self.links.workers, client.worker, client.connection_id);
         let flow = loop {
             let Some(kept) = events.front() else { break Flow::Hungry };
-            let link = match self.worker_link(slot).and_then(|link| self.room(link)) {
+            let link = match self.worker_link(slot).and_then(|link| self.links.room(link, limit)) {
                 Ok(link) => link,
                 Err(stall) => break Flow::Stalled(stall),
             };
@@ -206,36 +218,32 @@ impl Shard {
         flow
     }
 
-    fn put_back(&mut self, slot: Slot, events: VecDeque<Kept>) {
-        let Client { connection_id, worker, .. } = *self.client_ref(slot);
-        let waiting = worker.map(|worker| self.workers.waiting_mut(worker));
-        self.backlog.put_front(connection_id, events, waiting);
+    fn put_back(&mut self, slot: ClientSlot, events: VecDeque<Kept>) {
+        let client = &self.clients[slot];
+        self.backlog.put_front(&mut self.links.workers, client.worker, client.connection_id, events);
     }
 
     /// Whether the clients of this link have to wait until others' events have gone out.
-    pub(crate) fn is_behind(&self, link: SocketId) -> bool {
+    pub(crate) fn is_behind(&self, link: LinkId) -> bool {
         let limit = self.settings.send_to_worker_buffer_size;
         if self.backlog.bytes < limit {
             return false;
         }
-        let worker = match self.conns.get(link.index()) {
-            Some(Conn::Link(link)) => link.worker,
-            _ => None,
-        };
-        let waiting = worker.map_or(0, |worker| self.workers.waiting(worker));
+        let worker = self.links.get(link).and_then(|link| link.worker);
+        let waiting = worker.map_or(0, |worker| self.links.workers.waiting(worker));
         waiting >= limit || self.backlog.bytes >= REROUTED_BYTES_MAX.max(limit)
     }
 
     /// Clients that waited for others' events, where nothing is sent any more that would see to them.
     pub(crate) fn resume_behind_rerouted(&mut self) {
         for index in (0..self.links.len()).rev() {
-            let Some(socket) = self.links.get(index).copied() else { continue };
-            if let Some(Conn::Link(link)) = self.conns.get(socket.index())
+            let Some(id) = self.links.nth(index) else { continue };
+            if let Some(link) = self.links.get(id)
                 && !link.stalled_clients.is_empty()
                 && link.out.queue.is_empty()
-                && !self.is_behind(socket)
+                && !self.is_behind(id)
             {
-                self.resume_stalled_clients(crate::shard::slot(socket));
+                self.resume_stalled_clients(id);
             }
         }
     }

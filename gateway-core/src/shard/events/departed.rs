@@ -4,21 +4,21 @@
 //! worker lives, nothing of them is dropped; when there are too many, no new clients are accepted.
 
 use std::collections::VecDeque;
-use std::net::SocketAddrV4;
 
 use hashbrown::HashMap;
 use protocol::LogLimit;
-use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, Frame};
+use protocol::inner::{Cmd, FLAG_SCALAR, Frame};
 use tracing::warn;
 
+use super::reroute::{self, Kept};
+use super::route::Stall;
+use super::{ClientEvent, Subject, TooLarge};
 use crate::Millis;
 use crate::config::{DEPARTED_BYTES_MAX, DEPARTED_LOG_PERIOD_MS};
 use crate::shard::clients::client::{Client, Peer};
-use crate::shard::clients::directory::Slot;
-use crate::shard::clients::input::{Event, Stall, TooLarge};
+use crate::shard::links::LinkId;
 use crate::shard::links::workers::WorkerId;
-use crate::shard::undelivered::reroute::{self, Kept};
-use crate::shard::{Action, Conn, Shard};
+use crate::shard::{Action, Shard};
 
 /// A client that is gone and whose ON_CLOSE is still to be told.
 pub struct Departed {
@@ -48,19 +48,6 @@ impl Departed {
 
     fn size(&self) -> usize {
         size_of::<Departed>() + self.session.len() + reroute::size(&self.events)
-    }
-
-    fn frame<'a>(&'a self, gateway: SocketAddrV4, event: Event<'a>) -> Frame<'a> {
-        Frame {
-            cmd: event.cmd as u8,
-            gateway,
-            client: self.peer.v4(),
-            connection_id: self.connection_id,
-            flag: event.flag,
-            gateway_port: self.port,
-            ext: &self.session,
-            body: event.body,
-        }
     }
 }
 
@@ -115,8 +102,7 @@ impl DepartedTable {
 impl Shard {
     /// A client that a worker knows goes: its worker is told, now or as soon as it can be.
     pub(crate) fn depart(&mut self, client: &mut Client) {
-        let waiting = client.worker.map(|worker| self.workers.waiting_mut(worker));
-        let events = self.backlog.take(client.connection_id, waiting);
+        let events = self.backlog.take(&mut self.links.workers, client.worker, client.connection_id);
         self.tell_departed(Departed {
             connection_id: client.connection_id,
             peer: client.peer.clone(),
@@ -128,7 +114,7 @@ impl Shard {
     }
 
     /// What a lost link had not taken of a client that is gone: in front of what waits here already.
-    pub(crate) fn reroute_departed(
+    pub(super) fn reroute_departed(
         &mut self,
         connection_id: u32,
         mut events: VecDeque<Kept>,
@@ -172,32 +158,15 @@ impl Shard {
     }
 
     fn tell_departed(&mut self, mut departed: Departed) {
-        let stall = loop {
-            let link = match self.link_of_departed(&mut departed) {
-                Ok(link) => link,
-                Err(stall) => break stall,
-            };
-            let (event, is_last) = match departed.events.front() {
-                Some(kept) => (kept.event(), false),
-                None => (Event { cmd: Cmd::OnClose, flag: FLAG_SCALAR, body: &[] }, true),
-            };
-            if let Err(TooLarge) = self.append_of_departed(link, &departed, event) {
-                self.counters.events_dropped += 1;
-            }
-            departed.events.pop_front();
-            if is_last {
-                return self.unbind_departed(&departed);
-            }
-        };
+        let Err(stall) = self.try_to_tell(&mut departed) else { return self.unbind_departed(&departed) };
         let connection_id = departed.connection_id;
         self.departed.insert(departed);
-        match stall {
-            Stall::LinkFull(link) | Stall::Draining(link) | Stall::Silent(link) | Stall::Rerouting(link) => {
-                let link =
-                    self.link(crate::shard::slot(link)).expect("a worker's link is forgotten when it closes");
+        match stall.link() {
+            Some(link) => {
+                let link = self.links.get_mut(link).expect("a worker's link is forgotten when it closes");
                 link.departed.push_back(connection_id);
             }
-            Stall::NoWorker => {
+            None => {
                 let deadline = self.now.plus(self.settings.no_worker_wait.as_millis() as u64);
                 self.departed.without_worker.push_back((deadline, connection_id));
                 while self.departed.bytes > DEPARTED_BYTES_MAX && !self.departed.without_worker.is_empty() {
@@ -208,8 +177,34 @@ impl Shard {
         self.hold_accepts();
     }
 
-    fn link_of_departed(&mut self, departed: &mut Departed) -> Result<Slot, Stall> {
-        let link = match self.current_link(departed.worker, departed.connection_id)? {
+    /// Queues its events and its ON_CLOSE, as far as it goes.
+    fn try_to_tell(&mut self, departed: &mut Departed) -> Result<(), Stall> {
+        loop {
+            let link = self.link_of_departed(departed)?;
+            let link = self.links.get_mut(link).expect("found just now");
+            let (event, is_last) = match departed.events.front() {
+                Some(kept) => (kept.event(), false),
+                None => (ClientEvent { cmd: Cmd::OnClose, flag: FLAG_SCALAR, body: &[] }, true),
+            };
+            let about = Subject {
+                gateway: self.identity.address,
+                connection_id: departed.connection_id,
+                address: departed.peer.v4(),
+                port: departed.port,
+                session: &departed.session,
+            };
+            if let Err(TooLarge) = link.queue_event(&mut self.output, &about, &event) {
+                self.counters.events_dropped += 1;
+            }
+            departed.events.pop_front();
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn link_of_departed(&mut self, departed: &mut Departed) -> Result<LinkId, Stall> {
+        let link = match self.links.of_client(departed.worker, departed.connection_id)? {
             Some(link) => link,
             None => {
                 let listen = &self.settings.listen;
@@ -218,29 +213,12 @@ impl Shard {
                 let worker = self.choose_worker(id, peer, listener.unwrap_or(0) as u8);
                 let worker = worker.ok_or(Stall::NoWorker)?;
                 if let Some(old) = departed.worker.replace(worker) {
-                    self.workers.unbind(old);
+                    self.links.workers.unbind(old);
                 }
-                self.workers.link(worker).ok_or(Stall::NoWorker)?
+                self.links.workers.link(worker).ok_or(Stall::NoWorker)?
             }
         };
-        self.room(link)
-    }
-
-    fn append_of_departed(
-        &mut self,
-        link: Slot,
-        departed: &Departed,
-        event: Event<'_>,
-    ) -> Result<(), TooLarge> {
-        let Some(Conn::Link(link)) = self.conns.get_mut(link as usize) else { return Ok(()) };
-        let kinds = if link.ringway { 0 } else { FLAG_TEXT | FLAG_BINARY };
-        let event = Event { flag: event.flag & !kinds, ..event };
-        let frame = departed.frame(self.identity.address, event);
-        if frame.size() > link.frame_size_max() {
-            return Err(TooLarge);
-        }
-        self.output.append_with(link.socket, &mut link.out, |out| frame.encode(out));
-        Ok(())
+        self.links.room(link, self.settings.send_to_worker_buffer_size)
     }
 
     fn drop_departed(&mut self) {
@@ -254,7 +232,7 @@ impl Shard {
 
     fn unbind_departed(&mut self, departed: &Departed) {
         if let Some(worker) = departed.worker {
-            self.workers.unbind(worker);
+            self.links.workers.unbind(worker);
         }
     }
 

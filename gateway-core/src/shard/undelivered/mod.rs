@@ -1,4 +1,0 @@
-//! Events that no worker has taken yet, and that wait for one.
-
-pub mod departed;
-pub mod reroute;
