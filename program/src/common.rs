@@ -1,8 +1,8 @@
 //! Owns the flags that every program has: `--config`, `--log-level`, `--cpus`, `--version`.
 
 use crate::cpus::Cpus;
-use crate::flags::UsageError;
 use crate::logging::LogLevel;
+use crate::setting::UsageError;
 
 /// The common flags that are set, from wherever.
 #[derive(Debug, Default)]

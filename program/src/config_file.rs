@@ -10,9 +10,10 @@ use argh::{FlagInfo, FlagInfoKind, Optionality};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::common::{self, Common};
-use crate::flags::{Setting, UsageError, long_name};
+use crate::common::Common;
+use crate::declared::{Declared, long_name};
 use crate::nearest::nearest;
+use crate::setting::{Setting, UsageError};
 
 /// The text of a config file, not yet looked at.
 pub(crate) struct ConfigFile {
@@ -28,7 +29,7 @@ impl ConfigFile {
     }
 
     /// The settings of all keys; every key is checked, in the order of the lines.
-    pub(crate) fn settings(&self, known: &[&FlagInfo<'_>]) -> Result<Vec<Setting>, UsageError> {
+    pub(crate) fn settings(&self, declared: &Declared) -> Result<Vec<Setting>, UsageError> {
         let table = DeTable::parse(&self.text).map_err(|error| {
             let at = error.span().map_or(self.text.len(), |span| span.start);
             self.error(at, &error.message().replace('\n', " "))
@@ -38,14 +39,14 @@ impl ConfigFile {
         let mut settings = Vec::new();
         for (key, value) in keys {
             let name = key.get_ref().as_ref();
-            let kind = known.iter().copied().find(|flag| long_name(flag) == name);
+            let kind = declared.flags().find(|flag| long_name(flag) == name);
             match kind {
                 Some(flag) => settings.extend(self.flag(flag, value)?),
                 // A file that names another would have two places for everything.
                 None if Common::is_common(name) && name != "config" => {
                     settings.push(self.scalar(name, value)?)
                 }
-                None => return Err(self.unknown_key(key.span().start, name, known)),
+                None => return Err(self.unknown_key(key.span().start, name, declared)),
             }
         }
         Ok(settings)
@@ -81,9 +82,9 @@ impl ConfigFile {
         Setting { name: name.to_owned(), value: text, is_on: true, origin }
     }
 
-    fn unknown_key(&self, at: usize, key: &str, known: &[&FlagInfo<'_>]) -> UsageError {
-        let names = known.iter().copied().map(long_name).chain(common::FLAGS.map(|(name, _)| name));
-        let near = nearest(&key.replace('_', "-"), names.filter(|name| *name != "config"));
+    fn unknown_key(&self, at: usize, key: &str, declared: &Declared) -> UsageError {
+        let names = declared.names().filter(|name| *name != "config");
+        let near = nearest(&key.replace('_', "-"), names);
         let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         self.error(at, &format!("unknown key `{key}`{hint}"))
     }

@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use argh::{FlagInfo, FlagInfoKind, Optionality};
+use argh::{FlagInfoKind, Optionality};
 
 use crate::common;
-use crate::flags::{Setting, UsageError, long_name};
+use crate::declared::{Declared, long_name};
 use crate::nearest::nearest;
+use crate::setting::{Setting, UsageError};
 
 /// The variables of one kind of program.
 pub(crate) struct Environment {
@@ -31,12 +32,12 @@ impl Environment {
     }
 
     /// The settings of all flags whose variable is there and not empty.
-    pub(crate) fn settings(&self, known: &[&FlagInfo<'_>]) -> Result<Vec<Setting>, UsageError> {
+    pub(crate) fn settings(&self, declared: &Declared) -> Result<Vec<Setting>, UsageError> {
         let mut settings = Vec::new();
         for (name, _) in common::FLAGS {
             settings.extend(self.value(name)?.map(|value| self.single(name, value)));
         }
-        for flag in known {
+        for flag in declared.flags() {
             let name = long_name(flag);
             let Some(value) = self.value(name)? else { continue };
             match (&flag.kind, &flag.optionality) {
@@ -51,9 +52,8 @@ impl Environment {
     }
 
     /// What to say of variables that are nobody's.
-    pub(crate) fn warnings(&self, known: &[&FlagInfo<'_>]) -> Vec<String> {
-        let names = known.iter().copied().map(long_name).chain(common::FLAGS.map(|(name, _)| name));
-        let names: Vec<String> = names.map(variable).collect();
+    pub(crate) fn warnings(&self, declared: &Declared) -> Vec<String> {
+        let names: Vec<String> = declared.names().map(variable).collect();
         let nobodys = |rest: &&String| !names.contains(rest);
         let warning = |rest: &String| {
             let near = nearest(rest, names.iter().map(String::as_str));

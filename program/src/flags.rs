@@ -1,39 +1,95 @@
 //! Owns how a command line, the environment and a config file become one value of the program's flag struct.
 //!
 //! What the command line leaves open is turned into further words of it, and argh reads the result once: types, defaults
-//! and required flags are declared in one place only. Never exits or prints.
+//! and required flags are declared in one place only. Where a program has several flag structs, each gets the words that are
+//! for it. Never exits or prints.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;
+use std::fmt::Debug;
 
-use argh::{ArgsInfo, EarlyExit, FlagInfo, FlagInfoKind, FromArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
 
-use crate::common::{self, Common};
+use crate::common::Common;
 use crate::config_file::ConfigFile;
 use crate::cpus::Cpus;
+use crate::declared::{Declared, Program, has_value, long_name};
 use crate::environment::Environment;
 use crate::help::help;
 use crate::logging::LogLevel;
 use crate::nearest::nearest;
+use crate::setting::{Setting, UsageError};
 
-/// What a program's flag struct derives: `#[derive(argh::FromArgs, argh::ArgsInfo)]`.
+/// The flags of a program: a struct with `#[derive(argh::FromArgs, argh::ArgsInfo)]`, or several as [`Both`] makes one of
+/// them. No two of them may have a flag of the same name.
 ///
 /// The flags `--config`, `--log-level`, `--cpus` and `--version` belong to every program and are added by this crate;
-/// the struct must not declare them.
+/// no struct may declare them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` must derive both `argh::FromArgs` and `argh::ArgsInfo`",
     note = "config file and environment need to know which flags there are"
 )]
-pub trait Flags: FromArgs + ArgsInfo {}
+pub trait Flags: Sized {
+    /// What the structs declare. The first is the program's own: its description is that of the program.
+    fn parts() -> Vec<CommandInfoWithArgs>;
 
-impl<T: FromArgs + ArgsInfo> Flags for T {}
+    /// Makes a value of the words that are for it.
+    ///
+    /// # Errors
+    /// What argh says of them.
+    fn read(words: &mut Words<'_>) -> Result<Self, EarlyExit>;
 
-/// Whose flags they are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Program<'a> {
-    /// What its environment variables are called by, `gateway` for example; the same for all workers.
-    pub(crate) kind: &'a str,
-    pub(crate) name: &'a str,
+    /// The values of flags that nobody sets, where they are others than the struct says; `program` is the program's name.
+    fn defaults(_program: &str) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+impl<T: FromArgs + ArgsInfo> Flags for T {
+    fn parts() -> Vec<CommandInfoWithArgs> {
+        vec![T::get_args_info()]
+    }
+
+    fn read(words: &mut Words<'_>) -> Result<T, EarlyExit> {
+        words.read_next()
+    }
+}
+
+/// The flags of `A`, which are the program's own, and those of `B` beside them.
+#[derive(Debug)]
+pub struct Both<A, B>(pub A, pub B);
+
+impl<A: Flags, B: Flags> Flags for Both<A, B> {
+    fn parts() -> Vec<CommandInfoWithArgs> {
+        A::parts().into_iter().chain(B::parts()).collect()
+    }
+
+    fn read(words: &mut Words<'_>) -> Result<Self, EarlyExit> {
+        Ok(Both(A::read(words)?, B::read(words)?))
+    }
+
+    fn defaults(program: &str) -> Vec<(&'static str, String)> {
+        A::defaults(program).into_iter().chain(B::defaults(program)).collect()
+    }
+}
+
+/// The words of a command line, sorted by the struct that reads them, in the order of [`Flags::parts`].
+#[derive(Debug)]
+pub struct Words<'a> {
+    name: &'a str,
+    parts: VecDeque<Vec<&'a str>>,
+}
+
+impl<'a> Words<'a> {
+    /// Takes those for `F`, which come next, to be read later or not at all.
+    pub fn set_aside<F: Flags>(&mut self) -> Words<'a> {
+        let count = F::parts().len().min(self.parts.len());
+        Words { name: self.name, parts: self.parts.drain(..count).collect() }
+    }
+
+    fn read_next<T: FromArgs>(&mut self) -> Result<T, EarlyExit> {
+        T::from_args(&[self.name], &self.parts.pop_front().unwrap_or_default())
+    }
 }
 
 /// What a command line asks for.
@@ -53,52 +109,16 @@ pub(crate) enum Parsed<F> {
     Print(String),
 }
 
-/// What is wrong with a command line, a variable or a config file, as one line without the program's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UsageError(String);
-
-impl UsageError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-}
-
-impl std::fmt::Display for UsageError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UsageError {}
-
-/// A flag that is set elsewhere than on the command line.
-#[derive(Debug)]
-pub(crate) struct Setting {
-    /// Without dashes.
-    pub(crate) name: String,
-    /// `None`: it is a switch.
-    pub(crate) value: Option<String>,
-    /// A switch that is off overrides one that is on in the file.
-    pub(crate) is_on: bool,
-    /// Where it stands, for complaints.
-    pub(crate) origin: String,
-}
-
-impl Setting {
-    fn words(&self) -> Vec<String> {
-        let name = self.is_on.then(|| format!("--{}", self.name));
-        name.into_iter().chain(self.value.clone()).collect()
-    }
-}
-
 /// Everything that is known about the flags before their types are.
 #[derive(Debug)]
 pub(crate) struct Inputs {
     name: String,
+    declared: Declared,
     common: Common,
     /// Of environment and file, where the command line has nothing.
     settings: Vec<Setting>,
-    own: Vec<String>,
+    /// Of the command line, each with the index of the struct it is for.
+    own: Vec<(usize, String)>,
     /// About the environment, one line each.
     pub(crate) warnings: Vec<String>,
 }
@@ -113,26 +133,26 @@ pub(crate) fn gather<F: Flags>(
     words: &[String],
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Asked, UsageError> {
-    let info = F::get_args_info();
-    let known = &own_flags(info.flags)[..];
-    let commands: Vec<&str> = info.commands.iter().map(|command| command.name).collect();
-    let line = CommandLine::read(words, known, &commands)?;
+    let declared = Declared::new(F::parts(), F::defaults(program.name));
+    let line = CommandLine::read(words, &declared)?;
     let name = program.name;
     if line.common.version {
         return Ok(Asked::Print(format!("{name} {}\n", env!("CARGO_PKG_VERSION"))));
     }
     // Help is asked for by people whose config file may be the problem, so it comes before the file.
     if line.help {
-        return Ok(Asked::Print(help(program, &info)));
+        return Ok(Asked::Print(help(program, &declared)));
     }
     let CommandLine { own, common, mut given, .. } = line;
     let environment = Environment::of(program.kind, variables);
-    let warnings = environment.warnings(known);
-    let mut inputs = Inputs { name: name.to_owned(), common, settings: Vec::new(), own, warnings };
-    inputs.add(environment.settings(known)?, &mut given)?;
+    let warnings = environment.warnings(&declared);
+    let (name, settings) = (name.to_owned(), Vec::new());
+    let mut inputs = Inputs { name, declared, common, settings, own, warnings };
+    inputs.add(environment.settings(&inputs.declared)?, &mut given)?;
     if let Some(path) = inputs.common.config.take() {
-        inputs.add(ConfigFile::read(&path)?.settings(known)?, &mut given)?;
+        inputs.add(ConfigFile::read(&path)?.settings(&inputs.declared)?, &mut given)?;
     }
+    inputs.add(inputs.defaults(), &mut given)?;
     Ok(Asked::Run(inputs))
 }
 
@@ -168,36 +188,52 @@ impl Inputs {
         self.common.cpus.as_ref()
     }
 
+    /// What nobody has set, if it is not as the structs say.
+    fn defaults(&self) -> Vec<Setting> {
+        let setting = |(name, value): &(&str, String)| Setting {
+            name: (*name).to_owned(),
+            value: Some(value.clone()),
+            is_on: true,
+            origin: format!("the default of --{name}"),
+        };
+        self.declared.defaults.iter().map(setting).collect()
+    }
+
     /// The program's own flags.
     ///
     /// # Errors
     /// An unknown flag, a missing or wrong value.
     pub(crate) fn read<F: Flags>(&self) -> Result<Parsed<F>, UsageError> {
-        let from_elsewhere: Vec<String> = self.settings.iter().flat_map(Setting::words).collect();
+        let from_elsewhere = self.settings.iter().flat_map(|setting| {
+            let part = self.declared.part_of(&setting.name).unwrap_or(0);
+            setting.words().into_iter().map(move |word| (part, word))
+        });
         // Before the command line's words, which may end the flags with `--`.
-        let all: Vec<&str> = from_elsewhere.iter().chain(&self.own).map(String::as_str).collect();
-        match F::from_args(&[&self.name], &all) {
+        let all: Vec<(usize, String)> = from_elsewhere.chain(self.own.iter().cloned()).collect();
+        let mut parts = VecDeque::from(vec![Vec::new(); self.declared.part_count()]);
+        for (part, word) in &all {
+            parts[*part].push(word.as_str());
+        }
+        match F::read(&mut Words { name: &self.name, parts }) {
             Ok(flags) => Ok(Parsed::Run(flags)),
             Err(EarlyExit { output, status: Ok(()) }) => Ok(Parsed::Print(output)),
-            Err(EarlyExit { output, status: Err(()) }) => Err(self.explain::<F>(&one_line(&output))),
+            Err(EarlyExit { output, status: Err(()) }) => Err(self.explain(&one_line(&output))),
         }
     }
 
-    /// Makes argh's complaint one about where the value came from, and offers the flag that was probably meant.
-    fn explain<F: Flags>(&self, complaint: &str) -> UsageError {
-        if let Some(error) = self.blame(complaint) {
+    /// Makes argh's error one about where the value came from, and offers the flag that was probably meant.
+    fn explain(&self, error: &str) -> UsageError {
+        if let Some(error) = self.blame(error) {
             return error;
         }
-        let unknown = complaint.strip_prefix("unrecognized argument: --");
-        let info = F::get_args_info();
-        let names = info.flags.iter().map(long_name).chain(common::FLAGS.map(|(name, _)| name));
-        let near = unknown.and_then(|unknown| nearest(unknown, names));
+        let unknown = error.strip_prefix("unrecognized argument: --");
+        let near = unknown.and_then(|unknown| nearest(unknown, self.declared.names()));
         let hint = near.map_or(String::new(), |near| format!("; did you mean --{near}?"));
-        UsageError::new(format!("{complaint}{hint}"))
+        UsageError::new(format!("{error}{hint}"))
     }
 
-    fn blame(&self, complaint: &str) -> Option<UsageError> {
-        let rest = complaint.strip_prefix("error parsing option '--")?;
+    fn blame(&self, error: &str) -> Option<UsageError> {
+        let rest = error.strip_prefix("error parsing option '--")?;
         let of_setting = |setting: &&Setting| {
             let value = setting.value.as_deref().unwrap_or("");
             rest.starts_with(&one_spaced(&format!("{}' with value '{value}': ", setting.name)))
@@ -208,10 +244,21 @@ impl Inputs {
     }
 }
 
+/// For tests: that each flag whose description ends with `(default X)` is without it as with the value X.
+pub fn check_defaults<F: FromArgs + ArgsInfo + PartialEq + Debug>() {
+    let read = |words: &[&str]| F::from_args(&["test"], words).map_err(|error| error.output);
+    let none = read(&[]);
+    for flag in F::get_args_info().flags {
+        let Some((_, value)) = flag.description.rsplit_once("(default ") else { continue };
+        let value = value.trim_end_matches(')');
+        assert_eq!(read(&[flag.long, value]), none, "the default of {}", flag.long);
+    }
+}
+
 /// A command line, sorted by who reads what.
 struct CommandLine {
-    /// The words that are left for the program's own flags.
-    own: Vec<String>,
+    /// The words that are left for the program's own flags, each with the index of the struct it is for.
+    own: Vec<(usize, String)>,
     common: Common,
     /// Long names without dashes of all flags given, which nothing else must set again.
     given: HashSet<String>,
@@ -221,47 +268,30 @@ struct CommandLine {
 impl CommandLine {
     /// Walks the words as argh does: an option takes the next word as its value, whatever that looks like. What is
     /// behind the name of a command is the command's.
-    fn read(words: &[String], known: &[&FlagInfo<'_>], commands: &[&str]) -> Result<Self, UsageError> {
+    fn read(words: &[String], declared: &Declared) -> Result<Self, UsageError> {
         let mut line =
             Self { own: Vec::new(), common: Common::default(), given: HashSet::new(), help: false };
+        let others = declared.part_of_others();
         let mut rest = words.iter();
         while let Some(word) = rest.next() {
-            if word == "--" || commands.contains(&word.as_str()) {
-                line.own.push(word.clone());
-                line.own.extend(rest.cloned());
+            if word == "--" || declared.is_command(word) {
+                line.own.extend([word].into_iter().chain(rest).map(|word| (others, word.clone())));
                 break;
             }
             if line.common.take(word, &mut rest)? {
                 continue;
             }
             line.help |= word == "--help" || word == "help";
-            line.own.push(word.clone());
-            if let Some(flag) = find_flag(known, word) {
-                line.given.insert(long_name(flag).to_owned());
-                if matches!(flag.kind, FlagInfoKind::Option { .. }) {
-                    line.own.extend(rest.next().cloned());
-                }
-            }
+            let Some((part, flag)) = declared.find(word) else {
+                line.own.push((others, word.clone()));
+                continue;
+            };
+            line.given.insert(long_name(flag).to_owned());
+            let value = if has_value(flag) { rest.next() } else { None };
+            line.own.extend([word].into_iter().chain(value).map(|word| (part, word.clone())));
         }
         Ok(line)
     }
-}
-
-/// Those that have a value or are on: argh lists `--help` among them.
-pub(crate) fn own_flags<'a>(flags: &'a [FlagInfo<'a>]) -> Vec<&'a FlagInfo<'a>> {
-    flags.iter().filter(|flag| flag.long != "--help").collect()
-}
-
-fn find_flag<'a>(known: &[&'a FlagInfo<'a>], word: &str) -> Option<&'a FlagInfo<'a>> {
-    known.iter().copied().find(|flag| {
-        let is_short = flag.short.is_some_and(|short| word.strip_prefix('-') == Some(&short.to_string()));
-        flag.long == word || is_short
-    })
-}
-
-/// The name of a flag as the config file writes it.
-pub(crate) fn long_name<'a>(flag: &FlagInfo<'a>) -> &'a str {
-    flag.long.trim_start_matches("--")
 }
 
 /// argh lists what is missing on lines of its own; an error is one line here, and begins small behind the name.

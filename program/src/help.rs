@@ -2,31 +2,33 @@
 
 use std::fmt::Write;
 
-use argh::CommandInfoWithArgs;
+use argh::{FlagInfo, FlagInfoKind};
 
 use crate::common;
+use crate::declared::{Declared, Program, long_name};
 use crate::environment::prefix;
-use crate::flags::{Program, own_flags};
 
 /// The flags of a program, its own and the common ones, and where else they may stand.
-pub(crate) fn help(program: Program<'_>, info: &CommandInfoWithArgs) -> String {
-    let name = program.name;
-    let command = if info.commands.is_empty() { "" } else { " [COMMAND]" };
+pub(crate) fn help(program: Program<'_>, declared: &Declared) -> String {
+    let (name, info) = (program.name, declared.own());
+    let has_commands = declared.commands().next().is_some();
+    let command = if !has_commands { "" } else { " [COMMAND]" };
     let mut text = format!("Usage: {name} [FLAGS]{command}\n\n{}\n\nOptions:\n", info.description.trim());
-    for flag in own_flags(info.flags).into_iter().filter(|flag| !flag.hidden) {
+    for flag in declared.flags().filter(|flag| !flag.hidden) {
         let short = flag.short.map_or(String::new(), |short| format!("-{short}, "));
-        put_row(&mut text, &format!("{short}{}", flag.long), flag.description);
+        let value = value_name(flag).map_or(String::new(), |name| format!(" {name}"));
+        put_row(&mut text, &format!("{short}{}{value}", flag.long), &description(flag, declared));
     }
     for (flag, description) in common::FLAGS {
         put_row(&mut text, &format!("--{flag}"), description);
     }
     put_row(&mut text, "--version", "print name and version");
     put_row(&mut text, "--help, help", "print this");
-    if !info.commands.is_empty() {
+    if has_commands {
         text.push_str("\nCommands:\n");
     }
-    for command in &info.commands {
-        put_row(&mut text, command.name, command.command.description);
+    for (command, description) in declared.commands() {
+        put_row(&mut text, command, description);
     }
     for (title, lines) in [("Examples", info.examples), ("Notes", info.notes)] {
         if !lines.is_empty() {
@@ -48,6 +50,27 @@ pub(crate) fn help(program: Program<'_>, info: &CommandInfoWithArgs) -> String {
         ),
     );
     text
+}
+
+/// What a flag's value is called, if its struct says so.
+fn value_name<'a>(flag: &FlagInfo<'a>) -> Option<&'a str> {
+    match flag.kind {
+        FlagInfoKind::Option { arg_name } if arg_name != long_name(flag) => Some(arg_name),
+        _ => None,
+    }
+}
+
+/// What a flag's struct says of it, with the default that it has in this program.
+fn description(flag: &FlagInfo<'static>, declared: &Declared) -> String {
+    let own = declared.defaults.iter().find(|(name, _)| *name == long_name(flag));
+    match own {
+        // `(default: …)` describes it in words.
+        Some((_, value)) if !flag.description.contains(" (default: ") => {
+            let what = flag.description.rsplit_once(" (default ").map_or(flag.description, |(what, _)| what);
+            format!("{what} (default {value})")
+        }
+        _ => flag.description.to_owned(),
+    }
 }
 
 fn put_row(text: &mut String, name: &str, description: &str) {

@@ -16,10 +16,12 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::cpus;
-use crate::flags::{Asked, Flags, Parsed, Program, UsageError, gather};
+use crate::declared::Program;
+use crate::flags::{Asked, Flags, Parsed, gather};
 use crate::logging::log_to_stderr;
 use crate::outlet::{STDERR, STDOUT};
 use crate::panics::watch_panics;
+use crate::setting::UsageError;
 
 /// The program's name for messages, set by [`parse`].
 static NAME: OnceLock<&'static str> = OnceLock::new();
