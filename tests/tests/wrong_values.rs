@@ -169,7 +169,7 @@ fn of_a_worker() {
             ("--register-address", REGISTERS),
             ("--query-timeout", WHOLE_SECONDS),
             ("--query-timeout", &["0"]),
-            ("--send-to-gateway-buffer-size", SIZES),
+            ("--send-to-gateway-buffer-size", &["big", "-1", "1.5"]),
             ("--max-concurrent-events", SIZES),
             ("--drain-timeout", WHOLE_SECONDS),
             ("--admin", ADMINS),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Settings;
+
 /// What a worker is told at its start. Flags and config keys of the binary have the same names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -21,7 +23,7 @@ pub struct Config {
     /// How long a query waits for the gateways it asked.
     pub query_timeout: Duration,
     /// Bytes that are to be queued towards one gateway. While half of them are, events of its clients wait until it has
-    /// taken some; what handlers say meanwhile is queued all the same.
+    /// taken some; what handlers say meanwhile is queued all the same. 0: while anything is.
     pub send_to_gateway_buffer_size: usize,
     /// How long running handlers may take to end when the worker is to end. Then they are given up.
     pub drain_timeout: Duration,
@@ -32,17 +34,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config {
-            name: crate::name::own("worker"),
-            count: std::thread::available_parallelism().map_or(1, usize::from),
-            cpus: Vec::new(),
-            register_addresses: vec!["127.0.0.1:1236".to_owned()],
-            secret_key: String::new(),
-            query_timeout: Duration::from_secs(5),
-            send_to_gateway_buffer_size: 10_240_000,
-            drain_timeout: Duration::from_secs(30),
-            max_concurrent_events: 10_000,
-        }
+        Settings::default().config().expect("the defaults of the flags are right")
     }
 }
 

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use admin::{Address, Admin};
+use argh::{CommandInfoWithArgs, EarlyExit, FromArgs};
 use crossbeam_channel::{Receiver, unbounded};
+use program::{Both, Flags, Words};
 use signal_hook::consts::SIGTERM;
 use tracing::warn;
 
@@ -17,96 +19,93 @@ use crate::core::{Report, Told};
 use crate::master::{self, Child, Command, Reporter};
 use crate::{Config, Events, Running, Worker};
 
-/// The flags of a worker program made with [`run`].
-#[derive(argh::FromArgs, argh::ArgsInfo, Debug)]
-#[argh(description = "A worker: runs the business logic behind Ringway or GatewayWorker gateways.")]
-struct Flags {
-    /// name, one per worker program and machine (default: the program's with digits of its own)
-    #[argh(option)]
-    name: Option<String>,
+/// The flags of a worker program.
+#[derive(argh::FromArgs, argh::ArgsInfo, Clone, PartialEq, Eq, Debug)]
+#[argh(description = "What every worker takes.")]
+pub struct Settings {
+    /// one per worker program and machine (default: the program's, and digits of its own)
+    #[argh(option, arg_name = "NAME", default = "crate::name::own(\"worker\")")]
+    pub name: String,
     /// cores to use (default: one per CPU)
-    #[argh(option, default = "program::cpus()")]
-    count: usize,
-    /// registers, HOST:PORT[,HOST:PORT…] (default 127.0.0.1:1236)
-    #[argh(option, default = "Settings::default().register_address")]
-    register_address: String,
-    /// the key that registers and gateways know (default none)
-    #[argh(option, default = "String::new()")]
-    secret_key: String,
-    /// seconds that a query waits for gateways (default 5)
-    #[argh(option, default = "Settings::default().query_timeout")]
-    query_timeout: u64,
-    /// bytes queued towards one gateway from half of which on its clients' events wait (default 10240000)
-    #[argh(option, default = "Settings::default().send_to_gateway_buffer_size")]
-    send_to_gateway_buffer_size: usize,
-    /// handlers per core that run at once; more events are not read (default 10000)
-    #[argh(option, default = "Settings::default().max_concurrent_events")]
-    max_concurrent_events: usize,
-    /// seconds that running handlers have to end at a stop or reload (default 30)
-    #[argh(option, default = "Settings::default().drain_timeout")]
-    drain_timeout: u64,
-    /// port or address where `ringway status` may ask how things are (default: none)
-    #[argh(option)]
-    admin: Option<Address>,
-    /// file for the process id, by which `reload` and `stop` find the worker (default: none)
-    #[argh(option)]
-    pid_file: Option<PathBuf>,
-    /// run without a master, which starts the worker again when it crashes and replaces it on SIGUSR1
+    #[argh(option, arg_name = "N", default = "program::cpus()")]
+    pub count: usize,
+    /// registers (default 127.0.0.1:1236)
+    #[argh(option, arg_name = "HOST:PORT[,…]", default = "String::from(\"127.0.0.1:1236\")")]
+    pub register_address: String,
+    /// what registers and gateways know (default: none)
+    #[argh(option, arg_name = "K", default = "String::new()")]
+    pub secret_key: String,
+    /// how long a query waits for gateways (default 5)
+    #[argh(option, arg_name = "SECONDS", default = "5")]
+    pub query_timeout: u64,
+    /// queued towards one gateway: from half of it on, its clients' events wait; 0: while anything is (default 10240000)
+    #[argh(option, arg_name = "BYTES", default = "10_240_000")]
+    pub send_to_gateway_buffer_size: usize,
+    /// handlers per core that run at once; as many events running or waiting, and no more are read (default 10000)
+    #[argh(option, arg_name = "N", default = "10_000")]
+    pub max_concurrent_events: usize,
+    /// how long running handlers may take to end at a stop or reload (default 30)
+    #[argh(option, arg_name = "SECONDS", default = "30")]
+    pub drain_timeout: u64,
+    /// where `ringway status` may ask how things are (default: none)
+    #[argh(option, arg_name = "[IP:]PORT")]
+    pub admin: Option<Address>,
+    /// where the process id is kept, by which `reload` and `stop` find the worker (default: none)
+    #[argh(option, arg_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// no master: nobody starts the worker again when it crashes, and it cannot reload
     #[argh(switch)]
-    no_master: bool,
+    pub no_master: bool,
+}
+
+/// What else a worker program can do.
+#[derive(argh::FromArgs, argh::ArgsInfo)]
+#[argh(description = "What a worker can be asked for.")]
+struct Commands {
     #[argh(subcommand)]
     command: Option<Command>,
 }
 
-/// What flags say, in the form in which they say it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Settings {
-    /// `--name`
-    pub name: String,
-    /// `--count`
-    pub count: usize,
-    /// `--register-address`: several are separated by commas.
-    pub register_address: String,
-    /// `--secret-key`
-    pub secret_key: String,
-    /// `--query-timeout` in seconds.
-    pub query_timeout: u64,
-    /// `--send-to-gateway-buffer-size` in bytes.
-    pub send_to_gateway_buffer_size: usize,
-    /// `--max-concurrent-events`
-    pub max_concurrent_events: usize,
-    /// `--drain-timeout` in seconds.
-    pub drain_timeout: u64,
-    /// `--admin`
-    pub admin: Option<Address>,
-    /// `--pid-file`
-    pub pid_file: Option<PathBuf>,
-    /// `--no-master`
-    pub no_master: bool,
+/// The flags of a program that has none of its own.
+#[derive(argh::FromArgs, argh::ArgsInfo)]
+#[argh(description = "A worker: runs the business logic behind Ringway or GatewayWorker gateways.")]
+struct NoFlags {}
+
+/// What a worker program is started for.
+enum Asked<O> {
+    Run(O, Settings),
+    Perform(Command, Option<PathBuf>),
+}
+
+impl<O: Flags> Flags for Asked<O> {
+    fn parts() -> Vec<CommandInfoWithArgs> {
+        Both::<O, Both<Settings, Commands>>::parts()
+    }
+
+    fn read(words: &mut Words<'_>) -> Result<Asked<O>, EarlyExit> {
+        let mut own = words.set_aside::<O>();
+        let Both(settings, Commands { command }) = Both::<Settings, Commands>::read(words)?;
+        Ok(match command {
+            // Which needs no flag that a run cannot do without.
+            Some(command) => Asked::Perform(command, settings.pid_file),
+            None => Asked::Run(O::read(&mut own)?, settings),
+        })
+    }
+
+    fn defaults(program: &str) -> Vec<(&'static str, String)> {
+        vec![("name", crate::name::own(program))]
+    }
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        let config = Config::default();
-        Settings {
-            name: config.name,
-            count: config.count,
-            register_address: config.register_addresses.join(","),
-            secret_key: config.secret_key,
-            query_timeout: config.query_timeout.as_secs(),
-            send_to_gateway_buffer_size: config.send_to_gateway_buffer_size,
-            max_concurrent_events: config.max_concurrent_events,
-            drain_timeout: config.drain_timeout.as_secs(),
-            admin: None,
-            pid_file: None,
-            no_master: false,
-        }
+        Settings::from_args(&["worker"], &[]).expect("every flag has a default")
     }
 }
 
 impl Settings {
     /// The config, or what is wrong with the flags, in one line.
-    fn config(self) -> Result<Config, String> {
+    pub(crate) fn config(self) -> Result<Config, String> {
         let register_addresses = protocol::address::registers(&self.register_address)
             .map_err(|why| format!("--register-address: {why}"))?;
         if !(1..=CORES_MAX).contains(&self.count) {
@@ -114,9 +113,6 @@ impl Settings {
         }
         if self.max_concurrent_events == 0 {
             return Err("--max-concurrent-events: a worker needs at least 1".to_owned());
-        }
-        if self.send_to_gateway_buffer_size == 0 {
-            return Err("--send-to-gateway-buffer-size 0: no command could pass".to_owned());
         }
         if self.query_timeout == 0 {
             return Err("--query-timeout 0: no gateway could answer".to_owned());
@@ -181,24 +177,42 @@ pub fn run<E: Events>(
     name: &'static str,
     make_events: impl Fn(usize) -> E + Clone + Send + 'static,
 ) -> ExitCode {
-    let flags: Flags = program::parse_as("worker", name);
-    if let Some(command) = flags.command {
-        return command.perform(flags.pid_file);
-    }
-    let settings = Settings {
-        name: flags.name.unwrap_or_else(|| crate::name::own(name)),
-        count: flags.count,
-        register_address: flags.register_address,
-        secret_key: flags.secret_key,
-        query_timeout: flags.query_timeout,
-        send_to_gateway_buffer_size: flags.send_to_gateway_buffer_size,
-        max_concurrent_events: flags.max_concurrent_events,
-        drain_timeout: flags.drain_timeout,
-        admin: flags.admin,
-        pid_file: flags.pid_file,
-        no_master: flags.no_master,
-    };
+    let (settings, NoFlags {}) = parse(name);
     settings.run(make_events)
+}
+
+/// Takes the flags of the program `name`: those of every worker, and its own, which `O` declares. Both may stand on the command
+/// line, in the environment as `RINGWAY_WORKER_…`, and in the config file.
+///
+/// Ends the process where there is nothing to run: after `--help` and the like, after the commands `reload` and `stop`,
+/// after wrong usage.
+///
+/// ```no_run
+/// # struct Greeter(String);
+/// # impl ringway_worker::Events for Greeter {}
+/// /// Greets who comes.
+/// #[derive(argh::FromArgs, argh::ArgsInfo)]
+/// struct Own {
+///     /// what to say (default hello)
+///     #[argh(option, default = "String::from(\"hello\")")]
+///     greeting: String,
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     let (settings, own) = ringway_worker::parse::<Own>("greeter");
+///     settings.run(move |_core| Greeter(own.greeting.clone()))
+/// }
+/// ```
+pub fn parse<O: Flags>(name: &'static str) -> (Settings, O) {
+    match program::parse_as("worker", name) {
+        Asked::Run(own, settings) => (settings, own),
+        Asked::Perform(command, pid_file) => {
+            // It has ended the process if it could not be done.
+            let _ = command.perform(pid_file);
+            program::finish();
+            std::process::exit(0)
+        }
+    }
 }
 
 /// The worker itself, until a signal, which may come before it is ready.
@@ -316,7 +330,6 @@ mod tests {
             (Settings { count: 0, ..default() }, "--count"),
             (Settings { count: 5000, ..default() }, "--count"),
             (Settings { max_concurrent_events: 0, ..default() }, "--max-concurrent-events"),
-            (Settings { send_to_gateway_buffer_size: 0, ..default() }, "--send-to-gateway-buffer-size"),
             (Settings { query_timeout: 0, ..default() }, "--query-timeout"),
             (Settings { query_timeout: u64::MAX, ..default() }, "--query-timeout"),
             (Settings { drain_timeout: u64::MAX, ..default() }, "--drain-timeout"),
@@ -327,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_settings_are_the_default_config() {
-        assert_eq!(Settings::default().config(), Ok(Config::default()));
+    fn what_flags_say_of_their_defaults_is_so() {
+        program::check_defaults::<Settings>();
     }
 }

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! [`run`] makes a program of it that takes the flags of the binary `worker`, with a master that starts it again when it
-//! crashes and replaces it on SIGUSR1. [`Worker::start`] runs it inside another program, without a master. Workers speak
+//! crashes and replaces it on SIGUSR1; with flags of your own beside, [`parse`] and [`Settings::run`] do. [`Worker::start`] runs it inside another program, without a master. Workers speak
 //! the protocol of GatewayWorker, so gateways may be Ringway's or PHP's.
 //!
 //! # Waiting
@@ -116,10 +116,10 @@ pub use ::admin::{Address as AdminAddress, Report};
 pub use client::Client;
 pub use config::Config;
 pub use events::Events;
-pub use flags::{Settings, run};
+pub use flags::{Settings, parse, run};
 pub use gateway::Gateway;
 pub use master::Command;
 pub use message::Message;
-pub use program::Allocator;
+pub use program::{Allocator, Both, Flags, misuse};
 pub use status::StatusSource;
 pub use worker::{Running, Worker};

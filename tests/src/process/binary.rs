@@ -36,7 +36,7 @@ fn build() -> Result<PathBuf, String> {
     }
     let directory = profile_directory();
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--bins"]);
+    command.args(["build", "--quiet", "--bins", "--example", "greeter"]);
     command.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
     command.args(["--profile", profile(&directory)]);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));

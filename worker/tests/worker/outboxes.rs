@@ -65,11 +65,12 @@ fn read_large(link: &mut Connection, count: usize) {
 
 #[test]
 fn however_much_is_queued_nothing_is_dropped() {
-    let gateway = FakeGateway::start();
-    let register = FakeRegister::start(&[&gateway]);
-    let worker =
-        FakeWorker::start_with(Config { send_to_gateway_buffer_size: 1000, ..config(&[&register]) }, answer);
-    for ours in [false, true] {
+    // 0: events wait while anything is queued.
+    for (size, ours) in [(1000, false), (1000, true), (0, true)] {
+        let gateway = FakeGateway::start();
+        let register = FakeRegister::start(&[&gateway]);
+        let config = Config { send_to_gateway_buffer_size: size, ..config(&[&register]) };
+        let worker = FakeWorker::start_with(config, answer);
         let mut link = gateway.accept_worker();
         if ours {
             link.greet();
