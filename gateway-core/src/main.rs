@@ -23,92 +23,92 @@ static ALLOCATOR: program::Allocator = program::Allocator;
     note = "The listening schemes are websocket, text, frame and tcp, and with TLS wss, ssl+text, ssl+frame and ssl+tcp."
 )]
 struct Flags {
-    /// where clients connect, as websocket://0.0.0.0:8282; repeatable
-    #[argh(option)]
+    /// where clients connect: `websocket`, `text`, `frame` or `tcp`, with TLS `wss`, `ssl+text`, `ssl+frame` or `ssl+tcp`; the host is an address, a name or `*`; may be given several times
+    #[argh(option, arg_name = "SCHEME://HOST:PORT")]
     listen: Vec<ListenFlag>,
-    /// certificate for TLS (PEM); several: by the name asked for
-    #[argh(option)]
+    /// certificate for TLS (PEM, its own first); several: chosen by the name that a client asks for (default: none)
+    #[argh(option, arg_name = "FILE")]
     tls_cert: Vec<String>,
     /// private key (PEM) of the certificate at the same place (default: in the certificate's file)
-    #[argh(option)]
+    #[argh(option, arg_name = "FILE")]
     tls_key: Vec<String>,
     /// shards, each a thread pinned to a CPU (default: one per CPU)
-    #[argh(option)]
+    #[argh(option, arg_name = "N")]
     count: Option<usize>,
-    /// this machine's address for workers (default 127.0.0.1)
-    #[argh(option, default = "Host::Ip(Ipv4Addr::LOCALHOST.into())")]
+    /// address (IPv4, or a name that has one) under which workers reach this machine (default 127.0.0.1)
+    #[argh(option, arg_name = "HOST", default = "Host::Ip(Ipv4Addr::LOCALHOST.into())")]
     lan_ip: Host,
-    /// first inner port, one per shard (default 2900)
-    #[argh(option, default = "2900")]
+    /// inner port of the first shard; the others follow (default 2900)
+    #[argh(option, arg_name = "PORT", default = "2900")]
     start_port: u16,
-    /// where inner ports listen (default lan-ip; public: 0.0.0.0)
-    #[argh(option)]
+    /// where the inner ports listen (default: `lan-ip`, or `0.0.0.0` if that is public)
+    #[argh(option, arg_name = "HOST")]
     inner_listen: Option<Host>,
-    /// registers, HOST:PORT[,HOST:PORT…] (default 127.0.0.1:1236)
-    #[argh(option, default = "String::from(\"127.0.0.1:1236\")")]
+    /// registers (default 127.0.0.1:1236)
+    #[argh(option, arg_name = "HOST:PORT[,…]", default = "String::from(\"127.0.0.1:1236\")")]
     register_address: String,
-    /// secret shared with register and workers (default: none)
-    #[argh(option, default = "String::new()")]
+    /// what register and workers must know (default: none)
+    #[argh(option, arg_name = "K", default = "String::new()")]
     secret_key: String,
-    /// heartbeat period in seconds; 0 is off (default 0)
-    #[argh(option, default = "0.0")]
+    /// heartbeat period; 0: off (default 0)
+    #[argh(option, arg_name = "SECONDS", default = "0.0")]
     ping_interval: f64,
-    /// unanswered periods that close a client; 0: never (default 0)
-    #[argh(option, default = "0")]
+    /// unanswered periods until a silent client is closed; 0: never (default 0)
+    #[argh(option, arg_name = "N", default = "0")]
     ping_not_response_limit: u32,
-    /// what a silent client is sent (default: nothing)
-    #[argh(option, default = "String::new()")]
+    /// what a silent client is sent (default: none)
+    #[argh(option, arg_name = "TEXT", default = "String::new()")]
     ping_data: String,
-    /// websocket pings, not ping-data; pongs are a sign of life
+    /// websocket pings instead of `--ping-data` for websocket clients
     #[argh(switch)]
     websocket_ping: bool,
-    /// how a client gets its worker: least-connections or random (default least-connections)
-    #[argh(option, default = "Router::default()")]
+    /// how a client gets its worker: `least-connections` or `random` (default least-connections)
+    #[argh(option, arg_name = "R", default = "Router::default()")]
     router: Router,
-    /// how a client gets its shard: even (by lot) or cpu (the one on the CPU that received it) (default even)
-    #[argh(option, default = "Steer::default()")]
+    /// how a client gets its shard: `even`, by lot, or `cpu`, the one on the CPU that received it (default even)
+    #[argh(option, arg_name = "S", default = "Steer::default()")]
     steer: Steer,
-    /// outgoing websocket messages whose type nobody said: auto, text or binary (default auto)
-    #[argh(option, default = "DefaultType::default()")]
+    /// outgoing messages whose type nobody said: `auto`, `text` or `binary` (default auto)
+    #[argh(option, arg_name = "T", default = "DefaultType::default()")]
     websocket_type: DefaultType,
-    /// take websocket text that is not UTF-8, as PHP does
+    /// text frames of websocket clients that are not UTF-8 are passed on, as by PHP, instead of ending the client with 1007
     #[argh(switch)]
     lenient_text: bool,
-    /// websocket subprotocol on offer; repeatable, the best first
-    #[argh(option)]
+    /// websocket subprotocol that clients may choose; several: the first of these that a client offers (default: none)
+    #[argh(option, arg_name = "NAME")]
     subprotocol: Vec<Subprotocol>,
-    /// header of websocket answers, 'Name: value'; repeatable
-    #[argh(option)]
+    /// header of the answer to websocket handshakes; may be given several times (default: none)
+    #[argh(option, arg_name = "'NAME: VALUE'")]
     response_header: Vec<ResponseHeader>,
     /// name in logs (default gateway)
-    #[argh(option, default = "String::from(\"gateway\")")]
+    #[argh(option, arg_name = "NAME", default = "String::from(\"gateway\")")]
     name: String,
-    /// largest client message in bytes (default 10485760)
-    #[argh(option, default = "10_485_760")]
+    /// largest client message (default 10485760)
+    #[argh(option, arg_name = "BYTES", default = "10_485_760")]
     max_package_size: usize,
-    /// unfinished messages in bytes (default: 1/8 of the memory)
-    #[argh(option)]
+    /// unfinished client messages held at most, all together (default: an eighth of the memory)
+    #[argh(option, arg_name = "BYTES")]
     max_unfinished_size: Option<usize>,
-    /// seconds a message may take to arrive; 0: any (default 120)
-    #[argh(option, default = "120.0")]
+    /// how long a client's message may take to arrive; `0`: for ever (default 120)
+    #[argh(option, arg_name = "SECONDS", default = "120.0")]
     unfinished_timeout: f64,
-    /// bytes queued for a slow client (default 1024000)
-    #[argh(option, default = "1_024_000")]
+    /// queued for a client from which on it is slow (default 1024000)
+    #[argh(option, arg_name = "BYTES", default = "1_024_000")]
     send_to_client_buffer_size: usize,
-    /// drop a slow client's messages, or close it (default drop)
-    #[argh(option, default = "SlowClient::default()")]
+    /// what happens when a message is for a slow client: `drop` it or `close` the client (default drop)
+    #[argh(option, arg_name = "S", default = "SlowClient::default()")]
     slow_client: SlowClient,
-    /// bytes queued for a worker from which on its clients wait (default 10240000)
-    #[argh(option, default = "10_240_000")]
+    /// queued for a worker from which on its clients wait (default 10240000)
+    #[argh(option, arg_name = "BYTES", default = "10_240_000")]
     send_to_worker_buffer_size: usize,
-    /// port or address for `ringway status` (default: none)
-    #[argh(option)]
+    /// where `ringway status` may ask how things are (default: none)
+    #[argh(option, arg_name = "[IP:]PORT")]
     admin: Option<Address>,
-    /// seconds that events wait when there is no worker (default 5)
-    #[argh(option, default = "5.0")]
+    /// how long events wait when there is no worker (default 5)
+    #[argh(option, arg_name = "SECONDS", default = "5.0")]
     no_worker_wait: f64,
-    /// seconds over which a stop closes its clients (default 10)
-    #[argh(option, default = "10.0")]
+    /// over how long a stop spreads the closing of many clients (default 10)
+    #[argh(option, arg_name = "SECONDS", default = "10.0")]
     drain_timeout: f64,
 }
 

@@ -10,14 +10,14 @@ static ALLOCATOR: program::Allocator = program::Allocator;
 /// The register of a Ringway or GatewayWorker cluster: tells workers which gateways there are.
 #[derive(argh::FromArgs, argh::ArgsInfo)]
 struct Flags {
-    /// address to listen on, HOST:PORT (default 127.0.0.1:1236)
-    #[argh(option, default = "Config::default().listen", from_str_fn(listen))]
+    /// where gateways and workers connect (default 127.0.0.1:1236)
+    #[argh(option, arg_name = "HOST:PORT", default = "Config::default().listen", from_str_fn(listen))]
     listen: String,
-    /// the key that gateways and workers must know (default none)
-    #[argh(option, default = "String::new()")]
+    /// what they must know (default: none)
+    #[argh(option, arg_name = "K", default = "String::new()")]
     secret_key: String,
-    /// port or address where `ringway status` may ask how things are (default: none)
-    #[argh(option)]
+    /// where `ringway status` may ask how things are (default: none)
+    #[argh(option, arg_name = "[IP:]PORT")]
     admin: Option<Address>,
 }
 

@@ -34,74 +34,74 @@ static ALLOCATOR: program::Allocator = program::Allocator;
     note = "The listening schemes are websocket, text, frame and tcp, and with TLS wss, ssl+text, ssl+frame and ssl+tcp."
 )]
 struct Flags {
-    /// where clients connect; may be given several times (default websocket://127.0.0.1:8282)
-    #[argh(option)]
+    /// where clients connect, as for `gateway`; may be given several times (default websocket://127.0.0.1:8282)
+    #[argh(option, arg_name = "SCHEME://HOST:PORT")]
     listen: Vec<ListenFlag>,
-    /// certificate (PEM, with those that vouch for it) of listeners with TLS; several: chosen by the name asked for
-    #[argh(option)]
+    /// certificate for TLS (PEM, its own first); several: chosen by the name that a client asks for (default: none)
+    #[argh(option, arg_name = "FILE")]
     tls_cert: Vec<String>,
     /// private key (PEM) of the certificate at the same place (default: in the certificate's file)
-    #[argh(option)]
+    #[argh(option, arg_name = "FILE")]
     tls_key: Vec<String>,
-    /// take websocket text that is not UTF-8, as PHP does
+    /// text frames of websocket clients that are not UTF-8 are passed on, as by PHP, instead of ending the client with 1007
     #[argh(switch)]
     lenient_text: bool,
-    /// websocket subprotocol on offer; repeatable, the best first
-    #[argh(option)]
+    /// websocket subprotocol that clients may choose; several: the first of these that a client offers (default: none)
+    #[argh(option, arg_name = "NAME")]
     subprotocol: Vec<Subprotocol>,
-    /// header of websocket answers, 'Name: value'; repeatable
-    #[argh(option)]
+    /// header of the answer to websocket handshakes; may be given several times (default: none)
+    #[argh(option, arg_name = "'NAME: VALUE'")]
     response_header: Vec<ResponseHeader>,
-    /// where the page is served (default 127.0.0.1:8080)
-    #[argh(option, default = "SocketAddr::from(([127, 0, 0, 1], 8080))")]
+    /// where the page is served, and `/health` (default 127.0.0.1:8080)
+    #[argh(option, arg_name = "IP:PORT", default = "SocketAddr::from(([127, 0, 0, 1], 8080))")]
     page: SocketAddr,
     /// shards, and cores of the worker (default: one per CPU)
-    #[argh(option, default = "program::cpus()")]
+    #[argh(option, arg_name = "N", default = "program::cpus()")]
     count: usize,
-    /// what the worker runs: chat or echo (default chat)
-    #[argh(option, default = "App::Chat")]
+    /// what the worker runs: `chat` or `echo` (default chat)
+    #[argh(option, arg_name = "APP", default = "App::Chat")]
     app: App,
-    /// heartbeat period in seconds; 0 is off (default 0)
-    #[argh(option, default = "0.0")]
+    /// heartbeat period; 0: off (default 0)
+    #[argh(option, arg_name = "SECONDS", default = "0.0")]
     ping_interval: f64,
-    /// unanswered periods until a silent client is closed; 0 is never (default 0)
-    #[argh(option, default = "0")]
+    /// unanswered periods until a silent client is closed; 0: never (default 0)
+    #[argh(option, arg_name = "N", default = "0")]
     ping_not_response_limit: u32,
-    /// what a silent client is sent (default: nothing)
-    #[argh(option, default = "String::new()")]
+    /// what a silent client is sent (default: none)
+    #[argh(option, arg_name = "TEXT", default = "String::new()")]
     ping_data: String,
-    /// send websocket pings instead of ping-data to websocket clients; their pongs count as a sign of life
+    /// websocket pings instead of `--ping-data` for websocket clients
     #[argh(switch)]
     websocket_ping: bool,
-    /// where our register listens, HOST:PORT, so that other programs find this gateway (default: a port that is told nobody)
-    #[argh(option)]
+    /// where its register listens, so that other programs find it (default: a port that is told nobody)
+    #[argh(option, arg_name = "HOST:PORT")]
     register_listen: Option<String>,
-    /// registers to join, HOST:PORT[,HOST:PORT…], instead of one of our own
-    #[argh(option)]
+    /// registers to join instead of one of its own (default: none)
+    #[argh(option, arg_name = "HOST:PORT[,…]")]
     register_address: Option<String>,
-    /// secret shared with the other programs at the register (default: none; where there are no others, one that nobody knows)
-    #[argh(option, default = "String::new()")]
+    /// what the others at the register know; where there are no others, a key that nobody knows (default: none)
+    #[argh(option, arg_name = "K", default = "String::new()")]
     secret_key: String,
-    /// this machine's address for workers and other programs (default 127.0.0.1)
-    #[argh(option, default = "Host::Ip(Ipv4Addr::LOCALHOST.into())")]
+    /// address under which workers and other programs reach this machine (default 127.0.0.1)
+    #[argh(option, arg_name = "IP", default = "Host::Ip(Ipv4Addr::LOCALHOST.into())")]
     lan_ip: Host,
-    /// first inner port, one per shard; 0: any that are free (default 0)
-    #[argh(option, default = "0")]
+    /// inner port of the first shard; the others follow; 0: any that are free (default 0)
+    #[argh(option, arg_name = "PORT", default = "0")]
     start_port: u16,
-    /// seconds over which a stop spreads the closing of many clients (default 10)
-    #[argh(option, default = "10.0")]
+    /// over how long a stop spreads the closing of many clients (default 10)
+    #[argh(option, arg_name = "SECONDS", default = "10.0")]
     drain_timeout: f64,
-    /// bytes of unfinished client messages held at most (default: an eighth of the memory)
-    #[argh(option)]
+    /// unfinished client messages held at most, all together (default: an eighth of the memory)
+    #[argh(option, arg_name = "BYTES")]
     max_unfinished_size: Option<usize>,
-    /// seconds that a client's message may take to arrive; 0 is for ever (default 120)
-    #[argh(option, default = "120.0")]
+    /// how long a client's message may take to arrive; `0`: for ever (default 120)
+    #[argh(option, arg_name = "SECONDS", default = "120.0")]
     unfinished_timeout: f64,
-    /// serve the page alone; a gateway somewhere on this machine listens on the port of --listen
+    /// serve the page alone, for a gateway that runs elsewhere on this machine
     #[argh(switch)]
     page_only: bool,
-    /// port or address where `ringway status` may ask how things are (default: none)
-    #[argh(option)]
+    /// where `ringway status` may ask how things are (default: none)
+    #[argh(option, arg_name = "[IP:]PORT")]
     admin: Option<Address>,
     #[argh(subcommand)]
     command: Option<Command>,

@@ -15,37 +15,84 @@ fn readme() -> String {
     fs::read_to_string(root().join("README.md")).unwrap()
 }
 
-/// The flags in the first column of the table that follows a line beginning with `` `program` ``.
-fn documented_flags(readme: &str, program: &str) -> Vec<String> {
-    let lines = readme.lines().skip_while(|line| !line.starts_with(&format!("`{program}`")));
-    let rows =
-        lines.skip(1).skip_while(|line| !line.starts_with("| `--")).take_while(|line| line.starts_with('|'));
-    sorted(rows.map(|row| row.split('`').nth(1).unwrap().to_owned()))
+/// A flag as `--help` lists it.
+struct Flag {
+    /// With the name of its value.
+    usage: String,
+    description: String,
 }
 
 /// The flags of `--help`, without those that every program has.
-fn real_flags(program: &Path) -> Vec<String> {
+fn flags(program: &Path) -> Vec<Flag> {
     let help = Command::new(program).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    let flags = help.lines().filter_map(|line| line.strip_prefix("  --")?.split_whitespace().next());
-    let common = ["config", "log-level", "cpus", "version", "help,"];
-    sorted(flags.filter(|flag| !common.contains(flag)).map(|flag| format!("--{flag}")))
-}
-
-fn sorted(flags: impl Iterator<Item = String>) -> Vec<String> {
-    let mut flags: Vec<_> = flags.collect();
-    flags.sort_unstable();
+    let lines =
+        help.lines().skip_while(|line| *line != "Options:").skip(1).take_while(|line| !line.is_empty());
+    let mut flags: Vec<Flag> = Vec::new();
+    for line in lines {
+        match (line.strip_prefix("  --"), flags.last_mut()) {
+            (Some(row), _) => {
+                let (usage, description) = row.split_once("  ").unwrap();
+                let description = description.trim_start().to_owned();
+                flags.push(Flag { usage: format!("--{usage}"), description });
+            }
+            (None, Some(flag)) => flag.description += &format!(" {}", line.trim_start()),
+            (None, None) => panic!("{help}"),
+        }
+    }
+    let common = ["--config", "--log-level", "--cpus", "--version", "--help,"];
+    flags.retain(|flag| !common.iter().any(|common| flag.usage.starts_with(common)));
     flags
 }
 
-#[test]
-fn every_flag_of_every_program_is_documented() {
-    let readme = readme();
-    for program in ["register", "gateway", "worker"] {
-        assert_eq!(documented_flags(&readme, program), real_flags(&binary_path(program)), "{program}");
+/// A table of them, in Markdown.
+fn table(flags: &[Flag]) -> String {
+    let mut table = "| flag | default | |\n| --- | --- | --- |\n".to_owned();
+    for Flag { usage, description } in flags {
+        let (name, value) = usage.split_once(' ').unwrap_or((usage, ""));
+        let (what, default) =
+            match description.strip_suffix(')').and_then(|text| text.rsplit_once(" (default")) {
+                Some((what, default)) => match default.strip_prefix(": ") {
+                    Some(words) => (what, words.to_owned()),
+                    None => (what, format!("`{}`", default.trim_start())),
+                },
+                None if value.is_empty() => (description.as_str(), "off".to_owned()),
+                None => (description.as_str(), String::new()),
+            };
+        let usage = format!("`{name}` {value}");
+        table += &format!("| {} | {default} | {what} |\n", usage.trim_end()).replace("|  |", "| |");
     }
-    let ringway = Path::new(env!("CARGO_BIN_EXE_ringway"));
-    assert_eq!(documented_flags(&readme, "ringway"), real_flags(ringway));
+    table
+}
+
+/// The README with the tables of flags as the programs have them: each follows a line that begins with the program's name.
+fn with_tables(readme: &str) -> String {
+    let mut text = readme.to_owned();
+    for program in ["register", "gateway", "worker", "ringway"] {
+        let path = match program {
+            "ringway" => PathBuf::from(env!("CARGO_BIN_EXE_ringway")),
+            _ => binary_path(program),
+        };
+        let title = text.find(&format!("\n`{program}`")).unwrap();
+        let begin = title + text[title..].find("\n| flag |").unwrap() + 1;
+        let end = begin + text[begin..].find("|\n\n").unwrap() + 2;
+        text.replace_range(begin..end, &table(&flags(&path)));
+    }
+    text
+}
+
+/// With `RINGWAY_WRITE_README` in the environment it makes it so.
+#[test]
+fn the_tables_of_flags_are_what_programs_say_of_themselves() {
+    let (readme, right) = (readme(), with_tables(&readme()));
+    if std::env::var_os("RINGWAY_WRITE_README").is_some() {
+        fs::write(root().join("README.md"), right).unwrap();
+        return;
+    }
+    for (line, expected) in readme.lines().zip(right.lines()) {
+        assert_eq!(line, expected, "RINGWAY_WRITE_README=1 cargo test -p ringway-standalone --test readme");
+    }
+    assert_eq!(readme.len(), right.len());
 }
 
 #[test]
