@@ -117,8 +117,8 @@ impl Gateway {
         let (register_news, worker_log) = (register_link::News::default(), Arc::new(WorkerLog::new()));
         for (index, sockets) in sockets.into_iter().enumerate() {
             let (register_news, worker_log) = (Arc::clone(&register_news), Arc::clone(&worker_log));
-            let seat = Seat { index, cpu: cpus[index], open_files, register_news, worker_log };
-            match start_shard(seat, settings.clone(), sockets, started.clone()) {
+            let setup = ShardSetup { index, cpu: cpus[index], open_files, register_news, worker_log };
+            match start_shard(setup, settings.clone(), sockets, started.clone()) {
                 Ok(shard) => gateway.shards.push(shard),
                 Err(error) => {
                     gateway.stop();
@@ -236,8 +236,8 @@ impl StatusSource {
     }
 }
 
-/// Which shard it is, and where it runs.
-struct Seat {
+/// Which shard it is, where it runs, and what it shares with the others.
+struct ShardSetup {
     index: usize,
     cpu: usize,
     open_files: u64,
@@ -246,16 +246,16 @@ struct Seat {
 }
 
 fn start_shard(
-    seat: Seat,
+    setup: ShardSetup,
     settings: Settings,
     sockets: ShardSockets,
     started: Sender<Result<(), StartError>>,
 ) -> Result<ShardHandle, StartError> {
     let (control, commands) = crossbeam_channel::unbounded();
-    let name = format!("{}-{}", settings.name, seat.index);
-    let cpu = seat.cpu;
+    let name = format!("{}-{}", settings.name, setup.index);
+    let cpu = setup.cpu;
     let thread = program::start_executor(&name, Some(cpu), move || async move {
-        match pump::Pump::new(seat, settings, sockets, commands) {
+        match pump::Pump::new(setup, settings, sockets, commands) {
             Ok(pump) => {
                 // The starter waits for this; it can only be gone if it gave up on another shard.
                 let _ = started.send(Ok(()));

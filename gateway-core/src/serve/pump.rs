@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::bind::ShardSockets;
 use super::worker_log::ShardWorkers;
-use super::{Control, Seat, StartError, register_link};
+use super::{Control, ShardSetup, StartError, register_link};
 use crate::config::{STOP_TIMEOUT_MS, TICK_PERIOD_MS};
 use crate::shard::{Action, Counters, Identity, Sends, Shard, Sink};
 use crate::{Millis, Settings};
@@ -29,7 +29,7 @@ pub struct Pump {
     registrations: Vec<Task<()>>,
     ranges: Vec<Range<usize>>,
     drain_timeout_ms: u64,
-    full: Full,
+    refusals: RefusalLog,
     workers: ShardWorkers,
     /// The turn before has sent nothing.
     held_back: bool,
@@ -38,10 +38,11 @@ pub struct Pump {
 }
 
 /// Connections that were refused because the shard has as many as it may.
-struct Full {
+struct RefusalLog {
     shard: usize,
-    refusals: u64,
-    told: Option<Millis>,
+    /// How many the log knows of, and since when.
+    logged: u64,
+    logged_at: Option<Millis>,
 }
 
 /// Which listener of the ring is what.
@@ -64,19 +65,19 @@ struct RingSink<'a> {
 impl Pump {
     /// Sets up the ring and begins to listen and to register.
     pub fn new(
-        seat: Seat,
+        setup: ShardSetup,
         settings: Settings,
         sockets: ShardSockets,
         commands: Receiver<Control>,
     ) -> Result<Pump, StartError> {
         let mut ring = Ring::new(ring::Config {
-            sockets_max: sockets_max(settings.sockets_max, seat.open_files),
+            sockets_max: sockets_max(settings.sockets_max, setup.open_files),
             tick: Duration::from_millis(TICK_PERIOD_MS),
             ..ring::Config::default()
         })?;
-        let identity = Identity { address: sockets.address, seed: RandomState::new().hash_one(seat.index) };
-        let registrations = register_link::register(&settings, sockets.address, &seat.register_news);
-        let workers = ShardWorkers::new(Arc::clone(&seat.worker_log), seat.index, sockets.address);
+        let identity = Identity { address: sockets.address, seed: RandomState::new().hash_one(setup.index) };
+        let registrations = register_link::register(&settings, sockets.address, &setup.register_news);
+        let workers = ShardWorkers::new(Arc::clone(&setup.worker_log), setup.index, sockets.address);
         let listeners =
             Listeners::new(&mut ring, sockets).map_err(|error| StartError::Bind(error.to_string()))?;
         let drain_timeout_ms = settings.drain_timeout.as_millis() as u64;
@@ -89,7 +90,7 @@ impl Pump {
             registrations,
             ranges: Vec::new(),
             drain_timeout_ms,
-            full: Full { shard: seat.index, refusals: 0, told: None },
+            refusals: RefusalLog { shard: setup.index, logged: 0, logged_at: None },
             workers,
             held_back: false,
             stop_by: None,
@@ -112,8 +113,8 @@ impl Pump {
             let now = now(&self.ring);
             if now >= served.plus(CONTROL_PERIOD_MS) {
                 served = now;
-                self.obey();
-                self.complain(now);
+                self.handle_control();
+                self.refusals.look(now, self.ring.stats().refusals);
                 self.workers.look(now, &mut self.shard);
                 // Going to sleep for nothing is what makes glommio look at its own ring: the register link and its
                 // timers get their turn.
@@ -146,22 +147,8 @@ impl Pump {
         self.shard.turn(now, &mut RingSink { ring, listeners, ranges, held_back })
     }
 
-    /// Tells, now and then, that the shard is full: only the operator can help.
-    fn complain(&mut self, now: Millis) {
-        let refusals = self.ring.stats().refusals;
-        let soon = self.full.told.is_some_and(|told| now < told.plus(COMPLAINT_PERIOD_MS));
-        if refusals > self.full.refusals && !soon {
-            warn!(
-                shard = self.full.shard,
-                refused = refusals - self.full.refusals,
-                "as many connections as a shard may have: raise the limit of open files (LimitNOFILE=) or --count"
-            );
-            (self.full.refusals, self.full.told) = (refusals, Some(now));
-        }
-    }
-
     /// Does what the control thread wants. A control thread that is gone wants the end.
-    fn obey(&mut self) {
+    fn handle_control(&mut self) {
         match self.commands.try_recv() {
             Err(TryRecvError::Empty) => {}
             Ok(Control::Status(answer)) => {
@@ -189,6 +176,21 @@ impl Pump {
 
     fn is_done(&self) -> bool {
         self.stop_by.is_some_and(|deadline| self.shard.is_stopped() || now(&self.ring) >= deadline)
+    }
+}
+
+impl RefusalLog {
+    /// Warns, now and then, that the shard is full: only the operator can help.
+    fn look(&mut self, now: Millis, refusals: u64) {
+        let soon = self.logged_at.is_some_and(|at| now < at.plus(REFUSAL_LOG_PERIOD_MS));
+        if refusals > self.logged && !soon {
+            warn!(
+                shard = self.shard,
+                refused = refusals - self.logged,
+                "as many connections as a shard may have: raise the limit of open files (LimitNOFILE=) or --count"
+            );
+            (self.logged, self.logged_at) = (refusals, Some(now));
+        }
     }
 }
 
@@ -282,7 +284,7 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 const CONTROL_PERIOD_MS: u64 = 5;
 
 /// A full shard says so this often, in ms.
-const COMPLAINT_PERIOD_MS: u64 = 60_000;
+const REFUSAL_LOG_PERIOD_MS: u64 = 60_000;
 
 /// How long workers may take to close their ends, in ms.
 const LEAVE_TIMEOUT_MS: u64 = 1_000;

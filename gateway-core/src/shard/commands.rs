@@ -118,13 +118,13 @@ impl Shard {
     /// Last words, if there are any; then the client goes. Nothing it sends is read any more.
     fn kick(&mut self, slot: ClientSlot, frame: &Frame<'_>) {
         let socket = self.clients[slot].socket;
-        if let Some(message) = Message::last_words(frame) {
+        if let Some(message) = Message::of_kick(frame) {
             self.send_message(slot, &message);
         }
         // Too slow for its last words, it may be gone.
         if self.clients.live(socket).is_some_and(|client| !client.closing) {
             let reason = CloseReason::decode(frame.ext);
-            self.say_close(slot, reason.code(), reason.text());
+            self.queue_close_frame(slot, reason.code(), reason.text());
             self.close_client_when_sent(slot);
         }
     }

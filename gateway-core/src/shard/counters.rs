@@ -15,138 +15,107 @@ pub struct Status {
     pub counters: Counters,
 }
 
-/// Plain numbers since start; the shard's thread alone writes them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Plain numbers since start; the shard's thread alone writes them.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Every counter by name.
+            pub fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
     /// Clients accepted.
-    pub clients_accepted: u64,
+    clients_accepted,
     /// Clients that the gateway's own hooks refused.
-    pub clients_refused: u64,
+    clients_refused,
     /// Calls of the gateway's own hooks that panicked.
-    pub hook_panics: u64,
+    hook_panics,
     /// Clients that are gone.
-    pub clients_closed: u64,
+    clients_closed,
     /// Connections that the ring could not take (its table was full) or lost before they were ours.
-    pub accepts_failed: u64,
+    accepts_failed,
     /// Client messages given to workers.
-    pub messages_in: u64,
+    messages_in,
     /// Messages queued for clients, one per target.
-    pub messages_out: u64,
+    messages_out,
     /// Frames from workers and query connections.
-    pub frames_in: u64,
+    frames_in,
     /// Clients closed for breaking their protocol.
-    pub clients_malformed: u64,
+    clients_malformed,
     /// Links closed for a malformed frame.
-    pub links_malformed: u64,
+    links_malformed,
     /// Workers that were told that another has their name.
-    pub workers_refused: u64,
+    workers_refused,
     /// Workers whose link another of their name took the place of.
-    pub workers_displaced: u64,
+    workers_displaced,
     /// Links closed for a wrong or missing secret key.
-    pub links_unauthorized: u64,
+    links_unauthorized,
     /// Links closed because nothing was heard of a peer that pings (WIRE.md §14).
-    pub links_silent: u64,
+    links_silent,
     /// Links closed because the peer's machine acknowledged nothing for a minute.
-    pub links_stuck: u64,
+    links_stuck,
     /// Times a silent worker was kept, its clients unread, because no other would take them.
-    pub links_kept: u64,
+    links_kept,
     /// Times no new clients were accepted because too many departed ones waited for workers to be told.
-    pub accepts_held: u64,
+    accepts_held,
     /// Events that a lost link had not taken, and that went on to other workers.
-    pub events_rerouted: u64,
+    events_rerouted,
     /// Such events that could not be given to anybody.
-    pub events_dropped: u64,
+    events_dropped,
     /// Query connections closed because an answer was longer than anybody takes.
-    pub replies_too_large: u64,
+    replies_too_large,
     /// Messages dropped because their client's queue was full.
-    pub messages_dropped_slow_client: u64,
+    messages_dropped_slow_client,
     /// Clients closed because their queue was full.
-    pub clients_closed_slow: u64,
+    clients_closed_slow,
     /// Clients closed because there was no worker for them.
-    pub clients_closed_no_worker: u64,
+    clients_closed_no_worker,
     /// Clients closed by the heartbeat.
-    pub clients_closed_silent: u64,
+    clients_closed_silent,
     /// Clients whose handshake was refused because their worker took no events for as long as it may take.
-    pub clients_closed_unserved: u64,
+    clients_closed_unserved,
     /// Clients closed for not finishing their handshake in time.
-    pub clients_closed_handshake: u64,
+    clients_closed_handshake,
     /// Clients closed because unfinished messages of all together were too large, and theirs was the largest.
-    pub clients_closed_unfinished_size: u64,
+    clients_closed_unfinished_size,
     /// Clients closed because a message of theirs was not whole in time.
-    pub clients_closed_unfinished_time: u64,
+    clients_closed_unfinished_time,
     /// TLS handshakes that failed, whatever the reason; also those cut off or not finished in time.
-    pub tls_handshakes_failed: u64,
+    tls_handshakes_failed,
     /// TLS sessions that broke after their handshake.
-    pub tls_sessions_failed: u64,
+    tls_sessions_failed,
     /// Clients that spoke TLS where none is spoken.
-    pub tls_unexpected: u64,
+    tls_unexpected,
     /// Times a client was not read any more because its worker's link was full.
-    pub stalls_link_full: u64,
+    stalls_link_full,
     /// Times a client was not read any more because there was no worker.
-    pub stalls_no_worker: u64,
+    stalls_no_worker,
     /// Times a client was not read any more because its worker was handing it over.
-    pub stalls_draining: u64,
+    stalls_draining,
     /// Times a client was not read any more because its worker was silent.
-    pub stalls_silent: u64,
+    stalls_silent,
     /// Times a client was not read any more because events of lost links went first.
-    pub stalls_rerouting: u64,
+    stalls_rerouting,
     /// Workers that did not let their clients go in the time that they had said.
-    pub drains_expired: u64,
+    drains_expired,
     /// ON_CLOSE frames dropped because there was no worker for too long.
-    pub closes_dropped: u64,
+    closes_dropped,
     /// Commands ignored for exceeding a limit.
-    pub commands_refused: u64,
+    commands_refused,
 }
 
 impl Counters {
     /// Messages dropped, for whatever reason.
     pub fn dropped(&self) -> u64 {
         self.messages_dropped_slow_client + self.closes_dropped + self.events_dropped
-    }
-
-    /// Every counter by name.
-    pub fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        [
-            ("clients_accepted", self.clients_accepted),
-            ("clients_refused", self.clients_refused),
-            ("hook_panics", self.hook_panics),
-            ("clients_closed", self.clients_closed),
-            ("accepts_failed", self.accepts_failed),
-            ("messages_in", self.messages_in),
-            ("messages_out", self.messages_out),
-            ("frames_in", self.frames_in),
-            ("clients_malformed", self.clients_malformed),
-            ("links_malformed", self.links_malformed),
-            ("workers_refused", self.workers_refused),
-            ("workers_displaced", self.workers_displaced),
-            ("links_unauthorized", self.links_unauthorized),
-            ("links_silent", self.links_silent),
-            ("links_stuck", self.links_stuck),
-            ("links_kept", self.links_kept),
-            ("accepts_held", self.accepts_held),
-            ("events_rerouted", self.events_rerouted),
-            ("events_dropped", self.events_dropped),
-            ("replies_too_large", self.replies_too_large),
-            ("messages_dropped_slow_client", self.messages_dropped_slow_client),
-            ("clients_closed_slow", self.clients_closed_slow),
-            ("clients_closed_no_worker", self.clients_closed_no_worker),
-            ("clients_closed_silent", self.clients_closed_silent),
-            ("clients_closed_unserved", self.clients_closed_unserved),
-            ("clients_closed_handshake", self.clients_closed_handshake),
-            ("clients_closed_unfinished_size", self.clients_closed_unfinished_size),
-            ("clients_closed_unfinished_time", self.clients_closed_unfinished_time),
-            ("tls_handshakes_failed", self.tls_handshakes_failed),
-            ("tls_sessions_failed", self.tls_sessions_failed),
-            ("tls_unexpected", self.tls_unexpected),
-            ("stalls_link_full", self.stalls_link_full),
-            ("stalls_no_worker", self.stalls_no_worker),
-            ("stalls_draining", self.stalls_draining),
-            ("stalls_silent", self.stalls_silent),
-            ("stalls_rerouting", self.stalls_rerouting),
-            ("drains_expired", self.drains_expired),
-            ("closes_dropped", self.closes_dropped),
-            ("commands_refused", self.commands_refused),
-        ]
-        .into_iter()
     }
 }

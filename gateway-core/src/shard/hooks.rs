@@ -1,6 +1,6 @@
 //! Hooks whose panics cost what they were about: one client, and not its shard.
 
-use program::{Panic, catch};
+use program::catch;
 use protocol::LogLimit;
 use protocol::client::websocket::Request;
 use tracing::error;
@@ -15,7 +15,7 @@ pub(crate) struct CaughtHooks {
     panics: u64,
     /// Clients that are to go because a hook has panicked about them.
     /// By connection id, since one that is gone already may be asked about.
-    victims: Vec<u32>,
+    to_close: Vec<u32>,
     log: LogLimit,
 }
 
@@ -23,7 +23,7 @@ impl CaughtHooks {
     /// Without its hooks a shard is not what its operator wants: here a panic goes on.
     pub fn start(mut hooks: Box<dyn Hooks>, shard: Identity) -> CaughtHooks {
         hooks.on_worker_start(shard);
-        CaughtHooks { hooks, panics: 0, victims: Vec::new(), log: LogLimit::new(1, HOOK_LOG_PERIOD_MS) }
+        CaughtHooks { hooks, panics: 0, to_close: Vec::new(), log: LogLimit::new(1, HOOK_LOG_PERIOD_MS) }
     }
 
     /// How many calls have panicked.
@@ -32,14 +32,12 @@ impl CaughtHooks {
     }
 
     pub fn on_worker_stop(&mut self, now: Millis) {
-        let done = catch(|| self.hooks.on_worker_stop());
-        self.look(now, "on_worker_stop", done);
+        self.call(now, "on_worker_stop", |hooks| hooks.on_worker_stop());
     }
 
     /// A client about whom the hook panics is refused.
     pub fn on_connect(&mut self, now: Millis, client: &ClientInfo) -> Admission {
-        let done = catch(|| self.hooks.on_connect(client));
-        self.look(now, "on_connect", done).unwrap_or(Admission::Refuse)
+        self.call(now, "on_connect", |hooks| hooks.on_connect(client)).unwrap_or(Admission::Refuse)
     }
 
     /// A client about whom the hook panics gets a 500.
@@ -49,36 +47,32 @@ impl CaughtHooks {
         client: &ClientInfo,
         request: &Request<'_>,
     ) -> Handshake {
-        let done = catch(|| self.hooks.on_websocket_connect(client, request));
-        self.look(now, "on_websocket_connect", done).unwrap_or(Handshake::Refuse { status: 500 })
+        self.call(now, "on_websocket_connect", |hooks| hooks.on_websocket_connect(client, request))
+            .unwrap_or(Handshake::Refuse { status: 500 })
     }
 
     pub fn on_close(&mut self, now: Millis, client: &ClientInfo) {
-        let done = catch(|| self.hooks.on_close(client));
-        self.look(now, "on_close", done);
+        self.call(now, "on_close", |hooks| hooks.on_close(client));
     }
 
     pub fn on_worker_connected(&mut self, now: Millis, key: &str) {
-        let done = catch(|| self.hooks.on_worker_connected(key));
-        self.look(now, "on_worker_connected", done);
+        self.call(now, "on_worker_connected", |hooks| hooks.on_worker_connected(key));
     }
 
     pub fn on_worker_closed(&mut self, now: Millis, key: &str) {
-        let done = catch(|| self.hooks.on_worker_closed(key));
-        self.look(now, "on_worker_closed", done);
+        self.call(now, "on_worker_closed", |hooks| hooks.on_worker_closed(key));
     }
 
     /// Whether [`CaughtHooks::route`] is to be asked.
     pub fn routes(&mut self, now: Millis) -> bool {
-        let done = catch(|| self.hooks.routes());
-        self.look(now, "routes", done).unwrap_or(false)
+        self.call(now, "routes", |hooks| hooks.routes()).unwrap_or(false)
     }
 
     /// A client about whom the hook panics, or for whom it chooses a worker that there is not, goes with the end of the
     /// turn. Until then it has the worker that the settings give it.
     pub fn route(&mut self, now: Millis, client: &ClientInfo, workers: &[WorkerInfo<'_>]) -> Option<usize> {
-        let done = catch(|| {
-            let index = self.hooks.route(client, workers);
+        let chosen = self.call(now, "route", |hooks| {
+            let index = hooks.route(client, workers);
             assert!(
                 index.is_none_or(|index| index < workers.len()),
                 "it chose worker {index:?} of {}",
@@ -86,15 +80,14 @@ impl CaughtHooks {
             );
             index
         });
-        let chosen = self.look(now, "route", done);
         if chosen.is_none() {
-            self.victims.push(client.id.connection_id);
+            self.to_close.push(client.id.connection_id);
         }
         chosen.flatten()
     }
 
-    fn look<T>(&mut self, now: Millis, hook: &str, done: Result<T, Panic>) -> Option<T> {
-        let panic = match done {
+    fn call<T>(&mut self, now: Millis, hook: &str, call: impl FnOnce(&mut dyn Hooks) -> T) -> Option<T> {
+        let panic = match catch(|| call(&mut *self.hooks)) {
             Ok(value) => return Some(value),
             Err(panic) => panic,
         };
@@ -108,8 +101,8 @@ impl CaughtHooks {
 
 impl Shard {
     /// Sends those away about whom a hook has panicked.
-    pub(crate) fn end_hook_victims(&mut self) {
-        while let Some(connection_id) = self.hooks.victims.pop() {
+    pub(crate) fn close_after_hook_panics(&mut self) {
+        while let Some(connection_id) = self.hooks.to_close.pop() {
             if let Some(slot) = self.clients.by_id(connection_id) {
                 self.close_client_when_sent(slot);
             }

@@ -224,7 +224,7 @@ impl Shard {
         self.now = now;
         match self.conn(socket) {
             Some(Conn::Client(slot)) => self.close_client_now(slot),
-            Some(Conn::Link(id)) => self.link_failed(id),
+            Some(Conn::Link(id)) => self.close_link_because(id, Gone::Broken),
             Some(Conn::Lingering) => self.close_lingering(socket),
             None => self.output.actions.push(Action::Close(socket)),
         }

@@ -88,7 +88,7 @@ impl Shard {
     /// Large fan-outs, long answers and heartbeats take their next slice.
     fn take_slices(&mut self) {
         self.shed_unfinished();
-        self.end_hook_victims();
+        self.close_after_hook_panics();
         self.continue_heartbeat();
         self.continue_fan_outs();
         self.continue_listings();

@@ -19,7 +19,7 @@ use crate::shard::{Action, Shard};
 /// How decoding a client's input ended.
 pub(crate) enum Flow {
     /// More input is needed.
-    Hungry,
+    NeedMore,
     Stalled(Stall),
     /// The client takes its leave, or has to.
     Over(Option<Malformed>),
@@ -46,11 +46,11 @@ impl Shard {
             return client.rest.extend(bytes);
         }
         let flow = match self.replay(slot) {
-            Flow::Hungry => self.announce(slot).map_or_else(Flow::Stalled, |()| Flow::Hungry),
+            Flow::NeedMore => self.announce(slot).map_or_else(Flow::Stalled, |()| Flow::NeedMore),
             flow => flow,
         };
         let client = &mut self.clients[slot];
-        if !matches!(flow, Flow::Hungry) {
+        if !matches!(flow, Flow::NeedMore) {
             client.rest.extend(bytes);
             return self.conclude(slot, flow, bytes);
         }
@@ -71,7 +71,7 @@ impl Shard {
     /// Does what the end of decoding asks for.
     fn conclude(&mut self, slot: ClientSlot, flow: Flow, bytes: &[u8]) {
         match flow {
-            Flow::Hungry => {}
+            Flow::NeedMore => {}
             Flow::Stalled(stall) => self.stall(slot, stall),
             Flow::Over(malformed) => {
                 if malformed.is_some() {
@@ -161,7 +161,7 @@ impl Shard {
             match codec.decode(&limits, &mut input[done..], &mut reply) {
                 Decoded::NeedMore { consumed } => {
                     done += consumed;
-                    break Flow::Hungry;
+                    break Flow::NeedMore;
                 }
                 Decoded::Message { consumed, body, kind } => {
                     done += consumed;

@@ -63,7 +63,7 @@ impl Shard {
         if self.clients[slot].closing {
             return;
         }
-        let said = self.say_close(slot, reason.code(), "")
+        let said = self.queue_close_frame(slot, reason.code(), "")
             || (reason.is_passing() && self.clients[slot].refuse_handshake(&mut self.output));
         if !said && reason.is_fault() {
             return self.close_client_now(slot);
@@ -73,7 +73,7 @@ impl Shard {
 
     /// Tells a client, behind what is queued for it, that it is closed, and why. Returns whether that can be said. What it
     /// sends from now on is thrown away, but for its answer.
-    pub(crate) fn say_close(&mut self, slot: ClientSlot, code: u16, reason: &str) -> bool {
+    pub(crate) fn queue_close_frame(&mut self, slot: ClientSlot, code: u16, reason: &str) -> bool {
         let client = &mut self.clients[slot];
         if client.closing || !client.codec.is_open() {
             return false;

@@ -47,7 +47,7 @@ impl Shard {
         if awaited {
             self.deadlines.answer.push(self.now, socket);
         } else {
-            self.say_end(socket);
+            self.end_lingering(socket);
         }
     }
 
@@ -57,7 +57,7 @@ impl Shard {
         let Some(lingering) = self.lingering.get_mut(&socket) else { return };
         let awaited = lingering.stage == Stage::Answer;
         if awaited && let Decoded::Close { .. } = lingering.codec.decode(&limits, bytes, &mut Vec::new()) {
-            self.say_end(socket);
+            self.end_lingering(socket);
         }
     }
 
@@ -66,7 +66,7 @@ impl Shard {
         let Some(lingering) = self.lingering.get_mut(&socket) else { return };
         lingering.ended = true;
         match lingering.stage {
-            Stage::Answer => self.say_end(socket),
+            Stage::Answer => self.end_lingering(socket),
             Stage::Flush => {}
             Stage::Fin => self.close_lingering(socket),
         }
@@ -77,16 +77,16 @@ impl Shard {
         if let Some(Lingering { stage: Stage::Flush, out, .. }) = self.lingering.get(&socket)
             && out.queue.is_empty()
         {
-            self.say_fin(socket);
+            self.shut_down_lingering(socket);
         }
     }
 
     /// Nothing more is awaited but the end: ours goes out, first that of TLS.
-    pub(crate) fn say_end(&mut self, socket: SocketId) {
+    pub(crate) fn end_lingering(&mut self, socket: SocketId) {
         let Some(lingering) = self.lingering.get_mut(&socket) else { return };
         self.clients.sessions.end(socket, &mut lingering.out, &mut self.output);
         if lingering.out.queue.is_empty() {
-            return self.say_fin(socket);
+            return self.shut_down_lingering(socket);
         }
         lingering.stage = Stage::Flush;
         self.deadlines.flush.push(self.now, socket);
@@ -96,7 +96,7 @@ impl Shard {
     pub(crate) fn expire_lingering(&mut self, socket: SocketId, stage: Stage) {
         match self.lingering.get(&socket) {
             Some(lingering) if lingering.stage != stage => {}
-            Some(_) if stage == Stage::Answer => self.say_end(socket),
+            Some(_) if stage == Stage::Answer => self.end_lingering(socket),
             _ => self.close_lingering(socket),
         }
     }
@@ -108,7 +108,7 @@ impl Shard {
         self.output.actions.push(Action::Close(socket));
     }
 
-    fn say_fin(&mut self, socket: SocketId) {
+    fn shut_down_lingering(&mut self, socket: SocketId) {
         let Some(lingering) = self.lingering.get_mut(&socket) else { return };
         if lingering.ended {
             return self.close_lingering(socket);

@@ -66,7 +66,7 @@ impl Shard {
             self.close_client_now(slot);
         }
         for index in 0..self.links.len() {
-            self.links.nth(index).into_iter().for_each(|link| self.link_leaves(link));
+            self.links.nth(index).into_iter().for_each(|link| self.shut_down_link(link));
         }
     }
 

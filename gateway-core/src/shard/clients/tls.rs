@@ -193,7 +193,7 @@ impl Shard {
     fn session_failed(&mut self, socket: SocketId, was_open: bool, failure: &Failure) {
         let Some(slot) = self.clients.find(socket) else {
             self.counters.tls_sessions_failed += 1;
-            return self.say_end(socket);
+            return self.end_lingering(socket);
         };
         let client = &mut self.clients[slot];
         client.out.queue.clear_plain(&mut self.output.spare);

@@ -10,7 +10,7 @@ use protocol::LogLimit;
 use protocol::inner::{Cmd, FLAG_SCALAR, Frame};
 use tracing::warn;
 
-use super::reroute::{self, Kept};
+use super::reroute::{self, OwnedEvent};
 use super::route::Stall;
 use super::{ClientEvent, Subject, TooLarge};
 use crate::Millis;
@@ -30,7 +30,7 @@ pub struct Departed {
     /// It stays bound to its worker until that is told.
     worker: Option<WorkerId>,
     /// Events before its end.
-    events: VecDeque<Kept>,
+    events: VecDeque<OwnedEvent>,
 }
 
 impl Departed {
@@ -117,7 +117,7 @@ impl Shard {
     pub(super) fn reroute_departed(
         &mut self,
         connection_id: u32,
-        mut events: VecDeque<Kept>,
+        mut events: VecDeque<OwnedEvent>,
         close: Option<Departed>,
     ) {
         match (self.departed.rows.get_mut(&connection_id), close) {
@@ -183,7 +183,7 @@ impl Shard {
             let link = self.link_of_departed(departed)?;
             let link = self.links.get_mut(link).expect("found just now");
             let (event, is_last) = match departed.events.front() {
-                Some(kept) => (kept.event(), false),
+                Some(next) => (next.event(), false),
                 None => (ClientEvent { cmd: Cmd::OnClose, flag: FLAG_SCALAR, body: &[] }, true),
             };
             let about = Subject {
@@ -204,18 +204,17 @@ impl Shard {
     }
 
     fn link_of_departed(&mut self, departed: &mut Departed) -> Result<LinkId, Stall> {
-        let link = match self.links.of_client(departed.worker, departed.connection_id)? {
+        let id = departed.connection_id;
+        let link = match self.links.of_client(departed.worker, id)? {
             Some(link) => link,
             None => {
                 let listen = &self.settings.listen;
                 let listener = listen.iter().position(|listen| listen.address.port() == departed.port);
-                let (id, peer) = (departed.connection_id, departed.peer.address());
-                let worker = self.choose_worker(id, peer, listener.unwrap_or(0) as u8);
-                let worker = worker.ok_or(Stall::NoWorker)?;
-                if let Some(old) = departed.worker.replace(worker) {
-                    self.links.workers.unbind(old);
-                }
-                self.links.workers.link(worker).ok_or(Stall::NoWorker)?
+                let info =
+                    self.identity.client_info(id, departed.peer.address(), listener.unwrap_or(0) as u8);
+                let (worker, link) = self.rebind(departed.worker, &info)?;
+                departed.worker = Some(worker);
+                link
             }
         };
         self.links.room(link, self.settings.send_to_worker_buffer_size)

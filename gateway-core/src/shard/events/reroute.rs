@@ -24,13 +24,13 @@ use crate::shard::links::workers::{WorkerId, Workers};
 use crate::shard::output::queue::OutQueue;
 
 /// An event without what the next link and the client's present state add to it.
-pub struct Kept {
+pub struct OwnedEvent {
     cmd: Cmd,
     flag: u8,
     body: Box<[u8]>,
 }
 
-impl Kept {
+impl OwnedEvent {
     pub fn event(&self) -> ClientEvent<'_> {
         ClientEvent { cmd: self.cmd, flag: self.flag, body: &self.body }
     }
@@ -49,7 +49,7 @@ impl Kept {
 ///
 /// [`Workers::waiting`]: crate::shard::links::workers::Workers::waiting
 pub struct Backlog {
-    by_client: HashMap<u32, VecDeque<Kept>>,
+    by_client: HashMap<u32, VecDeque<OwnedEvent>>,
     bytes: usize,
     log: LogLimit,
 }
@@ -68,7 +68,7 @@ impl Backlog {
         workers: &mut Workers,
         worker: Option<WorkerId>,
         connection_id: u32,
-    ) -> VecDeque<Kept> {
+    ) -> VecDeque<OwnedEvent> {
         if self.by_client.is_empty() {
             return VecDeque::new();
         }
@@ -85,7 +85,7 @@ impl Backlog {
         workers: &mut Workers,
         worker: Option<WorkerId>,
         connection_id: u32,
-        mut events: VecDeque<Kept>,
+        mut events: VecDeque<OwnedEvent>,
     ) {
         if events.is_empty() {
             return;
@@ -99,8 +99,8 @@ impl Backlog {
     }
 }
 
-pub fn size(events: &VecDeque<Kept>) -> usize {
-    events.iter().map(Kept::size).sum()
+pub fn size(events: &VecDeque<OwnedEvent>) -> usize {
+    events.iter().map(OwnedEvent::size).sum()
 }
 
 /// What of a link's queue goes to others, client by client in order of the first event.
@@ -112,7 +112,7 @@ pub struct Unsent {
 
 #[derive(Default)]
 struct OfClient {
-    events: VecDeque<Kept>,
+    events: VecDeque<OwnedEvent>,
     /// Its ON_CLOSE was among them.
     departed: Option<Departed>,
 }
@@ -148,7 +148,7 @@ impl Unsent {
         if cmd == Cmd::OnClose {
             client.departed = Some(Departed::from_close(frame));
         } else {
-            client.events.push_back(Kept { cmd, flag: frame.flag, body: frame.body.into() });
+            client.events.push_back(OwnedEvent { cmd, flag: frame.flag, body: frame.body.into() });
         }
     }
 }
@@ -191,25 +191,25 @@ impl Shard {
         }
     }
 
-    /// Gives a client's worker what lost links had not taken of this client: [`Flow::Hungry`] when that is done.
+    /// Gives a client's worker what lost links had not taken of this client: [`Flow::NeedMore`] when that is done.
     pub(crate) fn replay(&mut self, slot: ClientSlot) -> Flow {
         if self.backlog.bytes == 0 {
-            return Flow::Hungry;
+            return Flow::NeedMore;
         }
         let limit = self.settings.send_to_worker_buffer_size;
         let client = &self.clients[slot];
         let mut events = self.backlog.take(&mut self.links.workers, client.worker, client.connection_id);
         let flow = loop {
-            let Some(kept) = events.front() else { break Flow::Hungry };
+            let Some(next) = events.front() else { break Flow::NeedMore };
             let link = match self.worker_link(slot).and_then(|link| self.links.room(link, limit)) {
                 Ok(link) => link,
                 Err(stall) => break Flow::Stalled(stall),
             };
-            if let Err(TooLarge) = self.emit(slot, link, kept.event()) {
+            if let Err(TooLarge) = self.emit(slot, link, next.event()) {
                 // The worker before took larger ones. It would be told the same of a new one.
                 self.counters.events_dropped += 1;
                 events.pop_front();
-                self.say_close(slot, websocket::TOO_LARGE, "");
+                self.queue_close_frame(slot, websocket::TOO_LARGE, "");
                 break Flow::Over(Some(Malformed::TooLarge));
             }
             events.pop_front();
@@ -218,7 +218,7 @@ impl Shard {
         flow
     }
 
-    fn put_back(&mut self, slot: ClientSlot, events: VecDeque<Kept>) {
+    fn put_back(&mut self, slot: ClientSlot, events: VecDeque<OwnedEvent>) {
         let client = &self.clients[slot];
         self.backlog.put_front(&mut self.links.workers, client.worker, client.connection_id, events);
     }

@@ -1,11 +1,8 @@
 //! Which link a client's next event goes to, or why none.
 
-use std::net::SocketAddr;
-
 use crate::ClientInfo;
 use crate::shard::Shard;
 use crate::shard::clients::ClientSlot;
-use crate::shard::clients::client::Client;
 use crate::shard::counters::Counters;
 use crate::shard::links::link::Link;
 use crate::shard::links::workers::{WorkerId, WorkerLink};
@@ -89,39 +86,32 @@ impl Shard {
     /// The link of a client's worker. Another worker is chosen if the client has none, or if its worker is gone or
     /// has handed it over.
     pub(super) fn worker_link(&mut self, slot: ClientSlot) -> Result<LinkId, Stall> {
-        let Client { worker, connection_id, .. } = self.clients[slot];
-        match self.links.of_client(worker, connection_id)? {
-            Some(link) => Ok(link),
-            None => self.rebind(slot).ok_or(Stall::NoWorker),
+        let client = &self.clients[slot];
+        if let Some(link) = self.links.of_client(client.worker, client.connection_id)? {
+            return Ok(link);
         }
+        let info = self.identity.client_info(client.connection_id, client.peer.address(), client.listener);
+        let (worker, link) = self.rebind(client.worker, &info)?;
+        self.clients[slot].worker = Some(worker);
+        Ok(link)
     }
 
-    fn rebind(&mut self, slot: ClientSlot) -> Option<LinkId> {
-        let Client { connection_id, ref peer, listener, .. } = self.clients[slot];
-        let peer = peer.address();
-        let worker = self.choose_worker(connection_id, peer, listener)?;
-        if let Some(old) = self.clients[slot].worker.replace(worker) {
-            self.links.workers.unbind(old);
-        }
-        self.links.workers.link(worker)
-    }
-
-    /// Chooses a worker for a client and binds it.
-    pub(super) fn choose_worker(
+    /// Chooses a worker for a client, in place of the one that it had.
+    pub(super) fn rebind(
         &mut self,
-        connection_id: u32,
-        peer: SocketAddr,
-        listener: u8,
-    ) -> Option<WorkerId> {
-        let is_asked = self.hooks.routes(self.now);
-        let asked = is_asked.then(|| self.identity.client_info(connection_id, peer, listener));
-        match asked.and_then(|info| self.ask_hook(&info)) {
-            Some(worker) => Some(self.links.workers.bind_to(worker)),
-            None => {
-                let (random, waiting_max) = (self.random.next(), self.settings.send_to_worker_buffer_size);
-                self.links.workers.bind(self.settings.router, random, waiting_max)
-            }
-        }
+        before: Option<WorkerId>,
+        client: &ClientInfo,
+    ) -> Result<(WorkerId, LinkId), Stall> {
+        let asked = self.hooks.routes(self.now).then(|| self.ask_hook(client)).flatten();
+        let (random, waiting_max) = (&mut self.random, self.settings.send_to_worker_buffer_size);
+        let workers = &mut self.links.workers;
+        let chosen = match asked {
+            Some(worker) => Some(workers.bind_to(worker)),
+            None => workers.bind(self.settings.router, random.next(), waiting_max),
+        };
+        let worker = chosen.ok_or(Stall::NoWorker)?;
+        before.into_iter().for_each(|before| workers.unbind(before));
+        Ok((worker, workers.link(worker).ok_or(Stall::NoWorker)?))
     }
 
     fn ask_hook(&mut self, info: &ClientInfo) -> Option<WorkerId> {

@@ -90,7 +90,7 @@ impl<'a> Message<'a> {
     }
 
     /// KICK knows no raw bodies, and serialized null is no message (WIRE.md §5).
-    pub fn last_words(frame: &Frame<'a>) -> Option<Message<'a>> {
+    pub fn of_kick(frame: &Frame<'a>) -> Option<Message<'a>> {
         if frame.flag & FLAG_SCALAR == 0 && frame.body == b"N;" {
             return None;
         }

@@ -58,11 +58,6 @@ impl Shard {
         self.close_link_if_done(id);
     }
 
-    /// The connection broke.
-    pub(crate) fn link_failed(&mut self, id: LinkId) {
-        self.close_link_because(id, Gone::Broken);
-    }
-
     /// Closes a link at once, and the log will say why.
     pub(crate) fn close_link_because(&mut self, id: LinkId, why: Gone) {
         if let Some(link) = self.links.get_mut(id) {
@@ -72,7 +67,7 @@ impl Shard {
     }
 
     /// Our FIN once everything is sent; the link goes with the peer's.
-    pub(crate) fn link_leaves(&mut self, id: LinkId) {
+    pub(crate) fn shut_down_link(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         link.leaving = true;
         if link.out.queue.is_empty() && link.departed.is_empty() && !link.shut {
@@ -107,14 +102,14 @@ impl Shard {
         let Some(link) = self.links.get_mut(id) else { return };
         let queued = link.out.queue.len();
         if link.refused && queued == 0 {
-            return self.part_from_link(id);
+            return self.linger_link(id);
         }
         if queued > limit / 2 && !link.leaving {
             return;
         }
         if link.leaving {
             self.resume_stalled_clients(id);
-            return self.link_leaves(id);
+            return self.shut_down_link(id);
         }
         self.resume_stalled_clients(id);
         let Some(link) = self.links.get_mut(id) else { return };
@@ -245,7 +240,7 @@ impl Shard {
         if let Some(why) = self.links.name_refused(&key, id, run) {
             self.counters.workers_refused += 1;
             self.notices.push(Notice::Refused { key: key.into(), why });
-            return self.refuse_and_say(id, why);
+            return self.refuse_with_reason(id, why);
         }
         let Ok((worker, displaced)) = self.links.workers.connect(&key, id) else {
             self.counters.commands_refused += 1;

@@ -88,14 +88,14 @@ impl Shard {
             Sign::Well => {}
             Sign::Ping if link.leaving => {}
             Sign::Ping => link.ping(&mut self.output),
-            Sign::Silent => self.judge_silent_link(id),
+            Sign::Silent => self.close_or_keep_silent_link(id),
             Sign::Unheard => self.output.unheard.push(id),
         }
     }
 
     /// A worker that does not ping any more is given up if another takes its clients. Else they are better off waiting for it,
     /// unread, than thrown out: until it speaks, TCP ends it, or a while is over.
-    fn judge_silent_link(&mut self, id: LinkId) {
+    fn close_or_keep_silent_link(&mut self, id: LinkId) {
         let is_another_alive = self.links.is_another_alive(id);
         let Some(link) = self.links.get_mut(id) else { return };
         let worker = link.worker.filter(|_| link.pulse.silent_ms() < SILENT_KEPT_MS && !is_another_alive);

@@ -28,7 +28,7 @@ impl Links {
 
 impl Shard {
     /// Says why, and our FIN behind it. Nothing that comes on this link is served any more.
-    pub(super) fn refuse_and_say(&mut self, id: LinkId, refused: Refused) -> LinkState {
+    pub(super) fn refuse_with_reason(&mut self, id: LinkId, refused: Refused) -> LinkState {
         let Some(link) = self.links.get_mut(id) else { return LinkState::Gone };
         if link.worker.is_some() {
             self.close_link(id);
@@ -44,10 +44,10 @@ impl Shard {
     }
 
     /// A refused link has been told: our FIN, and a while for the peer's.
-    pub(super) fn part_from_link(&mut self, id: LinkId) {
+    pub(super) fn linger_link(&mut self, id: LinkId) {
         let Some(link) = self.links.remove(id) else { return };
         self.lingering.insert(id.socket(), Lingering::of_link(link.closing));
-        self.say_end(id.socket());
+        self.end_lingering(id.socket());
     }
 
     /// The key of a link that said the wrong one, or none, is told to who asked for it; all others see the end.
@@ -57,7 +57,7 @@ impl Shard {
             self.notices.push(Notice::WrongKey { peer: link.peer });
         }
         if asked {
-            return self.refuse_and_say(id, Refused::Key);
+            return self.refuse_with_reason(id, Refused::Key);
         }
         self.close_link(id);
         LinkState::Gone
