@@ -48,7 +48,7 @@ impl Shard {
                 self.answer(link, |_, out| write::encode_int(client.is_some().into(), out));
             }
             (Cmd::GetSessionByClientId, _) => {
-                self.answer(link, |clients, out| clients.write_session(frame.connection_id, out));
+                self.answer(link, |clients, out| clients.write_session(client, out));
             }
             (Cmd::GetClientCountByGroup, _) => {
                 self.answer(link, |clients, out| clients.write_count(frame.ext, out));

@@ -203,7 +203,7 @@ impl Shard {
             Some(Conn::Link(id)) => self.link_received(id, bytes),
             Some(_) if self.clients.sessions.has(socket) => self.session_received(socket, bytes),
             Some(Conn::Client(slot)) => self.client_received(slot, bytes),
-            Some(Conn::Lingering) => self.lingering_received(socket, bytes),
+            Some(Conn::Lingering) => self.endings().received(socket, bytes),
             None => {}
         }
     }
@@ -214,7 +214,7 @@ impl Shard {
         match self.conn(socket) {
             Some(Conn::Client(slot)) => self.client_ended(slot),
             Some(Conn::Link(id)) => self.link_ended(id),
-            Some(Conn::Lingering) => self.lingering_ended(socket),
+            Some(Conn::Lingering) => self.endings().peer_ended(socket),
             None => {}
         }
     }
@@ -225,13 +225,14 @@ impl Shard {
         match self.conn(socket) {
             Some(Conn::Client(slot)) => self.close_client_now(slot),
             Some(Conn::Link(id)) => self.close_link_because(id, Gone::Broken),
-            Some(Conn::Lingering) => self.close_lingering(socket),
+            Some(Conn::Lingering) => self.endings().close(socket),
             None => self.output.actions.push(Action::Close(socket)),
         }
     }
 
-    /// Takes what was sent from a socket's queue: `short` bytes, or all of [`Shard::unsent`].
-    fn advance(&mut self, socket: SocketId, short: Option<usize>) {
+    /// Takes what was sent from a socket's queue: `short` bytes, or all of [`Shard::unsent`]. Returns whether anything may
+    /// follow from that.
+    fn advance(&mut self, socket: SocketId, short: Option<usize>) -> bool {
         let has_tls = self.clients.sessions.has(socket);
         let output = &mut self.output;
         let mut advance = |out: &mut Outbound| {
@@ -241,27 +242,28 @@ impl Shard {
         };
         if let Some(client) = self.clients.live_mut(socket) {
             advance(&mut client.out);
-        } else if let Some(link) = self.links.live_mut(socket) {
+            return client.closing;
+        }
+        if let Some(link) = self.links.live_mut(socket) {
             if advance(&mut link.out) > 0 {
                 link.pulse.said();
             }
         } else if let Some(lingering) = self.lingering.get_mut(&socket) {
             advance(&mut lingering.out);
         }
+        true
     }
 
-    /// Does what follows from a send.
+    /// Does what follows from a send: most often a link's.
     fn after_send(&mut self, socket: SocketId) {
-        match self.conn(socket) {
-            Some(Conn::Client(slot)) => {
-                let client = &self.clients[slot];
-                if client.closing && client.out.queue.is_empty() {
-                    self.linger(slot);
-                }
-            }
-            Some(Conn::Link(id)) => self.link_sent(id),
-            Some(Conn::Lingering) => self.lingering_sent(socket),
-            None => {}
+        if let Some(id) = self.links.find(socket) {
+            return self.link_sent(id);
+        }
+        match self.clients.find(socket) {
+            // It is closing: of others nothing follows.
+            Some(slot) if self.clients[slot].out.queue.is_empty() => self.linger(slot),
+            Some(_) => {}
+            None => self.endings().sent(socket),
         }
     }
 
@@ -277,9 +279,11 @@ impl Shard {
     }
 
     fn outbound(&self, socket: SocketId) -> Option<&Outbound> {
-        let client = self.clients.live(socket).map(|client| &client.out);
-        let link = || self.links.live(socket).map(|link| &link.out);
-        client.or_else(link).or_else(|| self.lingering.get(&socket).map(|lingering| &lingering.out))
+        if let Some(client) = self.clients.live(socket) {
+            return Some(&client.out);
+        }
+        let link = self.links.live(socket).map(|link| &link.out);
+        link.or_else(|| self.lingering.get(&socket).map(|lingering| &lingering.out))
     }
 
     fn outbound_mut(&mut self, socket: SocketId) -> Option<(&mut Outbound, &mut Output)> {

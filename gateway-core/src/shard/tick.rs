@@ -47,16 +47,16 @@ impl Shard {
 
     fn expire_closing(&mut self) {
         while let Some(socket) = self.deadlines.answer.pop_expired(self.now) {
-            self.expire_lingering(socket, Stage::Answer);
+            self.endings().expire(socket, Stage::Answer);
         }
         while let Some(socket) = self.deadlines.flush.pop_expired(self.now) {
             match self.clients.find(socket) {
                 Some(slot) => self.close_client_now(slot),
-                None => self.expire_lingering(socket, Stage::Flush),
+                None => self.endings().expire(socket, Stage::Flush),
             }
         }
         while let Some(socket) = self.deadlines.linger.pop_expired(self.now) {
-            self.expire_lingering(socket, Stage::Fin);
+            self.endings().expire(socket, Stage::Fin);
         }
     }
 

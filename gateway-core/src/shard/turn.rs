@@ -103,11 +103,11 @@ impl Shard {
     }
 
     fn send<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
-        let sockets = self.output.take_dirty();
+        let mut sockets = self.output.take_dirty();
         self.seal(&sockets);
         let mut short = mem::take(&mut self.output.short);
         sink.send(Sends { shard: self, sockets: &sockets }, &mut short)?;
-        self.on_sent(&sockets, &mut short);
+        self.on_sent(&mut sockets, &mut short);
         short.clear();
         self.output.short = short;
         self.output.keep_batch(sockets);
@@ -115,16 +115,14 @@ impl Shard {
     }
 
     /// What was offered for the sockets in `batch` has been sent, except as `short` says.
-    fn on_sent(&mut self, batch: &[SocketId], short: &mut [Short]) {
+    fn on_sent(&mut self, batch: &mut Vec<SocketId>, short: &mut [Short]) {
         short.sort_unstable_by_key(|short| short.socket);
         // All queues first: what one socket's send brings about may add to another's of the batch, or give what is in it
         // to somebody else.
-        for socket in batch {
+        batch.retain(|socket| {
             let fell_short = short.binary_search_by_key(socket, |short| short.socket);
-            self.advance(*socket, fell_short.ok().map(|at| short[at].sent));
-        }
-        for socket in batch {
-            self.after_send(*socket);
-        }
+            self.advance(*socket, fell_short.ok().map(|at| short[at].sent))
+        });
+        batch.iter().for_each(|socket| self.after_send(*socket));
     }
 }

@@ -7,8 +7,8 @@ use protocol::php::write;
 
 use super::listing::{Called, Element, Names, Source};
 use crate::shard::Shard;
-use crate::shard::clients::Clients;
 use crate::shard::clients::client::Client;
+use crate::shard::clients::{ClientSlot, Clients};
 use crate::shard::links::LinkId;
 
 impl Shard {
@@ -48,8 +48,8 @@ impl Source {
 }
 
 impl Clients {
-    pub(crate) fn write_session(&self, connection_id: u32, out: &mut Vec<u8>) {
-        match self.by_id(connection_id).map(|slot| &*self[slot].session) {
+    pub(crate) fn write_session(&self, client: Option<ClientSlot>, out: &mut Vec<u8>) {
+        match client.map(|slot| &*self[slot].session) {
             None => write::encode_null(out),
             Some([]) => {
                 write::array_start(0, out);

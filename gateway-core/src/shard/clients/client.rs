@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-use protocol::client::Kind;
+use protocol::client::{Kind, Limits};
 use ring::SocketId;
 
 use crate::shard::clients::codec::AnyCodec;
@@ -69,6 +69,19 @@ impl Client {
     /// Whether it is not read.
     pub fn is_stalled(&self) -> bool {
         self.reading != Reading::Flowing
+    }
+
+    /// Whether it takes one more message: it is not closing, nor are this many bytes queued for it.
+    pub fn takes_message(&self, queued_max: usize) -> bool {
+        let held = self.held.as_ref().map_or(0, |held| held.len());
+        !self.closing && self.out.queue.len() + held < queued_max
+    }
+
+    /// Bytes from a client that is closed and not forgotten yet: only its answer to our close frame counts.
+    pub fn closing_received(&mut self, limits: &Limits, bytes: &mut [u8]) {
+        if self.codec.awaits_close() {
+            self.codec.decode(limits, bytes, &mut Vec::new());
+        }
     }
 
     /// Bytes of its input that are held.

@@ -112,7 +112,8 @@ impl Clients {
     /// Every client, in no order that would mean anything.
     pub fn everybody(&self) -> Found {
         let mut slots = Vec::with_capacity(self.len());
-        slots.extend(self.iter().map(|(slot, _)| slot));
+        // Faster than to extend by an iterator of chunks.
+        self.iter().for_each(|(slot, _)| slots.push(slot));
         Found { slots, next: 0, accepted: self.accepted }
     }
 

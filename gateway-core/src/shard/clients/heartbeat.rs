@@ -69,9 +69,9 @@ impl Shard {
         if !self.heartbeat.is_sweeping() {
             return;
         }
-        let dirty_max = self.output.dirty_count() + FANOUT_SENDS_MAX;
+        let (end, dirty_max) = (self.clients.rows.end(), self.output.dirty_count() + FANOUT_SENDS_MAX);
         for _ in 0..HEARTBEAT_SLICE {
-            if self.heartbeat.cursor >= self.clients.rows.end() {
+            if self.heartbeat.cursor >= end {
                 self.heartbeat.cursor = usize::MAX;
                 return;
             }

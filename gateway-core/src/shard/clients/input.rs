@@ -28,16 +28,16 @@ pub(crate) enum Flow {
 impl Shard {
     /// Bytes from a client, or none: then what is possible now is done, at the start and after a stall.
     pub(crate) fn client_received(&mut self, slot: ClientSlot, bytes: &mut [u8]) {
-        let before = self.before_input(slot);
+        let before = self.clients.before_input(slot, self.counters.messages_in);
         self.take_input(slot, bytes);
-        self.note_unfinished(slot, before);
+        self.clients.note_input(slot, before, self.counters.messages_in, self.now);
     }
 
     fn take_input(&mut self, slot: ClientSlot, bytes: &mut [u8]) {
         let websocket_ping = self.settings.websocket_ping;
         let client = &mut self.clients[slot];
         if client.closing {
-            return self.closing_received(slot, bytes);
+            return client.closing_received(&self.settings.limits(), bytes);
         }
         if websocket_ping && !bytes.is_empty() {
             client.silence = -1;
@@ -80,14 +80,6 @@ impl Shard {
                 self.counters.clients_malformed += u64::from(malformed.is_some());
                 self.close_client_when_sent(slot);
             }
-        }
-    }
-
-    /// Bytes from a client that is closed and not forgotten yet: only its answer to our close frame counts.
-    fn closing_received(&mut self, slot: ClientSlot, bytes: &mut [u8]) {
-        let codec = &mut self.clients[slot].codec;
-        if codec.awaits_close() {
-            codec.decode(&self.settings.limits(), bytes, &mut Vec::new());
         }
     }
 

@@ -83,9 +83,8 @@ impl Shard {
         self.output
             .append_with(client.socket, &mut client.out, |out| protocol.encode_close(code, reason, out));
         client.codec.begin_close();
-        if client.codec.awaits_close() {
-            client.codec.decode(&self.settings.limits(), &mut client.rest.take(), &mut Vec::new());
-        }
+        let rest = &mut client.rest.take();
+        client.closing_received(&self.settings.limits(), rest);
         client.out.queue.len() > queued
     }
 
@@ -127,9 +126,7 @@ impl Shard {
         self.counters.clients_closed += 1;
         let info = self.identity.client_info(client.connection_id, client.peer.address(), client.listener);
         self.hooks.on_close(self.now, &info);
-        if let Some(worker) = client.worker {
-            self.links.workers.unbind(worker);
-        }
+        self.links.workers.unbind(client.worker);
         client
     }
 }

@@ -1,13 +1,17 @@
 //! A client is forgotten, and its connection ends in good order: our close frame and the client's, TLS' close_notify, our
 //! FIN and the client's. What the client still sends is received and thrown away, for a while.
 
-use protocol::client::Decoded;
+use hashbrown::HashMap;
+use protocol::client::{Decoded, Limits};
 use ring::SocketId;
 
 use super::ClientSlot;
 use super::client::Client;
 use super::codec::AnyCodec;
-use crate::shard::output::Outbound;
+use super::tls::Sessions;
+use crate::Millis;
+use crate::shard::deadlines::Deadlines;
+use crate::shard::output::{Outbound, Output};
 use crate::shard::{Action, Shard};
 
 /// A connection without a client.
@@ -38,7 +42,28 @@ impl Lingering {
     }
 }
 
+/// Connections that end, and what that takes.
+pub(crate) struct Endings<'a> {
+    rows: &'a mut HashMap<SocketId, Lingering>,
+    sessions: &'a mut Sessions,
+    deadlines: &'a mut Deadlines,
+    output: &'a mut Output,
+    limits: Limits,
+    now: Millis,
+}
+
 impl Shard {
+    pub(crate) fn endings(&mut self) -> Endings<'_> {
+        Endings {
+            rows: &mut self.lingering,
+            sessions: &mut self.clients.sessions,
+            deadlines: &mut self.deadlines,
+            output: &mut self.output,
+            limits: self.settings.limits(),
+            now: self.now,
+        }
+    }
+
     /// Everything for a client is sent: it is forgotten, and its connection ends.
     pub(crate) fn linger(&mut self, slot: ClientSlot) {
         let Client { socket, codec, out, ended, .. } = self.forget_client(slot);
@@ -47,73 +72,72 @@ impl Shard {
         if awaited {
             self.deadlines.answer.push(self.now, socket);
         } else {
-            self.end_lingering(socket);
+            self.endings().end(socket);
         }
     }
+}
 
+impl Endings<'_> {
     /// Bytes of a client that is forgotten.
-    pub(crate) fn lingering_received(&mut self, socket: SocketId, bytes: &mut [u8]) {
-        let limits = self.settings.limits();
-        let Some(lingering) = self.lingering.get_mut(&socket) else { return };
-        let awaited = lingering.stage == Stage::Answer;
-        if awaited && let Decoded::Close { .. } = lingering.codec.decode(&limits, bytes, &mut Vec::new()) {
-            self.end_lingering(socket);
+    pub fn received(&mut self, socket: SocketId, bytes: &mut [u8]) {
+        let Some(row) = self.rows.get_mut(&socket).filter(|row| row.stage == Stage::Answer) else { return };
+        if let Decoded::Close { .. } = row.codec.decode(&self.limits, bytes, &mut Vec::new()) {
+            self.end(socket);
         }
     }
 
     /// The peer has said that it sends no more.
-    pub(crate) fn lingering_ended(&mut self, socket: SocketId) {
-        let Some(lingering) = self.lingering.get_mut(&socket) else { return };
-        lingering.ended = true;
-        match lingering.stage {
-            Stage::Answer => self.end_lingering(socket),
+    pub fn peer_ended(&mut self, socket: SocketId) {
+        let Some(row) = self.rows.get_mut(&socket) else { return };
+        row.ended = true;
+        match row.stage {
+            Stage::Answer => self.end(socket),
             Stage::Flush => {}
-            Stage::Fin => self.close_lingering(socket),
+            Stage::Fin => self.close(socket),
         }
     }
 
     /// Something of what TLS says is sent.
-    pub(crate) fn lingering_sent(&mut self, socket: SocketId) {
-        if let Some(Lingering { stage: Stage::Flush, out, .. }) = self.lingering.get(&socket)
-            && out.queue.is_empty()
-        {
-            self.shut_down_lingering(socket);
+    pub fn sent(&mut self, socket: SocketId) {
+        let row = self.rows.get(&socket);
+        if row.is_some_and(|row| row.stage == Stage::Flush && row.out.queue.is_empty()) {
+            self.shut_down(socket);
         }
     }
 
     /// Nothing more is awaited but the end: ours goes out, first that of TLS.
-    pub(crate) fn end_lingering(&mut self, socket: SocketId) {
-        let Some(lingering) = self.lingering.get_mut(&socket) else { return };
-        self.clients.sessions.end(socket, &mut lingering.out, &mut self.output);
-        if lingering.out.queue.is_empty() {
-            return self.shut_down_lingering(socket);
+    pub fn end(&mut self, socket: SocketId) {
+        let Some(row) = self.rows.get_mut(&socket) else { return };
+        self.sessions.end(socket, &mut row.out, self.output);
+        if row.out.queue.is_empty() {
+            return self.shut_down(socket);
         }
-        lingering.stage = Stage::Flush;
+        row.stage = Stage::Flush;
         self.deadlines.flush.push(self.now, socket);
     }
 
-    /// A stage has taken too long.
-    pub(crate) fn expire_lingering(&mut self, socket: SocketId, stage: Stage) {
-        match self.lingering.get(&socket) {
-            Some(lingering) if lingering.stage != stage => {}
-            Some(_) if stage == Stage::Answer => self.end_lingering(socket),
-            _ => self.close_lingering(socket),
+    /// A stage has taken too long, if it is still that one.
+    pub fn expire(&mut self, socket: SocketId, stage: Stage) {
+        match self.rows.get(&socket) {
+            Some(row) if row.stage != stage => {}
+            Some(_) if stage == Stage::Answer => self.end(socket),
+            _ => self.close(socket),
         }
     }
 
-    pub(crate) fn close_lingering(&mut self, socket: SocketId) {
-        let Some(mut lingering) = self.lingering.remove(&socket) else { return };
-        lingering.out.queue.clear(&mut self.output.spare);
-        self.clients.sessions.forget(socket);
+    pub fn close(&mut self, socket: SocketId) {
+        let Some(mut row) = self.rows.remove(&socket) else { return };
+        row.out.queue.clear(&mut self.output.spare);
+        self.sessions.forget(socket);
         self.output.actions.push(Action::Close(socket));
     }
 
-    fn shut_down_lingering(&mut self, socket: SocketId) {
-        let Some(lingering) = self.lingering.get_mut(&socket) else { return };
-        if lingering.ended {
-            return self.close_lingering(socket);
+    fn shut_down(&mut self, socket: SocketId) {
+        let Some(row) = self.rows.get_mut(&socket) else { return };
+        if row.ended {
+            return self.close(socket);
         }
-        lingering.stage = Stage::Fin;
+        row.stage = Stage::Fin;
         self.output.actions.push(Action::Shutdown(socket));
         self.deadlines.linger.push(self.now, socket);
     }

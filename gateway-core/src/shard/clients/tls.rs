@@ -90,10 +90,11 @@ impl Shard {
 
     /// Bytes of a client with TLS, or of what lingers of one.
     pub(crate) fn session_received(&mut self, socket: SocketId, bytes: &mut [u8]) {
-        let before = self.clients.find(socket).map(|slot| (slot, self.before_input(slot)));
+        let slot = self.clients.find(socket);
+        let before = slot.map(|slot| self.clients.before_input(slot, self.counters.messages_in));
         self.take_session_input(socket, bytes);
-        if let Some((slot, before)) = before {
-            self.note_unfinished(slot, before);
+        if let Some((slot, before)) = slot.zip(before) {
+            self.clients.note_input(slot, before, self.counters.messages_in, self.now);
         }
     }
 
@@ -116,7 +117,7 @@ impl Shard {
         if opened || !plain.is_empty() {
             match self.conn(socket) {
                 Some(Conn::Client(slot)) => self.client_received(slot, &mut plain),
-                _ => self.lingering_received(socket, &mut plain),
+                _ => self.endings().received(socket, &mut plain),
             }
         }
         self.clients.sessions.plain = plain;
@@ -193,7 +194,7 @@ impl Shard {
     fn session_failed(&mut self, socket: SocketId, was_open: bool, failure: &Failure) {
         let Some(slot) = self.clients.find(socket) else {
             self.counters.tls_sessions_failed += 1;
-            return self.end_lingering(socket);
+            return self.endings().end(socket);
         };
         let client = &mut self.clients[slot];
         client.out.queue.clear_plain(&mut self.output.spare);

@@ -86,6 +86,28 @@ impl Clients {
         client.map_or(0, |client| client.input_size() + self.sessions.kept_size(client.socket))
     }
 
+    /// To be asked before a client's input is taken, for [`Clients::note_input`]; `messages_in` counts all messages.
+    pub(super) fn before_input(&self, slot: ClientSlot, messages_in: u64) -> Before {
+        let size = if self.unfinished.holdings.is_empty() { 0 } else { self.input_size(slot) };
+        Before { size, messages_in }
+    }
+
+    /// Input of a client has been taken: what of it is held? The client may be gone.
+    pub(super) fn note_input(&mut self, slot: ClientSlot, before: Before, messages_in: u64, now: Millis) {
+        let size = self.input_size(slot);
+        if size == 0 {
+            if before.size > 0 {
+                self.unfinished.forget(slot);
+            }
+            return;
+        }
+        let holding = self.unfinished.set(slot, size, now);
+        if messages_in > before.messages_in {
+            // It is another message that is unfinished now.
+            holding.since = now;
+        }
+    }
+
     /// Those whose message is not whole after too long a time, when it is time to look.
     fn take_late_holders(&mut self, now: Millis) -> Vec<ClientSlot> {
         let Clients { rows, unfinished, .. } = self;
@@ -109,30 +131,6 @@ impl Clients {
 }
 
 impl Shard {
-    /// To be asked before a client's input is taken, for [`Shard::note_unfinished`].
-    pub(crate) fn before_input(&mut self, slot: ClientSlot) -> Before {
-        let size =
-            if self.clients.unfinished.holdings.is_empty() { 0 } else { self.clients.input_size(slot) };
-        Before { size, messages_in: self.counters.messages_in }
-    }
-
-    /// Input of a client has been taken: what of it is held?
-    pub(crate) fn note_unfinished(&mut self, slot: ClientSlot, before: Before) {
-        let size = self.clients.input_size(slot);
-        let unfinished = &mut self.clients.unfinished;
-        if size == 0 {
-            if before.size > 0 {
-                unfinished.forget(slot);
-            }
-            return;
-        }
-        let holding = unfinished.set(slot, size, self.now);
-        if self.counters.messages_in > before.messages_in {
-            // It is another message that is unfinished now.
-            holding.since = self.now;
-        }
-    }
-
     /// Closes those that hold most until no more than seven eighths of what may be is held: so everybody is looked at
     /// only after an eighth has come anew.
     pub(crate) fn shed_unfinished(&mut self) {

@@ -16,8 +16,10 @@ use super::{ClientEvent, Subject, TooLarge};
 use crate::Millis;
 use crate::config::{DEPARTED_BYTES_MAX, DEPARTED_LOG_PERIOD_MS};
 use crate::shard::clients::client::{Client, Peer};
+use crate::shard::counters::Counters;
 use crate::shard::links::LinkId;
 use crate::shard::links::workers::WorkerId;
+use crate::shard::output::Output;
 use crate::shard::{Action, Shard};
 
 /// A client that is gone and whose ON_CLOSE is still to be told.
@@ -92,6 +94,23 @@ impl DepartedTable {
         debug_assert!(before.is_none(), "an id is not used again before its ON_CLOSE");
     }
 
+    /// Whether new clients are accepted: no more above the bound, and again below half of it.
+    fn hold_accepts(&mut self, now: Millis, counters: &mut Counters, output: &mut Output) {
+        let full = match self.full {
+            false => self.bytes >= DEPARTED_BYTES_MAX,
+            true => self.bytes > DEPARTED_BYTES_MAX / 2,
+        };
+        if full != self.full {
+            self.full = full;
+            counters.accepts_held += u64::from(full);
+            let clients = self.rows.len();
+            if full && let Some(unsaid) = self.log.admit(now.0) {
+                warn!(clients, unsaid, "no new clients for now: workers do not take the ends of so many");
+            }
+            output.actions.push(Action::HoldAccepts(full));
+        }
+    }
+
     fn remove(&mut self, connection_id: u32) -> Option<Departed> {
         let departed = self.rows.remove(&connection_id)?;
         self.bytes -= departed.size();
@@ -139,7 +158,7 @@ impl Shard {
                 self.tell_departed(departed);
             }
         }
-        self.hold_accepts();
+        self.departed.hold_accepts(self.now, &mut self.counters, &mut self.output);
     }
 
     /// A worker has come.
@@ -158,7 +177,9 @@ impl Shard {
     }
 
     fn tell_departed(&mut self, mut departed: Departed) {
-        let Err(stall) = self.try_to_tell(&mut departed) else { return self.unbind_departed(&departed) };
+        let Err(stall) = self.try_to_tell(&mut departed) else {
+            return self.links.workers.unbind(departed.worker);
+        };
         let connection_id = departed.connection_id;
         self.departed.insert(departed);
         match stall.link() {
@@ -174,7 +195,7 @@ impl Shard {
                 }
             }
         }
-        self.hold_accepts();
+        self.departed.hold_accepts(self.now, &mut self.counters, &mut self.output);
     }
 
     /// Queues its events and its ON_CLOSE, as far as it goes.
@@ -225,30 +246,7 @@ impl Shard {
         let Some(departed) = self.departed.remove(connection_id) else { return };
         self.counters.closes_dropped += 1;
         self.counters.events_dropped += departed.events.len() as u64;
-        self.unbind_departed(&departed);
-        self.hold_accepts();
-    }
-
-    fn unbind_departed(&mut self, departed: &Departed) {
-        if let Some(worker) = departed.worker {
-            self.links.workers.unbind(worker);
-        }
-    }
-
-    /// Accepts no more clients above the bound, and again below half of it.
-    fn hold_accepts(&mut self) {
-        let full = match self.departed.full {
-            false => self.departed.bytes >= DEPARTED_BYTES_MAX,
-            true => self.departed.bytes > DEPARTED_BYTES_MAX / 2,
-        };
-        if full != self.departed.full {
-            self.departed.full = full;
-            self.counters.accepts_held += u64::from(full);
-            let clients = self.departed.rows.len();
-            if full && let Some(unsaid) = self.departed.log.admit(self.now.0) {
-                warn!(clients, unsaid, "no new clients for now: workers do not take the ends of so many");
-            }
-            self.output.actions.push(Action::HoldAccepts(full));
-        }
+        self.links.workers.unbind(departed.worker);
+        self.departed.hold_accepts(self.now, &mut self.counters, &mut self.output);
     }
 }

@@ -110,7 +110,7 @@ impl Shard {
             None => workers.bind(self.settings.router, random.next(), waiting_max),
         };
         let worker = chosen.ok_or(Stall::NoWorker)?;
-        before.into_iter().for_each(|before| workers.unbind(before));
+        workers.unbind(before);
         Ok((worker, workers.link(worker).ok_or(Stall::NoWorker)?))
     }
 

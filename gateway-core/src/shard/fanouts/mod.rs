@@ -159,10 +159,10 @@ impl Shard {
 
     /// Queues `body` for a client, in its protocol's encoding.
     pub(super) fn send_to_client(&mut self, slot: ClientSlot, body: &[u8], encoding: Encoding) {
-        if !self.may_send(slot) {
-            return;
-        }
         let client = &mut self.clients[slot];
+        if !client.takes_message(self.settings.send_to_client_buffer_size) {
+            return self.refuse_message(slot);
+        }
         let protocol = self.settings.protocol_of(client.listener);
         let kind = client.kind_of(encoding.kind);
         let write = |out: &mut Vec<u8>| match encoding.raw {
@@ -232,10 +232,10 @@ impl Shard {
     }
 
     fn send_shared(&mut self, slot: ClientSlot, fanout: &mut Fanout<'_>) {
-        if !self.may_send(slot) {
-            return;
-        }
         let client = &mut self.clients[slot];
+        if !client.takes_message(self.settings.send_to_client_buffer_size) {
+            return self.refuse_message(slot);
+        }
         let kind = client.kind_of(fanout.message.encoding.kind);
         let message = fanout.encoded(&self.settings.listen, client.listener, kind);
         self.counters.messages_out += 1;
@@ -246,24 +246,17 @@ impl Shard {
         }
     }
 
-    /// Whether a client takes one more message; what becomes of it and of the message if not is the settings' choice.
-    fn may_send(&mut self, slot: ClientSlot) -> bool {
-        let client = &self.clients[slot];
-        if client.closing {
-            return false;
-        }
-        let queued = client.out.queue.len() + client.held.as_ref().map_or(0, |held| held.len());
-        if queued < self.settings.send_to_client_buffer_size {
-            return true;
-        }
+    /// What becomes of a client that takes no message, and of the message, is the settings' choice.
+    #[cold]
+    fn refuse_message(&mut self, slot: ClientSlot) {
         match self.settings.slow_client {
+            _ if self.clients[slot].closing => {}
             SlowClient::Drop => self.counters.messages_dropped_slow_client += 1,
             SlowClient::Close => {
                 self.counters.clients_closed_slow += 1;
                 self.close_client_because(slot, CloseReason::Policy);
             }
         }
-        false
     }
 }
 

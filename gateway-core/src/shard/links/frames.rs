@@ -5,6 +5,7 @@ use std::mem;
 use protocol::inner::{self, Cmd, Frame, FrameError, Hello, ext};
 
 use super::LinkId;
+use super::link::Link;
 use crate::shard::events::reroute;
 use crate::shard::notices::{Gone, Notice};
 use crate::shard::{Action, Shard};
@@ -14,6 +15,15 @@ use crate::shard::{Action, Shard};
 pub(crate) enum LinkState {
     Open,
     Gone,
+}
+
+impl Link {
+    /// A peer that asks and does not read the answers gets no more of them: its next query waits, and all behind it.
+    fn stall(&mut self, queued_max: usize, next: &Frame<'_>) -> bool {
+        let is_full = self.out.queue.len() >= queued_max;
+        self.stalled = is_full && Cmd::from_u8(next.cmd).is_some_and(Cmd::is_query);
+        self.stalled
+    }
 }
 
 impl Shard {
@@ -99,19 +109,19 @@ impl Shard {
     /// Something has been sent on a link: who waited for room may have it now.
     pub(crate) fn link_sent(&mut self, id: LinkId) {
         let limit = self.settings.send_to_worker_buffer_size;
-        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(link) = self.links.get(id) else { return };
         let queued = link.out.queue.len();
         if link.refused && queued == 0 {
             return self.linger_link(id);
         }
-        if queued > limit / 2 && !link.leaving {
+        if !link.leaving && (queued > limit / 2 || !link.is_waited_for()) {
             return;
         }
-        if link.leaving {
-            self.resume_stalled_clients(id);
+        let leaving = link.leaving;
+        self.resume_stalled_clients(id);
+        if leaving {
             return self.shut_down_link(id);
         }
-        self.resume_stalled_clients(id);
         let Some(link) = self.links.get_mut(id) else { return };
         if mem::take(&mut link.stalled) {
             return self.resume_link(id);
@@ -167,13 +177,14 @@ impl Shard {
 
     /// Serves the whole frames in `input`. Returns the bytes they took, or `None` if the link is gone.
     fn serve(&mut self, id: LinkId, input: &[u8]) -> Option<usize> {
-        let mut consumed = 0;
+        let (mut consumed, queued_max) = (0, self.settings.send_to_worker_buffer_size);
         loop {
             let size_max = self.links.get(id)?.frame_size_max();
             match inner::decode(&input[consumed..], size_max) {
                 Ok(None) => return Some(consumed),
                 Ok(Some((frame, size))) => {
-                    if self.stall_link(id, &frame)? {
+                    if self.links.get_mut(id)?.stall(queued_max, &frame) {
+                        self.output.actions.push(Action::Pause(id.socket()));
                         return Some(consumed);
                     }
                     consumed += size;
@@ -192,18 +203,6 @@ impl Shard {
                 }
             }
         }
-    }
-
-    /// A peer that asks and does not read the answers gets no more of them: its next query waits, and all behind it.
-    /// `None` if the link is gone.
-    fn stall_link(&mut self, id: LinkId, next: &Frame<'_>) -> Option<bool> {
-        let limit = self.settings.send_to_worker_buffer_size;
-        let link = self.links.get_mut(id)?;
-        link.stalled = link.out.queue.len() >= limit && Cmd::from_u8(next.cmd).is_some_and(Cmd::is_query);
-        if link.stalled {
-            self.output.actions.push(Action::Pause(id.socket()));
-        }
-        Some(link.stalled)
     }
 
     fn on_frame(&mut self, id: LinkId, frame: &Frame<'_>) -> LinkState {

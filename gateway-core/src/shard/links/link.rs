@@ -61,6 +61,12 @@ impl Link {
         self.stalled || self.busy
     }
 
+    /// Whether anything but its own sends depends on its queue.
+    pub fn is_waited_for(&self) -> bool {
+        let waiting = !(self.stalled_clients.is_empty() && self.departed.is_empty());
+        waiting || self.stalled || self.closing
+    }
+
     /// The largest frame that may go either way on this link, in bytes.
     pub fn frame_size_max(&self) -> usize {
         match self {

@@ -47,7 +47,7 @@ impl Shard {
     pub(super) fn linger_link(&mut self, id: LinkId) {
         let Some(link) = self.links.remove(id) else { return };
         self.lingering.insert(id.socket(), Lingering::of_link(link.closing));
-        self.end_lingering(id.socket());
+        self.endings().end(id.socket());
     }
 
     /// The key of a link that said the wrong one, or none, is told to who asked for it; all others see the end.

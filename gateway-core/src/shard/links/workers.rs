@@ -128,8 +128,9 @@ impl Workers {
         id
     }
 
-    /// A client that was bound leaves, or goes to another worker.
-    pub fn unbind(&mut self, id: WorkerId) {
+    /// A client that was bound, if it was, leaves or goes to another worker.
+    pub fn unbind(&mut self, id: Option<WorkerId>) {
+        let Some(id) = id else { return };
         let worker = self.entry(id);
         worker.bound -= 1;
         worker.clients = worker.clients.saturating_sub(1);
@@ -244,8 +245,8 @@ mod tests {
             [least(&mut workers), least(&mut workers), least(&mut workers)],
             [Some(a), Some(b), Some(a)]
         );
-        workers.unbind(a);
-        workers.unbind(a);
+        workers.unbind(Some(a));
+        workers.unbind(Some(a));
         assert_eq!(least(&mut workers), Some(a));
     }
 
@@ -293,7 +294,7 @@ mod tests {
             let (id, _) = workers.connect(&format!("key {round}"), link(round)).unwrap();
             let bound = least(&mut workers).unwrap();
             workers.disconnect(id, link(round));
-            workers.unbind(bound);
+            workers.unbind(Some(bound));
         }
         assert_eq!((workers.by_key.len(), workers.entries.len()), (0, 1));
     }
