@@ -177,7 +177,7 @@ impl Ring {
             if listener.accepts[number] != Accept::Idle {
                 continue;
             }
-            let accept = match self.slots.take() {
+            let accept = match self.slots.take_for_accept() {
                 Some(slot) if listener.preferred => Accept::Beside(slot),
                 Some(slot) => Accept::Into(slot),
                 None if listener.in_flight == 0 => Accept::Spare,
@@ -269,7 +269,7 @@ impl Ring {
     fn admit_spare(&mut self, fd: i32, index: usize) -> io::Result<u32> {
         // SAFETY: the completed accept made this descriptor, and nobody else knows it.
         let socket = Socket::from(unsafe { OwnedFd::from_raw_fd(fd) });
-        let Some(slot) = self.slots.take() else {
+        let Some(slot) = self.slots.take_for_accept() else {
             // A reset is a clearer answer than an orderly end. If the option fails, it is the latter.
             let _ = socket.set_linger(Some(Duration::ZERO));
             return Err(io::Error::new(

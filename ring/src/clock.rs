@@ -1,14 +1,27 @@
 //! The only place where clocks are read: milliseconds since the ring was made, cached for a turn; and whether the thread was
 //! held up.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::config::HELD_UP_MS;
 
+/// Tells what [`Ring::now`](crate::Ring::now) does, also while the ring delivers events.
+#[derive(Clone, Debug)]
+pub struct Time(Rc<Cell<u64>>);
+
+impl Time {
+    /// Milliseconds since the ring was made, as of the last wait.
+    pub fn now(&self) -> u64 {
+        self.0.get()
+    }
+}
+
 /// A cached monotonic clock and the next tick.
 pub(crate) struct Clock {
     origin: Instant,
-    now_ms: u64,
+    time: Time,
     tick_ms: u64,
     next_tick_ms: u64,
     /// When the thread was last seen to be awake.
@@ -22,7 +35,7 @@ impl Clock {
         let tick_ms = tick.as_millis() as u64;
         Clock {
             origin: Instant::now(),
-            now_ms: 0,
+            time: Time(Rc::default()),
             tick_ms,
             next_tick_ms: tick_ms,
             awake_ms: boot_time_ms(),
@@ -30,12 +43,16 @@ impl Clock {
         }
     }
 
+    pub(crate) fn time(&self) -> Time {
+        self.time.clone()
+    }
+
     pub(crate) fn now_ms(&self) -> u64 {
-        self.now_ms
+        self.time.now()
     }
 
     pub(crate) fn read(&mut self) {
-        self.now_ms = self.origin.elapsed().as_millis() as u64;
+        self.time.0.set(self.origin.elapsed().as_millis() as u64);
     }
 
     /// Whether the thread was held up since it was last asked, in which it meant to wait for `wait`; or before, and has not
@@ -68,14 +85,14 @@ impl Clock {
         if self.tick_ms == 0 {
             return Duration::MAX;
         }
-        Duration::from_millis(self.next_tick_ms.saturating_sub(self.now_ms))
+        Duration::from_millis(self.next_tick_ms.saturating_sub(self.now_ms()))
     }
 
     /// Whether the period passed. Ticks missed by a late caller are not made up for.
     pub(crate) fn tick_due(&mut self) -> bool {
-        let due = self.tick_ms != 0 && self.now_ms >= self.next_tick_ms;
+        let due = self.tick_ms != 0 && self.now_ms() >= self.next_tick_ms;
         if due {
-            self.next_tick_ms = self.now_ms + self.tick_ms;
+            self.next_tick_ms = self.now_ms() + self.tick_ms;
         }
         due
     }
@@ -116,10 +133,10 @@ mod tests {
     #[test]
     fn ticks_come_once_per_period_and_are_not_made_up_for() {
         let mut clock = Clock::new(Duration::from_millis(10));
-        clock.now_ms = 9;
+        clock.time.0.set(9);
         assert!(!clock.tick_due());
         assert_eq!(clock.until_tick(), Duration::from_millis(1));
-        clock.now_ms = 45;
+        clock.time.0.set(45);
         assert!(clock.tick_due());
         assert!(!clock.tick_due());
         assert_eq!(clock.until_tick(), Duration::from_millis(10));
@@ -128,7 +145,7 @@ mod tests {
     #[test]
     fn a_period_of_zero_means_no_ticks() {
         let mut clock = Clock::new(Duration::ZERO);
-        clock.now_ms = 1_000_000;
+        clock.time.0.set(1_000_000);
         assert!(!clock.tick_due());
         assert_eq!(clock.until_tick(), Duration::MAX);
     }

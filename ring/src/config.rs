@@ -9,6 +9,8 @@ pub struct Config {
     /// (see `raise_nofile_limit`). Each takes 8 to 16 bytes of kernel memory at once, 12 bytes of ours when first used.
     /// Beyond: connections are refused and `Event::AcceptFailed` says so.
     pub sockets_max: u32,
+    /// Of these, how many are kept for [`connect`](crate::Ring::connect): accepts leave them free.
+    pub reserved_for_connects: u32,
     /// Operations that go to the kernel in one system call, a power of two. More are submitted in several calls.
     pub entries: u32,
     /// Completions that can wait to be fetched, a power of two, at least twice `entries`. Beyond, the kernel keeps them in a slower list.
@@ -28,6 +30,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             sockets_max: 16_384,
+            reserved_for_connects: 0,
             entries: 256,
             completions: 4_096,
             recv_buffer_size: 64 * 1024,

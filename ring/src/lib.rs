@@ -69,6 +69,7 @@ mod token;
 mod waker;
 
 pub use acks::Acks;
+pub use clock::Time;
 pub use config::{Config, SOCKETS_MAX};
 pub use event::{Event, ListenerId, Send, Short};
 pub use probe::{Refused, probe};

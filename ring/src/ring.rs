@@ -9,7 +9,7 @@ use socket2::Socket;
 
 use crate::accept::Listener;
 use crate::buffers::Buffers;
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::config::{CATCH_UP_ROUNDS_MAX, Config};
 use crate::event::Event;
 use crate::queue::{Completion, Queue};
@@ -57,7 +57,7 @@ impl Ring {
         let uring = setup::build(&config)?;
         Ok(Ring {
             queue: Queue::new(uring),
-            slots: Slots::new(config.sockets_max),
+            slots: Slots::new(config.sockets_max, config.reserved_for_connects),
             listeners: Vec::new(),
             accepts_in_flight: config.accepts_in_flight,
             buffers: Buffers::new(config.recv_buffer_size, config.recv_buffers),
@@ -78,6 +78,11 @@ impl Ring {
     /// Milliseconds since the ring was made, monotonic, as of the last turn.
     pub fn now(&self) -> u64 {
         self.clock.now_ms()
+    }
+
+    /// The same, for whoever must know it while the ring delivers events.
+    pub fn time(&self) -> Time {
+        self.clock.time()
     }
 
     /// Sockets that exist: accepted, connected, connecting, or closing.

@@ -100,6 +100,7 @@ impl Slot {
 pub(crate) struct Slots {
     chunks: Vec<Box<[Slot]>>,
     capacity: u32,
+    reserved: u32,
     grown: u32,
     taken: u32,
     sockets: u32,
@@ -107,8 +108,9 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    pub(crate) fn new(capacity: u32) -> Slots {
-        Slots { chunks: Vec::new(), capacity, grown: 0, taken: 0, sockets: 0, first_free: NONE }
+    /// `reserved`: how many [`Slots::take_for_accept`] leaves free.
+    pub(crate) fn new(capacity: u32, reserved: u32) -> Slots {
+        Slots { chunks: Vec::new(), capacity, reserved, grown: 0, taken: 0, sockets: 0, first_free: NONE }
     }
 
     /// How many slots have a socket.
@@ -118,6 +120,11 @@ impl Slots {
 
     pub(crate) fn is_full(&self) -> bool {
         self.taken == self.capacity
+    }
+
+    /// As [`Slots::take`], but for those that are kept for others.
+    pub(crate) fn take_for_accept(&mut self) -> Option<u32> {
+        (self.capacity - self.taken > self.reserved).then(|| self.take()).flatten()
     }
 
     /// Takes a free slot, the one freed last first (its memory is warm). It has no socket yet.
@@ -222,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_slot_used_again_has_another_id() {
-        let mut slots = Slots::new(2);
+        let mut slots = Slots::new(2, 0);
         let index = slots.take().unwrap();
         let first = slots.open(index);
         slots.free(first);
@@ -237,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_full_table_gives_nothing_until_a_slot_is_free() {
-        let mut slots = Slots::new(3);
+        let mut slots = Slots::new(3, 0);
         let taken: Vec<u32> = (0..3).map(|_| slots.take().unwrap()).collect();
         assert_eq!(taken, [0, 1, 2]);
         assert_eq!(slots.take(), None);
@@ -248,7 +255,7 @@ mod tests {
 
     #[test]
     fn growing_keeps_what_is_there() {
-        let mut slots = Slots::new(3 * SLOTS_PER_CHUNK as u32);
+        let mut slots = Slots::new(3 * SLOTS_PER_CHUNK as u32, 0);
         let mut ids = Vec::new();
         for _ in 0..2 * SLOTS_PER_CHUNK + 1 {
             let index = slots.take().unwrap();
@@ -262,7 +269,7 @@ mod tests {
 
     #[test]
     fn ids_from_nowhere_name_nothing() {
-        let mut slots = Slots::new(4);
+        let mut slots = Slots::new(4, 0);
         assert!(slots.present(SocketId::new(0, 0)).is_none());
         let index = slots.take().unwrap();
         assert!(slots.present(SocketId::new(index, 0)).is_none(), "taken, but no socket yet");

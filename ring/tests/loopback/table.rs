@@ -1,7 +1,7 @@
 //! The table of sockets: very many, and one too many.
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use ringway_ring::{Config, Send, SocketId};
@@ -40,6 +40,19 @@ fn a_full_table_refuses_clearly_and_the_listener_goes_on() {
         held.push((peer, socket));
     }
     assert_eq!(host.ring.sockets(), 3);
+}
+
+#[test]
+fn what_is_reserved_for_connects_is_refused_to_accepts() {
+    let mut host = Host::new(Config { sockets_max: 3, reserved_for_connects: 1, ..config() });
+    let (_, address) = host.listen();
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let _held = [(); 2].map(|()| (TcpStream::connect(address).unwrap(), host.accept()));
+    let mut refused = TcpStream::connect(address).unwrap();
+    host.until_seen(&Seen::AcceptFailed(ErrorKind::QuotaExceeded));
+    assert_eq!(refused.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    let socket = host.ring.connect(elsewhere.local_addr().unwrap(), None).unwrap();
+    host.until_seen(&Seen::Connected(socket));
 }
 
 #[test]
