@@ -48,6 +48,7 @@ mod limits;
 mod logging;
 mod machine;
 mod memory;
+mod names;
 mod nearest;
 mod outlet;
 mod panics;
@@ -67,6 +68,7 @@ pub use limits::{MEMLOCK_MIN, raise_memlock, raise_open_files};
 pub use logging::{LogLevel, log_to_stderr};
 pub use machine::{allowed_cpus, check_machine, cpus, run_on};
 pub use memory::memory_size;
+pub use names::look_up;
 pub use panics::{PANIC_EXIT_CODE, Panic, catch, give_up, mark_vital, spawn_vital};
 pub use process::{
     begin, fail, fail_with, finish, is_said, mention, misuse, parse, parse_as, print, ready, say,
