@@ -30,7 +30,7 @@ pub const LINK_PING_PERIOD_MS: u64 = 25_000;
 /// others with their next event.
 pub const DRAIN_MS_MAX: u32 = 600_000;
 
-/// Period of [`crate::Shard::on_tick`], in ms: the resolution of every timeout here.
+/// Between two calls of [`crate::Shard::on_tick`] at least, in ms: the resolution of every timeout here.
 pub const TICK_PERIOD_MS: u64 = 50;
 
 /// Clients that a stopping shard closes per tick at least: 1,000 a second, which any gateway takes back without a thought,

@@ -161,6 +161,11 @@ impl RegisterClient {
         self.is_held
     }
 
+    /// Whether `connection` is to be opened and [`Self::on_connecting`] was not called yet.
+    pub fn is_looking_up(&self, connection: Connection) -> bool {
+        matches!(self.state(connection), State::Opening { by: NEVER })
+    }
+
     /// The address is known, and an attempt to connect to it begins.
     pub fn on_connecting(&mut self, now: u64, connection: Connection) {
         let by = now.saturating_add(self.limits.connect_ms);

@@ -17,11 +17,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use admin::{ANSWER_TIMEOUT, NoAnswer};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, Sender};
 use glommio::ExecutorJoinHandle;
+use ring::Waker;
 use tracing::{error, info, warn};
 
 use self::bind::ShardSockets;
+use self::pump::Pump;
+use self::register_link::RegisterLog;
 use self::worker_log::WorkerLog;
 use crate::config::UNFINISHED_MEMORY_DIVISOR;
 use crate::{Counters, Settings, Status};
@@ -33,10 +36,25 @@ pub struct Gateway {
     tls: Option<tls::Acceptor>,
 }
 
-/// The control thread's end of a shard.
+/// A shard that serves.
 struct ShardHandle {
-    control: Sender<Control>,
+    control: ShardControl,
     thread: ExecutorJoinHandle<Counters>,
+}
+
+/// A shard whose thread has begun.
+struct StartingShard {
+    commands: Sender<Control>,
+    /// How to wake it, or why it does not serve.
+    started: Receiver<Result<Waker, StartError>>,
+    thread: ExecutorJoinHandle<Counters>,
+}
+
+/// How to tell a shard something, from any thread.
+#[derive(Clone)]
+struct ShardControl {
+    commands: Sender<Control>,
+    waker: Waker,
 }
 
 /// What the control thread tells a shard.
@@ -109,31 +127,31 @@ impl Gateway {
         let open_files = program::raise_open_files();
         let cpus: Vec<usize> = program::cpu_order().into_iter().cycle().take(settings.count).collect();
         bind::steer(settings.steer, &sockets, &cpus).map_err(StartError::Bind)?;
-        let (started, starts) = crossbeam_channel::bounded(settings.count);
-        let mut gateway = Gateway { shards: Vec::new(), listen, tls: settings.tls.clone() };
         for notice in settings.tls.iter().flat_map(tls::Acceptor::notices) {
             warn!("{notice}");
         }
-        let (register_news, worker_log) = (register_link::News::default(), Arc::new(WorkerLog::new()));
-        for (index, sockets) in sockets.into_iter().enumerate() {
-            let (register_news, worker_log) = (Arc::clone(&register_news), Arc::clone(&worker_log));
-            let setup = ShardSetup { index, cpu: cpus[index], open_files, register_news, worker_log };
-            match start_shard(setup, settings.clone(), sockets, started.clone()) {
+        let (register_log, worker_log) = (RegisterLog::default(), Arc::new(WorkerLog::new()));
+        let setup = |index| {
+            let (register_log, worker_log) = (Arc::clone(&register_log), Arc::clone(&worker_log));
+            ShardSetup { index, cpu: cpus[index], open_files, register_log, worker_log }
+        };
+        // All of them first, so that they start side by side.
+        let starting: Vec<_> = sockets
+            .into_iter()
+            .enumerate()
+            .map(|(index, sockets)| StartingShard::new(setup(index), settings.clone(), sockets))
+            .collect();
+        let mut gateway = Gateway { shards: Vec::new(), listen, tls: settings.tls };
+        let mut failure = None;
+        for shard in starting {
+            match shard.and_then(StartingShard::await_start) {
                 Ok(shard) => gateway.shards.push(shard),
-                Err(error) => {
-                    gateway.stop();
-                    return Err(error);
-                }
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
-        drop(started);
-        match gateway.await_start(&starts) {
-            Ok(()) => Ok(gateway),
-            Err(error) => {
-                gateway.stop();
-                Err(error)
-            }
-        }
+        let Some(error) = failure else { return Ok(gateway) };
+        gateway.stop();
+        Err(error)
     }
 
     /// Where clients connect, in the order of `Settings::listen`, with the real ports.
@@ -163,7 +181,7 @@ impl Gateway {
     pub fn stop(self) {
         for shard in &self.shards {
             // A shard that has ended by itself does not listen any more.
-            let _ = shard.control.send(Control::Stop);
+            let _ = shard.control.tell(Control::Stop);
         }
         for (index, shard) in self.shards.into_iter().enumerate() {
             match shard.thread.join() {
@@ -172,20 +190,13 @@ impl Gateway {
             }
         }
     }
-
-    fn await_start(&self, starts: &Receiver<Result<(), StartError>>) -> Result<(), StartError> {
-        for _ in &self.shards {
-            starts.recv().unwrap_or_else(|_| Err(io::Error::other("it ended before it served").into()))?;
-        }
-        Ok(())
-    }
 }
 
 /// The certificates that shards serve.
 #[derive(Clone)]
 pub struct Certificates {
     acceptor: tls::Acceptor,
-    shards: Vec<Sender<Control>>,
+    shards: Vec<ShardControl>,
 }
 
 impl Certificates {
@@ -200,7 +211,7 @@ impl Certificates {
                 }
                 for shard in &self.shards {
                     // A shard that has ended needs none.
-                    let _ = shard.send(Control::Certificates(acceptor.clone()));
+                    let _ = shard.tell(Control::Certificates(acceptor.clone()));
                 }
                 info!("certificates loaded again");
             }
@@ -211,16 +222,16 @@ impl Certificates {
 /// Asks shards how things are.
 #[derive(Clone)]
 pub struct StatusSource {
-    shards: Vec<Sender<Control>>,
+    shards: Vec<ShardControl>,
 }
 
 impl StatusSource {
     /// Every shard's status, by index, or why there is none: a shard whose thread has ended, by a panic or because its ring
     /// broke, says nothing ever again, and its clients' connections are gone.
     pub fn ask(&self) -> Vec<Result<Status, NoAnswer>> {
-        let ask = |control: &Sender<Control>| {
+        let ask = |shard: &ShardControl| {
             let (answer, status) = crossbeam_channel::bounded(1);
-            control.send(Control::Status(answer)).map(|()| status).map_err(|_| NoAnswer::Ended)
+            shard.tell(Control::Status(answer)).map(|()| status)
         };
         // All are asked before the first answer is waited for, and all together have so long.
         let clock = program::Uptime::start();
@@ -236,39 +247,53 @@ impl StatusSource {
     }
 }
 
-/// Which shard it is, where it runs, and what it shares with the others.
+/// Which shard it is, where it runs, and what it shares with the others: the log.
 struct ShardSetup {
     index: usize,
     cpu: usize,
     open_files: u64,
-    register_news: register_link::News,
+    register_log: RegisterLog,
     worker_log: Arc<WorkerLog>,
 }
 
-fn start_shard(
-    setup: ShardSetup,
-    settings: Settings,
-    sockets: ShardSockets,
-    started: Sender<Result<(), StartError>>,
-) -> Result<ShardHandle, StartError> {
-    let (control, commands) = crossbeam_channel::unbounded();
-    let name = format!("{}-{}", settings.name, setup.index);
-    let cpu = setup.cpu;
-    let thread = program::start_executor(&name, Some(cpu), move || async move {
-        match pump::Pump::new(setup, settings, sockets, commands) {
-            Ok(pump) => {
-                // The starter waits for this; it can only be gone if it gave up on another shard.
-                let _ = started.send(Ok(()));
-                drop(started);
-                pump.run().await
-            }
-            Err(error) => {
-                let _ = started.send(Err(error));
-                Counters::default()
-            }
+impl StartingShard {
+    fn new(
+        setup: ShardSetup,
+        settings: Settings,
+        sockets: ShardSockets,
+    ) -> Result<StartingShard, StartError> {
+        let (commands, told) = crossbeam_channel::unbounded();
+        let (start, started) = crossbeam_channel::bounded(1);
+        let name = format!("{}-{}", settings.name, setup.index);
+        let cpu = setup.cpu;
+        let thread = program::start_executor(&name, Some(cpu), move || async move {
+            let (pump, result) = match Pump::new(setup, settings, sockets, told) {
+                Ok((pump, waker)) => (Some(pump), Ok(waker)),
+                Err(error) => (None, Err(error)),
+            };
+            // Who started it waits for this.
+            let _ = start.send(result);
+            pump.map_or_else(Counters::default, Pump::run)
+        })?;
+        Ok(StartingShard { commands, started, thread })
+    }
+
+    fn await_start(self) -> Result<ShardHandle, StartError> {
+        let StartingShard { commands, started, thread } = self;
+        match started.recv() {
+            Ok(Ok(waker)) => Ok(ShardHandle { control: ShardControl { commands, waker }, thread }),
+            Ok(Err(error)) => Err(error),
+            Err(RecvError) => Err(io::Error::other("it ended before it served").into()),
         }
-    })?;
-    Ok(ShardHandle { control, thread })
+    }
+}
+
+impl ShardControl {
+    fn tell(&self, command: Control) -> Result<(), NoAnswer> {
+        self.commands.send(command).map_err(|_| NoAnswer::Ended)?;
+        self.waker.wake();
+        Ok(())
+    }
 }
 
 /// What clients may hold of unfinished messages, where nobody has said.

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
-use glommio::Task;
-use glommio::nop::NopSubmitter;
-use ring::{Acks, Event, ListenerId, Ring, SOCKETS_MAX, Send, Short, SocketId};
+use ring::{Acks, Event, ListenerId, Ring, SOCKETS_MAX, Send, Short, SocketId, Waker};
 use tracing::warn;
 
 use super::bind::ShardSockets;
+use super::register_link::RegisterLinks;
 use super::worker_log::ShardWorkers;
-use super::{Control, ShardSetup, StartError, register_link};
+use super::{Control, ShardSetup, StartError};
 use crate::config::{STOP_TIMEOUT_MS, TICK_PERIOD_MS};
 use crate::shard::{Action, Counters, Identity, Sends, Shard, Sink};
 use crate::{Millis, Settings};
@@ -26,11 +25,19 @@ pub struct Pump {
     shard: Shard,
     listeners: Listeners,
     commands: Receiver<Control>,
-    registrations: Vec<Task<()>>,
+    registers: RegisterLinks,
     ranges: Vec<Range<usize>>,
     drain_timeout_ms: u64,
     refusals: RefusalLog,
     workers: ShardWorkers,
+    /// When the shard's tick was last.
+    ticked: Millis,
+    /// When the control plane had its turn.
+    served: Millis,
+    /// Something has come since.
+    has_news: bool,
+    /// There may be commands.
+    is_woken: bool,
     /// The turn before has sent nothing.
     held_back: bool,
     /// Set once the shard is to end.
@@ -63,62 +70,68 @@ struct RingSink<'a> {
 }
 
 impl Pump {
-    /// Sets up the ring and begins to listen and to register.
+    /// Sets up the ring and begins to listen and to register. The waker ends its wait when there are commands.
     pub fn new(
         setup: ShardSetup,
         settings: Settings,
         sockets: ShardSockets,
         commands: Receiver<Control>,
-    ) -> Result<Pump, StartError> {
+    ) -> Result<(Pump, Waker), StartError> {
+        let registers = settings.register_address.len() as u32;
         let mut ring = Ring::new(ring::Config {
-            sockets_max: sockets_max(settings.sockets_max, setup.open_files),
-            tick: Duration::from_millis(TICK_PERIOD_MS),
+            sockets_max: sockets_max(settings.sockets_max, registers, setup.open_files),
+            reserved_for_connects: registers,
+            tick: Duration::ZERO,
             ..ring::Config::default()
         })?;
+        let waker = ring.waker()?;
         let identity = Identity { address: sockets.address, seed: RandomState::new().hash_one(setup.index) };
-        let registrations = register_link::register(&settings, sockets.address, &setup.register_news);
+        let log = Arc::clone(&setup.register_log);
+        let registers = RegisterLinks::new(&settings, sockets.address, log, waker.clone());
         let workers = ShardWorkers::new(Arc::clone(&setup.worker_log), setup.index, sockets.address);
         let listeners =
             Listeners::new(&mut ring, sockets).map_err(|error| StartError::Bind(error.to_string()))?;
         let drain_timeout_ms = settings.drain_timeout.as_millis() as u64;
         let shard = Shard::new(settings, identity, now(&ring));
-        Ok(Pump {
+        let pump = Pump {
             ring,
             shard,
             listeners,
             commands,
-            registrations,
+            registers,
             ranges: Vec::new(),
             drain_timeout_ms,
             refusals: RefusalLog { shard: setup.index, logged: 0, logged_at: None },
             workers,
             held_back: false,
+            ticked: Millis(0),
+            served: Millis(0),
+            has_news: true,
+            is_woken: false,
             stop_by: None,
-        })
+        };
+        Ok((pump, waker))
     }
 
-    /// Runs until told to stop, and then until the shard is done.
-    pub async fn run(mut self) -> Counters {
-        match self.serve().await {
+    /// Runs until told to stop, and then until the shard is done. The executor does nothing else meanwhile: everything
+    /// that a shard waits for comes through its ring.
+    pub fn run(mut self) -> Counters {
+        match self.serve() {
             Ok(()) => self.shard.counters(),
             Err(error) => program::give_up(format_args!("the ring of this shard broke: {error}")),
         }
     }
 
-    async fn serve(&mut self) -> io::Result<()> {
-        let control_plane = NopSubmitter::new();
-        let mut served = Millis(0);
+    fn serve(&mut self) -> io::Result<()> {
         while !self.is_done() {
-            self.turn(WAIT_MAX)?;
+            self.turn()?;
+            self.registers.turn(&mut self.ring)?;
             let now = now(&self.ring);
-            if now >= served.plus(CONTROL_PERIOD_MS) {
-                served = now;
+            if self.is_woken || now >= self.served.plus(CONTROL_PERIOD_MS) {
+                (self.served, self.has_news, self.is_woken) = (now, false, false);
                 self.handle_control();
                 self.refusals.look(now, self.ring.stats().refusals);
                 self.workers.look(now, &mut self.shard);
-                // Going to sleep for nothing is what makes glommio look at its own ring: the register link and its
-                // timers get their turn.
-                control_plane.run_nop().await?;
             }
         }
         self.leave_links()
@@ -131,41 +144,65 @@ impl Pump {
         self.shard.end_stop(now);
         let deadline = now.plus(LEAVE_TIMEOUT_MS);
         while self.shard.has_links() && self::now(&self.ring) < deadline {
-            self.turn(WAIT_MAX)?;
+            self.turn()?;
         }
         Ok(())
     }
 
-    fn turn(&mut self, wait_max: Duration) -> io::Result<()> {
-        let wait = if self.shard.is_pending() { Duration::ZERO } else { wait_max };
-        let (shard, listeners) = (&mut self.shard, &self.listeners);
-        // As of the turn before, so a little early, which no deadline minds.
+    fn turn(&mut self) -> io::Result<()> {
+        let (wait, time) = (self.wait(), self.ring.time());
+        let Pump { ring, shard, listeners, registers, is_woken, has_news, .. } = self;
+        ring.turn(wait, |event| {
+            *has_news = true;
+            *is_woken |= matches!(event, Event::Woken);
+            let now = Millis(time.now());
+            if let Some(event) = registers.deliver(now, event) {
+                deliver(shard, listeners, now, event);
+            }
+        })?;
         let now = now(&self.ring);
-        self.ring.turn(wait, |event| deliver(shard, listeners, now, event))?;
-        let now = self::now(&self.ring);
+        if now >= self.ticked.plus(TICK_PERIOD_MS) && now >= self.shard.next_tick() {
+            self.ticked = now;
+            self.shard.on_tick(now);
+        }
         let Pump { ring, listeners, ranges, held_back, .. } = self;
         self.shard.turn(now, &mut RingSink { ring, listeners, ranges, held_back })
     }
 
+    /// How long nothing is to be done, unless something comes.
+    fn wait(&self) -> Duration {
+        if self.shard.is_pending() {
+            return Duration::ZERO;
+        }
+        let tick = self.ticked.plus(TICK_PERIOD_MS).max(self.shard.next_tick());
+        let control = if self.has_news { self.served.plus(CONTROL_PERIOD_MS) } else { NEVER };
+        let due = tick.min(control).min(self.registers.deadline());
+        Duration::from_millis(due.since(now(&self.ring)).min(WAIT_MAX_MS))
+    }
+
     /// Does what the control thread wants. A control thread that is gone wants the end.
     fn handle_control(&mut self) {
-        match self.commands.try_recv() {
-            Err(TryRecvError::Empty) => {}
-            Ok(Control::Status(answer)) => {
-                // Who asked may have given up.
-                let _ = answer.send(self.shard.status());
+        loop {
+            match self.commands.try_recv() {
+                Err(TryRecvError::Empty) => return,
+                Ok(Control::Status(answer)) => {
+                    // Who asked may have given up.
+                    let _ = answer.send(self.shard.status());
+                }
+                Ok(Control::Certificates(acceptor)) => self.shard.on_certificates(acceptor),
+                Ok(Control::Stop) => self.stop(),
+                Err(TryRecvError::Disconnected) => return self.stop(),
             }
-            Ok(Control::Certificates(acceptor)) => self.shard.on_certificates(acceptor),
-            Ok(Control::Stop) | Err(TryRecvError::Disconnected) if self.stop_by.is_none() => self.stop(),
-            Ok(Control::Stop) | Err(TryRecvError::Disconnected) => {}
         }
     }
 
     /// Out of the register first, so that nobody new comes. Clients that are still there are served until their turn to
     /// go has come.
     fn stop(&mut self) {
-        // Dropping a task cancels it.
-        self.registrations.clear();
+        if self.stop_by.is_some() {
+            return;
+        }
+        self.registers.leave(&mut self.ring);
         for listener in self.listeners.clients.drain(..) {
             self.ring.stop_listening(listener);
         }
@@ -260,25 +297,27 @@ fn deliver(shard: &mut Shard, listeners: &Listeners, now: Millis, event: Event<'
         Event::EndOfStream { socket } => shard.on_end_of_stream(now, socket),
         Event::Writable { socket } => shard.on_writable(now, socket),
         Event::Failed { socket, .. } => shard.on_failed(now, socket),
-        Event::Woken => {}
-        Event::Tick => shard.on_tick(now),
-        Event::Connected { .. } | Event::Closed { .. } => {}
+        Event::Connected { .. } | Event::Closed { .. } | Event::Woken | Event::Tick => {}
     }
 }
 
-/// As many as `asked` for, but no more than the process may have files, nor than a ring can have at all: where the limit of
-/// open files is higher (`LimitNOFILE=infinity`, containers), the rest of it is of no use.
-fn sockets_max(asked: Option<u32>, open_files: u64) -> u32 {
+/// As many as `asked` for, and two for each register, but no more than the process may have files, nor than a ring can have at
+/// all: where the limit of open files is higher (`LimitNOFILE=infinity`, containers), the rest of it is of no use.
+fn sockets_max(asked: Option<u32>, registers: u32, open_files: u64) -> u32 {
     let most = u32::try_from(open_files).map_or(SOCKETS_MAX, |files| files.min(SOCKETS_MAX));
-    asked.map_or(most, |asked| asked.min(most))
+    asked.map_or(most, |asked| asked.saturating_add(2 * registers).min(most))
 }
 
 fn now(ring: &Ring) -> Millis {
     Millis(ring.now())
 }
 
-/// How long a turn may block: the control plane waits no longer for its turn, and an idle shard wakes up this rarely.
-const WAIT_MAX: Duration = Duration::from_millis(50);
+/// How long a turn may block, in ms: that the log is told of workers, and that a control thread that ended is noticed, needs no
+/// more.
+const WAIT_MAX_MS: u64 = 1_000;
+
+/// No time ever.
+const NEVER: Millis = Millis(u64::MAX);
 
 /// While there is traffic, the control plane gets its turn this often, in ms.
 const CONTROL_PERIOD_MS: u64 = 5;
@@ -295,12 +334,12 @@ mod tests {
 
     #[test]
     fn a_shard_has_as_many_sockets_as_limits_and_the_ring_allow() {
-        assert_eq!(sockets_max(None, 1_000), 1_000);
-        assert_eq!(sockets_max(Some(10), 1_000), 10);
-        assert_eq!(sockets_max(Some(2_000), 1_000), 1_000);
+        assert_eq!(sockets_max(None, 1, 1_000), 1_000);
+        assert_eq!(sockets_max(Some(10), 1, 1_000), 12);
+        assert_eq!(sockets_max(Some(2_000), 1, 1_000), 1_000);
         for beyond in [1 << 20, (1 << 20) + 1, 1 << 30, 1 << 40, u64::MAX] {
-            assert_eq!(sockets_max(None, beyond), 1 << 20);
-            assert_eq!(sockets_max(Some(u32::MAX), beyond), 1 << 20);
+            assert_eq!(sockets_max(None, 1, beyond), 1 << 20);
+            assert_eq!(sockets_max(Some(u32::MAX), 1, beyond), 1 << 20);
         }
     }
 }

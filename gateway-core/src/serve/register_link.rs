@@ -1,218 +1,259 @@
-//! A shard's registration: a kept connection to each register (WIRE.md §2).
+//! A shard's registration: a kept connection to each register (WIRE.md §2), on the shard's own ring. What is said and when
+//! is [`RegisterClient`]'s business; here are its sockets and its log.
 
-use std::cell::Cell;
 use std::collections::HashMap;
-use std::io;
-use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use glommio::Task;
-use glommio::net::TcpStream;
-use glommio::timer::sleep;
-use protocol::pulse::{LOOK_PERIOD_MS, RegisterPulse, RegisterSign};
-use protocol::register::{Lines, Request, Told};
-use protocol::register_trouble::{ANSWER_TIMEOUT, RegisterNews, Retry, Trouble};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use protocol::register_client::{Action, Connection, Limits, News, RegisterClient, Role};
+use protocol::register_trouble::RegisterNews;
+use ring::{Event, Ring, Send, Short, SocketId, Waker};
 use tracing::{debug, info, warn};
 
-use crate::Settings;
+use crate::{Millis, Settings};
 
 /// What the log said last of each register: shards share it, so that a line is said once and not by each.
-pub type News = Arc<Mutex<HashMap<String, RegisterNews>>>;
+pub type RegisterLog = Arc<Mutex<HashMap<String, RegisterNews>>>;
 
-/// Registers `address` with every register, for as long as the tasks live.
-pub fn register(settings: &Settings, address: SocketAddrV4, news: &News) -> Vec<Task<()>> {
-    let start = |register: &String| {
-        let link = RegisterLink {
-            register: register.clone(),
-            address: address.to_string(),
-            secret_key: settings.secret_key.clone(),
-            news: Arc::clone(news),
-            held: Cell::new(false),
-        };
-        glommio::spawn_local(link.keep())
-    };
-    settings.register_address.iter().map(start).collect()
+/// A shard's connections to all registers.
+///
+/// In each turn: [`deliver`](Self::deliver) for each event of the ring, then [`turn`](Self::turn).
+pub struct RegisterLinks {
+    links: Vec<RegisterLink>,
+    /// Addresses that were looked up, by other threads.
+    found: Receiver<Found>,
+    look_ups: LookUps,
+    log: RegisterLog,
+    /// The shard's inner address, for the log.
+    shard: String,
+    /// Something has happened since the last turn.
+    is_touched: bool,
 }
 
 struct RegisterLink {
-    register: String,
-    address: String,
-    secret_key: String,
-    news: News,
-    /// The register has taken us: it is one of ours and has answered, or PHP's and has a list.
-    held: Cell<bool>,
+    client: RegisterClient,
+    main: Option<Socket>,
+    probe: Option<Socket>,
+}
+
+struct Socket {
+    id: SocketId,
+    is_connected: bool,
+    /// The last send fell short: there is no room.
+    is_full: bool,
+}
+
+/// An address that a register's name stands for.
+struct Found {
+    index: usize,
+    connection: Connection,
+    address: io::Result<SocketAddr>,
+}
+
+#[derive(Clone)]
+struct LookUps {
+    found: Sender<Found>,
+    waker: Waker,
+}
+
+impl RegisterLinks {
+    /// For the shard at the inner `address`. `waker` wakes its ring.
+    pub fn new(settings: &Settings, address: SocketAddrV4, log: RegisterLog, waker: Waker) -> RegisterLinks {
+        let shard = address.to_string();
+        let link = |register: &String| RegisterLink {
+            client: RegisterClient::new(
+                register.clone(),
+                Role::Gateway(shard.clone()),
+                settings.secret_key.clone(),
+                Limits::default(),
+            ),
+            main: None,
+            probe: None,
+        };
+        let links = settings.register_address.iter().map(link).collect();
+        let (sender, found) = unbounded();
+        let look_ups = LookUps { found: sender, waker };
+        RegisterLinks { links, found, look_ups, log, shard, is_touched: true }
+    }
+
+    /// Takes the event if it is about a register's connection; else gives it back.
+    pub fn deliver<'a>(&mut self, now: Millis, event: Event<'a>) -> Option<Event<'a>> {
+        let (Event::Connected { socket }
+        | Event::Received { socket, .. }
+        | Event::EndOfStream { socket }
+        | Event::Writable { socket }
+        | Event::Failed { socket, .. }) = event
+        else {
+            return Some(event);
+        };
+        let mut links = self.links.iter_mut();
+        let Some((link, connection)) = links.find_map(|link| link.owner_of(socket)) else {
+            return Some(event);
+        };
+        self.is_touched = true;
+        link.on_event(now.0, connection, event);
+        None
+    }
+
+    /// When [`Self::turn`] has something to do, if nothing happens before.
+    pub fn deadline(&self) -> Millis {
+        Millis(self.links.iter().map(|link| link.client.deadline()).min().unwrap_or(u64::MAX))
+    }
+
+    /// Does what is due, and sends what is to be sent.
+    ///
+    /// # Errors
+    /// The ring is broken.
+    pub fn turn(&mut self, ring: &mut Ring) -> io::Result<()> {
+        let now = Millis(ring.now());
+        while let Ok(Found { index, connection, address }) = self.found.try_recv() {
+            self.is_touched = true;
+            if let Some(link) = self.links.get_mut(index) {
+                link.connect(ring, now.0, connection, address);
+            }
+        }
+        if !std::mem::take(&mut self.is_touched) && now < self.deadline() {
+            return Ok(());
+        }
+        for (index, link) in self.links.iter_mut().enumerate() {
+            link.client.on_tick(now.0);
+            while let Some(action) = link.client.next_action() {
+                match action {
+                    Action::Connect(connection) => {
+                        self.look_ups.begin(link.client.register(), index, connection)
+                    }
+                    Action::Close(connection) => link.close(ring, connection),
+                    Action::News(news) => tell(&self.log, link.client.register(), &self.shard, news),
+                }
+            }
+            link.send(ring)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves all registers, for good.
+    pub fn leave(&mut self, ring: &mut Ring) {
+        for mut link in self.links.drain(..) {
+            link.close(ring, Connection::Main);
+            link.close(ring, Connection::Probe);
+        }
+    }
 }
 
 impl RegisterLink {
-    /// Connects, stays, and comes back after every loss, for ever: soon, unless what is there is of no use.
-    async fn keep(self) {
-        let mut retry = Retry::default();
-        loop {
-            let address = self.address.clone();
-            let request = Request::GatewayConnect { address, secret_key: self.secret_key.clone() };
-            let end = match self.connect(&[request, Request::RingwayPing]).await {
-                Ok(stream) => future::or(self.stay(stream), self.doubt()).await,
-                Err(error) => error,
-            };
-            let had = self.held.replace(false);
-            if had {
-                retry.held();
-            }
-            self.tell_end(&end, had);
-            sleep(retry.failed(&end, RECONNECT_DELAY)).await;
-        }
-    }
-
-    async fn connect(&self, requests: &[Request]) -> io::Result<TcpStream> {
-        let address = resolve(self.register.clone()).await?;
-        let mut stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT).await?;
-        let mut lines = Vec::new();
-        requests.iter().for_each(|request| request.encode(&mut lines));
-        stream.write_all(&lines).await?;
-        Ok(stream)
-    }
-
-    fn tell_held(&self) {
-        if !self.held.replace(true) && self.news().entry(self.register.clone()).or_default().held() {
-            info!(register = self.register, "registered");
-        }
-    }
-
-    fn tell_end(&self, end: &io::Error, had: bool) {
-        let register = &self.register;
-        if !self.news().entry(register.clone()).or_default().failed(end, had) {
-            debug!(register, shard = self.address, "no register: {end}");
-        } else if had {
-            warn!(register, "lost the register: {end}; trying on");
-        } else {
-            warn!(register, "not registered: {end}; trying on");
-        }
-    }
-
-    fn news(&self) -> MutexGuard<'_, HashMap<String, RegisterNews>> {
-        // Whatever happened to a thread that held it, it says what was told.
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// PHP's register has nothing to say to a gateway, so one that is silent may be that, or anything. A worker it would
-    /// answer: a second connection asks as one. Returns when it is no register.
-    async fn doubt(&self) -> io::Error {
-        sleep(DOUBT_AFTER).await;
-        if !self.held.get() {
-            let answer = async {
-                sleep(ANSWER_TIMEOUT).await;
-                Err(Trouble::Mute.into())
-            };
-            match future::or(self.ask(), answer).await {
-                Ok(()) => self.tell_held(),
-                Err(error) => return error,
-            }
-        }
-        future::pending().await
-    }
-
-    /// Asks for the list of gateways.
-    async fn ask(&self) -> io::Result<()> {
-        let request = Request::WorkerConnect { secret_key: self.secret_key.clone() };
-        let mut stream = self.connect(&[request]).await?;
-        let (mut lines, mut buffer, mut said) = (Lines::default(), [0; 512], Vec::new());
-        loop {
-            let size = stream.read(&mut buffer).await?;
-            if size == 0 {
-                return Err(Trouble::closed(&said).into());
-            }
-            if said.len() < buffer.len() {
-                said.extend_from_slice(&buffer[..size]);
-            }
-            lines.push(&buffer[..size]);
-            match lines.next_line() {
-                Ok(Some(line)) => {
-                    return Told::decode(line).map(drop).map_err(|_| Trouble::foreign(line).into());
-                }
-                Ok(None) => {}
-                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
-            }
-        }
-    }
-
-    /// Pings until the connection ends; returns why it did.
-    async fn stay(&self, stream: TcpStream) -> io::Error {
-        let pulse = Cell::new(RegisterPulse::new(&self.register));
-        let (mut input, mut output) = futures_lite::io::split(stream);
-        let read = async {
-            let mut lines = Lines::default();
-            let mut buffer = [0; 512];
-            let mut said = Vec::new();
-            loop {
-                let size = match input.read(&mut buffer).await {
-                    Ok(size) if size > 0 => size,
-                    Ok(_) | Err(_) if !self.held.get() => return Trouble::closed(&said).into(),
-                    Ok(_) => return io::ErrorKind::UnexpectedEof.into(),
-                    Err(error) => return error,
-                };
-                if said.len() < buffer.len() {
-                    said.extend_from_slice(&buffer[..size]);
-                }
-                beat(&pulse, RegisterPulse::heard);
-                lines.push(&buffer[..size]);
-                loop {
-                    match lines.next_line() {
-                        Ok(Some(line)) if Told::decode(line) == Ok(Told::Pong) => {
-                            beat(&pulse, RegisterPulse::answered);
-                            self.tell_held();
-                        }
-                        // A register has nothing else to say to a gateway.
-                        Ok(Some(line)) => return Trouble::foreign(line).into(),
-                        Ok(None) => break,
-                        Err(error) => return io::Error::new(io::ErrorKind::InvalidData, error),
-                    }
-                }
-            }
+    fn owner_of(&mut self, socket: SocketId) -> Option<(&mut RegisterLink, Connection)> {
+        let is_its = |own: &Option<Socket>| own.as_ref().is_some_and(|own| own.id == socket);
+        let connection = match (is_its(&self.main), is_its(&self.probe)) {
+            (true, _) => Connection::Main,
+            (_, true) => Connection::Probe,
+            _ => return None,
         };
-        let ping = async {
-            loop {
-                sleep(Duration::from_millis(LOOK_PERIOD_MS)).await;
-                let request = match beat(&pulse, RegisterPulse::look) {
-                    RegisterSign::Well => continue,
-                    RegisterSign::RingwayPing => Request::RingwayPing,
-                    RegisterSign::Ping => Request::Ping,
-                    RegisterSign::Silent => {
-                        return io::Error::new(io::ErrorKind::TimedOut, "it does not answer any more");
-                    }
-                };
-                let mut line = Vec::new();
-                request.encode(&mut line);
-                if let Err(error) = output.write_all(&line).await {
-                    return error;
+        Some((self, connection))
+    }
+
+    fn socket(&mut self, connection: Connection) -> &mut Option<Socket> {
+        match connection {
+            Connection::Main => &mut self.main,
+            Connection::Probe => &mut self.probe,
+        }
+    }
+
+    fn on_event(&mut self, now: u64, connection: Connection, event: Event<'_>) {
+        match event {
+            Event::Connected { .. } => {
+                if let Some(socket) = self.socket(connection) {
+                    socket.is_connected = true;
+                }
+                self.client.on_connected(now, connection);
+            }
+            Event::Received { bytes, .. } => self.client.on_bytes(now, connection, bytes),
+            Event::EndOfStream { .. } => self.client.on_end_of_stream(now, connection),
+            Event::Failed { error, .. } => self.client.on_failed(now, connection, error),
+            Event::Writable { .. } => {
+                if let Some(socket) = self.socket(connection) {
+                    socket.is_full = false;
                 }
             }
-        };
-        future::or(read, ping).await
+            _ => {}
+        }
+    }
+
+    /// Connects to what a look-up has found, unless that is not wanted any more.
+    fn connect(
+        &mut self,
+        ring: &mut Ring,
+        now: u64,
+        connection: Connection,
+        address: io::Result<SocketAddr>,
+    ) {
+        if !self.client.is_looking_up(connection) {
+            return;
+        }
+        match address.and_then(|address| ring.connect(address, None)) {
+            Ok(id) => {
+                *self.socket(connection) = Some(Socket { id, is_connected: false, is_full: false });
+                self.client.on_connecting(now, connection);
+            }
+            Err(error) => self.client.on_failed(now, connection, error),
+        }
+    }
+
+    fn close(&mut self, ring: &mut Ring, connection: Connection) {
+        if let Some(socket) = self.socket(connection).take() {
+            ring.close(socket.id);
+        }
+    }
+
+    fn send(&mut self, ring: &mut Ring) -> io::Result<()> {
+        for (connection, socket) in [(Connection::Main, &mut self.main), (Connection::Probe, &mut self.probe)]
+        {
+            let unsent = self.client.unsent(connection);
+            let Some(socket) = socket.as_mut().filter(|socket| socket.is_connected && !socket.is_full) else {
+                continue;
+            };
+            if unsent.is_empty() {
+                continue;
+            }
+            let mut short: Vec<Short> = Vec::new();
+            let send = Send { socket: socket.id, slices: &[IoSlice::new(unsent)] };
+            ring.send_all([send], &mut short)?;
+            socket.is_full = !short.is_empty();
+            let sent = short.first().map_or(unsent.len(), |short| short.sent);
+            self.client.on_sent(connection, sent);
+        }
+        Ok(())
     }
 }
 
-fn beat<T>(pulse: &Cell<RegisterPulse>, change: impl FnOnce(&mut RegisterPulse) -> T) -> T {
-    let mut now = pulse.get();
-    let result = change(&mut now);
-    pulse.set(now);
-    result
-}
-
-/// Looks a name up without holding up the shard.
-async fn resolve(register: String) -> io::Result<SocketAddr> {
-    if let Ok(address) = register.parse() {
-        return Ok(address);
+impl LookUps {
+    fn begin(&self, register: &str, index: usize, connection: Connection) {
+        let this = self.clone();
+        let end = move |address| this.end(Found { index, connection, address });
+        if let Err(error) = program::look_up(register.to_owned(), end) {
+            self.end(Found { index, connection, address: Err(error) });
+        }
     }
-    let found = glommio::executor().spawn_blocking(move || register.to_socket_addrs()).await?.next();
-    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+
+    fn end(&self, found: Found) {
+        // A shard that has ended needs no address.
+        let _ = self.found.send(found);
+        self.waker.wake();
+    }
 }
 
-/// Between two attempts: PHP's 1 s, halved, so that all are connected soon after a register is back.
-const RECONNECT_DELAY: Duration = Duration::from_millis(500);
-
-/// How long a register may take to answer, as one of ours does, before it is asked what it is.
-const DOUBT_AFTER: Duration = Duration::from_secs(2);
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+fn tell(log: &RegisterLog, register: &str, shard: &str, news: News) {
+    // Whatever happened to a thread that held it, it says what was told.
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = log.entry(register.to_owned()).or_default();
+    match news {
+        News::Held if last.held() => info!(register, "registered"),
+        News::Lost { error, was_held } if !last.failed(&error, was_held) => {
+            debug!(register, shard, "no register: {error}");
+        }
+        News::Lost { error, was_held: true } => warn!(register, "lost the register: {error}; trying on"),
+        News::Lost { error, was_held: false } => warn!(register, "not registered: {error}; trying on"),
+        News::Held | News::Gateways { .. } => {}
+    }
+}

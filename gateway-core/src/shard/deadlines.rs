@@ -24,6 +24,8 @@ pub struct Deadlines {
     pub linger: Timeouts,
     /// Links that are to say the secret key, or to go.
     pub authorization: Timeouts,
+    /// Clients may wait for what links have not sent: to be looked at in each tick.
+    pub stalled: bool,
     pub next_link_ping: Millis,
     pub next_link_look: Millis,
 }
@@ -37,9 +39,17 @@ impl Deadlines {
             answer: Timeouts::new(ANSWER_TIMEOUT_MS),
             linger: Timeouts::new(LINGER_TIMEOUT_MS),
             authorization: Timeouts::new(AUTHORIZATION_TIMEOUT_MS),
+            stalled: false,
             next_link_ping: now.plus(LINK_PING_PERIOD_MS),
             next_link_look: now.plus(LOOK_PERIOD_MS),
         }
+    }
+
+    /// The first of those that concern single sockets.
+    pub fn first_timeout(&self) -> Option<Millis> {
+        let Deadlines { handshake, no_worker, flush, answer, linger, authorization, .. } = self;
+        let all = [handshake, no_worker, flush, answer, linger, authorization];
+        all.into_iter().filter_map(Timeouts::first).min()
     }
 }
 
@@ -65,6 +75,11 @@ impl Timeouts {
             Some((deadline, _)) if *deadline <= now => self.queue.pop_front().map(|(_, socket)| socket),
             _ => None,
         }
+    }
+
+    /// When the next time is over.
+    pub fn first(&self) -> Option<Millis> {
+        self.queue.front().map(|(deadline, _)| *deadline)
     }
 
     /// Everything, whatever its deadline.

@@ -7,7 +7,24 @@ use super::clients::lingering::Stage;
 use crate::Millis;
 
 impl Shard {
-    /// To be called about every [`crate::config::TICK_PERIOD_MS`].
+    /// When [`Shard::on_tick`] has something to do next, if nothing else happens before.
+    pub fn next_tick(&self) -> Millis {
+        let deadlines = &self.deadlines;
+        if self.is_stopping() || deadlines.stalled || self.links.may_drain() {
+            return self.now;
+        }
+        let all = [
+            Some(deadlines.next_link_ping),
+            (self.links.len() > 0).then_some(deadlines.next_link_look),
+            deadlines.first_timeout(),
+            self.departed.first_deadline(),
+            self.clients.unfinished.next_look(),
+            self.heartbeat.next_sweep(),
+        ];
+        all.into_iter().flatten().min().unwrap_or(self.now)
+    }
+
+    /// To be called when [`Shard::next_tick`] has come, but not more often than every [`crate::config::TICK_PERIOD_MS`].
     pub fn on_tick(&mut self, now: Millis) {
         self.now = now;
         self.expire_handshakes();

@@ -40,6 +40,11 @@ impl Heartbeat {
         self.cursor != usize::MAX
     }
 
+    /// When the next sweep begins, if there are any.
+    pub fn next_sweep(&self) -> Option<Millis> {
+        (self.period_ms > 0).then_some(self.next_sweep)
+    }
+
     /// Counts a silent period; `silence` is -1 after every message.
     fn beat(&self, silence: &mut i32) -> Beat {
         if self.limit > 0 && *silence >= 2 * self.limit {

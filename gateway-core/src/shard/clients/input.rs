@@ -104,6 +104,7 @@ impl Shard {
             Some(link) => {
                 let link = self.links.get_mut(link).expect("route found it");
                 link.stalled_clients.push_back(socket);
+                self.deadlines.stalled = true;
             }
         }
     }

@@ -61,6 +61,11 @@ impl Unfinished {
         self.size > self.size_max
     }
 
+    /// When to look at how long they have been held; `None` while nothing is.
+    pub fn next_look(&self) -> Option<Millis> {
+        (self.timeout_ms > 0 && !self.holdings.is_empty()).then_some(self.next_look)
+    }
+
     /// The client at a slot holds nothing any more.
     pub fn forget(&mut self, slot: ClientSlot) {
         if self.holdings.is_empty() {

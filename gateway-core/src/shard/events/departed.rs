@@ -88,6 +88,11 @@ impl DepartedTable {
         self.rows.len() > self.without_worker.len()
     }
 
+    /// When the first of them has waited for a worker for long enough.
+    pub fn first_deadline(&self) -> Option<Millis> {
+        self.without_worker.front().map(|(deadline, _)| *deadline)
+    }
+
     fn insert(&mut self, departed: Departed) {
         self.bytes += departed.size();
         let before = self.rows.insert(departed.connection_id, departed);

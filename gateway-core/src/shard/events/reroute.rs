@@ -236,14 +236,16 @@ impl Shard {
 
     /// Clients that waited for others' events, where nothing is sent any more that would see to them.
     pub(crate) fn resume_behind_rerouted(&mut self) {
+        self.deadlines.stalled = false;
         for index in (0..self.links.len()).rev() {
             let Some(id) = self.links.nth(index) else { continue };
             if let Some(link) = self.links.get(id)
                 && !link.stalled_clients.is_empty()
-                && link.out.queue.is_empty()
-                && !self.is_behind(id)
             {
-                self.resume_stalled_clients(id);
+                self.deadlines.stalled = true;
+                if link.out.queue.is_empty() && !self.is_behind(id) {
+                    self.resume_stalled_clients(id);
+                }
             }
         }
     }

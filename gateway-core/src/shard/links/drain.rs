@@ -35,6 +35,11 @@ impl Drain {
 }
 
 impl Links {
+    /// Whether there may be some that drain.
+    pub fn may_drain(&self) -> bool {
+        !self.draining.is_empty()
+    }
+
     /// Whether a worker that drains may still handle an event of this client.
     pub fn holds(&self, link: LinkId, connection_id: u32) -> bool {
         let drain = self.get(link).and_then(|link| link.drain.as_ref());
