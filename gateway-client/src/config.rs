@@ -55,18 +55,12 @@ impl Config {
 /// [`Duration::MAX`].
 const LIMIT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Wait between the loss of a register and the next attempt (WIRE.md §1), and after a failed attempt to connect to a
-/// gateway: calls within it fail at once, so that an absent gateway does not delay every call.
+/// Wait after a failed attempt to connect to a gateway: calls within it fail at once, so that an absent gateway does not delay
+/// every call.
 pub(crate) const RECONNECT_DELAY: Duration = Duration::from_secs(1);
-
-/// Silence after which the register gets a ping (WIRE.md §2).
-pub(crate) const REGISTER_PING_INTERVAL: Duration = Duration::from_secs(25);
 
 /// Bytes taken from a register at once.
 pub(crate) const REGISTER_READ_SIZE: usize = 4096;
-
-/// Gateways taken from one register's list; the rest is ignored, so that a bad register cannot exhaust sockets.
-pub(crate) const GATEWAYS_MAX: usize = 4096;
 
 /// How long a gateway without a connection is kept after it left the lists. After a register's restart gateways come
 /// back one by one within about a second (WIRE.md §2); broadcasts in between must not miss them.

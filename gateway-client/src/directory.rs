@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use indexmap::IndexMap;
+use protocol::register_client::GATEWAYS_MAX;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tracing::debug;
 
-use crate::config::{Config, GATEWAYS_MAX, UNLISTED_KEEP};
+use crate::config::{Config, UNLISTED_KEEP};
 use crate::link::Link;
 
 /// What the registers have said. Shared by all clones of a client and the tasks that follow the registers.
@@ -69,9 +69,7 @@ impl Directory {
     }
 
     /// Notes a register's new list. Needs a tokio runtime, on which links of new gateways run.
-    pub(crate) fn take(&self, register: usize, addresses: &[String]) {
-        let list: Vec<SocketAddrV4> =
-            addresses.iter().take(GATEWAYS_MAX).filter_map(|address| parse(address)).collect();
+    pub(crate) fn take(&self, register: usize, list: Vec<SocketAddrV4>) {
         let mut state = self.state();
         for &gateway in &list {
             state.gateways.entry(gateway).or_insert_with(|| Gateway {
@@ -141,12 +139,4 @@ impl State {
             gateway.link.is_connected() || gateway.unlisted.is_none_or(|since| now - since < UNLISTED_KEEP)
         });
     }
-}
-
-fn parse(address: &str) -> Option<SocketAddrV4> {
-    let parsed = address.parse().ok();
-    if parsed.is_none() {
-        debug!(address, "not an address of a gateway, left out");
-    }
-    parsed
 }

@@ -1,16 +1,17 @@
-//! Where the gateways are: a connection to each register, opened again after a loss (WIRE.md §2).
+//! Where the gateways are: a connection to each register (WIRE.md §2). What is said and when is [`RegisterClient`]'s
+//! business; here are its socket and its clock.
 
-use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use protocol::register::{Broadcast, Lines, Request};
-use protocol::register_trouble::{RegisterNews, Retry, Trouble};
+use protocol::register_client::{Action, Connection, Limits, News, RegisterClient, Role};
+use protocol::register_trouble::RegisterNews;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, warn};
 
-use crate::config::{RECONNECT_DELAY, REGISTER_PING_INTERVAL, REGISTER_READ_SIZE};
+use crate::config::REGISTER_READ_SIZE;
 use crate::directory::Directory;
 
 /// No register has said where the gateways are. Each reason begins with the register's address.
@@ -23,72 +24,126 @@ pub struct ConnectError {
 
 /// Follows one register's lists, for ever.
 pub(crate) async fn follow(directory: Arc<Directory>, index: usize) {
-    let register = directory.config().register_addresses[index].clone();
-    let (mut retry, mut news) = (Retry::default(), RegisterNews::default());
-    loop {
-        let mut listed = false;
-        let Err(error) = converse(&directory, index, &register, &mut listed).await;
-        if listed {
-            retry.held();
-            news.held();
-        }
-        if news.failed(&error, listed) {
-            warn!(register, "no connection to register, trying on: {error}");
-        }
-        directory.lost(index, format!("{register}: {error}"));
-        sleep(retry.failed(&error, RECONNECT_DELAY)).await;
-    }
-}
-
-/// Takes lists until the connection ends, and sets `listed` at the first.
-async fn converse(
-    directory: &Directory,
-    index: usize,
-    register: &str,
-    listed: &mut bool,
-) -> io::Result<std::convert::Infallible> {
     let config = directory.config();
-    let mut stream = timeout(config.connect_timeout, TcpStream::connect(register)).await??;
-    write(&mut stream, &Request::WorkerConnect { secret_key: config.secret_key.clone() }).await?;
-    // PHP tells local registers by this prefix, not by what the name resolves to (WIRE.md §2).
-    let pings = !register.starts_with("127.0.0.1");
-    let (mut lines, mut said) = (Lines::default(), Vec::new());
+    let register = config.register_addresses[index].clone();
+    let limits = Limits {
+        connect_ms: config.connect_timeout.as_millis() as u64,
+        answer_ms: config.reply_timeout.as_millis() as u64,
+    };
+    let client = RegisterClient::new(register, Role::Follower, config.secret_key.clone(), limits);
+    let mut follower = Follower {
+        client,
+        directory,
+        index,
+        stream: None,
+        started: Instant::now(),
+        log: RegisterNews::default(),
+    };
     let mut buffer = vec![0; REGISTER_READ_SIZE];
     loop {
-        let limit = if *listed { REGISTER_PING_INTERVAL } else { config.reply_timeout };
-        let size = match timeout(limit, stream.read(&mut buffer)).await {
-            Ok(Ok(size)) if size > 0 => size,
-            Ok(_) if !*listed => return Err(Trouble::closed(&said).into()),
-            Ok(Ok(_)) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the register")),
-            Ok(Err(error)) => return Err(error),
-            Err(_) if !*listed && said.is_empty() => return Err(Trouble::Mute.into()),
-            Err(_) if !*listed => return Err(Trouble::foreign(&said).into()),
-            Err(_) => {
-                if pings {
-                    write(&mut stream, &Request::Ping).await?;
-                }
-                continue;
+        follower.act().await;
+        follower.write().await;
+        follower.read(&mut buffer).await;
+    }
+}
+
+/// A register's client with its socket.
+struct Follower {
+    client: RegisterClient,
+    directory: Arc<Directory>,
+    /// Which register it is.
+    index: usize,
+    stream: Option<TcpStream>,
+    started: Instant,
+    /// What the log said last.
+    log: RegisterNews,
+}
+
+impl Follower {
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// When the client has something to do, if nothing happens before.
+    fn deadline(&self) -> Instant {
+        self.started + Duration::from_millis(self.client.deadline().min(self.now() + IDLE_MS_MAX))
+    }
+
+    async fn act(&mut self) {
+        self.client.on_tick(self.now());
+        while let Some(action) = self.client.next_action() {
+            match action {
+                Action::Connect(connection) => self.connect(connection).await,
+                Action::Close(_) => self.stream = None,
+                Action::News(news) => self.hear(news),
             }
-        };
-        if !*listed && said.len() < buffer.len() {
-            said.extend_from_slice(&buffer[..size]);
         }
-        lines.push(&buffer[..size]);
-        while let Some(line) = lines.next_line().map_err(invalid)? {
-            let broadcast = Broadcast::decode(line).map_err(|_| Trouble::foreign(line))?;
-            debug!(register, gateways = broadcast.addresses.len(), "list of gateways");
-            directory.take(index, &broadcast.addresses);
-            *listed = true;
+    }
+
+    /// The name is looked up within the same limit.
+    async fn connect(&mut self, connection: Connection) {
+        self.client.on_connecting(self.now(), connection);
+        let connected = timeout_at(self.deadline(), TcpStream::connect(self.client.register())).await;
+        let now = self.now();
+        match connected {
+            Ok(Ok(stream)) => {
+                self.stream = Some(stream);
+                self.client.on_connected(now, connection);
+            }
+            Ok(Err(error)) => self.client.on_failed(now, connection, error),
+            Err(_) => self.client.on_tick(now),
+        }
+    }
+
+    fn hear(&mut self, news: News) {
+        let register = self.client.register();
+        match news {
+            News::Held => {
+                self.log.held();
+            }
+            News::Gateways { gateways, left_out } => {
+                debug!(register, gateways = gateways.len(), left_out, "list of gateways");
+                self.directory.take(self.index, gateways);
+            }
+            News::Lost { error, was_held } => {
+                if self.log.failed(&error, was_held) {
+                    warn!(register, "no connection to register, trying on: {error}");
+                }
+                self.directory.lost(self.index, format!("{register}: {error}"));
+            }
+        }
+    }
+
+    async fn write(&mut self) {
+        let (deadline, started) = (self.deadline(), self.started);
+        let Some(stream) = &mut self.stream else { return };
+        while !self.client.unsent(Connection::Main).is_empty() {
+            let unsent = self.client.unsent(Connection::Main);
+            match timeout_at(deadline, stream.write(unsent)).await {
+                Ok(Ok(size)) => self.client.on_sent(Connection::Main, size),
+                Ok(Err(error)) => {
+                    let now = started.elapsed().as_millis() as u64;
+                    return self.client.on_failed(now, Connection::Main, error);
+                }
+                // A register that takes nothing is silent, too, which the client notices.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Waits for what comes, or for the deadline.
+    async fn read(&mut self, buffer: &mut [u8]) {
+        let deadline = self.deadline();
+        let Some(stream) = &mut self.stream else { return sleep_until(deadline).await };
+        let Ok(result) = timeout_at(deadline, stream.read(buffer)).await else { return };
+        let now = self.now();
+        match result {
+            Ok(0) => self.client.on_end_of_stream(now, Connection::Main),
+            Ok(size) => self.client.on_bytes(now, Connection::Main, &buffer[..size]),
+            Err(error) => self.client.on_failed(now, Connection::Main, error),
         }
     }
 }
 
-async fn write(stream: &mut TcpStream, request: &Request) -> io::Result<()> {
-    let mut line = Vec::new();
-    request.encode(&mut line);
-    stream.write_all(&line).await
-}
-
-fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
-}
+/// Longest sleep in ms, far below where clocks overflow.
+const IDLE_MS_MAX: u64 = 3_600_000;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gateway_client::{Client, ClientId, Config};
 use protocol::inner::{self, Cmd, reply};
-use protocol::register::Broadcast;
+use protocol::register::{Broadcast, PONG};
 
 /// How long a test waits for what must come, before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,6 +66,15 @@ impl FakeRegister {
         for peer in &mut state.peers {
             peer.write_all(&line).unwrap();
         }
+    }
+
+    /// Answers all clients' pings once, as a register of ours does. Returns how many clients there are.
+    pub fn pong(&self) -> usize {
+        let mut state = self.state.lock().unwrap();
+        for peer in &mut state.peers {
+            peer.write_all(PONG).unwrap();
+        }
+        state.peers.len()
     }
 
     /// Closes all connections, and has another list for those who come back.

@@ -94,6 +94,20 @@ fn lists_are_followed_and_a_restart_loses_nobody() {
     });
 }
 
+/// It has answered a ping, so it is one of ours and answers each, unless it hangs.
+#[test]
+fn a_register_that_hangs_is_left_for_a_new_connection() {
+    let gateways = [FakeGateway::start(), FakeGateway::start()];
+    let register = FakeRegister::start(&[gateways[0].address]);
+    let client = blocking::Client::connect(config(&register)).unwrap();
+    register.line();
+    assert_eq!(register.pong(), 1);
+    register.list(&addresses(&[&gateways[0], &gateways[1]]));
+    wait_until("the list behind the pong", || client.gateways().contains(&gateways[1].address).then_some(()));
+    assert_eq!(register.pong(), 1, "it is the connection that has been there");
+    register.line();
+}
+
 #[tokio::test]
 async fn the_last_clone_closes_the_connections() {
     let gateway = FakeGateway::start();
