@@ -82,7 +82,7 @@ impl Shard {
 
     fn send_to_one(&mut self, slot: ClientSlot, frame: &Frame<'_>) {
         if let Some(message) = Message::of(frame) {
-            self.send_message(slot, &message);
+            self.send_to_client(slot, &message);
         }
     }
 
@@ -119,12 +119,12 @@ impl Shard {
     fn kick(&mut self, slot: ClientSlot, frame: &Frame<'_>) {
         let socket = self.clients[slot].socket;
         if let Some(message) = Message::of_kick(frame) {
-            self.send_message(slot, &message);
+            self.send_to_client(slot, &message);
         }
         // Too slow for its last words, it may be gone.
-        if self.clients.live(socket).is_some_and(|client| !client.closing) {
+        if let Some(client) = self.clients.live_mut(socket).filter(|client| !client.closing) {
             let reason = CloseReason::decode(frame.ext);
-            self.queue_close_frame(slot, reason.code(), reason.text());
+            client.queue_close_frame(&mut self.output, &self.settings, reason.code(), reason.text());
             self.close_client_when_sent(slot);
         }
     }

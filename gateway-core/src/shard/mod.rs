@@ -37,10 +37,8 @@ pub use self::notices::{Gone, Notice};
 pub use self::turn::{Action, Sends, Sink};
 
 use self::answers::listing::Listings;
-use self::clients::heartbeat::Heartbeat;
 use self::clients::lingering::Lingering;
 use self::clients::stop::Stop;
-use self::clients::unfinished::Unfinished;
 use self::clients::{ClientSlot, Clients};
 use self::deadlines::Deadlines;
 use self::events::departed::DepartedTable;
@@ -72,7 +70,7 @@ impl Identity {
 /// All clients of one core.
 ///
 /// Its glue tells what came in by the `on_*` methods, in the order in which it came, then lets it take a [`Shard::turn`]; and calls
-/// [`Shard::on_tick`] about every [`crate::config::TICK_PERIOD_MS`]. It does not wait for anything while [`Shard::is_pending`]. To end,
+/// [`Shard::on_tick`] when [`Shard::next_tick`] has come. It does not wait for anything while [`Shard::is_pending`]. To end,
 /// [`Shard::begin_stop`], and when [`Shard::is_stopped`] or it has taken too long, [`Shard::end_stop`].
 ///
 /// Invariants: a socket is a client's, a link's, or lingers, or is none of the shard's; `now` never goes back.
@@ -91,7 +89,6 @@ pub struct Shard {
     fanouts: VecDeque<Job>,
     /// Answers that take more than one turn.
     listings: Listings,
-    heartbeat: Heartbeat,
     deadlines: Deadlines,
     output: Output,
     hooks: CaughtHooks,
@@ -100,8 +97,6 @@ pub struct Shard {
     random: Random,
     /// The stop that is under way.
     stop: Option<Stop>,
-    /// Answers of codecs on their way to a queue; kept for its memory.
-    reply: Vec<u8>,
 }
 
 /// What a socket is to the shard.
@@ -116,14 +111,13 @@ impl Shard {
     pub fn new(settings: Settings, identity: Identity, now: Millis) -> Shard {
         let hooks = CaughtHooks::start(settings.hooks.make(), identity);
         Shard {
-            clients: Clients::new(Unfinished::new(&settings, now), identity.seed as u32),
+            clients: Clients::new(&settings, now, identity.seed as u32),
             links: Links::new(),
             lingering: HashMap::new(),
             backlog: Backlog::default(),
             departed: DepartedTable::default(),
             fanouts: VecDeque::new(),
             listings: Listings::default(),
-            heartbeat: Heartbeat::new(&settings, now),
             deadlines: Deadlines::new(&settings, now),
             output: Output::default(),
             hooks,
@@ -131,7 +125,6 @@ impl Shard {
             notices: Notices::default(),
             random: Random(identity.seed | 1),
             stop: None,
-            reply: Vec::new(),
             settings,
             identity,
             now,
@@ -184,7 +177,7 @@ impl Shard {
         self.output.is_pending()
             || !self.fanouts.is_empty()
             || self.listings.are_under_way()
-            || self.heartbeat.is_sweeping()
+            || self.clients.heartbeat.is_sweeping()
             || self.clients.unfinished.is_too_much()
     }
 

@@ -19,7 +19,7 @@ impl Shard {
             deadlines.first_timeout(),
             self.departed.first_deadline(),
             self.clients.unfinished.next_look(),
-            self.heartbeat.next_sweep(),
+            self.clients.heartbeat.next_sweep(),
         ];
         all.into_iter().flatten().min().unwrap_or(self.now)
     }
@@ -34,7 +34,7 @@ impl Shard {
         self.expire_unfinished();
         self.expire_drains();
         self.resume_behind_rerouted();
-        self.begin_heartbeat();
+        self.clients.heartbeat.begin(now);
         self.stop_slice();
         self.ping_links();
         self.look_at_links();

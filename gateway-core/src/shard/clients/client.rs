@@ -176,4 +176,4 @@ impl Rest {
 const REST_KEPT_MAX: usize = 64 * 1024;
 
 /// An idle client's row. A million clients pay for every byte: what makes it larger has to be worth that.
-const _: () = assert!(size_of::<Client>() <= 144);
+const _: () = assert!(size_of::<Option<Client>>() <= 144);

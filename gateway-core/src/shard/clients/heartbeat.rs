@@ -6,7 +6,7 @@ use super::ClientSlot;
 use super::leave::CloseReason;
 use crate::config::{FANOUT_SENDS_MAX, HEARTBEAT_SLICE};
 use crate::shard::Shard;
-use crate::shard::fanouts::Encoding;
+use crate::shard::fanouts::Message;
 use crate::{Millis, Settings};
 
 /// One sweep over the table per period, in slices. Within a sweep every client is looked at once.
@@ -45,6 +45,18 @@ impl Heartbeat {
         (self.period_ms > 0).then_some(self.next_sweep)
     }
 
+    /// Starts a sweep when it is time.
+    pub fn begin(&mut self, now: Millis) {
+        if self.period_ms == 0 || now < self.next_sweep {
+            return;
+        }
+        // A sweep that is still under way, because nothing else can be afforded, goes on instead.
+        self.next_sweep = self.next_sweep.plus(self.period_ms).max(now);
+        if !self.is_sweeping() {
+            self.cursor = 0;
+        }
+    }
+
     /// Counts a silent period; `silence` is -1 after every message.
     fn beat(&self, silence: &mut i32) -> Beat {
         if self.limit > 0 && *silence >= 2 * self.limit {
@@ -57,34 +69,22 @@ impl Heartbeat {
 }
 
 impl Shard {
-    /// Starts a sweep when it is time.
-    pub(crate) fn begin_heartbeat(&mut self) {
-        if self.heartbeat.period_ms == 0 || self.now < self.heartbeat.next_sweep {
-            return;
-        }
-        // A sweep that is still under way, because nothing else can be afforded, goes on instead.
-        self.heartbeat.next_sweep = self.heartbeat.next_sweep.plus(self.heartbeat.period_ms).max(self.now);
-        if !self.heartbeat.is_sweeping() {
-            self.heartbeat.cursor = 0;
-        }
-    }
-
     /// Does the next slice of a sweep that is under way: as many clients as one turn has time and room for.
     pub(crate) fn continue_heartbeat(&mut self) {
-        if !self.heartbeat.is_sweeping() {
+        if !self.clients.heartbeat.is_sweeping() {
             return;
         }
         let (end, dirty_max) = (self.clients.rows.end(), self.output.dirty_count() + FANOUT_SENDS_MAX);
         for _ in 0..HEARTBEAT_SLICE {
-            if self.heartbeat.cursor >= end {
-                self.heartbeat.cursor = usize::MAX;
+            if self.clients.heartbeat.cursor >= end {
+                self.clients.heartbeat.cursor = usize::MAX;
                 return;
             }
             if self.output.dirty_count() >= dirty_max {
                 return;
             }
-            self.beat_client(self.heartbeat.cursor);
-            self.heartbeat.cursor += 1;
+            self.beat_client(self.clients.heartbeat.cursor);
+            self.clients.heartbeat.cursor += 1;
         }
     }
 
@@ -95,7 +95,7 @@ impl Shard {
             return;
         }
         let slot = ClientSlot::of(index);
-        match self.heartbeat.beat(&mut client.silence) {
+        match self.clients.heartbeat.beat(&mut client.silence) {
             Beat::Nothing => {}
             Beat::Ping => self.ping_client(slot),
             Beat::Close => {
@@ -125,7 +125,7 @@ impl Shard {
         }
         if !self.settings.ping_data.is_empty() {
             let data = mem::take(&mut self.settings.ping_data);
-            self.send_to_client(slot, &data, Encoding::default());
+            self.send_to_client(slot, &Message::of_bytes(&data));
             self.settings.ping_data = data;
         }
     }

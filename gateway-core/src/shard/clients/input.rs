@@ -144,7 +144,7 @@ impl Shard {
     fn decode(&mut self, slot: ClientSlot, input: &mut [u8]) -> (Flow, usize) {
         let limits = self.settings.limits();
         let mut codec = mem::take(&mut self.clients[slot].codec);
-        let mut reply = mem::take(&mut self.reply);
+        let mut reply = mem::take(&mut self.output.reply);
         let (mut done, mut answered) = (0, false);
         let flow = loop {
             let link = match self.route(slot) {
@@ -201,7 +201,7 @@ impl Shard {
             self.output.append(client.socket, &mut client.out, &reply);
         }
         reply.clear();
-        self.reply = if reply.capacity() > REPLY_KEPT_MAX { Vec::new() } else { reply };
+        self.output.reply = if reply.capacity() > REPLY_KEPT_MAX { Vec::new() } else { reply };
         (flow, done)
     }
 

@@ -4,6 +4,7 @@ use protocol::client::websocket;
 
 use super::ClientSlot;
 use super::client::{Client, Reading};
+use crate::Settings;
 use crate::config::RETRY_AFTER_S;
 use crate::shard::output::Output;
 use crate::shard::{Action, Shard};
@@ -43,6 +44,26 @@ impl CloseReason {
 }
 
 impl Client {
+    /// Says, behind what is queued for it, that it is closed, and why. Returns whether its protocol has words for that. What
+    /// it sends from now on is thrown away, but for its answer.
+    pub(crate) fn queue_close_frame(
+        &mut self,
+        output: &mut Output,
+        settings: &Settings,
+        code: u16,
+        reason: &str,
+    ) -> bool {
+        if self.closing || !self.codec.is_open() {
+            return false;
+        }
+        let (protocol, queued) = (settings.protocol_of(self.listener), self.out.queue.len());
+        output.append_with(self.socket, &mut self.out, |out| protocol.encode_close(code, reason, out));
+        self.codec.begin_close();
+        let rest = &mut self.rest.take();
+        self.closing_received(&settings.limits(), rest);
+        self.out.queue.len() > queued
+    }
+
     /// Answers a handshake, whether all of its request has come or not, unless the client has said nothing yet. Returns
     /// whether there was one to answer.
     fn refuse_handshake(&mut self, output: &mut Output) -> bool {
@@ -63,29 +84,13 @@ impl Shard {
         if self.clients[slot].closing {
             return;
         }
-        let said = self.queue_close_frame(slot, reason.code(), "")
-            || (reason.is_passing() && self.clients[slot].refuse_handshake(&mut self.output));
+        let (client, output) = (&mut self.clients[slot], &mut self.output);
+        let said = client.queue_close_frame(output, &self.settings, reason.code(), "")
+            || (reason.is_passing() && client.refuse_handshake(output));
         if !said && reason.is_fault() {
             return self.close_client_now(slot);
         }
         self.close_client_when_sent(slot);
-    }
-
-    /// Tells a client, behind what is queued for it, that it is closed, and why. Returns whether that can be said. What it
-    /// sends from now on is thrown away, but for its answer.
-    pub(crate) fn queue_close_frame(&mut self, slot: ClientSlot, code: u16, reason: &str) -> bool {
-        let client = &mut self.clients[slot];
-        if client.closing || !client.codec.is_open() {
-            return false;
-        }
-        let protocol = self.settings.protocol_of(client.listener);
-        let queued = client.out.queue.len();
-        self.output
-            .append_with(client.socket, &mut client.out, |out| protocol.encode_close(code, reason, out));
-        client.codec.begin_close();
-        let rest = &mut client.rest.take();
-        client.closing_received(&self.settings.limits(), rest);
-        client.out.queue.len() > queued
     }
 
     /// Nothing more is read from a client; it goes when its queue is empty, or after a while.

@@ -21,9 +21,11 @@ use ring::SocketId;
 
 use self::client::Client;
 use self::directory::Directory;
+use self::heartbeat::Heartbeat;
 use self::tls::Sessions;
 use self::unfinished::Unfinished;
 use super::table::Table;
+use crate::{Millis, Settings};
 
 /// Where a client's row is: the slot of its socket. To be held only while the client is known to be there; what may outlive it
 /// holds the [`SocketId`], or the connection id.
@@ -54,20 +56,22 @@ pub struct Clients {
     pub sessions: Sessions,
     /// What is held of clients' input.
     pub unfinished: Unfinished,
+    pub heartbeat: Heartbeat,
     accepted: u64,
     last_id: u32,
 }
 
 impl Clients {
     /// Connection ids begin behind `last_id`.
-    pub fn new(unfinished: Unfinished, last_id: u32) -> Clients {
+    pub fn new(settings: &Settings, now: Millis, last_id: u32) -> Clients {
         Clients {
             rows: Table::new(),
             by_id: HashMap::new(),
             uids: Directory::default(),
             groups: Directory::default(),
             sessions: Sessions::default(),
-            unfinished,
+            unfinished: Unfinished::new(settings, now),
+            heartbeat: Heartbeat::new(settings, now),
             accepted: 0,
             last_id,
         }

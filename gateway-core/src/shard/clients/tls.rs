@@ -11,9 +11,11 @@ use ring::SocketId;
 use tls::{Acceptor, Failure, Session};
 use tracing::warn;
 
-use super::ClientSlot;
+use super::client::Client;
 use super::codec::AnyCodec;
 use super::lingering::Stage;
+use super::{ClientSlot, Clients};
+use crate::Listen;
 use crate::config::TLS_LOG_PERIOD_MS;
 use crate::shard::output::{Outbound, Output};
 use crate::shard::table::Table;
@@ -82,6 +84,30 @@ impl Sessions {
     }
 }
 
+impl Clients {
+    /// Encrypts the next of what is to be sent to a client, if it has TLS.
+    fn seal(&mut self, socket: SocketId, output: &mut Output) -> Result<(), Failure> {
+        let Clients { rows, sessions, .. } = self;
+        let session = sessions.rows.get_mut(socket.index()).filter(|session| session.is_open());
+        let client = rows.get_mut(socket.index()).filter(|client| client.socket == socket);
+        let (Some(session), Some(client)) = (session, client) else { return Ok(()) };
+        let plain = &mut sessions.plain;
+        client.out.queue.seal(&mut output.spare, plain, |plain, out| session.seal(plain, out))
+    }
+}
+
+impl Client {
+    /// TLS stands: what is spoken within it begins.
+    fn on_secured(&mut self, listen: &Listen, output: &mut Output) {
+        self.codec = AnyCodec::new(&listen.protocol);
+        if self.codec.is_open()
+            && let Some(held) = self.held.take()
+        {
+            output.append(self.socket, &mut self.out, &held);
+        }
+    }
+}
+
 impl Shard {
     /// Takes other certificates, for clients that come from now on.
     pub fn on_certificates(&mut self, acceptor: Acceptor) {
@@ -111,8 +137,8 @@ impl Shard {
         let opened = !was_open && session.is_open();
         let ended = session.has_ended();
         self.send_session_reply(socket);
-        if opened {
-            self.on_secured(socket);
+        if opened && let Some(client) = self.clients.live_mut(socket) {
+            client.on_secured(&self.settings.listen[usize::from(client.listener)], &mut self.output);
         }
         if opened || !plain.is_empty() {
             match self.conn(socket) {
@@ -152,20 +178,11 @@ impl Shard {
             return;
         }
         for socket in dirty {
-            if self.seal_next(*socket).is_err() {
+            if self.clients.seal(*socket, &mut self.output).is_err() {
                 self.counters.tls_sessions_failed += 1;
                 self.clients.find(*socket).into_iter().for_each(|slot| self.close_client_now(slot));
             }
         }
-    }
-
-    fn seal_next(&mut self, socket: SocketId) -> Result<(), Failure> {
-        let Sessions { rows, plain, .. } = &mut self.clients.sessions;
-        let session = rows.get_mut(socket.index()).filter(|session| session.is_open());
-        let Some(session) = session else { return Ok(()) };
-        let client = self.clients.rows.get_mut(socket.index()).filter(|client| client.socket == socket);
-        let Some(client) = client else { return Ok(()) };
-        client.out.queue.seal(&mut self.output.spare, plain, |plain, out| session.seal(plain, out))
     }
 
     /// Counts a client that speaks TLS where none is spoken, if that is what `bytes` begin with.
@@ -178,16 +195,6 @@ impl Shard {
         self.counters.tls_unexpected += 1;
         if let Some(unsaid) = self.clients.sessions.unexpected_log.admit(self.now.0) {
             warn!(%peer, unsaid, "client speaks TLS at {listen}, which has none");
-        }
-    }
-
-    fn on_secured(&mut self, socket: SocketId) {
-        let Some(client) = self.clients.live_mut(socket) else { return };
-        client.codec = AnyCodec::new(&self.settings.listen[usize::from(client.listener)].protocol);
-        if client.codec.is_open()
-            && let Some(held) = client.held.take()
-        {
-            self.output.append(socket, &mut client.out, &held);
         }
     }
 

@@ -209,7 +209,8 @@ impl Shard {
                 // The worker before took larger ones. It would be told the same of a new one.
                 self.counters.events_dropped += 1;
                 events.pop_front();
-                self.queue_close_frame(slot, websocket::TOO_LARGE, "");
+                let client = &mut self.clients[slot];
+                client.queue_close_frame(&mut self.output, &self.settings, websocket::TOO_LARGE, "");
                 break Flow::Over(Some(Malformed::TooLarge));
             }
             events.pop_front();

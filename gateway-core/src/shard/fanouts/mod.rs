@@ -4,30 +4,26 @@ use std::borrow::Cow;
 use std::vec;
 
 use hashbrown::HashSet;
-use protocol::client::Kind;
+use protocol::client::{Kind, Protocol};
 use protocol::inner::{FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, Frame};
 use protocol::php;
 
+use super::clients::client::Client;
 use super::clients::found::Found;
 use super::clients::leave::CloseReason;
 use super::clients::{ClientSlot, Clients};
 use super::links::LinkId;
+use super::output::Output;
 use super::output::queue::SharedMessage;
 use super::{Action, Shard};
 use crate::Listen;
 use crate::config::{FANOUT_SENDS_MAX, FANOUT_SLICE};
 use crate::settings::SlowClient;
 
-/// What a worker wants its clients to get.
+/// What clients are to get.
 pub(crate) struct Message<'a> {
     body: Cow<'a, [u8]>,
-    encoding: Encoding,
-}
-
-/// How a body becomes bytes for a client.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Encoding {
-    /// As it is, without the protocol's encoding (flag bit 1).
+    /// It goes out as it is, without the protocol's encoding (flag bit 1).
     raw: bool,
     kind: Kind,
 }
@@ -73,20 +69,25 @@ pub(crate) struct Job {
 }
 
 impl<'a> Message<'a> {
+    /// One of ours, of whatever kind its clients' protocols have.
+    pub fn of_bytes(body: &'a [u8]) -> Message<'a> {
+        Message { body: body.into(), raw: false, kind: Kind::default() }
+    }
+
     /// The message in a frame. Arrays go out as JSON, as PHP gateways send them to websocket clients (WIRE.md §5);
     /// `None` if the body is neither.
     pub fn of(frame: &Frame<'a>) -> Option<Message<'a>> {
         let raw = frame.flag & FLAG_RAW != 0;
         if frame.flag & FLAG_SCALAR == 0 {
             let json = php::to_json(&php::decode(frame.body).ok()?).ok()?;
-            return Some(Message { body: json.into(), encoding: Encoding { raw, kind: Kind::Text } });
+            return Some(Message { body: json.into(), raw, kind: Kind::Text });
         }
         let kind = match frame.flag & (FLAG_TEXT | FLAG_BINARY) {
             FLAG_TEXT => Kind::Text,
             FLAG_BINARY => Kind::Binary,
             _ => Kind::Unspecified,
         };
-        Some(Message { body: frame.body.into(), encoding: Encoding { raw, kind } })
+        Some(Message { body: frame.body.into(), raw, kind })
     }
 
     /// KICK knows no raw bodies, and serialized null is no message (WIRE.md §5).
@@ -95,7 +96,7 @@ impl<'a> Message<'a> {
             return None;
         }
         let mut message = Message::of(frame)?;
-        message.encoding.raw = false;
+        message.raw = false;
         Some(message)
     }
 }
@@ -113,7 +114,7 @@ impl<'a> Fanout<'a> {
 
     fn into_owned(self) -> Fanout<'static> {
         let Fanout { message, encoded, found, more, is_done, exclude } = self;
-        let message = Message { body: message.body.into_owned().into(), encoding: message.encoding };
+        let message = Message { body: message.body.into_owned().into(), ..message };
         Fanout { message, encoded, found, more, is_done, exclude }
     }
 
@@ -121,7 +122,7 @@ impl<'a> Fanout<'a> {
         let known = self.encoded.iter().position(|(of, as_kind, _)| (*of, *as_kind) == (listener, kind));
         let index = known.unwrap_or_else(|| {
             let mut encoded = Vec::new();
-            match self.message.encoding.raw {
+            match self.message.raw {
                 true => encoded.extend_from_slice(&self.message.body),
                 false => {
                     let protocol = listen[usize::from(listener)].protocol.protocol();
@@ -151,30 +152,40 @@ impl More {
     }
 }
 
-impl Shard {
-    /// Queues one message for one client.
-    pub(super) fn send_message(&mut self, slot: ClientSlot, message: &Message<'_>) {
-        self.send_to_client(slot, &message.body, message.encoding);
+impl Client {
+    /// Queues a message, until the handshake is done beside the queue.
+    fn queue_message(&mut self, output: &mut Output, protocol: &dyn Protocol, message: &Message<'_>) {
+        let kind = self.kind_of(message.kind);
+        let write = |out: &mut Vec<u8>| match message.raw {
+            true => out.extend_from_slice(&message.body),
+            false => protocol.encode(&message.body, kind, out),
+        };
+        if self.codec.is_open() {
+            output.append_with(self.socket, &mut self.out, write);
+        } else {
+            write(self.held.get_or_insert_default());
+        }
     }
 
-    /// Queues `body` for a client, in its protocol's encoding.
-    pub(super) fn send_to_client(&mut self, slot: ClientSlot, body: &[u8], encoding: Encoding) {
+    /// The same with one that others get, too.
+    fn queue_shared(&mut self, output: &mut Output, message: &SharedMessage) {
+        if self.codec.is_open() {
+            output.append_shared(self.socket, &mut self.out, message);
+        } else {
+            self.held.get_or_insert_default().extend_from_slice(message.as_bytes());
+        }
+    }
+}
+
+impl Shard {
+    /// Queues a message for one client.
+    pub(super) fn send_to_client(&mut self, slot: ClientSlot, message: &Message<'_>) {
         let client = &mut self.clients[slot];
         if !client.takes_message(self.settings.send_to_client_buffer_size) {
             return self.refuse_message(slot);
         }
-        let protocol = self.settings.protocol_of(client.listener);
-        let kind = client.kind_of(encoding.kind);
-        let write = |out: &mut Vec<u8>| match encoding.raw {
-            true => out.extend_from_slice(body),
-            false => protocol.encode(body, kind, out),
-        };
         self.counters.messages_out += 1;
-        if client.codec.is_open() {
-            self.output.append_with(client.socket, &mut client.out, write);
-        } else {
-            write(client.held.get_or_insert_default());
-        }
+        client.queue_message(&mut self.output, self.settings.protocol_of(client.listener), message);
     }
 
     /// Queues a message for its targets. What does not fit into this turn goes on in the next.
@@ -236,14 +247,9 @@ impl Shard {
         if !client.takes_message(self.settings.send_to_client_buffer_size) {
             return self.refuse_message(slot);
         }
-        let kind = client.kind_of(fanout.message.encoding.kind);
-        let message = fanout.encoded(&self.settings.listen, client.listener, kind);
         self.counters.messages_out += 1;
-        if client.codec.is_open() {
-            self.output.append_shared(client.socket, &mut client.out, message);
-        } else {
-            client.held.get_or_insert_default().extend_from_slice(message.as_bytes());
-        }
+        let kind = client.kind_of(fanout.message.kind);
+        client.queue_shared(&mut self.output, fanout.encoded(&self.settings.listen, client.listener, kind));
     }
 
     /// What becomes of a client that takes no message, and of the message, is the settings' choice.

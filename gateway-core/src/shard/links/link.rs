@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Run};
+use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, Run};
 use protocol::pulse::Pulse;
 use ring::SocketId;
 
@@ -12,7 +12,7 @@ use super::drain::Drain;
 use super::workers::WorkerId;
 use crate::config::UNAUTHORIZED_FRAME_SIZE_MAX;
 use crate::shard::notices::Gone;
-use crate::shard::output::Outbound;
+use crate::shard::output::{Outbound, Output};
 
 /// An inner connection. It is a worker's link once it has said WORKER_CONNECT; others only ask and command.
 pub struct Link {
@@ -79,6 +79,11 @@ impl Link {
     /// Why it goes: a worker that closes it while it hands its clients over has done so.
     pub fn why_gone(&self) -> Gone {
         if self.gone == Gone::Closed && self.drain.is_some() { Gone::Left } else { self.gone }
+    }
+
+    /// Queues a frame.
+    pub fn queue_frame(&mut self, output: &mut Output, frame: &Frame<'_>) {
+        output.append_with(self.id.socket(), &mut self.out, |out| frame.encode(out));
     }
 
     /// What the worker said of itself in an accepted WORKER_CONNECT.

@@ -17,11 +17,6 @@ use crate::shard::notices::Gone;
 use crate::shard::output::Output;
 
 impl Link {
-    /// Queues a frame.
-    pub fn queue_frame(&mut self, output: &mut Output, frame: &Frame<'_>) {
-        output.append_with(self.id.socket(), &mut self.out, |out| frame.encode(out));
-    }
-
     /// RINGWAY_PING, to a worker that knows it.
     pub(super) fn ping(&mut self, output: &mut Output) {
         self.queue_frame(output, &Frame::command(Cmd::RingwayPing));

@@ -52,6 +52,8 @@ pub struct Output {
     pub actions: Vec<Action>,
     /// Links of which the kernel is to be asked what their peers have acknowledged.
     pub unheard: Vec<LinkId>,
+    /// Answers of codecs on their way to a queue; kept for its memory.
+    pub reply: Vec<u8>,
     /// What fell short in a batch of sends; kept for its memory.
     pub short: Vec<Short>,
     dirty: Vec<SocketId>,
