@@ -31,10 +31,6 @@ impl CaughtHooks {
         self.panics
     }
 
-    pub fn on_worker_stop(&mut self, now: Millis) {
-        self.call(now, "on_worker_stop", |hooks| hooks.on_worker_stop());
-    }
-
     /// A client about whom the hook panics is refused.
     pub fn on_connect(&mut self, now: Millis, client: &ClientInfo) -> Admission {
         self.call(now, "on_connect", |hooks| hooks.on_connect(client)).unwrap_or(Admission::Refuse)
@@ -49,18 +45,6 @@ impl CaughtHooks {
     ) -> Handshake {
         self.call(now, "on_websocket_connect", |hooks| hooks.on_websocket_connect(client, request))
             .unwrap_or(Handshake::Refuse { status: 500 })
-    }
-
-    pub fn on_close(&mut self, now: Millis, client: &ClientInfo) {
-        self.call(now, "on_close", |hooks| hooks.on_close(client));
-    }
-
-    pub fn on_worker_connected(&mut self, now: Millis, key: &str) {
-        self.call(now, "on_worker_connected", |hooks| hooks.on_worker_connected(key));
-    }
-
-    pub fn on_worker_closed(&mut self, now: Millis, key: &str) {
-        self.call(now, "on_worker_closed", |hooks| hooks.on_worker_closed(key));
     }
 
     /// Whether [`CaughtHooks::route`] is to be asked.
@@ -86,7 +70,8 @@ impl CaughtHooks {
         chosen.flatten()
     }
 
-    fn call<T>(&mut self, now: Millis, hook: &str, call: impl FnOnce(&mut dyn Hooks) -> T) -> Option<T> {
+    /// Calls a hook; none if it has panicked, which is counted and logged.
+    pub fn call<T>(&mut self, now: Millis, hook: &str, call: impl FnOnce(&mut dyn Hooks) -> T) -> Option<T> {
         let panic = match catch(|| call(&mut *self.hooks)) {
             Ok(value) => return Some(value),
             Err(panic) => panic,

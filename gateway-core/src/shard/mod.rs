@@ -237,7 +237,7 @@ impl Shard {
             advance(&mut client.out);
             return client.closing;
         }
-        if let Some(link) = self.links.live_mut(socket) {
+        if let Some(link) = self.links.get_mut(LinkId::of(socket)) {
             if advance(&mut link.out) > 0 {
                 link.pulse.said();
             }
@@ -249,7 +249,8 @@ impl Shard {
 
     /// Does what follows from a send: most often a link's.
     fn after_send(&mut self, socket: SocketId) {
-        if let Some(id) = self.links.find(socket) {
+        let id = LinkId::of(socket);
+        if self.links.get(id).is_some() {
             return self.link_sent(id);
         }
         match self.clients.find(socket) {
@@ -264,8 +265,8 @@ impl Shard {
     fn conn(&self, socket: SocketId) -> Option<Conn> {
         if let Some(slot) = self.clients.find(socket) {
             Some(Conn::Client(slot))
-        } else if let Some(id) = self.links.find(socket) {
-            Some(Conn::Link(id))
+        } else if self.links.get(LinkId::of(socket)).is_some() {
+            Some(Conn::Link(LinkId::of(socket)))
         } else {
             self.lingering.contains_key(&socket).then_some(Conn::Lingering)
         }
@@ -275,14 +276,14 @@ impl Shard {
         if let Some(client) = self.clients.live(socket) {
             return Some(&client.out);
         }
-        let link = self.links.live(socket).map(|link| &link.out);
+        let link = self.links.get(LinkId::of(socket)).map(|link| &link.out);
         link.or_else(|| self.lingering.get(&socket).map(|lingering| &lingering.out))
     }
 
     fn outbound_mut(&mut self, socket: SocketId) -> Option<(&mut Outbound, &mut Output)> {
         let out = if let Some(client) = self.clients.live_mut(socket) {
             &mut client.out
-        } else if let Some(link) = self.links.live_mut(socket) {
+        } else if let Some(link) = self.links.get_mut(LinkId::of(socket)) {
             &mut link.out
         } else {
             &mut self.lingering.get_mut(&socket)?.out

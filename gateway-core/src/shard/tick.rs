@@ -4,6 +4,7 @@ use super::Shard;
 use super::clients::client::Reading;
 use super::clients::leave::CloseReason;
 use super::clients::lingering::Stage;
+use super::links::LinkId;
 use crate::Millis;
 
 impl Shard {
@@ -79,7 +80,7 @@ impl Shard {
 
     fn expire_links(&mut self) {
         while let Some(socket) = self.deadlines.authorization.pop_expired(self.now) {
-            let Some(id) = self.links.find(socket) else { continue };
+            let id = LinkId::of(socket);
             if let Some(link) = self.links.get(id).filter(|link| !link.authorized || link.refused) {
                 self.counters.links_unauthorized += u64::from(!link.refused);
                 self.close_link(id);

@@ -130,7 +130,7 @@ impl Shard {
         }
         self.counters.clients_closed += 1;
         let info = self.identity.client_info(client.connection_id, client.peer.address(), client.listener);
-        self.hooks.on_close(self.now, &info);
+        self.hooks.call(self.now, "on_close", |hooks| hooks.on_close(&info));
         self.links.workers.unbind(client.worker);
         client
     }

@@ -34,7 +34,7 @@ impl Shard {
         if self.is_stopping() {
             return;
         }
-        self.hooks.on_worker_stop(self.now);
+        self.hooks.call(now, "on_worker_stop", |hooks| hooks.on_worker_stop());
         let mut waiting: Vec<u32> = self.clients.iter().map(|(_, client)| client.connection_id).collect();
         for last in (1..waiting.len()).rev() {
             let other = self.random.next() % (last as u64 + 1);

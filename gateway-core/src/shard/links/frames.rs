@@ -92,7 +92,7 @@ impl Shard {
         let mut clients = Vec::new();
         if let Some(worker) = link.worker {
             let key = self.links.workers.key(worker).to_owned();
-            self.hooks.on_worker_closed(self.now, &key);
+            self.hooks.call(self.now, "on_worker_closed", |hooks| hooks.on_worker_closed(&key));
             self.notices.push(Notice::Gone { key: key.as_str().into(), why: link.why_gone() });
             self.links.workers.disconnect(worker, id);
             clients = self.reroute(reroute::unsent(&link.out.queue), &key);
@@ -265,7 +265,7 @@ impl Shard {
         if let Some(displaced) = displaced.filter(|displaced| *displaced != id) {
             self.displace(&key, displaced, run);
         }
-        self.hooks.on_worker_connected(self.now, &key);
+        self.hooks.call(self.now, "on_worker_connected", |hooks| hooks.on_worker_connected(&key));
         if previous != Some(worker) {
             self.notices.push(Notice::Connected { key: key.into() });
         }

@@ -18,6 +18,11 @@ use super::table::Table;
 pub struct LinkId(SocketId);
 
 impl LinkId {
+    /// Of the link that has or had this socket, if one has.
+    pub fn of(socket: SocketId) -> LinkId {
+        LinkId(socket)
+    }
+
     pub fn socket(self) -> SocketId {
         self.0
     }
@@ -37,21 +42,6 @@ pub struct Links {
 impl Links {
     pub fn new() -> Links {
         Links { rows: Table::new(), ids: Vec::new(), workers: Workers::default(), draining: Vec::new() }
-    }
-
-    /// The link with this socket, if it is still there.
-    pub fn find(&self, socket: SocketId) -> Option<LinkId> {
-        self.live(socket).map(|link| link.id)
-    }
-
-    /// The same, its row.
-    pub fn live(&self, socket: SocketId) -> Option<&Link> {
-        self.get(LinkId(socket))
-    }
-
-    /// The same, its row.
-    pub fn live_mut(&mut self, socket: SocketId) -> Option<&mut Link> {
-        self.get_mut(LinkId(socket))
     }
 
     /// A link, if it is still there.
