@@ -1,5 +1,6 @@
 //! Where a gateway listens, as people write it, and which of such places cannot be had together.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
@@ -16,6 +17,12 @@ pub struct ListenFlag {
     protocol: ListenProtocol,
     tls: bool,
     address: HostPort,
+}
+
+impl fmt::Debug for ListenFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenFlag").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl FromStr for ListenFlag {

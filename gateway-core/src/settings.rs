@@ -1,4 +1,4 @@
-//! What an operator sets, with GatewayWorker's names and defaults.
+//! What a gateway is started with; [`Options`](crate::Options) has the defaults.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -71,40 +71,6 @@ pub struct Settings {
     pub sockets_max: Option<u32>,
     /// What this gateway decides by itself; default: nothing.
     pub hooks: HooksFactory,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            listen: Vec::new(),
-            count: 1,
-            lan_ip: Ipv4Addr::LOCALHOST,
-            start_port: 2900,
-            inner_listen: None,
-            register_address: vec!["127.0.0.1:1236".into()],
-            secret_key: String::new(),
-            ping_interval: Duration::ZERO,
-            ping_not_response_limit: 0,
-            ping_data: Vec::new(),
-            websocket_ping: false,
-            subprotocols: Vec::new(),
-            response_headers: Vec::new(),
-            router: Router::default(),
-            steer: Steer::default(),
-            name: "gateway".into(),
-            max_package_size: 10_485_760,
-            max_unfinished_size: None,
-            unfinished_timeout: Duration::from_secs(120),
-            send_to_client_buffer_size: 1_024_000,
-            send_to_worker_buffer_size: 10_240_000,
-            no_worker_wait: Duration::from_secs(5),
-            drain_timeout: Duration::from_secs(10),
-            slow_client: SlowClient::default(),
-            tls: None,
-            sockets_max: None,
-            hooks: HooksFactory::default(),
-        }
-    }
 }
 
 impl Settings {

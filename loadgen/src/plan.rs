@@ -268,7 +268,7 @@ pub(crate) fn register(flags: &Flags) -> Result<String, PlanError> {
 }
 
 pub(crate) fn seconds(flag: &str, value: f64) -> Result<Duration, PlanError> {
-    program::seconds(flag, value).map_err(|refusal| PlanError::Usage(refusal.to_string()))
+    program::seconds(&value.to_string()).map_err(|why| PlanError::Usage(format!("{flag} {value}: {why}")))
 }
 
 pub(crate) fn positive(flag: &str, value: f64) -> Result<f64, PlanError> {

@@ -31,15 +31,15 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// The time that a flag gives in seconds.
+/// Reads a time that a flag gives in seconds.
 ///
 /// # Errors
-/// It is less than nothing, more than [`SECONDS_MAX`], or no number.
-pub fn seconds(flag: &str, value: f64) -> Result<Duration, Refusal> {
-    if (0.0..=SECONDS_MAX).contains(&value) {
-        return Ok(Duration::from_secs_f64(value));
+/// It is less than nothing, more than a year, or no number.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    match text.trim().parse() {
+        Ok(seconds) if (0.0..=SECONDS_MAX).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!("not a number of seconds from 0 to {SECONDS_MAX}, a year")),
     }
-    Err(Refusal::Usage(format!("{flag} {value}: not a number of seconds from 0 to {SECONDS_MAX}, a year")))
 }
 
 /// The longest time that a flag may give, in seconds: a year, by which no clock overflows.
@@ -51,12 +51,12 @@ mod tests {
 
     #[test]
     fn seconds_are_positive_and_finite() {
-        assert_eq!(seconds("--x", 0.5), Ok(Duration::from_millis(500)));
-        assert_eq!(seconds("--x", 0.0), Ok(Duration::ZERO));
-        assert!(seconds("--x", SECONDS_MAX).is_ok());
-        for wrong in [-1.0, f64::NAN, f64::INFINITY, 1e18, -f64::INFINITY] {
-            let error = seconds("--x", wrong).unwrap_err().to_string();
-            assert_eq!(error, format!("--x {wrong}: not a number of seconds from 0 to 31536000, a year"));
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds(" 0"), Ok(Duration::ZERO));
+        assert!(seconds("31536000").is_ok());
+        for wrong in ["", "soon", "-1", "nan", "inf", "1e18", "-inf", "31536001"] {
+            let expected = "not a number of seconds from 0 to 31536000, a year";
+            assert_eq!(seconds(wrong), Err(expected.to_owned()), "{wrong}");
         }
     }
 }

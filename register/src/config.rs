@@ -2,28 +2,38 @@
 
 use std::time::Duration;
 
+use argh::FromArgs;
 use protocol::pulse::LOOK_PERIOD_MS;
 use protocol::register::LINE_SIZE_MAX;
 
-/// What a register is started with.
-#[derive(Debug, Clone)]
+/// What a register is started with, which are its flags.
+#[derive(FromArgs, argh::ArgsInfo, Debug, Clone)]
+#[argh(description = "What every register takes.")]
 pub struct Config {
-    /// Where to listen, `HOST:PORT` or as PHP writes it `text://HOST:PORT`; port 0 takes a free one.
+    /// where gateways and workers connect; port 0 takes a free one (default 127.0.0.1:1236)
+    #[argh(
+        option,
+        arg_name = "HOST:PORT",
+        default = "String::from(\"127.0.0.1:1236\")",
+        from_str_fn(listen)
+    )]
     pub listen: String,
-    /// What gateways and workers must know; empty lets all in who send none.
+    /// what they must know; without it all get in who send none (default: none)
+    #[argh(option, arg_name = "K", default = "String::new()")]
     pub secret_key: String,
-    /// How long a connection may stay without saying what it is, by default [`INTRODUCTION_TIMEOUT`].
+    /// how long a connection may stay without saying what it is (default 10)
+    #[argh(option, arg_name = "SECONDS", default = "INTRODUCTION_TIMEOUT", from_str_fn(program::seconds))]
     pub introduction_timeout: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            listen: String::from("127.0.0.1:1236"),
-            secret_key: String::new(),
-            introduction_timeout: INTRODUCTION_TIMEOUT,
-        }
+        Self::from_args(&["register"], &[]).expect("every flag has a default")
     }
+}
+
+fn listen(text: &str) -> Result<String, String> {
+    Ok(protocol::address::register_listen(text)?.to_string())
 }
 
 /// A connection that has not said for this long after accept that it is a gateway or a worker is closed, whatever else it
@@ -88,3 +98,13 @@ pub(crate) const KEEPALIVE_PROBES: u32 = 3;
 const _: () = assert!(CONNECTIONS_MAX * (ADDRESS_SIZE_MAX + 3) + 64 <= LINE_SIZE_MAX);
 const _: () = assert!(STRANGERS_MAX < CONNECTIONS_MAX);
 const _: () = assert!(READ_SIZE <= REQUEST_SIZE_MAX && REQUEST_SIZE_MAX <= LINE_SIZE_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_flags_say_of_their_defaults_is_so() {
+        program::check_defaults::<Config>();
+    }
+}

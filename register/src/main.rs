@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use admin::{Address, Admin};
-use ringway_register::{Config, Register, Running};
+use program::Both;
+use ringway_register::{Register, Running};
 
 #[global_allocator]
 static ALLOCATOR: program::Allocator = program::Allocator;
@@ -10,29 +11,18 @@ static ALLOCATOR: program::Allocator = program::Allocator;
 /// The register of a Ringway or GatewayWorker cluster: tells workers which gateways there are.
 #[derive(argh::FromArgs, argh::ArgsInfo)]
 struct Flags {
-    /// where gateways and workers connect (default 127.0.0.1:1236)
-    #[argh(option, arg_name = "HOST:PORT", default = "Config::default().listen", from_str_fn(listen))]
-    listen: String,
-    /// what they must know (default: none)
-    #[argh(option, arg_name = "K", default = "String::new()")]
-    secret_key: String,
     /// where `ringway status` may ask how things are (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     admin: Option<Address>,
 }
 
-fn listen(text: &str) -> Result<String, String> {
-    Ok(protocol::address::register_listen(text)?.to_string())
-}
-
 fn main() {
-    let Flags { listen, secret_key, admin } = program::parse("register");
+    let Both(Flags { admin }, config) = program::parse("register");
     if let Err(why) = program::check_machine() {
         program::fail(why);
     }
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
-    let register = Register::start(Config { listen, secret_key, ..Config::default() })
-        .unwrap_or_else(|error| program::fail(error));
+    let register = Register::start(config).unwrap_or_else(|error| program::fail(error));
     let _admin = admin.map(|address| serve_status(address, &register));
     program::ready(register.addr());
     shutdown.wait();

@@ -1,0 +1,189 @@
+//! What an operator sets by flags, and what a gateway is started with because of it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use argh::FromArgs;
+use program::Refusal;
+use protocol::address::{self, Host};
+use protocol::client::websocket::DefaultType;
+
+use crate::{
+    HooksFactory, ListenFlag, ResponseHeader, Router, Settings, SlowClient, Steer, Subprotocol, acceptor,
+    resolve, resolve_lan_ip,
+};
+
+/// The flags of a gateway, with GatewayWorker's names and defaults: those of the program `gateway`, and part of those of
+/// `ringway`.
+#[derive(FromArgs, argh::ArgsInfo, Clone, Debug)]
+#[argh(description = "What every gateway takes.")]
+pub struct Options {
+    /// where clients connect; the host is an address, a name or `*`; may be given several times
+    #[argh(option, arg_name = "SCHEME://HOST:PORT")]
+    pub listen: Vec<ListenFlag>,
+    /// certificate for TLS (PEM, its own first); several: by the name asked for (default: none)
+    #[argh(option, arg_name = "FILE")]
+    pub tls_cert: Vec<String>,
+    /// key (PEM) of the certificate at the same place (default: in the certificate's file)
+    #[argh(option, arg_name = "FILE")]
+    pub tls_key: Vec<String>,
+    /// shards, a thread each; of `ringway` the worker's cores too (default: one per CPU)
+    #[argh(option, arg_name = "N", default = "program::cpus()")]
+    pub count: usize,
+    /// address or name (IPv4) by which workers reach this machine (default 127.0.0.1)
+    #[argh(option, arg_name = "HOST", default = "Host::Ip(Ipv4Addr::LOCALHOST.into())")]
+    pub lan_ip: Host,
+    /// inner port of the first shard; the others follow (default 2900)
+    #[argh(option, arg_name = "PORT", default = "2900")]
+    pub start_port: u16,
+    /// where the inner ports listen (default: `lan-ip`, or `0.0.0.0` if that is public)
+    #[argh(option, arg_name = "HOST")]
+    pub inner_listen: Option<Host>,
+    /// registers (default: 127.0.0.1:1236; of `ringway` one of its own)
+    #[argh(option, arg_name = "HOST:PORT[,…]")]
+    pub register_address: Option<String>,
+    /// what register and workers must know (default: none)
+    #[argh(option, arg_name = "K", default = "String::new()")]
+    pub secret_key: String,
+    /// heartbeat period; 0: off (default 0)
+    #[argh(option, arg_name = "SECONDS", default = "Duration::ZERO", from_str_fn(program::seconds))]
+    pub ping_interval: Duration,
+    /// unanswered periods until a silent client is closed; 0: never (default 0)
+    #[argh(option, arg_name = "N", default = "0")]
+    pub ping_not_response_limit: u32,
+    /// what a silent client is sent (default: none)
+    #[argh(option, arg_name = "TEXT", default = "String::new()")]
+    pub ping_data: String,
+    /// websocket pings instead of `--ping-data` for websocket clients
+    #[argh(switch)]
+    pub websocket_ping: bool,
+    /// a client's worker: by `least-connections` or `random` (default least-connections)
+    #[argh(option, arg_name = "R", default = "Router::default()")]
+    pub router: Router,
+    /// a client's shard: `even`, by lot, or `cpu`, where it was received (default even)
+    #[argh(option, arg_name = "S", default = "Steer::default()")]
+    pub steer: Steer,
+    /// outgoing messages whose type nobody said: `auto`, `text` or `binary` (default auto)
+    #[argh(option, arg_name = "T", default = "DefaultType::default()")]
+    pub websocket_type: DefaultType,
+    /// pass on websocket text that is not UTF-8, as PHP does, instead of closing with 1007
+    #[argh(switch)]
+    pub lenient_text: bool,
+    /// websocket subprotocol on offer; several: the first that a client wants (default: none)
+    #[argh(option, arg_name = "NAME")]
+    pub subprotocol: Vec<Subprotocol>,
+    /// header of websocket answers; may be given several times (default: none)
+    #[argh(option, arg_name = "'NAME: VALUE'")]
+    pub response_header: Vec<ResponseHeader>,
+    /// name in logs (default gateway)
+    #[argh(option, arg_name = "NAME", default = "String::from(\"gateway\")")]
+    pub name: String,
+    /// largest client message (default 10485760)
+    #[argh(option, arg_name = "BYTES", default = "10_485_760")]
+    pub max_package_size: usize,
+    /// unfinished client messages held at most, all together (default: an eighth of the memory)
+    #[argh(option, arg_name = "BYTES")]
+    pub max_unfinished_size: Option<usize>,
+    /// how long a client's message may take to arrive; `0`: for ever (default 120)
+    #[argh(
+        option,
+        arg_name = "SECONDS",
+        default = "Duration::from_secs(120)",
+        from_str_fn(program::seconds)
+    )]
+    pub unfinished_timeout: Duration,
+    /// queued for a client from which on it is slow (default 1024000)
+    #[argh(option, arg_name = "BYTES", default = "1_024_000")]
+    pub send_to_client_buffer_size: usize,
+    /// a slow client's messages: `drop` them, or `close` the client (default drop)
+    #[argh(option, arg_name = "S", default = "SlowClient::default()")]
+    pub slow_client: SlowClient,
+    /// queued for a worker from which on its clients wait (default 10240000)
+    #[argh(option, arg_name = "BYTES", default = "10_240_000")]
+    pub send_to_worker_buffer_size: usize,
+    /// how long events wait when there is no worker (default 5)
+    #[argh(option, arg_name = "SECONDS", default = "Duration::from_secs(5)", from_str_fn(program::seconds))]
+    pub no_worker_wait: Duration,
+    /// over how long a stop spreads the closing of many clients (default 10)
+    #[argh(option, arg_name = "SECONDS", default = "Duration::from_secs(10)", from_str_fn(program::seconds))]
+    pub drain_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options::from_args(&["gateway"], &[]).expect("every flag has a default")
+    }
+}
+
+impl Options {
+    /// What a gateway is started with: names are looked up, and certificates loaded.
+    ///
+    /// # Errors
+    /// A value that cannot be, or what is not there.
+    pub fn settings(self) -> Result<Settings, Refusal> {
+        // What is wrong with the flags themselves goes before what the machine says to them.
+        let registers = self.register_address.as_deref().unwrap_or(REGISTER_ADDRESS);
+        let register_address = address::registers(registers)
+            .map_err(|why| Refusal::Usage(format!("--register-address: {why}")))?;
+        let listen = self.listen.into_iter().map(ListenFlag::resolve).collect::<Result<Vec<_>, _>>();
+        let mut listen = listen.map_err(Refusal::Environment)?;
+        for listen in &mut listen {
+            listen.protocol.set_websocket_type(self.websocket_type);
+            listen.protocol.set_lenient_text(self.lenient_text);
+        }
+        Ok(Settings {
+            listen,
+            tls: acceptor(self.tls_cert, self.tls_key)?,
+            count: self.count,
+            lan_ip: resolve_lan_ip(&self.lan_ip)?,
+            start_port: self.start_port,
+            inner_listen: self.inner_listen.map(|host| inner_ip(&host)).transpose()?,
+            register_address,
+            secret_key: self.secret_key,
+            ping_interval: self.ping_interval,
+            ping_not_response_limit: self.ping_not_response_limit,
+            ping_data: self.ping_data.into_bytes(),
+            websocket_ping: self.websocket_ping,
+            subprotocols: self.subprotocol,
+            response_headers: self.response_header,
+            router: self.router,
+            steer: self.steer,
+            name: self.name,
+            max_package_size: self.max_package_size,
+            max_unfinished_size: self.max_unfinished_size,
+            unfinished_timeout: self.unfinished_timeout,
+            send_to_client_buffer_size: self.send_to_client_buffer_size,
+            send_to_worker_buffer_size: self.send_to_worker_buffer_size,
+            no_worker_wait: self.no_worker_wait,
+            drain_timeout: self.drain_timeout,
+            slow_client: self.slow_client,
+            sockets_max: None,
+            hooks: HooksFactory::default(),
+        })
+    }
+}
+
+impl Default for Settings {
+    /// Those of the flags, with one shard and nowhere to listen.
+    fn default() -> Settings {
+        let settings = Options { count: 1, ..Options::default() }.settings();
+        settings.expect("no default has a name to look up or a file to read")
+    }
+}
+
+fn inner_ip(host: &Host) -> Result<IpAddr, Refusal> {
+    resolve(host).map_err(|error| Refusal::Environment(format!("--inner-listen {host}: {error}")))
+}
+
+/// The default of `--register-address`.
+const REGISTER_ADDRESS: &str = "127.0.0.1:1236";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_flags_say_of_their_defaults_is_so() {
+        program::check_defaults::<Options>();
+    }
+}
