@@ -10,6 +10,7 @@ pub mod command;
 mod name;
 pub mod query;
 mod rows;
+mod table;
 mod trust;
 
 pub use answer::Answer;

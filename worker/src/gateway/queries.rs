@@ -12,123 +12,23 @@ use super::Gateway;
 use crate::core::{Asked, ByName};
 use crate::{Answer, Name};
 
+macro_rules! methods {
+    (
+        commands { $($command:tt)* }
+        queries { $($(#[$doc:meta])* fn $query:ident ($($arg:ident: $type:ty),*) -> $value:ty;)* }
+    ) => {
+        /// Queries.
+        impl Gateway {
+            $($(#[$doc])* pub async fn $query(&self, $($arg: $type),*) -> Answer<$value> {
+                self.ask(query::$query($($arg),*)).await
+            })*
+        }
+    };
+}
+
+protocol::with_calls!(methods);
+
 impl Gateway {
-    /// Whether the client is connected. No answer counts as no.
-    pub async fn is_online(&self, client: ClientId) -> Answer<bool> {
-        self.ask(query::is_online(client)).await
-    }
-
-    /// The client's session; `None` when there is no such client.
-    pub async fn session(&self, client: ClientId) -> Answer<Option<Array>> {
-        self.ask(query::session(client)).await
-    }
-
-    /// The client's uid; `None` when it has none, or when there is no such client.
-    pub async fn uid_of_client(&self, client: ClientId) -> Answer<Option<Name>> {
-        self.ask(query::uid_of_client(client)).await
-    }
-
-    /// The clients of a uid.
-    pub async fn client_ids_of_uid(&self, uid: impl Into<Name>) -> Answer<Vec<ClientId>> {
-        self.ask(query::client_ids_of_uid(uid)).await
-    }
-
-    /// The clients of each uid, in the order asked.
-    pub async fn client_ids_of_uids(
-        &self,
-        uids: impl IntoIterator<Item: Into<Name>>,
-    ) -> Answer<Vec<(Name, Vec<ClientId>)>> {
-        self.ask(query::client_ids_of_uids(uids)).await
-    }
-
-    /// Whether the uid has a client.
-    pub async fn is_uid_online(&self, uid: impl Into<Name>) -> Answer<bool> {
-        self.ask(query::is_uid_online(uid)).await
-    }
-
-    /// How many clients are connected, to all gateways.
-    pub async fn client_count(&self) -> Answer<u64> {
-        self.ask(query::client_count()).await
-    }
-
-    /// How many members a group has.
-    pub async fn client_count_of_group(&self, group: impl Into<Name>) -> Answer<u64> {
-        self.ask(query::client_count_of_group(group)).await
-    }
-
-    /// How many members each group has, in the order asked.
-    pub async fn client_counts_of_groups(
-        &self,
-        groups: impl IntoIterator<Item: Into<Name>>,
-    ) -> Answer<Vec<(Name, u64)>> {
-        self.ask(query::client_counts_of_groups(groups)).await
-    }
-
-    /// All clients.
-    pub async fn client_ids(&self) -> Answer<Vec<ClientId>> {
-        self.ask(query::client_ids()).await
-    }
-
-    /// The members of a group.
-    pub async fn client_ids_of_group(&self, group: impl Into<Name>) -> Answer<Vec<ClientId>> {
-        self.ask(query::client_ids_of_group(group)).await
-    }
-
-    /// All uids that have a client, each once.
-    pub async fn uids(&self) -> Answer<Vec<Name>> {
-        self.ask(query::uids()).await
-    }
-
-    /// How many uids have a client.
-    pub async fn uid_count(&self) -> Answer<u64> {
-        self.ask(query::uid_count()).await
-    }
-
-    /// The uids of a group's members, each once.
-    pub async fn uids_of_group(&self, group: impl Into<Name>) -> Answer<Vec<Name>> {
-        self.ask(query::uids_of_group(group)).await
-    }
-
-    /// How many uids the members of a group have.
-    pub async fn uid_count_of_group(&self, group: impl Into<Name>) -> Answer<u64> {
-        self.ask(query::uid_count_of_group(group)).await
-    }
-
-    /// All groups that have a member.
-    pub async fn groups(&self) -> Answer<Vec<Name>> {
-        self.ask(query::groups()).await
-    }
-
-    /// Every client's session.
-    pub async fn sessions(&self) -> Answer<Vec<(ClientId, Array)>> {
-        self.ask(query::sessions()).await
-    }
-
-    /// The session of every member of a group.
-    pub async fn sessions_of_group(&self, group: impl Into<Name>) -> Answer<Vec<(ClientId, Array)>> {
-        self.ask(query::sessions_of_group(group)).await
-    }
-
-    /// All groups with the uids of their members, each once.
-    pub async fn all_group_uids(&self) -> Answer<Vec<(Name, Vec<Name>)>> {
-        self.ask(query::all_group_uids()).await
-    }
-
-    /// All groups with the number of uids that their members have.
-    pub async fn all_group_uid_counts(&self) -> Answer<Vec<(Name, u64)>> {
-        self.ask(query::all_group_uid_counts()).await
-    }
-
-    /// All groups with their members.
-    pub async fn all_group_client_ids(&self) -> Answer<Vec<(Name, Vec<ClientId>)>> {
-        self.ask(query::all_group_client_ids()).await
-    }
-
-    /// All groups with the number of their members.
-    pub async fn all_group_client_id_counts(&self) -> Answer<Vec<(Name, u64)>> {
-        self.ask(query::all_group_client_id_counts()).await
-    }
-
     /// Asks gateways all at once. One that is known to be away is missing without being asked, and one that no
     /// register lists is never connected to: the address comes from a client id, which anybody can make up.
     async fn ask<T>(&self, query: Query<T>) -> Answer<T> {
