@@ -17,7 +17,7 @@ use protocol::register::{Lines, PONG};
 
 use crate::config::{READ_SIZE, READS_PER_TURN, REQUEST_SIZE_MAX, TURN_PAUSE};
 use crate::directory::{PeerId, Refusal};
-use crate::server::{Bells, Shared};
+use crate::shared::{Shared, Wakes};
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl From<Refusal> for End {
 pub(crate) struct Conn {
     peer: PeerId,
     stream: TcpStream,
-    bells: Rc<Bells>,
+    wakes: Rc<Wakes>,
     shared: Rc<Shared>,
     lines: Lines,
     /// Bytes since the last line end; `unfinished_size <= REQUEST_SIZE_MAX`.
@@ -61,23 +61,23 @@ enum Event {
 }
 
 impl Conn {
-    pub(crate) fn new(peer: PeerId, stream: TcpStream, bells: Rc<Bells>, shared: Rc<Shared>) -> Self {
-        Self { peer, stream, bells, shared, lines: Lines::default(), unfinished_size: 0 }
+    pub(crate) fn new(peer: PeerId, stream: TcpStream, wakes: Rc<Wakes>, shared: Rc<Shared>) -> Self {
+        Self { peer, stream, wakes, shared, lines: Lines::default(), unfinished_size: 0 }
     }
 
     /// Serves the connection until it ends. The socket is closed then; the directory still knows the peer.
     pub(crate) async fn serve(mut self, introduction_timeout: Duration) -> End {
-        let bells = Rc::clone(&self.bells);
+        let wakes = Rc::clone(&self.wakes);
         let stopped = async {
-            bells.stop.heard().await;
+            wakes.stop.notified().await;
             End::Stopped
         };
         let dead = async {
-            bells.dead.heard().await;
+            wakes.dead.notified().await;
             End::Dead
         };
         let crowded = async {
-            bells.crowded.heard().await;
+            wakes.crowded.notified().await;
             End::Refused(Refusal::Crowded)
         };
         let end = or(or(stopped, or(dead, crowded)), async {
@@ -126,7 +126,7 @@ impl Conn {
         let stream = &mut self.stream;
         let read = async { Event::Read(stream.read(buffer).await) };
         let owed = async {
-            self.bells.owed.heard().await;
+            self.wakes.owed.notified().await;
             Event::Owed
         };
         let timed_out = async {
@@ -150,12 +150,12 @@ impl Conn {
         if self.unfinished_size > REQUEST_SIZE_MAX {
             return Err(Refusal::TooLong.into());
         }
-        self.bells.beat(Pulse::heard);
+        self.wakes.beat(Pulse::heard);
         self.lines.push(bytes);
         while let Some(line) = self.lines.next_line().map_err(|_| Refusal::TooLong)? {
             self.shared.on_line(self.peer, line)?;
             if self.shared.directory.borrow_mut().take_pong(self.peer) {
-                self.bells.beat(Pulse::pinged);
+                self.wakes.beat(Pulse::pinged);
                 self.stream.write_all(PONG).await?;
             }
             self.write_owed().await?;

@@ -8,8 +8,9 @@ mod config;
 mod conn;
 mod counters;
 mod directory;
-mod doorbell;
+mod notify;
 mod server;
+mod shared;
 mod status;
 
 pub use config::{

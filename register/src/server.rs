@@ -1,17 +1,15 @@
 //! Owns the register's thread: the listener, the table of connections, start and stop.
 //!
-//! One glommio executor, one task per connection. What lines mean is [`Directory`]'s business.
+//! One glommio executor, one task per connection. What lines mean is [`crate::Directory`]'s business.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
 use glommio::timer::Timer;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
-use protocol::pulse::{Pulse, Sign};
+use protocol::pulse::Sign;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::{
@@ -19,9 +17,8 @@ use crate::config::{
     PREEMPT_TIMER, PULSE, PULSES_PER_LOOK, WRITE_TIMEOUT,
 };
 use crate::conn::{Conn, End};
-use crate::counters::{Counters, Status};
-use crate::directory::{Directory, PeerId, Refusal};
-use crate::doorbell::Doorbell;
+use crate::directory::{PeerId, Refusal};
+use crate::shared::{Shared, Wakes};
 use crate::status::{Question, Questions, StatusSource};
 
 /// A register that can be started.
@@ -136,93 +133,15 @@ fn no_executor(error: &dyn std::fmt::Display) -> io::Error {
     io::Error::other(format!("cannot run the register's executor: {error}"))
 }
 
-/// What the tasks of the register's thread share.
-pub(crate) struct Shared {
-    config: Config,
-    pub(crate) directory: RefCell<Directory>,
-    conns: RefCell<HashMap<PeerId, Rc<Bells>>>,
-    /// Whether the last connection was one too many.
-    is_full: Cell<bool>,
-    last_refused: Cell<Option<(IpAddr, Refusal)>>,
-    counters: RefCell<Counters>,
-    /// Rung when the last connection is gone.
-    empty: Doorbell,
-}
-
-/// How a connection's task is woken by others.
-#[derive(Debug, Default)]
-pub(crate) struct Bells {
-    /// A list is due.
-    pub(crate) owed: Doorbell,
-    /// The register stops.
-    pub(crate) stop: Doorbell,
-    /// The peer pinged, and is not heard any more.
-    pub(crate) dead: Doorbell,
-    /// Another connection needs its place.
-    pub(crate) crowded: Doorbell,
-    pulse: Cell<Pulse>,
-}
-
-impl Bells {
-    pub(crate) fn beat<T>(&self, change: impl FnOnce(&mut Pulse) -> T) -> T {
-        let mut pulse = self.pulse.get();
-        let result = change(&mut pulse);
-        self.pulse.set(pulse);
-        result
-    }
-}
-
 impl Shared {
-    fn new(config: Config) -> Self {
-        let directory = RefCell::new(Directory::new(config.secret_key.clone()));
-        Self {
-            config,
-            directory,
-            conns: RefCell::default(),
-            is_full: Cell::new(false),
-            last_refused: Cell::new(None),
-            counters: RefCell::default(),
-            empty: Doorbell::default(),
-        }
-    }
-
-    /// Hands a line to the directory and wakes the connections that are owed a list by it.
-    pub(crate) fn on_line(&self, peer: PeerId, line: &[u8]) -> Result<(), Refusal> {
-        let mut directory = self.directory.borrow_mut();
-        let before = directory.address(peer).is_some();
-        directory.on_line(peer, line)?;
-        self.count(|counters| counters.requests += 1);
-        if !before && let Some(address) = directory.address(peer) {
-            tracing::info!(address, "gateway registered");
-        }
-        drop(directory);
-        self.wake_owed();
-        Ok(())
-    }
-
-    /// Changes the counters.
-    pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
-        change(&mut self.counters.borrow_mut());
-    }
-
-    fn status(&self) -> Status {
-        let directory = self.directory.borrow();
-        Status {
-            connections: directory.peer_count(),
-            gateways: directory.gateway_count(),
-            workers: directory.worker_count(),
-            counters: *self.counters.borrow(),
-        }
-    }
-
     async fn serve(self: Rc<Self>, listener: Arc<TcpListener>, questions: Questions) {
         let pulse = glommio::spawn_local(Rc::clone(&self).pulse(questions));
         self.accept_until_shut_down(listener).await;
-        for bells in self.conns.borrow().values() {
-            bells.stop.ring();
+        for wakes in self.conns.borrow().values() {
+            wakes.stop.notify();
         }
         while !self.conns.borrow().is_empty() {
-            self.empty.heard().await;
+            self.empty.notified().await;
         }
         // An executor that ends forgets its tasks without dropping them.
         pulse.cancel().await;
@@ -262,9 +181,9 @@ impl Shared {
             return;
         }
         if let Ok(Some(oldest)) = room
-            && let Some(bells) = self.conns.borrow().get(&oldest)
+            && let Some(wakes) = self.conns.borrow().get(&oldest)
         {
-            bells.crowded.ring();
+            wakes.crowded.notify();
         }
         let stream = match prepare(stream) {
             Ok(stream) => stream,
@@ -275,11 +194,11 @@ impl Shared {
         };
         self.count(|counters| counters.accepted += 1);
         let peer = self.directory.borrow_mut().on_open();
-        let bells = Rc::new(Bells::default());
-        self.conns.borrow_mut().insert(peer, Rc::clone(&bells));
+        let wakes = Rc::new(Wakes::default());
+        self.conns.borrow_mut().insert(peer, Rc::clone(&wakes));
         let shared = Rc::clone(self);
         glommio::spawn_local(async move {
-            let conn = Conn::new(peer, stream, bells, Rc::clone(&shared));
+            let conn = Conn::new(peer, stream, wakes, Rc::clone(&shared));
             let end = conn.serve(shared.config.introduction_timeout).await;
             shared.on_end(peer, from, &end);
         })
@@ -305,7 +224,7 @@ impl Shared {
         self.wake_owed();
         self.conns.borrow_mut().remove(&peer);
         if self.conns.borrow().is_empty() {
-            self.empty.ring();
+            self.empty.notify();
         }
     }
 
@@ -337,19 +256,10 @@ impl Shared {
     }
 
     fn look_at_peers(&self) {
-        for bells in self.conns.borrow().values() {
-            if bells.beat(|pulse| pulse.look(false)) == Sign::Silent {
-                bells.dead.ring();
+        for wakes in self.conns.borrow().values() {
+            if wakes.beat(|pulse| pulse.look(false)) == Sign::Silent {
+                wakes.dead.notify();
             }
-        }
-    }
-
-    fn wake_owed(&self) {
-        let mut woken = Vec::new();
-        self.directory.borrow_mut().drain_woken(&mut woken);
-        let conns = self.conns.borrow();
-        for bells in woken.iter().filter_map(|peer| conns.get(peer)) {
-            bells.owed.ring();
         }
     }
 }
