@@ -12,7 +12,7 @@ use crate::loopback::own_address;
 use crate::process::Process;
 use crate::wait::{LIMIT, wait_until};
 
-/// A server with the database [`DATABASE`], and a user who may do anything in it. Dropped, it is killed and its data
+/// A server with the database `DATABASE`, and a user who may do anything in it. Dropped, it is killed and its data
 /// removed.
 #[derive(Debug)]
 pub struct MariaDb {

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use indexmap::Equivalent;
 
-/// A key of an [`Array`]. Made by `from`, it is what PHP makes of it: `"7"` is the int 7 (WIRE.md §6).
+/// A key of an [`Array`](super::Array). Made by `from`, it is what PHP makes of it: `"7"` is the int 7 (WIRE.md §6).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Key {
     /// An int, or a string that is a canonical decimal int64.

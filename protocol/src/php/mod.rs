@@ -1,6 +1,6 @@
 //! PHP values and the serialize format (WIRE.md §6).
 //!
-//! [`decode`] and [`encode`] go between bytes and [`Value`]; the functions of [`write`] make bytes without a tree in
+//! [`decode`] and [`encode`] go between bytes and [`Value`]; the functions of [`write`](mod@write) make bytes without a tree in
 //! between. [`from_value`] and [`to_value`] go on to your own types by serde. Nothing of what PHP wrote is lost on the way. Nothing here runs or knows PHP classes: objects are names
 //! with properties.
 
