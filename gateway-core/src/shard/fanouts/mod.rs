@@ -168,6 +168,7 @@ impl Client {
     }
 
     /// The same with one that others get, too.
+    #[inline]
     fn queue_shared(&mut self, output: &mut Output, message: &SharedMessage) {
         if self.codec.is_open() {
             output.append_shared(self.socket, &mut self.out, message);
