@@ -21,7 +21,6 @@ mod client_id;
 pub mod inner;
 mod json;
 mod log_limit;
-pub mod php;
 pub mod pulse;
 pub mod register;
 pub mod register_client;
@@ -29,3 +28,5 @@ pub mod register_trouble;
 
 pub use client_id::{ClientId, ClientIdError};
 pub use log_limit::LogLimit;
+#[doc(inline)]
+pub use php_values as php;

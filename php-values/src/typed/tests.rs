@@ -8,7 +8,7 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::*;
-use crate::php::{DEPTH_MAX, Object};
+use crate::{DEPTH_MAX, Object};
 
 fn read<T: DeserializeOwned>(serialized: &str) -> Result<T, String> {
     from_serialized(serialized.as_bytes()).map_err(|error| error.to_string())

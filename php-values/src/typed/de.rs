@@ -6,11 +6,11 @@ use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::super::array::Array;
-use super::super::decode::DEPTH_MAX;
-use super::super::key::{Key, KeyRef};
-use super::super::value::{Object, Reference, ReferenceKind, Value};
 use super::error::ConvertError;
+use crate::array::Array;
+use crate::decode::DEPTH_MAX;
+use crate::key::{Key, KeyRef};
+use crate::value::{Object, Reference, ReferenceKind, Value};
 
 pub(super) fn from_value<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<T, ConvertError> {
     read(Shape::of(value))

@@ -20,7 +20,7 @@ pub fn to_json(value: &Value) -> Result<Vec<u8>, JsonError> {
 
 /// What becomes of letters beyond ASCII.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Unicode {
+pub enum Unicode {
     /// `\u4f60`: json_encode without flags.
     Escaped,
     /// As they are: JSON_UNESCAPED_UNICODE.
@@ -28,7 +28,7 @@ pub(crate) enum Unicode {
 }
 
 /// Appends `text` in quotes, escaped as json_encode does.
-pub(crate) fn write_string(text: &str, unicode: Unicode, out: &mut Vec<u8>) {
+pub fn write_string(text: &str, unicode: Unicode, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut copied = 0;
     for (at, letter) in text.char_indices().filter(|&(_, letter)| needs_escape(letter, unicode)) {
@@ -130,7 +130,7 @@ fn public_properties(object: &Object) -> impl Iterator<Item = (&Key, &Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::php::decode;
+    use crate::decode;
 
     fn json(serialized: &str) -> Result<String, JsonError> {
         to_json(&decode(serialized.as_bytes()).unwrap()).map(|json| String::from_utf8(json).unwrap())

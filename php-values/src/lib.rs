@@ -1,8 +1,9 @@
-//! PHP values and the serialize format (WIRE.md §6).
+//! PHP values and the serialize format, in which sessions and replies are written (WIRE.md §6), without IO.
 //!
 //! [`decode`] and [`encode`] go between bytes and [`Value`]; the functions of [`write`](mod@write) make bytes without a tree in
-//! between. [`from_value`] and [`to_value`] go on to your own types by serde. Nothing of what PHP wrote is lost on the way. Nothing here runs or knows PHP classes: objects are names
-//! with properties.
+//! between. [`from_value`] and [`to_value`] go on to your own types by serde. Nothing of what PHP wrote is lost on the way.
+//! Nothing here runs or knows PHP classes: objects are names with properties.
+#![forbid(unsafe_code)]
 
 mod array;
 mod decode;
@@ -17,8 +18,7 @@ pub mod write;
 pub use array::Array;
 pub use decode::{DEPTH_MAX, DecodeError, SIZE_MAX, decode};
 pub use encode::{encode, encode_array, to_bytes};
-pub use json::{JsonError, to_json};
-pub(crate) use json::{Unicode, write_string as write_json_string};
+pub use json::{JsonError, Unicode, to_json, write_string as write_json_string};
 pub use key::{Key, KeyRef};
 pub use merge::{merge_serialized, replace_recursive};
 pub use typed::{ConvertError, assign, from_array, from_serialized, from_value, to_serialized, to_value};

@@ -39,7 +39,7 @@ pub use error::ConvertError;
 /// a circle or multiply it beyond reason.
 ///
 /// ```
-/// use ringway_protocol::php;
+/// use ringway_php_values as php;
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize, PartialEq, Debug)]
@@ -87,7 +87,7 @@ pub fn from_array<'de, T: Deserialize<'de>>(array: &'de Array) -> Result<T, Conv
 /// As [`from_value`], from serialized bytes. `Err` also if they are none.
 ///
 /// ```
-/// # use ringway_protocol::php;
+/// # use ringway_php_values as php;
 /// let scores: std::collections::BTreeMap<i64, f64> = php::from_serialized(b"a:2:{i:7;d:0.5;i:-1;i:2;}")?;
 /// assert_eq!(scores, [(-1, 2.0), (7, 0.5)].into());
 /// assert_eq!(php::to_serialized(&scores)?, b"a:2:{i:-1;d:2;i:7;d:0.5;}");
@@ -116,7 +116,7 @@ pub fn to_serialized<T: Serialize + ?Sized>(typed: &T) -> Result<Vec<u8>, Conver
 /// `Err`: as [`to_value`], or `typed` is no struct, map or list; `array` is unchanged then.
 ///
 /// ```
-/// # use ringway_protocol::php;
+/// # use ringway_php_values as php;
 /// #[derive(serde::Serialize)]
 /// struct Visits {
 ///     visits: u32,

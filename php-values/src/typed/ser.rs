@@ -2,11 +2,11 @@
 
 use serde::ser::{self, Serialize};
 
-use super::super::array::Array;
-use super::super::decode::DEPTH_MAX;
-use super::super::key::Key;
-use super::super::value::Value;
 use super::error::ConvertError;
+use crate::array::Array;
+use crate::decode::DEPTH_MAX;
+use crate::key::Key;
+use crate::value::Value;
 
 pub(super) fn to_value<T: Serialize + ?Sized>(typed: &T) -> Result<Value, ConvertError> {
     typed.serialize(Writer { depth: 0 })

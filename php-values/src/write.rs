@@ -64,12 +64,12 @@ pub(super) fn quoted(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends an int as text. Every string's length is one, so `write!` would be a third of what serializing costs.
-pub(crate) fn decimal(value: impl itoa::Integer, out: &mut Vec<u8>) {
+pub fn decimal(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Appends a float as PHP prints it with serialize_precision -1; `exponent` is the letter before an exponent.
-pub(crate) fn float_text(value: f64, exponent: u8, out: &mut Vec<u8>) {
+pub fn float_text(value: f64, exponent: u8, out: &mut Vec<u8>) {
     if value.is_nan() {
         return out.extend_from_slice(b"NAN");
     }

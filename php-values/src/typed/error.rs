@@ -4,8 +4,8 @@ use std::fmt::{self, Display};
 
 use serde::de::{Expected, Unexpected};
 
-use super::super::key::Key;
 use super::key_text;
+use crate::key::Key;
 
 /// A value that does not fit a Rust type, or a Rust value that has no PHP form. Its text says where and what, as
 /// `at rooms.0.name: invalid type: a list, expected a string`; strings of the session are not in it.
