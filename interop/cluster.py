@@ -187,7 +187,9 @@ class Cluster:
         if role == "register":
             return ["--listen", register]
         if role == "worker":
-            return ["--name", "InteropWorker", "--count", str(self.WORKERS), "--register-address", register]
+            flags = ["--name", "InteropWorker", "--count", str(self.WORKERS), "--register-address", register]
+            # A link that another core had before is told at this level only.
+            return [*flags, "--log-level", "debug"]
         return [
             "--listen", f"{self.setup.protocol}://{joined(self.listen)}",
             "--count", str(self.setup.shards),

@@ -208,7 +208,7 @@ def endings(stage):
     if stage.cluster.setup.protocol == "websocket":
         stage.connect("E")
         stage.clients["E"].leave()
-        stage.closed("leaving with a close frame", "E")
+        stage.closed("leaving with a close frame", "E", code=None)
     stage.step("it is offline", "isOnline", ids["E"])
 
 
@@ -329,7 +329,7 @@ def heartbeats(stage):
     """A silent client is pinged once and then closed, as a gateway with these settings does."""
     restart_gateway(stage, "pings")
     stage.connect("E", recorded=False)
-    stage.closed("it was silent", "E")
+    stage.closed("it was silent", "E", code=4000)
 
 
 def restart_gateway(stage, mode=""):

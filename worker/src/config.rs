@@ -30,6 +30,9 @@ pub struct Config {
     /// Events per core whose handlers may run at once. When so many run or wait, the core stops reading from its
     /// gateways, which then hold their clients back.
     pub max_concurrent_events: usize,
+    /// Handlers use sockets, timers or files of glommio's, whose executor a core's thread is: then each core looks at them
+    /// every millisecond, and after each of its own turns, which costs some CPU. Without it they wait for ever.
+    pub glommio: bool,
 }
 
 impl Default for Config {
@@ -59,9 +62,6 @@ pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(SECONDS_MAX);
 
 /// Wait between the loss of a connection and the next attempt (WIRE.md §1).
 pub(crate) const RECONNECT_DELAY: Duration = Duration::from_secs(1);
-
-/// The same for a register: half of it, so that all are connected soon after a register is back.
-pub(crate) const REGISTER_RECONNECT_DELAY: Duration = Duration::from_millis(500);
 
 /// The longest wait between two attempts, while a gateway closes every link soon after it was opened.
 pub(crate) const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(10);
@@ -127,15 +127,15 @@ pub(crate) const MASTER_HOLD_UP: Duration = Duration::from_secs(5);
 /// How often a worker process looks whether the one before it has left the `--admin` port.
 pub(crate) const ADMIN_RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// Bytes taken from the register at once.
-pub(crate) const REGISTER_READ_SIZE: usize = 4096;
+/// Sockets of a core at most: a link and a query connection for each gateway that registers may list, and those to registers.
+pub(crate) const SOCKETS_MAX: u32 = 16_384;
 
-/// Gateways taken from one register's list; the rest is ignored, so that a bad register cannot exhaust sockets.
-pub(crate) const GATEWAYS_MAX: usize = 4096;
-
-/// Bytes taken from a gateway at once, one buffer per core: a batch big enough to hide the cost of a system call, small enough
-/// to stay in the second-level cache.
+/// Bytes taken from a connection at once: a batch big enough to hide the cost of a system call, small enough to stay in the
+/// second-level cache.
 pub(crate) const READ_SIZE: usize = 128 * 1024;
+
+/// Connections that are read in one turn of a core.
+pub(crate) const READ_BUFFERS: u16 = 16;
 
 /// Capacity in bytes that an emptied buffer keeps; what a burst needed beyond it is given back.
 pub(crate) const BUFFER_KEEP_SIZE: usize = 1024 * 1024;
@@ -185,9 +185,6 @@ const _: () = assert!(MERGE_RETRY_COUNT <= SESSION_RETRY_PAUSES.len());
 /// Idle time after which a query connection is closed (WIRE.md §1).
 pub(crate) const QUERY_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// Bytes taken from a query connection at once.
-pub(crate) const QUERY_READ_SIZE: usize = 16 * 1024;
-
 /// The largest reply in bytes: every session of a shard with a million clients fits. Beyond it the connection is closed.
 pub(crate) const REPLY_SIZE_MAX: usize = 256 * 1024 * 1024;
 
@@ -216,3 +213,6 @@ pub(crate) const TOKIO_BLOCKING_THREADS_MAX: usize = 64;
 /// Limit for tokio's futures and blocking work to end with the worker.
 #[cfg(feature = "tokio")]
 pub(crate) const TOKIO_STOP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Futures polled one after the other until sockets have their turn.
+pub(crate) const POLLS_PER_TURN: usize = 256;

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use admin::{Address, Admin};
 use argh::{CommandInfoWithArgs, EarlyExit, FromArgs};
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use program::{Both, Flags, Words};
 use signal_hook::consts::SIGTERM;
 use tracing::warn;
 
 use crate::config::{ADMIN_RETRY_DELAY, CORES_MAX, END_GRACE, EXIT_NAME_TAKEN, SECONDS_MAX};
-use crate::core::{Report, Told};
+use crate::core::Notice;
 use crate::master::{self, Child, Command, Reporter};
 use crate::{Config, Events, Running, Worker};
 
@@ -134,6 +134,7 @@ impl Settings {
             send_to_gateway_buffer_size: self.send_to_gateway_buffer_size,
             max_concurrent_events: self.max_concurrent_events,
             drain_timeout: Duration::from_secs(self.drain_timeout),
+            glommio: false,
         })
     }
 
@@ -189,7 +190,9 @@ pub fn run<E: Events>(
 ///
 /// ```no_run
 /// # struct Greeter(String);
-/// # impl ringway_worker::Events for Greeter {}
+/// # impl ringway_worker::Events for Greeter {
+/// #     async fn on_message(&self, _: &ringway_worker::Gateway, _: &ringway_worker::Client, _: ringway_worker::Message) {}
+/// # }
 /// /// Greets who comes.
 /// #[derive(argh::FromArgs, argh::ArgsInfo)]
 /// struct Own {
@@ -228,12 +231,12 @@ fn serve<E: Events>(
     let name = config.name.clone();
     let ready = format!("{name} on {}", cores(config.count));
     let (count, is_patient) = (config.count, child.as_ref().is_some_and(|child| child.patient));
-    let (report, told) = unbounded();
-    let running = Worker::start_as(config, key_name, report.clone(), make_events)?;
+    let (notices, heard) = unbounded();
+    let running = Worker::start_as(config, key_name, notices.clone(), make_events)?;
     let _admin = admin.and_then(|address| serve_status(address, &running, is_patient));
     let name_taken = Arc::new(AtomicBool::new(false));
-    relay(told, child.map(|child| child.reporter(count)), Arc::clone(&name_taken))?;
-    tell_when_ready(&running, ready, report)?;
+    relay(heard, child.map(|child| child.reporter(count)), Arc::clone(&name_taken))?;
+    tell_when_ready(&running, ready, notices)?;
     shutdown.wait();
     running.stop()?;
     if name_taken.load(Ordering::Relaxed) {
@@ -246,15 +249,19 @@ fn serve<E: Events>(
 }
 
 /// Passes on what the cores tell, and has the process end when its name is another worker's.
-fn relay(told: Receiver<Told>, mut master: Option<Reporter>, name_taken: Arc<AtomicBool>) -> io::Result<()> {
+fn relay(
+    notices: Receiver<Notice>,
+    mut master: Option<Reporter>,
+    name_taken: Arc<AtomicBool>,
+) -> io::Result<()> {
     let relay = move || {
-        for told in told {
-            if matches!(told, Told::NameTaken) && !name_taken.swap(true, Ordering::Relaxed) {
+        for notice in notices {
+            if matches!(notice, Notice::NameTaken) && !name_taken.swap(true, Ordering::Relaxed) {
                 // As if an operator had asked. It fails for signals that do not exist.
                 let _ = signal_hook::low_level::raise(SIGTERM);
             }
             if let Some(master) = &mut master {
-                master.pass_on(told);
+                master.pass_on(notice);
             }
         }
     };
@@ -296,11 +303,11 @@ fn describe(address: Address, error: &io::Error) -> String {
 
 /// Says that it is ready once it is. Nobody waits for that: a register that is away for ever must not keep the program
 /// from ending.
-fn tell_when_ready(running: &Running, ready: String, report: Report) -> io::Result<()> {
+fn tell_when_ready(running: &Running, ready: String, notices: Sender<Notice>) -> io::Result<()> {
     running.when_ready(move || {
         program::ready(ready);
         // Without a master nobody listens.
-        let _ = report.send(Told::Ready);
+        let _ = notices.send(Notice::Ready);
     })
 }
 

@@ -92,13 +92,16 @@
 pub mod apps;
 mod client;
 mod config;
-mod core;
+mod control;
+pub mod core;
 mod events;
 mod flags;
 mod gateway;
 mod master;
 mod message;
 mod name;
+mod pump;
+pub mod runtime;
 mod status;
 pub mod time;
 mod worker;
@@ -109,9 +112,10 @@ pub use protocol::client::Kind;
 pub use protocol::inner::{CloseReason, CloseReasonError, WebsocketRequest};
 pub use protocol::php;
 
+pub use crate::core::{Counters, Status};
 #[cfg(feature = "tokio")]
-pub use crate::core::Bridged;
-pub use crate::core::{Counters, Spawned, Status};
+pub use crate::runtime::Bridged;
+pub use crate::runtime::Spawned;
 pub use ::admin::{Address as AdminAddress, Report};
 pub use client::Client;
 pub use config::Config;

@@ -6,7 +6,7 @@ use admin::{ANSWER_TIMEOUT, NoAnswer, Process, Report, Row};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use crate::Status;
-use crate::core::{Control, Wish};
+use crate::control::{Control, Request};
 
 /// Asks cores how things are.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ impl StatusSource {
     pub fn ask(&self) -> Vec<Result<Status, NoAnswer>> {
         let ask = |core: &Control| {
             let (answer, status) = bounded(1);
-            core.tell(Wish::Status(answer)).then_some(status).ok_or(NoAnswer::Ended)
+            core.tell(Request::Status(answer)).then_some(status).ok_or(NoAnswer::Ended)
         };
         // All are asked before the first answer is waited for, and all together have so long.
         let clock = program::Uptime::start();

@@ -6,9 +6,15 @@ use std::time::Duration;
 
 use futures_lite::future::or;
 
-/// Waits for a [`Duration`].
-#[doc(inline)]
-pub use glommio::timer::sleep;
+use crate::runtime;
+
+/// Waits this long.
+///
+/// # Panics
+/// It is polled on a thread that is no core of a worker.
+pub async fn sleep(duration: Duration) {
+    runtime::sleep(duration).await;
+}
 
 /// Gives a future this long. `None`: it took longer, and was dropped.
 ///

@@ -3,11 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use glommio::ExecutorJoinHandle;
 
 use crate::config::Config;
-use crate::core::{self, Bridge, Control, Launch, Report, Standing, Wish};
+use crate::control::{Control, Request, control};
+use crate::core::{Notice, Setup, Standing};
+use crate::pump::{self, Launch};
+use crate::runtime::Bridge;
 use crate::{Events, StatusSource};
 
 /// A worker: cores that share nothing, each with a value of `Events`.
@@ -52,16 +55,16 @@ impl Worker {
         make_events: impl Fn(usize) -> E + Clone + Send + 'static,
     ) -> io::Result<Running> {
         let key_name = config.name.clone();
-        let (report, nobody) = unbounded();
+        let (notices, nobody) = unbounded();
         drop(nobody);
-        Worker::start_as(config, key_name, report, make_events)
+        Worker::start_as(config, key_name, notices, make_events)
     }
 
     /// The same under another key, and with somebody who is told at which gateways the cores are known.
     pub(crate) fn start_as<E: Events>(
         config: Config,
         key_name: String,
-        report: Report,
+        notices: Sender<Notice>,
         make_events: impl Fn(usize) -> E + Clone + Send + 'static,
     ) -> io::Result<Running> {
         let config = checked(config)?.bounded();
@@ -71,9 +74,10 @@ impl Worker {
         let mut running = Running { name: config.name.clone(), cores: Vec::new(), bridge: bridge.clone() };
         for index in 0..config.count.max(1) {
             let (config, key_name) = (config.clone(), key_name.clone());
-            let (bridge, report, standing) = (bridge.clone(), report.clone(), Arc::clone(&standing));
-            let launch = Launch { config, key_name, index, bridge, report, standing };
-            running.cores.push(start_core(cpus[index % cpus.len()], launch, make_events.clone())?);
+            let setup = Setup { config, key_name, index, standing: Arc::clone(&standing) };
+            let (control, requests) = control();
+            let launch = Launch { setup, bridge: bridge.clone(), requests, notices: notices.clone() };
+            running.cores.push(start_core(cpus[index % cpus.len()], launch, control, make_events.clone())?);
         }
         Ok(running)
     }
@@ -91,17 +95,17 @@ fn checked(mut config: Config) -> io::Result<Config> {
 fn start_core<E: Events>(
     cpu: usize,
     launch: Launch,
+    control: Control,
     make_events: impl Fn(usize) -> E + Send + 'static,
 ) -> io::Result<RunningCore> {
     let (tell_ready, ready) = bounded(1);
-    let (control, wishes) = core::control();
     let thread = program::start_executor("worker", Some(cpu), move || {
         // Nobody may be waiting for it any more; the worker runs all the same.
         let on_ready = move || {
             let _ = tell_ready.send(());
         };
-        let index = launch.index;
-        core::run(launch, move || make_events(index), wishes, on_ready)
+        let index = launch.setup.index;
+        pump::run(launch, move || make_events(index), on_ready)
     })?;
     Ok(RunningCore { thread: Some(thread), ready, control })
 }
@@ -157,7 +161,7 @@ impl Running {
     fn tell_stop(&self) {
         for core in &self.cores {
             // One that has ended by itself does not listen any more.
-            core.control.tell(Wish::Stop);
+            core.control.tell(Request::Stop);
         }
     }
 }

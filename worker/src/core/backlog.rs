@@ -1,53 +1,40 @@
-//! What one core has queued towards all its gateways, and what follows from it for the handlers it starts. Without IO.
+//! What one core has queued towards all its gateways, and what follows from it for the handlers it starts.
 //!
 //! A command is never dropped while its link lives: what handlers have said is kept, however much. So the limit is on
 //! what is begun. An event of a gateway that takes too little is not started, and none at all while all outboxes
 //! together are too large. What is still too much, said by handlers that had begun, or by spawned futures, costs the
 //! fullest link.
 
-use std::cell::{Cell, RefCell};
-use std::task::{Context, Waker};
-
 use crate::config::{OUTBOXES_BYTES_MAX, OUTBOXES_START_BYTES_MAX};
 
-/// What one core has queued towards all its gateways.
+/// Bytes that one core has queued towards all its gateways.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    bytes: Cell<usize>,
-    /// Whoever waits for it to become less.
-    waiter: RefCell<Option<Waker>>,
+    bytes: usize,
 }
 
 impl Backlog {
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.get()
+        self.bytes
     }
 
-    pub(super) fn add(&self, size: usize) {
-        self.bytes.set(self.bytes.get() + size);
+    pub(super) fn add(&mut self, size: usize) {
+        self.bytes += size;
     }
 
     /// Notes that so much was sent or forgotten.
-    pub(super) fn take(&self, size: usize) {
-        self.bytes.set(self.bytes.get() - size);
-        if let Some(waiter) = self.waiter.borrow_mut().take() {
-            waiter.wake();
-        }
-    }
-
-    /// Has `cx` woken when it has become less.
-    pub(super) fn listen(&self, cx: &Context<'_>) {
-        *self.waiter.borrow_mut() = Some(cx.waker().clone());
+    pub(super) fn take(&mut self, size: usize) {
+        self.bytes -= size;
     }
 
     /// Whether handlers may be started at all.
     pub(super) fn lets_start(&self) -> bool {
-        self.bytes.get() <= OUTBOXES_START_BYTES_MAX
+        self.bytes <= OUTBOXES_START_BYTES_MAX
     }
 
     /// Whether a link has to go.
     pub(super) fn is_too_much(&self) -> bool {
-        self.bytes.get() > OUTBOXES_BYTES_MAX
+        self.bytes > OUTBOXES_BYTES_MAX
     }
 }
 

@@ -7,146 +7,204 @@
 //!
 //! PHP's gateways know nothing of this. What they have sent within 50 ms is handled, as PHP's workers do.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::net::SocketAddrV4;
+use std::time::Duration;
 
-use glommio::timer::{sleep, timeout};
 use hashbrown::HashSet;
 use protocol::ClientId;
 use protocol::inner::Cmd;
-use protocol::inner::drain::{Drain, decode_round, encode_ids};
+use protocol::inner::drain::{Drain, encode_ids};
 use tracing::warn;
 
-use super::Core;
-use super::dispatch::Dispatch;
 use super::link::Link;
-use crate::Events;
+use super::{Core, Timer};
 use crate::config::{BARRIER_TIMEOUT, PHP_STOP_DELAY};
 
 /// How far a core is in handing its clients over.
 #[derive(Debug, Default)]
 pub(super) struct Draining {
     /// Number of the last barrier; 0: the core does not drain.
-    round: Cell<u32>,
-    /// Whoever waits for answers.
-    waiter: RefCell<Option<Waker>>,
+    round: u32,
+    stage: Stage,
+    /// Clients that no gateway was told are free.
+    busy: HashSet<ClientId>,
+    /// Of these, whom gateways are to be told of when the barrier is done.
+    free: HashSet<ClientId>,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    Serving,
+    /// Waits for gateways to answer.
+    Barrier(Barrier),
+    /// Waits for handlers to end.
+    Releasing,
+    Done,
+}
+
+#[derive(Debug)]
+struct Barrier {
+    /// Not done before.
+    not_before: Duration,
+    /// Then who has sent nothing meanwhile is not waited for any longer.
+    until: Duration,
+    /// Bytes received so far on links that are waited for.
+    received: u64,
 }
 
 impl Draining {
     /// Whether no link is opened any more.
     pub(super) fn has_begun(&self) -> bool {
-        self.round.get() > 0
-    }
-
-    /// Something about a link has changed that a barrier may wait for.
-    pub(super) fn wake(&self) {
-        if let Some(waiter) = self.waiter.borrow_mut().take() {
-            waiter.wake();
-        }
+        self.round > 0
     }
 }
 
 impl Core {
+    /// Takes no more events, and lets every client go when its handlers have ended.
+    pub(crate) fn begin_hand_over(&mut self, now: Duration) {
+        self.now = now;
+        self.begin_barrier();
+        if self.links.all().iter().any(|link| link.open().is_some() && !link.is_ours())
+            && let Stage::Barrier(barrier) = &mut self.draining.stage
+        {
+            barrier.not_before = now + PHP_STOP_DELAY;
+            self.timers.arm(Timer::Drain, barrier.not_before);
+        }
+        self.hand_over();
+    }
+
+    /// Whether no client is left.
+    pub(crate) fn has_handed_over(&self) -> bool {
+        matches!(self.draining.stage, Stage::Done)
+    }
+
+    /// Gets on with it; to be called whenever a link or a handler has changed, and when it is time.
+    pub(super) fn hand_over(&mut self) {
+        loop {
+            match &self.draining.stage {
+                Stage::Serving | Stage::Done => return,
+                Stage::Barrier(_) => {
+                    if !self.is_barrier_done() {
+                        return;
+                    }
+                    self.after_barrier();
+                }
+                Stage::Releasing if self.draining.busy.is_empty() => {
+                    self.draining.stage = Stage::Done;
+                    self.changed = true;
+                }
+                Stage::Releasing => {
+                    let queues = &self.queues;
+                    let ended = |client: &ClientId| !queues.contains(*client);
+                    self.draining.free = self.draining.busy.extract_if(ended).collect();
+                    if self.draining.free.is_empty() {
+                        return;
+                    }
+                    self.begin_barrier();
+                }
+            }
+        }
+    }
+
     /// The answer to a DRAIN. One to what was never said is none.
-    pub(super) fn on_drained(&self, link: &Link, body: &[u8]) {
-        if let Some(round) = decode_round(body).filter(|round| *round <= self.draining.round.get()) {
-            link.drained.set(round);
-            self.draining.wake();
+    pub(super) fn on_drained(&mut self, gateway: SocketAddrV4, round: Option<u32>) {
+        let Some(round) = round.filter(|round| *round <= self.draining.round) else { return };
+        if let Some(open) = self.links.find_mut(gateway).and_then(Link::open_mut) {
+            open.drained = round;
+            self.changed = true;
         }
     }
 
-    /// A gateway has said that it is one of ours, perhaps when others have been told already.
-    pub(super) fn greet(&self, link: &Link) {
-        link.greet();
-        self.query_links.trust(link.address());
-        if self.draining.has_begun() {
-            self.say_drain(link);
-        }
-    }
-
-    /// Ready when every gateway of ours has done what was commanded before it, and so answered this barrier. One that does not answer is left out.
-    async fn barrier(&self, round: u32) {
-        self.draining.round.set(round);
-        let links = self.links.all();
-        links.iter().filter(|link| link.is_extended()).for_each(|link| self.say_drain(link));
-        if round == 1 && links.iter().any(|link| link.is_connected() && !link.is_extended()) {
-            sleep(PHP_STOP_DELAY).await;
-        }
-        // Who still sends something is waited for: the answer is behind it, perhaps far behind.
-        let mut received = self.received_awaited(&links);
-        while timeout(BARRIER_TIMEOUT, self.answers(&links)).await.is_err() {
-            let before = std::mem::replace(&mut received, self.received_awaited(&links));
-            if before == received {
-                break;
-            }
-        }
-        for link in links.iter().filter(|link| self.is_awaited(link)) {
-            warn!(gateway = %link.address(), core = self.index, "a gateway does not answer, not waiting for it");
-        }
-    }
-
-    /// Ready when none of the links is awaited any more; always well, as `timeout` wants it.
-    async fn answers(&self, links: &[Rc<Link>]) -> glommio::Result<(), ()> {
-        poll_fn(|cx| {
-            if !links.iter().any(|link| self.is_awaited(link)) {
-                return Poll::Ready(Ok(()));
-            }
-            *self.draining.waiter.borrow_mut() = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
-
-    /// Bytes received on links that are awaited.
-    fn received_awaited(&self, links: &[Rc<Link>]) -> u64 {
-        links.iter().filter(|link| self.is_awaited(link)).map(|link| link.received()).sum()
-    }
-
-    /// Whether a link has answered the last barrier but one, and not the last.
-    fn is_awaited(&self, link: &Link) -> bool {
-        link.is_extended() && link.drained.get() + 1 == self.draining.round.get()
-    }
-
-    fn say_drain(&self, link: &Link) {
+    pub(super) fn say_drain(&mut self, gateway: SocketAddrV4) {
         let within = self.config.drain_timeout + BARRIER_TIMEOUT;
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-        link.say(Cmd::Drain, &Drain { round: self.draining.round.get(), within_ms }.encode());
+        let drain = Drain { round: self.draining.round, within_ms };
+        self.say(gateway, Cmd::Drain, &drain.encode());
+    }
+
+    fn begin_barrier(&mut self) {
+        self.draining.round += 1;
+        let ours = self.links.all().iter().filter(|link| link.is_ours());
+        let ours: Vec<_> = ours.map(|link| link.address).collect();
+        ours.into_iter().for_each(|gateway| self.say_drain(gateway));
+        let until = self.now + BARRIER_TIMEOUT;
+        let received = self.received_awaited();
+        self.draining.stage = Stage::Barrier(Barrier { not_before: self.now, until, received });
+        self.timers.arm(Timer::Drain, until);
+    }
+
+    /// Whether every gateway of ours has done what was commanded before it, and so answered. One that does not answer is
+    /// left out; who still sends something is waited for: the answer is behind it, perhaps far behind.
+    fn is_barrier_done(&mut self) -> bool {
+        let received = self.received_awaited();
+        let awaited = self.awaited();
+        let now = self.now;
+        let Stage::Barrier(barrier) = &mut self.draining.stage else { return false };
+        if now < barrier.not_before {
+            return false;
+        }
+        if !awaited.is_empty() && now >= barrier.until && barrier.received != received {
+            (barrier.received, barrier.until) = (received, now + BARRIER_TIMEOUT);
+            self.timers.arm(Timer::Drain, barrier.until);
+        }
+        if !awaited.is_empty() && now < barrier.until {
+            return false;
+        }
+        for gateway in awaited {
+            warn!(%gateway, core = self.index, "a gateway does not answer, not waiting for it");
+        }
+        true
+    }
+
+    fn after_barrier(&mut self) {
+        self.draining.stage = Stage::Releasing;
+        match self.draining.round {
+            1 => {
+                // No gateway of ours sends one any more; what others send is lost from here on, and counted.
+                self.stopping = true;
+                self.draining.busy = self.queues.clients().collect();
+                self.begin_barrier();
+            }
+            2 => {
+                let busy = std::mem::take(&mut self.draining.busy);
+                self.say_clients(Cmd::DrainBusy, &busy);
+                self.draining.busy = busy;
+            }
+            _ => {
+                let free = std::mem::take(&mut self.draining.free);
+                self.say_clients(Cmd::DrainFree, &free);
+            }
+        }
+    }
+
+    /// Links that have answered the last barrier but one, and not the last.
+    fn awaited(&self) -> Vec<SocketAddrV4> {
+        let is_awaited = |link: &&Link| self.is_awaited(link);
+        self.links.all().iter().filter(is_awaited).map(|link| link.address).collect()
+    }
+
+    /// Bytes received on these.
+    fn received_awaited(&self) -> u64 {
+        let awaited = self.links.all().iter().filter(|link| self.is_awaited(link));
+        awaited.filter_map(Link::open).map(|open| open.received).sum()
+    }
+
+    fn is_awaited(&self, link: &Link) -> bool {
+        link.is_ours() && link.open().is_some_and(|open| open.drained + 1 == self.draining.round)
     }
 
     /// Tells every gateway of its clients among `clients`, if it has answered the last barrier.
-    fn say_clients(&self, cmd: Cmd, clients: &HashSet<ClientId>) {
-        for link in self.links.all() {
-            if !link.is_extended() || link.drained.get() != self.draining.round.get() {
-                continue;
-            }
-            let of_link = clients.iter().filter(|client| client.gateway == link.address());
+    fn say_clients(&mut self, cmd: Cmd, clients: &HashSet<ClientId>) {
+        let round = self.draining.round;
+        let answered = |link: &&Link| link.is_ours() && link.open().is_some_and(|open| open.drained == round);
+        let gateways: Vec<_> = self.links.all().iter().filter(answered).map(|link| link.address).collect();
+        for gateway in gateways {
+            let of_link = clients.iter().filter(|client| client.gateway == gateway);
             let ids = encode_ids(of_link.map(|client| client.connection_id));
             if cmd == Cmd::DrainBusy || !ids.is_empty() {
-                link.say(cmd, &ids);
+                self.say(gateway, cmd, &ids);
             }
         }
-    }
-}
-
-/// Takes no more events, and lets every client go when its handlers have ended. Ready when none is left.
-pub(super) async fn hand_over<E: Events>(dispatch: &Rc<Dispatch<E>>) {
-    let core = dispatch.core();
-    core.draining.round.set(1);
-    // Links that were not read are now: the answer is behind what was not read.
-    dispatch.wake_waiters();
-    core.barrier(1).await;
-    // No gateway of ours sends one any more; what others send is lost from here on, and counted.
-    core.stopping.set(true);
-    let mut busy = dispatch.busy();
-    core.barrier(2).await;
-    core.say_clients(Cmd::DrainBusy, &busy);
-    while !busy.is_empty() {
-        dispatch.fewer_busy_than(busy.len()).await;
-        let running = dispatch.busy();
-        let free: HashSet<ClientId> = busy.extract_if(|client| !running.contains(client)).collect();
-        core.barrier(core.draining.round.get() + 1).await;
-        core.say_clients(Cmd::DrainFree, &free);
     }
 }

@@ -1,100 +1,124 @@
-//! The table of command links: every gateway that is listed by a register or still connected.
+//! The table of command links, and the commands that go out on them.
 
-use std::cell::RefCell;
 use std::net::SocketAddrV4;
-use std::rc::Rc;
 
 use hashbrown::HashMap;
 use protocol::client::Kind;
-use protocol::inner::{Cmd, Frame};
+use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame};
 use tracing::{debug, warn};
 
 use super::Core;
 use super::backlog::is_behind;
-use super::link::{Link, Refused};
+use super::link::Link;
 
 /// Every gateway that is listed by a register or still connected.
 #[derive(Debug, Default)]
-pub(crate) struct Links {
-    by_address: RefCell<HashMap<SocketAddrV4, Rc<Link>>>,
+pub(super) struct Links {
     /// In the order in which they were first listed: broadcasts and queries keep it.
-    in_order: RefCell<Vec<Rc<Link>>>,
+    in_order: Vec<Link>,
+    /// Where each is in `in_order`.
+    indices: HashMap<SocketAddrV4, usize>,
 }
 
 impl Links {
-    pub(crate) fn find(&self, gateway: SocketAddrV4) -> Option<Rc<Link>> {
-        self.by_address.borrow().get(&gateway).cloned()
+    pub(super) fn find(&self, gateway: SocketAddrV4) -> Option<&Link> {
+        self.indices.get(&gateway).map(|index| &self.in_order[*index])
     }
 
-    pub(crate) fn addresses(&self) -> Vec<SocketAddrV4> {
-        self.in_order.borrow().iter().map(|link| link.address()).collect()
+    pub(super) fn find_mut(&mut self, gateway: SocketAddrV4) -> Option<&mut Link> {
+        self.indices.get(&gateway).map(|index| &mut self.in_order[*index])
     }
 
-    pub(super) fn all(&self) -> Vec<Rc<Link>> {
-        self.in_order.borrow().clone()
+    pub(super) fn addresses(&self) -> Vec<SocketAddrV4> {
+        self.in_order.iter().map(|link| link.address).collect()
     }
 
-    pub(super) fn connected_count(&self) -> usize {
-        self.in_order.borrow().iter().filter(|link| link.is_connected()).count()
+    pub(super) fn all(&self) -> &[Link] {
+        &self.in_order
     }
 
-    pub(super) fn insert(&self, link: Rc<Link>) {
-        self.by_address.borrow_mut().insert(link.address(), Rc::clone(&link));
-        self.in_order.borrow_mut().push(link);
+    pub(super) fn insert(&mut self, link: Link) {
+        self.indices.insert(link.address, self.in_order.len());
+        self.in_order.push(link);
     }
 
-    pub(super) fn remove(&self, gateway: SocketAddrV4) {
-        self.by_address.borrow_mut().remove(&gateway);
-        self.in_order.borrow_mut().retain(|link| link.address() != gateway);
+    pub(super) fn remove(&mut self, gateway: SocketAddrV4) {
+        self.in_order.retain(|link| link.address != gateway);
+        self.indices = self.in_order.iter().enumerate().map(|(index, link)| (link.address, index)).collect();
     }
 }
 
+/// Why a command was not queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Refused {
+    NotConnected,
+    TooLarge,
+}
+
 impl Core {
+    /// Every gateway that is listed or still connected, the longest known first.
+    pub(crate) fn gateways(&self) -> Vec<SocketAddrV4> {
+        self.links.addresses()
+    }
+
     /// Whether it makes sense to ask this gateway: it is listed, and not known to be away, nor to be silent.
     pub(crate) fn is_reachable(&self, gateway: SocketAddrV4) -> bool {
-        self.links.find(gateway).is_some_and(|link| link.is_answering() || !link.attempted.get())
-            && !self.query_links.is_suspect(gateway)
+        self.links.find(gateway).is_some_and(|link| link.answering().is_some() || !link.attempted)
+            && !self.is_suspect(gateway)
     }
 
     /// Whether the gateway has said that it is one of ours.
     pub(crate) fn is_ours(&self, gateway: SocketAddrV4) -> bool {
-        self.links.find(gateway).is_some_and(|link| link.is_extended())
+        self.links.find(gateway).is_some_and(Link::is_ours)
     }
 
-    /// Queues a command for one gateway.
-    pub(crate) fn command(&self, gateway: SocketAddrV4, frame: &Frame<'_>, kind: Kind) {
-        let links = self.links.by_address.borrow();
-        match links.get(&gateway) {
-            Some(link) => self.push(link, frame, kind),
+    /// Queues a command for one gateway. `kind` is told to gateways that understand it.
+    pub(crate) fn command(&mut self, gateway: SocketAddrV4, frame: &Frame<'_>, kind: Kind) {
+        match self.links.indices.get(&gateway) {
+            Some(index) => self.push(*index, frame, kind),
             None => self.dropped(gateway, Refused::NotConnected),
         }
     }
 
     /// Queues a command for every gateway.
-    pub(crate) fn broadcast(&self, frame: &Frame<'_>, kind: Kind) {
-        for link in self.links.in_order.borrow().iter() {
-            self.push(link, frame, kind);
+    pub(crate) fn broadcast(&mut self, frame: &Frame<'_>, kind: Kind) {
+        for index in 0..self.links.in_order.len() {
+            self.push(index, frame, kind);
         }
     }
 
-    fn push(&self, link: &Link, frame: &Frame<'_>, kind: Kind) {
-        match link.push(frame, kind) {
-            Ok(()) => {
-                self.count(|counters| {
-                    counters.commands += 1;
-                    counters.messages_out += u64::from(is_message(frame.cmd));
-                });
-                self.sessions.commanded(link.address(), frame);
-                if self.backlog.is_too_much() {
-                    self.give_up_fullest();
-                }
-            }
-            Err(refused) => self.dropped(link.address(), refused),
+    fn push(&mut self, index: usize, frame: &Frame<'_>, kind: Kind) {
+        let link = &self.links.in_order[index];
+        let gateway = link.address;
+        let Some(open) = link.answering() else { return self.dropped(gateway, Refused::NotConnected) };
+        let is_ours = link.is_ours();
+        let size_max = if is_ours { FRAME_SIZE_MAX_RINGWAY } else { FRAME_SIZE_MAX };
+        let size = frame.size();
+        if size > size_max {
+            return self.dropped(gateway, Refused::TooLarge);
+        }
+        let kind_flag = if is_ours { flag(kind) } else { 0 };
+        let frame = Frame { flag: frame.flag | kind_flag, ..*frame };
+        frame.encode(self.connections.tail(open.conn));
+        self.backlog.add(size);
+        self.counters.commands += 1;
+        self.counters.messages_out += u64::from(is_message(frame.cmd));
+        self.sessions.commanded(gateway, &frame);
+        if self.backlog.is_too_much() {
+            self.give_up_fullest();
         }
     }
 
-    fn dropped(&self, gateway: SocketAddrV4, refused: Refused) {
-        self.count(|counters| counters.commands_dropped += 1);
+    /// Queues one of our additions to the wire (WIRE.md §14), however much is queued: there are few of them.
+    pub(super) fn say(&mut self, gateway: SocketAddrV4, cmd: Cmd, body: &[u8]) {
+        let Some(open) = self.links.find(gateway).and_then(Link::open) else { return };
+        let frame = Frame { body, ..Frame::command(cmd) };
+        frame.encode(self.connections.tail(open.conn));
+        self.backlog.add(frame.size());
+    }
+
+    fn dropped(&mut self, gateway: SocketAddrV4, refused: Refused) {
+        self.counters.commands_dropped += 1;
         match refused {
             Refused::NotConnected => debug!(%gateway, "command dropped: not connected"),
             Refused::TooLarge => debug!(%gateway, "command dropped: too large for a frame"),
@@ -102,19 +126,21 @@ impl Core {
     }
 
     /// Gives up the link with the most queued: memory is not without end, and that gateway takes the least.
-    fn give_up_fullest(&self) {
-        let links = self.links.in_order.borrow();
-        let Some(link) = links.iter().filter(|link| link.is_connected()).max_by_key(|link| link.queued())
-        else {
-            return;
-        };
-        let (gateway, queued) = (link.address(), link.queued());
-        self.count(|counters| counters.links_overfull += 1);
+    fn give_up_fullest(&mut self) {
+        let fullest = self.links.in_order.iter().max_by_key(|link| self.queued(link));
+        let Some(link) = fullest.filter(|link| link.open().is_some()) else { return };
+        let (gateway, queued, all) = (link.address, self.queued(link), self.backlog.bytes());
+        self.counters.links_overfull += 1;
         warn!(
-            %gateway, core = self.index, queued, all = self.backlog.bytes(),
+            %gateway, core = self.index, queued, all,
             "too much is queued for gateways, giving up the one that takes the least, and what it was to be told"
         );
-        link.give_up();
+        self.link_overfull(gateway);
+    }
+
+    /// Bytes that wait to be sent on a link.
+    pub(super) fn queued(&self, link: &Link) -> usize {
+        link.open().map_or(0, |open| self.connections.queued(open.conn))
     }
 
     /// Whether a gateway takes too little for its clients' events to be started. Not one that is gone: what its clients'
@@ -123,17 +149,35 @@ impl Core {
         let bytes_max = self.config.send_to_gateway_buffer_size;
         // Where all together is little, one is: the usual case needs no look-up.
         is_behind(self.backlog.bytes(), bytes_max)
-            && self
-                .links
-                .by_address
-                .borrow()
-                .get(&gateway)
-                .is_some_and(|link| is_behind(link.queued(), bytes_max))
+            && self.links.find(gateway).is_some_and(|link| is_behind(self.queued(link), bytes_max))
+    }
+
+    /// A mark of all that is queued now for a gateway, for [`Core::is_flushed`]. `None`: there is no such gateway.
+    pub(crate) fn mark(&self, gateway: SocketAddrV4) -> Option<Mark> {
+        let open = self.links.find(gateway)?.open();
+        Some(Mark(open.map(|open| (open.conn, self.connections.end(open.conn)))))
+    }
+
+    /// Whether all that was queued at the mark was sent, or is lost.
+    pub(crate) fn is_flushed(&self, mark: Mark) -> bool {
+        mark.0.is_none_or(|(conn, end)| self.connections.is_past(conn, end))
     }
 }
+
+/// How far a link's outbox was filled at some time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark(Option<(super::ConnId, u64)>);
 
 /// Whether a command brings clients a message.
 fn is_message(cmd: u8) -> bool {
     use Cmd::{SendToAll, SendToGroup, SendToOne, SendToUid};
     matches!(Cmd::from_u8(cmd), Some(SendToOne | SendToAll | SendToUid | SendToGroup))
+}
+
+fn flag(kind: Kind) -> u8 {
+    match kind {
+        Kind::Unspecified => 0,
+        Kind::Text => FLAG_TEXT,
+        Kind::Binary => FLAG_BINARY,
+    }
 }

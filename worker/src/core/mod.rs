@@ -1,156 +1,337 @@
-//! One core: its links to every gateway, what runs on it, and how it starts and ends.
+//! One core of a worker, without IO, clock or tasks: what it knows of gateways, clients and handlers, and what follows.
 //!
-//! Everything here belongs to one thread. Cores share nothing and never talk to each other.
+//! [`Core`] takes bytes, ends of connections, ends of handlers, and `now`; it leaves bytes ([`Core::unsent`]) and
+//! [`Action`]s. `crate::runtime` runs the handlers on it, `crate::pump` joins it to sockets. Its parts:
+//!
+//! * `registers`: where the gateways are;
+//! * `link`, `links`, `link_life`, `reconnect`: the command link to each of them, from the first attempt to the last;
+//! * `dispatch`, `event`, `queues`, `backlog`: which event's handler may begin;
+//! * `sessions`: which sessions are in doubt;
+//! * `queries`: what is asked of gateways;
+//! * `drain`: how it hands its clients over;
+//! * `connections`, `wire`, `timers`: the bytes of all connections, and the times of all parts.
 
-mod background;
 mod backlog;
-#[cfg(feature = "tokio")]
-mod bridge;
-#[cfg(not(feature = "tokio"))]
-#[path = "no_bridge.rs"]
-mod bridge;
-mod connect;
-mod control;
-mod converse;
+mod connections;
 mod counters;
-mod discovery;
 mod dispatch;
 mod drain;
+mod event;
 mod link;
-mod link_task;
+mod link_life;
 mod links;
-mod panic;
-mod query_link;
+mod queries;
 mod queues;
 mod reconnect;
-mod run;
-mod session_query;
+mod registers;
 mod sessions;
 mod standing;
+mod timers;
 mod wire;
 
-use std::cell::{Cell, RefCell};
-use std::net::SocketAddrV4;
-use std::rc::Rc;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use protocol::inner::ext::{ClientConnect, WorkerConnect};
-use protocol::inner::{Cmd, Frame, Hello};
-use tracing::{debug, info};
+use protocol::inner::{Cmd, Frame};
 
 use crate::config::Config;
-use background::Background;
-pub use background::Spawned;
 use backlog::Backlog;
-pub(crate) use bridge::Bridge;
-#[cfg(feature = "tokio")]
-pub use bridge::Bridged;
-pub(crate) use control::{Control, Wish, Wishes, control};
-pub(crate) use converse::ByName;
+pub use connections::ConnId;
+use connections::{Connections, Purpose};
 pub use counters::{Counters, Status};
 use drain::Draining;
-use link::Link;
-pub(crate) use links::Links;
-pub(crate) use query_link::{Asked, QueryLinks};
-pub(crate) use run::run;
+pub(crate) use event::{Event, What};
+use links::Links;
+use queries::Queries;
+pub(crate) use queries::{Asked, ByName, QuestionId};
+use queues::Queues;
+use registers::Registers;
 use sessions::Sessions;
-pub(crate) use standing::Standing;
-use standing::State;
+pub use standing::Standing;
+use timers::Timers;
 
 /// What a core is started with.
-pub(crate) struct Launch {
-    pub(crate) config: Config,
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What the worker is told.
+    pub config: Config,
     /// The first half of the worker key: the config's name, unless a process of that name still runs.
-    pub(crate) key_name: String,
-    pub(crate) index: usize,
-    pub(crate) bridge: Bridge,
-    pub(crate) report: Report,
+    pub key_name: String,
+    /// 0-based; the second half of the worker key.
+    pub index: usize,
     /// The same for all cores of a worker.
-    pub(crate) standing: Arc<Standing>,
+    pub standing: Arc<Standing>,
 }
 
-/// Takes what a worker tells of itself, if anybody listens.
-pub(crate) type Report = Sender<Told>;
-
-/// What a worker tells of itself.
+/// What the host is to do.
 #[derive(Debug)]
-pub(crate) enum Told {
-    /// Every core has heard from a register and tried each gateway in its list.
+pub enum Action {
+    /// Open a connection. [`Core::on_connected`] or [`Core::on_end`] follows, unless it is closed before.
+    Connect(ConnId, SocketAddr),
+    /// The same to `HOST:PORT`; [`Core::on_resolved`] follows when its address is known.
+    ConnectByName(ConnId, String),
+    /// Read no more of it.
+    Pause(ConnId),
+    /// Read on.
+    Resume(ConnId),
+    /// Send our FIN: everything was sent.
+    Finish(ConnId),
+    /// Close it; it is forgotten here.
+    Close(ConnId),
+    /// Tell, for there are people who wait for it.
+    Tell(Notice),
+}
+
+/// What a worker's core tells of itself.
+#[derive(Debug)]
+pub enum Notice {
+    /// It has heard from a register and tried each gateway in its list. Once.
     Ready,
     /// The core of this index has links to these gateways, and they were taken.
     Gateways(usize, Vec<SocketAddrV4>),
     /// Another worker has the name, and stays.
     NameTaken,
-    /// A core has turned.
+    /// It turns.
     Alive,
 }
 
-/// What commands, queries and links of one core share.
-#[derive(Debug)]
+/// One core of a worker, without IO. Times are since any moment, the same one for all calls.
 pub(crate) struct Core {
     pub(crate) config: Config,
-    /// The first half of the worker key.
     key_name: String,
-    /// 0-based; the second half of the worker key.
     pub(crate) index: usize,
-    pub(crate) links: Links,
-    backlog: Rc<Backlog>,
-    pub(crate) query_links: QueryLinks,
+    links: Links,
+    connections: Connections,
+    registers: Registers,
+    queries: Queries,
+    /// Events that were just read, in front of all that wait.
+    fresh: VecDeque<Event>,
+    /// Clients whose handler waits, and events that do.
+    queues: Queues<Event>,
     sessions: Sessions,
-    background: Background,
-    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "without tokio there is no way to it"))]
-    bridge: Bridge,
-    pub(crate) counters: RefCell<Counters>,
+    backlog: Backlog,
     draining: Draining,
     /// Set once: no more events are taken.
-    pub(crate) stopping: Cell<bool>,
-    /// Who is told at which gateways the core is known, at every change.
-    report: Report,
+    stopping: bool,
+    /// Set once: everything was said, and links end.
+    leaving: bool,
+    counters: Counters,
+    timers: Timers<Timer>,
+    actions: Vec<Action>,
+    /// As of the last call that brought it.
+    now: Duration,
+    /// Links that were read since [`Core::take_actions`].
+    touched: Vec<SocketAddrV4>,
+    /// Links that are not read.
+    paused: usize,
+    /// Who waits for something here to change.
+    waiters: Vec<Waker>,
+    changed: bool,
+    is_ready: bool,
     standing: Arc<Standing>,
     /// A link has stood for so long that another worker of the name must be the newer one.
-    established: Cell<bool>,
+    established: bool,
+}
+
+/// What is looked at when it is time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum Timer {
+    Link(SocketAddrV4),
+    Queries(SocketAddrV4),
+    Register(usize),
+    Drain,
 }
 
 impl Core {
-    pub(crate) fn new(launch: Launch) -> Rc<Core> {
-        let Launch { config, key_name, index, bridge, report, standing } = launch;
-        Rc::new(Core {
+    pub(crate) fn new(setup: Setup) -> Core {
+        let Setup { config, key_name, index, standing } = setup;
+        Core {
+            registers: Registers::new(&config),
             config,
             key_name,
             index,
             links: Links::default(),
-            backlog: Rc::default(),
-            query_links: QueryLinks::default(),
+            connections: Connections::default(),
+            queries: Queries::default(),
+            fresh: VecDeque::new(),
+            queues: Queues::default(),
             sessions: Sessions::default(),
-            background: Background::default(),
-            bridge,
-            counters: RefCell::default(),
+            backlog: Backlog::default(),
             draining: Draining::default(),
-            stopping: Cell::new(false),
-            report,
+            stopping: false,
+            leaving: false,
+            counters: Counters::default(),
+            timers: Timers::default(),
+            actions: Vec::new(),
+            now: Duration::ZERO,
+            touched: Vec::new(),
+            paused: 0,
+            waiters: Vec::new(),
+            changed: false,
+            is_ready: false,
             standing,
-            established: Cell::new(false),
-        })
-    }
-
-    /// A link is known to have got through, or is gone.
-    fn set_up(&self, link: &Link, up: bool) {
-        if link.up.replace(up) != up {
-            if up && self.standing.is_news(link.address(), State::Connected) {
-                info!(gateway = %link.address(), core = self.index, "connected to gateway");
-            } else if up {
-                debug!(gateway = %link.address(), core = self.index, "connected to gateway");
-            }
-            let up = self.links.all().into_iter().filter(|link| link.up.get());
-            // Nobody need be interested.
-            let _ = self.report.send(Told::Gateways(self.index, up.map(|link| link.address()).collect()));
+            established: false,
         }
     }
 
+    /// The address of a connection that was asked for by name is known, and the attempt begins.
+    pub(crate) fn on_resolved(&mut self, now: Duration, conn: ConnId) {
+        self.now = now;
+        if let Some(Purpose::Register(index)) = self.connections.purpose(conn) {
+            self.register_resolved(index);
+        }
+    }
+
+    /// A connection stands.
+    pub(crate) fn on_connected(&mut self, now: Duration, conn: ConnId) {
+        self.now = now;
+        let Some(purpose) = self.connections.purpose(conn) else { return };
+        self.connections.opened(conn);
+        match purpose {
+            Purpose::Link(gateway) => self.link_opened(gateway, conn),
+            Purpose::Queries(gateway) => self.queries_opened(gateway),
+            Purpose::Register(index) => self.register_opened(index),
+        }
+    }
+
+    /// Bytes came. Events among them wait in front of [`Core::start_fresh`].
+    pub(crate) fn on_bytes(&mut self, now: Duration, conn: ConnId, bytes: &[u8]) {
+        self.now = now;
+        match self.connections.purpose(conn) {
+            Some(Purpose::Link(gateway)) => self.link_received(gateway, bytes),
+            Some(Purpose::Queries(gateway)) => self.queries_received(gateway, bytes),
+            Some(Purpose::Register(index)) => self.register_received(index, bytes),
+            None => {}
+        }
+    }
+
+    /// A connection ended, by the peer's FIN or by `error`, or could not be had. It is closed by this.
+    pub(crate) fn on_end(&mut self, now: Duration, conn: ConnId, error: io::Error) {
+        self.now = now;
+        match self.connections.purpose(conn) {
+            Some(Purpose::Link(gateway)) => self.link_ended(gateway, error),
+            Some(Purpose::Queries(gateway)) => self.queries_ended(gateway, &error),
+            Some(Purpose::Register(index)) => self.register_ended(index, error),
+            None => {}
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn on_time(&mut self, now: Duration) {
+        self.now = now;
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Link(gateway) => self.link_due(gateway),
+                Timer::Queries(gateway) => self.queries_due(gateway),
+                Timer::Register(index) => self.register_due(index),
+                Timer::Drain => self.changed = true,
+            }
+        }
+    }
+
+    /// When [`Core::on_time`] is to be called next.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.timers.next()
+    }
+
+    /// Begins: asks the registers.
+    pub(crate) fn start(&mut self, now: Duration) {
+        self.now = now;
+        for index in 0..self.registers.count() {
+            self.register_due(index);
+        }
+    }
+
+    /// Moves what the host is to do to `list`.
+    pub(crate) fn take_actions(&mut self, list: &mut Vec<Action>) {
+        self.regulate();
+        list.append(&mut self.actions);
+    }
+
+    /// Moves the connections that have something to send to `list`. Each is to be followed by [`Core::sent`].
+    pub(crate) fn take_dirty(&mut self, list: &mut Vec<ConnId>) {
+        self.connections.take_dirty(list);
+    }
+
+    /// What a connection is to be sent.
+    pub(crate) fn unsent(&self, conn: ConnId) -> &[u8] {
+        self.connections.unsent(conn)
+    }
+
+    /// Notes that so much of [`Core::unsent`] was sent; if that is not all, [`Core::writable`] follows.
+    pub(crate) fn sent(&mut self, conn: ConnId, size: usize) {
+        self.connections.sent(conn, size);
+        match self.connections.purpose(conn) {
+            Some(Purpose::Link(gateway)) => self.link_sent(gateway, conn, size),
+            Some(Purpose::Register(index)) => self.registers.sent(index, size),
+            Some(Purpose::Queries(_)) | None => {}
+        }
+    }
+
+    /// There is room again.
+    pub(crate) fn writable(&mut self, conn: ConnId) {
+        self.connections.writable(conn);
+    }
+
+    /// Has `waker` woken at the next change of anything that somebody may wait for: a link, its outbox, a handler's end.
+    pub(crate) fn listen(&mut self, waker: &Waker) {
+        if !self.waiters.iter().any(|waiter| waiter.will_wake(waker)) {
+            self.waiters.push(waker.clone());
+        }
+    }
+
+    /// Gets on with what waits for such a change; returns whom to wake because of it.
+    pub(crate) fn follow_up(&mut self) -> Vec<Waker> {
+        if !self.changed {
+            return Vec::new();
+        }
+        self.hand_over();
+        self.changed = false;
+        std::mem::take(&mut self.waiters)
+    }
+
+    /// Forgets whom to wake, so that nothing keeps anything alive any more.
+    pub(crate) fn forget_waiters(&mut self) -> Vec<Waker> {
+        let askers = self.queries.forget_askers().into_iter();
+        askers.chain(std::mem::take(&mut self.waiters)).collect()
+    }
+
+    /// How things are.
+    pub(crate) fn status(&self) -> Status {
+        Status {
+            links: self.links.all().iter().filter(|link| link.open().is_some()).count(),
+            handlers_running: self.queues.running(),
+            events_waiting: self.queues.waiting().events,
+            queued_bytes: self.backlog.bytes(),
+            sessions_remembered: self.sessions.count(),
+            counters: self.counters,
+        }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters
+    }
+
     /// Changes the counters.
-    pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
-        change(&mut self.counters.borrow_mut());
+    pub(crate) fn count(&mut self, change: impl FnOnce(&mut Counters)) {
+        change(&mut self.counters);
+    }
+
+    fn connect(&mut self, purpose: Purpose, to: SocketAddrV4) -> ConnId {
+        let conn = self.connections.add(purpose);
+        self.actions.push(Action::Connect(conn, to.into()));
+        conn
+    }
+
+    /// Closes a connection; what was queued is lost with it. Returns how much that was.
+    fn close(&mut self, conn: ConnId) -> usize {
+        self.actions.push(Action::Close(conn));
+        self.connections.remove(conn)
     }
 
     /// The first frame on a command link (WIRE.md §4). Sent with the key field even when there is no key (WIRE.md §3).
@@ -162,16 +343,6 @@ impl Core {
             run: Some(self.standing.run()),
         };
         encode(Cmd::WorkerConnect, &body.encode())
-    }
-
-    /// A gateway of ours answers: it takes the link, or says why not. Its FIN follows then.
-    fn on_hello(&self, link: &Link, body: &[u8]) {
-        let refused = Hello::decode(body).and_then(|hello| hello.refused);
-        link.refused.set(refused);
-        if refused.is_none() {
-            self.greet(link);
-            self.set_up(link, true);
-        }
     }
 
     /// What goes in front of every query while a key is set (WIRE.md §3).

@@ -89,6 +89,11 @@ impl<T> Queues<T> {
         !self.lines.is_empty()
     }
 
+    /// Whether a gateway in whose line somebody is, is such.
+    pub(super) fn any_line(&self, of: impl Fn(SocketAddrV4) -> bool) -> bool {
+        self.turns.iter().any(|gateway| of(*gateway))
+    }
+
     /// Whether somebody of this gateway is in line.
     pub(super) fn has_line(&self, gateway: SocketAddrV4) -> bool {
         !self.lines.is_empty() && self.lines.contains_key(&gateway)
@@ -102,11 +107,6 @@ impl<T> Queues<T> {
     /// Clients of whom an event runs or waits.
     pub(super) fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.clients.keys().copied()
-    }
-
-    /// How many clients that are.
-    pub(super) fn client_count(&self) -> usize {
-        self.clients.len()
     }
 
     /// Puts an event behind the client's earlier ones; if there are none, the client goes to the end of the line.

@@ -66,7 +66,7 @@ fn each_client_has_its_events_in_order_one_at_a_time() {
             }
             queues.check();
         }
-        while queues.client_count() > 0 {
+        while queues.clients().count() > 0 {
             start(queues.start(OPEN), gateway(9), &mut running, &mut done);
             if let Some(ended) = running.pop() {
                 start(queues.next(ended, OPEN), gateway(9), &mut running, &mut done);
@@ -74,7 +74,7 @@ fn each_client_has_its_events_in_order_one_at_a_time() {
             queues.check();
         }
         assert_eq!(sent, done, "seed {seed}");
-        assert_eq!((queues.client_count(), queues.waiting()), (0, Amount::default()));
+        assert_eq!((queues.clients().count(), queues.waiting()), (0, Amount::default()));
     }
 }
 
@@ -120,7 +120,7 @@ fn a_client_with_much_to_do_lets_others_in_between() {
     assert_eq!(queues.next(client(0, 0), OPEN), Some((client(0, 1), 10)));
     assert_eq!(queues.next(client(0, 1), OPEN), Some((client(0, 0), 2)));
     assert_eq!(queues.next(client(0, 0), OPEN), None);
-    assert_eq!((queues.running(), queues.client_count()), (0, 0));
+    assert_eq!((queues.running(), queues.clients().count()), (0, 0));
 }
 
 #[test]
@@ -132,6 +132,6 @@ fn what_waits_can_be_forgotten_while_others_run() {
     queues.push(client(1, 0), 1, 5);
     assert_eq!(queues.clear(), 3);
     queues.check();
-    assert_eq!((queues.running(), queues.client_count()), (1, 1));
+    assert_eq!((queues.running(), queues.clients().count()), (1, 1));
     assert_eq!(queues.next(client(0, 0), OPEN), None);
 }

@@ -17,7 +17,6 @@
 //! Nothing is kept for a client that was never written to, nor for one whose session was seen since. Clients that
 //! were written to and then say nothing share a table of limited size that forgets its oldest half.
 
-use std::cell::RefCell;
 use std::hash::BuildHasher;
 use std::net::SocketAddrV4;
 
@@ -25,13 +24,15 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use protocol::ClientId;
 use protocol::inner::{Cmd, Frame};
 
+use super::{Core, What};
+use crate::Client;
 use crate::config::{MERGE_RETRY_COUNT, SESSION_RETRY_PAUSES, SESSIONS_MAX};
 
 /// Sessions in doubt. Invariant: a client is in one of the halves; each has at most `SESSIONS_MAX / 2`.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions {
-    young: RefCell<Table>,
-    old: RefCell<Table>,
+pub(super) struct Sessions {
+    young: Table,
+    old: Table,
     /// Keyed at random, so no session can be made that hashes like another.
     hasher: DefaultHashBuilder,
 }
@@ -49,12 +50,50 @@ enum Expected {
     Confirmed(u64),
 }
 
+impl Core {
+    /// Whether the session that came with an event may be from before this core's own write. A new client is told from an
+    /// earlier one of its number, of whose end nobody may have told.
+    pub(crate) fn is_session_in_doubt(&mut self, client: &Client, what: &What) -> bool {
+        if self.sessions.is_empty() {
+            return false;
+        }
+        match what {
+            What::WebsocketConnect(_) | What::Message(_) => {
+                client.with_stored_session(|stored| self.sessions.is_in_doubt(client.id(), stored))
+            }
+            What::Connect => {
+                self.sessions.forget(client.id());
+                false
+            }
+            What::Close => false,
+        }
+    }
+
+    /// A handler has ended and has not changed its client's session.
+    pub(crate) fn session_unchanged(&mut self, client: &Client) {
+        if !self.sessions.is_empty() {
+            client.with_stored_session(|seen| self.sessions.handled(client.id(), seen));
+        }
+    }
+
+    /// [`Sessions::is_overtaken`].
+    pub(crate) fn is_answer_overtaken(&mut self, client: ClientId, answer: &[u8], attempt: usize) -> bool {
+        self.sessions.is_overtaken(client, answer, attempt)
+    }
+
+    /// Nothing more is expected of a client's session.
+    pub(crate) fn forget_session(&mut self, client: ClientId) {
+        self.sessions.forget(client);
+    }
+}
+
 impl Sessions {
     /// Notes that a command which changes a session is on its way.
-    pub(super) fn commanded(&self, gateway: SocketAddrV4, frame: &Frame<'_>) {
+    pub(super) fn commanded(&mut self, gateway: SocketAddrV4, frame: &Frame<'_>) {
         let client = ClientId { gateway, connection_id: frame.connection_id };
         if frame.cmd == Cmd::SetSession as u8 {
-            self.insert(client, Expected::Written(self.hash(frame.ext)));
+            let written = self.hash(frame.ext);
+            self.insert(client, Expected::Written(written));
         } else if frame.cmd == Cmd::UpdateSession as u8 {
             let before = match self.find(client) {
                 Some(Expected::Written(hash) | Expected::Confirmed(hash)) => Some(hash),
@@ -67,23 +106,24 @@ impl Sessions {
 
     /// Whether no client at all is in doubt: the usual case, in which an event costs nothing here.
     pub(super) fn is_empty(&self) -> bool {
-        self.young.borrow().is_empty() && self.old.borrow().is_empty()
+        self.young.is_empty() && self.old.is_empty()
     }
 
     /// How many clients are in doubt.
     pub(super) fn count(&self) -> usize {
-        self.young.borrow().len() + self.old.borrow().len()
+        self.young.len() + self.old.len()
     }
 
     /// Notes what a handler saw, in case that it has merged something into it.
-    pub(super) fn handled(&self, client: ClientId, seen: &[u8]) {
+    pub(super) fn handled(&mut self, client: ClientId, seen: &[u8]) {
         if self.find(client) == Some(Expected::Merged { before: None }) {
-            self.insert(client, Expected::Merged { before: Some(self.hash(seen)) });
+            let before = Some(self.hash(seen));
+            self.insert(client, Expected::Merged { before });
         }
     }
 
     /// Whether an event with this session may be from before a write, so that the gateway is to be asked.
-    pub(super) fn is_in_doubt(&self, client: ClientId, session: &[u8]) -> bool {
+    pub(super) fn is_in_doubt(&mut self, client: ClientId, session: &[u8]) -> bool {
         match self.find(client) {
             None => false,
             Some(Expected::Written(hash) | Expected::Confirmed(hash)) if hash == self.hash(session) => {
@@ -96,7 +136,7 @@ impl Sessions {
 
     /// Whether this answer, of the `attempt`-th question from 0, may have overtaken the write; if it is believed, it is
     /// what events should show from now on.
-    pub(super) fn is_overtaken(&self, client: ClientId, answer: &[u8], attempt: usize) -> bool {
+    pub(super) fn is_overtaken(&mut self, client: ClientId, answer: &[u8], attempt: usize) -> bool {
         let hash = self.hash(answer);
         let attempts_max = match self.find(client) {
             Some(Expected::Written(written)) if written != hash => SESSION_RETRY_PAUSES.len(),
@@ -111,24 +151,22 @@ impl Sessions {
         false
     }
 
-    pub(super) fn forget(&self, client: ClientId) {
-        if self.young.borrow_mut().remove(&client).is_none() {
-            self.old.borrow_mut().remove(&client);
+    pub(super) fn forget(&mut self, client: ClientId) {
+        if self.young.remove(&client).is_none() {
+            self.old.remove(&client);
         }
     }
 
     fn find(&self, client: ClientId) -> Option<Expected> {
-        let find = |table: &RefCell<Table>| table.borrow().get(&client).copied();
-        find(&self.young).or_else(|| find(&self.old))
+        self.young.get(&client).or_else(|| self.old.get(&client)).copied()
     }
 
-    fn insert(&self, client: ClientId, expected: Expected) {
-        let (mut young, mut old) = (self.young.borrow_mut(), self.old.borrow_mut());
-        old.remove(&client);
-        if young.len() >= SESSIONS_MAX / 2 && !young.contains_key(&client) {
-            *old = std::mem::take(&mut *young);
+    fn insert(&mut self, client: ClientId, expected: Expected) {
+        self.old.remove(&client);
+        if self.young.len() >= SESSIONS_MAX / 2 && !self.young.contains_key(&client) {
+            self.old = std::mem::take(&mut self.young);
         }
-        young.insert(client, expected);
+        self.young.insert(client, expected);
     }
 
     fn hash(&self, session: &[u8]) -> u64 {
@@ -152,20 +190,20 @@ mod tests {
         ClientId::new([127, 0, 0, 1].into(), 2900, connection_id)
     }
 
-    fn command(sessions: &Sessions, cmd: Cmd, connection_id: u32, ext: &[u8]) {
+    fn command(sessions: &mut Sessions, cmd: Cmd, connection_id: u32, ext: &[u8]) {
         let client = client(connection_id);
         sessions.commanded(client.gateway, &Frame { connection_id, ext, ..Frame::command(cmd) });
     }
 
     fn written() -> Sessions {
-        let sessions = Sessions::default();
-        command(&sessions, Cmd::SetSession, 1, OURS);
+        let mut sessions = Sessions::default();
+        command(&mut sessions, Cmd::SetSession, 1, OURS);
         sessions
     }
 
     #[test]
     fn only_clients_written_to_are_in_doubt_until_it_is_seen() {
-        let sessions = written();
+        let mut sessions = written();
         assert!(!sessions.is_in_doubt(client(2), BEFORE));
         assert!(sessions.is_in_doubt(client(1), BEFORE));
         assert!(!sessions.is_in_doubt(client(1), OURS));
@@ -174,14 +212,14 @@ mod tests {
 
     #[test]
     fn other_commands_put_nothing_in_doubt() {
-        let sessions = Sessions::default();
-        command(&sessions, Cmd::SendToOne, 1, OURS);
+        let mut sessions = Sessions::default();
+        command(&mut sessions, Cmd::SendToOne, 1, OURS);
         assert!(!sessions.is_in_doubt(client(1), BEFORE));
     }
 
     #[test]
     fn an_answer_from_before_the_write_is_asked_for_again_but_not_for_ever() {
-        let sessions = written();
+        let mut sessions = written();
         for attempt in 0..SESSION_RETRY_PAUSES.len() {
             assert!(sessions.is_overtaken(client(1), BEFORE, attempt));
         }
@@ -191,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_is_confirmed_stays_expected_until_it_is_seen() {
-        let sessions = written();
+        let mut sessions = written();
         assert!(!sessions.is_overtaken(client(1), OURS, 0));
         assert!(sessions.is_in_doubt(client(1), BEFORE), "a second event that was on its way");
         assert!(!sessions.is_overtaken(client(1), THEIRS, 0), "our write was done before: somebody else's");
@@ -201,8 +239,8 @@ mod tests {
 
     #[test]
     fn a_merge_is_done_when_anything_changed() {
-        let sessions = Sessions::default();
-        command(&sessions, Cmd::UpdateSession, 1, OURS);
+        let mut sessions = Sessions::default();
+        command(&mut sessions, Cmd::UpdateSession, 1, OURS);
         sessions.handled(client(1), BEFORE);
         assert!(sessions.is_in_doubt(client(1), BEFORE));
         assert!(sessions.is_in_doubt(client(1), THEIRS), "what comes of a merge is not known");
@@ -213,9 +251,9 @@ mod tests {
 
     #[test]
     fn a_merge_into_a_write_has_the_write_before_it() {
-        let sessions = written();
-        command(&sessions, Cmd::UpdateSession, 1, THEIRS);
-        command(&sessions, Cmd::UpdateSession, 1, THEIRS);
+        let mut sessions = written();
+        command(&mut sessions, Cmd::UpdateSession, 1, THEIRS);
+        command(&mut sessions, Cmd::UpdateSession, 1, THEIRS);
         sessions.handled(client(1), BEFORE);
         assert!(sessions.is_overtaken(client(1), OURS, 0));
         assert!(!sessions.is_overtaken(client(1), THEIRS, 0));
@@ -223,21 +261,21 @@ mod tests {
 
     #[test]
     fn no_session_is_an_empty_one() {
-        let sessions = Sessions::default();
-        command(&sessions, Cmd::SetSession, 1, b"a:0:{}");
+        let mut sessions = Sessions::default();
+        command(&mut sessions, Cmd::SetSession, 1, b"a:0:{}");
         assert!(!sessions.is_in_doubt(client(1), b""));
-        command(&sessions, Cmd::SetSession, 1, b"");
+        command(&mut sessions, Cmd::SetSession, 1, b"");
         assert!(!sessions.is_overtaken(client(1), b"a:0:{}", 0));
     }
 
     #[test]
     fn the_oldest_are_forgotten_when_there_are_too_many() {
-        let sessions = Sessions::default();
+        let mut sessions = Sessions::default();
         let count = SESSIONS_MAX as u32;
         for connection_id in 0..=count {
-            command(&sessions, Cmd::SetSession, connection_id, OURS);
+            command(&mut sessions, Cmd::SetSession, connection_id, OURS);
         }
-        assert!(sessions.young.borrow().len() + sessions.old.borrow().len() <= SESSIONS_MAX);
+        assert!(sessions.young.len() + sessions.old.len() <= SESSIONS_MAX);
         assert!(!sessions.is_in_doubt(client(0), BEFORE));
         assert!(sessions.is_in_doubt(client(count / 2), BEFORE));
         assert!(sessions.is_in_doubt(client(count), BEFORE));

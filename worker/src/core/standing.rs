@@ -14,28 +14,28 @@ use crate::name::draw_run;
 
 /// What is known of all gateways, and which start of the worker this is.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub struct Standing {
     run: Run,
-    told: Mutex<Told>,
+    said: Mutex<Said>,
 }
 
 /// What the log says last.
 #[derive(Debug, Default)]
-struct Told {
-    links: HashMap<SocketAddrV4, State>,
+struct Said {
+    links: HashMap<SocketAddrV4, LinkState>,
     troubles: HashSet<(Trouble, Ipv4Addr)>,
     registers: HashMap<String, RegisterNews>,
 }
 
 /// What has become of the links to a gateway. In this order each is news after the one before, and the first after all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum State {
+pub(super) enum LinkState {
     Connected,
     Lost,
     Unreachable,
 }
 
-/// Why a gateway does not take links, as far as can be told.
+/// Why a gateway does not take links, as far as can be said.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Trouble {
     /// The gateway says so.
@@ -48,7 +48,7 @@ pub(super) enum Trouble {
 
 impl Default for Standing {
     fn default() -> Standing {
-        Standing { run: draw_run(), told: Mutex::default() }
+        Standing { run: draw_run(), said: Mutex::default() }
     }
 }
 
@@ -59,48 +59,48 @@ impl Standing {
     }
 
     /// Whether this is new of `gateway`, whichever core found it.
-    pub(super) fn is_news(&self, gateway: SocketAddrV4, state: State) -> bool {
-        let mut told = self.told();
-        if state == State::Connected {
+    pub(super) fn is_news(&self, gateway: SocketAddrV4, state: LinkState) -> bool {
+        let mut said = self.said();
+        if state == LinkState::Connected {
             // What is wrong later may be said again; but a name that is refused to one core may be so to the next.
             let is_name = |trouble: &Trouble| *trouble == Trouble::Refused(Refused::Name);
-            told.troubles.retain(|(trouble, host)| host != gateway.ip() || is_name(trouble));
+            said.troubles.retain(|(trouble, host)| host != gateway.ip() || is_name(trouble));
         }
-        let before = told.links.get(&gateway).copied();
+        let before = said.links.get(&gateway).copied();
         let is_news = match state {
-            State::Connected => before != Some(State::Connected),
-            State::Lost => before == Some(State::Connected),
-            State::Unreachable => before.is_none_or(|before| before < State::Unreachable),
+            LinkState::Connected => before != Some(LinkState::Connected),
+            LinkState::Lost => before == Some(LinkState::Connected),
+            LinkState::Unreachable => before.is_none_or(|before| before < LinkState::Unreachable),
         };
         if is_news {
-            told.links.insert(gateway, state);
+            said.links.insert(gateway, state);
         }
         is_news
     }
 
     /// Whether this is new of the machine of `gateway`: all its shards have one secret key, and know the same names.
     pub(super) fn is_new_trouble(&self, gateway: SocketAddrV4, trouble: Trouble) -> bool {
-        self.told().troubles.insert((trouble, *gateway.ip()))
+        self.said().troubles.insert((trouble, *gateway.ip()))
     }
 
     /// A register has answered. Whether that is new.
     pub(super) fn is_new_register(&self, register: &str) -> bool {
-        self.told().registers.entry(register.to_owned()).or_default().held()
+        self.said().registers.entry(register.to_owned()).or_default().held()
     }
 
     /// The connection to a register ended, or could not be had; `had` if it had answered. Whether that is new.
     pub(super) fn is_new_failure(&self, register: &str, error: &io::Error, had: bool) -> bool {
-        self.told().registers.entry(register.to_owned()).or_default().failed(error, had)
+        self.said().registers.entry(register.to_owned()).or_default().failed(error, had)
     }
 
     /// The gateway is no more. Whether that is new.
     pub(super) fn has_left(&self, gateway: SocketAddrV4) -> bool {
-        self.told().links.remove(&gateway).is_some()
+        self.said().links.remove(&gateway).is_some()
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        // Whatever happened to a thread that held it, it says what was told.
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn said(&self) -> MutexGuard<'_, Said> {
+        // Whatever happened to a thread that held it, it says what was said.
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn cores_that_find_the_same_say_it_once() {
-        use State::{Connected, Lost, Unreachable};
+        use LinkState::{Connected, Lost, Unreachable};
         let standing = Standing::default();
         let gateway = "10.0.0.1:2900".parse().unwrap();
         for (state, is_news) in [
@@ -139,7 +139,7 @@ mod tests {
         let (key, name) = (Trouble::Refused(Refused::Key), Trouble::Refused(Refused::Name));
         assert!(standing.is_new_trouble(one, key) && !standing.is_new_trouble(shard, key));
         assert!(standing.is_new_trouble(one, name) && standing.is_new_trouble(other, key));
-        standing.is_news(shard, State::Connected);
+        standing.is_news(shard, LinkState::Connected);
         assert!(standing.is_new_trouble(one, key) && !standing.is_new_trouble(other, key));
         assert!(!standing.is_new_trouble(one, name));
     }

@@ -46,7 +46,7 @@ fn take_frames(input: &[u8], mut each: impl FnMut(&Frame<'_>)) -> Result<usize, 
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     sent: usize,
-    /// Bytes that were ever sent, or forgotten.
+    /// Bytes that were ever sent.
     gone: u64,
 }
 
@@ -92,11 +92,6 @@ impl Outbox {
             self.sent = 0;
         }
     }
-
-    /// Forgets everything: the connection is gone.
-    pub(super) fn clear(&mut self) {
-        *self = Outbox { gone: self.end(), ..Outbox::default() };
-    }
 }
 
 #[cfg(test)]
@@ -138,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_queued_is_past_when_it_is_sent_or_forgotten() {
+    fn what_was_queued_is_past_when_it_is_sent() {
         let mut outbox = Outbox::default();
         outbox.tail().extend_from_slice(b"12345");
         let end = outbox.end();
@@ -146,10 +141,6 @@ mod tests {
         outbox.advance(4);
         assert!(!outbox.is_past(end));
         outbox.advance(1);
-        assert!(outbox.is_past(end));
-        let end = outbox.end();
-        assert!(!outbox.is_past(end));
-        outbox.clear();
         assert!(outbox.is_past(end));
     }
 

@@ -32,15 +32,15 @@ impl Gateway {
 
     fn send(&self, command: &Command<'_>) {
         if command.names_refused() > 0 {
-            self.core.count(|counters| counters.names_refused += command.names_refused());
+            self.shared.count(|counters| counters.names_refused += command.names_refused());
             debug!("name ignored: neither \"\" nor \"0\" names a uid or a group");
         }
         match command.to() {
-            To::One(gateway) => self.core.command(gateway, &command.frame(), command.kind()),
-            To::All => self.core.broadcast(&command.frame(), command.kind()),
+            To::One(gateway) => self.shared.command(gateway, &command.frame(), command.kind()),
+            To::All => self.shared.broadcast(&command.frame(), command.kind()),
             To::Each(_) => {
-                for (gateway, frame) in command.frames(&self.core.links.addresses()) {
-                    self.core.command(gateway, &frame, command.kind());
+                for (gateway, frame) in command.frames(&self.shared.gateways()) {
+                    self.shared.command(gateway, &frame, command.kind());
                 }
             }
         }

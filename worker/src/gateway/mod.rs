@@ -7,8 +7,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::Counters;
 use crate::config::TIMEOUT_MAX;
-use crate::core::{Core, Counters};
+use crate::runtime::Shared;
 
 /// What handlers do to clients, on whichever gateway they are. Cheap to clone; it belongs to its core.
 ///
@@ -25,38 +26,38 @@ use crate::core::{Core, Counters};
 /// it (WIRE.md §5).
 #[derive(Clone)]
 pub struct Gateway {
-    core: Rc<Core>,
+    shared: Rc<Shared>,
     query_timeout: Duration,
 }
 
 impl Gateway {
-    pub(crate) fn new(core: Rc<Core>) -> Gateway {
-        Gateway { query_timeout: core.config.query_timeout, core }
+    pub(crate) fn new(shared: Rc<Shared>) -> Gateway {
+        Gateway { query_timeout: shared.query_timeout, shared }
     }
 
-    pub(crate) fn core(&self) -> &Rc<Core> {
-        &self.core
+    pub(crate) fn shared(&self) -> &Rc<Shared> {
+        &self.shared
     }
 
     /// The same, with queries limited to `query_timeout`.
     #[must_use]
     pub fn with_query_timeout(&self, query_timeout: Duration) -> Gateway {
-        Gateway { core: Rc::clone(&self.core), query_timeout: query_timeout.min(TIMEOUT_MAX) }
+        Gateway { shared: Rc::clone(&self.shared), query_timeout: query_timeout.min(TIMEOUT_MAX) }
     }
 
     /// The core this belongs to, counted from 0.
     pub fn core_index(&self) -> usize {
-        self.core.index
+        self.shared.index
     }
 
     /// What the core has counted since its start.
     pub fn counters(&self) -> Counters {
-        *self.core.counters.borrow()
+        self.shared.counters()
     }
 }
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway").field("core", &self.core.index).finish_non_exhaustive()
+        f.debug_struct("Gateway").field("core", &self.shared.index).finish_non_exhaustive()
     }
 }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use glommio::timer::timeout;
 use protocol::ClientId;
 use protocol::calls::query::{self, Query};
 use protocol::inner::{FRAME_SIZE_MAX, Frame};
@@ -10,6 +9,7 @@ use protocol::php::Array;
 
 use super::Gateway;
 use crate::core::{Asked, ByName};
+use crate::time::timeout;
 use crate::{Answer, Name};
 
 macro_rules! methods {
@@ -32,37 +32,32 @@ impl Gateway {
     /// Asks gateways all at once. One that is known to be away is missing without being asked, and one that no
     /// register lists is never connected to: the address comes from a client id, which anybody can make up.
     async fn ask<T>(&self, query: Query<T>) -> Answer<T> {
-        let gateways = query.gateways(|| self.core.links.addresses());
+        let gateways = query.gateways(|| self.shared.gateways());
         if query.frame().size() > FRAME_SIZE_MAX {
             return query.read(Vec::new(), gateways);
         }
         let question = encode(&query.frame());
         let (reachable, mut missing): (Vec<_>, Vec<_>) =
-            gateways.into_iter().partition(|&gateway| self.core.is_reachable(gateway));
+            gateways.into_iter().partition(|&gateway| self.shared.is_reachable(gateway));
         let by_name = by_name(&query);
-        let ask = |gateway| {
-            // Ours know every command.
-            let by_name = by_name.as_ref().filter(|_| !self.core.is_ours(gateway));
-            (gateway, self.core.ask_or_by_name(gateway, &question, by_name))
-        };
+        let ask = |gateway| (gateway, self.shared.ask(gateway, &question, by_name.as_ref()));
         let questions: Vec<_> = reachable.into_iter().map(ask).collect();
         let all = async {
             for (_, question) in &questions {
                 question.answered().await;
             }
-            Ok(())
         };
         // Late or not, the answers that are there count.
         let _ = timeout(self.query_timeout, all).await;
         let mut replies = Vec::with_capacity(questions.len());
         for (gateway, question) in questions {
             match question.into_asked() {
-                Asked::Answered(answer) => replies.push((gateway, answer)),
+                Asked::Answered(reply) => replies.push((gateway, reply.value)),
                 Asked::ByName(answers) => replies.push((gateway, query.join(answers))),
                 Asked::Missing => missing.push(gateway),
             }
         }
-        self.core.count(|counters| counters.queries_missing += missing.len() as u64);
+        self.shared.count(|counters| counters.queries_missing += missing.len() as u64);
         query.read(replies, missing)
     }
 }

@@ -10,7 +10,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use super::plan::Side;
 use super::report::Report;
-use crate::core::Told;
+use crate::core::Notice;
 
 /// A process that a master has started.
 #[derive(Debug)]
@@ -113,16 +113,16 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn pass_on(&mut self, told: Told) {
-        let report = match told {
-            Told::Ready => Report::Ready,
-            Told::Alive => Report::Alive,
-            Told::Gateways(core, gateways) => {
+    pub(crate) fn pass_on(&mut self, notice: Notice) {
+        let report = match notice {
+            Notice::Ready => Report::Ready,
+            Notice::Alive => Report::Alive,
+            Notice::Gateways(core, gateways) => {
                 self.cores.insert(core, gateways.into_iter().collect());
                 Report::Gateways(in_all(self.core_count, &self.cores))
             }
             // The exit code will say it.
-            Told::NameTaken => return,
+            Notice::NameTaken => return,
         };
         // Without its master this process ends anyhow.
         let _ = self.master.write_all(report.line().as_bytes());

@@ -1,24 +1,15 @@
 //! Futures that run beside the handlers, for as long as the core runs.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use glommio::Task;
-use hashbrown::HashMap;
 use tracing::error;
 
-use super::Core;
 use super::panic::caught;
-use crate::{Gateway, time};
-
-/// The futures of one core that have not ended.
-#[derive(Debug, Default)]
-pub(super) struct Background {
-    tasks: RefCell<HashMap<u64, Task<()>>>,
-    next_id: Cell<u64>,
-}
+use super::tasks::TaskId;
+use super::{Shared, sleep};
+use crate::Gateway;
 
 impl Gateway {
     /// Runs `future` on this core, beside the handlers, until it ends or the core stops.
@@ -45,7 +36,9 @@ impl Gateway {
     /// }
     /// ```
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) -> Spawned {
-        self.core().spawn(future)
+        let shared = Rc::clone(self.shared());
+        let id = self.shared().spawn(async move { shared.watch(future).await });
+        Spawned { shared: Rc::clone(self.shared()), id }
     }
 
     /// Does `work` again and again on this core, `period` after the last time ended, until the core stops or
@@ -60,11 +53,11 @@ impl Gateway {
     /// # }
     /// ```
     pub fn every(&self, period: Duration, work: impl AsyncFn() + 'static) -> Spawned {
-        let core = Rc::clone(self.core());
+        let shared = Rc::clone(self.shared());
         self.spawn(async move {
             loop {
-                time::sleep(period).await;
-                core.watch(work()).await;
+                sleep(period).await;
+                shared.watch(work()).await;
             }
         })
     }
@@ -73,44 +66,38 @@ impl Gateway {
 /// What [`Gateway::spawn`] and [`Gateway::every`] have started. It goes on when this is dropped.
 #[derive(Clone)]
 pub struct Spawned {
-    core: Rc<Core>,
-    id: u64,
+    shared: Rc<Shared>,
+    id: TaskId,
 }
 
 impl Spawned {
     /// Ends it, where it waits. Nothing happens if it has ended.
     pub fn cancel(&self) {
-        let task = self.core.background.tasks.borrow_mut().remove(&self.id);
-        // Dropping the handle is what cancels the task.
-        drop(task);
+        self.shared.tasks.cancel(self.id);
     }
 
     /// Whether it has ended or was cancelled.
     pub fn is_over(&self) -> bool {
-        !self.core.background.tasks.borrow().contains_key(&self.id)
+        !self.shared.tasks.is_running(self.id)
     }
 }
 
 impl fmt::Debug for Spawned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spawned").field("core", &self.core.index).field("id", &self.id).finish()
+        f.debug_struct("Spawned").field("core", &self.shared.index).field("id", &self.id).finish()
     }
 }
 
-impl Core {
-    fn spawn(self: &Rc<Self>, future: impl Future<Output = ()> + 'static) -> Spawned {
-        let id = self.background.next_id.get();
-        self.background.next_id.set(id + 1);
-        let core = Rc::clone(self);
-        let task = glommio::spawn_local(async move {
-            core.watch(future).await;
-            // This task ends by itself; dropping its handle would cancel it while it runs.
-            if let Some(task) = core.background.tasks.borrow_mut().remove(&id) {
-                task.detach();
-            }
-        });
-        self.background.tasks.borrow_mut().insert(id, task);
-        Spawned { core: Rc::clone(self), id }
+impl Shared {
+    /// Runs a future beside the others, from the next turn on.
+    pub(super) fn spawn(self: &Rc<Self>, future: impl Future<Output = ()> + 'static) -> TaskId {
+        let shared = Rc::clone(self);
+        self.tasks.spawn(|id| {
+            Box::pin(async move {
+                future.await;
+                shared.tasks.ended(id);
+            })
+        })
     }
 
     /// Runs a future to its end or its panic.
@@ -119,21 +106,5 @@ impl Core {
             self.count(|counters| counters.panics += 1);
             error!(core = self.index, "a spawned future panicked: {panic}");
         }
-    }
-}
-
-impl Background {
-    /// Drops all futures, where they wait.
-    pub(super) async fn cancel(&self) {
-        // A future that is dropped may spawn another, so this is not one pass over a list.
-        while let Some(task) = self.take_one() {
-            task.cancel().await;
-        }
-    }
-
-    fn take_one(&self) -> Option<Task<()>> {
-        let mut tasks = self.tasks.borrow_mut();
-        let id = *tasks.keys().next()?;
-        tasks.remove(&id)
     }
 }

@@ -6,7 +6,7 @@
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
@@ -124,7 +124,7 @@ impl Gateway {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        Bridged { task: self.core().bridge.handle().spawn(future), bell: Arc::default() }
+        Bridged { task: self.shared().bridge.handle().spawn(future) }
     }
 }
 
@@ -133,16 +133,13 @@ impl Gateway {
 #[derive(Debug)]
 pub struct Bridged<T> {
     task: JoinHandle<T>,
-    bell: Arc<Bell>,
 }
 
 impl<T> Future for Bridged<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        self.bell.listen(cx.waker());
-        let bell = Waker::from(Arc::clone(&self.bell));
-        match Pin::new(&mut self.task).poll(&mut Context::from_waker(&bell)) {
+        match Pin::new(&mut self.task).poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(value)) => Poll::Ready(value),
             // Nobody but the drop of this cancels it, so it has panicked.
@@ -153,42 +150,7 @@ impl<T> Future for Bridged<T> {
 
 impl<T> Drop for Bridged<T> {
     fn drop(&mut self) {
-        self.bell.forget();
         self.task.abort();
-    }
-}
-
-/// What tokio's threads ring when the value is there.
-///
-/// They may wake a glommio task, but must not be those who drop a waker of it: glommio 0.9 looks at the task after it
-/// has given back its reference, and the task's core may have freed it in between.
-#[derive(Debug, Default)]
-struct Bell(Mutex<Option<Waker>>);
-
-impl Bell {
-    fn listen(&self, waker: &Waker) {
-        let mut listener = lock(&self.0);
-        if !listener.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *listener = Some(waker.clone());
-        }
-    }
-
-    fn forget(&self) {
-        let waker = lock(&self.0).take();
-        drop(waker);
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // Under the lock, or the core could drop the last waker meanwhile.
-        if let Some(waker) = &*lock(&self.0) {
-            waker.wake_by_ref();
-        }
     }
 }
 

@@ -1,0 +1,205 @@
+//! The connections of a core, whatever they are for, and what waits there to be sent. The sockets are the host's.
+
+use std::net::SocketAddrV4;
+
+use super::wire::Outbox;
+
+/// Names a connection of a core, and never another one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ConnId {
+    /// Where it is in tables: small, and used again.
+    pub index: u32,
+    generation: u32,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// Commands to a gateway, and its events.
+    Link(SocketAddrV4),
+    /// Questions to a gateway.
+    Queries(SocketAddrV4),
+    /// The register of this index.
+    Register(usize),
+}
+
+#[derive(Debug)]
+struct Connection {
+    purpose: Purpose,
+    is_open: bool,
+    /// The host was told that there is something to send, or has to say first that there is room.
+    is_dirty: bool,
+    /// Nothing more is to be sent behind what is queued.
+    finishes: bool,
+    outbox: Outbox,
+}
+
+/// The connections of a core.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    slots: Vec<(u32, Option<Connection>)>,
+    free: Vec<u32>,
+    dirty: Vec<ConnId>,
+}
+
+impl Connections {
+    pub(super) fn add(&mut self, purpose: Purpose) -> ConnId {
+        let connection = Connection {
+            purpose,
+            is_open: false,
+            is_dirty: false,
+            finishes: false,
+            outbox: Outbox::default(),
+        };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push((0, None));
+            (self.slots.len() - 1) as u32
+        });
+        let (generation, slot) = &mut self.slots[index as usize];
+        *generation = generation.wrapping_add(1);
+        *slot = Some(connection);
+        ConnId { index, generation: *generation }
+    }
+
+    /// Forgets it and what is queued there; returns how much that was.
+    pub(super) fn remove(&mut self, conn: ConnId) -> usize {
+        let Some(connection) = self.get_mut(conn) else { return 0 };
+        let queued = connection.outbox.unsent().len();
+        self.slots[conn.index as usize].1 = None;
+        self.free.push(conn.index);
+        queued
+    }
+
+    pub(super) fn purpose(&self, conn: ConnId) -> Option<Purpose> {
+        self.get(conn).map(|connection| connection.purpose)
+    }
+
+    /// It stands: what is queued may be sent.
+    pub(super) fn opened(&mut self, conn: ConnId) {
+        if let Some(connection) = self.get_mut(conn) {
+            connection.is_open = true;
+        }
+        self.touch(conn);
+    }
+
+    /// The buffer of what is to be sent, to append to.
+    pub(super) fn tail(&mut self, conn: ConnId) -> &mut Vec<u8> {
+        self.touch(conn);
+        self.get_mut(conn).expect("who sends has a connection").outbox.tail()
+    }
+
+    /// Sends nothing more behind what is queued.
+    pub(super) fn finish(&mut self, conn: ConnId) {
+        if let Some(connection) = self.get_mut(conn) {
+            connection.finishes = true;
+        }
+    }
+
+    /// Whether everything was sent behind which nothing more is to come.
+    pub(super) fn is_finished(&self, conn: ConnId) -> bool {
+        self.get(conn).is_none_or(|connection| connection.finishes && connection.outbox.is_empty())
+    }
+
+    /// Bytes that wait to be sent.
+    pub(super) fn queued(&self, conn: ConnId) -> usize {
+        self.get(conn).map_or(0, |connection| connection.outbox.unsent().len())
+    }
+
+    /// The end of what is queued now, in bytes since its beginning.
+    pub(super) fn end(&self, conn: ConnId) -> u64 {
+        self.get(conn).map_or(0, |connection| connection.outbox.end())
+    }
+
+    /// Whether nothing up to this [`Connections::end`] is left; so if the connection is gone.
+    pub(super) fn is_past(&self, conn: ConnId, end: u64) -> bool {
+        self.get(conn).is_none_or(|connection| connection.outbox.is_past(end))
+    }
+
+    /// Moves those that have something to send to `list`.
+    pub(super) fn take_dirty(&mut self, list: &mut Vec<ConnId>) {
+        list.append(&mut self.dirty);
+    }
+
+    /// What is to be sent next.
+    pub(super) fn unsent(&self, conn: ConnId) -> &[u8] {
+        self.get(conn).map_or(&[], |connection| connection.outbox.unsent())
+    }
+
+    /// Notes that `size` bytes of [`Connections::unsent`] were sent; what is left waits for [`Connections::writable`].
+    pub(super) fn sent(&mut self, conn: ConnId, size: usize) {
+        if let Some(connection) = self.get_mut(conn) {
+            connection.outbox.advance(size);
+            connection.is_dirty = !connection.outbox.is_empty();
+        }
+    }
+
+    /// There is room again.
+    pub(super) fn writable(&mut self, conn: ConnId) {
+        if let Some(connection) = self.get_mut(conn) {
+            connection.is_dirty = false;
+            self.touch(conn);
+        }
+    }
+
+    fn touch(&mut self, conn: ConnId) {
+        if let Some(connection) = self.get_mut(conn)
+            && connection.is_open
+            && !connection.is_dirty
+        {
+            connection.is_dirty = true;
+            self.dirty.push(conn);
+        }
+    }
+
+    fn get(&self, conn: ConnId) -> Option<&Connection> {
+        let (generation, slot) = self.slots.get(conn.index as usize)?;
+        slot.as_ref().filter(|_| *generation == conn.generation)
+    }
+
+    fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
+        let (generation, slot) = self.slots.get_mut(conn.index as usize)?;
+        slot.as_mut().filter(|_| *generation == conn.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_used_again_names_nobody_from_before() {
+        let mut connections = Connections::default();
+        let first = connections.add(Purpose::Register(0));
+        connections.tail(first).extend_from_slice(b"1234");
+        assert_eq!(connections.remove(first), 4);
+        let second = connections.add(Purpose::Register(1));
+        assert_eq!((second.index, second == first), (first.index, false));
+        assert_eq!(connections.purpose(first), None);
+        assert_eq!(connections.purpose(second), Some(Purpose::Register(1)));
+        assert_eq!((connections.queued(first), connections.remove(first)), (0, 0));
+    }
+
+    #[test]
+    fn what_is_queued_is_sent_once_connected_and_when_there_is_room() {
+        let mut connections = Connections::default();
+        let conn = connections.add(Purpose::Register(0));
+        let dirty = |connections: &mut Connections| {
+            let mut list = Vec::new();
+            connections.take_dirty(&mut list);
+            list.len()
+        };
+        connections.tail(conn).extend_from_slice(b"1234");
+        assert_eq!(dirty(&mut connections), 0);
+        connections.opened(conn);
+        assert_eq!(dirty(&mut connections), 1);
+        connections.sent(conn, 3);
+        connections.tail(conn).extend_from_slice(b"5");
+        assert_eq!(dirty(&mut connections), 0, "there was no room");
+        connections.writable(conn);
+        assert_eq!((dirty(&mut connections), connections.unsent(conn)), (1, b"45".as_slice()));
+        connections.finish(conn);
+        assert!(!connections.is_finished(conn));
+        connections.sent(conn, 2);
+        assert!(connections.is_finished(conn));
+    }
+}

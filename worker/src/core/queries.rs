@@ -1,0 +1,460 @@
+//! What is asked of gateways: one connection per gateway, opened at the first question, one question outstanding at a time
+//! (WIRE.md §3, §5).
+//!
+//! A question whose asker has gone away ends its connection, since its answer could not be told from the next one. A
+//! gateway that lets questions pass without a word is not asked any more until it says that it is there
+//! ([`protocol::calls::Trust`]).
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddrV4;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use protocol::calls::{SUSPECT_AFTER, Trust, query};
+use protocol::inner::reply;
+use protocol::php::{self, Value};
+use tracing::{debug, info};
+
+use super::connections::{ConnId, Purpose};
+use super::{Core, Timer};
+use crate::config::{BUFFER_KEEP_SIZE, CONNECT_TIMEOUT, QUERY_IDLE_TIMEOUT, QUERY_QUEUE_MAX, REPLY_SIZE_MAX};
+
+/// Names a question, for as long as its asker waits.
+pub(crate) type QuestionId = u64;
+
+/// What a core asks its gateways.
+#[derive(Debug, Default)]
+pub(super) struct Queries {
+    by_gateway: HashMap<SocketAddrV4, QueryLink>,
+    /// Those whose asker waits.
+    questions: HashMap<QuestionId, Question>,
+    next_id: QuestionId,
+}
+
+/// A question, and what has become of it.
+#[derive(Debug)]
+struct Question {
+    gateway: SocketAddrV4,
+    /// The frame to send.
+    frame: Rc<[u8]>,
+    /// What to ask instead if the gateway does not know the question.
+    by_name: Option<Rc<ByName>>,
+    answer: Option<Asked>,
+    asker: Option<Waker>,
+}
+
+/// A question that some gateways know only for one name at a time ([`protocol::calls::Query::by_name`]).
+#[derive(Debug)]
+pub(crate) struct ByName {
+    /// All frames.
+    pub(crate) questions: Vec<u8>,
+    /// How many they are.
+    pub(crate) count: usize,
+}
+
+/// What became of a question.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Answered(Reply),
+    /// The gateway does not know the command, and was asked name by name.
+    ByName(Vec<Value>),
+    Missing,
+}
+
+/// A reply, as it came and what it says.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) serialized: Bytes,
+    pub(crate) value: Value,
+}
+
+/// Questions to one gateway. It lives until nobody has asked for a while.
+#[derive(Debug, Default)]
+struct QueryLink {
+    waiting: VecDeque<QuestionId>,
+    conn: Option<ConnId>,
+    is_open: bool,
+    /// What was asked and is not answered.
+    current: Option<Current>,
+    /// Bytes that came and make no whole reply yet.
+    arrived: Vec<u8>,
+    trust: Trust,
+    /// When to give up an attempt to connect, to ask whether a suspect gateway is there, or to end.
+    due: Duration,
+}
+
+#[derive(Debug)]
+struct Current {
+    what: What,
+    asked_at: Duration,
+    /// The connection had been used before, so that its end may only mean that the gateway had closed it.
+    is_kept: bool,
+    /// Replies that came and are not all.
+    replies: Vec<Reply>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum What {
+    Question(QuestionId),
+    /// Whether the gateway is there.
+    Probe,
+}
+
+impl Core {
+    /// Asks a gateway, behind what was asked before. `by_name` is for a question that the gateway may not know. The asker
+    /// takes the answer by [`Core::answer`], and gives the question up by [`Core::give_up_question`].
+    pub(crate) fn ask(
+        &mut self,
+        now: Duration,
+        gateway: SocketAddrV4,
+        frame: &Rc<[u8]>,
+        by_name: Option<&Rc<ByName>>,
+    ) -> QuestionId {
+        self.now = now;
+        self.counters.queries += 1;
+        let id = self.queries.next_id;
+        self.queries.next_id += 1;
+        let link = self.queries.by_gateway.entry(gateway).or_default();
+        let is_refused = link.waiting.len() >= QUERY_QUEUE_MAX || link.trust.is_suspect();
+        let question = Question {
+            gateway,
+            frame: Rc::clone(frame),
+            by_name: by_name.cloned(),
+            answer: is_refused.then_some(Asked::Missing),
+            asker: None,
+        };
+        self.queries.questions.insert(id, question);
+        if !is_refused {
+            link.waiting.push_back(id);
+            self.ask_next(gateway);
+        }
+        id
+    }
+
+    /// Whether a question is answered, or will never be. If not yet, `asker` is woken then.
+    pub(crate) fn poll_answer(&mut self, id: QuestionId, asker: &Waker) -> bool {
+        let Some(question) = self.queries.questions.get_mut(&id) else { return true };
+        if question.answer.is_none() {
+            question.asker = Some(asker.clone());
+        }
+        question.answer.is_some()
+    }
+
+    /// Takes the answer, if it has come.
+    pub(crate) fn take_answer(&mut self, id: QuestionId) -> Asked {
+        let question = self.queries.questions.get_mut(&id);
+        question.and_then(|question| question.answer.take()).unwrap_or(Asked::Missing)
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(crate) fn give_up_question(&mut self, now: Duration, id: QuestionId) {
+        self.now = now;
+        let Some(question) = self.queries.questions.remove(&id) else { return };
+        let gateway = question.gateway;
+        // One that is heard is there, and has much to do.
+        let is_heard = self.links.find(gateway).is_some_and(|link| link.is_heard());
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        let Some(current) = link.current.take_if(|current| current.what == What::Question(id)) else {
+            return;
+        };
+        if !is_heard {
+            let silent = now.saturating_sub(current.asked_at).min(SUSPECT_AFTER);
+            link.trust.unanswered(if silent == SUSPECT_AFTER { silent } else { Duration::ZERO });
+            if link.trust.is_suspect() {
+                self.suspect(gateway);
+            }
+        }
+        self.close_queries(gateway);
+        self.ask_next(gateway);
+    }
+
+    /// Whether a gateway is not to be asked, because it does not answer.
+    pub(super) fn is_suspect(&self, gateway: SocketAddrV4) -> bool {
+        self.queries.by_gateway.get(&gateway).is_some_and(|link| link.trust.is_suspect())
+    }
+
+    /// A gateway has shown that it lives.
+    pub(super) fn trust(&mut self, gateway: SocketAddrV4) {
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        if link.trust.is_suspect() {
+            self.close_queries(gateway);
+            self.trusted(gateway);
+        } else {
+            link.trust.answered();
+        }
+    }
+
+    /// A gateway was found dead: what it was asked fails, and its connection is not used again.
+    pub(super) fn give_up_queries(&mut self, gateway: SocketAddrV4) {
+        self.close_queries(gateway);
+        self.failed(gateway, &io::ErrorKind::TimedOut.into());
+    }
+
+    /// Closes all connections, with the worker.
+    pub(crate) fn leave_queries(&mut self) {
+        for gateway in self.queries.by_gateway.keys().copied().collect::<Vec<_>>() {
+            self.give_up_queries(gateway);
+        }
+        self.queries.by_gateway.clear();
+    }
+
+    pub(super) fn queries_opened(&mut self, gateway: SocketAddrV4) {
+        if let Some(link) = self.queries.by_gateway.get_mut(&gateway) {
+            link.is_open = true;
+            self.send_current(gateway);
+        }
+    }
+
+    pub(super) fn queries_received(&mut self, gateway: SocketAddrV4, bytes: &[u8]) {
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        link.arrived.extend_from_slice(bytes);
+        match self.take_replies(gateway) {
+            Ok(()) => {}
+            Err(error) => {
+                self.close_queries(gateway);
+                self.failed(gateway, &error);
+            }
+        }
+    }
+
+    /// The connection ended. One that was kept may only have been closed since: the question is asked once more.
+    pub(super) fn queries_ended(&mut self, gateway: SocketAddrV4, error: &io::Error) {
+        self.close_queries(gateway);
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        match &mut link.current {
+            Some(current) if current.is_kept && is_loss(error) => {
+                current.is_kept = false;
+                current.replies.clear();
+                self.connect_queries(gateway);
+            }
+            _ => self.failed(gateway, error),
+        }
+    }
+
+    /// Does what is due: nobody takes the connection, or has asked, or a suspect gateway is to be asked whether it is there.
+    pub(super) fn queries_due(&mut self, gateway: SocketAddrV4) {
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        if link.due > self.now {
+            return self.timers.arm(Timer::Queries(gateway), link.due);
+        }
+        match &link.current {
+            Some(current) if !link.is_open || current.what == What::Probe => {
+                self.close_queries(gateway);
+                self.failed(gateway, &io::Error::new(io::ErrorKind::TimedOut, "it does not answer"));
+            }
+            Some(_) => {}
+            None if link.trust.is_suspect() => self.probe(gateway),
+            None => {
+                self.close_queries(gateway);
+                self.queries.by_gateway.remove(&gateway);
+            }
+        }
+    }
+
+    /// Asks the next question, if there is one and none is outstanding.
+    fn ask_next(&mut self, gateway: SocketAddrV4) {
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        if link.current.is_some() || link.trust.is_suspect() {
+            return;
+        }
+        while let Some(id) = link.waiting.pop_front() {
+            // Unless its asker has gone away.
+            if self.queries.questions.contains_key(&id) {
+                return self.ask_now(gateway, What::Question(id));
+            }
+        }
+        self.queries_wait(gateway, QUERY_IDLE_TIMEOUT);
+    }
+
+    fn ask_now(&mut self, gateway: SocketAddrV4, what: What) {
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        link.current = Some(Current { what, asked_at: self.now, is_kept: link.is_open, replies: Vec::new() });
+        if link.is_open { self.send_current(gateway) } else { self.connect_queries(gateway) }
+    }
+
+    fn connect_queries(&mut self, gateway: SocketAddrV4) {
+        let conn = self.connect(Purpose::Queries(gateway), gateway);
+        if let Some(link) = self.queries.by_gateway.get_mut(&gateway) {
+            link.conn = Some(conn);
+            self.queries_wait(gateway, CONNECT_TIMEOUT);
+        }
+    }
+
+    fn send_current(&mut self, gateway: SocketAddrV4) {
+        let authorization = self.authorization();
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        let (Some(conn), Some(current)) = (link.conn, &link.current) else { return };
+        let mut guard = Vec::new();
+        query::guard().encode(&mut guard);
+        let out = self.connections.tail(conn);
+        out.extend_from_slice(&authorization);
+        match current.what {
+            What::Probe => {
+                out.extend_from_slice(&guard);
+                self.queries_wait(gateway, self.config.query_timeout);
+            }
+            What::Question(id) => {
+                let Some(question) = self.queries.questions.get(&id) else { return };
+                out.extend_from_slice(&question.frame);
+                if question.by_name.is_some() {
+                    out.extend_from_slice(&guard);
+                }
+            }
+        }
+    }
+
+    /// Takes whole replies out of what has arrived, until the question is answered.
+    fn take_replies(&mut self, gateway: SocketAddrV4) -> io::Result<()> {
+        while let Some(link) = self.queries.by_gateway.get_mut(&gateway) {
+            let Some((serialized, size)) = reply::decode(&link.arrived, REPLY_SIZE_MAX).map_err(invalid)?
+            else {
+                return Ok(());
+            };
+            let Some(current) = &mut link.current else { break };
+            let value = php::decode(serialized).map_err(invalid)?;
+            let length_size = size - serialized.len();
+            let rest = link.arrived.split_off(size);
+            let whole = Bytes::from(std::mem::replace(&mut link.arrived, rest));
+            current.replies.push(Reply { serialized: whole.slice(length_size..), value });
+            if let Some(answer) = self.answered(gateway) {
+                let link = self.queries.by_gateway.get_mut(&gateway);
+                if link.is_some_and(|link| !link.arrived.is_empty()) {
+                    break;
+                }
+                self.finish(gateway, answer);
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "more replies than questions"))
+    }
+
+    /// The answer, once all replies are there. A question that the gateway may not know has a guard behind it: if that is
+    /// what is answered first, it does not, and is asked name by name.
+    fn answered(&mut self, gateway: SocketAddrV4) -> Option<Asked> {
+        let link = self.queries.by_gateway.get_mut(&gateway)?;
+        let (conn, current) = (link.conn?, link.current.as_mut()?);
+        let by_name = match current.what {
+            What::Probe => None,
+            What::Question(id) => self.queries.questions.get(&id)?.by_name.as_ref(),
+        };
+        let mut replies = std::mem::take(&mut current.replies);
+        let Some(by_name) = by_name else { return replies.pop().map(Asked::Answered) };
+        let unknown = query::is_guards(&replies.first()?.value);
+        let expected = if unknown { 1 + by_name.count } else { 2 };
+        if unknown && replies.len() == 1 {
+            self.connections.tail(conn).extend_from_slice(&by_name.questions);
+        }
+        if replies.len() < expected {
+            current.replies = replies;
+            return None;
+        }
+        Some(if unknown {
+            Asked::ByName(replies.drain(1..).map(|reply| reply.value).collect())
+        } else {
+            Asked::Answered(replies.swap_remove(0))
+        })
+    }
+
+    /// The current question is answered.
+    fn finish(&mut self, gateway: SocketAddrV4, answer: Asked) {
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        link.arrived.shrink_to(BUFFER_KEEP_SIZE);
+        match link.current.take().map(|current| current.what) {
+            Some(What::Question(id)) => {
+                link.trust.answered();
+                self.tell(id, answer);
+                self.ask_next(gateway);
+            }
+            Some(What::Probe) => self.trusted(gateway),
+            None => {}
+        }
+    }
+
+    /// The connection is gone, and what was asked is not answered.
+    fn failed(&mut self, gateway: SocketAddrV4, error: &io::Error) {
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        match link.current.take().map(|current| current.what) {
+            Some(What::Question(id)) => {
+                debug!(%gateway, "query not answered: {error}");
+                self.tell(id, Asked::Missing);
+            }
+            Some(What::Probe) => {
+                link.trust.probe_unanswered();
+                let delay = link.trust.probe_delay();
+                return self.queries_wait(gateway, delay);
+            }
+            None => {}
+        }
+        self.ask_next(gateway);
+    }
+
+    fn tell(&mut self, id: QuestionId, answer: Asked) {
+        if let Some(question) = self.queries.questions.get_mut(&id) {
+            question.answer = Some(answer);
+            question.asker.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// A gateway does not answer: who waits behind that would wait in vain.
+    fn suspect(&mut self, gateway: SocketAddrV4) {
+        info!(%gateway, core = self.index, "a gateway does not answer, not asking it until it does");
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        let delay = link.trust.probe_delay();
+        for id in std::mem::take(&mut link.waiting) {
+            self.tell(id, Asked::Missing);
+        }
+        self.queries_wait(gateway, delay);
+    }
+
+    fn probe(&mut self, gateway: SocketAddrV4) {
+        if self.links.find(gateway).is_some() {
+            return self.ask_now(gateway, What::Probe);
+        }
+        self.close_queries(gateway);
+        self.queries.by_gateway.remove(&gateway);
+    }
+
+    fn trusted(&mut self, gateway: SocketAddrV4) {
+        info!(%gateway, core = self.index, "the gateway answers again");
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        link.trust.answered();
+        link.current = None;
+        self.ask_next(gateway);
+    }
+
+    fn queries_wait(&mut self, gateway: SocketAddrV4, delay: Duration) {
+        if let Some(link) = self.queries.by_gateway.get_mut(&gateway) {
+            link.due = self.now + delay;
+            self.timers.arm(Timer::Queries(gateway), link.due);
+        }
+    }
+
+    fn close_queries(&mut self, gateway: SocketAddrV4) {
+        let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
+        link.is_open = false;
+        link.arrived = Vec::new();
+        if let Some(conn) = link.conn.take() {
+            self.close(conn);
+        }
+    }
+}
+
+impl Queries {
+    /// Whom to wake, of those who ask; nobody is from here on.
+    pub(super) fn forget_askers(&mut self) -> Vec<Waker> {
+        self.questions.values_mut().filter_map(|question| question.asker.take()).collect()
+    }
+}
+
+/// Whether the gateway has closed the connection, as opposed to having answered nonsense.
+fn is_loss(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+}
+
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

@@ -1,0 +1,187 @@
+//! Where the gateways are: a connection to each register, and the union of what they list (WIRE.md §2).
+
+use std::io;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use hashbrown::HashSet;
+use protocol::register_client::{Action as ClientAction, Connection, Limits, News, RegisterClient, Role};
+use tracing::{debug, info, warn};
+
+use super::connections::{ConnId, Purpose};
+use super::{Action, Core, Timer};
+use crate::config::Config;
+
+/// What a core knows of its registers.
+#[derive(Debug)]
+pub(super) struct Registers(Vec<Register>);
+
+#[derive(Debug)]
+struct Register {
+    client: RegisterClient,
+    conn: Option<ConnId>,
+    /// The last list; one that is away keeps its last one.
+    list: HashSet<SocketAddrV4>,
+    /// A list came on the connection that stands: whoever is in the first one of a register that was away may have started
+    /// again meanwhile.
+    is_listed: bool,
+}
+
+impl Registers {
+    pub(super) fn new(config: &Config) -> Registers {
+        let register = |address: &String| Register {
+            client: RegisterClient::new(
+                address.clone(),
+                Role::Follower,
+                config.secret_key.clone(),
+                Limits::default(),
+            ),
+            conn: None,
+            list: HashSet::new(),
+            is_listed: false,
+        };
+        Registers(config.register_addresses.iter().map(register).collect())
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn sent(&mut self, index: usize, size: usize) {
+        self.0[index].client.on_sent(Connection::Main, size);
+    }
+
+    fn lists(&self, gateway: SocketAddrV4) -> bool {
+        self.0.iter().any(|register| register.list.contains(&gateway))
+    }
+}
+
+impl Core {
+    pub(super) fn register_resolved(&mut self, index: usize) {
+        let now = self.now_ms();
+        self.registers.0[index].client.on_connecting(now, Connection::Main);
+        self.follow_register(index);
+    }
+
+    pub(super) fn register_opened(&mut self, index: usize) {
+        let now = self.now_ms();
+        let register = &mut self.registers.0[index];
+        register.is_listed = false;
+        register.client.on_connected(now, Connection::Main);
+        self.follow_register(index);
+    }
+
+    pub(super) fn register_received(&mut self, index: usize, bytes: &[u8]) {
+        let now = self.now_ms();
+        self.registers.0[index].client.on_bytes(now, Connection::Main, bytes);
+        self.follow_register(index);
+    }
+
+    pub(super) fn register_ended(&mut self, index: usize, error: io::Error) {
+        let now = self.now_ms();
+        self.registers.0[index].client.on_failed(now, Connection::Main, error);
+        self.follow_register(index);
+    }
+
+    pub(super) fn register_due(&mut self, index: usize) {
+        let now = self.now_ms();
+        if let Some(register) = self.registers.0.get_mut(index) {
+            register.client.on_tick(now);
+            self.follow_register(index);
+        }
+    }
+
+    /// No gateway is new to a core that ends.
+    pub(crate) fn leave_registers(&mut self) {
+        for conn in std::mem::take(&mut self.registers.0).into_iter().filter_map(|register| register.conn) {
+            self.close(conn);
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.now.as_millis() as u64
+    }
+
+    /// Does what the client of a register wants.
+    fn follow_register(&mut self, index: usize) {
+        while let Some(action) = self.registers.0[index].client.next_action() {
+            match action {
+                ClientAction::Connect(_) => {
+                    let conn = self.connections.add(Purpose::Register(index));
+                    let register = &mut self.registers.0[index];
+                    register.conn = Some(conn);
+                    let name = register.client.register().to_owned();
+                    self.actions.push(Action::ConnectByName(conn, name));
+                }
+                ClientAction::Close(_) => {
+                    if let Some(conn) = self.registers.0[index].conn.take() {
+                        self.close(conn);
+                    }
+                }
+                ClientAction::News(news) => self.register_news(index, news),
+            }
+        }
+        let register = &self.registers.0[index];
+        let deadline = register.client.deadline();
+        if let Some(conn) = register.conn {
+            let queued = self.connections.queued(conn);
+            let fresh = &register.client.unsent(Connection::Main)[queued..];
+            if !fresh.is_empty() {
+                self.connections.tail(conn).extend_from_slice(fresh);
+            }
+        }
+        if deadline < u64::MAX {
+            self.timers.arm(Timer::Register(index), Duration::from_millis(deadline));
+        }
+    }
+
+    fn register_news(&mut self, index: usize, news: News) {
+        let register = self.registers.0[index].client.register();
+        match news {
+            News::Held if self.standing.is_new_register(register) => {
+                info!(register, core = self.index, "connected to register");
+            }
+            News::Held => {}
+            News::Lost { error, was_held } => {
+                if !self.standing.is_new_failure(register, &error, was_held) {
+                    debug!(register, core = self.index, "no register: {error}");
+                } else if was_held {
+                    warn!(register, core = self.index, "lost register, trying on: {error}");
+                } else {
+                    warn!(register, core = self.index, "no register, trying on: {error}");
+                }
+            }
+            News::Gateways { gateways, left_out } => {
+                if left_out > 0 {
+                    debug!(register, left_out, "entries that are no address of a gateway, or too many");
+                }
+                self.take_list(index, &gateways);
+            }
+        }
+    }
+
+    /// Notes a register's new list, and connects to gateways that are new in it.
+    fn take_list(&mut self, index: usize, gateways: &[SocketAddrV4]) {
+        let register = &mut self.registers.0[index];
+        let list: HashSet<_> = gateways.iter().copied().collect();
+        let was_listed = std::mem::replace(&mut register.is_listed, true);
+        let before = std::mem::replace(&mut register.list, list);
+        let is_new = |gateway: &SocketAddrV4| !was_listed || !before.contains(gateway);
+        for gateway in self.links.addresses() {
+            let listed = self.registers.lists(gateway);
+            if let Some(link) = self.links.find_mut(gateway) {
+                link.listed = listed;
+            }
+        }
+        let mut list: Vec<_> = self.registers.0[index].list.iter().copied().collect();
+        list.sort_unstable();
+        for gateway in list {
+            match self.links.find_mut(gateway).map(|link| link.relist(is_new(&gateway))) {
+                Some(true) => self.link_connect(gateway),
+                Some(false) => {}
+                None => self.link_begin(gateway),
+            }
+        }
+        self.check_ready();
+    }
+}

@@ -1,0 +1,206 @@
+//! One event's handler: polled where its event was read, and made a task if it waits.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use protocol::ClientId;
+use tracing::error;
+
+use super::panic::caught;
+use super::tasks::LocalFuture;
+use super::{Runtime, Shared};
+use crate::core::{Event, What};
+use crate::{Client, Events, Gateway};
+
+/// The user's `Events`, whatever their type.
+pub(super) trait Handlers {
+    /// Polls the handler of an event that was just read, once. If it waits, it goes on as a task.
+    fn start_fresh(&mut self, event: Event);
+
+    /// The same of an event that had waited for its turn.
+    fn start_waiting(&mut self, client: ClientId, event: Event);
+
+    /// Runs `on_start`; a core that cannot start is given up.
+    fn start(&self) -> LocalFuture;
+
+    /// Runs `on_stop`.
+    fn stop(&self) -> LocalFuture;
+}
+
+/// Handlers for `events`.
+pub(super) fn handlers<E: Events>(events: E, gateway: Gateway) -> impl Handlers {
+    let dispatch = Rc::new(Dispatch { events, gateway });
+    Slot { dispatch, handle: Dispatch::handle, place: Box::pin(None) }
+}
+
+/// Gives the events of one core to its handlers.
+struct Dispatch<E> {
+    events: E,
+    gateway: Gateway,
+}
+
+/// A handler's future that waits, where it was first polled.
+type Place<F> = Pin<Box<Option<F>>>;
+
+/// The memory that handlers' futures run in, used again by the next one unless a handler waits.
+struct Slot<E, H, F> {
+    dispatch: Rc<Dispatch<E>>,
+    handle: H,
+    place: Place<F>,
+}
+
+impl<E, H, F> Handlers for Slot<E, H, F>
+where
+    E: Events,
+    H: Fn(Rc<Dispatch<E>>, Event) -> F,
+    F: Future<Output = ()> + 'static,
+{
+    fn start_fresh(&mut self, event: Event) {
+        let client = event.client.id();
+        if let Some(waiting) = self.poll_once(event) {
+            self.dispatch.shared().core.borrow_mut().handler_waits(client);
+            self.go_on(client, waiting);
+        }
+    }
+
+    fn start_waiting(&mut self, client: ClientId, event: Event) {
+        match self.poll_once(event) {
+            Some(waiting) => self.go_on(client, waiting),
+            None => self.dispatch.shared().core.borrow_mut().handler_ended(client),
+        }
+    }
+
+    fn start(&self) -> LocalFuture {
+        let dispatch = Rc::clone(&self.dispatch);
+        Box::pin(async move {
+            if let Err(why) = dispatch.events.try_start(&dispatch.gateway).await {
+                let core = dispatch.shared().index;
+                program::give_up(format_args!("the start of core {core} failed: {why}"));
+            }
+        })
+    }
+
+    fn stop(&self) -> LocalFuture {
+        let dispatch = Rc::clone(&self.dispatch);
+        Box::pin(async move {
+            if let Err(panic) = caught(dispatch.events.on_stop(&dispatch.gateway)).await {
+                dispatch.shared().count(|counters| counters.panics += 1);
+                error!(core = dispatch.shared().index, "on_stop panicked: {panic}");
+            }
+        })
+    }
+}
+
+impl<E, H, F> Slot<E, H, F>
+where
+    E: Events,
+    H: Fn(Rc<Dispatch<E>>, Event) -> F,
+    F: Future<Output = ()> + 'static,
+{
+    /// Polls the handler of `event`; returns it if it waits.
+    fn poll_once(&mut self, event: Event) -> Option<Place<F>> {
+        self.place.set(Some((self.handle)(Rc::clone(&self.dispatch), event)));
+        // Whoever polls next brings the waker that counts.
+        let mut cx = Context::from_waker(Waker::noop());
+        match poll_place(&mut self.place, &mut cx) {
+            Poll::Ready(()) => None,
+            Poll::Pending => Some(std::mem::replace(&mut self.place, Box::pin(None))),
+        }
+    }
+
+    /// Runs a handler that waits to its end, then events whose turn it is: the client's next ones, or others that waited
+    /// because so many handlers ran.
+    fn go_on(&self, client: ClientId, mut waiting: Place<F>) {
+        let dispatch = Rc::clone(&self.dispatch);
+        self.dispatch.shared().spawn(async move {
+            poll_fn(|cx| poll_place(&mut waiting, cx)).await;
+            let mut ended = client;
+            while let Some((next, event)) = dispatch.next_of(ended) {
+                ended = next;
+                Rc::clone(&dispatch).handle(event).await;
+            }
+        });
+    }
+}
+
+/// Polls what is in `place` and empties it when that has ended.
+fn poll_place<F: Future<Output = ()>>(place: &mut Place<F>, cx: &mut Context<'_>) -> Poll<()> {
+    let Some(future) = place.as_mut().as_pin_mut() else {
+        return Poll::Ready(());
+    };
+    let polled = future.poll(cx);
+    if polled.is_ready() {
+        place.set(None);
+    }
+    polled
+}
+
+impl<E: Events> Dispatch<E> {
+    fn shared(&self) -> &Rc<Shared> {
+        self.gateway.shared()
+    }
+
+    fn next_of(&self, ended: ClientId) -> Option<(ClientId, Event)> {
+        self.shared().core.borrow_mut().next_of(ended)
+    }
+
+    /// One event's handler, with the client's session made sure of before it and stored after it.
+    async fn handle(self: Rc<Self>, event: Event) {
+        let Event { client, what, .. } = event;
+        let (name, ends) = (what.handler(), matches!(what, What::Close));
+        if self.shared().core.borrow_mut().is_session_in_doubt(&client, &what) {
+            // In a box: it is rare and large, and every event pays for the size of this future.
+            Box::pin(self.refresh(&client)).await;
+        }
+        match caught(self.call(&client, what)).await {
+            // The client of a close is gone: its session is not stored (WIRE.md §7).
+            Ok(()) if ends => {}
+            Ok(()) => self.store_session(&client),
+            Err(panic) => {
+                self.shared().count(|counters| counters.panics += 1);
+                error!(client = %client.id(), "{name} panicked: {panic}");
+            }
+        }
+        if ends {
+            self.shared().core.borrow_mut().forget_session(client.id());
+        }
+    }
+
+    async fn refresh(&self, client: &Client) {
+        if let Some(session) = self.shared().current_session(client.id()).await {
+            client.refresh_session(session);
+        }
+    }
+
+    fn store_session(&self, client: &Client) {
+        if let Some(session) = client.changed_session() {
+            self.gateway.store_session(client.id(), &session);
+        } else {
+            self.shared().core.borrow_mut().session_unchanged(client);
+        }
+    }
+
+    async fn call(&self, client: &Client, what: What) {
+        match what {
+            What::Connect => self.events.on_connect(&self.gateway, client).await,
+            What::WebsocketConnect(request) => {
+                self.events.on_websocket_connect(&self.gateway, client, &request).await;
+            }
+            What::Message(message) => self.events.on_message(&self.gateway, client, message).await,
+            What::Close => self.events.on_close(&self.gateway, client).await,
+        }
+    }
+}
+
+impl Runtime {
+    /// Runs `on_start`, and asks the registers when it has ended well.
+    pub(super) fn start(&self) {
+        let (start, shared) = (self.handlers.start(), Rc::clone(&self.shared));
+        self.shared.spawn(async move {
+            start.await;
+            shared.core.borrow_mut().start(shared.now());
+        });
+    }
+}

@@ -1,0 +1,176 @@
+//! What handlers, tasks and the host of one core share: the core itself, between their turns.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddrV4;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use protocol::ClientId;
+use protocol::client::Kind;
+use protocol::inner::Frame;
+
+use super::tasks::Tasks;
+use super::timing::Alarms;
+use super::{Bridge, Host};
+use crate::core::{Asked, ByName, Core, Counters, Event, QuestionId, Setup};
+
+/// What handlers, tasks and the host of one core share. The core is never borrowed while any of them runs.
+pub(crate) struct Shared {
+    pub(super) core: RefCell<Core>,
+    pub(super) tasks: Tasks,
+    pub(super) alarms: Alarms,
+    pub(super) is_over: Cell<bool>,
+    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "without tokio there is no way to it"))]
+    pub(super) bridge: Bridge,
+    clock: Box<dyn Fn() -> Duration>,
+    pub(crate) index: usize,
+    pub(crate) query_timeout: Duration,
+}
+
+thread_local! {
+    /// Whose handlers and tasks run.
+    static CURRENT: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
+}
+
+impl Shared {
+    pub(super) fn new(setup: Setup, host: Host, bridge: Bridge) -> Shared {
+        Shared {
+            index: setup.index,
+            query_timeout: setup.config.query_timeout,
+            core: RefCell::new(Core::new(setup)),
+            tasks: Tasks::new(host.wake),
+            alarms: Alarms::default(),
+            is_over: Cell::new(false),
+            bridge,
+            clock: host.clock,
+        }
+    }
+
+    /// The one whose handler or task runs.
+    ///
+    /// # Panics
+    /// None does.
+    pub(super) fn current() -> Rc<Shared> {
+        CURRENT.with_borrow(Option::clone).expect("only what runs on a worker's core can sleep there")
+    }
+
+    /// Runs what belongs to this core.
+    pub(super) fn enter<T>(self: &Rc<Self>, run: impl FnOnce() -> T) -> T {
+        let before = CURRENT.replace(Some(Rc::clone(self)));
+        let result = run();
+        CURRENT.set(before);
+        result
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        (self.clock)()
+    }
+
+    pub(super) fn next_fresh(&self) -> Option<Event> {
+        self.core.borrow_mut().start_fresh()
+    }
+
+    pub(super) fn next_waiting(&self) -> Option<(ClientId, Event)> {
+        self.core.borrow_mut().start_waiting()
+    }
+
+    /// Wakes who waits for something that has changed.
+    pub(super) fn follow_up(&self) {
+        let waiters = self.core.borrow_mut().follow_up();
+        waiters.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready when the core is such. It is looked at whenever something has changed that somebody may wait for.
+    pub(super) async fn until(&self, is_such: impl Fn(&Core) -> bool) {
+        poll_fn(|cx| {
+            let mut core = self.core.borrow_mut();
+            if is_such(&core) {
+                return Poll::Ready(());
+            }
+            core.listen(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Changes the counters.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
+        self.core.borrow_mut().count(change);
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.core.borrow().counters()
+    }
+
+    /// Queues a command for one gateway.
+    pub(crate) fn command(&self, gateway: SocketAddrV4, frame: &Frame<'_>, kind: Kind) {
+        self.core.borrow_mut().command(gateway, frame, kind);
+    }
+
+    /// Queues a command for every gateway.
+    pub(crate) fn broadcast(&self, frame: &Frame<'_>, kind: Kind) {
+        self.core.borrow_mut().broadcast(frame, kind);
+    }
+
+    /// Every gateway that is listed or still connected.
+    pub(crate) fn gateways(&self) -> Vec<SocketAddrV4> {
+        self.core.borrow().gateways()
+    }
+
+    /// Whether it makes sense to ask this gateway.
+    pub(crate) fn is_reachable(&self, gateway: SocketAddrV4) -> bool {
+        self.core.borrow().is_reachable(gateway)
+    }
+
+    /// Asks a gateway, behind what was asked before. `by_name` is for what it may not know: ours know every command.
+    pub(crate) fn ask(
+        self: &Rc<Self>,
+        gateway: SocketAddrV4,
+        frame: &Rc<[u8]>,
+        by_name: Option<&Rc<ByName>>,
+    ) -> Question {
+        let mut core = self.core.borrow_mut();
+        let by_name = by_name.filter(|_| !core.is_ours(gateway));
+        let id = core.ask(self.now(), gateway, frame, by_name);
+        Question { shared: Rc::clone(self), id }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("core", &self.index).finish_non_exhaustive()
+    }
+}
+
+/// A question that was asked. Dropping it gives the answer up.
+#[derive(Debug)]
+pub(crate) struct Question {
+    shared: Rc<Shared>,
+    id: QuestionId,
+}
+
+impl Question {
+    /// Ready when the answer is there, or will never be.
+    pub(crate) async fn answered(&self) {
+        poll_fn(|cx| {
+            let answered = self.shared.core.borrow_mut().poll_answer(self.id, cx.waker());
+            if answered { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// What has become of it until now.
+    pub(crate) fn into_asked(self) -> Asked {
+        self.shared.core.borrow_mut().take_answer(self.id)
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        let now = self.shared.now();
+        self.shared.core.borrow_mut().give_up_question(now, self.id);
+    }
+}

@@ -1,0 +1,267 @@
+//! Order and concurrency of handlers, under seeded schedules, on a core whose register and gateway are the test itself.
+
+use std::cell::{Cell, RefCell};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::rc::Rc;
+
+use futures_lite::future::yield_now;
+use protocol::inner::{Cmd, Frame};
+use protocol::register::Broadcast;
+
+use super::*;
+use crate::{Client, Config, Message, time};
+
+const CLIENTS: u32 = 5;
+
+const GATEWAY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Begun,
+    Ended,
+}
+
+/// Handlers that wait as often as their message says, and note when they begin and end.
+#[derive(Clone, Default)]
+struct Recorder {
+    steps: Rc<RefCell<Vec<(u32, u32, Step)>>>,
+}
+
+impl Recorder {
+    fn note(&self, client: &Client, number: u32, step: Step) {
+        self.steps.borrow_mut().push((client.id().connection_id, number, step));
+    }
+}
+
+impl Events for Recorder {
+    async fn on_message(&self, _gateway: &Gateway, client: &Client, message: Message) {
+        let [number, waits] = parse(&message.text());
+        self.note(client, number, Step::Begun);
+        for _ in 0..waits {
+            yield_now().await;
+        }
+        self.note(client, number, Step::Ended);
+    }
+}
+
+fn parse(text: &str) -> [u32; 2] {
+    let (number, waits) = text.split_once(' ').unwrap();
+    [number.parse().unwrap(), waits.parse().unwrap()]
+}
+
+/// A core with a link to one gateway.
+struct Stage {
+    runtime: Runtime,
+    now: Rc<Cell<Duration>>,
+    link: ConnId,
+}
+
+impl Stage {
+    fn new(events: impl Events, max_concurrent_events: usize) -> Stage {
+        let config = Config { max_concurrent_events, ..Config::default() };
+        let setup = Setup { config, key_name: "worker".to_owned(), index: 0, standing: Default::default() };
+        let now = Rc::new(Cell::new(Duration::ZERO));
+        let clock = Rc::clone(&now);
+        let host = Host { clock: Box::new(move || clock.get()), wake: Box::new(|| {}) };
+        let mut runtime = Runtime::new(setup, host, || events);
+        runtime.turn();
+        let register = connected(&mut runtime);
+        let mut list = Vec::new();
+        Broadcast { addresses: vec![GATEWAY.to_string()] }.encode(&mut list);
+        runtime.on_bytes(register, &list);
+        let link = connected(&mut runtime);
+        Stage { runtime, now, link }
+    }
+
+    fn offer(&mut self, client: u32, text: &str) {
+        let mut bytes = Vec::new();
+        let body = text.as_bytes();
+        Frame { gateway: GATEWAY, connection_id: client, body, ..Frame::command(Cmd::OnMessage) }
+            .encode(&mut bytes);
+        self.runtime.on_bytes(self.link, &bytes);
+    }
+
+    /// Turns until nothing is to be done before its time.
+    fn settle(&mut self) {
+        for _ in 0..1_000 {
+            if !self.runtime.is_pending() {
+                return;
+            }
+            self.runtime.turn();
+        }
+        panic!("it never settles");
+    }
+
+    /// Handlers that run, and events that wait.
+    fn status(&self) -> (usize, usize) {
+        let status = self.runtime.status();
+        (status.handlers_running, status.events_waiting)
+    }
+
+    /// Whether the link was paused, or resumed, since this was last asked.
+    fn reading(&mut self) -> Option<bool> {
+        let mut actions = Vec::new();
+        self.runtime.take_actions(&mut actions);
+        let mut reading = actions.iter().filter_map(|action| match action {
+            Action::Pause(_) => Some(false),
+            Action::Resume(_) => Some(true),
+            _ => None,
+        });
+        reading.next_back()
+    }
+}
+
+/// Grants the connection that the core wants.
+fn connected(runtime: &mut Runtime) -> ConnId {
+    let mut actions = Vec::new();
+    runtime.take_actions(&mut actions);
+    let wanted = actions.iter().find_map(|action| match action {
+        Action::Connect(conn, _) | Action::ConnectByName(conn, _) => Some(*conn),
+        _ => None,
+    });
+    let conn = wanted.expect("it wants a connection");
+    runtime.on_resolved(conn);
+    runtime.on_connected(conn);
+    conn
+}
+
+#[test]
+fn events_of_a_client_never_overlap_nor_overtake() {
+    for seed in 0..200 {
+        let recorder = Recorder::default();
+        let mut stage = Stage::new(recorder.clone(), 10_000);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut sent = [0; CLIENTS as usize];
+        for _ in 0..100 {
+            let client = random.u32(..CLIENTS);
+            let waits = random.u32(..2) * random.u32(..6);
+            let number = &mut sent[client as usize];
+            stage.offer(client, &format!("{number} {waits}"));
+            *number += 1;
+            if random.bool() {
+                stage.runtime.turn();
+            }
+        }
+        stage.settle();
+        check(seed, &recorder.steps.borrow(), &sent);
+        assert_eq!((stage.status(), stage.runtime.shared.tasks.count()), ((0, 0), 0), "seed {seed}");
+    }
+}
+
+/// Each client's handlers began and ended one after the other, in the order of its messages.
+fn check(seed: u64, steps: &[(u32, u32, Step)], sent: &[u32]) {
+    for (client, &count) in (0..).zip(sent) {
+        let seen: Vec<_> =
+            steps.iter().filter(|step| step.0 == client).map(|step| (step.1, step.2)).collect();
+        let expected: Vec<_> =
+            (0..count).flat_map(|number| [(number, Step::Begun), (number, Step::Ended)]).collect();
+        assert_eq!(seen, expected, "seed {seed}, client {client}");
+    }
+}
+
+#[test]
+fn a_waiting_client_holds_up_nobody_else() {
+    let recorder = Recorder::default();
+    let mut stage = Stage::new(recorder.clone(), 10_000);
+    stage.offer(1, "0 3");
+    stage.offer(1, "1 0");
+    stage.offer(2, "0 0");
+    let expected = [(1, 0, Step::Begun), (2, 0, Step::Begun), (2, 0, Step::Ended)];
+    assert_eq!(*recorder.steps.borrow(), expected);
+}
+
+#[test]
+fn reading_stops_while_too_many_wait() {
+    let mut stage = Stage::new(Recorder::default(), 2);
+    stage.offer(1, "0 2");
+    assert_eq!(stage.reading(), None);
+    stage.offer(1, "1 0");
+    assert_eq!(stage.reading(), Some(false));
+    stage.settle();
+    assert_eq!(stage.reading(), Some(true));
+}
+
+#[test]
+fn a_handler_that_does_not_wait_leaves_nothing_behind() {
+    let mut stage = Stage::new(Recorder::default(), 10_000);
+    stage.settle();
+    stage.offer(1, "0 0");
+    assert_eq!((stage.status(), stage.runtime.shared.tasks.count()), ((0, 0), 0));
+    assert!(!stage.runtime.is_pending());
+}
+
+#[test]
+fn nothing_is_taken_once_the_core_stops() {
+    let recorder = Recorder::default();
+    let mut stage = Stage::new(recorder.clone(), 10_000);
+    stage.runtime.shared.core.borrow_mut().give_up_waiting();
+    stage.offer(1, "0 0");
+    assert!(recorder.steps.borrow().is_empty());
+    assert_eq!(stage.runtime.status().counters.events_dropped, 1);
+}
+
+#[test]
+fn no_more_handlers_run_than_may_and_the_others_follow_in_order() {
+    let recorder = Recorder::default();
+    let mut stage = Stage::new(recorder.clone(), 2);
+    (0..5).for_each(|client| stage.offer(client, "0 3"));
+    assert_eq!(stage.status(), (2, 3));
+    stage.settle();
+    let begun: Vec<_> =
+        recorder.steps.borrow().iter().filter(|step| step.2 == Step::Begun).map(|step| step.0).collect();
+    assert_eq!(begun, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn what_has_no_time_to_be_handled_is_counted() {
+    let recorder = Recorder::default();
+    let mut stage = Stage::new(recorder.clone(), 1);
+    (0..3).for_each(|client| stage.offer(client, "0 3"));
+    stage.runtime.shared.core.borrow_mut().give_up_waiting();
+    stage.settle();
+    assert_eq!(recorder.steps.borrow().len(), 2, "one handler, which had begun");
+    assert_eq!(stage.runtime.status().counters.events_dropped, 2);
+}
+
+/// Sleeps, and is woken at its time and not before.
+struct Sleeper;
+
+impl Events for Sleeper {
+    async fn on_message(&self, _gateway: &Gateway, _client: &Client, message: Message) {
+        time::sleep(Duration::from_millis(message.text().parse().unwrap())).await;
+    }
+}
+
+#[test]
+fn a_handler_that_sleeps_is_woken_at_its_time() {
+    let mut stage = Stage::new(Sleeper, 10);
+    stage.offer(1, "30");
+    stage.offer(2, "20");
+    stage.settle();
+    let mut running = Vec::new();
+    for ms in [0, 19, 20, 29, 30] {
+        stage.now.set(Duration::from_millis(ms));
+        assert!(stage.runtime.next_at().is_some_and(|at| at <= Duration::from_millis(30)));
+        stage.runtime.turn();
+        stage.settle();
+        running.push(stage.status().0);
+    }
+    assert_eq!(running, [2, 2, 1, 1, 0]);
+}
+
+#[test]
+fn what_waits_when_the_core_is_dropped_is_dropped_with_it() {
+    let events = Sleeper;
+    let alive = Rc::new(());
+    let mut stage = Stage::new(events, 10);
+    stage.offer(1, "1000");
+    let held = Rc::clone(&alive);
+    stage.runtime.shared.spawn(async move {
+        std::future::pending::<()>().await;
+        drop(held);
+    });
+    stage.settle();
+    let shared = Rc::downgrade(&stage.runtime.shared);
+    drop(stage);
+    assert_eq!((Rc::strong_count(&alive), shared.strong_count()), (1, 0));
+}
