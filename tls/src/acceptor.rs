@@ -1,7 +1,6 @@
 //! A server's settings: which certificate a client gets, and what is spoken.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -10,18 +9,9 @@ use rustls::pki_types::UnixTime;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, UnbufferedServerConnection};
 use rustls::sign::CertifiedKey;
 
-use crate::certificate::{CERT_FLAG, Certificate, CertificateError, KEY_FLAG, Validity};
+use crate::certificate::{CERT_FLAG, Certificate, CertificateError, KeyPair, Validity};
 use crate::config::TICKETS;
 use crate::session::Session;
-
-/// A certificate's file (the server's own first, then those that vouch for it) and its key's, both PEM.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KeyPair {
-    /// `--tls-cert`.
-    pub cert: PathBuf,
-    /// `--tls-key`; the same file may have both.
-    pub key: PathBuf,
-}
 
 /// Begins sessions with clients. Cheap to clone; clones share what rustls keeps for all sessions.
 #[derive(Clone)]
@@ -30,26 +20,6 @@ pub struct Acceptor {
     config: Arc<ServerConfig>,
     notices: Arc<[String]>,
     expired: Arc<[CertificateError]>,
-}
-
-impl KeyPair {
-    /// What the flags `--tls-cert` and `--tls-key` name: the first certificate has the first key, and so on. Without keys each
-    /// file has both.
-    ///
-    /// # Errors
-    /// There are more of one than of the other.
-    pub fn from_flags(certs: Vec<String>, keys: Vec<String>) -> Result<Vec<KeyPair>, String> {
-        let keys = if keys.is_empty() { certs.clone() } else { keys };
-        if certs.len() != keys.len() {
-            let (certs, keys) = (certs.len(), keys.len());
-            return Err(format!(
-                "{certs} {CERT_FLAG} and {keys} {KEY_FLAG}: each certificate needs its key, and a file that has both is \
-                 named twice"
-            ));
-        }
-        let pair = |(cert, key): (String, String)| KeyPair { cert: cert.into(), key: key.into() };
-        Ok(certs.into_iter().zip(keys).map(pair).collect())
-    }
 }
 
 impl Acceptor {

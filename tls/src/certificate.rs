@@ -10,8 +10,36 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use webpki::{EndEntityCert, KeyUsage};
 
-use crate::acceptor::KeyPair;
 use crate::config::EXPIRY_NOTICE_DAYS;
+
+/// A certificate's file (the server's own first, then those that vouch for it) and its key's, both PEM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyPair {
+    /// `--tls-cert`.
+    pub cert: PathBuf,
+    /// `--tls-key`; the same file may have both.
+    pub key: PathBuf,
+}
+
+impl KeyPair {
+    /// What the flags `--tls-cert` and `--tls-key` name: the first certificate has the first key, and so on. Without keys each
+    /// file has both.
+    ///
+    /// # Errors
+    /// There are more of one than of the other.
+    pub fn from_flags(certs: Vec<String>, keys: Vec<String>) -> Result<Vec<KeyPair>, String> {
+        let keys = if keys.is_empty() { certs.clone() } else { keys };
+        if certs.len() != keys.len() {
+            let (certs, keys) = (certs.len(), keys.len());
+            return Err(format!(
+                "{certs} {CERT_FLAG} and {keys} {KEY_FLAG}: each certificate needs its key, and a file that has both is \
+                 named twice"
+            ));
+        }
+        let pair = |(cert, key): (String, String)| KeyPair { cert: cert.into(), key: key.into() };
+        Ok(certs.into_iter().zip(keys).map(pair).collect())
+    }
+}
 
 /// What is wrong with a certificate or a key, as one line that names the file.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -15,8 +15,8 @@ mod config;
 mod connector;
 mod session;
 
-pub use acceptor::{Acceptor, KeyPair};
-pub use certificate::CertificateError;
+pub use acceptor::Acceptor;
+pub use certificate::{CertificateError, KeyPair};
 pub use config::{EXPIRY_NOTICE_DAYS, REST_SIZE_MAX, SEALED_OVERHEAD_MAX};
 pub use connector::{Connector, NameError};
 pub use session::{Failure, Session, is_client_hello};
