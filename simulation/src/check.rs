@@ -1,0 +1,54 @@
+//! What must hold when everything has come to its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::world::{Client, Faults, GATEWAYS, WORKERS, World};
+
+impl World {
+    /// Checks what must hold when all has come to its end.
+    pub fn check(&mut self) {
+        let mut handled: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for text in self.handled.borrow().iter() {
+            let client = text.split(':').next().and_then(|number| number.parse().ok());
+            handled.entry(client.expect("messages begin with their client")).or_default().push(text.clone());
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            let handled = handled.remove(&index).unwrap_or_default();
+            let Client { said, heard, .. } = client;
+            match self.faults {
+                Faults::Reloads => {
+                    assert_eq!(&handled, said, "client {index}: each message is handled, once and in order");
+                    assert_eq!(heard, said, "client {index}: each message is answered");
+                }
+                Faults::Deaths => {
+                    assert!(is_part(&handled, said), "client {index}: doubled or out of order: {handled:?}");
+                    assert!(is_part(heard, &handled), "client {index}: {heard:?} of {handled:?}");
+                }
+                Faults::Cuts => {
+                    let times = handled.len();
+                    let handled: BTreeSet<_> = handled.iter().collect();
+                    assert_eq!(handled.len(), times, "client {index}: doubled");
+                    let answered: BTreeSet<_> = heard.iter().collect();
+                    assert_eq!(answered.len(), heard.len(), "client {index}: answered twice");
+                    assert!(answered.is_subset(&handled), "client {index}: answers to what nobody handled");
+                }
+            }
+        }
+        let workers: Vec<_> = self.workers.iter().flatten().collect();
+        assert_eq!(workers.len(), WORKERS, "those that ended have ended");
+        for worker in workers {
+            let status = worker.runtime.status();
+            assert_eq!(status.links, GATEWAYS, "every worker is connected to every gateway");
+            assert_eq!((status.handlers_running, status.events_waiting, status.queued_bytes), (0, 0, 0));
+        }
+        for gateway in &self.gateways {
+            assert_eq!(gateway.shard.worker_count(), WORKERS);
+        }
+    }
+}
+
+/// Whether `part` is what is left of `whole` when some of it is lost.
+fn is_part(part: &[String], whole: &[String]) -> bool {
+    let mut whole = whole.iter();
+    part.iter().all(|item| whole.any(|other| other == item))
+}

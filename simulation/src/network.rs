@@ -1,0 +1,109 @@
+//! Connections: two pipes each, with as much room as a kernel's buffers have, which is little here.
+
+use std::collections::VecDeque;
+
+/// Whose end of a connection it is, and what it is called there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum End {
+    Gateway(usize, ring::SocketId),
+    Worker(usize, ringway_worker::core::ConnId),
+    Client(usize),
+    Register,
+}
+
+/// One direction.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    pub(crate) to: End,
+    bytes: VecDeque<u8>,
+    room: usize,
+    /// Its sender was told that there is no room, and waits for some.
+    is_blocked: bool,
+    /// Its sender has said FIN, or is gone.
+    is_ending: bool,
+    /// Behind what is in it the connection is reset.
+    breaks: bool,
+    /// Its receiver has heard the end, or is gone.
+    is_over: bool,
+    pub(crate) is_paused: bool,
+}
+
+/// What comes out of a pipe.
+pub(crate) enum Arrival {
+    Bytes(Vec<u8>),
+    End { is_reset: bool },
+}
+
+impl Pipe {
+    pub(crate) fn new(to: End, room: usize) -> Pipe {
+        Pipe {
+            to,
+            bytes: VecDeque::new(),
+            room,
+            is_blocked: false,
+            is_ending: false,
+            breaks: false,
+            is_over: false,
+            is_paused: false,
+        }
+    }
+
+    /// Takes what there is room for; returns how much that is.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> usize {
+        if self.is_over || self.is_ending {
+            return bytes.len();
+        }
+        let size = bytes.len().min(self.room - self.bytes.len());
+        self.bytes.extend(&bytes[..size]);
+        self.is_blocked |= size < bytes.len();
+        size
+    }
+
+    /// Nothing more comes behind what is in it.
+    pub(crate) fn end(&mut self) {
+        self.is_ending = true;
+    }
+
+    /// The connection breaks: of what is in it only the first `kept` bytes arrive.
+    pub(crate) fn cut(&mut self, kept: usize) {
+        self.bytes.truncate(kept);
+        (self.is_ending, self.breaks) = (true, true);
+    }
+
+    /// Nobody receives any more.
+    pub(crate) fn close(&mut self) {
+        self.bytes.clear();
+        self.is_over = true;
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether something can come out.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.is_over && !self.is_paused && (!self.bytes.is_empty() || self.is_ending)
+    }
+
+    /// What comes out next, at most `size` bytes.
+    pub(crate) fn take(&mut self, size: usize) -> Option<Arrival> {
+        if !self.is_ready() {
+            return None;
+        }
+        if self.bytes.is_empty() {
+            self.is_over = true;
+            return Some(Arrival::End { is_reset: self.breaks });
+        }
+        let size = size.min(self.bytes.len());
+        Some(Arrival::Bytes(self.bytes.drain(..size).collect()))
+    }
+
+    /// Whether its sender is to be told, now, that there is room.
+    pub(crate) fn takes_again(&mut self) -> bool {
+        let has_room = self.bytes.len() < self.room || self.is_over;
+        self.is_blocked && has_room && {
+            self.is_blocked = false;
+            true
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! A cluster, and the steps by which everything in it happens.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::rc::Rc;
+use std::time::Duration;
+
+use gateway_core::{Action, Millis};
+use protocol::register::{Broadcast, Lines, PONG, Request};
+use ringway_worker::core::{Action as CoreAction, ConnId};
+
+use crate::gateway::Gateway;
+use crate::network::{Arrival, End, Pipe};
+use crate::worker::{Handled, Worker};
+
+/// What may go wrong, beside bytes that come late and in pieces, and sends that fall short.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Faults {
+    /// Workers are replaced in good order: nothing may be lost.
+    Reloads,
+    /// Workers die, too: what was on its way to them, or waited there, may be lost.
+    Deaths,
+    /// Links are cut, too, behind which both ends live: what a worker had taken it still handles, beside what another one gets.
+    Cuts,
+}
+
+/// A cluster. Connections are pairs of pipes: `2 * n` goes from who connected, `2 * n + 1` comes back.
+pub struct World {
+    random: fastrand::Rng,
+    pub(crate) faults: Faults,
+    now: Rc<Cell<Duration>>,
+    pub(crate) gateways: Vec<Gateway>,
+    /// Those that died or ended are `None`.
+    pub(crate) workers: Vec<Option<Worker>>,
+    pub(crate) clients: Vec<Client>,
+    pipes: Vec<Pipe>,
+    /// What registers heard, by pipe.
+    requests: BTreeMap<usize, Lines>,
+    pub(crate) handled: Handled,
+}
+
+pub(crate) struct Client {
+    /// To its gateway.
+    pipe: usize,
+    pub(crate) said: Vec<String>,
+    pub(crate) heard: Vec<String>,
+    unread: Vec<u8>,
+}
+
+impl World {
+    /// Two gateways, two workers, a few clients.
+    pub fn new(seed: u64, faults: Faults) -> World {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let gateways = (0..GATEWAYS).map(|index| Gateway::new(index, random.u64(..))).collect();
+        let mut world = World {
+            random,
+            faults,
+            now: Rc::new(Cell::new(Duration::ZERO)),
+            gateways,
+            workers: Vec::new(),
+            clients: Vec::new(),
+            pipes: Vec::new(),
+            requests: BTreeMap::new(),
+            handled: Rc::new(RefCell::default()),
+        };
+        (0..WORKERS).for_each(|_| world.start_worker());
+        world.settle();
+        (0..CLIENTS).for_each(|_| world.connect_client());
+        world.settle();
+        world
+    }
+
+    /// One thing happens.
+    pub fn step(&mut self) {
+        match self.random.u32(..100) {
+            0..=19 => self.speak(),
+            20..=89 => self.move_bytes(),
+            90..=96 => {
+                let ms = self.random.u64(..40);
+                self.pass(Duration::from_millis(ms));
+            }
+            97 => {
+                // No network that works takes a second.
+                self.deliver_all();
+                self.pass(Duration::from_secs(1));
+            }
+            _ => self.fault(),
+        }
+    }
+
+    /// Nothing goes wrong any more, and everything comes to its end.
+    pub fn settle(&mut self) {
+        for _ in 0..SETTLE_ROUNDS_MAX {
+            self.deliver_all();
+            self.pass(SETTLE_PERIOD);
+            if self.is_quiet() {
+                return;
+            }
+        }
+    }
+
+    /// Whether nothing is on its way, and no handler runs.
+    fn is_quiet(&self) -> bool {
+        let is_idle = |worker: &Worker| {
+            let status = worker.runtime.status();
+            status.links == GATEWAYS && (status.handlers_running, status.events_waiting) == (0, 0)
+        };
+        let said: usize = self.clients.iter().map(|client| client.said.len()).sum();
+        let heard: usize = self.clients.iter().map(|client| client.heard.len()).sum();
+        // What is lost is never heard: then all rounds are waited for.
+        self.workers.iter().flatten().all(is_idle) && said == heard && !self.pipes.iter().any(Pipe::is_ready)
+    }
+
+    fn speak(&mut self) {
+        let index = self.random.usize(..self.clients.len());
+        let size = self.random.usize(..60);
+        let client = &mut self.clients[index];
+        let text = format!("{index}:{}:{}", client.said.len(), "x".repeat(size));
+        let line = format!("{text}\n");
+        let pipe = &mut self.pipes[client.pipe];
+        if pipe.len() + line.len() <= ROOM {
+            pipe.send(line.as_bytes());
+            client.said.push(text);
+        }
+    }
+
+    fn move_bytes(&mut self) {
+        let ready: Vec<_> = (0..self.pipes.len()).filter(|pipe| self.pipes[*pipe].is_ready()).collect();
+        if let Some(pipe) = self.random.choice(ready) {
+            let size = 1 + self.random.usize(..120);
+            self.deliver(pipe, size);
+        }
+    }
+
+    fn deliver_all(&mut self) {
+        while let Some(pipe) = (0..self.pipes.len()).find(|pipe| self.pipes[*pipe].is_ready()) {
+            self.deliver(pipe, usize::MAX);
+        }
+    }
+
+    fn fault(&mut self) {
+        let running: Vec<_> = (0..self.workers.len())
+            .filter(|worker| self.workers[*worker].as_ref().is_some_and(|worker| !worker.is_ending))
+            .collect();
+        let Some(worker) = self.random.choice(running) else { return };
+        let most = match self.faults {
+            Faults::Reloads => 1,
+            Faults::Deaths => 2,
+            Faults::Cuts => 3,
+        };
+        match self.random.u32(..most) {
+            0 => {
+                self.start_worker();
+                // As the master waits for its successor's links.
+                self.settle_links();
+                self.stop_worker(worker);
+            }
+            1 => {
+                self.kill(worker);
+                self.start_worker();
+            }
+            _ => self.cut_a_link(worker),
+        }
+    }
+
+    /// Time passes, and what is due is done.
+    fn pass(&mut self, time: Duration) {
+        self.now.set(self.now.get() + time);
+        let now = self.millis();
+        for gateway in 0..self.gateways.len() {
+            self.gateways[gateway].shard.on_tick(now);
+            self.turn_gateway(gateway);
+        }
+        (0..self.workers.len()).for_each(|worker| self.turn_worker(worker));
+    }
+
+    fn connect_client(&mut self) {
+        let gateway = self.random.usize(..GATEWAYS);
+        let pipe = self.pipes.len();
+        let client = self.clients.len();
+        let socket = self.gateways[gateway].open(pipe + 1);
+        self.add_pipes(End::Client(client), End::Gateway(gateway, socket));
+        self.clients.push(Client { pipe, said: vec![], heard: vec![], unread: vec![] });
+        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 5000 + client as u16);
+        let now = self.millis();
+        self.gateways[gateway].shard.on_client_accepted(now, 0, socket, address.into());
+        self.turn_gateway(gateway);
+    }
+
+    fn start_worker(&mut self) {
+        let number = self.workers.len();
+        let worker = Worker::new(number, Rc::clone(&self.handled), &self.now, self.random.u64(..));
+        self.workers.push(Some(worker));
+        self.turn_worker(number);
+    }
+
+    /// Lets the newest worker come to all gateways, whatever else waits.
+    fn settle_links(&mut self) {
+        let newest = self.workers.len() - 1;
+        for _ in 0..LINK_ROUNDS_MAX {
+            let of_newest = |pipe: &usize| {
+                let ends = [self.pipes[*pipe].to, self.pipes[*pipe ^ 1].to];
+                ends.iter().any(|end| matches!(end, End::Worker(worker, _) if *worker == newest))
+            };
+            let ready = (0..self.pipes.len()).filter(of_newest).find(|pipe| self.pipes[*pipe].is_ready());
+            let Some(pipe) = ready else { return };
+            self.deliver(pipe, usize::MAX);
+        }
+    }
+
+    fn stop_worker(&mut self, worker: usize) {
+        if let Some(worker) = &mut self.workers[worker] {
+            worker.is_ending = true;
+            worker.runtime.stop();
+        }
+        self.turn_worker(worker);
+    }
+
+    /// A process dies: its kernel ends its connections, perhaps with what nobody has read.
+    fn kill(&mut self, worker: usize) {
+        let Some(worker) = self.workers[worker].take() else { return };
+        for pipe in worker.conns.into_values() {
+            let kept = self.random.usize(..=self.pipes[pipe].len());
+            self.pipes[pipe].cut(kept);
+            self.pipes[pipe ^ 1].close();
+        }
+    }
+
+    /// Both ends hear of it, and of what was on its way only a part arrives.
+    fn cut_a_link(&mut self, worker: usize) {
+        let Some(worker) = &self.workers[worker] else { return };
+        let mut pipes: Vec<_> = worker.conns.values().copied().collect();
+        pipes.sort_unstable();
+        let Some(pipe) = self.random.choice(pipes) else { return };
+        for pipe in [pipe, pipe ^ 1] {
+            let kept = self.random.usize(..=self.pipes[pipe].len());
+            self.pipes[pipe].cut(kept);
+        }
+    }
+
+    fn deliver(&mut self, pipe: usize, size: usize) {
+        let now = self.millis();
+        let Some(arrival) = self.pipes[pipe].take(size) else { return };
+        match self.pipes[pipe].to {
+            End::Client(client) => self.hear(client, arrival),
+            End::Register => self.register(pipe, arrival),
+            End::Gateway(gateway, socket) => {
+                let shard = &mut self.gateways[gateway].shard;
+                match arrival {
+                    Arrival::Bytes(mut bytes) => shard.on_received(now, socket, &mut bytes),
+                    Arrival::End { is_reset: true } => shard.on_failed(now, socket),
+                    Arrival::End { is_reset: false } => shard.on_end_of_stream(now, socket),
+                }
+                self.turn_gateway(gateway);
+            }
+            End::Worker(index, conn) => {
+                if let Some(worker) = &mut self.workers[index] {
+                    match arrival {
+                        Arrival::Bytes(bytes) => worker.runtime.on_bytes(conn, &bytes),
+                        Arrival::End { is_reset: true } => {
+                            worker.runtime.on_end(conn, io::ErrorKind::ConnectionReset.into());
+                        }
+                        Arrival::End { is_reset: false } => {
+                            worker.runtime.on_end(conn, io::ErrorKind::UnexpectedEof.into());
+                        }
+                    }
+                }
+                self.turn_worker(index);
+            }
+        }
+        self.tell_room(pipe);
+    }
+
+    /// Who waits for room in a pipe is told that there is some.
+    fn tell_room(&mut self, pipe: usize) {
+        if !self.pipes[pipe].takes_again() {
+            return;
+        }
+        // Its sender is the receiver of the other one.
+        match self.pipes[pipe ^ 1].to {
+            End::Gateway(gateway, socket) => {
+                let now = self.millis();
+                self.gateways[gateway].shard.on_writable(now, socket);
+                self.turn_gateway(gateway);
+            }
+            End::Worker(index, conn) => {
+                if let Some(worker) = &mut self.workers[index] {
+                    worker.runtime.on_writable(conn);
+                }
+                self.turn_worker(index);
+            }
+            End::Client(_) | End::Register => {}
+        }
+    }
+
+    fn hear(&mut self, client: usize, arrival: Arrival) {
+        let Arrival::Bytes(bytes) = arrival else {
+            let counters: Vec<_> = self.gateways.iter().map(|gateway| gateway.shard.counters()).collect();
+            panic!("client {client} was thrown out after {:?}: {counters:#?}", self.now.get());
+        };
+        let client = &mut self.clients[client];
+        client.unread.extend(bytes);
+        while let Some(end) = client.unread.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = client.unread.drain(..=end).collect();
+            client.heard.push(String::from_utf8_lossy(&line[..end]).into_owned());
+        }
+    }
+
+    /// The register lists all gateways.
+    fn register(&mut self, pipe: usize, arrival: Arrival) {
+        let Arrival::Bytes(bytes) = arrival else { return };
+        let lines = self.requests.entry(pipe).or_default();
+        lines.push(&bytes);
+        while let Some(line) = lines.next_line().expect("workers speak as registers do") {
+            let mut answer = Vec::new();
+            match Request::decode(line) {
+                Ok(Request::WorkerConnect { .. }) => {
+                    let addresses = self.gateways.iter().map(|gateway| gateway.address.to_string()).collect();
+                    Broadcast { addresses }.encode(&mut answer);
+                }
+                Ok(Request::RingwayPing) => answer.extend_from_slice(PONG),
+                other => panic!("{other:?}"),
+            }
+            self.pipes[pipe ^ 1].send(&answer);
+        }
+    }
+
+    fn turn_gateway(&mut self, index: usize) {
+        let now = self.millis();
+        let gateway = &mut self.gateways[index];
+        for action in gateway.turn(now, &mut self.pipes) {
+            match action {
+                Action::Pause(socket) | Action::Resume(socket) => {
+                    if let Some(pipe) = gateway.sockets.get(&socket) {
+                        self.pipes[*pipe ^ 1].is_paused = matches!(action, Action::Pause(_));
+                    }
+                }
+                Action::Shutdown(socket) => {
+                    gateway.sockets.get(&socket).into_iter().for_each(|pipe| self.pipes[*pipe].end());
+                }
+                Action::Close(socket) => {
+                    if let Some(pipe) = gateway.sockets.remove(&socket) {
+                        self.pipes[pipe].end();
+                        self.pipes[pipe ^ 1].close();
+                    }
+                }
+                Action::HoldAccepts(_) => {}
+            }
+        }
+    }
+
+    fn turn_worker(&mut self, index: usize) {
+        for _ in 0..TURNS_MAX {
+            let Some(worker) = &mut self.workers[index] else { return };
+            worker.runtime.turn();
+            let mut actions = Vec::new();
+            worker.runtime.take_actions(&mut actions);
+            actions.into_iter().for_each(|action| self.act(index, action));
+            self.send_of_worker(index);
+            let Some(worker) = &mut self.workers[index] else { return };
+            if worker.runtime.is_over() {
+                let worker = self.workers[index].take();
+                for pipe in worker.into_iter().flat_map(|worker| worker.conns.into_values()) {
+                    self.pipes[pipe].end();
+                    self.pipes[pipe ^ 1].close();
+                }
+                return;
+            }
+            if !worker.runtime.is_pending() {
+                return;
+            }
+        }
+        panic!("a worker never comes to rest");
+    }
+
+    fn send_of_worker(&mut self, index: usize) {
+        let Some(worker) = &mut self.workers[index] else { return };
+        let mut dirty = Vec::new();
+        worker.runtime.take_dirty(&mut dirty);
+        for conn in dirty {
+            let Some(pipe) = worker.conns.get(&conn) else { continue };
+            let sent = self.pipes[*pipe].send(&worker.runtime.unsent(conn));
+            worker.runtime.on_sent(conn, sent);
+        }
+        let mut actions = Vec::new();
+        worker.runtime.take_actions(&mut actions);
+        actions.into_iter().for_each(|action| self.act(index, action));
+    }
+
+    fn act(&mut self, index: usize, action: CoreAction) {
+        match action {
+            CoreAction::Connect(conn, to) => self.connect_link(index, conn, to),
+            CoreAction::ConnectByName(conn, _) => {
+                self.add_conn(index, conn, End::Register);
+                if let Some(worker) = &mut self.workers[index] {
+                    worker.runtime.on_resolved(conn);
+                    worker.runtime.on_connected(conn);
+                }
+            }
+            CoreAction::Pause(conn) => self.with_pipe(index, conn, |_, back| back.is_paused = true),
+            CoreAction::Resume(conn) => self.with_pipe(index, conn, |_, back| back.is_paused = false),
+            CoreAction::Finish(conn) => self.with_pipe(index, conn, |there, _| there.end()),
+            CoreAction::Close(conn) => {
+                self.with_pipe(index, conn, |there, back| {
+                    there.end();
+                    back.close();
+                });
+                if let Some(worker) = &mut self.workers[index] {
+                    worker.conns.remove(&conn);
+                }
+            }
+            CoreAction::Tell(_) => {}
+        }
+    }
+
+    fn connect_link(&mut self, index: usize, conn: ConnId, to: SocketAddr) {
+        let gateway = self.gateways.iter().position(|gateway| SocketAddr::from(gateway.address) == to);
+        let gateway = gateway.expect("the register lists gateways that there are");
+        let socket = self.gateways[gateway].open(self.pipes.len() + 1);
+        self.add_conn(index, conn, End::Gateway(gateway, socket));
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 6000 + index as u16);
+        let now = self.millis();
+        self.gateways[gateway].shard.on_link_accepted(now, socket, address.into());
+        self.turn_gateway(gateway);
+        self.workers[index].iter_mut().for_each(|worker| worker.runtime.on_connected(conn));
+    }
+
+    fn add_conn(&mut self, index: usize, conn: ConnId, peer: End) {
+        let pipe = self.pipes.len();
+        self.add_pipes(End::Worker(index, conn), peer);
+        if let Some(worker) = &mut self.workers[index] {
+            worker.conns.insert(conn, pipe);
+        }
+    }
+
+    fn add_pipes(&mut self, from: End, to: End) {
+        self.pipes.push(Pipe::new(to, ROOM));
+        self.pipes.push(Pipe::new(from, ROOM));
+    }
+
+    /// What goes out on a worker's connection, and what comes back.
+    fn with_pipe(&mut self, index: usize, conn: ConnId, work: impl FnOnce(&mut Pipe, &mut Pipe)) {
+        let pipe = self.workers[index].as_ref().and_then(|worker| worker.conns.get(&conn));
+        if let Some(pipe) = pipe
+            && let [there, back] = &mut self.pipes[*pipe..pipe + 2]
+        {
+            work(there, back);
+        }
+    }
+
+    fn millis(&self) -> Millis {
+        Millis(self.now.get().as_millis() as u64)
+    }
+}
+
+pub(crate) const GATEWAYS: usize = 2;
+pub(crate) const WORKERS: usize = 2;
+const CLIENTS: usize = 6;
+
+/// Bytes that a pipe holds: less than some turns have to say.
+const ROOM: usize = 600;
+
+/// Turns of a worker until nothing is pending.
+const TURNS_MAX: usize = 10_000;
+
+/// How long everything takes to come to its end at most: longer than handlers one after the other, and any patience.
+const SETTLE_ROUNDS_MAX: usize = 400;
+
+/// Of each round.
+const SETTLE_PERIOD: Duration = Duration::from_millis(500);
+
+/// Deliveries until a new worker's links stand.
+const LINK_ROUNDS_MAX: usize = 1_000;

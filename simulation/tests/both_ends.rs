@@ -1,0 +1,43 @@
+//! Thousands of seeds: gateways and workers together lose nothing, double nothing, and find each other again.
+
+use ringway_simulation::{Faults, World};
+
+/// Prints the seed of a run that failed.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("failed with seed {}: set RINGWAY_SEED={} to repeat it alone", self.0, self.0);
+        }
+    }
+}
+
+fn run(faults: Faults, seeds: u64) {
+    let only = std::env::var("RINGWAY_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seeds = only.map_or(0..seeds, |seed| seed..seed + 1);
+    for seed in seeds {
+        let _seed = Seed(seed);
+        let mut world = World::new(seed, faults);
+        (0..STEPS).for_each(|_| world.step());
+        world.settle();
+        world.check();
+    }
+}
+
+const STEPS: usize = 600;
+
+#[test]
+fn while_workers_are_replaced_each_message_is_handled_and_answered_once_and_in_order() {
+    run(Faults::Reloads, 1_000);
+}
+
+#[test]
+fn when_workers_die_nothing_is_doubled_or_out_of_order_and_all_are_connected_in_the_end() {
+    run(Faults::Deaths, 1_000);
+}
+
+#[test]
+fn when_links_are_cut_nothing_is_doubled_and_all_are_connected_in_the_end() {
+    run(Faults::Cuts, 1_000);
+}
