@@ -285,6 +285,11 @@ impl Core {
         }
     }
 
+    /// Whether [`Core::follow_up`] has something to do.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.changed && (self.draining.has_begun() || !self.waiters.is_empty())
+    }
+
     /// Gets on with what waits for such a change; returns whom to wake because of it.
     pub(crate) fn follow_up(&mut self) -> Vec<Waker> {
         if !self.changed {

@@ -120,7 +120,8 @@ impl Runtime {
 
     /// Whether there is something to do before anything happens.
     pub fn is_pending(&self) -> bool {
-        self.shared.tasks.are_ready() || self.shared.core.borrow().has_startable()
+        let core = self.shared.core.borrow();
+        self.shared.tasks.are_ready() || core.has_startable() || core.is_followed()
     }
 
     /// When [`Runtime::turn`] is to be called although nothing happened. `None`: never. Maybe a little early.

@@ -223,6 +223,30 @@ fn what_has_no_time_to_be_handled_is_counted() {
     assert_eq!(stage.runtime.status().counters.events_dropped, 2);
 }
 
+#[test]
+fn who_waits_until_something_is_sent_goes_on_at_once() {
+    let mut stage = Stage::new(Recorder::default(), 10);
+    let shared = Rc::clone(&stage.runtime.shared);
+    let flushed = Rc::new(Cell::new(false));
+    let tell = Rc::clone(&flushed);
+    stage.runtime.shared.spawn(async move {
+        let mark = shared.core.borrow().mark(GATEWAY).unwrap();
+        shared.until(|core| core.is_flushed(mark)).await;
+        tell.set(true);
+    });
+    stage.settle();
+    assert!(!flushed.get(), "the link's first frame is not sent");
+    let mut dirty = Vec::new();
+    stage.runtime.take_dirty(&mut dirty);
+    for conn in dirty {
+        let size = stage.runtime.unsent(conn).len();
+        stage.runtime.on_sent(conn, size);
+    }
+    assert!(stage.runtime.is_pending(), "nothing else might happen for a second");
+    stage.settle();
+    assert!(flushed.get());
+}
+
 /// Sleeps, and is woken at its time and not before.
 struct Sleeper;
 
