@@ -9,8 +9,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use glommio::timer::sleep;
 use ringway_worker::php::{self, Array, Value};
+use ringway_worker::time::sleep;
 use ringway_worker::{Client, Events, Gateway, Message, WebsocketRequest, run};
 use serde_json::{Value as Json, json};
 use sha1::{Digest, Sha1};
@@ -73,12 +73,11 @@ impl Events for Interop {
             return gateway.send_to_client(client.id(), answer.to_string());
         }
         // The session is stored when the handler has ended; the answer must not be there before.
-        let (gateway, id) = (gateway.clone(), client.id());
-        let answering = async move {
+        let (later, id) = (gateway.clone(), client.id());
+        gateway.spawn(async move {
             sleep(SOON).await;
-            gateway.send_to_client(id, answer.to_string());
-        };
-        glommio::spawn_local(answering).detach();
+            later.send_to_client(id, answer.to_string());
+        });
     }
 
     async fn on_close(&self, gateway: &Gateway, client: &Client) {
