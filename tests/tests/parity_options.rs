@@ -34,7 +34,7 @@ fn help(program: &str) -> BTreeMap<String, String> {
 fn options_have_the_names_and_defaults_of_gatewayworker() {
     let gateway = [
         ("lan-ip", "default 127.0.0.1)"),
-        ("register-address", "default 127.0.0.1:1236)"),
+        ("register-address", "default: 127.0.0.1:1236;"),
         ("secret-key", "default: none)"),
         ("ping-interval", "default 0)"),
         ("ping-not-response-limit", "default 0)"),
