@@ -38,7 +38,7 @@ fn options_have_the_names_and_defaults_of_gatewayworker() {
         ("secret-key", "default: none)"),
         ("ping-interval", "default 0)"),
         ("ping-not-response-limit", "default 0)"),
-        ("ping-data", "default: nothing)"),
+        ("ping-data", "default: none)"),
         ("router", "default least-connections)"),
         ("max-package-size", "default 10485760)"),
         ("send-to-client-buffer-size", "default 1024000)"),
@@ -48,7 +48,7 @@ fn options_have_the_names_and_defaults_of_gatewayworker() {
     ];
     let worker = [
         ("register-address", "default 127.0.0.1:1236)"),
-        ("secret-key", "default none)"),
+        ("secret-key", "default: none)"),
         ("name", ""),
         ("count", ""),
     ];
