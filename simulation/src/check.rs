@@ -28,6 +28,10 @@ impl World {
                     let times = handled.len();
                     let handled: BTreeSet<_> = handled.iter().collect();
                     assert_eq!(handled.len(), times, "client {index}: doubled");
+                    assert!(
+                        handled.is_subset(&said.iter().collect()),
+                        "client {index}: never said: {handled:?}"
+                    );
                     let answered: BTreeSet<_> = heard.iter().collect();
                     assert_eq!(answered.len(), heard.len(), "client {index}: answered twice");
                     assert!(answered.is_subset(&handled), "client {index}: answers to what nobody handled");

@@ -381,7 +381,7 @@ impl World {
         worker.runtime.take_dirty(&mut dirty);
         for conn in dirty {
             let Some(pipe) = worker.conns.get(&conn) else { continue };
-            let sent = self.pipes[*pipe].send(&worker.runtime.unsent(conn));
+            let sent = self.pipes[*pipe].send(worker.runtime.unsent().of(conn));
             worker.runtime.on_sent(conn, sent);
         }
         let mut actions = Vec::new();
@@ -395,7 +395,7 @@ impl World {
             CoreAction::ConnectByName(conn, _) => {
                 self.add_conn(index, conn, End::Register);
                 if let Some(worker) = &mut self.workers[index] {
-                    worker.runtime.on_resolved(conn);
+                    assert!(worker.runtime.on_resolved(conn), "nothing has happened since it was asked for");
                     worker.runtime.on_connected(conn);
                 }
             }

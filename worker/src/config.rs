@@ -30,9 +30,6 @@ pub struct Config {
     /// Events per core whose handlers may run at once. When so many run or wait, the core stops reading from its
     /// gateways, which then hold their clients back.
     pub max_concurrent_events: usize,
-    /// Handlers use sockets, timers or files of glommio's, whose executor a core's thread is: then each core looks at them
-    /// every millisecond, and after each of its own turns, which costs some CPU. Without it they wait for ever.
-    pub glommio: bool,
 }
 
 impl Default for Config {

@@ -21,6 +21,11 @@ use crate::{Client, Gateway, Message};
 /// [`Running::status_source`](crate::Running::status_source) tells of it, and so does [`Running::stop`](crate::Running::stop).
 #[expect(async_fn_in_trait, reason = "a core is one thread: futures of handlers need not be Send")]
 pub trait Events: 'static {
+    /// Handlers, or what they spawn, use tasks, sockets, timers or files of glommio's own, on whose executor a core's thread is.
+    /// A core sleeps in its own ring, and glommio waits for ever; with `true` it gets its turn at least every millisecond, for
+    /// some CPU. Nothing of this crate needs it.
+    const USES_GLOMMIO: bool = false;
+
     /// The core starts. No gateway is connected yet, so what is sent from here reaches nobody (WIRE.md §9).
     async fn on_start(&self, gateway: &Gateway) {
         let _ = gateway;

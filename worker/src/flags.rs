@@ -134,7 +134,6 @@ impl Settings {
             send_to_gateway_buffer_size: self.send_to_gateway_buffer_size,
             max_concurrent_events: self.max_concurrent_events,
             drain_timeout: Duration::from_secs(self.drain_timeout),
-            glommio: false,
         })
     }
 

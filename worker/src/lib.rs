@@ -29,7 +29,7 @@
 //! again and again to [`Gateway::every`].
 //!
 //! A core's thread sleeps in its own ring. Tasks, timers and sockets of glommio, on whose executor it runs, get their turn only
-//! with [`Config::glommio`], which [`Worker::start`] takes; without it they wait for ever.
+//! with [`Events::USES_GLOMMIO`]; without it they wait for ever.
 //!
 //! A panic in a handler costs that event. It is logged and counted; the worker and all later events go on.
 //!

@@ -1,7 +1,6 @@
 //! One core's loop: what its ring reports goes into the runtime, what the runtime wants goes to the ring. The thread sleeps
 //! nowhere else.
 
-use std::cell::Ref;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -51,8 +50,8 @@ struct Pump {
     sockets: Sockets,
     resolver: Resolver,
     lists: Lists,
-    /// glommio's own sockets and timers are used beside the ring.
-    shares_thread: bool,
+    /// When glommio gets its turn, if its own sockets and timers are used beside the ring.
+    glommio_at: Option<Duration>,
     alive_at: Duration,
 }
 
@@ -92,7 +91,6 @@ impl Pump {
         let clock = program::Uptime::start();
         let resolver = Resolver::new(waker.clone());
         let host = Host { clock: Box::new(move || clock.elapsed()), wake: Box::new(move || waker.wake()) };
-        let shares_thread = setup.config.glommio;
         let runtime = Runtime::with_bridge(setup, host, bridge, make_events);
         Ok(Pump {
             ring,
@@ -104,7 +102,7 @@ impl Pump {
             sockets: Sockets::default(),
             resolver,
             lists: Lists::default(),
-            shares_thread,
+            glommio_at: E::USES_GLOMMIO.then_some(Duration::ZERO),
             alive_at: Duration::ZERO,
         })
     }
@@ -112,9 +110,10 @@ impl Pump {
     async fn serve(&mut self) -> io::Result<()> {
         while !self.runtime.is_over() {
             self.turn()?;
-            if self.shares_thread {
-                // Going to sleep for nothing is what makes glommio look at its own rings.
-                glommio::timer::sleep(Duration::from_nanos(1)).await;
+            if self.glommio_at.is_some_and(|at| at <= self.clock.elapsed()) {
+                // Going to sleep is what makes glommio look at its own rings, and run its tasks.
+                glommio::timer::sleep(GLOMMIO_TURN).await;
+                self.glommio_at = Some(self.clock.elapsed() + GLOMMIO_PERIOD);
             }
         }
         Ok(())
@@ -122,7 +121,7 @@ impl Pump {
 
     fn turn(&mut self) -> io::Result<()> {
         let wait = self.wait();
-        let (runtime, sockets) = (&mut self.runtime, &mut self.sockets);
+        let (runtime, sockets) = (&mut self.runtime, &self.sockets);
         self.ring.turn(wait, |event| deliver(runtime, sockets, event))?;
         while let Some((conn, address)) = self.resolver.next() {
             self.connect_resolved(conn, address);
@@ -149,9 +148,8 @@ impl Pump {
 
     /// How long the ring may wait for something to happen.
     fn wait(&self) -> Duration {
-        let next = self.runtime.next_at().map_or(self.alive_at, |at| at.min(self.alive_at));
-        let wait = next.saturating_sub(self.clock.elapsed());
-        if self.shares_thread { wait.min(GLOMMIO_PERIOD) } else { wait }
+        let due = [self.runtime.next_at(), self.glommio_at].into_iter().flatten();
+        due.fold(self.alive_at, Duration::min).saturating_sub(self.clock.elapsed())
     }
 
     /// One send per connection that has something to send.
@@ -161,9 +159,9 @@ impl Pump {
         if dirty.is_empty() {
             return Ok(());
         }
-        let unsent: Vec<Ref<'_, [u8]>> = dirty.iter().map(|conn| self.runtime.unsent(*conn)).collect();
-        let slices: Vec<[IoSlice<'_>; 1]> = unsent.iter().map(|bytes| [IoSlice::new(bytes)]).collect();
-        let sizes: Vec<usize> = unsent.iter().map(|bytes| bytes.len()).collect();
+        let unsent = self.runtime.unsent();
+        let slices: Vec<[IoSlice<'_>; 1]> =
+            dirty.iter().map(|conn| [IoSlice::new(unsent.of(*conn))]).collect();
         let sockets = &self.sockets.of_conns;
         let sends = dirty
             .iter()
@@ -172,17 +170,20 @@ impl Pump {
         self.ring.send_all(sends, short)?;
         drop(slices);
         drop(unsent);
-        for (conn, size) in dirty.drain(..).zip(sizes) {
-            let short = short.iter().find(|short| self.sockets.conns.get(&short.socket) == Some(&conn));
-            self.runtime.on_sent(conn, short.map_or(size, |short| short.sent));
+        for conn in dirty.drain(..) {
+            let socket = self.sockets.of_conns.get(&conn);
+            let short = short.iter().find(|short| Some(&short.socket) == socket);
+            let sent = short.map_or_else(|| self.runtime.unsent().of(conn).len(), |short| short.sent);
+            self.runtime.on_sent(conn, sent);
         }
         short.clear();
         Ok(())
     }
 
     fn act(&mut self) {
-        self.runtime.take_actions(&mut self.lists.actions);
-        for action in std::mem::take(&mut self.lists.actions) {
+        let mut actions = std::mem::take(&mut self.lists.actions);
+        self.runtime.take_actions(&mut actions);
+        for action in actions.drain(..) {
             match action {
                 Action::Connect(conn, to) => self.connect(conn, to),
                 Action::ConnectByName(conn, name) => self.resolver.look_up(conn, name),
@@ -196,6 +197,7 @@ impl Pump {
                 Action::Tell(notice) => self.tell(notice),
             }
         }
+        self.lists.actions = actions;
     }
 
     fn with_socket(&mut self, conn: ConnId, act: impl FnOnce(&mut Ring, SocketId)) {
@@ -211,17 +213,20 @@ impl Pump {
         }
     }
 
+    /// Connects to what a look-up has found, unless that is not wanted any more.
     fn connect_resolved(&mut self, conn: ConnId, address: io::Result<SocketAddr>) {
-        self.runtime.on_resolved(conn);
         match address {
-            Ok(address) => self.connect(conn, address),
+            Ok(address) if self.runtime.on_resolved(conn) => self.connect(conn, address),
+            Ok(_) => {}
             Err(error) => self.runtime.on_end(conn, error),
         }
     }
 
     fn tell(&mut self, notice: Notice) {
         if matches!(notice, Notice::Ready) {
-            self.on_ready.take().into_iter().for_each(|on_ready| on_ready());
+            if let Some(on_ready) = self.on_ready.take() {
+                on_ready();
+            }
         } else {
             // Nobody need be interested.
             let _ = self.notices.send(notice);
@@ -238,28 +243,23 @@ impl Pump {
     }
 }
 
-fn deliver(runtime: &mut Runtime, sockets: &mut Sockets, event: Event<'_>) {
-    let conn = |socket: SocketId| sockets.conns.get(&socket).copied();
+fn deliver(runtime: &mut Runtime, sockets: &Sockets, event: Event<'_>) {
+    let (Event::Connected { socket }
+    | Event::Received { socket, .. }
+    | Event::EndOfStream { socket }
+    | Event::Writable { socket }
+    | Event::Failed { socket, .. }) = event
+    else {
+        return;
+    };
+    let Some(conn) = sockets.conns.get(&socket).copied() else { return };
     match event {
-        Event::Connected { socket } => conn(socket).into_iter().for_each(|conn| runtime.on_connected(conn)),
-        Event::Received { socket, bytes } => {
-            conn(socket).into_iter().for_each(|conn| runtime.on_bytes(conn, bytes));
-        }
-        Event::EndOfStream { socket } => {
-            let end = || io::Error::from(io::ErrorKind::UnexpectedEof);
-            conn(socket).into_iter().for_each(|conn| runtime.on_end(conn, end()));
-        }
-        Event::Writable { socket } => conn(socket).into_iter().for_each(|conn| runtime.on_writable(conn)),
-        Event::Failed { socket, error } => {
-            if let Some(conn) = conn(socket) {
-                runtime.on_end(conn, error);
-            }
-        }
-        Event::Accepted { .. }
-        | Event::AcceptFailed { .. }
-        | Event::Closed { .. }
-        | Event::Woken
-        | Event::Tick => {}
+        Event::Connected { .. } => runtime.on_connected(conn),
+        Event::Received { bytes, .. } => runtime.on_bytes(conn, bytes),
+        Event::EndOfStream { .. } => runtime.on_end(conn, io::ErrorKind::UnexpectedEof.into()),
+        Event::Writable { .. } => runtime.on_writable(conn),
+        Event::Failed { error, .. } => runtime.on_end(conn, error),
+        _ => {}
     }
 }
 
@@ -309,3 +309,6 @@ impl Resolver {
 
 /// How long glommio's own sockets and timers may wait for their turn, if they are used.
 const GLOMMIO_PERIOD: Duration = Duration::from_millis(1);
+
+/// How long such a turn is at least: so long that the time has not come when glommio first looks, or it would not sleep.
+const GLOMMIO_TURN: Duration = Duration::from_micros(20);

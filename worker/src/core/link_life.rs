@@ -137,13 +137,11 @@ impl Core {
                 }
             },
             Some(Cmd::RingwayHello) => return self.on_hello(gateway, frame.body),
-            Some(Cmd::RingwayPing) => {
-                let open = self.links.find_mut(gateway).and_then(Link::open_mut);
-                return open.into_iter().for_each(|open| open.pinged());
-            }
-            Some(Cmd::Ping) => {
-                let open = self.links.find_mut(gateway).and_then(Link::open_mut);
-                return open.into_iter().for_each(|open| open.php_pinged());
+            Some(ping @ (Cmd::RingwayPing | Cmd::Ping)) => {
+                if let Some(open) = self.links.find_mut(gateway).and_then(Link::open_mut) {
+                    if ping == Cmd::Ping { open.php_pinged() } else { open.pinged() }
+                }
+                return;
             }
             Some(Cmd::Drained) => return self.on_drained(gateway, decode_round(frame.body)),
             _ => return,

@@ -179,11 +179,12 @@ impl Core {
         }
     }
 
-    /// The address of a connection that was asked for by name is known, and the attempt begins.
-    pub(crate) fn on_resolved(&mut self, now: Duration, conn: ConnId) {
+    /// The address of a connection that was asked for by name is known. Whether the attempt is to begin.
+    pub(crate) fn on_resolved(&mut self, now: Duration, conn: ConnId) -> bool {
         self.now = now;
-        if let Some(Purpose::Register(index)) = self.connections.purpose(conn) {
-            self.register_resolved(index);
+        match self.connections.purpose(conn) {
+            Some(Purpose::Register(index)) => self.register_resolved(index),
+            Some(Purpose::Link(_) | Purpose::Queries(_)) | None => false,
         }
     }
 
@@ -266,10 +267,8 @@ impl Core {
     /// Notes that so much of [`Core::unsent`] was sent; if that is not all, [`Core::writable`] follows.
     pub(crate) fn sent(&mut self, conn: ConnId, size: usize) {
         self.connections.sent(conn, size);
-        match self.connections.purpose(conn) {
-            Some(Purpose::Link(gateway)) => self.link_sent(gateway, conn, size),
-            Some(Purpose::Register(index)) => self.registers.sent(index, size),
-            Some(Purpose::Queries(_)) | None => {}
+        if let Some(Purpose::Link(gateway)) = self.connections.purpose(conn) {
+            self.link_sent(gateway, conn, size);
         }
     }
 

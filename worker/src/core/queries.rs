@@ -394,7 +394,9 @@ impl Core {
     fn tell(&mut self, id: QuestionId, answer: Asked) {
         if let Some(question) = self.queries.questions.get_mut(&id) {
             question.answer = Some(answer);
-            question.asker.take().into_iter().for_each(Waker::wake);
+            if let Some(asker) = question.asker.take() {
+                asker.wake();
+            }
         }
     }
 

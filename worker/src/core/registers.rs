@@ -47,20 +47,21 @@ impl Registers {
         self.0.len()
     }
 
-    pub(super) fn sent(&mut self, index: usize, size: usize) {
-        self.0[index].client.on_sent(Connection::Main, size);
-    }
-
     fn lists(&self, gateway: SocketAddrV4) -> bool {
         self.0.iter().any(|register| register.list.contains(&gateway))
     }
 }
 
 impl Core {
-    pub(super) fn register_resolved(&mut self, index: usize) {
+    pub(super) fn register_resolved(&mut self, index: usize) -> bool {
         let now = self.now_ms();
-        self.registers.0[index].client.on_connecting(now, Connection::Main);
-        self.follow_register(index);
+        let client = &mut self.registers.0[index].client;
+        let is_wanted = client.is_looking_up(Connection::Main);
+        if is_wanted {
+            client.on_connecting(now, Connection::Main);
+            self.follow_register(index);
+        }
+        is_wanted
     }
 
     pub(super) fn register_opened(&mut self, index: usize) {
@@ -121,15 +122,16 @@ impl Core {
                 ClientAction::News(news) => self.register_news(index, news),
             }
         }
-        let register = &self.registers.0[index];
-        let deadline = register.client.deadline();
+        let register = &mut self.registers.0[index];
         if let Some(conn) = register.conn {
-            let queued = self.connections.queued(conn);
-            let fresh = &register.client.unsent(Connection::Main)[queued..];
-            if !fresh.is_empty() {
-                self.connections.tail(conn).extend_from_slice(fresh);
+            let unsent = register.client.unsent(Connection::Main);
+            if !unsent.is_empty() {
+                self.connections.tail(conn).extend_from_slice(unsent);
+                let size = unsent.len();
+                register.client.on_sent(Connection::Main, size);
             }
         }
+        let deadline = register.client.deadline();
         if deadline < u64::MAX {
             self.timers.arm(Timer::Register(index), Duration::from_millis(deadline));
         }

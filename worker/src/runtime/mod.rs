@@ -24,7 +24,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::STARTS_PER_TURN;
-use crate::core::{Action, ConnId, Setup, Status};
+use crate::core::{Action, ConnId, Core, Setup, Status};
 use crate::{Events, Gateway};
 pub use background::Spawned;
 pub(crate) use bridge::Bridge;
@@ -51,6 +51,16 @@ pub struct Host {
     pub wake: Box<dyn Fn() + Send + Sync>,
 }
 
+/// What connections are to be sent, for as long as nothing else happens.
+pub struct Unsent<'a>(Ref<'a, Core>);
+
+impl Unsent<'_> {
+    /// What one of them is to be sent next.
+    pub fn of(&self, conn: ConnId) -> &[u8] {
+        self.0.unsent(conn)
+    }
+}
+
 impl Runtime {
     /// A core that begins: it runs `on_start`, and asks its registers when that is done.
     pub fn new<E: Events>(setup: Setup, host: Host, make_events: impl FnOnce() -> E) -> Runtime {
@@ -70,9 +80,10 @@ impl Runtime {
         runtime
     }
 
-    /// The address of a connection asked for by name is known, and the attempt to connect to it begins.
-    pub fn on_resolved(&mut self, conn: ConnId) {
-        self.shared.core.borrow_mut().on_resolved(self.shared.now(), conn);
+    /// The address of a connection asked for by name is known. Whether the attempt to connect to it is to begin: it may not be
+    /// wanted any more.
+    pub fn on_resolved(&mut self, conn: ConnId) -> bool {
+        self.shared.core.borrow_mut().on_resolved(self.shared.now(), conn)
     }
 
     /// A connection stands.
@@ -138,15 +149,15 @@ impl Runtime {
         self.shared.core.borrow_mut().take_actions(list);
     }
 
-    /// Moves the connections that have something to send to `list`: [`Runtime::unsent`]. [`Runtime::on_sent`] is to follow
-    /// for each.
+    /// Moves the connections that have something to send to `list`: [`Runtime::unsent`] has it. [`Runtime::on_sent`] is to
+    /// follow for each.
     pub fn take_dirty(&mut self, list: &mut Vec<ConnId>) {
         self.shared.core.borrow_mut().take_dirty(list);
     }
 
-    /// What a connection is to be sent.
-    pub fn unsent(&self, conn: ConnId) -> Ref<'_, [u8]> {
-        Ref::map(self.shared.core.borrow(), |core| core.unsent(conn))
+    /// What connections are to be sent.
+    pub fn unsent(&self) -> Unsent<'_> {
+        Unsent(self.shared.core.borrow())
     }
 
     /// So much of that was sent. If it is not all, [`Runtime::on_writable`] is to follow when there is room.
@@ -179,7 +190,9 @@ impl Drop for Runtime {
         let shared = Rc::clone(&self.shared);
         shared.enter(|| {
             shared.tasks.cancel_all();
-            drop(shared.core.borrow_mut().forget_waiters());
+            // Dropped when the core is not borrowed any more: it may be the last that keeps a future.
+            let waiters = shared.core.borrow_mut().forget_waiters();
+            drop(waiters);
             shared.alarms.clear();
             shared.tasks.run();
         });

@@ -239,7 +239,7 @@ fn who_waits_until_something_is_sent_goes_on_at_once() {
     let mut dirty = Vec::new();
     stage.runtime.take_dirty(&mut dirty);
     for conn in dirty {
-        let size = stage.runtime.unsent(conn).len();
+        let size = stage.runtime.unsent().of(conn).len();
         stage.runtime.on_sent(conn, size);
     }
     assert!(stage.runtime.is_pending(), "nothing else might happen for a second");

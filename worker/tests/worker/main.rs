@@ -6,6 +6,7 @@ mod commands;
 mod drain;
 mod events;
 mod fake;
+mod glommio_turns;
 mod links;
 mod names;
 mod outboxes;
