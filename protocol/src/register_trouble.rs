@@ -36,6 +36,11 @@ impl Trouble {
         if said.is_empty() { Trouble::ClosedUnanswered } else { Trouble::foreign(said) }
     }
 
+    /// Something else is at the register's address.
+    fn is_stranger(&self) -> bool {
+        matches!(self, Trouble::Foreign(_) | Trouble::Mute)
+    }
+
     /// The trouble that was made an error, if it is one.
     pub fn of(error: &io::Error) -> Option<&Trouble> {
         error.get_ref()?.downcast_ref()
@@ -93,12 +98,16 @@ impl RegisterNews {
     /// A connection ended, or could not be had: `had` if it was of use before. Whether that is new.
     pub fn failed(&mut self, error: &io::Error, had: bool) -> bool {
         match Trouble::of(error) {
-            // What it says may differ each time.
-            Some(Trouble::Foreign(_)) if matches!(self.0, Some(News::Trouble(Trouble::Foreign(_)))) => false,
+            // What it says may differ each time, and whether it says it in time.
+            Some(trouble) if trouble.is_stranger() && self.is_about_stranger() => false,
             Some(trouble) => self.is_new(News::Trouble(trouble.clone())),
             None if had => self.0 == Some(News::Held) && self.is_new(News::Lost),
             None => self.is_new(News::Unreachable),
         }
+    }
+
+    fn is_about_stranger(&self) -> bool {
+        matches!(&self.0, Some(News::Trouble(trouble)) if trouble.is_stranger())
     }
 
     fn is_new(&mut self, news: News) -> bool {
@@ -172,5 +181,7 @@ mod tests {
         let said =
             [&b"SSH-2.0"[..], b"SSH-3.0"].map(|said| news.failed(&Trouble::foreign(said).into(), false));
         assert_eq!(said, [true, false]);
+        assert!(!news.failed(&Trouble::Mute.into(), false));
+        assert!(news.failed(&trouble(), false));
     }
 }
