@@ -53,8 +53,9 @@ pub const COPY_MAX: usize = 1_024;
 /// buffers are kept for reuse.
 pub const CHUNK_SIZE_MAX: usize = 8 * 1024;
 
-/// Sends that fan-outs may cause in one turn, and heartbeats as many, each some 4 µs of the kernel's time: between slices
-/// everybody else gets a turn, some 4 ms later at most. It also bounds the buffers that are in use at once.
+/// Sends that one turn may have when a fan-out begins, that fan-outs under way may add to it, and heartbeats: each some 4 µs
+/// of the kernel's time. Between slices everybody else gets a turn, most often some 4 ms later. It also bounds the buffers
+/// that are in use at once.
 pub const FANOUT_SENDS_MAX: usize = 1_024;
 
 /// Targets of one fan-out looked at in one turn, those included whose send is due anyway.
