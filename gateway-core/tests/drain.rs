@@ -4,6 +4,7 @@ mod world;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use fastrand::Rng;
 use gateway_core::Settings;
 use protocol::inner::drain::{Drain, encode_ids};
 use protocol::inner::{Cmd, Frame};
@@ -236,7 +237,7 @@ struct Client {
 
 struct Simulation {
     world: World,
-    random: u64,
+    random: Rng,
     workers: Vec<Worker>,
     clients: Vec<Client>,
     /// Links by number of their key.
@@ -254,7 +255,7 @@ impl Simulation {
         };
         Simulation {
             world: World::new(settings),
-            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            random: Rng::with_seed(seed),
             workers: Vec::new(),
             clients: Vec::new(),
             keys: Vec::new(),
@@ -262,22 +263,16 @@ impl Simulation {
         }
     }
 
-    fn below(&mut self, bound: usize) -> usize {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        (self.random % bound as u64) as usize
-    }
-
     fn step(&mut self) {
-        match self.below(16) {
+        match self.random.usize(..16) {
             0 if self.clients.len() < 12 => {
                 let peer = self.world.client(0);
                 self.clients.push(Client { peer, said: Vec::new(), heard: Vec::new(), unread: Vec::new() });
             }
             1..=3 => self.speak(),
             4..=7 => {
-                let (peer, count) = (self.below(self.world.peers.len().max(1)), 1 + self.below(80));
+                let (peer, count) =
+                    (self.random.usize(..self.world.peers.len().max(1)), 1 + self.random.usize(..80));
                 if peer < self.world.peers.len() {
                     self.world.deliver(peer, count);
                 }
@@ -285,13 +280,14 @@ impl Simulation {
             8..=9 => self.read(),
             10..=12 => self.handle(),
             13 => {
-                let (peer, room) = (self.below(self.world.peers.len().max(1)), self.below(150));
+                let (peer, room) =
+                    (self.random.usize(..self.world.peers.len().max(1)), self.random.usize(..150));
                 if peer < self.world.peers.len() {
                     self.world.read(peer, (room >= 50).then_some(room));
                 }
             }
-            14 if self.below(4) == 0 => self.start_drain(),
-            15 if self.below(4) == 0 && self.workers.len() < 3 => self.start_worker(),
+            14 if self.random.usize(..4) == 0 => self.start_drain(),
+            15 if self.random.usize(..4) == 0 && self.workers.len() < 3 => self.start_worker(),
             _ => {}
         }
         self.listen();
@@ -301,7 +297,7 @@ impl Simulation {
         if self.clients.is_empty() {
             return;
         }
-        let (index, size) = (self.below(self.clients.len()), self.below(40));
+        let (index, size) = (self.random.usize(..self.clients.len()), self.random.usize(..40));
         let Client { peer, said, .. } = &mut self.clients[index];
         let line = format!("{index}:{}:{}", said.len(), "x".repeat(size));
         self.world.peers[*peer].inbox.extend(line.bytes().chain([b'\n']));
@@ -334,7 +330,7 @@ impl Simulation {
         if self.workers.is_empty() {
             return;
         }
-        let index = self.below(self.workers.len());
+        let index = self.random.usize(..self.workers.len());
         for (cmd, id, _, body) in self.world.take_frames(self.workers[index].link) {
             assert!(!self.workers[index].listed, "{cmd:?} behind the answer to DRAIN");
             let others = self.workers.iter().enumerate().filter(|(other, _)| *other != index);
@@ -362,12 +358,12 @@ impl Simulation {
         if self.workers.is_empty() {
             return;
         }
-        let index = self.below(self.workers.len());
+        let index = self.random.usize(..self.workers.len());
         let running = self.workers[index].running.len();
         if running == 0 {
             return;
         }
-        let chosen = self.below(running);
+        let chosen = self.random.usize(..running);
         let worker = &mut self.workers[index];
         let id = *worker.running.keys().nth(chosen).expect("chosen among them");
         let queue = worker.running.get_mut(&id).expect("it is there");

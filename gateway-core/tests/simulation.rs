@@ -4,6 +4,7 @@ mod world;
 
 use std::collections::HashMap;
 
+use fastrand::Rng;
 use gateway_core::Settings;
 use protocol::inner::{Cmd, Frame};
 use world::{World, frame_bytes, listen, to_client};
@@ -16,17 +17,6 @@ impl Drop for Seed {
         if std::thread::panicking() {
             eprintln!("failed with seed {}", self.0);
         }
-    }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
     }
 }
 
@@ -44,7 +34,7 @@ struct Client {
 /// Workers echo; what they are told is checked on the way.
 struct Simulation {
     world: World,
-    random: Random,
+    random: Rng,
     clients: Vec<Client>,
     workers: Vec<usize>,
     /// Workers break, and take what is on its way with them.
@@ -62,7 +52,7 @@ impl Simulation {
             send_to_worker_buffer_size: 200,
             ..Settings::default()
         };
-        let random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let random = Rng::with_seed(seed);
         Simulation {
             world: World::new(settings),
             random,
@@ -75,7 +65,7 @@ impl Simulation {
     }
 
     fn step(&mut self) {
-        match self.random.below(10) {
+        match self.random.usize(..10) {
             0 => self.connect(),
             1..=3 => self.speak(),
             4..=6 => self.move_bytes(),
@@ -96,8 +86,8 @@ impl Simulation {
         if self.clients.is_empty() {
             return;
         }
-        let index = self.random.below(self.clients.len());
-        let size = self.random.below(60);
+        let index = self.random.usize(..self.clients.len());
+        let size = self.random.usize(..60);
         let client = &mut self.clients[index];
         if client.ended {
             return;
@@ -108,8 +98,8 @@ impl Simulation {
     }
 
     fn move_bytes(&mut self) {
-        let peer = self.random.below(self.world.peers.len().max(1));
-        let count = 1 + self.random.below(80);
+        let peer = self.random.usize(..self.world.peers.len().max(1));
+        let count = 1 + self.random.usize(..80);
         if peer < self.world.peers.len() {
             self.world.deliver(peer, count);
         }
@@ -120,7 +110,7 @@ impl Simulation {
         if self.workers.is_empty() {
             return;
         }
-        let link = self.workers[self.random.below(self.workers.len())];
+        let link = self.workers[self.random.usize(..self.workers.len())];
         self.work_of(link);
     }
 
@@ -143,9 +133,9 @@ impl Simulation {
     }
 
     fn change_room(&mut self) {
-        let peer = self.random.below(self.world.peers.len().max(1));
+        let peer = self.random.usize(..self.world.peers.len().max(1));
         if peer < self.world.peers.len() {
-            let room = (self.random.below(4) > 0).then(|| self.random.below(100));
+            let room = (self.random.usize(..4) > 0).then(|| self.random.usize(..100));
             self.world.read(peer, room);
         }
     }
@@ -217,16 +207,16 @@ fn workers_that_break_take_nothing_with_them_but_what_they_were_given() {
         let mut simulation = Simulation::new(seed);
         simulation.lossy = true;
         for turn in 0..500 {
-            match simulation.random.below(30) {
+            match simulation.random.usize(..30) {
                 0 if !simulation.workers.is_empty() => {
-                    let index = simulation.random.below(simulation.workers.len());
+                    let index = simulation.random.usize(..simulation.workers.len());
                     let link = simulation.workers.swap_remove(index);
                     simulation.work_of(link);
                     simulation.world.reset(link);
                 }
                 1 if simulation.workers.len() < 3 => {
                     let link = simulation.world.link();
-                    simulation.world.peers[link].room = Some(simulation.random.below(300));
+                    simulation.world.peers[link].room = Some(simulation.random.usize(..300));
                     // What a displaced link was given comes before what its successor gets.
                     for link in simulation.workers.clone() {
                         simulation.work_of(link);
@@ -237,7 +227,7 @@ fn workers_that_break_take_nothing_with_them_but_what_they_were_given() {
                     simulation.workers.retain(|link| !world.peers[*link].closed);
                 }
                 2 if simulation.clients.len() > 10 => {
-                    let client = simulation.random.below(simulation.clients.len());
+                    let client = simulation.random.usize(..simulation.clients.len());
                     simulation.clients[client].ended = true;
                     simulation.world.end(simulation.clients[client].peer);
                 }
@@ -272,9 +262,9 @@ fn clients_and_workers_that_break_harm_nobody_else() {
         let mut simulation = Simulation::new(seed);
         simulation.lossy = true;
         for turn in 0..500 {
-            match simulation.random.below(40) {
+            match simulation.random.usize(..40) {
                 0 if !simulation.workers.is_empty() => {
-                    let index = simulation.random.below(simulation.workers.len());
+                    let index = simulation.random.usize(..simulation.workers.len());
                     let link = simulation.workers.swap_remove(index);
                     simulation.world.reset(link);
                 }
@@ -285,7 +275,7 @@ fn clients_and_workers_that_break_harm_nobody_else() {
                     simulation.workers.retain(|link| !world.peers[*link].closed);
                 }
                 2 if !simulation.clients.is_empty() => {
-                    let index = simulation.random.below(simulation.clients.len());
+                    let index = simulation.random.usize(..simulation.clients.len());
                     simulation.world.reset(simulation.clients[index].peer);
                 }
                 3 => simulation.world.pass(100),
@@ -306,19 +296,19 @@ fn clients_and_workers_that_break_harm_nobody_else() {
 fn garbage_on_a_link_closes_that_link_only() {
     for seed in 0..500 {
         let _seed = Seed(seed);
-        let mut random = Random(seed * 2 + 1);
+        let mut random = Rng::with_seed(seed);
         let mut world = World::text();
         let worker = world.worker("a");
         let client = world.client(0);
         let other = world.link();
-        let mut bytes: Vec<u8> = (0..200).map(|_| random.below(256) as u8).collect();
+        let mut bytes: Vec<u8> = (0..200).map(|_| random.usize(..256) as u8).collect();
         // Half of the runs: plausible headers, so that commands and queries meet garbage too.
         if seed % 2 == 0 {
-            let cmd = random.below(30) as u8;
+            let cmd = random.usize(..30) as u8;
             let size = bytes.len() as u32;
             bytes[..4].copy_from_slice(&size.to_be_bytes());
             bytes[4] = cmd;
-            bytes[24..28].copy_from_slice(&(random.below(180) as u32).to_be_bytes());
+            bytes[24..28].copy_from_slice(&(random.usize(..180) as u32).to_be_bytes());
         }
         world.say(other, &bytes);
         world.take(worker);

@@ -94,7 +94,7 @@ pub struct Shard {
     hooks: CaughtHooks,
     counters: Counters,
     notices: Notices,
-    random: Random,
+    random: fastrand::Rng,
     /// The stop that is under way.
     stop: Option<Stop>,
 }
@@ -123,7 +123,7 @@ impl Shard {
             hooks,
             counters: Counters::default(),
             notices: Notices::default(),
-            random: Random(identity.seed | 1),
+            random: fastrand::Rng::with_seed(identity.seed),
             stop: None,
             settings,
             identity,
@@ -289,17 +289,5 @@ impl Shard {
             &mut self.lingering.get_mut(&socket)?.out
         };
         Some((out, &mut self.output))
-    }
-}
-
-/// Numbers that nobody outside can foresee who does not know the seed (xorshift64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
     }
 }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use fastrand::Rng;
 use ringway_tls::{Acceptor, Connector, Failure, REST_SIZE_MAX, SEALED_OVERHEAD_MAX, Session};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion, version};
@@ -171,17 +172,14 @@ fn what_is_kept_of_a_handshake_has_a_bound() {
 #[test]
 fn random_changes_of_a_handshake_never_panic() {
     let acceptor = acceptor();
-    let mut seed = 1_u64;
+    let mut random = Rng::with_seed(1);
     for _ in 0..300 {
         let mut client = Connector::insecure().connect("localhost").unwrap();
         let mut hello = Vec::new();
         client.receive(&mut [], &mut Vec::new(), &mut hello).unwrap();
         for _ in 0..3 {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            let at = (seed >> 8) as usize % hello.len();
-            hello[at] = seed as u8;
+            let at = random.usize(..hello.len());
+            hello[at] = random.u8(..);
         }
         let mut server = acceptor.accept();
         for piece in hello.chunks_mut(50) {

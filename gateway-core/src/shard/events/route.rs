@@ -107,7 +107,7 @@ impl Shard {
         let workers = &mut self.links.workers;
         let chosen = match asked {
             Some(worker) => Some(workers.bind_to(worker)),
-            None => workers.bind(self.settings.router, random.next(), waiting_max),
+            None => workers.bind(self.settings.router, random.u64(..), waiting_max),
         };
         let worker = chosen.ok_or(Stall::NoWorker)?;
         workers.unbind(before);
