@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use gateway_core::{Gateway, Listen, Settings};
+use ringway_apps::chat::Chat;
+use ringway_apps::echo::Echo;
 use ringway_register::Register;
-use ringway_worker::apps::chat::Chat;
-use ringway_worker::apps::echo::Echo;
 use ringway_worker::{Config, Worker};
 
 /// A built-in application.

@@ -92,7 +92,6 @@
 //! [`RefCell`]: std::cell::RefCell
 #![forbid(unsafe_code)]
 
-pub mod apps;
 mod client;
 mod config;
 mod control;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use ringway_apps::chat::{History, Line, NewLine};
 use ringway_worker::Gateway;
-use ringway_worker::apps::chat::{History, Line, NewLine};
 
 use crate::database::{Database, Row};
 

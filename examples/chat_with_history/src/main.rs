@@ -9,7 +9,7 @@ mod history;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ringway_worker::apps::chat::Chat;
+use ringway_apps::chat::Chat;
 
 use database::Database;
 use history::Kept;

@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
+use ringway_apps::echo::Echo;
 use ringway_worker::Settings;
-use ringway_worker::apps::echo::Echo;
 
 /// The argument is the register's address.
 fn main() -> ExitCode {

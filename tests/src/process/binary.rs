@@ -15,8 +15,9 @@ pub fn path(program: &str) -> PathBuf {
 }
 
 /// Packages whose programs are started by tests.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "ringway-gateway-core",
+    "ringway-apps",
     "ringway-worker",
     "ringway-register",
     "ringway-standalone",

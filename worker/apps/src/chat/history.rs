@@ -1,6 +1,6 @@
 //! What was said in rooms: how a chat keeps it and shows it to newcomers.
 
-use crate::{ClientId, Gateway};
+use ringway_worker::{ClientId, Gateway};
 
 /// Keeps what is said in rooms for those who come later.
 ///

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ErrorCode, Refusal};
-use crate::{Client, php};
+use ringway_worker::{Client, php};
 
 /// Somebody who chats. Without a name: somebody who has not said hello.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

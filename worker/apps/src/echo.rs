@@ -1,6 +1,6 @@
 //! Returns every message to its client.
 
-use crate::{Client, Events, Gateway, Message};
+use ringway_worker::{Client, Events, Gateway, Message};
 
 /// Returns every message to its client: text as text, binary as binary.
 #[derive(Clone, Copy, Debug, Default)]

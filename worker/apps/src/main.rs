@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
-use ringway_worker::apps::chat::Chat;
-use ringway_worker::apps::echo::Echo;
+use ringway_apps::chat::Chat;
+use ringway_apps::echo::Echo;
 
 #[global_allocator]
 static ALLOCATOR: ringway_worker::Allocator = ringway_worker::Allocator;

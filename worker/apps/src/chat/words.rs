@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Line;
-use crate::ClientId;
+use ringway_worker::ClientId;
 
 /// What a client says.
 #[derive(Debug, PartialEq, Eq, Deserialize)]

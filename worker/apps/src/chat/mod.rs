@@ -17,7 +17,7 @@ use std::fmt::Display;
 use person::{Person, valid_name, valid_room};
 use words::{ErrorCode, Reply, Request, RoomCount, Said, Who};
 
-use crate::{Client, ClientId, Events, Gateway, Message, Name};
+use ringway_worker::{Client, ClientId, Events, Gateway, Message, Name};
 
 pub use history::{Forgetful, History, Line, NewLine};
 

@@ -1,4 +1,0 @@
-//! Applications that come with the binary `worker`.
-
-pub mod chat;
-pub mod echo;
