@@ -1,31 +1,67 @@
-//! Why connections are not there: causes, and counts of them.
+//! Why connections failed or were lost: causes, and counts of them.
 
 use std::io;
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a connection could not be made or did not last.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cause {
+/// Declares [`Cause`] and [`Failures`] from one table: cause, its count's name, its words in reports.
+macro_rules! causes {
+    ($($(#[$about:meta])* $cause:ident $count:ident $words:literal,)+) => {
+        /// Why a connection could not be made or did not last.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Cause {
+            $($(#[$about])* $cause,)+
+        }
+
+        /// How many connections ended for each cause.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Failures {
+            $($(#[$about])* pub $count: u64,)+
+        }
+
+        impl Failures {
+            /// Counts one more.
+            pub fn count(&mut self, cause: Cause) {
+                match cause {
+                    $(Cause::$cause => self.$count += 1,)+
+                }
+            }
+
+            /// Every cause in words, with its count.
+            fn by_cause(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$(($words, self.$count)),+].into_iter()
+            }
+        }
+
+        impl AddAssign for Failures {
+            fn add_assign(&mut self, more: Failures) {
+                $(self.$count += more.$count;)+
+            }
+        }
+    };
+}
+
+causes! {
     /// Nobody listens there.
-    Refused,
+    Refused refused "refused",
     /// The server reset it.
-    Reset,
+    Reset reset "reset",
     /// The server ended it.
-    Closed,
+    Closed closed "closed by server",
     /// No answer to the connect or the handshake in time, or lost in the network.
-    TimedOut,
+    TimedOut timed_out "timed out",
     /// An HTTP status other than 101.
-    HandshakeRefused,
+    HandshakeRefused handshake_refused "handshake refused",
     /// TLS failed: a certificate that is not trusted, nothing in common, or no TLS at all.
-    Tls,
+    Tls tls "TLS failed",
     /// The server broke the protocol.
-    Protocol,
+    Protocol protocol "protocol violated",
     /// This side has no free port, file or memory for it.
-    Local,
+    Local local "no local port, file or memory",
     /// Anything else.
-    Other,
+    Other other "other",
 }
 
 impl Cause {
@@ -49,84 +85,16 @@ impl Cause {
     }
 }
 
-/// How many connections ended for each cause.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Failures {
-    /// Nobody listened.
-    pub refused: u64,
-    /// Reset by the server.
-    pub reset: u64,
-    /// Ended by the server.
-    pub closed: u64,
-    /// No answer in time.
-    pub timed_out: u64,
-    /// An HTTP status other than 101.
-    pub handshake_refused: u64,
-    /// TLS failed.
-    #[serde(default)]
-    pub tls: u64,
-    /// The server broke the protocol.
-    pub protocol: u64,
-    /// This side had no free port, file or memory.
-    pub local: u64,
-    /// Anything else.
-    pub other: u64,
-}
-
 impl Failures {
-    /// Counts one more.
-    pub fn count(&mut self, cause: Cause) {
-        *match cause {
-            Cause::Refused => &mut self.refused,
-            Cause::Reset => &mut self.reset,
-            Cause::Closed => &mut self.closed,
-            Cause::TimedOut => &mut self.timed_out,
-            Cause::HandshakeRefused => &mut self.handshake_refused,
-            Cause::Tls => &mut self.tls,
-            Cause::Protocol => &mut self.protocol,
-            Cause::Local => &mut self.local,
-            Cause::Other => &mut self.other,
-        } += 1;
-    }
-
     /// Of all causes.
     pub fn total(&self) -> u64 {
-        self.by_cause().iter().map(|(_, count)| count).sum()
+        self.by_cause().map(|(_, count)| count).sum()
     }
 
-    /// Every cause in words, with its count.
-    pub fn by_cause(&self) -> [(&'static str, u64); 9] {
-        [
-            ("refused", self.refused),
-            ("reset", self.reset),
-            ("closed by server", self.closed),
-            ("timed out", self.timed_out),
-            ("handshake refused", self.handshake_refused),
-            ("TLS failed", self.tls),
-            ("protocol violated", self.protocol),
-            ("no local port, file or memory", self.local),
-            ("other", self.other),
-        ]
-    }
-
-    /// Those that happened, in one line; empty if none did.
+    /// The causes that happened, in one line; empty if none did.
     pub fn summary(&self) -> String {
-        let happened = self.by_cause().into_iter().filter(|(_, count)| *count > 0);
+        let happened = self.by_cause().filter(|(_, count)| *count > 0);
         happened.map(|(cause, count)| format!("{count} {cause}")).collect::<Vec<_>>().join(", ")
-    }
-}
-
-impl AddAssign for Failures {
-    fn add_assign(&mut self, more: Failures) {
-        self.refused += more.refused;
-        self.reset += more.reset;
-        self.closed += more.closed;
-        self.timed_out += more.timed_out;
-        self.handshake_refused += more.handshake_refused;
-        self.tls += more.tls;
-        self.protocol += more.protocol;
-        self.local += more.local;
-        self.other += more.other;
     }
 }
 
@@ -171,7 +139,7 @@ mod tests {
         ] {
             failures.count(cause);
         }
-        assert!(failures.by_cause().iter().all(|(_, count)| *count == 1));
+        assert!(failures.by_cause().all(|(_, count)| count == 1));
         failures += failures;
         assert_eq!(failures.total(), 18);
         assert!(failures.summary().starts_with("2 refused, 2 reset, "));
