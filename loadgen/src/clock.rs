@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 pub struct Nanos(pub u64);
 
 impl Nanos {
+    /// A moment that never comes.
+    pub const MAX: Nanos = Nanos(u64::MAX);
+
     /// The moment `later` after this one.
     pub fn plus(self, later: Duration) -> Nanos {
         Nanos(self.0.saturating_add(later.as_nanos() as u64))

@@ -73,9 +73,9 @@ pub const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
 pub const REPLY_SIZE_MAX: usize = 128 << 20;
 
 /// How often gateways are asked whether they know all clients yet, and how many times: 5 s.
-pub const GATHER_PERIOD: Duration = Duration::from_millis(20);
+pub const SYNC_PERIOD: Duration = Duration::from_millis(20);
 /// Beyond, the run fails.
-pub const GATHER_TRIES_MAX: usize = 250;
+pub const SYNC_TRIES_MAX: usize = 250;
 
 /// Bytes of commands that go to a gateway in one piece when clients are put into rooms.
 pub const JOIN_BYTES: usize = 64 * 1024;

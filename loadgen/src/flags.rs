@@ -1,8 +1,10 @@
-//! The command line. Only declares; [`crate::Plan`] judges.
+//! The command line, read flag by flag; [`crate::Plan`] checks what needs more than one flag.
 
+use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
-use crate::target::{Sources, Targets};
+use crate::target::Target;
 
 /// Very many clients against a gateway, and what they saw.
 ///
@@ -18,8 +20,8 @@ pub struct Flags {
     #[argh(option, default = "1000")]
     pub conns: usize,
     /// servers, SCHEME://HOST:PORT[/PATH] or several by commas; ws, text, frame or tcp, with TLS wss, ssl+text, ssl+frame or ssl+tcp (default ws://127.0.0.1:8282)
-    #[argh(option, default = "Flags::default_target()")]
-    pub target: Targets,
+    #[argh(option, default = "Flags::default_target()", from_str_fn(targets))]
+    pub target: List<Target>,
     /// certificates (PEM) of those who vouch for servers with TLS
     #[argh(option)]
     pub tls_ca: Option<String>,
@@ -30,8 +32,8 @@ pub struct Flags {
     #[argh(option)]
     pub spread: Option<u8>,
     /// addresses of this machine to connect from, IP or IP,IP…
-    #[argh(option)]
-    pub source: Option<Sources>,
+    #[argh(option, default = "List::new()", from_str_fn(sources))]
+    pub source: List<IpAddr>,
     /// idle, echo, broadcast, rooms or churn (default idle)
     #[argh(option, default = "Scenario::Idle")]
     pub scenario: Scenario,
@@ -39,7 +41,7 @@ pub struct Flags {
     #[argh(option)]
     pub depth: Option<u32>,
     /// messages a second in all (echo: instead of --depth; default 1), churn: clients that leave and come (default 100)
-    #[argh(option)]
+    #[argh(option, from_str_fn(positive))]
     pub rate: Option<f64>,
     /// rooms: clients in a room, of all at the gateways (default 10)
     #[argh(option)]
@@ -51,35 +53,35 @@ pub struct Flags {
     #[argh(option, default = "64")]
     pub size: usize,
     /// seconds that are measured (default 10)
-    #[argh(option, default = "10.0")]
-    pub hold: f64,
+    #[argh(option, default = "Duration::from_secs(10)", from_str_fn(program::seconds))]
+    pub hold: Duration,
     /// echo: seconds under load before they count (default 1)
-    #[argh(option, default = "1.0")]
-    pub warmup: f64,
+    #[argh(option, default = "Duration::from_secs(1)", from_str_fn(program::seconds))]
+    pub warmup: Duration,
     /// seconds that the last answers may take (default 2)
-    #[argh(option, default = "2.0")]
-    pub drain: f64,
+    #[argh(option, default = "Duration::from_secs(2)", from_str_fn(program::seconds))]
+    pub drain: Duration,
     /// what the same clients do next, SCENARIO[,FLAG=VALUE…], e.g. echo,clients=1000,hold=8; may be given several times
     #[argh(option)]
     pub then: Vec<StepFlags>,
     /// connections opened a second (default 20000/s)
-    #[argh(option, default = "Ramp(20_000.0)")]
-    pub ramp: Ramp,
+    #[argh(option, default = "20_000.0", from_str_fn(ramp))]
+    pub ramp: f64,
     /// seconds that connect and handshake may take (default 10)
-    #[argh(option, default = "10.0")]
-    pub timeout: f64,
+    #[argh(option, default = "Duration::from_secs(10)", from_str_fn(program::seconds))]
+    pub timeout: Duration,
     /// threads (default: one per CPU, more if files are few)
     #[argh(option)]
     pub count: Option<usize>,
     /// broadcast, rooms: register (default 127.0.0.1:1236)
-    #[argh(option, default = "String::from(\"127.0.0.1:1236\")")]
+    #[argh(option, default = "String::from(\"127.0.0.1:1236\")", from_str_fn(register))]
     pub register: String,
     /// broadcast, rooms: secret of the cluster (default none)
     #[argh(option, default = "String::new()")]
     pub secret_key: String,
     /// processes whose memory is shown, PID or PID,PID… (default: who listens at the target, if on this machine)
-    #[argh(option)]
-    pub server_pid: Option<Pids>,
+    #[argh(option, default = "List::new()", from_str_fn(pids))]
+    pub server_pid: List<u32>,
     /// start although this machine lacks what the run needs
     #[argh(switch)]
     pub force: bool,
@@ -91,31 +93,36 @@ pub struct Flags {
     pub html: Option<String>,
 }
 
+/// Values of one flag, separated by commas. An alias, because argh takes a plain `Vec` for a flag that is repeated.
+pub type List<T> = Vec<T>;
+
 impl Flags {
-    fn default_target() -> Targets {
-        "ws://127.0.0.1:8282".parse().expect("a loopback address needs no lookup")
+    fn default_target() -> List<Target> {
+        targets("ws://127.0.0.1:8282").expect("a loopback address needs no lookup")
     }
 
     /// The first step: what the flags themselves say.
     pub(crate) fn first_step(&self) -> StepFlags {
         StepFlags {
+            scenario: self.scenario,
             depth: self.depth,
             rate: self.rate,
             room_size: self.room_size,
             burst: self.burst,
-            ..StepFlags::new(self.scenario)
+            ..StepFlags::default()
         }
     }
 }
 
-/// The value of `--then`: a scenario, and the flags that are its own. None: as the command line has it.
-#[derive(Clone, PartialEq, Debug)]
+/// The value of `--then`: a scenario and its flags. What is none is as the command line says, but for the flags of one
+/// scenario (depth, rate, room size, burst), which have their defaults then.
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct StepFlags {
     /// What the clients do.
     pub scenario: Scenario,
-    /// Echo: how many of them.
+    /// Echo: how many clients send.
     pub clients: Option<usize>,
-    /// See `--depth`; never the command line's, as those that follow are.
+    /// See `--depth`.
     pub depth: Option<u32>,
     /// See `--rate`.
     pub rate: Option<f64>,
@@ -126,45 +133,18 @@ pub struct StepFlags {
     /// See `--size`.
     pub size: Option<usize>,
     /// See `--hold`.
-    pub hold: Option<f64>,
+    pub hold: Option<Duration>,
     /// See `--warmup`.
-    pub warmup: Option<f64>,
+    pub warmup: Option<Duration>,
 }
-
-impl StepFlags {
-    fn new(scenario: Scenario) -> StepFlags {
-        let (clients, depth, rate, room_size, burst) = (None, None, None, None, None);
-        let (size, hold, warmup) = (None, None, None);
-        StepFlags { scenario, clients, depth, rate, room_size, burst, size, hold, warmup }
-    }
-
-    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        fn read<T: FromStr>(value: &str) -> Result<Option<T>, String> {
-            value.parse().map(Some).map_err(|_| format!("`{value}` is no number"))
-        }
-        match name {
-            "clients" => self.clients = read(value)?,
-            "depth" => self.depth = read(value)?,
-            "rate" => self.rate = read(value)?,
-            "room-size" => self.room_size = read(value)?,
-            "burst" => self.burst = read(value)?,
-            "size" => self.size = read(value)?,
-            "hold" => self.hold = read(value)?,
-            "warmup" => self.warmup = read(value)?,
-            _ => return Err(format!("`{name}` is none of {STEP_FLAGS}")),
-        }
-        Ok(())
-    }
-}
-
-const STEP_FLAGS: &str = "clients, depth, rate, room-size, burst, size, hold, warmup";
 
 impl FromStr for StepFlags {
     type Err = String;
 
     fn from_str(text: &str) -> Result<StepFlags, String> {
         let mut words = text.split(',').map(str::trim);
-        let mut step = StepFlags::new(words.next().unwrap_or_default().parse()?);
+        let scenario = words.next().unwrap_or_default().parse()?;
+        let mut step = StepFlags { scenario, ..StepFlags::default() };
         for word in words {
             let (name, value) = word.split_once('=').ok_or(format!("`{word}`: expected FLAG=VALUE"))?;
             step.set(name, value)?;
@@ -173,31 +153,39 @@ impl FromStr for StepFlags {
     }
 }
 
-/// The value of `--server-pid`: one or more process ids, comma separated.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pids(pub Vec<u32>);
-
-impl FromStr for Pids {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Pids, String> {
-        let read = |pid: &str| pid.trim().parse().map_err(|_| format!("`{pid}` is no process id"));
-        text.split(',').map(read).collect::<Result<_, _>>().map(Pids)
+impl StepFlags {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "clients" => self.clients = Some(number(value)?),
+            "depth" => self.depth = Some(number(value)?),
+            "rate" => self.rate = Some(positive(value)?),
+            "room-size" => self.room_size = Some(number(value)?),
+            "burst" => self.burst = Some(number(value)?),
+            "size" => self.size = Some(number(value)?),
+            "hold" => self.hold = Some(seconds(name, value)?),
+            "warmup" => self.warmup = Some(seconds(name, value)?),
+            _ => {
+                let names = "clients, depth, rate, room-size, burst, size, hold, warmup";
+                return Err(format!("`{name}` is none of {names}"));
+            }
+        }
+        Ok(())
     }
 }
 
 /// What the clients do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Scenario {
-    /// Be there.
+    /// Stay connected.
+    #[default]
     Idle,
-    /// Send, and await the same back.
+    /// Send messages that the server sends back.
     Echo,
-    /// Receive what one sends to all.
+    /// Receive messages that go to all clients.
     Broadcast,
-    /// Receive what one sends to groups.
+    /// Receive messages that go to groups.
     Rooms,
-    /// Come and go.
+    /// Connect and leave.
     Churn,
 }
 
@@ -216,20 +204,43 @@ impl FromStr for Scenario {
     }
 }
 
+fn targets(text: &str) -> Result<List<Target>, String> {
+    text.split(',').map(|url| url.trim().parse()).collect()
+}
+
+fn sources(text: &str) -> Result<List<IpAddr>, String> {
+    list(text, |source| format!("source {source}: expected an IP address of this machine"))
+}
+
+fn pids(text: &str) -> Result<List<u32>, String> {
+    list(text, |pid| format!("`{pid}` is no process id"))
+}
+
+fn list<T: FromStr>(text: &str, wrong: impl Fn(&str) -> String) -> Result<List<T>, String> {
+    text.split(',').map(str::trim).map(|value| value.parse().map_err(|_| wrong(value))).collect()
+}
+
 /// Connections per second, written `50000/s` or `50000`.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Ramp(pub f64);
+fn ramp(text: &str) -> Result<f64, String> {
+    positive(text.strip_suffix("/s").unwrap_or(text))
+}
 
-impl FromStr for Ramp {
-    type Err = String;
+fn positive(text: &str) -> Result<f64, String> {
+    let above_zero = |number: &f64| number.is_finite() && *number > 0.0;
+    number(text).ok().filter(above_zero).ok_or_else(|| format!("`{text}` is no number above 0"))
+}
 
-    fn from_str(text: &str) -> Result<Ramp, String> {
-        let number = text.strip_suffix("/s").unwrap_or(text);
-        number
-            .parse()
-            .map(Ramp)
-            .map_err(|_| format!("`{text}` is no number of connections per second, as 50000/s"))
-    }
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number"))
+}
+
+fn seconds(name: &str, value: &str) -> Result<Duration, String> {
+    program::seconds(value).map_err(|why| format!("{name}={value}: {why}"))
+}
+
+/// The register's address as it is connected to.
+fn register(text: &str) -> Result<String, String> {
+    protocol::address::register(text).map(|address| address.to_string())
 }
 
 #[cfg(test)]
@@ -243,12 +254,13 @@ mod tests {
             clients: Some(10),
             rate: Some(2.5),
             size: Some(99),
-            hold: Some(3.0),
-            warmup: Some(0.0),
-            ..StepFlags::new(Scenario::Echo)
+            hold: Some(Duration::from_secs(3)),
+            warmup: Some(Duration::ZERO),
+            scenario: Scenario::Echo,
+            ..StepFlags::default()
         };
         assert_eq!(step, expected);
-        assert_eq!("idle".parse(), Ok(StepFlags::new(Scenario::Idle)));
+        assert_eq!("idle".parse(), Ok(StepFlags::default()));
         let step: StepFlags = "rooms,room-size=3,burst=2".parse().unwrap();
         assert_eq!((step.room_size, step.burst), (Some(3), Some(2)));
     }
@@ -260,11 +272,22 @@ mod tests {
             ("sleep", "is none of idle"),
             ("echo,10", "expected FLAG=VALUE"),
             ("echo,depth=x", "is no number"),
+            ("echo,rate=0", "`0` is no number above 0"),
+            ("echo,hold=-1", "hold=-1: not a number of seconds"),
             ("echo,conns=1", "is none of clients"),
         ] {
             let error = text.parse::<StepFlags>().unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
         }
-        assert!("12,x".parse::<Pids>().is_err() && "1, 2".parse() == Ok(Pids(vec![1, 2])));
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas() {
+        assert_eq!((pids("1, 2"), pids("12,x")), (Ok(vec![1, 2]), Err("`x` is no process id".into())));
+        let localhost = IpAddr::from(std::net::Ipv6Addr::LOCALHOST);
+        assert_eq!(sources("192.0.2.1, ::1"), Ok(vec![IpAddr::from([192, 0, 2, 1]), localhost]));
+        assert!(sources("here").unwrap_err().contains("source here: expected an IP address"));
+        assert_eq!(targets("ws://127.0.0.1:1, text://[::1]:9").unwrap().len(), 2);
+        assert_eq!((ramp("500/s"), ramp("500"), ramp("0/s").is_err()), (Ok(500.0), Ok(500.0), true));
     }
 }

@@ -18,12 +18,12 @@ mod config;
 mod core;
 mod failure;
 mod flags;
+mod generator;
 mod measure;
 mod pace;
 mod plan;
 mod report;
 mod run;
-mod scenario;
 mod sender;
 mod server;
 mod stamp;
@@ -33,9 +33,9 @@ mod target;
 pub use check::{Conntrack, Finding, Severity, System, check};
 pub use failure::Failures;
 pub use flags::Flags;
-pub use plan::{Machine, Plan, PlanError};
+pub use plan::{Machine, Plan};
 pub use report::{
     Broadcast, Churn, Connections, Fanout, Latency, Measured, Outcome, Quantile, Report, Second,
     ServerMemory, Setup, StepSetup, page,
 };
-pub use run::{Notice, Progress, RunError, run};
+pub use run::{Notice, run};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use loadgen::{Flags, Machine, Notice, Plan, PlanError, Progress, Report, Severity, System};
+use loadgen::{Flags, Machine, Notice, Plan, Report, Second, Severity, System};
 
 #[global_allocator]
 static ALLOCATOR: program::Allocator = program::Allocator;
@@ -15,13 +15,10 @@ fn main() {
     }
     let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     let machine = Machine { cpus: program::cpu_order(), open_files: program::raise_open_files() };
-    let plan = Plan::new(&flags, &machine).unwrap_or_else(|error| match error {
-        PlanError::Usage(why) => program::misuse(why),
-        PlanError::Environment(why) => program::fail(why),
-    });
+    let plan = Plan::new(&flags, &machine).unwrap_or_else(|refusal| refusal.end());
     check(&plan, flags.force);
     let report =
-        loadgen::run(plan, || shutdown.requested(), tell).unwrap_or_else(|error| program::fail(error));
+        loadgen::run(plan, || shutdown.requested(), show).unwrap_or_else(|error| program::fail(error));
     write_files(&flags, &report);
     if !report.any_connected() && !report.interrupted {
         let why = report.connections.failures.summary();
@@ -47,10 +44,10 @@ fn check(plan: &Plan, force: bool) {
     }
 }
 
-/// Progress goes to people on stderr, the ends of the measured phase to scripts on stdout.
-fn tell(notice: Notice) {
+/// Progress goes to people on stderr, begin and end of the measured phase to scripts on stdout.
+fn show(notice: Notice) {
     match notice {
-        Notice::Progress(progress) => tell_progress(&progress),
+        Notice::Progress(second) => show_progress(&second),
         Notice::ServerUnseen => {
             program::mention(
                 "loadgen: the server is a process of another user; --server-pid says whose memory to show",
@@ -67,14 +64,15 @@ fn tell(notice: Notice) {
     }
 }
 
-fn tell_progress(progress: &Progress) {
-    let Progress { seconds, connected, failed, lost, rate, latency_us, server_bytes } = progress;
-    let latency =
-        latency_us.map_or(String::new(), |(p50, p99)| format!("  p50 {p50:.0} µs  p99 {p99:.0} µs"));
+fn show_progress(second: &Second) {
+    let Second { at_seconds, connected, failed, lost, rate, p50_us, p99_us, server_bytes } = second;
+    let latency = p50_us.zip(*p99_us);
+    let latency = latency.map_or(String::new(), |(p50, p99)| format!("  p50 {p50:.0} µs  p99 {p99:.0} µs"));
     let memory = server_bytes
         .map_or(String::new(), |bytes| format!("  server {:.1} MiB", bytes as f64 / f64::from(1 << 20)));
     program::mention(format_args!(
-        "{seconds:>4} s  connected {connected}  failed {failed}  lost {lost}  {rate:.0}/s{latency}{memory}"
+        "{:>4} s  connected {connected}  failed {failed}  lost {lost}  {rate:.0}/s{latency}{memory}",
+        *at_seconds as u64
     ));
 }
 

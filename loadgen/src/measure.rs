@@ -1,22 +1,22 @@
-//! What a core counts, and how it tells. Owns no clock: moments are passed in.
+//! What a core counts and times. Owns no clock: moments are passed in.
 
 use std::ops::AddAssign;
 
 use hdrhistogram::Histogram;
+use ring::Stats;
 
 use crate::clock::Nanos;
 use crate::config::{LATENCY_DIGITS, LATENCY_NS_MAX, LATENCY_NS_MIN};
 use crate::failure::Failures;
-use crate::scenario::Round;
 
-/// When what happens in a step; the same moments on all cores. `load_from <= from <= until`.
+/// The moments of a step, the same on all cores. `load_from <= from <= until`.
 #[derive(Clone, Copy, Debug)]
 pub struct Phase {
     /// Messages are sent from here on.
     pub load_from: Nanos,
     /// The measured phase begins.
     pub from: Nanos,
-    /// It ends, and nothing new is sent.
+    /// The measured phase ends, and nothing new is sent.
     pub until: Nanos,
 }
 
@@ -25,6 +25,22 @@ impl Phase {
     pub fn contains(&self, moment: Nanos) -> bool {
         self.from <= moment && moment < self.until
     }
+
+    /// Ends the phase at `until`, earlier than was planned.
+    pub fn end(&mut self, until: Nanos) {
+        self.until = self.until.min(until);
+    }
+}
+
+/// Implements `+=` field by field.
+macro_rules! add_fields {
+    ($counts:ty: $($field:ident),+) => {
+        impl AddAssign for $counts {
+            fn add_assign(&mut self, more: $counts) {
+                $(self.$field += more.$field;)+
+            }
+        }
+    };
 }
 
 /// Plain counts of one core, or of several added up.
@@ -34,44 +50,46 @@ pub struct Counters {
     pub opened: u64,
     /// Connections that never were, by cause.
     pub failures: Failures,
-    /// Connections that were and ended before the run did, by cause.
+    /// Connections that were ready and ended before the run did, by cause.
     pub losses: Failures,
     /// When the last connection was made or failed.
     pub settled_at: Nanos,
     /// Messages sent.
     pub sent: u64,
-    /// Messages of ours that came.
+    /// Messages of this program that came.
     pub received: u64,
     /// Messages sent that came back, or are not waited for any more since their step is over.
     pub answered: u64,
-    /// Messages that are not ours.
+    /// Messages that are not of this program.
     pub strays: u64,
     /// Messages not sent, because too much waited in front of a full socket.
     pub unsent: u64,
     /// Pings answered.
     pub pings: u64,
-    /// Clients that came beyond those of the start, and that left.
-    pub churn: Churned,
+    /// Connections beyond those of the start, made by the clock.
+    pub churn: ChurnCounters,
     /// What falls into the measured phase of this step.
     pub phase: Traffic,
 }
 
-/// Clients that came and left by the clock.
+/// Clients that connect and leave by the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Churned {
+pub struct ChurnCounters {
     /// Connections begun.
     pub begun: u64,
-    /// Those that are or were ready for messages.
+    /// Connections that are or were ready for messages.
     pub made: u64,
-    /// Those that never were, by cause.
+    /// Connections that never were, by cause.
     pub failures: Failures,
     /// Clients that left.
     pub left: u64,
 }
 
-impl Churned {
+add_fields!(ChurnCounters: begun, made, failures, left);
+
+impl ChurnCounters {
     /// Connections neither made nor failed yet.
-    pub fn under_way(&self) -> u64 {
+    pub fn pending(&self) -> u64 {
         self.begun.saturating_sub(self.made + self.failures.total())
     }
 }
@@ -81,7 +99,7 @@ impl Churned {
 pub struct Traffic {
     /// Messages that were meant to be sent in it.
     pub sent: u64,
-    /// Messages of ours that came back in it, whenever they were sent.
+    /// Messages of this program that came in it, whenever they were sent.
     pub received: u64,
     /// Bytes received in it, of whatever kind.
     pub bytes_in: u64,
@@ -90,6 +108,8 @@ pub struct Traffic {
     /// Receives that brought bytes in it.
     pub receives: u64,
 }
+
+add_fields!(Traffic: sent, received, bytes_in, bytes_out, receives);
 
 impl Counters {
     /// Connections of which it is known whether they could be made.
@@ -102,9 +122,9 @@ impl Counters {
         (self.opened + self.churn.made).saturating_sub(self.losses.total() + self.churn.left)
     }
 
-    /// Messages whose answer is awaited, if the connections last, and connections on the way.
-    pub fn under_way(&self) -> u64 {
-        self.sent.saturating_sub(self.answered) + self.churn.under_way()
+    /// Messages in flight whose answer is awaited, if the connections last, and connections not made yet.
+    pub fn in_flight(&self) -> u64 {
+        self.sent.saturating_sub(self.answered) + self.churn.pending()
     }
 }
 
@@ -120,69 +140,66 @@ impl AddAssign for Counters {
         self.strays += more.strays;
         self.unsent += more.unsent;
         self.pings += more.pings;
-        self.churn.begun += more.churn.begun;
-        self.churn.made += more.churn.made;
-        self.churn.failures += more.churn.failures;
-        self.churn.left += more.churn.left;
+        self.churn += more.churn;
         self.phase += more.phase;
     }
 }
 
-impl AddAssign for Traffic {
-    fn add_assign(&mut self, more: Traffic) {
-        self.sent += more.sent;
-        self.received += more.received;
-        self.bytes_in += more.bytes_in;
-        self.bytes_out += more.bytes_out;
-        self.receives += more.receives;
+/// Who received one message, and when the last of them did: at one core, or at several together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// When the message was meant to be sent, which names it.
+    pub stamp: Nanos,
+    /// Clients that received it.
+    pub receivers: u64,
+    /// When the last of them did.
+    pub last_at: Nanos,
+}
+
+impl Delivery {
+    /// Adds what another core, or the same one later, counted of the same message.
+    pub fn add(&mut self, more: Delivery) {
+        debug_assert_eq!(self.stamp, more.stamp);
+        self.receivers += more.receivers;
+        self.last_at = self.last_at.max(more.last_at);
     }
 }
 
-/// What a core tells the control thread now and then.
+/// What a core reports to the control thread now and then.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// Which core.
+    /// Index of the core.
     pub core: usize,
     /// When it was taken.
     pub at: Nanos,
-    /// In which step.
+    /// Index of the step.
     pub step: usize,
-    /// From the beginning on.
+    /// Counts since the run began.
     pub counters: Counters,
-    /// In nanoseconds, of the messages since the last sample that were meant for the measured phase; none if there
-    /// were none.
+    /// Latencies in nanoseconds of the messages since the last sample that were meant for the measured phase; none if
+    /// there were none.
     pub latency: Option<Histogram<u64>>,
-    /// What came of messages that others sent since the last sample.
-    pub rounds: Vec<Round>,
+    /// Deliveries of broadcasts and room messages since the last sample.
+    pub deliveries: Vec<Delivery>,
 }
 
 /// An empty histogram of latencies in nanoseconds.
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, LATENCY_DIGITS)
-        .expect("the bounds are constants that go")
+        .expect("the bounds are constants in order")
 }
 
 /// The counting of one core.
 #[derive(Debug)]
 pub struct Measure {
-    /// So far.
+    /// Counts since the run began.
     pub counters: Counters,
     latency: Histogram<u64>,
     step: usize,
-    phase: Option<Phase>,
+    /// Of the step; before the first step one that never comes.
+    phase: Phase,
     /// What the ring had counted before the measured phase.
-    before: Bytes,
-}
-
-/// What a ring has counted by some moment.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Bytes {
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes sent.
-    pub bytes_out: u64,
-    /// Receives that brought bytes.
-    pub receives: u64,
+    before: Stats,
 }
 
 impl Measure {
@@ -192,26 +209,24 @@ impl Measure {
             counters: Counters::default(),
             latency: histogram(),
             step: 0,
-            phase: None,
-            before: Bytes::default(),
+            phase: Phase { load_from: Nanos::MAX, from: Nanos::MAX, until: Nanos::MAX },
+            before: Stats::default(),
         }
     }
 
-    /// Which step follows, and when its measured phase is. What was counted of the step before must have been taken.
+    /// A step begins. What was counted of the step before must have been taken.
     pub fn begin(&mut self, step: usize, phase: Phase) {
-        (self.step, self.phase) = (step, Some(phase));
+        (self.step, self.phase) = (step, phase);
         self.counters.phase = Traffic::default();
         self.counters.answered = self.counters.sent;
     }
 
     /// The measured phase ends earlier than was planned.
     pub fn end(&mut self, until: Nanos) {
-        if let Some(phase) = &mut self.phase {
-            phase.until = phase.until.min(until);
-        }
+        self.phase.end(until);
     }
 
-    /// Which step it is.
+    /// Index of the step.
     pub fn step(&self) -> usize {
         self.step
     }
@@ -219,39 +234,37 @@ impl Measure {
     /// A message was sent that was meant to be sent at `intended`.
     pub fn on_sent(&mut self, intended: Nanos) {
         self.counters.sent += 1;
-        self.counters.phase.sent += u64::from(self.is_measured(intended));
+        self.counters.phase.sent += u64::from(self.phase.contains(intended));
     }
 
     /// A message that was meant to be sent at `intended` came.
     pub fn on_received(&mut self, now: Nanos, intended: Nanos) {
         self.counters.received += 1;
-        self.counters.phase.received += u64::from(self.is_measured(now));
+        self.counters.phase.received += u64::from(self.phase.contains(now));
         self.time(now, intended);
     }
 
-    /// A message of ours came back.
+    /// A message came back to the client that had sent it.
     pub fn on_answered(&mut self, now: Nanos, intended: Nanos) {
         self.counters.answered += 1;
         self.on_received(now, intended);
     }
 
     /// A connection is open that was meant to begin at `intended`.
-    pub fn on_came(&mut self, now: Nanos, intended: Nanos) {
+    pub fn on_connected(&mut self, now: Nanos, intended: Nanos) {
         self.counters.churn.made += 1;
         self.time(now, intended);
     }
 
-    /// The ring's counts at some moment; called at least once per turn.
-    pub fn on_bytes(&mut self, now: Nanos, bytes: Bytes) {
-        match self.phase {
-            Some(phase) if phase.contains(now) => {
-                let (traffic, before) = (&mut self.counters.phase, self.before);
-                traffic.bytes_in = bytes.bytes_in - before.bytes_in;
-                traffic.bytes_out = bytes.bytes_out - before.bytes_out;
-                traffic.receives = bytes.receives - before.receives;
-            }
-            Some(phase) if phase.until <= now => {}
-            Some(_) | None => self.before = bytes,
+    /// Takes the ring's counts at a moment; called at least once per turn.
+    pub fn on_stats(&mut self, now: Nanos, stats: Stats) {
+        if self.phase.contains(now) {
+            let (traffic, before) = (&mut self.counters.phase, self.before);
+            traffic.bytes_in = stats.bytes_in - before.bytes_in;
+            traffic.bytes_out = stats.bytes_out - before.bytes_out;
+            traffic.receives = stats.receives - before.receives;
+        } else if now < self.phase.from {
+            self.before = stats;
         }
     }
 
@@ -261,13 +274,9 @@ impl Measure {
     }
 
     fn time(&mut self, now: Nanos, intended: Nanos) {
-        if self.is_measured(intended) {
+        if self.phase.contains(intended) {
             self.latency.saturating_record(now.since(intended).as_nanos() as u64);
         }
-    }
-
-    fn is_measured(&self, moment: Nanos) -> bool {
-        self.phase.is_some_and(|phase| phase.contains(moment))
     }
 }
 
@@ -289,15 +298,15 @@ mod tests {
         let latency = measure.take_latency().unwrap();
         assert_eq!((latency.len(), latency.max() / 1000), (2, 6));
         assert!(measure.take_latency().is_none());
-        assert_eq!(measure.counters.under_way(), 1);
+        assert_eq!(measure.counters.in_flight(), 1);
         // The next step does not wait for it, and counts its own.
         measure.begin(1, Phase { load_from: Nanos(0), from: Nanos(30_000), until: Nanos(40_000) });
-        assert_eq!((measure.counters.under_way(), measure.step()), (0, 1));
+        assert_eq!((measure.counters.in_flight(), measure.step()), (0, 1));
         measure.end(Nanos(35_000));
         for intended in [34_000, 36_000] {
             measure.on_sent(Nanos(intended));
         }
-        assert_eq!((measure.counters.phase.sent, measure.counters.under_way()), (1, 2));
+        assert_eq!((measure.counters.phase.sent, measure.counters.in_flight()), (1, 2));
     }
 
     #[test]
@@ -305,8 +314,9 @@ mod tests {
         let mut measure = Measure::new();
         measure.begin(0, Phase { load_from: Nanos(0), from: Nanos(10), until: Nanos(20) });
         for (now, bytes) in [(5, 100), (11, 300), (15, 500), (19, 600), (21, 900)] {
-            measure
-                .on_bytes(Nanos(now), Bytes { bytes_in: bytes, bytes_out: 2 * bytes, receives: bytes / 100 });
+            let stats =
+                Stats { bytes_in: bytes, bytes_out: 2 * bytes, receives: bytes / 100, ..Stats::default() };
+            measure.on_stats(Nanos(now), stats);
         }
         let Traffic { bytes_in, bytes_out, receives, .. } = measure.counters.phase;
         assert_eq!((bytes_in, bytes_out, receives), (500, 1000, 5));

@@ -1,42 +1,47 @@
 //! A steady rate as moments: when each of a row of events is due. Owns no clock, so a virtual one tests it.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::clock::Nanos;
 
-/// Events at a steady rate. The moments are fixed in advance: who is late finds all that he missed still due, with the
-/// moments they were meant for.
-#[derive(Clone, Copy, Debug)]
+/// Events at a steady rate within a span of time. Their moments are fixed in advance: after a stall all events that were
+/// missed are still due, each at the moment it was meant for.
+#[derive(Clone, Debug)]
 pub struct Pace {
-    from: Nanos,
+    span: Range<Nanos>,
     period_ns: f64,
     taken: u64,
 }
 
 impl Pace {
-    /// `per_second` events a second, which is above zero, the first at `from`.
-    pub fn new(from: Nanos, per_second: f64) -> Pace {
-        Pace { from, period_ns: 1e9 / per_second, taken: 0 }
+    /// `per_second` events a second, which is above zero, the first at the start of `span`.
+    pub fn new(span: Range<Nanos>, per_second: f64) -> Pace {
+        Pace { span, period_ns: 1e9 / per_second, taken: 0 }
     }
 
     /// The share of number `index` of `count` participants in a common pace: they take turns.
-    pub fn share(from: Nanos, per_second: f64, index: usize, count: usize) -> Pace {
+    pub fn share(span: Range<Nanos>, per_second: f64, index: usize, count: usize) -> Pace {
         let offset = Duration::from_secs_f64(index as f64 / per_second);
-        Pace::new(from.plus(offset), per_second / count as f64)
+        Pace::new(span.start.plus(offset)..span.end, per_second / count as f64)
     }
 
-    /// When the next event is due.
-    pub fn next_at(&self) -> Nanos {
-        Nanos(self.from.0 + (self.taken as f64 * self.period_ns) as u64)
+    /// Ends the span at `until`, earlier than was planned.
+    pub fn end(&mut self, until: Nanos) {
+        self.span.end = self.span.end.min(until);
     }
 
-    /// Takes the next event if it is due, and tells the moment it was meant for.
+    /// When the next event is due; none after the last one.
+    pub fn next_at(&self) -> Option<Nanos> {
+        let at = Nanos(self.span.start.0 + (self.taken as f64 * self.period_ns) as u64);
+        Some(at).filter(|at| *at < self.span.end)
+    }
+
+    /// Takes the next event if it is due, and returns the moment it was meant for.
     pub fn take(&mut self, now: Nanos) -> Option<Nanos> {
-        let at = self.next_at();
-        (at <= now).then(|| {
-            self.taken += 1;
-            at
-        })
+        let at = self.next_at().filter(|at| *at <= now)?;
+        self.taken += 1;
+        Some(at)
     }
 }
 
@@ -52,23 +57,25 @@ mod tests {
 
     #[test]
     fn events_are_due_at_the_moments_they_were_meant_for() {
-        let mut pace = Pace::new(Nanos(5 * MS), 500.0);
+        let mut pace = Pace::new(Nanos(5 * MS)..Nanos::MAX, 500.0);
         assert!(taken(&mut pace, 4).is_empty());
         assert_eq!(taken(&mut pace, 5), [5]);
         assert_eq!(taken(&mut pace, 10), [7, 9]);
-        assert_eq!(pace.next_at(), Nanos(11 * MS));
+        assert_eq!(pace.next_at(), Some(Nanos(11 * MS)));
+        pace.end(Nanos(13 * MS));
+        assert_eq!((taken(&mut pace, 99), pace.next_at()), (vec![11], None));
     }
 
     #[test]
-    fn who_stalls_finds_all_that_was_missed() {
-        let mut pace = Pace::new(Nanos(0), 1000.0);
+    fn after_a_stall_all_that_was_missed_is_due() {
+        let mut pace = Pace::new(Nanos(0)..Nanos::MAX, 1000.0);
         assert_eq!(taken(&mut pace, 100).len(), 101);
         assert_eq!(taken(&mut pace, 103), [101, 102, 103]);
     }
 
     #[test]
     fn participants_take_turns() {
-        let mut paces = [0, 1, 2].map(|index| Pace::share(Nanos(0), 1000.0, index, 3));
+        let mut paces = [0, 1, 2].map(|index| Pace::share(Nanos(0)..Nanos::MAX, 1000.0, index, 3));
         let mut all: Vec<u64> = paces.iter_mut().flat_map(|pace| taken(pace, 8)).collect();
         assert_eq!(taken(&mut paces[1], 12), [10]);
         all.sort_unstable();
@@ -77,7 +84,7 @@ mod tests {
 
     #[test]
     fn rates_that_divide_nothing_do_not_drift() {
-        let mut pace = Pace::new(Nanos(0), 3.0);
+        let mut pace = Pace::new(Nanos(0)..Nanos::MAX, 3.0);
         let hour = 3600 * 1000;
         assert_eq!(taken(&mut pace, hour).len(), 3 * 3600 + 1);
     }

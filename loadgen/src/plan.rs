@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use program::Refusal;
 use ring::SOCKETS_MAX;
 use tls::Connector;
 
@@ -14,8 +15,8 @@ use crate::config::{
     STEPS_MAX,
 };
 use crate::flags::Flags;
-use crate::step::{Step, Workload};
-use crate::target::{Scheme, Target};
+use crate::step::{Step, Workload, refuse, require};
+use crate::target::Target;
 
 /// What the machine allows.
 #[derive(Clone, Debug)]
@@ -51,27 +52,13 @@ pub struct Plan {
     pub server_pids: Vec<u32>,
 }
 
-/// Why there is no plan, as one line that says what to do.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum PlanError {
-    /// Flags that cannot be, or do not go together.
-    #[error("{0}")]
-    Usage(String),
-    /// A file that cannot be had.
-    #[error("{0}")]
-    Environment(String),
-}
-
 impl Plan {
     /// Works a command line out.
     ///
     /// # Errors
     /// Flags that do not go together, more than the machine allows, or a file that is not there.
-    pub fn new(flags: &Flags, machine: &Machine) -> Result<Plan, PlanError> {
+    pub fn new(flags: &Flags, machine: &Machine) -> Result<Plan, Refusal> {
         require(flags.conns > 0, "--conns 0: at least one is needed")?;
-        let ramp = positive("--ramp", flags.ramp.0)?;
-        // Wrong is wrong, also where no step needs it.
-        register(flags)?;
         let destinations = destinations(flags)?;
         Ok(Plan {
             conns: flags.conns,
@@ -80,10 +67,10 @@ impl Plan {
             connector: connector(flags, &destinations)?,
             destinations,
             steps: steps(flags)?,
-            drain: seconds("--drain", flags.drain)?,
-            ramp,
-            timeout: seconds("--timeout", flags.timeout)?,
-            server_pids: flags.server_pid.as_ref().map_or(Vec::new(), |pids| pids.0.clone()),
+            drain: flags.drain,
+            ramp: flags.ramp,
+            timeout: flags.timeout,
+            server_pids: flags.server_pid.clone(),
         })
     }
 
@@ -117,7 +104,7 @@ impl Plan {
     }
 
     /// How many clients of a core send in a step.
-    pub fn talkers(&self, step: usize, core: usize) -> usize {
+    pub fn senders(&self, step: usize, core: usize) -> usize {
         let first = |core: usize| self.steps[step].clients * core / self.cores();
         first(core + 1) - first(core)
     }
@@ -132,7 +119,7 @@ impl Plan {
     fn churn(&self) -> Option<f64> {
         self.steps.iter().find_map(|step| match step.workload {
             Workload::Churn { per_second } => Some(per_second),
-            Workload::Idle | Workload::Echo(_) | Workload::Cast(_) => None,
+            Workload::Idle | Workload::Echo(_) | Workload::Fanout(_) => None,
         })
     }
 
@@ -156,7 +143,7 @@ impl Plan {
 }
 
 /// What the flags say, and every `--then`. Who comes and goes cannot be told from those who were there, so that is last.
-fn steps(flags: &Flags) -> Result<Vec<Step>, PlanError> {
+fn steps(flags: &Flags) -> Result<Vec<Step>, Refusal> {
     let first = flags.first_step();
     let steps: Vec<Step> = std::iter::once(&first)
         .chain(&flags.then)
@@ -172,7 +159,7 @@ fn steps(flags: &Flags) -> Result<Vec<Step>, PlanError> {
 }
 
 /// As many cores as asked for, or as CPUs, or as the open files make necessary; pinned round robin.
-fn cores(flags: &Flags, machine: &Machine) -> Result<Vec<usize>, PlanError> {
+fn cores(flags: &Flags, machine: &Machine) -> Result<Vec<usize>, Refusal> {
     let sockets_max = usize::try_from(machine.open_files.min(SOCKETS_MAX.into())).unwrap_or(usize::MAX);
     let needed = flags.conns.div_ceil(sockets_max.saturating_sub(SPARE_SOCKETS).max(1));
     let count = flags.count.unwrap_or(machine.cpus.len().max(needed.min(CORES_MAX)));
@@ -180,8 +167,8 @@ fn cores(flags: &Flags, machine: &Machine) -> Result<Vec<usize>, PlanError> {
     Ok((0..count.min(flags.conns)).map(|index| machine.cpus[index % machine.cpus.len()]).collect())
 }
 
-fn destinations(flags: &Flags) -> Result<Vec<Target>, PlanError> {
-    let targets = &flags.target.0;
+fn destinations(flags: &Flags) -> Result<Vec<Target>, Refusal> {
+    let targets = &flags.target;
     let destinations: Vec<Target> = match flags.spread {
         None => targets.clone(),
         Some(count) => {
@@ -196,46 +183,39 @@ fn destinations(flags: &Flags) -> Result<Vec<Target>, PlanError> {
     Ok(destinations)
 }
 
-/// Whom to trust, where there is TLS.
-fn connector(flags: &Flags, destinations: &[Target]) -> Result<Option<Connector>, PlanError> {
+/// How TLS sessions begin; none where no destination has TLS.
+fn connector(flags: &Flags, destinations: &[Target]) -> Result<Option<Connector>, Refusal> {
     let Some(target) = destinations.iter().find(|target| target.tls) else { return Ok(None) };
     let connector = match (&flags.tls_ca, flags.tls_insecure) {
-        (Some(_), true) => {
-            Err(PlanError::Usage("--tls-ca and --tls-insecure: one of them is enough".to_owned()))
-        }
+        (Some(_), true) => return refuse("--tls-ca and --tls-insecure: one of them is enough"),
         (Some(file), false) => Connector::trusting("--tls-ca", Path::new(file))
-            .map_err(|error| PlanError::Environment(error.to_string())),
-        (None, true) => Ok(Connector::insecure()),
-        (None, false) => Err(PlanError::Usage(format!(
-            "target {}: say who vouches for its certificate by --tls-ca, or --tls-insecure to trust anybody",
-            target.url()
-        ))),
-    }?;
+            .map_err(|error| Refusal::Environment(error.to_string()))?,
+        (None, true) => Connector::insecure(),
+        (None, false) => {
+            let why = "say who vouches for its certificate by --tls-ca, or --tls-insecure to trust anybody";
+            return refuse(format!("target {}: {why}", target.url()));
+        }
+    };
     for target in destinations.iter().filter(|target| target.tls) {
-        let why =
-            || PlanError::Usage(format!("target {}: no certificate could be for this host", target.url()));
-        connector.connect(target.name()).map_err(|_| why())?;
+        let why = || format!("target {}: no certificate could be for this host", target.url());
+        require(connector.connect(target.name()).is_ok(), why())?;
     }
     Ok(Some(connector))
 }
 
 /// As many as given, of the family of every destination.
-fn sources(flags: &Flags, destinations: &[Target]) -> Result<Vec<IpAddr>, PlanError> {
-    let sources = flags.source.as_ref().map_or(Vec::new(), |sources| sources.0.clone());
-    for source in &sources {
+fn sources(flags: &Flags, destinations: &[Target]) -> Result<Vec<IpAddr>, Refusal> {
+    for source in &flags.source {
         let other = destinations.iter().find(|target| target.address.is_ipv4() != source.is_ipv4());
-        if let Some(target) = other {
-            return Err(PlanError::Usage(format!(
-                "--source {source} cannot reach {}: IPv4 and IPv6",
-                target.address
-            )));
+        if let Some(Target { address, .. }) = other {
+            return refuse(format!("--source {source} cannot reach {address}: IPv4 and IPv6"));
         }
     }
-    Ok(sources)
+    Ok(flags.source.clone())
 }
 
 /// The same listener under 127.0.0.1 to 127.0.0.`count`.
-fn spread(target: &Target, count: u8) -> Result<Vec<Target>, PlanError> {
+fn spread(target: &Target, count: u8) -> Result<Vec<Target>, Refusal> {
     require(
         target.address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST),
         format!("--spread is for targets at 127.0.0.1, not {}", target.address),
@@ -244,52 +224,18 @@ fn spread(target: &Target, count: u8) -> Result<Vec<Target>, PlanError> {
     Ok((1..=count).map(|octet| Target { address: at(octet), ..target.clone() }).collect())
 }
 
-impl Target {
-    /// As the report names it.
-    pub fn url(&self) -> String {
-        let scheme = match (self.scheme, self.tls) {
-            (Scheme::Websocket, false) => "ws",
-            (Scheme::Websocket, true) => "wss",
-            (Scheme::Text, false) => "text",
-            (Scheme::Text, true) => "ssl+text",
-            (Scheme::Frame, false) => "frame",
-            (Scheme::Frame, true) => "ssl+frame",
-            (Scheme::Tcp, false) => "tcp",
-            (Scheme::Tcp, true) => "ssl+tcp",
-        };
-        format!("{scheme}://{}", self.address)
-    }
-}
-
-/// The register's address as it is connected to.
-pub(crate) fn register(flags: &Flags) -> Result<String, PlanError> {
-    let address = protocol::address::register(&flags.register);
-    address.map(|address| address.to_string()).map_err(|why| PlanError::Usage(format!("--register: {why}")))
-}
-
-pub(crate) fn seconds(flag: &str, value: f64) -> Result<Duration, PlanError> {
-    program::seconds(&value.to_string()).map_err(|why| PlanError::Usage(format!("{flag} {value}: {why}")))
-}
-
-pub(crate) fn positive(flag: &str, value: f64) -> Result<f64, PlanError> {
-    require(value.is_finite() && value > 0.0, format!("{flag} {value}: must be above 0")).map(|()| value)
-}
-
-pub(crate) fn require(holds: bool, otherwise: impl Into<String>) -> Result<(), PlanError> {
-    if holds { Ok(()) } else { Err(PlanError::Usage(otherwise.into())) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::step::{Audience, Cast, Load};
+    use crate::step::{FanoutLoad, Load};
     use argh::FromArgs;
 
     fn plan_on(machine: &Machine, line: &str) -> Result<Plan, String> {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        let flags = Flags::from_args(&["loadgen"], &words).unwrap();
+        let flags =
+            Flags::from_args(&["loadgen"], &words).map_err(|exit| exit.output.trim_end().to_owned())?;
         Plan::new(&flags, machine).map_err(|error| error.to_string())
     }
 
@@ -358,11 +304,11 @@ mod tests {
         assert_eq!(workload("--scenario echo"), Workload::Echo(Load::Closed { depth: 1 }));
         assert_eq!(workload("--scenario echo --rate 50"), Workload::Echo(Load::Open { per_second: 50.0 }));
         assert!(
-            matches!(workload("--scenario broadcast --rate 2"), Workload::Cast(cast) if cast.per_second == 2.0)
+            matches!(workload("--scenario broadcast --rate 2"), Workload::Fanout(load) if load.per_second == 2.0)
         );
         assert!(matches!(
             workload("--scenario rooms --room-size 5"),
-            Workload::Cast(Cast { audience: Audience::Rooms { size: 5 }, .. })
+            Workload::Fanout(FanoutLoad { room_size: Some(5), .. })
         ));
         assert_eq!(workload("--scenario churn"), Workload::Churn { per_second: 100.0 });
         let churn = plan("--scenario churn --rate 500").unwrap();
@@ -380,17 +326,18 @@ mod tests {
     fn steps_follow_each_other() {
         let plan = plan("--conns 10 --hold 5 --then echo,clients=3,hold=2,size=99 --then broadcast,burst=4")
             .unwrap();
-        let [idle, echo, cast] = plan.steps.as_slice() else { panic!("three steps") };
+        let [idle, echo, broadcast] = plan.steps.as_slice() else { panic!("three steps") };
         assert_eq!((idle.workload.name(), idle.clients, idle.hold.as_secs(), idle.size), ("idle", 10, 5, 64));
         assert_eq!((echo.workload.name(), echo.clients, echo.hold.as_secs(), echo.size), ("echo", 3, 2, 99));
         assert!(
-            matches!(&cast.workload, Workload::Cast(cast) if cast.burst == 4) && cast.hold.as_secs() == 5
+            matches!(&broadcast.workload, Workload::Fanout(load) if load.burst == 4)
+                && broadcast.hold.as_secs() == 5
         );
-        assert_eq!([0, 1].map(|core| plan.talkers(1, core)), [1, 2]);
-        assert_eq!([0, 1].map(|core| plan.talkers(0, core)), [5, 5]);
+        assert_eq!([0, 1].map(|core| plan.senders(1, core)), [1, 2]);
+        assert_eq!([0, 1].map(|core| plan.senders(0, core)), [5, 5]);
         assert_eq!([0, 1].map(|core| plan.turn(0, core)), [(0, 2), (1, 2)]);
         let few = self::plan("--conns 10 --count 5 --then echo,clients=2").unwrap();
-        let senders = (0..5).filter(|core| few.talkers(1, *core) > 0);
+        let senders = (0..5).filter(|core| few.senders(1, *core) > 0);
         assert_eq!(senders.map(|core| few.turn(1, core)).collect::<Vec<_>>(), [(0, 2), (1, 2)]);
     }
 

@@ -1,38 +1,39 @@
-//! One step of a run: what the clients do, how many of them, for how long. Owns the checks of what a step is asked for.
+//! One step of a run: what the clients do, how many of them, for how long. Owns the checks of what is asked of a step.
 
 use std::time::Duration;
 
+use program::Refusal;
+
 use crate::config::{BURST_MAX, SIZE_MAX, SIZE_MIN};
 use crate::flags::{Flags, Scenario, StepFlags};
-use crate::plan::{PlanError, positive, register, require, seconds};
 
 /// One step, ready to be carried out.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Step {
     /// What the clients do.
     pub workload: Workload,
-    /// How many of them send, at most as many as there are; the others are there and answer pings.
+    /// How many clients send, at most as many as there are; the others stay connected and answer pings.
     pub clients: usize,
     /// Bytes of a message.
     pub size: usize,
-    /// How long is measured.
+    /// Length of the measured phase.
     pub hold: Duration,
-    /// How long there is load before.
+    /// Length of the load before it.
     pub warmup: Duration,
 }
 
 /// What the clients do.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Workload {
-    /// Be there, answer pings.
+    /// Stay connected and answer pings.
     Idle,
-    /// Send, and await the same back.
+    /// Send messages that the server sends back.
     Echo(Load),
-    /// Receive what a sender of our own has the gateways send.
-    Cast(Cast),
-    /// Come and go: each client that comes takes the place of one that leaves.
+    /// Receive what the sender of this program has the gateways send.
+    Fanout(FanoutLoad),
+    /// Connect and leave: each new client replaces one that leaves.
     Churn {
-        /// Clients a second, above zero.
+        /// New clients a second, above zero.
         per_second: f64,
     },
 }
@@ -40,12 +41,12 @@ pub enum Workload {
 /// When a client sends.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Load {
-    /// Whenever less than `depth` messages are under way: as fast as the server answers.
+    /// Closed loop: a client sends whenever less than `depth` of its messages are in flight.
     Closed {
-        /// Messages under way per connection, at least one.
+        /// Messages in flight per connection, at least one.
         depth: u32,
     },
-    /// By the clock, whatever the server does, the connections in turn.
+    /// Open loop: messages are sent by the clock, whatever the server does, the connections in turn.
     Open {
         /// Messages a second, of all connections together, above zero.
         per_second: f64,
@@ -54,41 +55,22 @@ pub enum Load {
 
 /// The sending side of broadcasts and room messages.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Cast {
-    /// Whom it tells.
-    pub cluster: Cluster,
-    /// Who receives a message.
-    pub audience: Audience,
+pub struct FanoutLoad {
+    /// HOST:PORT of the register that knows the gateways.
+    pub register: String,
+    /// The secret of register and gateways, empty for none.
+    pub secret_key: String,
+    /// Clients in a room at most, above zero: messages go to the rooms in turn. None: every message goes to all clients.
+    pub room_size: Option<usize>,
     /// Messages a second, above zero.
     pub per_second: f64,
     /// Messages that leave at once, at least one.
     pub burst: usize,
 }
 
-/// Where the gateways are to be found.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Cluster {
-    /// HOST:PORT of the register that knows them.
-    pub register: String,
-    /// Its secret and theirs, empty for none.
-    pub secret_key: String,
-}
-
-/// Who receives a message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Audience {
-    /// Every client of the gateways.
-    Everybody,
-    /// The rooms in turn.
-    Rooms {
-        /// Clients in a room at most, above zero.
-        size: usize,
-    },
-}
-
 impl Step {
-    /// What `asked` says. What it leaves open is as the command line has it.
-    pub(crate) fn new(flags: &Flags, asked: &StepFlags) -> Result<Step, PlanError> {
+    /// The step that `asked` describes. What it leaves open is as the command line says.
+    pub(crate) fn new(flags: &Flags, asked: &StepFlags) -> Result<Step, Refusal> {
         let size = asked.size.unwrap_or(flags.size);
         require(
             (SIZE_MIN..=SIZE_MAX).contains(&size),
@@ -99,69 +81,49 @@ impl Step {
             (1..=flags.conns).contains(&clients),
             format!("clients={clients}: 1 to {} (--conns)", flags.conns),
         )?;
+        let is_echo = asked.scenario == Scenario::Echo;
         require(
-            asked.clients.is_none() || asked.scenario == Scenario::Echo,
+            asked.clients.is_none() || is_echo,
             "clients= is for echo: in all other scenarios it is all of them",
         )?;
-        let workload = workload(flags, asked)?;
-        let warmup = match workload {
-            Workload::Echo(_) => seconds("--warmup", asked.warmup.unwrap_or(flags.warmup))?,
-            Workload::Idle | Workload::Cast(_) | Workload::Churn { .. } => Duration::ZERO,
-        };
         Ok(Step {
-            workload,
+            workload: workload(flags, asked)?,
             clients,
             size,
-            hold: seconds("--hold", asked.hold.unwrap_or(flags.hold))?,
-            warmup,
+            hold: asked.hold.unwrap_or(flags.hold),
+            warmup: if is_echo { asked.warmup.unwrap_or(flags.warmup) } else { Duration::ZERO },
         })
     }
 }
 
-fn workload(flags: &Flags, asked: &StepFlags) -> Result<Workload, PlanError> {
-    let rate = asked.rate.map(|rate| positive("--rate", rate)).transpose()?;
-    require(
-        asked.room_size.is_none() || asked.scenario == Scenario::Rooms,
-        "--room-size is for --scenario rooms",
-    )?;
-    require(
-        asked.burst.is_none() || matches!(asked.scenario, Scenario::Broadcast | Scenario::Rooms),
-        "--burst is for --scenario broadcast and rooms",
-    )?;
-    match (asked.scenario, asked.depth, rate) {
+fn workload(flags: &Flags, asked: &StepFlags) -> Result<Workload, Refusal> {
+    let StepFlags { scenario, depth, rate, room_size, burst, .. } = *asked;
+    let is_rooms = scenario == Scenario::Rooms;
+    require(room_size.is_none() || is_rooms, "--room-size is for --scenario rooms")?;
+    require(room_size != Some(0), "--room-size 0: nobody would ever receive anything")?;
+    let is_fanout = is_rooms || scenario == Scenario::Broadcast;
+    require(burst.is_none() || is_fanout, "--burst is for --scenario broadcast and rooms")?;
+    let burst = burst.unwrap_or(1);
+    require((1..=BURST_MAX).contains(&burst), format!("--burst {burst}: 1 to {BURST_MAX} messages"))?;
+    match (scenario, depth, rate) {
         (Scenario::Idle, None, None) => Ok(Workload::Idle),
-        (Scenario::Idle, ..) => {
-            Err(PlanError::Usage("idle clients send nothing: no --depth, no --rate".into()))
+        (Scenario::Idle, ..) => refuse("idle clients send nothing: no --depth, no --rate"),
+        (Scenario::Echo, Some(0), _) => refuse("--depth 0: nothing would ever be sent"),
+        (Scenario::Echo, Some(_), Some(_)) => {
+            refuse("--depth sends when answers come, --rate by the clock: give one of them")
         }
-        (Scenario::Echo, Some(0), _) => Err(PlanError::Usage("--depth 0: nothing would ever be sent".into())),
-        (Scenario::Echo, Some(_), Some(_)) => Err(PlanError::Usage(
-            "--depth sends when answers come, --rate by the clock: give one of them".into(),
-        )),
         (Scenario::Echo, depth, None) => Ok(Workload::Echo(Load::Closed { depth: depth.unwrap_or(1) })),
         (Scenario::Echo, None, Some(per_second)) => Ok(Workload::Echo(Load::Open { per_second })),
-        (_, Some(_), _) => {
-            Err(PlanError::Usage("--depth is for echo, everything else goes by --rate".into()))
-        }
-        (Scenario::Broadcast, None, rate) => cast(flags, asked, Audience::Everybody, rate),
-        (Scenario::Rooms, None, rate) => {
-            let size = asked.room_size.unwrap_or(10);
-            require(size > 0, "--room-size 0: nobody would ever receive anything")?;
-            cast(flags, asked, Audience::Rooms { size }, rate)
-        }
+        (_, Some(_), _) => refuse("--depth is for echo, everything else goes by --rate"),
+        (Scenario::Broadcast | Scenario::Rooms, None, rate) => Ok(Workload::Fanout(FanoutLoad {
+            register: flags.register.clone(),
+            secret_key: flags.secret_key.clone(),
+            room_size: is_rooms.then(|| room_size.unwrap_or(10)),
+            per_second: rate.unwrap_or(1.0),
+            burst,
+        })),
         (Scenario::Churn, None, rate) => Ok(Workload::Churn { per_second: rate.unwrap_or(100.0) }),
     }
-}
-
-fn cast(
-    flags: &Flags,
-    asked: &StepFlags,
-    audience: Audience,
-    rate: Option<f64>,
-) -> Result<Workload, PlanError> {
-    let burst = asked.burst.unwrap_or(1);
-    require((1..=BURST_MAX).contains(&burst), format!("--burst {burst}: 1 to {BURST_MAX} messages"))?;
-    let cluster = Cluster { register: register(flags)?, secret_key: flags.secret_key.clone() };
-    Ok(Workload::Cast(Cast { cluster, audience, per_second: rate.unwrap_or(1.0), burst }))
 }
 
 impl Workload {
@@ -170,17 +132,19 @@ impl Workload {
         match self {
             Workload::Idle => "idle",
             Workload::Echo(_) => "echo",
-            Workload::Cast(Cast { audience: Audience::Everybody, .. }) => "broadcast",
-            Workload::Cast(Cast { audience: Audience::Rooms { .. }, .. }) => "rooms",
+            Workload::Fanout(FanoutLoad { room_size: None, .. }) => "broadcast",
+            Workload::Fanout(FanoutLoad { room_size: Some(_), .. }) => "rooms",
             Workload::Churn { .. } => "churn",
         }
     }
+}
 
-    /// Clients in a room; none without rooms.
-    pub fn room_size(&self) -> Option<usize> {
-        match self {
-            Workload::Cast(Cast { audience: Audience::Rooms { size }, .. }) => Some(*size),
-            _ => None,
-        }
-    }
+/// Refuses the command line unless `holds`.
+pub(crate) fn require(holds: bool, otherwise: impl Into<String>) -> Result<(), Refusal> {
+    if holds { Ok(()) } else { refuse(otherwise) }
+}
+
+/// Refuses the command line.
+pub(crate) fn refuse<T>(why: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Usage(why.into()))
 }

@@ -1,6 +1,6 @@
 //! Where clients connect, as `--target` names it.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// A client protocol.
@@ -16,17 +16,14 @@ pub enum Scheme {
     Tcp,
 }
 
-impl Scheme {
-    fn from_name(name: &str) -> Option<Scheme> {
-        match name {
-            "ws" | "websocket" => Some(Scheme::Websocket),
-            "text" => Some(Scheme::Text),
-            "frame" => Some(Scheme::Frame),
-            "tcp" => Some(Scheme::Tcp),
-            _ => None,
-        }
-    }
-}
+/// The schemes by name; the first name of each is the one that reports use.
+const SCHEMES: [(&str, Scheme); 5] = [
+    ("ws", Scheme::Websocket),
+    ("websocket", Scheme::Websocket),
+    ("text", Scheme::Text),
+    ("frame", Scheme::Frame),
+    ("tcp", Scheme::Tcp),
+];
 
 /// One server's listener.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,7 +53,7 @@ impl FromStr for Target {
             None if scheme == "wss" => (true, "ws"),
             None => (false, scheme),
         };
-        let scheme = Scheme::from_name(scheme).ok_or_else(|| {
+        let (_, scheme) = *SCHEMES.iter().find(|(name, _)| *name == scheme).ok_or_else(|| {
             wrong("the schemes are ws, websocket, text, frame, tcp, wss, ssl+text, ssl+frame and ssl+tcp")
         })?;
         let (host, path) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
@@ -75,33 +72,16 @@ impl Target {
         let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);
         name.trim_start_matches('[').trim_end_matches(']')
     }
-}
 
-/// The value of `--target`: one or more, comma separated.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Targets(pub Vec<Target>);
-
-impl FromStr for Targets {
-    type Err = String;
-
-    fn from_str(urls: &str) -> Result<Targets, String> {
-        urls.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>().map(Targets)
-    }
-}
-
-/// The value of `--source`: one or more addresses, comma separated.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sources(pub Vec<IpAddr>);
-
-impl FromStr for Sources {
-    type Err = String;
-
-    fn from_str(addresses: &str) -> Result<Sources, String> {
-        let read = |address: &str| {
-            let address = address.trim();
-            address.parse().map_err(|_| format!("source {address}: expected an IP address of this machine"))
+    /// Scheme and address, as reports name the target.
+    pub fn url(&self) -> String {
+        let name = SCHEMES.iter().find(|(_, scheme)| *scheme == self.scheme).map_or("", |(name, _)| name);
+        let (before, name) = match (self.tls, self.scheme) {
+            (false, _) => ("", name),
+            (true, Scheme::Websocket) => ("", "wss"),
+            (true, _) => ("ssl+", name),
         };
-        addresses.split(',').map(read).collect::<Result<_, _>>().map(Sources)
+        format!("{before}{name}://{}", self.address)
     }
 }
 
@@ -109,10 +89,13 @@ impl FromStr for Sources {
 mod tests {
     use super::*;
 
+    fn read(url: &str) -> Target {
+        url.parse().unwrap()
+    }
+
     #[test]
     fn targets_are_read() {
-        let Targets(targets) = "ws://127.0.0.1:8282/chat?room=1, text://[::1]:9".parse().unwrap();
-        let [chat, text] = targets.as_slice() else { panic!("two targets") };
+        let [chat, text] = ["ws://127.0.0.1:8282/chat?room=1", "text://[::1]:9"].map(read);
         assert_eq!(
             (chat.scheme, chat.host.as_str(), chat.path.as_str()),
             (Scheme::Websocket, "127.0.0.1:8282", "/chat?room=1")
@@ -121,16 +104,12 @@ mod tests {
         assert_eq!((text.scheme, text.path.as_str()), (Scheme::Text, "/"));
         assert!(text.address.is_ipv6());
         assert_eq!((chat.name(), text.name(), text.tls), ("127.0.0.1", "::1", false));
-        let Targets(targets) = "wss://localhost:8282, ssl+frame://127.0.0.1:9".parse().unwrap();
-        let read: Vec<_> = targets.iter().map(|target| (target.scheme, target.tls, target.name())).collect();
-        assert_eq!(read, [(Scheme::Websocket, true, "localhost"), (Scheme::Frame, true, "127.0.0.1")]);
-    }
-
-    #[test]
-    fn sources_are_read() {
-        let Sources(sources) = "192.0.2.1, ::1".parse().unwrap();
-        assert_eq!(sources, [IpAddr::from([192, 0, 2, 1]), IpAddr::from(std::net::Ipv6Addr::LOCALHOST)]);
-        assert!("here".parse::<Sources>().unwrap_err().contains("source here: expected an IP address"));
+        let secure = ["wss://localhost:8282", "ssl+frame://127.0.0.1:9"].map(read);
+        let seen = secure.each_ref().map(|target| (target.scheme, target.tls, target.name()));
+        assert_eq!(seen, [(Scheme::Websocket, true, "localhost"), (Scheme::Frame, true, "127.0.0.1")]);
+        for url in ["ws://127.0.0.1:1", "wss://127.0.0.1:1", "text://127.0.0.1:1", "ssl+tcp://127.0.0.1:1"] {
+            assert_eq!(read(url).url(), url);
+        }
     }
 
     #[test]

@@ -9,19 +9,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use protocol::client::websocket::client::{Answer, decode_answer, encode_request};
-use ring::SocketId;
+use ring::{SocketId, Stats};
 use tls::Session;
 
 use super::outbox::Outbox;
-use super::random::Random;
 use crate::client::{Client, Clients, Incoming, Stage, Wire, encode_message, encode_pong, encode_within};
 use crate::clock::Nanos;
 use crate::config::{PENDING_MAX, UNSENT_BYTES_MAX};
 use crate::failure::Cause;
-use crate::measure::{Bytes, Measure, Phase, Sample};
+use crate::generator::Generator;
+use crate::measure::{Measure, Phase, Sample};
 use crate::pace::Pace;
 use crate::plan::Plan;
-use crate::scenario::Scenario;
 use crate::stamp;
 use crate::target::Scheme;
 
@@ -30,23 +29,26 @@ pub struct Driver {
     core: usize,
     plan: Arc<Plan>,
     clients: Clients,
-    scenario: Scenario,
-    post: Post,
+    generator: Generator,
+    writer: Writer,
     closing: Vec<SocketId>,
     /// Connections still to be made, by their number in the run.
     to_connect: Range<usize>,
     ramp: Pace,
-    /// Who is on the way or was, the oldest first, with the moment that is too late.
+    /// Connections that are not open, or were not when last looked at, the oldest first, each with its deadline.
     pending: VecDeque<(SocketId, Nanos)>,
     /// What was just decrypted; kept for its memory.
     decrypted: Vec<u8>,
 }
 
-/// The sending side: apart from the clients, so that one of them can be borrowed meanwhile.
-struct Post {
+/// Encodes what is sent. Apart from the clients, so that one of them can be borrowed meanwhile.
+struct Writer {
     outbox: Outbox,
     measure: Measure,
-    random: Random,
+    /// Where masks come from: they need not be hard to guess, but differ.
+    random: fastrand::Rng,
+    /// Which nonces this run has.
+    seed: u64,
     /// Bytes of a message.
     size: usize,
     /// The message being written.
@@ -74,38 +76,36 @@ impl Driver {
         Driver {
             core,
             clients: Clients::with_capacity(share.len()),
-            scenario: Scenario::new(&plan, 0, core),
-            post: Post {
+            generator: Generator::Idle,
+            writer: Writer {
                 outbox: Outbox::default(),
                 measure: Measure::new(),
-                random: Random::new(seed),
+                random: fastrand::Rng::with_seed(seed),
+                seed,
                 size: plan.steps[0].size,
                 body: Vec::new(),
                 plain: Vec::new(),
             },
             closing: Vec::new(),
             to_connect: share,
-            ramp: Pace::share(now, plan.ramp, core, plan.cores()),
+            ramp: Pace::share(now..Nanos::MAX, plan.ramp, core, plan.cores()),
             pending: VecDeque::new(),
             decrypted: Vec::new(),
             plan,
         }
     }
 
-    /// Which step follows, and when to send and to measure. What was counted of the step before must have been taken.
+    /// A step begins. What was counted of the step before must have been taken.
     pub fn begin(&mut self, step: usize, phase: Phase) {
-        if step > 0 {
-            self.scenario = Scenario::new(&self.plan, step, self.core);
-        }
-        self.post.size = self.plan.steps[step].size;
-        self.post.measure.begin(step, phase);
-        self.scenario.begin(phase);
+        self.generator = Generator::new(&self.plan, step, self.core, phase);
+        self.writer.size = self.plan.steps[step].size;
+        self.writer.measure.begin(step, phase);
     }
 
     /// The step ends earlier than was planned.
     pub fn end(&mut self, until: Nanos) {
-        self.post.measure.end(until);
-        self.scenario.end(until);
+        self.writer.measure.end(until);
+        self.generator.end(until);
     }
 
     /// The next connection that is due. [`Driver::on_connect_begun`] or [`Driver::on_connect_failed`] must follow.
@@ -114,8 +114,8 @@ impl Driver {
             return None;
         }
         let (number, intended) = if self.to_connect.is_empty() {
-            let intended = self.scenario.churn()?.take_due(now)?;
-            (self.next_comer(), Some(intended))
+            let intended = self.generator.churn()?.arrivals.take(now)?;
+            (self.replace_client(), Some(intended))
         } else {
             self.ramp.take(now)?;
             (self.to_connect.next()?, None)
@@ -125,10 +125,11 @@ impl Driver {
         Some(Connect { address: self.plan.destinations[index].address, source, destination, intended })
     }
 
-    /// Who comes gets the next number, and the place of one who leaves, if all places are taken.
-    fn next_comer(&mut self) -> usize {
+    /// Closes the connection of one client for a new one, if as many are there as at the start. Returns the number of the
+    /// new connection in the run.
+    fn replace_client(&mut self) -> usize {
         let share = self.plan.share(self.core);
-        let churn = &mut self.post.measure.counters.churn;
+        let churn = &mut self.writer.measure.counters.churn;
         let number = share.start + churn.begun as usize;
         churn.begun += 1;
         while self.clients.count() >= share.len()
@@ -148,8 +149,8 @@ impl Driver {
         let session = connector
             .map(|connector| connector.connect(target.name()).expect("the plan has tried all destinations"));
         self.pending.push_back((socket, now.plus(self.plan.timeout)));
-        if let (Some(intended), Some(churn)) = (connect.intended, self.scenario.churn()) {
-            churn.on_begun(socket, intended);
+        if let (Some(intended), Some(churn)) = (connect.intended, self.generator.churn()) {
+            churn.pending.insert(socket, intended);
         }
         self.clients.insert(Client {
             socket,
@@ -166,26 +167,27 @@ impl Driver {
         self.fail(now, Cause::of(error), connect.intended);
     }
 
-    /// TCP stands: the handshakes follow where there are any.
+    /// TCP is connected: the handshakes follow where there are any.
     pub fn on_connected(&mut self, now: Nanos, socket: SocketId) {
         let Some(client) = self.clients.get_mut(socket) else { return };
         match client.session {
-            // It says hello.
+            // The session has a first message to send.
             Some(_) => self.on_received(now, socket, &mut []),
-            None => self.shake_hands(now, socket),
+            None => self.on_transport_open(now, socket),
         }
     }
 
-    fn shake_hands(&mut self, now: Nanos, socket: SocketId) {
+    /// TCP is connected, and the TLS session open if there is one.
+    fn on_transport_open(&mut self, now: Nanos, socket: SocketId) {
         let Some(client) = self.clients.get_mut(socket) else { return };
         if client.wire.scheme() != Scheme::Websocket {
             return self.open(now, socket);
         }
         client.stage = Stage::Handshaking;
         let target = &self.plan.destinations[usize::from(client.destination)];
-        let nonce = self.post.random.nonce(socket);
+        let nonce = self.writer.nonce(socket);
         let request = |out: &mut Vec<u8>| encode_request(&target.host, &target.path, nonce, out);
-        self.post.stage(socket, &mut client.session, request);
+        self.writer.stage(socket, &mut client.session, request);
     }
 
     /// Bytes came. They are changed in place.
@@ -201,10 +203,10 @@ impl Driver {
         if client.unsent() > 0 {
             client.backlog_mut().output.extend_from_slice(&reply);
         } else if !reply.is_empty() {
-            self.post.outbox.stage(socket, |out| out.extend_from_slice(&reply));
+            self.writer.outbox.stage(socket, |out| out.extend_from_slice(&reply));
         }
         if opened {
-            self.shake_hands(now, socket);
+            self.on_transport_open(now, socket);
         }
         if !plain.is_empty() {
             self.on_plain(now, socket, &mut plain);
@@ -228,7 +230,11 @@ impl Driver {
         };
         match decoded {
             Ok(()) if kept.is_empty() => {}
-            Ok(()) => self.keep_input(socket, kept),
+            Ok(()) => {
+                if let Some(client) = self.clients.get_mut(socket) {
+                    client.backlog_mut().input = kept;
+                }
+            }
             Err(cause) => self.on_end(now, socket, cause),
         }
     }
@@ -237,7 +243,7 @@ impl Driver {
     pub fn on_writable(&mut self, socket: SocketId) {
         if let Some(client) = self.clients.get_mut(socket) {
             let output = client.take_output();
-            self.post.outbox.stage(socket, |out| out.extend_from_slice(&output));
+            self.writer.outbox.stage(socket, |out| out.extend_from_slice(&output));
         }
     }
 
@@ -246,42 +252,43 @@ impl Driver {
         let Some(client) = self.clients.remove(socket) else { return };
         self.closing.push(socket);
         match client.stage {
-            Stage::Open => self.post.measure.counters.losses.count(cause),
+            Stage::Open => self.writer.measure.counters.losses.count(cause),
             Stage::Connecting | Stage::Handshaking => {
-                let intended = self.settle(socket);
+                let intended = self.take_intended(socket);
                 self.fail(now, cause, intended);
             }
         }
     }
 
-    /// Does what the moment asks for: gives up on who is late, sends what is due.
+    /// Does what is due: gives up connections that are past their deadline, sends messages.
     pub fn drive(&mut self, now: Nanos) {
-        while let Some((socket, late)) = self.pending.front().copied() {
-            let waits = self.clients.get_mut(socket).is_some_and(|client| client.stage != Stage::Open);
-            if waits && now < late {
+        while let Some((socket, deadline)) = self.pending.front().copied() {
+            let is_pending = self.clients.get_mut(socket).is_some_and(|client| client.stage != Stage::Open);
+            if is_pending && now < deadline {
                 break;
             }
             self.pending.pop_front();
-            if waits {
+            if is_pending {
                 self.on_end(now, socket, Cause::TimedOut);
             }
         }
-        let post = &mut self.post;
-        self.scenario.drive(now, &mut self.clients, |client, intended| post.send(client, intended));
+        let writer = &mut self.writer;
+        self.generator.drive(now, &mut self.clients, |client, intended| writer.send(client, intended));
     }
 
-    /// When there is something to do without anything happening; none if there is not.
+    /// When there is something to do even if nothing happens; none if there is not.
     pub fn next_at(&self) -> Option<Nanos> {
-        let ramp = (!self.to_connect.is_empty()).then(|| self.ramp.next_at());
-        let comer = ramp.or(self.scenario.next_comer_at()).filter(|_| !self.is_crowded());
-        let late = self.pending.front().map(|(_, late)| *late);
-        [comer, late, self.scenario.next_at()].into_iter().flatten().min()
+        let is_ramping = !self.to_connect.is_empty();
+        let connect = if is_ramping { self.ramp.next_at() } else { self.generator.next_arrival_at() };
+        let connect = connect.filter(|_| !self.is_crowded());
+        let deadline = self.pending.front().map(|(_, deadline)| *deadline);
+        [connect, deadline, self.generator.next_at()].into_iter().flatten().min()
     }
 
     /// What is to be sent, and where to keep what the sockets have no room for.
     pub fn outgoing(&mut self) -> (&mut Outbox, impl FnMut(SocketId, &[u8]) + '_) {
         let clients = &mut self.clients;
-        (&mut self.post.outbox, |socket, bytes: &[u8]| {
+        (&mut self.writer.outbox, |socket, bytes: &[u8]| {
             if let Some(client) = clients.get_mut(socket) {
                 client.backlog_mut().output.extend_from_slice(bytes);
             }
@@ -294,8 +301,8 @@ impl Driver {
     }
 
     /// The ring's counts.
-    pub fn on_bytes(&mut self, now: Nanos, bytes: Bytes) {
-        self.post.measure.on_bytes(now, bytes);
+    pub fn on_stats(&mut self, now: Nanos, stats: Stats) {
+        self.writer.measure.on_stats(now, stats);
     }
 
     /// What was counted since the last call, and in all.
@@ -303,10 +310,10 @@ impl Driver {
         Sample {
             core: self.core,
             at: now,
-            step: self.post.measure.step(),
-            counters: self.post.measure.counters,
-            latency: self.post.measure.take_latency(),
-            rounds: self.scenario.take_rounds(),
+            step: self.writer.measure.step(),
+            counters: self.writer.measure.counters,
+            latency: self.writer.measure.take_latency(),
+            deliveries: self.generator.take_deliveries(),
         }
     }
 
@@ -316,16 +323,16 @@ impl Driver {
 
     fn open(&mut self, now: Nanos, socket: SocketId) {
         self.clients.set_open(socket);
-        if let Some(intended) = self.settle(socket) {
-            return self.post.measure.on_came(now, intended);
+        if let Some(intended) = self.take_intended(socket) {
+            return self.writer.measure.on_connected(now, intended);
         }
-        let counters = &mut self.post.measure.counters;
+        let counters = &mut self.writer.measure.counters;
         counters.opened += 1;
         counters.settled_at = now;
     }
 
     fn fail(&mut self, now: Nanos, cause: Cause, intended: Option<Nanos>) {
-        let counters = &mut self.post.measure.counters;
+        let counters = &mut self.writer.measure.counters;
         if intended.is_some() {
             return counters.churn.failures.count(cause);
         }
@@ -333,15 +340,9 @@ impl Driver {
         counters.settled_at = now;
     }
 
-    /// When the connection was meant to begin, if it is not one of the start. Asked once, when its fate is known.
-    fn settle(&mut self, socket: SocketId) -> Option<Nanos> {
-        self.scenario.churn()?.settle(socket)
-    }
-
-    fn keep_input(&mut self, socket: SocketId, input: Vec<u8>) {
-        if let Some(client) = self.clients.get_mut(socket) {
-            client.backlog_mut().input = input;
-        }
+    /// When the connection was meant to begin, if it is not one of the start. Asked once: when it is open or has failed.
+    fn take_intended(&mut self, socket: SocketId) -> Option<Nanos> {
+        self.generator.churn()?.pending.remove(&socket)
     }
 
     /// Decodes all that is whole; returns how many bytes are done with.
@@ -349,7 +350,7 @@ impl Driver {
         let Some(client) = self.clients.get_mut(socket) else { return Ok(input.len()) };
         let mut start = 0;
         if client.stage == Stage::Handshaking {
-            match decode_answer(input, self.post.random.nonce(socket)) {
+            match decode_answer(input, self.writer.nonce(socket)) {
                 Answer::NeedMore => return Ok(0),
                 Answer::Open { consumed } => start = consumed,
                 Answer::Refused { .. } => return Err(Cause::HandshakeRefused),
@@ -358,7 +359,7 @@ impl Driver {
             self.open(now, socket);
         }
         let Some(client) = self.clients.get_mut(socket) else { return Ok(input.len()) };
-        let decoded = decode_all(client, &mut self.scenario, &mut self.post, now, &mut input[start..]);
+        let decoded = decode_all(client, &mut self.generator, &mut self.writer, now, &mut input[start..]);
         decoded.map(|consumed| start + consumed)
     }
 }
@@ -366,25 +367,25 @@ impl Driver {
 /// Handles every whole unit of `input`; returns how many bytes are done with.
 fn decode_all(
     client: &mut Client,
-    scenario: &mut Scenario,
-    post: &mut Post,
+    generator: &mut Generator,
+    writer: &mut Writer,
     now: Nanos,
     input: &mut [u8],
 ) -> Result<usize, Cause> {
     let mut done = 0;
     loop {
         let has_room = client.unsent() == 0;
-        done += match client.wire.decode(post.size, &mut input[done..]) {
+        done += match client.wire.decode(writer.size, &mut input[done..]) {
             Incoming::NeedMore { consumed } => return Ok(done + consumed),
             Incoming::Message { consumed, body } => {
-                if scenario.on_message(now, body, post.size, &mut post.measure) {
-                    post.send(client, now);
+                if generator.on_message(now, body, writer.size, &mut writer.measure) {
+                    writer.send(client, now);
                 }
                 consumed
             }
             Incoming::Ping { consumed, payload } => {
                 if has_room {
-                    post.pong(client.socket, &mut client.session, payload);
+                    writer.pong(client.socket, &mut client.session, payload);
                 }
                 consumed
             }
@@ -395,7 +396,18 @@ fn decode_all(
     }
 }
 
-impl Post {
+impl Writer {
+    /// A websocket mask.
+    fn mask(&mut self) -> [u8; 4] {
+        self.random.u32(..).to_ne_bytes()
+    }
+
+    /// The nonce of a socket's handshake, the same whenever it is asked for, so that nobody has to keep it.
+    fn nonce(&self, socket: SocketId) -> [u8; 16] {
+        let name = (socket.index() as u64) << 32 | u64::from(socket.generation());
+        fastrand::Rng::with_seed(self.seed ^ name).u128(..).to_ne_bytes()
+    }
+
     /// Sends a message that was meant to be sent at `intended`.
     fn send(&mut self, client: &mut Client, intended: Nanos) {
         if client.unsent() > UNSENT_BYTES_MAX {
@@ -405,7 +417,7 @@ impl Post {
         self.measure.on_sent(intended);
         self.body.clear();
         stamp::write(intended, self.size, &mut self.body);
-        let (scheme, mask) = (client.wire.scheme(), self.random.mask());
+        let (scheme, mask) = (client.wire.scheme(), self.mask());
         let (body, plain) = (&self.body, &mut self.plain);
         let encode = |out: &mut Vec<u8>| encode_message(scheme, body, mask, out);
         if client.unsent() > 0 {
@@ -427,10 +439,10 @@ impl Post {
         self.outbox.stage(socket, |out| encode_within(session, plain, out, encode));
     }
 
-    /// Answers a ping. Not for a socket that is full: a client that cannot send cannot show that it lives.
+    /// Answers a ping, for a socket that has room.
     fn pong(&mut self, socket: SocketId, session: &mut Option<Box<Session>>, payload: &[u8]) {
         self.measure.counters.pings += 1;
-        let mask = self.random.mask();
+        let mask = self.mask();
         self.stage(socket, session, |out| encode_pong(payload, mask, out));
     }
 }
@@ -450,35 +462,46 @@ mod tests {
         let plan = Plan::new(&flags, &Machine { cpus: vec![0], open_files: 20_000 }).unwrap();
         let mut driver = Driver::new(0, Arc::new(plan), Nanos(0), 1);
         for index in 0..conns {
-            come(&mut driver, Nanos(1_000_000_000), SocketId::new(index as u32, 0));
+            connect(&mut driver, Nanos(1_000_000_000), SocketId::new(index as u32, 0));
             driver.on_connected(Nanos(1_000_000_000), SocketId::new(index as u32, 0));
         }
         driver
     }
 
-    fn come(driver: &mut Driver, now: Nanos, socket: SocketId) {
+    fn connect(driver: &mut Driver, now: Nanos, socket: SocketId) {
         let connect = driver.connect_due(now).unwrap();
         driver.on_connect_begun(now, socket, connect);
     }
 
     #[test]
-    fn who_comes_takes_the_place_of_who_is_there() {
+    fn masks_differ_and_nonces_stay() {
+        let mut writer = driver("", 1).writer;
+        assert_ne!(writer.mask(), writer.mask());
+        let (first, second) = (SocketId::new(1, 0), SocketId::new(1, 1));
+        assert_eq!(writer.nonce(first), writer.nonce(first));
+        assert_ne!(writer.nonce(first), writer.nonce(second));
+        writer.seed += 1;
+        assert_ne!(writer.nonce(first), driver("", 1).writer.nonce(first));
+    }
+
+    #[test]
+    fn a_new_client_replaces_one_that_is_open() {
         let mut driver = driver("--scenario churn --rate 1000", 2);
         let ms = |ms: u64| Nanos(2_000_000_000 + ms * 1_000_000);
         assert_eq!(driver.connect_due(ms(0)), None);
         driver.begin(0, Phase { load_from: ms(0), from: ms(0), until: ms(5) });
         let newcomers = [2, 3, 4].map(|index| SocketId::new(index, 0));
         for (index, socket) in newcomers.into_iter().enumerate() {
-            come(&mut driver, ms(index as u64), socket);
+            connect(&mut driver, ms(index as u64), socket);
         }
         // The third found nobody to replace, as the first two were not open yet.
         assert_eq!(driver.closing().count(), 2);
         let churn = driver.sample(ms(3)).counters.churn;
-        assert_eq!((churn.begun, churn.left, churn.under_way()), (3, 2, 3));
+        assert_eq!((churn.begun, churn.left, churn.pending()), (3, 2, 3));
         driver.on_connected(ms(3), newcomers[0]);
         driver.on_connected(ms(3), newcomers[1]);
         driver.on_end(ms(3), newcomers[2], Cause::Refused);
-        come(&mut driver, ms(3), SocketId::new(5, 0));
+        connect(&mut driver, ms(3), SocketId::new(5, 0));
         let sample = driver.sample(ms(3));
         let churn = sample.counters.churn;
         assert_eq!((churn.made, churn.left, churn.failures.refused), (2, 3, 1));

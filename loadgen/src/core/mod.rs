@@ -7,47 +7,30 @@
 mod driver;
 mod outbox;
 mod pump;
-mod random;
 
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use glommio::ExecutorJoinHandle;
 
+use self::pump::Pump;
 use crate::clock::{Clock, Nanos};
 use crate::measure::{Phase, Sample};
 use crate::plan::Plan;
 
-/// What the control thread tells a core.
+/// What the control thread asks of a core.
 #[derive(Clone, Copy, Debug)]
 pub enum Command {
-    /// Which step follows, and when to send and to measure.
+    /// The step of this index follows, in these moments.
     Begin(usize, Phase),
     /// The step ends at this moment, earlier than was planned.
     End(Nanos),
-    /// Tell the last counts and end.
+    /// Report the last counts and end.
     Stop,
 }
 
-/// What a core tells the control thread.
-#[derive(Debug)]
-pub enum Told {
-    /// What was counted.
-    Sample(Sample),
-    /// The last counts; the core has ended.
-    Ended(Sample),
-    /// It cannot go on, for the reason in one line.
-    Failed(String),
-}
-
-/// What a core needs to know.
-#[derive(Clone, Debug)]
-struct Seat {
-    index: usize,
-    plan: Arc<Plan>,
-    clock: Clock,
-    told: Sender<Told>,
-}
+/// What a core reports to the control thread: what it counted, or in one line why it cannot go on.
+pub type Reported = Result<Sample, String>;
 
 /// The control thread's end of a core.
 pub struct Core {
@@ -56,22 +39,26 @@ pub struct Core {
 }
 
 impl Core {
-    /// Starts core number `index`. It begins to connect at once, and tells what comes of it.
+    /// Starts core number `index`. It begins to connect at once, and sends what it counts to `reports`.
     ///
     /// # Errors
     /// The thread or its executor cannot be had.
-    pub fn start(index: usize, plan: Arc<Plan>, clock: Clock, told: Sender<Told>) -> Result<Core, String> {
-        let (commands, orders) = crossbeam_channel::unbounded();
+    pub fn start(
+        index: usize,
+        plan: Arc<Plan>,
+        clock: Clock,
+        reports: Sender<Reported>,
+    ) -> Result<Core, String> {
+        let (commands, inbox) = crossbeam_channel::unbounded();
         let cpu = plan.cpus[index];
-        let seat = Seat { index, plan, clock, told };
-        let name = format!("loadgen-{index}");
-        let thread = program::start_executor(&name, Some(cpu), move || async move { work(seat, orders) })
+        let work = move || async move { work(index, plan, clock, &reports, inbox) };
+        let thread = program::start_executor(&format!("loadgen-{index}"), Some(cpu), work)
             .map_err(|error| format!("cannot start a thread on CPU {cpu}: {error}"))?;
         Ok(Core { commands, thread })
     }
 
-    /// Tells it something; a core that has ended does not listen.
-    pub fn tell(&self, command: Command) {
+    /// Sends a command; a core that has ended does not receive it.
+    pub fn command(&self, command: Command) {
         let _ = self.commands.send(command);
     }
 
@@ -85,14 +72,19 @@ impl Core {
     }
 }
 
-fn work(seat: Seat, orders: Receiver<Command>) {
-    let told = seat.told.clone();
-    let ended = match pump::Pump::new(seat, orders) {
+fn work(
+    index: usize,
+    plan: Arc<Plan>,
+    clock: Clock,
+    reports: &Sender<Reported>,
+    commands: Receiver<Command>,
+) {
+    let last = match Pump::new(index, plan, clock, reports, commands) {
         Ok(pump) => {
             Ok(pump.run().unwrap_or_else(|error| program::give_up(format_args!("the ring broke: {error}"))))
         }
         Err(error) => Err(error.to_string()),
     };
     // The control thread waits for this; it is gone only if it failed itself.
-    let _ = told.send(ended.map_or_else(Told::Failed, Told::Ended));
+    let _ = reports.send(last);
 }

@@ -9,7 +9,7 @@ use ring::{Ring, Send, Short, SocketId};
 #[derive(Debug, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
-    /// Whose bytes are where. Parts of one socket go out in the order of their bytes.
+    /// Socket and place of each part of the bytes. Parts of one socket go out in the order of their bytes.
     parts: Vec<(SocketId, Range<usize>)>,
     short: Vec<Short>,
 }
@@ -26,11 +26,11 @@ impl Outbox {
         }
     }
 
-    /// Sends everything. `left` is told what a socket had no room for, in order.
+    /// Sends everything. `keep` takes what a socket had no room for, in order.
     ///
     /// # Errors
     /// The kernel refuses the ring.
-    pub fn flush(&mut self, ring: &mut Ring, mut left: impl FnMut(SocketId, &[u8])) -> io::Result<()> {
+    pub fn flush(&mut self, ring: &mut Ring, mut keep: impl FnMut(SocketId, &[u8])) -> io::Result<()> {
         if self.parts.is_empty() {
             return Ok(());
         }
@@ -45,20 +45,20 @@ impl Outbox {
         });
         ring.send_all(sends, &mut self.short)?;
         drop(slices);
-        self.tell_left(&mut left);
+        self.keep_unsent(&mut keep);
         self.bytes.clear();
         self.parts.clear();
         Ok(())
     }
 
     /// Needs the parts sorted.
-    fn tell_left(&mut self, left: &mut impl FnMut(SocketId, &[u8])) {
+    fn keep_unsent(&mut self, keep: &mut impl FnMut(SocketId, &[u8])) {
         for Short { socket, mut sent } in self.short.drain(..) {
             let first = self.parts.partition_point(|(other, _)| *other < socket);
             for (_, range) in self.parts[first..].iter().take_while(|(other, _)| *other == socket) {
                 let taken = sent.min(range.len());
                 sent -= taken;
-                left(socket, &self.bytes[range.start + taken..range.end]);
+                keep(socket, &self.bytes[range.start + taken..range.end]);
             }
         }
     }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_did_not_fit_is_told_in_order() {
+    fn what_did_not_fit_is_kept_in_order() {
         let mut outbox = Outbox::default();
         let [one, other] = [SocketId::new(1, 0), SocketId::new(2, 0)];
         for (socket, bytes) in [(other, "ab"), (one, "12"), (one, "34"), (other, "cd")] {
@@ -78,12 +78,12 @@ mod tests {
         assert_eq!(outbox.parts.len(), 3);
         outbox.parts.sort_unstable_by_key(|(socket, range)| (*socket, range.start));
         outbox.short.extend([Short { socket: other, sent: 1 }, Short { socket: one, sent: 4 }]);
-        let mut told = Vec::new();
-        outbox.tell_left(&mut |socket, bytes| {
+        let mut kept = Vec::new();
+        outbox.keep_unsent(&mut |socket, bytes| {
             if !bytes.is_empty() {
-                told.push((socket, bytes.to_vec()));
+                kept.push((socket, bytes.to_vec()));
             }
         });
-        assert_eq!(told, [(other, b"b".to_vec()), (other, b"cd".to_vec())]);
+        assert_eq!(kept, [(other, b"b".to_vec()), (other, b"cd".to_vec())]);
     }
 }

@@ -1,33 +1,40 @@
 //! The loop between a core's ring and its driver. Decides nothing about clients.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
-use ring::{Event, Ring, SetupError, Stats};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use ring::{Event, Ring, SetupError};
 
 use super::driver::Driver;
-use super::{Command, Seat, Told};
-use crate::clock::Nanos;
+use super::{Command, Reported};
+use crate::clock::{Clock, Nanos};
 use crate::config::{RECV_BUFFER_SIZE, RECV_BUFFERS, SAMPLE_PERIOD, WAIT_MAX};
 use crate::failure::Cause;
-use crate::measure::{Bytes, Sample};
+use crate::measure::Sample;
+use crate::plan::Plan;
 
 /// A core at work.
-pub struct Pump {
-    seat: Seat,
+pub struct Pump<'a> {
+    clock: Clock,
+    reports: &'a Sender<Reported>,
     commands: Receiver<Command>,
     ring: Ring,
     driver: Driver,
     next_sample: Nanos,
 }
 
-impl Pump {
-    /// Sets up the ring.
-    pub fn new(seat: Seat, commands: Receiver<Command>) -> Result<Pump, SetupError> {
-        let sockets = u32::try_from(seat.plan.sockets(seat.index)).unwrap_or(u32::MAX);
+impl Pump<'_> {
+    /// Sets up the ring of core number `core`.
+    pub fn new(
+        core: usize,
+        plan: Arc<Plan>,
+        clock: Clock,
+        reports: &Sender<Reported>,
+        commands: Receiver<Command>,
+    ) -> Result<Pump<'_>, SetupError> {
+        let sockets = u32::try_from(plan.sockets(core)).unwrap_or(u32::MAX);
         let ring = Ring::new(ring::Config {
             sockets_max: sockets,
             recv_buffer_size: RECV_BUFFER_SIZE,
@@ -35,42 +42,38 @@ impl Pump {
             tick: Duration::ZERO,
             ..ring::Config::default()
         })?;
-        let now = seat.clock.now();
-        let seed = RandomState::new().hash_one(seat.index);
-        let driver = Driver::new(seat.index, seat.plan.clone(), now, seed);
-        Ok(Pump { seat, commands, ring, driver, next_sample: now.next_multiple(SAMPLE_PERIOD) })
+        let now = clock.now();
+        let driver = Driver::new(core, plan, now, fastrand::u64(..));
+        Ok(Pump { clock, reports, commands, ring, driver, next_sample: now.next_multiple(SAMPLE_PERIOD) })
     }
 
-    /// Runs until told to stop, and returns the last counts. The connections end with the ring.
+    /// Runs until it is to stop, and returns the last counts. The connections end with the ring.
     ///
     /// It is the only task of its executor, so it never gives way.
     pub fn run(mut self) -> io::Result<Sample> {
-        while self.obey() {
+        while self.take_command() {
             self.turn()?;
         }
-        Ok(self.driver.sample(self.seat.clock.now()))
+        Ok(self.driver.sample(self.clock.now()))
     }
 
-    /// Whether to go on. A control thread that is gone wants the end.
-    fn obey(&mut self) -> bool {
+    /// Carries out a command, if there is one. Returns whether to go on: not if the control thread is gone.
+    fn take_command(&mut self) -> bool {
         match self.commands.try_recv() {
-            Err(crossbeam_channel::TryRecvError::Empty) => true,
+            Err(TryRecvError::Empty) => {}
             Ok(Command::Begin(step, phase)) => {
-                self.tell_now(self.seat.clock.now());
+                self.report(self.clock.now());
                 self.driver.begin(step, phase);
-                true
             }
-            Ok(Command::End(until)) => {
-                self.driver.end(until);
-                true
-            }
-            Ok(Command::Stop) | Err(crossbeam_channel::TryRecvError::Disconnected) => false,
+            Ok(Command::End(until)) => self.driver.end(until),
+            Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return false,
         }
+        true
     }
 
     fn turn(&mut self) -> io::Result<()> {
         let wait = self.wait();
-        let (driver, clock) = (&mut self.driver, self.seat.clock);
+        let (driver, clock) = (&mut self.driver, self.clock);
         self.ring.turn(wait, |event| deliver(driver, || clock.now(), event))?;
         let now = clock.now();
         self.connect(now);
@@ -80,15 +83,17 @@ impl Pump {
         for socket in self.driver.closing() {
             self.ring.close(socket);
         }
-        let Stats { bytes_in, bytes_out, receives, .. } = self.ring.stats();
-        self.driver.on_bytes(now, Bytes { bytes_in, bytes_out, receives });
-        self.tell(now);
+        self.driver.on_stats(now, self.ring.stats());
+        if now >= self.next_sample {
+            self.next_sample = now.next_multiple(SAMPLE_PERIOD);
+            self.report(now);
+        }
         Ok(())
     }
 
     /// How long the ring may wait for something to happen.
     fn wait(&self) -> Duration {
-        let now = self.seat.clock.now();
+        let now = self.clock.now();
         let next = self.driver.next_at().map_or(self.next_sample, |at| at.min(self.next_sample));
         next.since(now).min(WAIT_MAX)
     }
@@ -102,16 +107,9 @@ impl Pump {
         }
     }
 
-    fn tell(&mut self, now: Nanos) {
-        if now >= self.next_sample {
-            self.next_sample = now.next_multiple(SAMPLE_PERIOD);
-            self.tell_now(now);
-        }
-    }
-
-    fn tell_now(&mut self, now: Nanos) {
-        // A control thread that is gone is noticed by `obey`.
-        let _ = self.seat.told.send(Told::Sample(self.driver.sample(now)));
+    fn report(&mut self, now: Nanos) {
+        // A control thread that is gone is noticed by `take_command`.
+        let _ = self.reports.send(Ok(self.driver.sample(now)));
     }
 }
 

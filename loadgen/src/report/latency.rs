@@ -37,7 +37,7 @@ pub struct Quantile {
 
 impl Latency {
     /// Of nanoseconds; none if there are none.
-    pub(super) fn new(ns: &Histogram<u64>) -> Option<Latency> {
+    pub(crate) fn new(ns: &Histogram<u64>) -> Option<Latency> {
         if ns.is_empty() {
             return None;
         }

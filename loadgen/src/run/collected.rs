@@ -1,72 +1,53 @@
-//! What the cores counted, merged.
+//! Merges what the cores counted.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use hdrhistogram::Histogram;
 
 use crate::clock::Nanos;
 use crate::config::SECONDS_MAX;
-use crate::measure::{Counters, Sample, Traffic, histogram};
+use crate::measure::{Counters, Delivery, Sample, Traffic, histogram};
 use crate::report::Second;
-use crate::scenario::Round;
 use crate::sender::Message;
 
-/// Everything that was told so far.
+/// Everything that was reported so far.
 #[derive(Debug)]
 pub struct Collected {
     /// The last counts of each core.
     cores: Vec<Counters>,
-    /// When they were told.
-    told_at: Vec<Nanos>,
+    /// When each core reported them.
+    reported_at: Vec<Nanos>,
     /// What each step counted.
-    steps: Vec<OfStep>,
+    steps: Vec<StepCounts>,
     /// Latencies since the last progress.
-    fresh: Histogram<u64>,
+    recent: Histogram<u64>,
     /// By stamp.
-    rounds: BTreeMap<Nanos, Round>,
+    deliveries: BTreeMap<Nanos, Delivery>,
     seconds: Vec<Second>,
-    /// When the last progress was told, and what was counted for its rate by then.
+    /// When the last progress was, and the count that its rate is made of.
     last: (Nanos, u64),
 }
 
 /// The measured phase of one step.
 #[derive(Debug)]
-struct OfStep {
+struct StepCounts {
     /// The last counts of each core.
     traffic: Vec<Traffic>,
     /// In nanoseconds.
     latency: Histogram<u64>,
 }
 
-/// How a run is getting on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
-    /// Seconds since its beginning.
-    pub seconds: u64,
-    /// Connections that are open.
-    pub connected: u64,
-    /// Connections that could not be made.
-    pub failed: u64,
-    /// Connections that were open and ended.
-    pub lost: u64,
-    /// Messages received (churn: clients that came) per second, since the last progress.
-    pub rate: f64,
-    /// Latency in microseconds, median and 99th percentile, since the last progress; none if nothing was timed.
-    pub latency_us: Option<(f64, f64)>,
-    /// Bytes that the server's processes have resident; none if they are not known.
-    pub server_bytes: Option<u64>,
-}
-
 impl Collected {
     /// Nothing yet from `cores` cores that go through `steps` steps.
     pub fn new(cores: usize, steps: usize) -> Collected {
-        let of_step = || OfStep { traffic: vec![Traffic::default(); cores], latency: histogram() };
+        let of_step = || StepCounts { traffic: vec![Traffic::default(); cores], latency: histogram() };
         Collected {
             cores: vec![Counters::default(); cores],
-            told_at: vec![Nanos::default(); cores],
+            reported_at: vec![Nanos::default(); cores],
             steps: std::iter::repeat_with(of_step).take(steps).collect(),
-            fresh: histogram(),
-            rounds: BTreeMap::new(),
+            recent: histogram(),
+            deliveries: BTreeMap::new(),
             seconds: Vec::new(),
             last: (Nanos::default(), 0),
         }
@@ -75,38 +56,32 @@ impl Collected {
     /// Takes a core's sample in.
     pub fn add(&mut self, sample: Sample) {
         self.cores[sample.core] = sample.counters;
-        self.told_at[sample.core] = sample.at;
+        self.reported_at[sample.core] = sample.at;
         let step = &mut self.steps[sample.step];
         step.traffic[sample.core] = sample.counters.phase;
         if let Some(latency) = &sample.latency {
-            for sum in [&mut step.latency, &mut self.fresh] {
+            for sum in [&mut step.latency, &mut self.recent] {
                 sum.add(latency).expect("all histograms have the same bounds");
             }
         }
-        for round in sample.rounds {
-            self.rounds.entry(round.stamp).and_modify(|known| known.add(round)).or_insert(round);
+        for more in sample.deliveries {
+            self.deliveries.entry(more.stamp).and_modify(|known| known.add(more)).or_insert(more);
         }
     }
 
     /// All cores together.
     pub fn counters(&self) -> Counters {
-        self.cores.iter().fold(Counters::default(), |mut sum, counters| {
-            sum += *counters;
-            sum
-        })
+        sum(&self.cores)
     }
 
-    /// Whether all that was sent until `moment` is answered: every core has told so after it.
+    /// Whether every message sent until `moment` is answered: every core has reported so since.
     pub fn is_answered(&self, moment: Nanos) -> bool {
-        self.told_at.iter().all(|at| *at >= moment) && self.counters().under_way() == 0
+        self.reported_at.iter().all(|at| *at >= moment) && self.counters().in_flight() == 0
     }
 
     /// Traffic of the measured phase of a step, all cores together.
     pub fn traffic(&self, step: usize) -> Traffic {
-        self.steps[step].traffic.iter().fold(Traffic::default(), |mut sum, traffic| {
-            sum += *traffic;
-            sum
-        })
+        sum(&self.steps[step].traffic)
     }
 
     /// Latencies of it in nanoseconds.
@@ -114,65 +89,74 @@ impl Collected {
         &self.steps[step].latency
     }
 
-    /// What came of a message; none if nobody received it.
-    pub fn round(&self, message: &Message) -> Option<&Round> {
-        self.rounds.get(&message.stamp)
+    /// Who received a message; none if nobody did.
+    pub fn delivery(&self, message: &Message) -> Option<&Delivery> {
+        self.deliveries.get(&message.stamp)
     }
 
-    /// Whether all messages reached everybody they were for.
+    /// Whether all messages reached every client they were for.
     pub fn is_delivered(&self, messages: &[Message]) -> bool {
-        let there = self.counters().connected();
+        let connected = self.counters().connected();
         messages.iter().all(|message| {
-            let members = message.members.unwrap_or(there);
-            members == 0 || self.round(message).is_some_and(|round| round.receivers >= members)
+            let members = message.members.unwrap_or(connected);
+            members == 0 || self.delivery(message).is_some_and(|delivery| delivery.receivers >= members)
         })
     }
 
-    /// What each call of [`Collected::progress`] saw.
+    /// The results of [`Collected::progress`].
     pub fn seconds(&self) -> &[Second] {
         &self.seconds
     }
 
     /// How the run is getting on, since the last call.
-    pub fn progress(&mut self, now: Nanos, server_bytes: Option<u64>) -> Progress {
+    pub fn progress(&mut self, now: Nanos, server_bytes: Option<u64>) -> Second {
         let counters = self.counters();
-        let (last_at, last_received) =
-            std::mem::replace(&mut self.last, (now, counters.received + counters.churn.made));
+        let count = counters.received + counters.churn.made;
+        let (last_at, last_count) = std::mem::replace(&mut self.last, (now, count));
         let elapsed = now.since(last_at).as_secs_f64().max(f64::MIN_POSITIVE);
-        let us = |quantile| self.fresh.value_at_quantile(quantile) as f64 / 1e3;
-        let latency_us = (!self.fresh.is_empty()).then(|| (us(0.5), us(0.99)));
-        self.fresh.reset();
-        let progress = Progress {
-            seconds: now.since(Nanos::default()).as_secs(),
+        let us = |quantile| {
+            (!self.recent.is_empty()).then(|| self.recent.value_at_quantile(quantile) as f64 / 1e3)
+        };
+        let second = Second {
+            at_seconds: now.since(Nanos::default()).as_secs_f64(),
             connected: counters.connected(),
             failed: counters.failures.total() + counters.churn.failures.total(),
             lost: counters.losses.total(),
-            rate: (counters.received + counters.churn.made - last_received) as f64 / elapsed,
-            latency_us,
+            rate: (count - last_count) as f64 / elapsed,
+            p50_us: us(0.5),
+            p99_us: us(0.99),
             server_bytes,
         };
+        self.recent.reset();
         if self.seconds.len() < SECONDS_MAX {
-            self.seconds.push(Second::new(now, &progress));
+            self.seconds.push(second);
         }
-        progress
+        second
     }
+}
+
+fn sum<T: AddAssign + Copy + Default>(parts: &[T]) -> T {
+    parts.iter().fold(T::default(), |mut sum, part| {
+        sum += *part;
+        sum
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sample(core: usize, received: u64, latencies: &[u64], rounds: &[(u64, u64, u64)]) -> Sample {
+    fn sample(core: usize, received: u64, latencies: &[u64], deliveries: &[(u64, u64, u64)]) -> Sample {
         let mut latency = histogram();
         latencies.iter().for_each(|ns| latency.record(*ns).unwrap());
-        let rounds = rounds.iter().map(|&(stamp, receivers, last_at)| Round {
+        let deliveries = deliveries.iter().map(|&(stamp, receivers, last_at)| Delivery {
             stamp: Nanos(stamp),
             receivers,
             last_at: Nanos(last_at),
         });
         let counters = Counters { opened: 2, received, ..Counters::default() };
         let latency = (!latencies.is_empty()).then_some(latency);
-        Sample { core, at: Nanos(received), step: 0, counters, latency, rounds: rounds.collect() }
+        Sample { core, at: Nanos(received), step: 0, counters, latency, deliveries: deliveries.collect() }
     }
 
     #[test]
@@ -202,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_of_the_cores_are_one() {
+    fn deliveries_of_the_cores_are_added_up() {
         let mut collected = Collected::new(2, 1);
         collected.add(sample(0, 0, &[], &[(10, 2, 15), (20, 1, 21)]));
         collected.add(sample(1, 0, &[], &[(10, 2, 17)]));
@@ -215,10 +199,10 @@ mod tests {
         collected.add(sample(1, 0, &[], &[(20, 2, 24)]));
         assert!(collected.is_delivered(&messages) && collected.is_delivered(&rooms));
         let last: Vec<_> =
-            messages.iter().map(|message| collected.round(message).unwrap().last_at.0).collect();
+            messages.iter().map(|message| collected.delivery(message).unwrap().last_at.0).collect();
         assert_eq!(last, [17, 25]);
         let nobody = Message { stamp: Nanos(30), members: Some(0) };
-        assert!(collected.is_delivered(&[nobody]) && collected.round(&nobody).is_none());
+        assert!(collected.is_delivered(&[nobody]) && collected.delivery(&nobody).is_none());
     }
 
     #[test]
@@ -227,10 +211,10 @@ mod tests {
         collected.add(sample(0, 1_000, &[5_000], &[]));
         let first = collected.progress(Nanos(1_000_000_000), Some(7));
         assert_eq!((first.rate, first.connected), (1_000.0, 2));
-        assert!(first.latency_us.is_some() && first.server_bytes == Some(7));
+        assert!(first.p50_us.is_some() && first.server_bytes == Some(7));
         collected.add(sample(0, 1_500, &[], &[]));
         let second = collected.progress(Nanos(2_000_000_000), None);
-        assert_eq!((second.rate, second.latency_us, second.seconds), (500.0, None, 2));
+        assert_eq!((second.rate, second.p50_us, second.at_seconds), (500.0, None, 2.0));
         let rates: Vec<_> =
             collected.seconds().iter().map(|second| (second.at_seconds, second.rate)).collect();
         assert_eq!(rates, [(1.0, 1_000.0), (2.0, 500.0)]);

@@ -1,7 +1,8 @@
-//! A run, seen from its control thread: starts the cores, ramps up, lets them measure at the same instant, gathers what
-//! they count, and ends them. Touches no client.
+//! The control thread of a run: starts the cores, ramps up, lets them measure at the same instant, collects what they
+//! count, and ends them. Touches no client.
 
 mod collected;
+mod summary;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,21 +12,22 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::clock::{Clock, Nanos};
 use crate::config::{LEAD, STOP_DRAIN_MAX};
-use crate::core::{Command, Core, Told};
+use crate::core::{Command, Core, Reported};
 use crate::measure::Phase;
 use crate::plan::Plan;
-use crate::report::{Facts, Report, ServerMemory, StepFacts};
+use crate::report::{Report, Second, ServerMemory};
 use crate::sender::{Sender, Sending, Sent};
 use crate::server::{Server, Unseen};
 use crate::step::{Step, Workload};
 
-pub use self::collected::{Collected, Progress};
+use self::collected::Collected;
+use self::summary::{RunRecord, StepRecord};
 
-/// What a run tells while it goes on.
+/// What a run reports while it goes on.
 #[derive(Clone, Debug)]
 pub enum Notice {
     /// Once a second.
-    Progress(Progress),
+    Progress(Second),
     /// The server is on this machine, but this process may not see which one it is.
     ServerUnseen,
     /// The measured phase of a step begins now.
@@ -37,36 +39,31 @@ pub enum Notice {
         /// How long it lasts.
         hold: Duration,
     },
-    /// It ended now.
+    /// The measured phase ended now.
     MeasuringEnded,
-    /// The last step is over, and what was under way has come or was given up.
+    /// The last step is over, and what was in flight has come or was given up.
     Done,
 }
 
-/// Why there is no report, in one line.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct RunError(String);
-
 /// Carries out `plan`. `stop` is asked often; once it says yes, the run ends early, with a report of what was so far.
-/// `notice` hears of the progress.
+/// `notice` takes the progress.
 ///
 /// # Errors
-/// A thread, a ring, or (for broadcasts and rooms) the register or a gateway cannot be had.
-pub fn run(plan: Plan, stop: impl Fn() -> bool, notice: impl FnMut(Notice)) -> Result<Report, RunError> {
+/// In one line: a thread, a ring, or (for broadcasts and rooms) the register or a gateway cannot be had.
+pub fn run(plan: Plan, stop: impl Fn() -> bool, notice: impl FnMut(Notice)) -> Result<Report, String> {
     let plan = Arc::new(plan);
-    let senders = plan.steps.iter().map(sender).collect::<Result<Vec<_>, _>>().map_err(RunError)?;
+    let senders = plan.steps.iter().map(sender).collect::<Result<Vec<_>, _>>()?;
     let mut run = Run::start(plan, stop, notice)?;
     let carried_out = run.carry_out(senders);
     let ended = run.end();
     carried_out.and(ended)?;
-    Ok(Report::new(&run.plan, &run.collected, &run.facts))
+    Ok(summary::report(&run.plan, &run.collected, &run.record))
 }
 
-/// Who sends in a step; none where the clients themselves do, or nobody.
+/// The sender of a step; none where the clients themselves send, or nobody does.
 fn sender(step: &Step) -> Result<Option<Sender>, String> {
     match &step.workload {
-        Workload::Cast(cast) => Sender::connect(cast).map(Some),
+        Workload::Fanout(load) => Sender::connect(load).map(Some),
         Workload::Idle | Workload::Echo(_) | Workload::Churn { .. } => Ok(None),
     }
 }
@@ -74,9 +71,9 @@ fn sender(step: &Step) -> Result<Option<Sender>, String> {
 /// How a wait ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Waited {
-    /// What was waited for is there, or its time is over.
-    Enough,
-    /// The user wants the end.
+    /// What was waited for has happened, or its time is over.
+    Done,
+    /// The user asks for the end.
     Stopped,
 }
 
@@ -84,11 +81,11 @@ struct Run<S, N> {
     plan: Arc<Plan>,
     clock: Clock,
     cores: Vec<Core>,
-    told: Receiver<Told>,
+    reports: Receiver<Reported>,
     collected: Collected,
-    facts: Facts,
+    record: RunRecord,
     server: Option<Server>,
-    /// The user wants the end, and knows that we know.
+    /// The user has asked for the end.
     stopping: bool,
     stop: S,
     notice: N,
@@ -96,24 +93,22 @@ struct Run<S, N> {
 }
 
 impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
-    fn start(plan: Arc<Plan>, stop: S, mut notice: N) -> Result<Self, RunError> {
+    fn start(plan: Arc<Plan>, stop: S, mut notice: N) -> Result<Self, String> {
         let server = find_server(&plan).unwrap_or_else(|Unseen| {
             notice(Notice::ServerUnseen);
             None
         });
         let clock = Clock::start();
-        let (tell, told) = crossbeam_channel::unbounded();
-        let cores: Result<Vec<Core>, String> = (0..plan.cores())
-            .map(|index| Core::start(index, Arc::clone(&plan), clock, tell.clone()))
-            .collect();
-        let cores = cores.map_err(RunError)?;
+        let (sender, reports) = crossbeam_channel::unbounded();
+        let start = |index| Core::start(index, Arc::clone(&plan), clock, sender.clone());
+        let cores = (0..plan.cores()).map(start).collect::<Result<_, _>>()?;
         Ok(Run {
             collected: Collected::new(plan.cores(), plan.steps.len()),
-            facts: Facts { server: server.as_ref().and_then(ServerMemory::now), ..Facts::default() },
+            record: RunRecord { server: server.as_ref().and_then(memory), ..RunRecord::default() },
             plan,
             clock,
             cores,
-            told,
+            reports,
             server,
             stopping: false,
             stop,
@@ -122,52 +117,46 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
         })
     }
 
-    fn carry_out(&mut self, senders: Vec<Option<Sender>>) -> Result<(), RunError> {
+    fn carry_out(&mut self, senders: Vec<Option<Sender>>) -> Result<(), String> {
         let conns = self.plan.conns as u64;
         let ramped = self.wait(None, |collected| collected.counters().settled() >= conns)?;
-        if ramped == Waited::Enough && self.collected.counters().opened > 0 {
+        if ramped == Waited::Done && self.collected.counters().opened > 0 {
             for (index, sender) in senders.into_iter().enumerate() {
-                self.step(index, sender)?;
+                self.carry_out_step(index, sender)?;
                 if self.stopping {
                     break;
                 }
             }
         }
-        self.facts.interrupted = self.stopping;
+        self.record.interrupted = self.stopping;
         (self.notice)(Notice::Done);
         Ok(())
     }
 
-    fn step(&mut self, index: usize, sender: Option<Sender>) -> Result<(), RunError> {
+    fn carry_out_step(&mut self, index: usize, sender: Option<Sender>) -> Result<(), String> {
         let plan = Arc::clone(&self.plan);
         let step = &plan.steps[index];
-        let sender = sender.map(|sender| self.gather(step, sender)).transpose()?;
+        let clients = self.collected.counters().connected();
+        let join_rooms = |mut sender: Sender| sender.join_rooms(clients).map(|()| sender);
+        let sender = sender.map(join_rooms).transpose()?;
         let load_from = self.clock.now().plus(LEAD);
         let from = load_from.plus(step.warmup);
         let phase = Phase { load_from, from, until: from.plus(step.hold) };
-        self.cores.iter().for_each(|core| core.tell(Command::Begin(index, phase)));
+        self.command(Command::Begin(index, phase));
         let sending = sender.map(|sender| sender.start(self.clock, phase, step.size)).transpose();
-        let sending = sending.map_err(|error| RunError(format!("cannot start the sender: {error}")))?;
+        let sending = sending.map_err(|error| format!("cannot start the sender: {error}"))?;
         let measured = self.measure(step, phase)?;
         let sent = sending.map(Sending::finish);
         self.drain(from.plus(measured), sent.as_ref())?;
-        let there = self.collected.counters().connected();
-        self.facts.steps.push(StepFacts { measured, measured_from: from, there, sent });
+        let connected = self.collected.counters().connected();
+        self.record.steps.push(StepRecord { measured, measured_from: from, connected, sent });
         Ok(())
     }
 
-    /// Gets a sender ready for those who are there.
-    fn gather(&self, step: &Step, mut sender: Sender) -> Result<Sender, RunError> {
-        let Workload::Cast(cast) = &step.workload else { unreachable!("only who casts has a sender") };
-        let clients = self.collected.counters().connected();
-        sender.gather(cast.audience, clients).map_err(RunError)?;
-        Ok(sender)
-    }
-
-    /// Lets a phase pass. Returns how long it was.
-    fn measure(&mut self, step: &Step, phase: Phase) -> Result<Duration, RunError> {
+    /// Waits for the end of a phase. Returns how long it was.
+    fn measure(&mut self, step: &Step, phase: Phase) -> Result<Duration, String> {
         let mut waited = self.wait(Some(phase.from), |_| false)?;
-        if waited == Waited::Enough {
+        if waited == Waited::Done {
             let conns = self.collected.counters().connected();
             let (scenario, hold) = (step.workload.name(), step.hold);
             (self.notice)(Notice::Measuring { scenario, conns, hold });
@@ -176,15 +165,15 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
         let mut ended = phase.until;
         if waited == Waited::Stopped {
             ended = self.clock.now().plus(LEAD).min(phase.until);
-            self.cores.iter().for_each(|core| core.tell(Command::End(ended)));
+            self.command(Command::End(ended));
             self.wait(Some(ended), |_| false)?;
         }
         (self.notice)(Notice::MeasuringEnded);
         Ok(ended.since(phase.from))
     }
 
-    /// Waits for what is under way, but not for ever: what does not come then is part of the report.
-    fn drain(&mut self, ended: Nanos, sent: Option<&Sent>) -> Result<(), RunError> {
+    /// Waits for messages in flight for a limited time. What does not come by then is part of the report.
+    fn drain(&mut self, ended: Nanos, sent: Option<&Sent>) -> Result<(), String> {
         let drain = if self.stopping { self.plan.drain.min(STOP_DRAIN_MAX) } else { self.plan.drain };
         let until = self.clock.now().plus(drain);
         match sent {
@@ -195,55 +184,58 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
     }
 
     /// Ends the cores and takes their last counts.
-    fn end(&mut self) -> Result<(), RunError> {
-        self.cores.iter().for_each(|core| core.tell(Command::Stop));
-        let joined: Result<Vec<()>, String> = self.cores.drain(..).map(Core::join).collect();
-        while let Ok(told) = self.told.try_recv() {
-            self.take(told)?;
+    fn end(&mut self) -> Result<(), String> {
+        self.command(Command::Stop);
+        let joined: Result<(), String> = self.cores.drain(..).try_for_each(Core::join);
+        while let Ok(reported) = self.reports.try_recv() {
+            self.collected.add(reported?);
         }
-        joined.map(drop).map_err(RunError)
+        joined
     }
 
-    /// Takes what the cores tell until `until`, or `done`, or the user wants the end.
-    fn wait(&mut self, until: Option<Nanos>, done: impl Fn(&Collected) -> bool) -> Result<Waited, RunError> {
+    fn command(&self, command: Command) {
+        self.cores.iter().for_each(|core| core.command(command));
+    }
+
+    /// Takes what the cores report until `until`, or `done`, or the user asks for the end.
+    fn wait(&mut self, until: Option<Nanos>, done: impl Fn(&Collected) -> bool) -> Result<Waited, String> {
         loop {
             let now = self.clock.now();
-            self.tell_progress(now);
+            self.report_progress(now);
             if done(&self.collected) || until.is_some_and(|until| until <= now) {
-                return Ok(Waited::Enough);
+                return Ok(Waited::Done);
             }
             if !self.stopping && (self.stop)() {
                 self.stopping = true;
                 return Ok(Waited::Stopped);
             }
             let wait = until.map_or(LOOK_AGAIN, |until| until.since(now).min(LOOK_AGAIN));
-            match self.told.recv_timeout(wait) {
-                Ok(told) => self.take(told)?,
+            match self.reports.recv_timeout(wait) {
+                Ok(reported) => self.collected.add(reported?),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(RunError("a thread failed".into())),
+                Err(RecvTimeoutError::Disconnected) => return Err("a thread failed".into()),
             }
         }
     }
 
-    fn take(&mut self, told: Told) -> Result<(), RunError> {
-        match told {
-            Told::Sample(sample) | Told::Ended(sample) => self.collected.add(sample),
-            Told::Failed(why) => return Err(RunError(why)),
-        }
-        Ok(())
-    }
-
-    fn tell_progress(&mut self, now: Nanos) {
+    fn report_progress(&mut self, now: Nanos) {
         if now >= self.next_progress {
             self.next_progress = now.next_multiple(PROGRESS_PERIOD).plus(PROGRESS_LAG);
             let server_bytes = self.server.as_ref().and_then(Server::resident_bytes);
-            if let (Some(bytes), Some(memory)) = (server_bytes, &mut self.facts.server) {
+            if let (Some(bytes), Some(memory)) = (server_bytes, &mut self.record.server) {
                 memory.most_bytes = memory.most_bytes.max(bytes);
                 memory.last_bytes = bytes;
             }
             (self.notice)(Notice::Progress(self.collected.progress(now, server_bytes)));
         }
     }
+}
+
+/// What the server's processes have now; none if they are gone.
+fn memory(server: &Server) -> Option<ServerMemory> {
+    let bytes = server.resident_bytes()?;
+    let pids = server.pids().to_vec();
+    Some(ServerMemory { pids, first_bytes: bytes, most_bytes: bytes, last_bytes: bytes })
 }
 
 /// The processes whose memory is shown.
@@ -255,11 +247,11 @@ fn find_server(plan: &Plan) -> Result<Option<Server>, Unseen> {
     Server::at(&addresses)
 }
 
-/// How often the progress is told.
+/// How often the progress is reported.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
 
-/// How long after a full second: by then the cores have told what they counted in it.
+/// How long after a full second: by then the cores have reported what they counted in it.
 const PROGRESS_LAG: Duration = Duration::from_millis(100);
 
-/// How often a waiting control thread looks whether the user wants the end.
+/// How often a waiting control thread looks whether the user asks for the end.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -9,7 +9,7 @@ use protocol::php::{self, Key};
 use protocol::register::{self, Lines, Request};
 
 use crate::config::{REPLY_SIZE_MAX, SENDER_TIMEOUT};
-use crate::step::Cluster;
+use crate::step::FanoutLoad;
 
 /// A connection to one gateway.
 #[derive(Debug)]
@@ -23,13 +23,12 @@ impl Link {
     ///
     /// # Errors
     /// In one line: the register or a gateway cannot be reached, or there is no gateway.
-    pub fn to_all(cluster: &Cluster) -> Result<Vec<Link>, String> {
-        let gateways =
-            ask_register(cluster).map_err(|error| format!("register {}: {error}", cluster.register))?;
+    pub fn to_all(load: &FanoutLoad) -> Result<Vec<Link>, String> {
+        let gateways = ask_register(load).map_err(|error| format!("register {}: {error}", load.register))?;
         if gateways.is_empty() {
-            return Err(format!("register {} knows no gateway", cluster.register));
+            return Err(format!("register {} knows no gateway", load.register));
         }
-        let link = |address: &String| Link::open(address, &cluster.secret_key);
+        let link = |address: &String| Link::open(address, &load.secret_key);
         gateways.iter().map(link).collect()
     }
 
@@ -71,11 +70,11 @@ impl Link {
             .collect())
     }
 
-    /// Waits until the gateway has carried out all it was sent: it answers in order.
+    /// Waits until the gateway has carried out all commands it was sent: it answers in order.
     ///
     /// # Errors
     /// In one line: no answer.
-    pub fn settle(&mut self) -> Result<(), String> {
+    pub fn flush(&mut self) -> Result<(), String> {
         self.ask(&Frame::command(Cmd::IsOnline)).map(drop).map_err(|error| self.explain(&error))
     }
 
@@ -101,10 +100,10 @@ impl Link {
 }
 
 /// The list that a register gives to a GatewayClient.
-fn ask_register(cluster: &Cluster) -> io::Result<Vec<String>> {
-    let mut stream = connect(&cluster.register)?;
+fn ask_register(load: &FanoutLoad) -> io::Result<Vec<String>> {
+    let mut stream = connect(&load.register)?;
     let mut request = Vec::new();
-    Request::WorkerConnect { secret_key: cluster.secret_key.clone() }.encode(&mut request);
+    Request::WorkerConnect { secret_key: load.secret_key.clone() }.encode(&mut request);
     stream.write_all(&request)?;
     let (mut lines, mut buffer) = (Lines::default(), vec![0; 64 * 1024]);
     loop {

@@ -1,4 +1,4 @@
-//! The sending side of broadcasts and room messages, on a thread of its own: plays a GatewayClient at the moments of a
+//! The sending side of broadcasts and room messages, on a thread of its own: a GatewayClient that sends at the moments of a
 //! pace. It knows the clients only as the gateways do.
 
 mod link;
@@ -13,27 +13,25 @@ use protocol::inner::{Cmd, Frame};
 use self::link::Link;
 use self::rooms::Rooms;
 use crate::clock::{Clock, Nanos};
-use crate::config::{GATHER_PERIOD, GATHER_TRIES_MAX, JOIN_BYTES, SENDS_PER_TURN};
+use crate::config::{JOIN_BYTES, SENDS_PER_TURN, SYNC_PERIOD, SYNC_TRIES_MAX};
 use crate::measure::Phase;
 use crate::pace::Pace;
 use crate::stamp;
-use crate::step::{Audience, Cast};
+use crate::step::FanoutLoad;
 
 /// A connection to every gateway.
 pub struct Sender {
     links: Vec<Link>,
-    per_second: f64,
-    /// Messages that leave at once.
-    burst: usize,
-    /// None: every message goes to everybody.
+    load: FanoutLoad,
+    /// None: every message goes to all clients.
     rooms: Option<Rooms>,
 }
 
-/// A sender at work; it ends at the end of its phase, or when this is dropped.
+/// A running sender; it ends at the end of its phase, or when this is dropped.
 pub struct Sending {
     thread: JoinHandle<Sent>,
     /// Nothing is ever sent: its end ends the thread.
-    _alive: Channel<()>,
+    _stop: Channel<()>,
 }
 
 /// What was sent.
@@ -50,7 +48,7 @@ pub struct Sent {
 pub struct Message {
     /// The moment it was meant for, which names it.
     pub stamp: Nanos,
-    /// How many were to receive it; none: everybody who is there.
+    /// How many clients were to receive it; none: all that are connected.
     pub members: Option<u64>,
 }
 
@@ -59,18 +57,17 @@ impl Sender {
     ///
     /// # Errors
     /// In one line: the register or a gateway cannot be reached, or there is no gateway.
-    pub fn connect(cast: &Cast) -> Result<Sender, String> {
-        let Cast { cluster, per_second, burst, .. } = cast;
-        Ok(Sender { links: Link::to_all(cluster)?, per_second: *per_second, burst: *burst, rooms: None })
+    pub fn connect(load: &FanoutLoad) -> Result<Sender, String> {
+        Ok(Sender { links: Link::to_all(load)?, load: load.clone(), rooms: None })
     }
 
-    /// Gets ready for `audience`: has the gateways put their clients into rooms. Waits until they know at least `clients`,
-    /// which may be a little later than those know themselves connected.
+    /// Has the gateways put their clients into rooms, if messages go to rooms. Waits until the gateways know at least
+    /// `clients`, which may be a little later than the clients know themselves connected.
     ///
     /// # Errors
     /// In one line: a gateway does not answer, or they know too few.
-    pub fn gather(&mut self, audience: Audience, clients: u64) -> Result<(), String> {
-        let Audience::Rooms { size } = audience else { return Ok(()) };
+    pub fn join_rooms(&mut self, clients: u64) -> Result<(), String> {
+        let Some(size) = self.load.room_size else { return Ok(()) };
         let found = self.find_clients(clients)?;
         let rooms = Rooms::new(found.iter().map(Vec::len).sum(), size);
         let mut index = 0;
@@ -85,19 +82,19 @@ impl Sender {
             }
         }
         self.rooms = Some(rooms);
-        self.links.iter_mut().try_for_each(Link::settle)
+        self.links.iter_mut().try_for_each(Link::flush)
     }
 
     /// The connection ids at each gateway.
     fn find_clients(&mut self, clients: u64) -> Result<Vec<Vec<u32>>, String> {
         let mut count = 0;
-        for _ in 0..GATHER_TRIES_MAX {
+        for _ in 0..SYNC_TRIES_MAX {
             let found = self.links.iter_mut().map(Link::clients).collect::<Result<Vec<_>, _>>()?;
             count = found.iter().map(|connections| connections.len() as u64).sum();
             if count >= clients {
                 return Ok(found);
             }
-            std::thread::sleep(GATHER_PERIOD);
+            std::thread::sleep(SYNC_PERIOD);
         }
         Err(format!("the gateways know {count} clients, {clients} are connected: is it their --register?"))
     }
@@ -107,26 +104,26 @@ impl Sender {
     /// # Errors
     /// There is no thread to be had.
     pub fn start(self, clock: Clock, phase: Phase, size: usize) -> io::Result<Sending> {
-        let (_alive, end) = crossbeam_channel::bounded(0);
-        let work = move || self.send_all(clock, phase, size, &end);
+        let (_stop, stopped) = crossbeam_channel::bounded(0);
+        let work = move || self.send_all(clock, phase, size, &stopped);
         let thread = program::spawn_vital("loadgen-sender", work)?;
-        Ok(Sending { thread, _alive })
+        Ok(Sending { thread, _stop })
     }
 
-    fn send_all(mut self, clock: Clock, phase: Phase, size: usize, end: &Receiver<()>) -> Sent {
-        let mut pace = Pace::new(phase.from, self.per_second / self.burst as f64);
+    fn send_all(mut self, clock: Clock, phase: Phase, size: usize, stopped: &Receiver<()>) -> Sent {
+        let burst = self.load.burst;
+        let mut pace = Pace::new(phase.from..phase.until, self.load.per_second / burst as f64);
         let mut sent = Sent::default();
         let mut frames = Vec::new();
-        while pace.next_at() < phase.until {
-            let wait = pace.next_at().since(clock.now());
-            if end.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+        while let Some(next) = pace.next_at() {
+            if stopped.recv_timeout(next.since(clock.now())) != Err(RecvTimeoutError::Timeout) {
                 break;
             }
-            let last = clock.now().min(Nanos(phase.until.0.saturating_sub(1)));
-            let due = std::iter::from_fn(|| pace.take(last)).take(SENDS_PER_TURN.div_ceil(self.burst));
+            let now = clock.now();
+            let due = std::iter::from_fn(|| pace.take(now)).take(SENDS_PER_TURN.div_ceil(burst));
             // Messages are named by their stamps, so those of a burst are a nanosecond apart.
             let stamps: Vec<Nanos> =
-                due.flat_map(|at| (0..self.burst as u64).map(move |n| Nanos(at.0 + n))).collect();
+                due.flat_map(|at| (0..burst as u64).map(move |n| Nanos(at.0 + n))).collect();
             frames.clear();
             let messages: Vec<Message> =
                 stamps.into_iter().map(|stamp| self.write(stamp, size, &mut frames)).collect();
@@ -156,7 +153,7 @@ impl Sender {
 impl Sending {
     /// Ends it if it has not ended yet, and returns what it sent.
     pub fn finish(self) -> Sent {
-        drop(self._alive);
+        drop(self._stop);
         self.thread
             .join()
             .unwrap_or_else(|_| Sent { error: Some("the sender failed".into()), ..Sent::default() })

@@ -1,9 +1,9 @@
-//! Who is in which room, and whose turn it is. Owns no connection.
+//! Which client is in which room, and which room is next. Owns no connection.
 
 use protocol::inner::ext::GroupTargets;
 use protocol::inner::{Cmd, Frame};
 
-/// Clients in rooms of even size, dealt out like cards: the members of a room are spread over the gateways.
+/// Clients in rooms of even size. Successive clients are in successive rooms, so that a room spreads over the gateways.
 #[derive(Clone, Copy, Debug)]
 pub struct Rooms {
     clients: usize,
@@ -12,8 +12,8 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// As many rooms as `clients` need, with at most `size` in each, which is above zero. Without clients there is one,
-    /// and nobody in it.
+    /// As many rooms as `clients` need, with at most `size` in each, which is above zero. Without clients there is one
+    /// empty room.
     pub fn new(clients: usize, size: usize) -> Rooms {
         Rooms { clients, count: clients.div_ceil(size).max(1), next: 0 }
     }
@@ -24,7 +24,7 @@ impl Rooms {
         Frame { connection_id, ext: &name, ..Frame::command(Cmd::JoinGroup) }.encode(out);
     }
 
-    /// Appends the command that sends `body` to the room whose turn it is. Returns how many are in it.
+    /// Appends the command that sends `body` to the next room. Returns how many clients are in it.
     pub fn write_next(&mut self, body: &[u8], out: &mut Vec<u8>) -> u64 {
         let room = self.next % self.count;
         self.next = room + 1;
@@ -48,7 +48,7 @@ mod tests {
     use protocol::inner::{FRAME_SIZE_MAX, decode};
 
     #[test]
-    fn rooms_are_even_and_everybody_is_in_one() {
+    fn rooms_are_even_and_every_client_is_in_one() {
         for (clients, size, expected) in
             [(7, 3, vec![3, 2, 2]), (6, 3, vec![3, 3]), (2, 10, vec![2]), (0, 4, vec![0])]
         {

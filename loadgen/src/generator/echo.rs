@@ -1,4 +1,4 @@
-//! Echo: who sends when. Closed loop: the next message when one has come back. Open loop: by the clock.
+//! Echo: which client sends when. Closed loop: the next message when one has come back. Open loop: by the clock.
 
 use crate::client::{Client, Clients};
 use crate::clock::Nanos;
@@ -10,105 +10,83 @@ use crate::step::Load;
 /// One core's part of an echo load.
 #[derive(Debug)]
 pub struct Echo {
-    load: Load,
+    phase: Phase,
     /// How many of the core's clients send: the first of them.
-    talkers: usize,
-    /// Which of how many cores that send; they take turns in an open loop.
-    turn: (usize, usize),
-    running: Option<Running>,
+    senders: usize,
+    /// Slots below this one hold the senders; none before the first message.
+    slots: Option<usize>,
+    schedule: Schedule,
 }
 
-/// The load once it began.
 #[derive(Debug)]
-struct Running {
-    phase: Phase,
-    /// Slots below this one hold those who send; none before the first message.
-    slots: Option<usize>,
-    /// Closed loop: the first slot whose client has not been started.
-    started: usize,
-    /// Open loop: this core's share of the rate.
-    pace: Option<Pace>,
+enum Schedule {
+    Closed {
+        /// Messages in flight per client.
+        depth: u32,
+        /// The first slot whose client has not been started.
+        started: usize,
+    },
+    /// This core's share of the rate.
+    Open(Pace),
 }
 
 impl Echo {
-    /// Nothing is sent before [`Echo::begin`]. `turn`: which of how many cores this one is.
-    pub fn new(load: Load, talkers: usize, turn: (usize, usize)) -> Echo {
-        Echo { load, talkers, turn, running: None }
-    }
-
-    /// Says when to send.
-    pub fn begin(&mut self, phase: Phase) {
-        let pace = match self.load {
-            Load::Closed { .. } => None,
+    /// A load within `phase`. `turn`: index of this core among those that send, and their count.
+    pub fn new(load: Load, phase: Phase, senders: usize, turn: (usize, usize)) -> Echo {
+        let schedule = match load {
+            Load::Closed { depth } => Schedule::Closed { depth, started: 0 },
             Load::Open { per_second } => {
-                Some(Pace::share(phase.load_from, per_second, self.turn.0, self.turn.1))
+                Schedule::Open(Pace::share(phase.load_from..phase.until, per_second, turn.0, turn.1))
             }
         };
-        self.running = Some(Running { phase, slots: None, started: 0, pace });
+        Echo { phase, senders, slots: None, schedule }
     }
 
-    /// Says that nothing is to be sent from `until` on.
+    /// Nothing is to be sent from `until` on.
     pub fn end(&mut self, until: Nanos) {
-        if let Some(running) = &mut self.running {
-            running.phase.until = running.phase.until.min(until);
+        self.phase.end(until);
+        if let Schedule::Open(pace) = &mut self.schedule {
+            pace.end(until);
         }
     }
 
-    /// Sends what is due.
+    /// Sends what is due: at most [`SENDS_PER_TURN`] messages by the clock, or the first messages of as many clients.
     pub fn drive(&mut self, now: Nanos, clients: &mut Clients, mut send: impl FnMut(&mut Client, Nanos)) {
-        let Some(running) = self.running.as_mut().filter(|running| running.phase.load_from <= now) else {
+        if now < self.phase.load_from {
             return;
-        };
-        let slots = *running.slots.get_or_insert_with(|| clients.slots_of_first(self.talkers));
-        match (self.load, &mut running.pace) {
-            (Load::Closed { depth }, _) => running.start(now, depth, slots, clients, send),
-            (Load::Open { .. }, Some(pace)) => {
-                let last = now.min(Nanos(running.phase.until.0.saturating_sub(1)));
-                for intended in std::iter::from_fn(|| pace.take(last)).take(SENDS_PER_TURN) {
+        }
+        let slots = *self.slots.get_or_insert_with(|| clients.slots_of_first(self.senders));
+        match &mut self.schedule {
+            Schedule::Closed { depth, started } if now < self.phase.until => {
+                let end = slots.min(*started + SENDS_PER_TURN);
+                for index in *started..end {
+                    if let Some(client) = clients.open_at(index) {
+                        (0..*depth).for_each(|_| send(client, now));
+                    }
+                }
+                *started = end;
+            }
+            Schedule::Closed { .. } => {}
+            Schedule::Open(pace) => {
+                for intended in std::iter::from_fn(|| pace.take(now)).take(SENDS_PER_TURN) {
                     let Some(client) = clients.next_open_below(slots) else { return };
                     send(client, intended);
                 }
             }
-            (Load::Open { .. }, None) => {}
         }
     }
 
     /// When something is to be sent.
     pub fn next_at(&self) -> Option<Nanos> {
-        let running = self.running.as_ref()?;
-        match &running.pace {
-            Some(pace) => Some(pace.next_at()).filter(|at| *at < running.phase.until),
-            None => Some(running.phase.load_from).filter(|_| running.started == 0),
+        match &self.schedule {
+            Schedule::Closed { started, .. } => Some(self.phase.load_from).filter(|_| *started == 0),
+            Schedule::Open(pace) => pace.next_at(),
         }
     }
 
     /// Whether a client whose message came back sends the next one.
     pub fn wants_next(&self, now: Nanos) -> bool {
-        let closed = matches!(self.load, Load::Closed { .. });
-        closed && self.running.as_ref().is_some_and(|running| now < running.phase.until)
-    }
-}
-
-impl Running {
-    /// The first `depth` messages of the next clients.
-    fn start(
-        &mut self,
-        now: Nanos,
-        depth: u32,
-        slots: usize,
-        clients: &mut Clients,
-        mut send: impl FnMut(&mut Client, Nanos),
-    ) {
-        if now >= self.phase.until {
-            return;
-        }
-        let end = slots.min(self.started + SENDS_PER_TURN);
-        for index in self.started..end {
-            if let Some(client) = clients.open_at(index) {
-                (0..depth).for_each(|_| send(client, now));
-            }
-        }
-        self.started = end;
+        matches!(self.schedule, Schedule::Closed { .. }) && now < self.phase.until
     }
 }
 
@@ -142,8 +120,7 @@ mod tests {
 
     #[test]
     fn a_closed_loop_starts_everybody_once_and_goes_on_until_the_end() {
-        let (mut echo, mut clients) = (Echo::new(Load::Closed { depth: 2 }, 2, (0, 1)), clients(2));
-        echo.begin(PHASE);
+        let (mut echo, mut clients) = (Echo::new(Load::Closed { depth: 2 }, PHASE, 2, (0, 1)), clients(2));
         assert_eq!(echo.next_at(), Some(Nanos(1_000)));
         assert_eq!(drive(&mut echo, &mut clients, 999), []);
         assert_eq!(drive(&mut echo, &mut clients, 1_005), [(0, 1_005), (0, 1_005), (1, 1_005), (1, 1_005)]);
@@ -156,10 +133,9 @@ mod tests {
     #[test]
     fn many_clients_are_started_in_slices() {
         let (mut echo, mut clients) = (
-            Echo::new(Load::Closed { depth: 1 }, usize::MAX, (0, 1)),
+            Echo::new(Load::Closed { depth: 1 }, PHASE, usize::MAX, (0, 1)),
             clients(2 * SENDS_PER_TURN as u32 + 1),
         );
-        echo.begin(PHASE);
         let counts: Vec<_> = (0..4).map(|_| drive(&mut echo, &mut clients, 2_000).len()).collect();
         assert_eq!(counts, [SENDS_PER_TURN, SENDS_PER_TURN, 1, 0]);
     }
@@ -167,8 +143,8 @@ mod tests {
     #[test]
     fn an_open_loop_does_not_wait_and_does_not_forget() {
         // One message a microsecond; the second of two cores sends every other one.
-        let (mut echo, mut clients) = (Echo::new(Load::Open { per_second: 1e6 }, 3, (1, 2)), clients(3));
-        echo.begin(PHASE);
+        let (mut echo, mut clients) =
+            (Echo::new(Load::Open { per_second: 1e6 }, PHASE, 3, (1, 2)), clients(3));
         assert_eq!(drive(&mut echo, &mut clients, 2_000), [(0, 2_000)]);
         assert_eq!(echo.next_at(), Some(Nanos(4_000)));
         assert!(!echo.wants_next(Nanos(3_000)));
@@ -178,15 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn some_send_while_the_others_are_just_there() {
+    fn some_send_while_the_others_stay_connected() {
         let mut clients = clients(5);
         clients.remove(SocketId::new(1, 0));
         for (load, expected) in [
             (Load::Closed { depth: 1 }, vec![(0, 2_000), (2, 2_000)]),
             (Load::Open { per_second: 2e6 }, vec![(0, 1_000), (2, 1_500), (0, 2_000)]),
         ] {
-            let mut echo = Echo::new(load, 2, (0, 1));
-            echo.begin(PHASE);
+            let mut echo = Echo::new(load, PHASE, 2, (0, 1));
             assert_eq!(drive(&mut echo, &mut clients, 2_000), expected);
             echo.end(Nanos(2_100));
             assert_eq!(
@@ -197,10 +172,9 @@ mod tests {
     }
 
     #[test]
-    fn nobody_there_is_no_endless_loop() {
+    fn without_clients_there_is_no_endless_loop() {
         let (mut echo, mut clients) =
-            (Echo::new(Load::Open { per_second: 1e9 }, 1, (0, 1)), Clients::default());
-        echo.begin(PHASE);
+            (Echo::new(Load::Open { per_second: 1e9 }, PHASE, 1, (0, 1)), Clients::default());
         assert_eq!(drive(&mut echo, &mut clients, 9_000), []);
     }
 }

@@ -1,0 +1,102 @@
+//! What the clients of a core do once they are connected. A generator decides which client sends when, and what a message
+//! means; it owns no socket and no clock.
+
+mod churn;
+mod deliveries;
+mod echo;
+
+pub use churn::Churn;
+pub use deliveries::DeliveryLog;
+pub use echo::Echo;
+
+use crate::client::{Client, Clients};
+use crate::clock::Nanos;
+use crate::measure::{Delivery, Measure, Phase};
+use crate::pace::Pace;
+use crate::plan::Plan;
+use crate::stamp;
+use crate::step::Workload;
+
+/// One core's part of a step's workload.
+#[derive(Debug)]
+pub enum Generator {
+    /// Clients stay connected.
+    Idle,
+    /// Clients send, and await the same back.
+    Echo(Echo),
+    /// Clients receive what the sender has the gateways send.
+    Fanout(DeliveryLog),
+    /// Clients connect and leave.
+    Churn(Churn),
+}
+
+impl Generator {
+    /// The part of core number `core` in a step, within `phase`.
+    pub fn new(plan: &Plan, step: usize, core: usize, phase: Phase) -> Generator {
+        match plan.steps[step].workload {
+            Workload::Idle => Generator::Idle,
+            Workload::Echo(load) => {
+                let (senders, turn) = (plan.senders(step, core), plan.turn(step, core));
+                Generator::Echo(Echo::new(load, phase, senders, turn))
+            }
+            Workload::Fanout(_) => Generator::Fanout(DeliveryLog::default()),
+            Workload::Churn { per_second } => {
+                let span = phase.load_from..phase.until;
+                Generator::Churn(Churn::new(Pace::share(span, per_second, core, plan.cores())))
+            }
+        }
+    }
+
+    /// Nothing is to begin from `until` on, earlier than was planned.
+    pub fn end(&mut self, until: Nanos) {
+        match self {
+            Generator::Echo(echo) => echo.end(until),
+            Generator::Churn(churn) => churn.arrivals.end(until),
+            Generator::Idle | Generator::Fanout(_) => {}
+        }
+    }
+
+    /// Sends what is due, a bounded number of messages.
+    pub fn drive(&mut self, now: Nanos, clients: &mut Clients, send: impl FnMut(&mut Client, Nanos)) {
+        if let Generator::Echo(echo) = self {
+            echo.drive(now, clients, send);
+        }
+    }
+
+    /// When [`Generator::drive`] will have something to do; none if it waits for messages only.
+    pub fn next_at(&self) -> Option<Nanos> {
+        if let Generator::Echo(echo) = self { echo.next_at() } else { None }
+    }
+
+    /// The churn, where clients connect and leave.
+    pub fn churn(&mut self) -> Option<&mut Churn> {
+        if let Generator::Churn(churn) = self { Some(churn) } else { None }
+    }
+
+    /// When the next client is to connect, beyond those of the start.
+    pub fn next_arrival_at(&self) -> Option<Nanos> {
+        if let Generator::Churn(churn) = self { churn.arrivals.next_at() } else { None }
+    }
+
+    /// A message of a server. Returns whether its client is to send the next one.
+    pub fn on_message(&mut self, now: Nanos, body: &[u8], size: usize, measure: &mut Measure) -> bool {
+        let stamp = stamp::read(body, size).filter(|stamp| *stamp <= now);
+        match (self, stamp) {
+            (Generator::Idle | Generator::Churn(_), _) | (_, None) => measure.counters.strays += 1,
+            (Generator::Echo(echo), Some(stamp)) => {
+                measure.on_answered(now, stamp);
+                return echo.wants_next(now);
+            }
+            (Generator::Fanout(log), Some(stamp)) => {
+                measure.on_received(now, stamp);
+                log.on_delivery(now, stamp);
+            }
+        }
+        false
+    }
+
+    /// Takes the deliveries since the last call.
+    pub fn take_deliveries(&mut self) -> Vec<Delivery> {
+        if let Generator::Fanout(log) = self { log.take() } else { Vec::new() }
+    }
+}
