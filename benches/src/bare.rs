@@ -3,9 +3,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use ringway_tests::own_address;
-use ringway_tests::process::Process;
-use ringway_tests::wait::wait_until;
+use cluster::own_address;
+use cluster::process::Process;
+use cluster::wait::wait_until;
 
 use crate::cpus::{self, Cpus};
 use crate::programs;

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cluster::process::Process;
 use loadgen::Report;
-use ringway_tests::process::Process;
 
 use crate::watch::{Stopped, Watch};
 use crate::{cpus, programs};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use ringway_tests::process::ready_made;
+use cluster::process::ready_made;
 
 /// The load generator.
 pub fn loadgen() -> PathBuf {

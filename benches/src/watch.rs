@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ringway_tests::wait::Deadline;
+use cluster::wait::Deadline;
 
 use crate::kernel;
 

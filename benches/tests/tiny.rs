@@ -3,7 +3,7 @@
 use benches::compare::{self, Builds, Scenario};
 use benches::goals::{self, Kind};
 use benches::{echo, million};
-use ringway_tests::process::binary_path;
+use cluster::process::binary_path;
 
 #[test]
 fn echo_runs() {

@@ -4,7 +4,7 @@
 use ringway_tests::client::Framing;
 use ringway_tests::client::websocket::{Event, WebsocketClient};
 use ringway_tests::wait::wait_until;
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen};
 use serde_json::{Value, json};
 
 fn cluster() -> Cluster {

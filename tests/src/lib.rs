@@ -1,12 +1,12 @@
-//! Real processes of this workspace, started and ended for a test, and clients that speak to them.
+//! Real processes of this workspace, started and ended for a test ([`cluster`], whose items are here too), and clients that
+//! speak to them.
 //!
-//! * [`cluster`]: a register, gateways and workers on a loopback address of their own.
-//! * [`process`]: one program: its ready line, its output, its end, its CPU time and memory.
 //! * [`network`]: several machines, of which some can be cut off.
 //! * [`load`]: clients that talk without a break, and notice what they lose.
 //! * [`crowd`]: many clients with many messages under way, that check every answer.
 //! * [`status`]: what a program tells of itself.
-//! * [`client`]: blocking clients of the four client protocols; the websocket one can break every rule.
+//! * [`client`]: blocking clients of the four client protocols, of a cluster by [`Clients`]; the websocket one can break every
+//!   rule.
 //! * [`link`]: plays a worker or a GatewayClient against a gateway's inner port.
 //! * [`mariadb`]: a MariaDB server with data of its own.
 //! * [`proxy`]: nginx or haproxy in front of a gateway.
@@ -16,18 +16,13 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
-pub mod cluster;
 pub mod crowd;
 pub mod link;
 pub mod load;
-mod loopback;
 pub mod mariadb;
 pub mod network;
-pub mod process;
 pub mod proxy;
-pub mod sockets;
 pub mod status;
-pub mod wait;
 
-pub use cluster::{Cluster, Listen};
-pub use loopback::own_address;
+pub use client::Clients;
+pub use cluster::{Builder, Cluster, Listen, own_address, process, sockets, wait};

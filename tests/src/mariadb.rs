@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::loopback::own_address;
+use crate::own_address;
 use crate::process::Process;
 use crate::wait::{LIMIT, wait_until};
 

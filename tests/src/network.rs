@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio, id};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::loopback::own_address;
+use crate::own_address;
 use crate::process::{Process, binary_path};
 
 /// Hosts that reach each other, and that this process reaches. Gone when dropped; drop the processes first.

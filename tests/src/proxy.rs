@@ -8,7 +8,7 @@ use std::net::{SocketAddr, SocketAddrV4, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::loopback::own_address;
+use crate::own_address;
 use crate::process::Process;
 use crate::wait::wait_until;
 

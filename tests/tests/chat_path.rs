@@ -4,7 +4,7 @@ use std::io::Write;
 
 use ringway_tests::client::websocket::{Event, Frame};
 use ringway_tests::client::{Framing, PlainClient};
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen};
 
 /// Around every change of a length's form, and a megabyte.
 const SIZES: [usize; 9] = [0, 1, 125, 126, 127, 65_535, 65_536, 100_000, 1 << 20];

@@ -8,7 +8,7 @@ use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::link::Link;
 use ringway_tests::sockets::await_keepalive;
 use ringway_tests::wait::wait_until;
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen};
 
 /// A small limit, so that a test need not send megabytes to pass it.
 const SMALL: &[&str] = &["--max-package-size", "1000"];

@@ -8,7 +8,7 @@ use protocol::php::Value;
 use ringway_tests::client::Framing;
 use ringway_tests::client::websocket::{self, Event, WebsocketClient};
 use ringway_tests::link::{Link, Received};
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen};
 
 /// One gateway and a link to it in the place of a worker.
 fn gateway_and_worker() -> (Cluster, Link) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::process::Process;
 use ringway_tests::wait::{Deadline, Stopwatch, wait_until};
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen};
 
 /// A worker of one core, ready.
 fn start(cluster: &Cluster) -> Process {

@@ -12,7 +12,7 @@ use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::link::{Link, Received};
 use ringway_tests::status::counter;
 use ringway_tests::wait::{Deadline, wait_until};
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen};
 
 /// Longer than any restart takes on a loaded machine.
 const PATIENT: &[&str] = &["--no-worker-wait", "25"];

@@ -2,10 +2,9 @@
 
 use fastrand::Rng;
 use protocol::inner::{Cmd, FRAME_SIZE_MAX, Frame, HEADER_SIZE};
-use ringway_tests::Cluster;
 use ringway_tests::client::Framing;
-use ringway_tests::cluster::Builder;
 use ringway_tests::link::Link;
+use ringway_tests::{Builder, Clients, Cluster};
 
 const KEY: &str = "k3y";
 

@@ -7,7 +7,7 @@ use protocol::inner::Cmd;
 use ringway_tests::client::Framing;
 use ringway_tests::link::Link;
 use ringway_tests::wait::wait_until;
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen};
 
 /// Everything that is asked for passes; what does so is held for a moment.
 const GATEWAY: &[&str] =

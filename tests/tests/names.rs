@@ -4,10 +4,10 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use protocol::register::Request;
-use ringway_tests::Cluster;
 use ringway_tests::load::Load;
 use ringway_tests::process::Process;
 use ringway_tests::wait::wait_until;
+use ringway_tests::{Clients, Cluster};
 
 /// A worker of the cluster's first name, or of none.
 fn worker(cluster: &Cluster, flags: &[&str]) -> Process {

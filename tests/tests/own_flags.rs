@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::process::{Process, binary_path};
 use ringway_tests::wait::wait_until;
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen};
 
 /// A file of a test's own. Dropped, it is removed.
 struct File(PathBuf);

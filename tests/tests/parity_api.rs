@@ -6,7 +6,7 @@ use std::process::Command;
 
 use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::process::{Process, binary_path};
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen};
 use serde_json::{Value as Json, json};
 
 const KEY: &str = "k3y";

@@ -7,7 +7,7 @@ use ringway_tests::client::websocket::{Event, Opcode};
 use ringway_tests::client::{Framing, websocket};
 use ringway_tests::link::Link;
 use ringway_tests::process::Process;
-use ringway_tests::{Cluster, Listen, own_address};
+use ringway_tests::{Clients, Cluster, Listen, own_address};
 
 /// What `--help` says about each option.
 fn help(program: &str) -> BTreeMap<String, String> {

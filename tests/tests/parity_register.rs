@@ -11,7 +11,7 @@ use ringway_tests::client::websocket::WebsocketClient;
 use ringway_tests::link::Link;
 use ringway_tests::process::Process;
 use ringway_tests::wait::{LIMIT, wait_until};
-use ringway_tests::{Cluster, own_address};
+use ringway_tests::{Clients, Cluster, own_address};
 
 /// Longer than any restart takes on a loaded machine.
 const PATIENT: &[&str] = &["--no-worker-wait", "25"];

@@ -5,11 +5,10 @@ use std::net::SocketAddrV4;
 
 use protocol::inner::Cmd;
 use ringway_tests::client::{Framing, PlainClient};
-use ringway_tests::cluster::Builder;
 use ringway_tests::link::Link;
 use ringway_tests::process::Process;
 use ringway_tests::wait::wait_until;
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Builder, Clients, Cluster, Listen};
 
 fn gateway_alone() -> Builder {
     Cluster::builder().workers(0).listen(&[Listen::Text])

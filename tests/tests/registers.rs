@@ -5,9 +5,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use ringway_tests::Cluster;
 use ringway_tests::process::Process;
 use ringway_tests::wait::wait_until;
+use ringway_tests::{Clients, Cluster};
 
 /// What is at the wrong port.
 #[derive(Clone, Copy, Debug)]

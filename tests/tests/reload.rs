@@ -9,7 +9,7 @@ use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::crowd::{Crowd, Plan, Sum};
 use ringway_tests::process::{Process, binary_path};
 use ringway_tests::wait::{Deadline, wait_until};
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen};
 
 /// Longer than any restart takes on a loaded machine.
 const PATIENT: &[&str] = &["--no-worker-wait", "25"];

@@ -5,7 +5,7 @@ use ringway_tests::client::websocket::{Event, WebsocketClient};
 use ringway_tests::load::{Load, Toll};
 use ringway_tests::status::links;
 use ringway_tests::wait::{Stopwatch, wait_until};
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen};
 
 /// Longer than any restart takes on a loaded machine.
 const PATIENT: &[&str] = &["--no-worker-wait", "25"];

@@ -6,7 +6,7 @@ use ringway_tests::client::websocket::WebsocketClient;
 use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::process::Process;
 use ringway_tests::wait::wait_until;
-use ringway_tests::{Cluster, Listen, own_address};
+use ringway_tests::{Clients, Cluster, Listen, own_address};
 
 /// Runs `ringway status`; its exit code, stdout and stderr.
 fn status(addresses: &[SocketAddrV4]) -> (Option<i32>, String, String) {

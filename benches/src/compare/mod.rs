@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use ringway_tests::Cluster;
-use ringway_tests::wait::Stopwatch;
+use cluster::Cluster;
+use cluster::wait::Stopwatch;
 use serde::{Deserialize, Serialize};
 
 use crate::cpus::Cpus;

@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
+use cluster::process::Process;
+use cluster::wait::wait_until;
+use cluster::{Cluster, Listen};
 use loadgen::Report;
-use ringway_tests::process::Process;
-use ringway_tests::wait::wait_until;
-use ringway_tests::{Cluster, Listen};
 
 use super::{Sample, Setup};
 use crate::bare::Bare;

@@ -1,7 +1,7 @@
 //! Memory of clients that have a uid, a group and a session, and of a worker whose clients are idle.
 
+use cluster::Cluster;
 use gateway_client::{Config, blocking, php};
-use ringway_tests::Cluster;
 
 use super::idle::sources;
 use super::stage::{Stage, target};

@@ -1,7 +1,7 @@
 //! Broadcasts, one by one or twenty at once: CPU of the gateway per delivery, against a bare loop that sends as many bytes
 //! to as many sockets.
 
-use ringway_tests::Cluster;
+use cluster::Cluster;
 
 use super::stage::{Driven, Stage, in_turns, target};
 use super::{Bound, Goal, Scenario};

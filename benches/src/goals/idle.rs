@@ -1,6 +1,6 @@
 //! An echo among many idle clients, and one among few: what a message costs must not depend on who is silent.
 
-use ringway_tests::Cluster;
+use cluster::Cluster;
 
 use super::stage::{Driven, Stage, in_turns, path_cpu_time, target};
 use super::{Bound, Goal, Scenario};

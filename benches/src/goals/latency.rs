@@ -1,6 +1,6 @@
 //! One client with one message in flight: through gateway and worker, and through two bare programs on `ring`.
 
-use ringway_tests::Cluster;
+use cluster::Cluster;
 
 use super::stage::{Stage, in_turns, path_cpu_time, target};
 use super::{Bound, Goal, Scenario};

@@ -1,6 +1,6 @@
 //! The rate at which the servers' CPU is full, and the latency at half of it, by the clock.
 
-use ringway_tests::Cluster;
+use cluster::Cluster;
 
 use super::stage::{Stage, path_cpu_time, target};
 use super::{Bound, Goal, Scenario};

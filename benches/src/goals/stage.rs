@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use cluster::Listen;
+use cluster::{Builder, Cluster};
 use loadgen::{Outcome, Report};
-use ringway_tests::Listen;
-use ringway_tests::cluster::{Builder, Cluster};
 
 use super::Setup;
 use crate::cpus::{self, Cpus};

@@ -13,8 +13,8 @@ mod servers;
 
 use std::time::Duration;
 
+use cluster::wait::Deadline;
 use loadgen::{Outcome, Report};
-use ringway_tests::wait::Deadline;
 use serde::{Deserialize, Serialize};
 
 use self::servers::{Moment, Servers};

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use ringway_tests::own_address;
-use ringway_tests::process::{Process, binary_path};
+use cluster::own_address;
+use cluster::process::{Process, binary_path};
 
 use crate::kernel::{self, KernelMemory};
 use crate::programs::giving_way;

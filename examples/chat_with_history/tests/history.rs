@@ -3,11 +3,11 @@
 
 use std::process::Command;
 
-use ringway_tests::Cluster;
 use ringway_tests::client::websocket::{Event, WebsocketClient};
 use ringway_tests::mariadb::MariaDb;
 use ringway_tests::process::Process;
 use ringway_tests::wait::wait_until;
+use ringway_tests::{Clients, Cluster};
 use serde_json::{Value, json};
 
 /// Lines of a room that a newcomer sees.

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use ringway_tests::Cluster;
 use ringway_tests::client::websocket::{Event, WebsocketClient};
 use ringway_tests::mariadb::MariaDb;
+use ringway_tests::{Clients, Cluster};
 use ringway_worker::{Client, Config, Events, Gateway, Message, Worker};
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 use tokio::sync::OnceCell;

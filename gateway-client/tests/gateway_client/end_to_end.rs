@@ -1,9 +1,9 @@
 //! The client among real programs.
 
 use gateway_client::{Client, Config, Confirm, blocking};
-use ringway_tests::Cluster;
 use ringway_tests::client::websocket::Event;
 use ringway_tests::wait::wait_until;
+use ringway_tests::{Clients, Cluster};
 
 const KEY: &str = "k3y";
 

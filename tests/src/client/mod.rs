@@ -7,3 +7,31 @@ pub mod websocket;
 
 pub(crate) use conn::Conn;
 pub use plain::{Framing, PlainClient};
+
+use cluster::{Cluster, Listen};
+
+use websocket::WebsocketClient;
+
+/// Clients of a cluster.
+pub trait Clients {
+    /// A websocket client of a gateway, its handshake done.
+    fn websocket(&self, gateway: usize) -> WebsocketClient;
+
+    /// A client of a gateway that speaks one of the other protocols.
+    fn plain(&self, gateway: usize, framing: Framing) -> PlainClient;
+}
+
+impl Clients for Cluster {
+    fn websocket(&self, gateway: usize) -> WebsocketClient {
+        WebsocketClient::connect(self.address(gateway, Listen::Websocket))
+    }
+
+    fn plain(&self, gateway: usize, framing: Framing) -> PlainClient {
+        let listen = match framing {
+            Framing::Text => Listen::Text,
+            Framing::Frame => Listen::Frame,
+            Framing::Tcp => Listen::Tcp,
+        };
+        PlainClient::connect(self.address(gateway, listen), framing)
+    }
+}

@@ -4,8 +4,6 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::client::websocket::WebsocketClient;
-use crate::client::{Framing, PlainClient};
 use crate::loopback::own_address;
 use crate::process::Process;
 use crate::sockets::{accepted_count, is_listening};
@@ -219,21 +217,6 @@ impl Cluster {
         let address = self.inner_address(gateway, shard);
         let what = format!("{count} connections at {address}");
         wait_until(&what, || (accepted_count(address) == count).then_some(()));
-    }
-
-    /// A websocket client of a gateway, its handshake done.
-    pub fn websocket(&self, gateway: usize) -> WebsocketClient {
-        WebsocketClient::connect(self.address(gateway, Listen::Websocket))
-    }
-
-    /// A client of a gateway that speaks one of the other protocols.
-    pub fn plain(&self, gateway: usize, framing: Framing) -> PlainClient {
-        let listen = match framing {
-            Framing::Text => Listen::Text,
-            Framing::Frame => Listen::Frame,
-            Framing::Tcp => Listen::Tcp,
-        };
-        PlainClient::connect(self.address(gateway, listen), framing)
     }
 
     /// The register's process.
