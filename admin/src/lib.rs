@@ -4,6 +4,10 @@
 //! for each shard of a gateway or core of a worker. [`fetch`] reads it, [`table`] shows it. Nothing here is on a
 //! data path.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
+)]
 
 mod fetch;
 mod report;

@@ -27,8 +27,8 @@ pub(crate) async fn follow(directory: Arc<Directory>, index: usize) {
     let config = directory.config();
     let register = config.register_addresses[index].clone();
     let limits = Limits {
-        connect_ms: config.connect_timeout.as_millis() as u64,
-        answer_ms: config.reply_timeout.as_millis() as u64,
+        connect_ms: protocol::millis(config.connect_timeout),
+        answer_ms: protocol::millis(config.reply_timeout),
     };
     let client = RegisterClient::new(register, Role::Follower, config.secret_key.clone(), limits);
     let mut follower = Follower {
@@ -61,7 +61,7 @@ struct Follower {
 
 impl Follower {
     fn now(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
+        protocol::millis(self.started.elapsed())
     }
 
     /// When the client has something to do, if nothing happens before.
@@ -122,7 +122,7 @@ impl Follower {
             match timeout_at(deadline, stream.write(unsent)).await {
                 Ok(Ok(size)) => self.client.on_sent(Connection::Main, size),
                 Ok(Err(error)) => {
-                    let now = started.elapsed().as_millis() as u64;
+                    let now = protocol::millis(started.elapsed());
                     return self.client.on_failed(now, Connection::Main, error);
                 }
                 // A register that takes nothing is silent, too, which the client notices.

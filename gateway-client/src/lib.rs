@@ -38,6 +38,10 @@
 //! nobody. Gateways may be Ringway's or PHP's. Websocket clients get text or binary as the gateway decides
 //! (`--websocket-type`); only workers can tell it.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
+)]
 
 pub mod blocking;
 mod calls;

@@ -268,7 +268,7 @@ async fn until_there(address: SocketAddrV4, config: &Config, probe: &[u8]) {
 /// addresses, one more than the other.
 fn admit(kind: &Mutex<LogLimit>) -> Option<u64> {
     static CLOCK: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let now_ms = CLOCK.elapsed().as_millis() as u64;
+    let now_ms = protocol::millis(CLOCK.elapsed());
     kind.lock().unwrap_or_else(PoisonError::into_inner).admit(now_ms)
 }
 

@@ -6,6 +6,10 @@
 //! On the wire a shard is one whole gateway process of GatewayWorker: its own inner port, its own clients, its own
 //! registration. Nothing crosses from one shard to another.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
+)]
 
 mod answer;
 pub mod config;

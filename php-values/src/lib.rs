@@ -4,6 +4,10 @@
 //! between. [`from_value`] and [`to_value`] go on to your own types by serde. Nothing of what PHP wrote is lost on the way.
 //! Nothing here runs or knows PHP classes: objects are names with properties.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
+)]
 
 mod array;
 mod decode;

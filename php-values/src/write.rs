@@ -21,6 +21,11 @@ pub fn encode_int(value: i64, out: &mut Vec<u8>) {
     out.push(b';');
 }
 
+/// The same of a number of things.
+pub fn encode_count(count: usize, out: &mut Vec<u8>) {
+    encode_int(i64::try_from(count).unwrap_or(i64::MAX), out);
+}
+
 /// `d:0.1;`: the shortest form that reads back to the same number, laid out as PHP does.
 pub fn encode_float(value: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"d:");
@@ -101,12 +106,12 @@ fn shortest(value: f64) -> String {
 
 /// `0.00012`, `1`, `1200`, `1.2`: digits with the point where `power` puts it.
 fn plain(digits: &[u8], power: i32, out: &mut Vec<u8>) {
-    if power < 0 {
+    let Ok(power) = usize::try_from(power) else {
         out.extend_from_slice(b"0.");
         out.extend((1..-power).map(|_| b'0'));
         return out.extend_from_slice(digits);
-    }
-    let whole = power as usize + 1;
+    };
+    let whole = power + 1;
     let (front, fraction) = digits.split_at(whole.min(digits.len()));
     out.extend_from_slice(front);
     out.extend((front.len()..whole).map(|_| b'0'));

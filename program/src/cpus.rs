@@ -107,7 +107,7 @@ fn first(pid: u32, namespace: u64, count: usize) -> usize {
     for factor in MIX {
         lot = (lot ^ (lot >> 33)).wrapping_mul(factor);
     }
-    ((lot ^ (lot >> 33)) % count as u64) as usize
+    usize::try_from((lot ^ (lot >> 33)) % count as u64).expect("less than a usize")
 }
 
 /// The number of the namespace of process ids that we are in; 0 where nobody tells.

@@ -77,6 +77,11 @@ impl Scalar<'_> {
     pub(crate) fn to_connection_id(&self) -> Option<u32> {
         match self {
             Scalar::Int(int) => u32::try_from(*int).ok(),
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is in range, and PHP cuts off what is behind the point, too"
+            )]
             Scalar::Float(float) => (0.0..=f64::from(u32::MAX)).contains(float).then_some(*float as u32),
             Scalar::Text(text) => key_to_connection_id(KeyRef::from(text.as_ref())),
             Scalar::Null | Scalar::Bool(_) | Scalar::Nested => None,
@@ -205,7 +210,7 @@ impl<'de, F: FnMut(KeyRef<'_>, Scalar<'_>)> Visitor<'de> for Elements<F> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut values: A) -> Result<Shape<'de>, A::Error> {
         let mut count = 0;
         while let Some(value) = values.next_element()? {
-            (self.0)(KeyRef::Int(count as i64), value);
+            (self.0)(KeyRef::Int(i64::try_from(count).unwrap_or(i64::MAX)), value);
             count += 1;
         }
         Ok(Shape::List(count))

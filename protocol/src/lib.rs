@@ -6,6 +6,7 @@
 //! * [`register`]: the JSON lines of the register; [`register_client`]: a connection to one.
 //! * [`address`]: hosts and ports as flags have them.
 //! * [`pulse`]: when a silent peer counts as dead.
+//! * [`millis`]: spans of time as numbers.
 //! * [`LogLimit`]: how often what a peer does may be logged.
 //! * [`calls`]: commands and queries: which gateway gets which frame, and what replies mean.
 //! * [`ClientId`]: the name of a client, which is its address too.
@@ -13,6 +14,10 @@
 //! Nothing here opens a socket, reads a clock or spawns. Every decoder takes what has arrived so far and tells
 //! "need more" from "malformed" in its type; no input makes it panic.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
+)]
 
 pub mod address;
 pub mod calls;
@@ -21,6 +26,7 @@ mod client_id;
 pub mod inner;
 mod json;
 mod log_limit;
+mod millis;
 pub mod pulse;
 pub mod register;
 pub mod register_client;
@@ -28,5 +34,6 @@ pub mod register_trouble;
 
 pub use client_id::{ClientId, ClientIdError};
 pub use log_limit::LogLimit;
+pub use millis::millis;
 #[doc(inline)]
 pub use php_values as php;

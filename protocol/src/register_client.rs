@@ -66,7 +66,7 @@ pub struct Limits {
 impl Default for Limits {
     /// 3 s and 5 s.
     fn default() -> Limits {
-        Limits { connect_ms: 3_000, answer_ms: ANSWER_TIMEOUT.as_millis() as u64 }
+        Limits { connect_ms: 3_000, answer_ms: crate::millis(ANSWER_TIMEOUT) }
     }
 }
 
@@ -394,7 +394,7 @@ impl RegisterClient {
         self.close(Connection::Probe);
         let was_held = std::mem::take(&mut self.is_held);
         (self.answer_by, self.look_at) = (NEVER, NEVER);
-        self.connect_at = now.saturating_add(self.retry.failed(&error, RECONNECT_DELAY).as_millis() as u64);
+        self.connect_at = now.saturating_add(crate::millis(self.retry.failed(&error, RECONNECT_DELAY)));
         self.actions.push_back(Action::News(News::Lost { error, was_held }));
     }
 }

@@ -8,6 +8,10 @@
 //! Cryptography and the protocol are rustls'. Nothing here opens a socket or a thread; files and the clock are read when
 //! certificates are loaded, and the clock by rustls for the age of tickets and a server's certificate.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
+)]
 
 mod acceptor;
 mod certificate;

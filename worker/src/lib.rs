@@ -91,6 +91,10 @@
 //! [`Cell`]: std::cell::Cell
 //! [`RefCell`]: std::cell::RefCell
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
+)]
 
 mod client;
 mod config;

@@ -77,7 +77,7 @@ impl Pump {
         sockets: ShardSockets,
         commands: Receiver<Control>,
     ) -> Result<(Pump, Waker), StartError> {
-        let registers = settings.register_address.len() as u32;
+        let registers = u32::try_from(settings.register_address.len()).unwrap_or(u32::MAX);
         let mut ring = Ring::new(ring::Config {
             sockets_max: sockets_max(settings.sockets_max, registers, setup.open_files),
             reserved_for_connects: registers,
@@ -91,7 +91,7 @@ impl Pump {
         let workers = ShardWorkers::new(Arc::clone(&setup.worker_log), setup.index, sockets.address);
         let listeners =
             Listeners::new(&mut ring, sockets).map_err(|error| StartError::Bind(error.to_string()))?;
-        let drain_timeout_ms = settings.drain_timeout.as_millis() as u64;
+        let drain_timeout_ms = protocol::millis(settings.drain_timeout);
         let shard = Shard::new(settings, identity, now(&ring));
         let pump = Pump {
             ring,
@@ -286,8 +286,8 @@ fn deliver(shard: &mut Shard, listeners: &Listeners, now: Millis, event: Event<'
             shard.on_link_accepted(now, socket, peer);
         }
         Event::Accepted { listener, socket, peer } => {
-            match listeners.clients.iter().position(|client| *client == listener) {
-                Some(index) => shard.on_client_accepted(now, index as u8, socket, peer),
+            match (0..).zip(&listeners.clients).find(|(_, client)| **client == listener) {
+                Some((index, _)) => shard.on_client_accepted(now, index, socket, peer),
                 // Came in while its listener was closed.
                 None => shard.on_failed(now, socket),
             }

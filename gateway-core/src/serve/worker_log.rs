@@ -103,7 +103,7 @@ impl WorkerLog {
     /// A shard has noted something.
     pub fn note(&self, shard: usize, notice: &Notice) {
         debug!(shard, ?notice, "worker link");
-        let now_ms = self.clock.elapsed().as_millis() as u64;
+        let now_ms = protocol::millis(self.clock.elapsed());
         self.with(|state| {
             let Some(line) = state.line(notice) else { return };
             let Some(left_out) = state.limits[line.kind as usize].admit(now_ms) else { return };

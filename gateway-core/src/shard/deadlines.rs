@@ -34,7 +34,7 @@ impl Deadlines {
     pub fn new(settings: &Settings, now: Millis) -> Deadlines {
         Deadlines {
             handshake: Timeouts::new(HANDSHAKE_TIMEOUT_MS),
-            no_worker: Timeouts::new(settings.no_worker_wait.as_millis() as u64),
+            no_worker: Timeouts::new(protocol::millis(settings.no_worker_wait)),
             flush: Timeouts::new(CLOSE_FLUSH_TIMEOUT_MS),
             answer: Timeouts::new(ANSWER_TIMEOUT_MS),
             linger: Timeouts::new(LINGER_TIMEOUT_MS),

@@ -61,9 +61,9 @@ pub struct Identity {
 
 impl Identity {
     /// A client as hooks see it.
-    fn client_info(&self, connection_id: u32, address: SocketAddr, listener: u8) -> ClientInfo {
+    fn client_info(&self, connection_id: u32, address: SocketAddr, listener: usize) -> ClientInfo {
         let id = ClientId { gateway: self.address, connection_id };
-        ClientInfo { id, address, listener: listener.into() }
+        ClientInfo { id, address, listener }
     }
 }
 
@@ -111,7 +111,7 @@ impl Shard {
     pub fn new(settings: Settings, identity: Identity, now: Millis) -> Shard {
         let hooks = CaughtHooks::start(settings.hooks.make(), identity);
         Shard {
-            clients: Clients::new(&settings, now, identity.seed as u32),
+            clients: Clients::new(&settings, now, (identity.seed & 0xFFFF_FFFF) as u32),
             links: Links::new(),
             lingering: HashMap::new(),
             backlog: Backlog::default(),

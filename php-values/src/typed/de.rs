@@ -171,6 +171,7 @@ impl<'w, 'de> Reader<'w, 'de> {
     /// Any int type, which refuses what is beyond its range.
     fn int<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
         match self.shape {
+            #[expect(clippy::cast_possible_truncation, reason = "it is an int64")]
             Shape::Float(float) if is_int(float) => visitor.visit_i64(float as i64),
             Shape::Bytes(digits) => match KeyRef::from_bytes(digits) {
                 KeyRef::Int(int) => visitor.visit_i64(int),
@@ -185,6 +186,10 @@ impl<'w, 'de> Reader<'w, 'de> {
 
     fn float<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
         match self.shape {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "no float made of an int64 is beyond an int128"
+            )]
             Shape::Int(int) if i128::from(int) == int as f64 as i128 => visitor.visit_f64(int as f64),
             Shape::Int(int) => {
                 Err(ConvertError::new(format_args!("invalid value: no float is exactly the int {int}")))

@@ -95,8 +95,8 @@ impl Frame<'_> {
     /// The same condition on the size as in [`Frame::encode`].
     pub fn header(&self) -> [u8; HEADER_SIZE] {
         assert!(self.size() <= FRAME_SIZE_MAX_RINGWAY, "a frame of {} bytes must not be sent", self.size());
-        // The assertion above keeps both lengths far below 2^32.
-        let (size, ext_len) = (self.size() as u32, self.ext.len() as u32);
+        let of = |size: usize| u32::try_from(size).expect("the assertion keeps both far below 2^32");
+        let (size, ext_len) = (of(self.size()), of(self.ext.len()));
         let mut header = [0; HEADER_SIZE];
         header[0..4].copy_from_slice(&size.to_be_bytes());
         header[4] = self.cmd;

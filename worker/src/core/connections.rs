@@ -53,7 +53,7 @@ impl Connections {
         };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push((0, None));
-            (self.slots.len() - 1) as u32
+            u32::try_from(self.slots.len() - 1).expect("a core has few connections")
         });
         let (generation, slot) = &mut self.slots[index as usize];
         *generation = generation.wrapping_add(1);

@@ -100,7 +100,7 @@ impl Core {
     }
 
     fn now_ms(&self) -> u64 {
-        self.now.as_millis() as u64
+        protocol::millis(self.now)
     }
 
     /// Does what the client of a register wants.

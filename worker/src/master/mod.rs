@@ -135,7 +135,9 @@ impl Master {
         match happened {
             Happened::Signal(SIGUSR1) => self.plan.reload(now),
             Happened::Signal(SIGCHLD) => {}
-            Happened::Signal(signal) => self.plan.stop(now, 128_u8.saturating_add(signal as u8)),
+            Happened::Signal(signal) => {
+                self.plan.stop(now, 128_u8.saturating_add(u8::try_from(signal).unwrap_or(0)))
+            }
             Happened::Reported(id, report) => self.plan.on_report(now, id, report),
         }
     }

@@ -189,9 +189,11 @@ impl Plan {
             }
             return;
         }
-        if let (Some(code @ (1 | 2)), false) = (end.code, self.has_served) {
+        if let Some(code @ (1 | 2)) = end.code.and_then(|code| u8::try_from(code).ok())
+            && !self.has_served
+        {
             // It has said what is wrong, and it will be wrong the next time.
-            return self.actions.push(Action::Exit(code as u8));
+            return self.actions.push(Action::Exit(code));
         }
         if self.successor.is_none() && end.code == Some(i32::from(EXIT_NAME_TAKEN)) {
             // The other worker will have the name the next time, too.

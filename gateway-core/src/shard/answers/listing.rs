@@ -234,7 +234,7 @@ impl Listing {
                 let Some(name) = names.names.next() else { return Progress::Done };
                 if !names.seen.contains(&name) {
                     write::encode_key(&name[..], out.out_for(name.len()));
-                    write::encode_int(clients.groups.member_count(&name) as i64, out.out());
+                    write::encode_count(clients.groups.member_count(&name), out.out());
                     *count += 1;
                     names.seen.insert(name);
                 }
@@ -257,7 +257,7 @@ impl Listing {
                 let next = clients.groups.next_set(*after).filter(|(id, _)| Some(*id) <= *until);
                 let Some((id, name)) = next else { return Progress::Done };
                 *after = Some(id);
-                write::encode_int(*count as i64, out.out());
+                write::encode_count(*count, out.out());
                 // An array key before it became a value here: an int if it looks like one (WIRE.md §6).
                 write::encode_key(&name[..], out.out_for(name.len()));
                 *count += 1;
@@ -290,7 +290,7 @@ impl Called {
 impl Members {
     fn write_next(&mut self, clients: &Clients, out: &mut Pieces) {
         if let Some(client) = self.found.next(clients) {
-            write::encode_int(self.count as i64, out.out());
+            write::encode_count(self.count, out.out());
             write::encode_int(client.connection_id.into(), out.out());
             self.count += 1;
         }
@@ -308,7 +308,7 @@ fn begin_uid(clients: &Clients, uid: &[u8], out: &mut Pieces) -> Option<Members>
     let out = out.out();
     write::array_start(count, out);
     for (index, slot) in clients.uids.members_of(uid).enumerate() {
-        write::encode_int(index as i64, out);
+        write::encode_count(index, out);
         write::encode_int(clients[slot].connection_id.into(), out);
     }
     write::array_end(out);
@@ -332,7 +332,7 @@ fn write_client(clients: &Clients, client: &Client, element: &Element, count: &m
             write::array_end(out.out());
         }
         Element::ConnectionId => {
-            write::encode_int(*count as i64, out.out());
+            write::encode_count(*count, out.out());
             write::encode_int(id, out.out());
         }
     }

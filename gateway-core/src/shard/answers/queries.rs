@@ -62,7 +62,7 @@ impl Clients {
     /// How many are in a group, or in all if it has no name.
     pub(crate) fn write_count(&self, group: &[u8], out: &mut Vec<u8>) {
         let count = if group.is_empty() { self.len() } else { self.groups.member_count(group) };
-        write::encode_int(count as i64, out);
+        write::encode_count(count, out);
     }
 
     /// All sessions, in order of acceptance.

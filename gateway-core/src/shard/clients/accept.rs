@@ -20,7 +20,7 @@ impl Shard {
         }
         let accepted = self.clients.next_accepted();
         let connection_id = self.clients.next_id(|id| self.departed.contains(id));
-        let info = self.identity.client_info(connection_id, peer, listener);
+        let info = self.identity.client_info(connection_id, peer, listener.into());
         let Admission::Accept { kind } = self.hooks.on_connect(now, &info) else {
             self.counters.clients_refused += 1;
             return self.output.actions.push(Action::Close(socket));

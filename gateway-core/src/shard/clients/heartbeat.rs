@@ -29,7 +29,7 @@ enum Beat {
 
 impl Heartbeat {
     pub fn new(settings: &Settings, now: Millis) -> Heartbeat {
-        let interval_ms = settings.ping_interval.as_millis() as u64;
+        let interval_ms = protocol::millis(settings.ping_interval);
         let limit = i32::try_from(settings.ping_not_response_limit).unwrap_or(i32::MAX / 2);
         let period_ms = if limit > 0 { interval_ms.div_ceil(2) } else { interval_ms };
         Heartbeat { period_ms, limit, next_sweep: now.plus(period_ms), cursor: usize::MAX }

@@ -233,7 +233,7 @@ impl Shard {
     ) -> Result<(), Flow> {
         let client = &self.clients[slot];
         let address = client.peer.address();
-        let info = self.identity.client_info(client.connection_id, address, client.listener);
+        let info = self.identity.client_info(client.connection_id, address, client.listener.into());
         let headers = match self.hooks.on_websocket_connect(self.now, &info, request) {
             Handshake::Accept { headers } => headers,
             Handshake::Refuse { status } => {

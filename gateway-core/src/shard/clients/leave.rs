@@ -129,7 +129,8 @@ impl Shard {
             self.depart(&mut client);
         }
         self.counters.clients_closed += 1;
-        let info = self.identity.client_info(client.connection_id, client.peer.address(), client.listener);
+        let info =
+            self.identity.client_info(client.connection_id, client.peer.address(), client.listener.into());
         self.hooks.call(self.now, "on_close", |hooks| hooks.on_close(&info));
         self.links.workers.unbind(client.worker);
         client

@@ -34,8 +34,7 @@ pub struct ClientSlot(u32);
 
 impl ClientSlot {
     fn of(index: usize) -> ClientSlot {
-        debug_assert!(u32::try_from(index).is_ok(), "slots are below the ring's SOCKETS_MAX");
-        ClientSlot(index as u32)
+        ClientSlot(u32::try_from(index).expect("slots are below the ring's SOCKETS_MAX"))
     }
 
     fn index(self) -> usize {

@@ -37,10 +37,10 @@ impl Shard {
         self.hooks.call(now, "on_worker_stop", |hooks| hooks.on_worker_stop());
         let mut waiting: Vec<u32> = self.clients.iter().map(|(_, client)| client.connection_id).collect();
         for last in (1..waiting.len()).rev() {
-            let other = self.random.u64(..=last as u64);
-            waiting.swap(last, other as usize);
+            let other = self.random.usize(..=last);
+            waiting.swap(last, other);
         }
-        let until = now.plus(self.settings.drain_timeout.as_millis() as u64);
+        let until = now.plus(protocol::millis(self.settings.drain_timeout));
         self.stop = Some(Stop { waiting, until });
         self.stop_slice();
     }

@@ -49,7 +49,7 @@ impl Unfinished {
             holdings: HashMap::new(),
             size: 0,
             size_max: settings.unfinished_share(),
-            timeout_ms: settings.unfinished_timeout.as_millis() as u64,
+            timeout_ms: protocol::millis(settings.unfinished_timeout),
             next_look: now.plus(UNFINISHED_LOOK_PERIOD_MS),
             too_much: limit.clone(),
             too_long: limit,

@@ -193,7 +193,7 @@ impl Shard {
                 link.departed.push_back(connection_id);
             }
             None => {
-                let deadline = self.now.plus(self.settings.no_worker_wait.as_millis() as u64);
+                let deadline = self.now.plus(protocol::millis(self.settings.no_worker_wait));
                 self.departed.without_worker.push_back((deadline, connection_id));
                 while self.departed.bytes > DEPARTED_BYTES_MAX && !self.departed.without_worker.is_empty() {
                     self.drop_departed();
@@ -236,8 +236,7 @@ impl Shard {
             None => {
                 let listen = &self.settings.listen;
                 let listener = listen.iter().position(|listen| listen.address.port() == departed.port);
-                let info =
-                    self.identity.client_info(id, departed.peer.address(), listener.unwrap_or(0) as u8);
+                let info = self.identity.client_info(id, departed.peer.address(), listener.unwrap_or(0));
                 let (worker, link) = self.rebind(departed.worker, &info)?;
                 departed.worker = Some(worker);
                 link

@@ -90,7 +90,8 @@ impl Shard {
         if let Some(link) = self.links.of_client(client.worker, client.connection_id)? {
             return Ok(link);
         }
-        let info = self.identity.client_info(client.connection_id, client.peer.address(), client.listener);
+        let info =
+            self.identity.client_info(client.connection_id, client.peer.address(), client.listener.into());
         let (worker, link) = self.rebind(client.worker, &info)?;
         self.clients[slot].worker = Some(worker);
         Ok(link)
@@ -107,7 +108,7 @@ impl Shard {
         let workers = &mut self.links.workers;
         let chosen = match asked {
             Some(worker) => Some(workers.bind_to(worker)),
-            None => workers.bind(self.settings.router, random.u64(..), waiting_max),
+            None => workers.bind(self.settings.router, random.usize(..), waiting_max),
         };
         let worker = chosen.ok_or(Stall::NoWorker)?;
         workers.unbind(before);

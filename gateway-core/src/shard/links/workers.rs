@@ -94,7 +94,7 @@ impl Workers {
 
     /// Chooses a worker for a client and binds it; one for which `waiting_max` bytes wait only if it is so with all.
     /// `random` is any number.
-    pub fn bind(&mut self, router: Router, random: u64, waiting_max: usize) -> Option<WorkerId> {
+    pub fn bind(&mut self, router: Router, random: usize, waiting_max: usize) -> Option<WorkerId> {
         let is_full = |id: &WorkerId| self.waiting(*id) >= waiting_max;
         let id = match router {
             // The first of equals: `connected` is in order of connecting.
@@ -103,7 +103,7 @@ impl Workers {
             }
             Router::Random if self.connected.is_empty() => return None,
             Router::Random => {
-                let first = (random % self.connected.len() as u64) as usize;
+                let first = random % self.connected.len();
                 let (behind, ahead) = self.connected.split_at(first);
                 *ahead.iter().chain(behind).find(|id| !is_full(id)).unwrap_or(&ahead[0])
             }

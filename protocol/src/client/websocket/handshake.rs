@@ -182,7 +182,10 @@ pub(super) fn parse(input: &[u8], scanned: u32) -> Result<Parsed<'_>, Refusal> {
     }
     match window.len() {
         HANDSHAKE_SIZE_MAX => Err(Refusal::TooLarge),
-        size => Ok(Parsed::NeedMore { scanned: size as u32 }),
+        size => {
+            let scanned = u32::try_from(size).expect("a window is no larger than HANDSHAKE_SIZE_MAX");
+            Ok(Parsed::NeedMore { scanned })
+        }
     }
 }
 
