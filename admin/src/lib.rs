@@ -1,7 +1,8 @@
 //! What a running program tells of itself.
 //!
 //! [`Admin`] serves `GET /status` on an address of its own, in a thread of its own: a [`Report`] as JSON, with a [`Row`]
-//! for each shard of a gateway or core of a worker. [`fetch`] reads it, [`table`] shows it. Nothing here is on a
+//! for each shard of a gateway or core of a worker. [`fetch`] reads it, [`table`] shows it. [`counters!`] declares
+//! what they count. Nothing here is on a
 //! data path.
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -9,6 +10,7 @@
     warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
 )]
 
+mod counters;
 mod fetch;
 mod report;
 mod server;

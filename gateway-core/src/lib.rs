@@ -24,12 +24,12 @@ mod status;
 
 pub use answer::{ResponseHeader, Subprotocol};
 pub use hooks::{Admission, ClientInfo, Handshake, Hooks, HooksFactory, NoHooks, WorkerInfo};
-pub use listen::{ListenFlag, overlap, resolve, resolve_lan_ip};
+pub use listen::{Listen, ListenFlag, ListenProtocol, overlap, resolve, resolve_lan_ip};
 pub use millis::Millis;
 pub use options::Options;
 pub use protocol;
 pub use serve::{Certificates, Gateway, StartError, StatusSource, acceptor};
-pub use settings::{Listen, ListenProtocol, Router, Settings, SlowClient, Steer};
+pub use settings::{Router, Settings, SlowClient, Steer};
 pub use shard::{Action, Counters, Gone, Identity, Notice, Sends, Shard, Sink, Status};
 pub use status::report;
 pub use tls;

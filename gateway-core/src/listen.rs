@@ -1,14 +1,121 @@
-//! Where a gateway listens, as people write it, and which of such places cannot be had together.
+//! Where a gateway listens and what is spoken there, as people write it, and which of such places cannot be had together.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use protocol::address::{Host, HostPort};
-use protocol::client::websocket::Websocket;
+use protocol::client::websocket::{DefaultType, Websocket};
+use protocol::client::{Protocol, frame::Frame, tcp::Tcp, text::Text};
 
-use crate::{Listen, ListenProtocol};
+/// A place where clients connect, and what they speak there.
+#[derive(Clone)]
+pub struct Listen {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// The clients' protocol.
+    pub protocol: ListenProtocol,
+    /// Whether it is spoken within TLS.
+    pub tls: bool,
+}
+
+/// What clients of a listener speak.
+#[derive(Clone)]
+pub enum ListenProtocol {
+    /// RFC 6455.
+    Websocket(Websocket),
+    /// Lines.
+    Text,
+    /// A u32 length in front.
+    Frame,
+    /// What one read gives.
+    Tcp,
+    /// A protocol of the user's own.
+    Custom(Arc<dyn Protocol>),
+}
+
+impl ListenProtocol {
+    /// The built-in one that `--listen` calls so.
+    fn named(name: &str) -> Option<ListenProtocol> {
+        Some(match name {
+            "websocket" | "ws" => ListenProtocol::Websocket(Websocket::default()),
+            "text" => ListenProtocol::Text,
+            "frame" => ListenProtocol::Frame,
+            "tcp" => ListenProtocol::Tcp,
+            _ => return None,
+        })
+    }
+
+    /// As `--listen` has it.
+    fn name(&self) -> &'static str {
+        match self {
+            ListenProtocol::Websocket(_) => "websocket",
+            ListenProtocol::Text => "text",
+            ListenProtocol::Frame => "frame",
+            ListenProtocol::Tcp => "tcp",
+            ListenProtocol::Custom(_) => "custom",
+        }
+    }
+
+    /// What this protocol does that does not depend on the client.
+    pub fn protocol(&self) -> &dyn Protocol {
+        match self {
+            ListenProtocol::Websocket(websocket) => websocket,
+            ListenProtocol::Text => &Text,
+            ListenProtocol::Frame => &Frame,
+            ListenProtocol::Tcp => &Tcp,
+            ListenProtocol::Custom(protocol) => protocol.as_ref(),
+        }
+    }
+
+    /// Sets what an outgoing websocket message is when nobody said.
+    pub fn set_websocket_type(&mut self, default_type: DefaultType) {
+        if let ListenProtocol::Websocket(websocket) = self {
+            websocket.default_type = default_type;
+        }
+    }
+
+    /// Sets whether websocket clients' text may be any bytes.
+    pub fn set_lenient_text(&mut self, lenient_text: bool) {
+        if let ListenProtocol::Websocket(websocket) = self {
+            websocket.lenient_text = lenient_text;
+        }
+    }
+}
+
+impl Listen {
+    /// The scheme of its `--listen`.
+    pub fn scheme(&self) -> String {
+        match (self.protocol.name(), self.tls) {
+            ("websocket", true) => "wss".to_owned(),
+            (name, true) => format!("ssl+{name}"),
+            (name, false) => name.to_owned(),
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    /// As [`ListenFlag`], its name looked up at once.
+    fn from_str(text: &str) -> Result<Listen, String> {
+        text.parse::<ListenFlag>()?.resolve()
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme(), self.address)
+    }
+}
+
+impl fmt::Debug for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 /// The value of `--listen`: `websocket://0.0.0.0:8282`, `text://…`, `frame://…`, `tcp://…`, and the same within TLS by `ssl+`
 /// in front. `ws` is short for `websocket`, `wss` for `ssl+websocket`. The host may be a name, and `*` is every address.
@@ -38,17 +145,9 @@ impl FromStr for ListenFlag {
             None if scheme == "wss" => (true, "websocket"),
             None => (false, scheme.as_str()),
         };
-        let protocol = match protocol {
-            "websocket" | "ws" => ListenProtocol::Websocket(Websocket::default()),
-            "text" => ListenProtocol::Text,
-            "frame" => ListenProtocol::Frame,
-            "tcp" => ListenProtocol::Tcp,
-            _ => {
-                return Err(format!(
-                    "`{scheme}` is not one of websocket, text, frame, tcp, wss, ssl+text, ssl+frame, ssl+tcp"
-                ));
-            }
-        };
+        let protocol = ListenProtocol::named(protocol).ok_or_else(|| {
+            format!("`{scheme}` is not one of websocket, text, frame, tcp, wss, ssl+text, ssl+frame, ssl+tcp")
+        })?;
         let address = address.trim_end_matches('/');
         if address.contains('/') {
             return Err(format!("`{address}`: clients may ask for any path, none is listened on"));
@@ -111,6 +210,25 @@ pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listen_reads_what_it_prints() {
+        for text in ["websocket://0.0.0.0:8282", "text://127.0.0.1:1", "frame://[::1]:80", "tcp://1.2.3.4:5"]
+        {
+            assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
+        }
+        for text in
+            ["wss://0.0.0.0:443", "ssl+text://127.0.0.1:1", "ssl+frame://[::1]:8", "ssl+tcp://1.2.3.4:5"]
+        {
+            let listen: Listen = text.parse().unwrap();
+            assert_eq!((listen.tls, listen.to_string().as_str()), (true, text));
+        }
+        assert_eq!("ssl+websocket://1.2.3.4:5".parse::<Listen>().unwrap().to_string(), "wss://1.2.3.4:5");
+        assert_eq!("ws://1.2.3.4:5/".parse::<Listen>().unwrap().to_string(), "websocket://1.2.3.4:5");
+        for wrong in ["0.0.0.0:8282", "http://0.0.0.0:80", "text://8282", "ssl+wss://1.2.3.4:5", ""] {
+            assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn schemes_and_hosts_are_read_as_php_reads_them() {

@@ -3,7 +3,7 @@
 
 use admin::{Address, Admin};
 use argh::{ArgsInfo, FromArgs};
-use gateway_core::{Certificates, Gateway, Options};
+use gateway_core::{Certificates, Gateway, Listen, Options};
 use program::{Both, Refusal};
 
 #[global_allocator]
@@ -29,7 +29,7 @@ fn main() {
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     let name = options.name.clone();
     let settings = options.settings().unwrap_or_else(|refusal| refusal.end());
-    let schemes: Vec<&str> = settings.listen.iter().map(|listen| listen.scheme()).collect();
+    let schemes: Vec<String> = settings.listen.iter().map(Listen::scheme).collect();
     let gateway = Gateway::start(settings).unwrap_or_else(|error| Refusal::from(error).end());
     let listen: Vec<String> = schemes
         .iter()

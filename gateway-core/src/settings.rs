@@ -1,16 +1,13 @@
 //! What a gateway is started with; [`Options`](crate::Options) has the defaults.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::client::websocket::{DefaultType, Websocket};
-use protocol::client::{Limits, Protocol, frame::Frame, tcp::Tcp, text::Text};
+use protocol::client::{Limits, Protocol};
 
 use crate::config::UNFINISHED_SIZE_DEFAULT;
-use crate::{HooksFactory, ListenFlag, ResponseHeader, Subprotocol};
+use crate::{HooksFactory, Listen, ResponseHeader, Subprotocol};
 
 /// Everything about a gateway that is not the same for all gateways.
 #[derive(Clone)]
@@ -165,120 +162,9 @@ impl FromStr for SlowClient {
     }
 }
 
-/// A place where clients connect, and what they speak there.
-#[derive(Clone)]
-pub struct Listen {
-    /// Address and port.
-    pub address: SocketAddr,
-    /// The clients' protocol.
-    pub protocol: ListenProtocol,
-    /// Whether it is spoken within TLS.
-    pub tls: bool,
-}
-
-/// What clients of a listener speak.
-#[derive(Clone)]
-pub enum ListenProtocol {
-    /// RFC 6455.
-    Websocket(Websocket),
-    /// Lines.
-    Text,
-    /// A u32 length in front.
-    Frame,
-    /// What one read gives.
-    Tcp,
-    /// A protocol of the user's own.
-    Custom(Arc<dyn Protocol>),
-}
-
-impl ListenProtocol {
-    /// What this protocol does that does not depend on the client.
-    pub fn protocol(&self) -> &dyn Protocol {
-        match self {
-            ListenProtocol::Websocket(websocket) => websocket,
-            ListenProtocol::Text => &Text,
-            ListenProtocol::Frame => &Frame,
-            ListenProtocol::Tcp => &Tcp,
-            ListenProtocol::Custom(protocol) => protocol.as_ref(),
-        }
-    }
-
-    /// Sets what an outgoing websocket message is when nobody said.
-    pub fn set_websocket_type(&mut self, default_type: DefaultType) {
-        if let ListenProtocol::Websocket(websocket) = self {
-            websocket.default_type = default_type;
-        }
-    }
-
-    /// Sets whether websocket clients' text may be any bytes.
-    pub fn set_lenient_text(&mut self, lenient_text: bool) {
-        if let ListenProtocol::Websocket(websocket) = self {
-            websocket.lenient_text = lenient_text;
-        }
-    }
-}
-
-impl Listen {
-    /// The scheme of its `--listen`.
-    pub fn scheme(&self) -> &'static str {
-        match (&self.protocol, self.tls) {
-            (ListenProtocol::Websocket(_), false) => "websocket",
-            (ListenProtocol::Websocket(_), true) => "wss",
-            (ListenProtocol::Text, false) => "text",
-            (ListenProtocol::Text, true) => "ssl+text",
-            (ListenProtocol::Frame, false) => "frame",
-            (ListenProtocol::Frame, true) => "ssl+frame",
-            (ListenProtocol::Tcp, false) => "tcp",
-            (ListenProtocol::Tcp, true) => "ssl+tcp",
-            (ListenProtocol::Custom(_), false) => "custom",
-            (ListenProtocol::Custom(_), true) => "ssl+custom",
-        }
-    }
-}
-
-impl FromStr for Listen {
-    type Err = String;
-
-    /// As [`ListenFlag`], its name looked up at once.
-    fn from_str(text: &str) -> Result<Listen, String> {
-        text.parse::<ListenFlag>()?.resolve()
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme(), self.address)
-    }
-}
-
-impl fmt::Debug for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn listen_reads_what_it_prints() {
-        for text in ["websocket://0.0.0.0:8282", "text://127.0.0.1:1", "frame://[::1]:80", "tcp://1.2.3.4:5"]
-        {
-            assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
-        }
-        for text in
-            ["wss://0.0.0.0:443", "ssl+text://127.0.0.1:1", "ssl+frame://[::1]:8", "ssl+tcp://1.2.3.4:5"]
-        {
-            let listen: Listen = text.parse().unwrap();
-            assert_eq!((listen.tls, listen.to_string().as_str()), (true, text));
-        }
-        assert_eq!("ssl+websocket://1.2.3.4:5".parse::<Listen>().unwrap().to_string(), "wss://1.2.3.4:5");
-        assert_eq!("ws://1.2.3.4:5/".parse::<Listen>().unwrap().to_string(), "websocket://1.2.3.4:5");
-        for wrong in ["0.0.0.0:8282", "http://0.0.0.0:80", "text://8282", "ssl+wss://1.2.3.4:5", ""] {
-            assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn inner_ports_are_open_to_all_only_for_a_public_lan_ip() {

@@ -52,7 +52,7 @@ pub struct Cluster {
     pub register: Option<ringway_register::Running>,
     pub gateway: Gateway,
     pub worker: ringway_worker::Running,
-    schemes: Vec<&'static str>,
+    schemes: Vec<String>,
     /// Where others meet it; empty if nowhere.
     registers: String,
 }

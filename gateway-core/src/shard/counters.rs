@@ -15,24 +15,7 @@ pub struct Status {
     pub counters: Counters,
 }
 
-macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Plain numbers since start; the shard's thread alone writes them.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Counters {
-            $($(#[$doc])* pub $name: u64,)*
-        }
-
-        impl Counters {
-            /// Every counter by name.
-            pub fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name),)*].into_iter()
-            }
-        }
-    };
-}
-
-counters! {
+admin::counters! {
     /// Clients accepted.
     clients_accepted,
     /// Clients that the gateway's own hooks refused.

@@ -1,37 +1,5 @@
 //! What a core counts, and what it has at one moment.
 
-/// What a core has counted since its start.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Events given to handlers.
-    pub events: u64,
-    /// The messages of clients among them.
-    pub messages_in: u64,
-    /// Commands queued, one per gateway that got them.
-    pub commands: u64,
-    /// The messages to clients among them, however many clients they go to.
-    pub messages_out: u64,
-    /// Events that were read and not given to handlers: the core had stopped, or its time was over.
-    pub events_dropped: u64,
-    /// Commands for a gateway that was not connected, or too large for a frame.
-    pub commands_dropped: u64,
-    /// Links closed, with what was queued there, because too much was queued for all gateways together.
-    pub links_overfull: u64,
-    /// Commands with a name that is none (`""` or `"0"`), ignored.
-    pub names_refused: u64,
-    /// Queries sent, one per gateway asked.
-    pub queries: u64,
-    /// Queries that a gateway did not answer in time.
-    pub queries_missing: u64,
-    /// Connections to gateways closed because of bytes that are no frame.
-    pub malformed: u64,
-    /// Panics of handlers and of spawned futures.
-    pub panics: u64,
-    /// Websocket requests that could not be read; their event was left out.
-    pub bad_requests: u64,
-}
-
 /// What a core has at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -50,24 +18,31 @@ pub struct Status {
     pub counters: Counters,
 }
 
-impl Counters {
-    /// Every counter by name.
-    pub fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        [
-            ("events", self.events),
-            ("messages_in", self.messages_in),
-            ("events_dropped", self.events_dropped),
-            ("commands", self.commands),
-            ("messages_out", self.messages_out),
-            ("commands_dropped", self.commands_dropped),
-            ("links_overfull", self.links_overfull),
-            ("names_refused", self.names_refused),
-            ("queries", self.queries),
-            ("queries_missing", self.queries_missing),
-            ("malformed", self.malformed),
-            ("panics", self.panics),
-            ("bad_requests", self.bad_requests),
-        ]
-        .into_iter()
-    }
+admin::counters! {
+    /// Events given to handlers.
+    events,
+    /// The messages of clients among them.
+    messages_in,
+    /// Commands queued, one per gateway that got them.
+    commands,
+    /// The messages to clients among them, however many clients they go to.
+    messages_out,
+    /// Events that were read and not given to handlers: the core had stopped, or its time was over.
+    events_dropped,
+    /// Commands for a gateway that was not connected, or too large for a frame.
+    commands_dropped,
+    /// Links closed, with what was queued there, because too much was queued for all gateways together.
+    links_overfull,
+    /// Commands with a name that is none (`""` or `"0"`), ignored.
+    names_refused,
+    /// Queries sent, one per gateway asked.
+    queries,
+    /// Queries that a gateway did not answer in time.
+    queries_missing,
+    /// Connections to gateways closed because of bytes that are no frame.
+    malformed,
+    /// Panics of handlers and of spawned futures.
+    panics,
+    /// Websocket requests that could not be read; their event was left out.
+    bad_requests,
 }

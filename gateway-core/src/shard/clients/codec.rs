@@ -7,7 +7,7 @@ use protocol::client::websocket::WebsocketCodec;
 use protocol::client::{Codec, Decoded, Limits, Malformed};
 use tracing::error;
 
-use crate::settings::ListenProtocol;
+use crate::ListenProtocol;
 
 /// Any client's codec.
 pub enum AnyCodec {
