@@ -14,7 +14,7 @@ use ringway_worker::{Config, Worker};
 
 /// A built-in application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum App {
+pub(crate) enum App {
     Chat,
     Echo,
 }
@@ -33,7 +33,7 @@ impl FromStr for App {
 
 /// Where gateway and worker find each other, and others find them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Meeting {
+pub(crate) enum Meeting {
     /// A register of our own that nobody else can use.
     Private,
     /// A register of our own, for others too.
@@ -47,7 +47,7 @@ pub enum Meeting {
 }
 
 /// The parts, running. They speak to each other as programs of their own would.
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// `None` where a register elsewhere was joined.
     pub register: Option<ringway_register::Running>,
     pub gateway: Gateway,
@@ -68,7 +68,7 @@ struct Met {
 impl Cluster {
     /// Starts the parts, the gateway with `settings` but for where the others are. With a register of its own it returns when
     /// the worker has found the gateway; whether one that it joins is there, nobody waits for here.
-    pub fn start(
+    pub(crate) fn start(
         settings: Settings,
         app: App,
         meeting: Meeting,
@@ -99,25 +99,25 @@ impl Cluster {
     }
 
     /// Where clients connect, in the order asked, with the real ports.
-    pub fn listen(&self) -> &[SocketAddr] {
+    pub(crate) fn listen(&self) -> &[SocketAddr] {
         self.gateway.listen()
     }
 
     /// The same with their protocols, in one line.
-    pub fn listen_urls(&self) -> String {
+    pub(crate) fn listen_urls(&self) -> String {
         let urls = self.schemes.iter().zip(self.listen());
         urls.map(|(scheme, address)| format!("{scheme}://{address}")).collect::<Vec<_>>().join(" ")
     }
 
     /// How many shards it has, and where other programs find it.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let count = self.gateway.shard_count();
         let shards = if count == 1 { "1 shard".to_owned() } else { format!("{count} shards") };
         if self.registers.is_empty() { shards } else { format!("{shards}, register {}", self.registers) }
     }
 
     /// Ends all parts, the gateway first, so that clients are told.
-    pub fn stop(self) -> io::Result<()> {
+    pub(crate) fn stop(self) -> io::Result<()> {
         self.gateway.stop();
         self.worker.stop()?;
         self.register.map_or(Ok(()), ringway_register::Running::stop)
@@ -146,7 +146,7 @@ fn meet(meeting: Meeting) -> Result<Met, Box<dyn std::error::Error>> {
 }
 
 /// An address at which programs on this machine reach what listens there.
-pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         let localhost: SocketAddr = ([127, 0, 0, 1], address.port()).into();
         address = localhost;

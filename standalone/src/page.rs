@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 /// Where the page finds its websocket, on the host that it came from.
 #[derive(Clone, Copy)]
-pub struct Websocket {
+pub(crate) struct Websocket {
     pub port: u16,
     pub tls: bool,
 }
@@ -21,7 +21,7 @@ pub struct Websocket {
 ///
 /// # Errors
 /// The runtime cannot start, or takes no sockets.
-pub fn serve(
+pub(crate) fn serve(
     listener: TcpListener,
     websocket: Websocket,
     faults: impl Fn() -> Vec<String> + Clone + Send + Sync + 'static,

@@ -7,14 +7,14 @@ use admin::{Address, Admin, Process, Report};
 use crate::cluster::Cluster;
 
 /// Lets `ringway status` ask.
-pub fn serve(address: Address, source: StatusSource) -> Result<Admin, String> {
+pub(crate) fn serve(address: Address, source: StatusSource) -> Result<Admin, String> {
     Admin::serve(address, move || source.report())
         .map_err(|error| program::describe_bind_error(address.0, &error).replace("--listen", "--admin"))
 }
 
 /// How this process is.
 #[derive(Clone)]
-pub struct StatusSource {
+pub(crate) struct StatusSource {
     clock: program::Uptime,
     /// Serving the page alone, there is nothing to tell but the process.
     parts: Option<Parts>,
@@ -31,12 +31,12 @@ struct Parts {
 
 impl StatusSource {
     /// Of a process with this cluster in it, started now.
-    pub fn new(cluster: Option<&Cluster>) -> StatusSource {
+    pub(crate) fn new(cluster: Option<&Cluster>) -> StatusSource {
         StatusSource { clock: program::Uptime::start(), parts: cluster.map(Parts::of) }
     }
 
     /// What `ringway status` shows.
-    pub fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         let uptime = self.clock.elapsed();
         let mut report = Report::new(Process::this("ringway", env!("CARGO_PKG_VERSION"), uptime), []);
         for part in self.parts.iter().flat_map(|parts| parts.reports(uptime)) {
@@ -66,7 +66,7 @@ impl Parts {
 }
 
 /// Prints the table of `ringway status`; fails if nobody answers.
-pub fn show(addresses: &[Address]) {
+pub(crate) fn show(addresses: &[Address]) {
     if addresses.is_empty() {
         program::fail(
             "whose status? give what the programs have as --admin: ringway status 9501 10.0.0.2:9501",

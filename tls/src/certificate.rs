@@ -60,7 +60,7 @@ impl fmt::Display for CertificateError {
 impl std::error::Error for CertificateError {}
 
 /// A certificate that can be served.
-pub struct Certificate {
+pub(crate) struct Certificate {
     pub key: CertifiedKey,
     /// In small letters; `*.` in front is a wildcard.
     pub names: Vec<String>,
@@ -69,7 +69,7 @@ pub struct Certificate {
 
 /// Whether the time is one in which a certificate is good.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Validity {
+pub(crate) enum Validity {
     Good,
     NotYet,
     /// For so many days.
@@ -79,7 +79,7 @@ pub enum Validity {
 }
 
 impl Certificate {
-    pub fn load(files: &KeyPair, provider: &CryptoProvider) -> Result<Certificate, CertificateError> {
+    pub(crate) fn load(files: &KeyPair, provider: &CryptoProvider) -> Result<Certificate, CertificateError> {
         let wrong_certificate = |why: &dyn fmt::Display| CertificateError::new(CERT_FLAG, &files.cert, why);
         let wrong_key = |why: &dyn fmt::Display| CertificateError::new(KEY_FLAG, &files.key, why);
         let chain = read_chain(&files.cert).map_err(|why| wrong_certificate(&why))?;
@@ -99,7 +99,7 @@ impl Certificate {
     }
 
     /// How the certificate stands at this moment.
-    pub fn validity(&self, now: UnixTime) -> Validity {
+    pub(crate) fn validity(&self, now: UnixTime) -> Validity {
         let soon = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs() + EXPIRY_NOTICE_DAYS * DAY));
         match (check(&self.key.cert[0], now), check(&self.key.cert[0], soon)) {
             (Some(webpki::Error::CertExpired { not_after, .. }), _) => {
@@ -116,7 +116,7 @@ impl Certificate {
 
 impl Validity {
     /// What to tell of it, if anything.
-    pub fn notice(self) -> Option<String> {
+    pub(crate) fn notice(self) -> Option<String> {
         match self {
             Validity::Good => None,
             Validity::NotYet => Some("is not valid yet: clients will refuse it".to_owned()),
@@ -130,7 +130,7 @@ impl Validity {
 }
 
 /// The certificates in a file; at least one.
-pub fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match chain {
         Ok(chain) if chain.is_empty() => Err(NO_CERTIFICATE.to_owned()),
@@ -169,8 +169,8 @@ fn days(from: UnixTime, to: UnixTime) -> u64 {
     to.as_secs().saturating_sub(from.as_secs()) / DAY
 }
 
-pub const CERT_FLAG: &str = "--tls-cert";
-pub const KEY_FLAG: &str = "--tls-key";
+pub(crate) const CERT_FLAG: &str = "--tls-cert";
+pub(crate) const KEY_FLAG: &str = "--tls-key";
 
 const NO_CERTIFICATE: &str = "has no certificate (PEM: -----BEGIN CERTIFICATE-----)";
 

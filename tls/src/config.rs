@@ -14,4 +14,4 @@ pub const EXPIRY_NOTICE_DAYS: u64 = 14;
 
 /// Tickets for a TLS 1.3 client with which it comes back for less CPU. A ticket is kept by the client; the server
 /// keeps nothing.
-pub const TICKETS: usize = 1;
+pub(crate) const TICKETS: usize = 1;

@@ -15,10 +15,10 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 /// What was said, as it is in the table: number, milliseconds since 1970, client id, name, text.
-pub type Row = (u64, u64, String, String, String);
+pub(crate) type Row = (u64, u64, String, String, String);
 
 /// A pool of connections, shared by all cores of the process.
-pub struct Database {
+pub(crate) struct Database {
     options: MySqlConnectOptions,
     /// Set by the first core that starts: a pool can be made on tokio only.
     pool: OnceCell<MySqlPool>,
@@ -30,7 +30,7 @@ impl Database {
     /// Connects to nothing yet.
     ///
     /// `None`: `url` is no address of a database.
-    pub fn new(url: &str) -> Option<Database> {
+    pub(crate) fn new(url: &str) -> Option<Database> {
         // sqlx takes any scheme for its own.
         let known = ["mysql://", "mariadb://"].iter().any(|scheme| url.starts_with(scheme));
         let options = MySqlConnectOptions::from_str(url).ok().filter(|_| known)?;
@@ -41,7 +41,7 @@ impl Database {
     }
 
     /// Connects for the first time and sees to the table; goes on trying in the background if that fails.
-    pub async fn open(self: &Arc<Self>) {
+    pub(crate) async fn open(self: &Arc<Self>) {
         self.pool
             .get_or_init(async || {
                 let pool = MySqlPoolOptions::new()
@@ -58,7 +58,13 @@ impl Database {
     }
 
     /// Adds a line to a room and returns its number. `None`: the database is away.
-    pub async fn keep(self: &Arc<Self>, room: &str, client: &str, name: &str, text: &str) -> Option<u64> {
+    pub(crate) async fn keep(
+        self: &Arc<Self>,
+        room: &str,
+        client: &str,
+        name: &str,
+        text: &str,
+    ) -> Option<u64> {
         self.ask(async |pool| {
             let insert = sqlx::query(INSERT).bind(room).bind(client).bind(name).bind(text);
             Ok(insert.execute(pool).await?.last_insert_id())
@@ -67,7 +73,7 @@ impl Database {
     }
 
     /// The latest lines of a room, in order. `None`: the database is away.
-    pub async fn latest(self: &Arc<Self>, room: &str) -> Option<Vec<Row>> {
+    pub(crate) async fn latest(self: &Arc<Self>, room: &str) -> Option<Vec<Row>> {
         self.ask(async |pool| {
             let mut rows = sqlx::query_as(LATEST).bind(room).bind(LINES_SHOWN).fetch_all(pool).await?;
             rows.reverse();

@@ -8,12 +8,12 @@ use ringway_worker::Gateway;
 use crate::database::{Database, Row};
 
 /// A history kept in a database: the same on all cores, in all workers.
-pub struct Kept {
+pub(crate) struct Kept {
     database: Arc<Database>,
 }
 
 impl Kept {
-    pub fn new(database: Arc<Database>) -> Kept {
+    pub(crate) fn new(database: Arc<Database>) -> Kept {
         Kept { database }
     }
 }

@@ -14,10 +14,10 @@ use protocol::register::{Broadcast, PONG};
 /// How long a test waits for what must come, before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub const KEY: &str = "k3y";
+pub(crate) const KEY: &str = "k3y";
 
 /// A register whose list tests set.
-pub struct FakeRegister {
+pub(crate) struct FakeRegister {
     pub address: SocketAddr,
     state: Arc<Mutex<RegisterState>>,
     lines: Receiver<String>,
@@ -30,7 +30,7 @@ struct RegisterState {
 }
 
 impl FakeRegister {
-    pub fn start(gateways: &[SocketAddrV4]) -> FakeRegister {
+    pub(crate) fn start(gateways: &[SocketAddrV4]) -> FakeRegister {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(RegisterState { list: texts(gateways), peers: Vec::new() }));
@@ -54,12 +54,12 @@ impl FakeRegister {
     }
 
     /// The line with which the next client has been let in.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line from a client")
     }
 
     /// Tells all clients a new list.
-    pub fn list(&self, gateways: &[SocketAddrV4]) {
+    pub(crate) fn list(&self, gateways: &[SocketAddrV4]) {
         let mut state = self.state.lock().unwrap();
         state.list = texts(gateways);
         let line = broadcast(&state.list);
@@ -69,7 +69,7 @@ impl FakeRegister {
     }
 
     /// Answers all clients' pings once, as a register of ours does. Returns how many clients there are.
-    pub fn pong(&self) -> usize {
+    pub(crate) fn pong(&self) -> usize {
         let mut state = self.state.lock().unwrap();
         for peer in &mut state.peers {
             peer.write_all(PONG).unwrap();
@@ -78,7 +78,7 @@ impl FakeRegister {
     }
 
     /// Closes all connections, and has another list for those who come back.
-    pub fn restart(&self, gateways: &[SocketAddrV4]) {
+    pub(crate) fn restart(&self, gateways: &[SocketAddrV4]) {
         let mut state = self.state.lock().unwrap();
         state.list = texts(gateways);
         for peer in state.peers.drain(..) {
@@ -98,13 +98,13 @@ fn broadcast(list: &[String]) -> Vec<u8> {
 }
 
 /// A gateway's inner port.
-pub struct FakeGateway {
+pub(crate) struct FakeGateway {
     pub address: SocketAddrV4,
     connections: Receiver<TcpStream>,
 }
 
 impl FakeGateway {
-    pub fn start() -> FakeGateway {
+    pub(crate) fn start() -> FakeGateway {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let SocketAddr::V4(address) = listener.local_addr().unwrap() else { unreachable!("bound to IPv4") };
         let (send, connections) = channel();
@@ -117,31 +117,31 @@ impl FakeGateway {
         FakeGateway { address, connections }
     }
 
-    pub fn accept(&self) -> Connection {
+    pub(crate) fn accept(&self) -> Connection {
         let stream = self.connections.recv_timeout(PATIENCE).expect("a connection from the client");
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Connection { stream, arrived: Vec::new() }
     }
 
     /// Whether nobody has connected so far.
-    pub fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         self.connections.try_recv().is_err()
     }
 
-    pub fn client(&self, connection_id: u32) -> ClientId {
+    pub(crate) fn client(&self, connection_id: u32) -> ClientId {
         ClientId { gateway: self.address, connection_id }
     }
 }
 
 /// A connection from the client to a gateway.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     arrived: Vec<u8>,
 }
 
 /// A frame: what tests compare, and its bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Arrived {
+pub(crate) struct Arrived {
     pub cmd: u8,
     pub ext: String,
     pub body: String,
@@ -150,7 +150,7 @@ pub struct Arrived {
 
 impl Connection {
     /// The next frame that is not the key; every frame has the key in front.
-    pub fn frame(&mut self) -> Arrived {
+    pub(crate) fn frame(&mut self) -> Arrived {
         let key = self.next().expect("a frame, not the end");
         assert_eq!(key.cmd, Cmd::GatewayClientConnect as u8);
         assert_eq!(key.body, r#"{"secret_key":"k3y"}"#);
@@ -158,7 +158,7 @@ impl Connection {
     }
 
     /// The next frame, or `None` at the end.
-    pub fn next(&mut self) -> Option<Arrived> {
+    pub(crate) fn next(&mut self) -> Option<Arrived> {
         loop {
             if let Some((frame, size)) = inner::decode(&self.arrived, inner::FRAME_SIZE_MAX).unwrap() {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -175,12 +175,12 @@ impl Connection {
         }
     }
 
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
     /// Answers a query with a serialized value.
-    pub fn reply(&mut self, value: &str) {
+    pub(crate) fn reply(&mut self, value: &str) {
         let mut out = Vec::new();
         reply::encode(value.as_bytes(), &mut out);
         self.write(&out);
@@ -188,7 +188,7 @@ impl Connection {
 }
 
 /// Limits are those of production; tests that wait for one to be exceeded set their own.
-pub fn config(register: &FakeRegister) -> Config {
+pub(crate) fn config(register: &FakeRegister) -> Config {
     Config {
         register_addresses: vec![register.address.to_string()],
         secret_key: KEY.to_owned(),
@@ -197,17 +197,19 @@ pub fn config(register: &FakeRegister) -> Config {
 }
 
 /// A client of these gateways, with the register that lists them.
-pub async fn connect(gateways: &[&FakeGateway]) -> (Client, FakeRegister) {
+pub(crate) async fn connect(gateways: &[&FakeGateway]) -> (Client, FakeRegister) {
     let register = FakeRegister::start(&addresses(gateways));
     let client = Client::connect(config(&register)).await.unwrap();
     (client, register)
 }
 
-pub fn addresses(gateways: &[&FakeGateway]) -> Vec<SocketAddrV4> {
+pub(crate) fn addresses(gateways: &[&FakeGateway]) -> Vec<SocketAddrV4> {
     gateways.iter().map(|gateway| gateway.address).collect()
 }
 
 /// Plays a gateway on a thread while the test's own thread runs the client.
-pub fn play<T: Send + 'static>(part: impl FnOnce() -> T + Send + 'static) -> tokio::task::JoinHandle<T> {
+pub(crate) fn play<T: Send + 'static>(
+    part: impl FnOnce() -> T + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
     tokio::task::spawn_blocking(part)
 }

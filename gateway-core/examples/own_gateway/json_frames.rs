@@ -3,7 +3,7 @@
 use gateway_core::protocol::client::{Codec, Decoded, Kind, Limits, Malformed, Protocol};
 
 /// The protocol as a listener speaks it.
-pub struct JsonFrames;
+pub(crate) struct JsonFrames;
 
 impl Protocol for JsonFrames {
     fn codec(&self) -> Box<dyn Codec> {

@@ -12,7 +12,7 @@ use tracing::warn;
 use crate::{Settings, Steer};
 
 /// One shard's listening sockets.
-pub struct ShardSockets {
+pub(super) struct ShardSockets {
     /// In the order of `Settings::listen`.
     pub clients: Vec<TcpListener>,
     pub inner: TcpListener,
@@ -21,7 +21,7 @@ pub struct ShardSockets {
 }
 
 impl ShardSockets {
-    pub fn listen_addresses(&self) -> Vec<SocketAddr> {
+    pub(super) fn listen_addresses(&self) -> Vec<SocketAddr> {
         self.clients
             .iter()
             .map(|socket| socket.local_addr().expect("a bound socket has an address"))
@@ -32,7 +32,7 @@ impl ShardSockets {
 /// Binds everything, or says in one line what cannot be bound.
 ///
 /// Ports 0 are chosen by the kernel: one per listener for all shards, one per shard for the inner ports.
-pub fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String> {
+pub(super) fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String> {
     let mut addresses: Vec<SocketAddr> = settings.listen.iter().map(|listen| listen.address).collect();
     let mut patience = Patience::new();
     for address in &addresses {
@@ -58,7 +58,7 @@ pub fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String> {
 
 /// Sets which shard gets a new client; `cpus` are the shards'. An even spread is a nicety that a container may forbid, and
 /// the kernel has its own way; whoever asks for CPUs is to know if it cannot be.
-pub fn steer(steer: Steer, shards: &[ShardSockets], cpus: &[usize]) -> Result<(), String> {
+pub(super) fn steer(steer: Steer, shards: &[ShardSockets], cpus: &[usize]) -> Result<(), String> {
     let [first, _, ..] = shards else { return Ok(()) };
     let steering = match steer {
         Steer::Even => Steering::Even { sockets: shards.len() },

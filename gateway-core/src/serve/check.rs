@@ -9,7 +9,7 @@ use crate::listen::overlap;
 use crate::{Listen, Settings};
 
 /// Checks what does not depend on the machine, and writes the registers' addresses as they are connected to.
-pub fn addresses(settings: &mut Settings) -> Result<(), StartError> {
+pub(super) fn addresses(settings: &mut Settings) -> Result<(), StartError> {
     for address in &mut settings.register_address {
         *address = address::register(address)
             .map_err(|why| StartError::Settings(format!("--register-address: {why}")))?
@@ -70,7 +70,7 @@ fn numbers(settings: &Settings) -> Option<String> {
 }
 
 /// What an operator should know, one line each.
-pub fn warnings(settings: &Settings) -> Vec<String> {
+pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     let is_elsewhere = |address: &&String| {
         address::register(address).is_ok_and(|register| !is_here(&register.host))
             && settings.lan_ip.is_loopback()

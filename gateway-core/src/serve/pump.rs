@@ -20,7 +20,7 @@ use crate::shard::{Action, Counters, Identity, Sends, Shard, Sink};
 use crate::{Millis, Settings};
 
 /// A shard and its ring, in the shard's own thread.
-pub struct Pump {
+pub(super) struct Pump {
     ring: Ring,
     shard: Shard,
     listeners: Listeners,
@@ -71,7 +71,7 @@ struct RingSink<'a> {
 
 impl Pump {
     /// Sets up the ring and begins to listen and to register. The waker ends its wait when there are commands.
-    pub fn new(
+    pub(super) fn new(
         setup: ShardSetup,
         settings: Settings,
         sockets: ShardSockets,
@@ -115,7 +115,7 @@ impl Pump {
 
     /// Runs until told to stop, and then until the shard is done. The executor does nothing else meanwhile: everything
     /// that a shard waits for comes through its ring.
-    pub fn run(mut self) -> Counters {
+    pub(super) fn run(mut self) -> Counters {
         match self.serve() {
             Ok(()) => self.shard.counters(),
             Err(error) => program::give_up(format_args!("the ring of this shard broke: {error}")),

@@ -15,12 +15,12 @@ use tracing::{debug, info, warn};
 use crate::{Millis, Settings};
 
 /// What the log said last of each register: shards share it, so that a line is said once and not by each.
-pub type RegisterLog = Arc<Mutex<HashMap<String, RegisterNews>>>;
+pub(super) type RegisterLog = Arc<Mutex<HashMap<String, RegisterNews>>>;
 
 /// A shard's connections to all registers.
 ///
 /// In each turn: [`deliver`](Self::deliver) for each event of the ring, then [`turn`](Self::turn).
-pub struct RegisterLinks {
+pub(super) struct RegisterLinks {
     links: Vec<RegisterLink>,
     /// Addresses that were looked up, by other threads.
     found: Receiver<Found>,
@@ -60,7 +60,12 @@ struct LookUps {
 
 impl RegisterLinks {
     /// For the shard at the inner `address`. `waker` wakes its ring.
-    pub fn new(settings: &Settings, address: SocketAddrV4, log: RegisterLog, waker: Waker) -> RegisterLinks {
+    pub(super) fn new(
+        settings: &Settings,
+        address: SocketAddrV4,
+        log: RegisterLog,
+        waker: Waker,
+    ) -> RegisterLinks {
         let shard = address.to_string();
         let link = |register: &String| RegisterLink {
             client: RegisterClient::new(
@@ -79,7 +84,7 @@ impl RegisterLinks {
     }
 
     /// Takes the event if it is about a register's connection; else gives it back.
-    pub fn deliver<'a>(&mut self, now: Millis, event: Event<'a>) -> Option<Event<'a>> {
+    pub(super) fn deliver<'a>(&mut self, now: Millis, event: Event<'a>) -> Option<Event<'a>> {
         let (Event::Connected { socket }
         | Event::Received { socket, .. }
         | Event::EndOfStream { socket }
@@ -98,7 +103,7 @@ impl RegisterLinks {
     }
 
     /// When [`Self::turn`] has something to do, if nothing happens before.
-    pub fn deadline(&self) -> Millis {
+    pub(super) fn deadline(&self) -> Millis {
         Millis(self.links.iter().map(|link| link.client.deadline()).min().unwrap_or(u64::MAX))
     }
 
@@ -106,7 +111,7 @@ impl RegisterLinks {
     ///
     /// # Errors
     /// The ring is broken.
-    pub fn turn(&mut self, ring: &mut Ring) -> io::Result<()> {
+    pub(super) fn turn(&mut self, ring: &mut Ring) -> io::Result<()> {
         let now = Millis(ring.now());
         while let Ok(Found { index, connection, address }) = self.found.try_recv() {
             self.is_touched = true;
@@ -134,7 +139,7 @@ impl RegisterLinks {
     }
 
     /// Leaves all registers, for good.
-    pub fn leave(&mut self, ring: &mut Ring) {
+    pub(super) fn leave(&mut self, ring: &mut Ring) {
         for mut link in self.links.drain(..) {
             link.close(ring, Connection::Main);
             link.close(ring, Connection::Probe);

@@ -16,7 +16,7 @@ use crate::Millis;
 use crate::shard::{Gone, Notice, Shard};
 
 /// All shards of a process tell it what they see.
-pub struct WorkerLog {
+pub(super) struct WorkerLog {
     clock: Uptime,
     state: Mutex<State>,
 }
@@ -31,7 +31,7 @@ struct State {
 }
 
 /// One shard's part: what it has seen, and since when it has no worker.
-pub struct ShardWorkers {
+pub(super) struct ShardWorkers {
     log: Arc<WorkerLog>,
     shard: usize,
     address: SocketAddrV4,
@@ -43,12 +43,12 @@ pub struct ShardWorkers {
 }
 
 impl ShardWorkers {
-    pub fn new(log: Arc<WorkerLog>, shard: usize, address: SocketAddrV4) -> ShardWorkers {
+    pub(super) fn new(log: Arc<WorkerLog>, shard: usize, address: SocketAddrV4) -> ShardWorkers {
         ShardWorkers { log, shard, address, alone_since: None, told_alone: false, notices: Vec::new() }
     }
 
     /// To be called now and then.
-    pub fn look(&mut self, now: Millis, shard: &mut Shard) {
+    pub(super) fn look(&mut self, now: Millis, shard: &mut Shard) {
         shard.take_notices(&mut self.notices);
         for notice in self.notices.drain(..) {
             self.log.note(self.shard, &notice);
@@ -94,14 +94,14 @@ struct Line {
 }
 
 impl WorkerLog {
-    pub fn new() -> WorkerLog {
+    pub(super) fn new() -> WorkerLog {
         let limits = [(); Kind::COUNT].map(|()| LogLimit::new(LINES_MAX, LINES_PERIOD_MS));
         let state = State { links: HashMap::new(), alone: HashSet::new(), limits };
         WorkerLog { clock: Uptime::start(), state: Mutex::new(state) }
     }
 
     /// A shard has noted something.
-    pub fn note(&self, shard: usize, notice: &Notice) {
+    pub(super) fn note(&self, shard: usize, notice: &Notice) {
         debug!(shard, ?notice, "worker link");
         let now_ms = protocol::millis(self.clock.elapsed());
         self.with(|state| {
@@ -118,7 +118,7 @@ impl WorkerLog {
     }
 
     /// A shard has had no worker for a while.
-    pub fn alone(&self, shard: usize, address: SocketAddrV4) {
+    pub(super) fn alone(&self, shard: usize, address: SocketAddrV4) {
         self.with(|state| {
             let is_first = state.alone.is_empty();
             state.alone.insert(shard);
@@ -131,7 +131,7 @@ impl WorkerLog {
     }
 
     /// It has one again.
-    pub fn served(&self, shard: usize) {
+    pub(super) fn served(&self, shard: usize) {
         self.with(|state| {
             if state.alone.remove(&shard) && state.alone.is_empty() {
                 info!("workers are connected to all shards");

@@ -12,7 +12,7 @@ use crate::config::{
 use crate::{Millis, Settings};
 
 /// Who waits for what, and what is due when.
-pub struct Deadlines {
+pub(super) struct Deadlines {
     pub handshake: Timeouts,
     /// Clients without a worker.
     pub no_worker: Timeouts,
@@ -31,7 +31,7 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    pub fn new(settings: &Settings, now: Millis) -> Deadlines {
+    pub(super) fn new(settings: &Settings, now: Millis) -> Deadlines {
         Deadlines {
             handshake: Timeouts::new(HANDSHAKE_TIMEOUT_MS),
             no_worker: Timeouts::new(protocol::millis(settings.no_worker_wait)),
@@ -46,7 +46,7 @@ impl Deadlines {
     }
 
     /// The first of those that concern single sockets.
-    pub fn first_timeout(&self) -> Option<Millis> {
+    pub(super) fn first_timeout(&self) -> Option<Millis> {
         let Deadlines { handshake, no_worker, flush, answer, linger, authorization, .. } = self;
         let all = [handshake, no_worker, flush, answer, linger, authorization];
         all.into_iter().filter_map(Timeouts::first).min()
@@ -55,22 +55,22 @@ impl Deadlines {
 
 /// Sockets in order of their deadlines. All have the same time, so the order is that of arrival, and an entry is not
 /// removed early: whoever takes it looks whether it still applies.
-pub struct Timeouts {
+pub(super) struct Timeouts {
     period_ms: u64,
     queue: VecDeque<(Millis, SocketId)>,
 }
 
 impl Timeouts {
-    pub fn new(period_ms: u64) -> Timeouts {
+    pub(super) fn new(period_ms: u64) -> Timeouts {
         Timeouts { period_ms, queue: VecDeque::new() }
     }
 
-    pub fn push(&mut self, now: Millis, socket: SocketId) {
+    pub(super) fn push(&mut self, now: Millis, socket: SocketId) {
         self.queue.push_back((now.plus(self.period_ms), socket));
     }
 
     /// The next socket whose time is over.
-    pub fn pop_expired(&mut self, now: Millis) -> Option<SocketId> {
+    pub(super) fn pop_expired(&mut self, now: Millis) -> Option<SocketId> {
         match self.queue.front() {
             Some((deadline, _)) if *deadline <= now => self.queue.pop_front().map(|(_, socket)| socket),
             _ => None,
@@ -78,12 +78,12 @@ impl Timeouts {
     }
 
     /// When the next time is over.
-    pub fn first(&self) -> Option<Millis> {
+    pub(super) fn first(&self) -> Option<Millis> {
         self.queue.front().map(|(deadline, _)| *deadline)
     }
 
     /// Everything, whatever its deadline.
-    pub fn take_all(&mut self) -> VecDeque<(Millis, SocketId)> {
+    pub(super) fn take_all(&mut self) -> VecDeque<(Millis, SocketId)> {
         std::mem::take(&mut self.queue)
     }
 }

@@ -21,23 +21,23 @@ pub(crate) struct CaughtHooks {
 
 impl CaughtHooks {
     /// Without its hooks a shard is not what its operator wants: here a panic goes on.
-    pub fn start(mut hooks: Box<dyn Hooks>, shard: Identity) -> CaughtHooks {
+    pub(super) fn start(mut hooks: Box<dyn Hooks>, shard: Identity) -> CaughtHooks {
         hooks.on_worker_start(shard);
         CaughtHooks { hooks, panics: 0, to_close: Vec::new(), log: LogLimit::new(1, HOOK_LOG_PERIOD_MS) }
     }
 
     /// How many calls have panicked.
-    pub fn panics(&self) -> u64 {
+    pub(super) fn panics(&self) -> u64 {
         self.panics
     }
 
     /// A client about whom the hook panics is refused.
-    pub fn on_connect(&mut self, now: Millis, client: &ClientInfo) -> Admission {
+    pub(super) fn on_connect(&mut self, now: Millis, client: &ClientInfo) -> Admission {
         self.call(now, "on_connect", |hooks| hooks.on_connect(client)).unwrap_or(Admission::Refuse)
     }
 
     /// A client about whom the hook panics gets a 500.
-    pub fn on_websocket_connect(
+    pub(super) fn on_websocket_connect(
         &mut self,
         now: Millis,
         client: &ClientInfo,
@@ -48,13 +48,18 @@ impl CaughtHooks {
     }
 
     /// Whether [`CaughtHooks::route`] is to be asked.
-    pub fn routes(&mut self, now: Millis) -> bool {
+    pub(super) fn routes(&mut self, now: Millis) -> bool {
         self.call(now, "routes", |hooks| hooks.routes()).unwrap_or(false)
     }
 
     /// A client about whom the hook panics, or for whom it chooses a worker that there is not, goes with the end of the
     /// turn. Until then it has the worker that the settings give it.
-    pub fn route(&mut self, now: Millis, client: &ClientInfo, workers: &[WorkerInfo<'_>]) -> Option<usize> {
+    pub(super) fn route(
+        &mut self,
+        now: Millis,
+        client: &ClientInfo,
+        workers: &[WorkerInfo<'_>],
+    ) -> Option<usize> {
         let chosen = self.call(now, "route", |hooks| {
             let index = hooks.route(client, workers);
             assert!(
@@ -71,7 +76,12 @@ impl CaughtHooks {
     }
 
     /// Calls a hook; none if it has panicked, which is counted and logged.
-    pub fn call<T>(&mut self, now: Millis, hook: &str, call: impl FnOnce(&mut dyn Hooks) -> T) -> Option<T> {
+    pub(super) fn call<T>(
+        &mut self,
+        now: Millis,
+        hook: &str,
+        call: impl FnOnce(&mut dyn Hooks) -> T,
+    ) -> Option<T> {
         let panic = match catch(|| call(&mut *self.hooks)) {
             Ok(value) => return Some(value),
             Err(panic) => panic,

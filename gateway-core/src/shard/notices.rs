@@ -62,17 +62,17 @@ pub enum Gone {
 
 /// Notices that have not been taken. Beyond [`NOTICES_MAX`] they are left out: the counters have them all.
 #[derive(Default)]
-pub struct Notices(Vec<Notice>);
+pub(super) struct Notices(Vec<Notice>);
 
 impl Notices {
-    pub fn push(&mut self, notice: Notice) {
+    pub(super) fn push(&mut self, notice: Notice) {
         if self.0.len() < NOTICES_MAX {
             self.0.push(notice);
         }
     }
 
     /// Moves all into `out`.
-    pub fn take(&mut self, out: &mut Vec<Notice>) {
+    pub(super) fn take(&mut self, out: &mut Vec<Notice>) {
         out.append(&mut self.0);
     }
 }

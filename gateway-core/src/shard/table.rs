@@ -1,30 +1,30 @@
 //! Rows addressed by a socket's slot.
 
 /// Rows in chunks, so that growing never moves or doubles what is there. A chunk is there once it has had a row.
-pub struct Table<T> {
+pub(super) struct Table<T> {
     chunks: Vec<Box<[Option<T>]>>,
 }
 
 impl<T> Table<T> {
-    pub fn new() -> Table<T> {
+    pub(super) fn new() -> Table<T> {
         Table { chunks: Vec::new() }
     }
 
     /// One past the highest index that may be in use.
-    pub fn end(&self) -> usize {
+    pub(super) fn end(&self) -> usize {
         self.chunks.len() * CHUNK_ROWS
     }
 
-    pub fn get(&self, index: usize) -> Option<&T> {
+    pub(super) fn get(&self, index: usize) -> Option<&T> {
         self.chunks.get(index / CHUNK_ROWS)?.get(index % CHUNK_ROWS)?.as_ref()
     }
 
-    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.chunks.get_mut(index / CHUNK_ROWS)?.get_mut(index % CHUNK_ROWS)?.as_mut()
     }
 
     /// Puts a row where none is.
-    pub fn insert(&mut self, index: usize, row: T) {
+    pub(super) fn insert(&mut self, index: usize, row: T) {
         let number = index / CHUNK_ROWS;
         if self.chunks.len() <= number {
             self.chunks.resize_with(number + 1, Box::default);
@@ -37,11 +37,11 @@ impl<T> Table<T> {
         assert!(old.is_none(), "the ring reuses a slot only after Closed");
     }
 
-    pub fn remove(&mut self, index: usize) -> Option<T> {
+    pub(super) fn remove(&mut self, index: usize) -> Option<T> {
         self.chunks.get_mut(index / CHUNK_ROWS)?.get_mut(index % CHUNK_ROWS)?.take()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
         self.chunks.iter().enumerate().flat_map(|(number, chunk)| {
             let rows = chunk.iter().enumerate();
             rows.filter_map(move |(index, row)| Some((number * CHUNK_ROWS + index, row.as_ref()?)))

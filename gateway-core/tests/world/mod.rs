@@ -11,7 +11,7 @@ use protocol::inner::{self, Cmd, Frame, Run, ext};
 use ring::{Acks, Short, SocketId};
 
 /// The other end of a socket of the shard.
-pub struct Peer {
+pub(crate) struct Peer {
     pub socket: SocketId,
     /// Sent by the peer, not delivered yet.
     pub inbox: VecDeque<u8>,
@@ -30,7 +30,7 @@ pub struct Peer {
     blocked: bool,
 }
 
-pub struct World {
+pub(crate) struct World {
     pub shard: Shard,
     pub now: Millis,
     pub peers: Vec<Peer>,
@@ -45,7 +45,7 @@ pub struct World {
 
 /// What a shard wanted done in a turn.
 #[derive(Default)]
-pub struct Turn {
+pub(crate) struct Turn {
     pub actions: Vec<Action>,
     /// One for each send.
     pub sent: Vec<SocketId>,
@@ -111,12 +111,12 @@ impl Sink for FakeSink<'_> {
 }
 
 impl World {
-    pub fn new(settings: Settings) -> World {
+    pub(crate) fn new(settings: Settings) -> World {
         World::seeded(settings, u64::from(u32::MAX) << 32)
     }
 
     /// With a seed for what the shard chooses at random. Connection ids begin behind its lower half.
-    pub fn seeded(settings: Settings, seed: u64) -> World {
+    pub(crate) fn seeded(settings: Settings, seed: u64) -> World {
         let identity = Identity { address: SHARD, seed };
         World {
             shard: Shard::new(settings, identity, Millis(0)),
@@ -130,19 +130,19 @@ impl World {
     }
 
     /// Text clients, and nothing else set.
-    pub fn text() -> World {
+    pub(crate) fn text() -> World {
         World::new(Settings { listen: listen(&["text://127.0.0.1:1000"]), ..Settings::default() })
     }
 
     /// A client at a listener; returns its index in `peers`.
-    pub fn client(&mut self, listener: u8) -> usize {
+    pub(crate) fn client(&mut self, listener: u8) -> usize {
         let peer = self.accept(listener);
         self.settle();
         peer
     }
 
     /// The same, and what comes of it waits for the next turn.
-    pub fn accept(&mut self, listener: u8) -> usize {
+    pub(crate) fn accept(&mut self, listener: u8) -> usize {
         let peer = self.open();
         let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), (peer as u16).wrapping_add(5000));
         self.shard.on_client_accepted(self.now, listener, self.peers[peer].socket, address.into());
@@ -150,7 +150,7 @@ impl World {
     }
 
     /// An inner connection that has said nothing yet.
-    pub fn link(&mut self) -> usize {
+    pub(crate) fn link(&mut self) -> usize {
         let peer = self.open();
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, (peer as u16).wrapping_add(6000));
         self.shard.on_link_accepted(self.now, self.peers[peer].socket, address.into());
@@ -159,14 +159,14 @@ impl World {
     }
 
     /// A worker of this key.
-    pub fn worker(&mut self, key: &str) -> usize {
+    pub(crate) fn worker(&mut self, key: &str) -> usize {
         let link = self.link();
         self.introduce(link, key, false);
         link
     }
 
     /// One of ours, which has been told that the gateway is too.
-    pub fn ringway_worker(&mut self, key: &str) -> usize {
+    pub(crate) fn ringway_worker(&mut self, key: &str) -> usize {
         let link = self.link();
         self.introduce(link, key, true);
         self.take(link);
@@ -174,12 +174,19 @@ impl World {
     }
 
     /// Says WORKER_CONNECT on a link.
-    pub fn introduce(&mut self, link: usize, key: &str, ringway: bool) {
+    pub(crate) fn introduce(&mut self, link: usize, key: &str, ringway: bool) {
         self.introduce_as(link, key, "", ringway, None);
     }
 
     /// The same with a secret key and a run.
-    pub fn introduce_as(&mut self, link: usize, key: &str, secret: &str, ringway: bool, run: Option<Run>) {
+    pub(crate) fn introduce_as(
+        &mut self,
+        link: usize,
+        key: &str,
+        secret: &str,
+        ringway: bool,
+        run: Option<Run>,
+    ) {
         let connect =
             ext::WorkerConnect { worker_key: key.into(), secret_key: Some(secret.into()), ringway, run };
         self.say(
@@ -189,7 +196,7 @@ impl World {
     }
 
     /// A peer sends, and all of it arrives.
-    pub fn say(&mut self, peer: usize, bytes: &[u8]) {
+    pub(crate) fn say(&mut self, peer: usize, bytes: &[u8]) {
         self.peers[peer].inbox.extend(bytes);
         while !self.peers[peer].inbox.is_empty() && !self.peers[peer].paused && !self.peers[peer].closed {
             self.deliver(peer, usize::MAX);
@@ -197,27 +204,27 @@ impl World {
     }
 
     /// A worker or another program commands or asks; returns what came back on that link.
-    pub fn command(&mut self, link: usize, frame: &Frame<'_>) -> Vec<u8> {
+    pub(crate) fn command(&mut self, link: usize, frame: &Frame<'_>) -> Vec<u8> {
         self.peers[link].received.clear();
         self.say(link, &frame_bytes(frame));
         std::mem::take(&mut self.peers[link].received)
     }
 
     /// What a peer has received since it was last asked.
-    pub fn take(&mut self, peer: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, peer: usize) -> Vec<u8> {
         std::mem::take(&mut self.peers[peer].received)
     }
 
     /// The frames a worker has received since it was last asked: command, connection id, ext_data, body. Without pings of
     /// ours, which come at any time.
-    pub fn take_frames(&mut self, link: usize) -> Vec<(Cmd, u32, Vec<u8>, Vec<u8>)> {
+    pub(crate) fn take_frames(&mut self, link: usize) -> Vec<(Cmd, u32, Vec<u8>, Vec<u8>)> {
         let mut frames = self.take_frames_and_pings(link);
         frames.retain(|frame| frame.0 != Cmd::RingwayPing);
         frames
     }
 
     /// The same with them.
-    pub fn take_frames_and_pings(&mut self, link: usize) -> Vec<(Cmd, u32, Vec<u8>, Vec<u8>)> {
+    pub(crate) fn take_frames_and_pings(&mut self, link: usize) -> Vec<(Cmd, u32, Vec<u8>, Vec<u8>)> {
         let bytes = self.take(link);
         let (mut at, mut frames) = (0, Vec::new());
         while let Some((frame, size)) =
@@ -232,7 +239,7 @@ impl World {
     }
 
     /// Delivers up to `count` bytes of a peer, then its end if it has one.
-    pub fn deliver(&mut self, peer: usize, count: usize) {
+    pub(crate) fn deliver(&mut self, peer: usize, count: usize) {
         let it = &mut self.peers[peer];
         if it.closed || it.paused {
             return;
@@ -251,13 +258,13 @@ impl World {
     }
 
     /// A peer sends its FIN behind what it has sent.
-    pub fn end(&mut self, peer: usize) {
+    pub(crate) fn end(&mut self, peer: usize) {
         self.peers[peer].ending = true;
         self.deliver(peer, usize::MAX);
     }
 
     /// A connection breaks.
-    pub fn reset(&mut self, peer: usize) {
+    pub(crate) fn reset(&mut self, peer: usize) {
         if !self.peers[peer].closed {
             self.shard.on_failed(self.now, self.peers[peer].socket);
             self.settle();
@@ -265,7 +272,7 @@ impl World {
     }
 
     /// A peer reads: there is room for `room` bytes more.
-    pub fn read(&mut self, peer: usize, room: Option<usize>) {
+    pub(crate) fn read(&mut self, peer: usize, room: Option<usize>) {
         let it = &mut self.peers[peer];
         it.room = room;
         if it.blocked && !it.closed {
@@ -276,7 +283,7 @@ impl World {
     }
 
     /// Time passes. The shard gets those ticks that it asks for.
-    pub fn pass(&mut self, ms: u64) {
+    pub(crate) fn pass(&mut self, ms: u64) {
         for _ in 0..ms.div_ceil(50) {
             self.now = self.now.plus(50);
             if self.now >= self.shard.next_tick() {
@@ -287,7 +294,7 @@ impl World {
     }
 
     /// Does everything the shard wants done.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         while self.shard.is_pending() {
             self.turn();
         }
@@ -295,7 +302,7 @@ impl World {
     }
 
     /// One turn; returns what the shard wanted done in it.
-    pub fn turn(&mut self) -> Turn {
+    pub(crate) fn turn(&mut self) -> Turn {
         let World { peers, by_socket, free_slots, holds_accepts, .. } = self;
         let mut sink = FakeSink { peers, by_socket, free_slots, holds_accepts, turn: Turn::default() };
         let Ok(()) = self.shard.turn(self.now, &mut sink);
@@ -324,23 +331,23 @@ impl World {
     }
 }
 
-pub fn listen(addresses: &[&str]) -> Vec<Listen> {
+pub(crate) fn listen(addresses: &[&str]) -> Vec<Listen> {
     addresses.iter().map(|address| address.parse().expect("a listen address")).collect()
 }
 
-pub fn frame_bytes(frame: &Frame<'_>) -> Vec<u8> {
+pub(crate) fn frame_bytes(frame: &Frame<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame.encode(&mut bytes);
     bytes
 }
 
 /// A command for one client.
-pub fn to_client(cmd: Cmd, connection_id: u32) -> Frame<'static> {
+pub(crate) fn to_client(cmd: Cmd, connection_id: u32) -> Frame<'static> {
     Frame { connection_id, ..Frame::command(cmd) }
 }
 
 /// The PHP value of the only reply in `bytes`.
-pub fn value(bytes: &[u8]) -> String {
+pub(crate) fn value(bytes: &[u8]) -> String {
     let (value, size) = inner::reply::decode(bytes, usize::MAX).expect("a reply").expect("a whole reply");
     assert_eq!(size, bytes.len());
     String::from_utf8_lossy(value).into_owned()

@@ -4,7 +4,7 @@ use ringway_worker::php::{self, Array, Key, Value};
 use ringway_worker::{Body, Client, ClientId, Gateway, Name};
 
 /// Calls the method. False when it cannot be: its name is unknown, or an argument is no client id.
-pub async fn call(gateway: &Gateway, client: &Client, op: &str, args: Vec<Value>) -> Value {
+pub(crate) async fn call(gateway: &Gateway, client: &Client, op: &str, args: Vec<Value>) -> Value {
     let args = Args(args);
     if let Some(result) = send(gateway, client, op, &args) {
         return result;
@@ -22,12 +22,12 @@ pub async fn call(gateway: &Gateway, client: &Client, op: &str, args: Vec<Value>
 }
 
 /// Whether a call changes the session when its handler has ended.
-pub fn changes_session(op: &str) -> bool {
+pub(crate) fn changes_session(op: &str) -> bool {
     matches!(op, "writeSession" | "forgetSession")
 }
 
 /// The session as PHP shows it: null when there is none.
-pub fn session_or_null(client: &Client) -> Value {
+pub(crate) fn session_or_null(client: &Client) -> Value {
     match client.session() {
         session if session.is_empty() => Value::Null,
         session => Value::Array(session),
@@ -35,7 +35,7 @@ pub fn session_or_null(client: &Client) -> Value {
 }
 
 /// What PHP has in `$_SERVER`.
-pub fn server(client: &Client) -> Value {
+pub(crate) fn server(client: &Client) -> Value {
     let mut server = Array::new();
     server.insert("REMOTE_ADDR", client.addr().ip().to_string());
     server.insert("REMOTE_PORT", i64::from(client.addr().port()));

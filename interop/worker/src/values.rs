@@ -6,7 +6,7 @@ use ringway_worker::php::{self, Array, Key, Value};
 use serde_json::{Map, Value as Json};
 
 /// A value of the driver. `{"serialized":"…"}` stands for one that JSON cannot express, `{"base64":"…"}` for bytes.
-pub fn from_json(json: &Json) -> Value {
+pub(crate) fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::Null,
         Json::Bool(bool) => Value::Bool(*bool),
@@ -42,7 +42,7 @@ fn from_map(map: &Map<String, Json>) -> Value {
 }
 
 /// A value as PHP's json_encode writes it with partial output and substitutes for bytes that are no text.
-pub fn to_json(value: &Value) -> Json {
+pub(crate) fn to_json(value: &Value) -> Json {
     match value {
         Value::Bool(bool) => Json::from(*bool),
         Value::Int(int) => Json::from(*int),
@@ -60,7 +60,7 @@ pub fn to_json(value: &Value) -> Json {
 }
 
 /// A list or an object, as PHP tells them apart.
-pub fn array_to_json(array: &Array) -> Json {
+pub(crate) fn array_to_json(array: &Array) -> Json {
     if array.is_list() {
         return Json::Array(array.values().map(to_json).collect());
     }

@@ -4,11 +4,11 @@ use ringway_protocol::client::websocket::WebsocketCodec;
 use ringway_protocol::client::{Codec, Decoded, Kind, Limits, Malformed};
 
 /// The limit that PHP has.
-pub const LIMITS: Limits = Limits { package_size_max: 10_485_760 };
+pub(crate) const LIMITS: Limits = Limits { package_size_max: 10_485_760 };
 
 /// One thing that a gateway sees, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Unit {
+pub(crate) enum Unit {
     Message(Vec<u8>, Kind),
     Handshake(Vec<u8>),
     Reply(Vec<u8>),
@@ -16,30 +16,30 @@ pub enum Unit {
     Malformed(Malformed),
 }
 
-pub fn text(body: &str) -> Unit {
+pub(crate) fn text(body: &str) -> Unit {
     Unit::Message(body.into(), Kind::Text)
 }
 
-pub fn binary(body: &[u8]) -> Unit {
+pub(crate) fn binary(body: &[u8]) -> Unit {
     Unit::Message(body.into(), Kind::Binary)
 }
 
-pub fn reply(bytes: &[u8]) -> Unit {
+pub(crate) fn reply(bytes: &[u8]) -> Unit {
     Unit::Reply(bytes.into())
 }
 
-pub fn close_frame(code: u16) -> Unit {
+pub(crate) fn close_frame(code: u16) -> Unit {
     let [high, low] = code.to_be_bytes();
     reply(&[0x88, 2, high, low])
 }
 
 /// Last words and the end, as a violation gives them.
-pub fn violation(code: u16, malformed: Malformed) -> [Unit; 2] {
+pub(crate) fn violation(code: u16, malformed: Malformed) -> [Unit; 2] {
     [close_frame(code), Unit::Malformed(malformed)]
 }
 
 /// A client as the gateway keeps it: its codec and the rest of its input.
-pub struct Conn<C> {
+pub(crate) struct Conn<C> {
     pub codec: C,
     pub units: Vec<Unit>,
     pub rest: Vec<u8>,
@@ -48,11 +48,11 @@ pub struct Conn<C> {
 }
 
 impl<C: Codec> Conn<C> {
-    pub fn new(codec: C, limits: Limits) -> Self {
+    pub(crate) fn new(codec: C, limits: Limits) -> Self {
         Self { codec, units: Vec::new(), rest: Vec::new(), limits, ended: false }
     }
 
-    pub fn receive(&mut self, bytes: &[u8]) {
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
         self.rest.extend_from_slice(bytes);
         while !self.ended {
             let mut answer = Vec::new();
@@ -92,7 +92,7 @@ impl<C: Codec> Conn<C> {
 }
 
 /// What comes of input in these pieces.
-pub fn run_pieces<'p, C: Codec + Default>(
+pub(crate) fn run_pieces<'p, C: Codec + Default>(
     limits: Limits,
     pieces: impl IntoIterator<Item = &'p [u8]>,
 ) -> Vec<Unit> {
@@ -102,14 +102,14 @@ pub fn run_pieces<'p, C: Codec + Default>(
 }
 
 /// What comes of `input`, which must be the same whole and byte by byte.
-pub fn run<C: Codec + Default>(limits: Limits, input: &[u8]) -> Vec<Unit> {
+pub(crate) fn run<C: Codec + Default>(limits: Limits, input: &[u8]) -> Vec<Unit> {
     let whole = run_pieces::<C>(limits, [input]);
     assert_eq!(run_pieces::<C>(limits, input.chunks(1)), whole, "byte by byte");
     whole
 }
 
 /// `input` cut into pieces of these sizes, over and over.
-pub fn cut<'a>(input: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
+pub(crate) fn cut<'a>(input: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut rest = input;
     for size in sizes.iter().cycle() {
@@ -124,16 +124,16 @@ pub fn cut<'a>(input: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
 }
 
 /// The smallest request that is accepted.
-pub const REQUEST: &[u8] =
+pub(crate) const REQUEST: &[u8] =
     b"GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 /// What comes of these frames behind a handshake.
-pub fn run_frames(frames: &[u8]) -> Vec<Unit> {
+pub(crate) fn run_frames(frames: &[u8]) -> Vec<Unit> {
     run_frames_within(LIMITS, frames)
 }
 
 /// The same with another limit.
-pub fn run_frames_within(limits: Limits, frames: &[u8]) -> Vec<Unit> {
+pub(crate) fn run_frames_within(limits: Limits, frames: &[u8]) -> Vec<Unit> {
     let mut units = run::<WebsocketCodec>(limits, &[REQUEST, frames].concat());
     assert_eq!(units.remove(0), Unit::Handshake(b"/".to_vec()));
     units

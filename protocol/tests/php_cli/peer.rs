@@ -5,7 +5,7 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 
 /// A running `peer.php`, which ends with this process, when its input does.
-pub struct Peer {
+pub(crate) struct Peer {
     /// Locked from a request to its answer.
     pipes: Mutex<(ChildStdin, ChildStdout)>,
 }
@@ -14,7 +14,7 @@ static SHARED: LazyLock<Option<Peer>> = LazyLock::new(Peer::start);
 
 impl Peer {
     /// PHP; none if there is none and none is demanded.
-    pub fn shared() -> Option<&'static Peer> {
+    pub(crate) fn shared() -> Option<&'static Peer> {
         SHARED.as_ref()
     }
 
@@ -42,7 +42,7 @@ impl Peer {
     }
 
     /// The answer to one request, or PHP's complaint.
-    pub fn ask(&self, operation: u8, payload: &[u8]) -> Result<Vec<u8>, String> {
+    pub(crate) fn ask(&self, operation: u8, payload: &[u8]) -> Result<Vec<u8>, String> {
         let mut request = u32::try_from(payload.len() + 1).unwrap().to_be_bytes().to_vec();
         request.push(operation);
         request.extend_from_slice(payload);
@@ -60,14 +60,14 @@ impl Peer {
     }
 
     /// A random array, serialized; the same one for the same seed.
-    pub fn generated(&self, operation: u8, seed: u32, depth: u8) -> Vec<u8> {
+    pub(crate) fn generated(&self, operation: u8, seed: u32, depth: u8) -> Vec<u8> {
         let mut payload = seed.to_be_bytes().to_vec();
         payload.push(depth);
         self.ask(operation, &payload).unwrap()
     }
 
     /// What array_replace_recursive makes of two serialized arrays, serialized.
-    pub fn merged(&self, base: &[u8], update: &[u8]) -> Result<Vec<u8>, String> {
+    pub(crate) fn merged(&self, base: &[u8], update: &[u8]) -> Result<Vec<u8>, String> {
         let mut payload = u32::try_from(base.len()).unwrap().to_be_bytes().to_vec();
         payload.extend_from_slice(base);
         payload.extend_from_slice(update);

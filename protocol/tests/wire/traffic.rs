@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// One line of the table.
-pub struct Record {
+pub(crate) struct Record {
     /// Which recording it is from, for messages.
     pub capture: &'static str,
     pub kind: Kind,
@@ -13,14 +13,14 @@ pub struct Record {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     Frame,
     Reply,
     Register,
 }
 
 /// All records of a kind.
-pub fn records(kind: Kind) -> Vec<Record> {
+pub(crate) fn records(kind: Kind) -> Vec<Record> {
     let table = include_str!("../golden/traffic.txt");
     let records = table.lines().filter(|line| !line.starts_with('#')).map(record);
     records.filter(|record| record.kind == kind).collect()

@@ -7,14 +7,14 @@ use rcgen::{CertificateParams, KeyPair as Key};
 use ringway_tls::KeyPair;
 
 /// A folder for one test's files.
-pub fn folder(test: &str) -> PathBuf {
+pub(crate) fn folder(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     fs::create_dir_all(&folder).expect("the test can write its files");
     folder
 }
 
 /// A certificate for `names` that vouches for itself, as `change` makes it.
-pub fn certificate(
+pub(crate) fn certificate(
     folder: &Path,
     file: &str,
     names: &[&str],

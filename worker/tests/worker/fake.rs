@@ -13,13 +13,13 @@ use protocol::register::Broadcast;
 use ringway_worker::{Client, Config, Events, Gateway, Kind, Message, Running, WebsocketRequest, Worker};
 
 /// How long a test waits for what must come, before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The connection id that tests use for their client.
-pub const CLIENT: u32 = 1;
+pub(crate) const CLIENT: u32 = 1;
 
 /// A register whose list tests set.
-pub struct FakeRegister {
+pub(crate) struct FakeRegister {
     address: SocketAddr,
     state: Arc<Mutex<RegisterState>>,
     lines: Receiver<String>,
@@ -32,7 +32,7 @@ struct RegisterState {
 }
 
 impl FakeRegister {
-    pub fn start(gateways: &[&FakeGateway]) -> FakeRegister {
+    pub(crate) fn start(gateways: &[&FakeGateway]) -> FakeRegister {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(RegisterState { list: addresses(gateways), workers: Vec::new() }));
@@ -47,17 +47,17 @@ impl FakeRegister {
         FakeRegister { address, state, lines }
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.address.to_string()
     }
 
     /// The next line that a worker sent.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line from a worker")
     }
 
     /// Tells all workers a new list.
-    pub fn list(&self, gateways: &[&FakeGateway]) {
+    pub(crate) fn list(&self, gateways: &[&FakeGateway]) {
         let mut state = self.state.lock().unwrap();
         state.list = addresses(gateways);
         let line = broadcast(&state.list);
@@ -67,7 +67,7 @@ impl FakeRegister {
     }
 
     /// Closes the connections of all workers.
-    pub fn drop_workers(&self) {
+    pub(crate) fn drop_workers(&self) {
         for worker in self.state.lock().unwrap().workers.drain(..) {
             worker.shutdown(std::net::Shutdown::Both).unwrap();
         }
@@ -99,17 +99,17 @@ fn broadcast(list: &[String]) -> Vec<u8> {
 }
 
 /// A gateway's inner port.
-pub struct FakeGateway {
+pub(crate) struct FakeGateway {
     pub address: SocketAddrV4,
     connections: Receiver<Connection>,
 }
 
 impl FakeGateway {
-    pub fn start() -> FakeGateway {
+    pub(crate) fn start() -> FakeGateway {
         FakeGateway::start_at("127.0.0.1:0".parse().unwrap())
     }
 
-    pub fn start_at(address: SocketAddrV4) -> FakeGateway {
+    pub(crate) fn start_at(address: SocketAddrV4) -> FakeGateway {
         let listener = TcpListener::bind(address).unwrap();
         let SocketAddr::V4(address) = listener.local_addr().unwrap() else { unreachable!("bound to IPv4") };
         let (send, connections) = channel();
@@ -123,29 +123,29 @@ impl FakeGateway {
     }
 
     /// The next connection, which may be a worker's command link or a query connection.
-    pub fn accept(&self) -> Connection {
+    pub(crate) fn accept(&self) -> Connection {
         self.connections.recv_timeout(PATIENCE).expect("a connection from the worker")
     }
 
     /// Whether nobody else has connected.
-    pub fn is_left_alone(&self) -> bool {
+    pub(crate) fn is_left_alone(&self) -> bool {
         self.connections.try_recv().is_err()
     }
 
     /// The next connection, a command link that has said who it is.
-    pub fn accept_worker(&self) -> Connection {
+    pub(crate) fn accept_worker(&self) -> Connection {
         let mut worker = self.accept();
         assert_eq!(worker.frame().cmd, Cmd::WorkerConnect as u8);
         worker
     }
 
-    pub fn client(&self, connection_id: u32) -> ClientId {
+    pub(crate) fn client(&self, connection_id: u32) -> ClientId {
         ClientId { gateway: self.address, connection_id }
     }
 }
 
 /// A connection from the worker to a gateway.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     gateway: SocketAddrV4,
     pub arrived: Vec<u8>,
@@ -155,7 +155,7 @@ pub struct Connection {
 
 /// A frame, owned.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Owned {
+pub(crate) struct Owned {
     pub cmd: u8,
     pub connection_id: u32,
     pub flag: u8,
@@ -172,17 +172,17 @@ impl Connection {
     }
 
     /// The same connection, for another thread to write to.
-    pub fn duplicate(&self) -> Connection {
+    pub(crate) fn duplicate(&self) -> Connection {
         Connection::new(self.stream.try_clone().unwrap(), self.gateway)
     }
 
     /// The next frame.
-    pub fn frame(&mut self) -> Owned {
+    pub(crate) fn frame(&mut self) -> Owned {
         self.next().expect("a frame, not the end")
     }
 
     /// The next frame that is no RINGWAY_PING, or `None` at the end.
-    pub fn next(&mut self) -> Option<Owned> {
+    pub(crate) fn next(&mut self) -> Option<Owned> {
         loop {
             if let Some((frame, size)) = inner::decode(&self.arrived, inner::FRAME_SIZE_MAX).unwrap() {
                 let owned = Owned {
@@ -209,22 +209,22 @@ impl Connection {
     }
 
     /// Says that it is a Ringway gateway, and that it pings.
-    pub fn greet(&mut self) {
+    pub(crate) fn greet(&mut self) {
         self.event(Cmd::RingwayHello, 0, br#"{"ringway":1}"#);
         self.event(Cmd::RingwayPing, 0, b"");
     }
 
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
     /// Sends an event of a client.
-    pub fn event(&mut self, cmd: Cmd, connection_id: u32, body: &[u8]) {
+    pub(crate) fn event(&mut self, cmd: Cmd, connection_id: u32, body: &[u8]) {
         self.event_with(cmd, connection_id, FLAG_SCALAR, b"", body);
     }
 
     /// Sends an event with flag and session.
-    pub fn event_with(&mut self, cmd: Cmd, connection_id: u32, flag: u8, session: &[u8], body: &[u8]) {
+    pub(crate) fn event_with(&mut self, cmd: Cmd, connection_id: u32, flag: u8, session: &[u8], body: &[u8]) {
         let mut out = Vec::with_capacity(HEADER_SIZE + session.len() + body.len());
         Frame {
             gateway: self.gateway,
@@ -241,12 +241,12 @@ impl Connection {
     }
 
     /// Sends a message of [`CLIENT`].
-    pub fn message(&mut self, text: &str) {
+    pub(crate) fn message(&mut self, text: &str) {
         self.event(Cmd::OnMessage, CLIENT, text.as_bytes());
     }
 
     /// Answers a query with a serialized value.
-    pub fn reply(&mut self, value: &str) {
+    pub(crate) fn reply(&mut self, value: &str) {
         let mut out = Vec::new();
         reply::encode(value.as_bytes(), &mut out);
         self.write(&out);
@@ -254,7 +254,7 @@ impl Connection {
 }
 
 /// Handlers for whom a closure runs at each message, and which tell the test what happens.
-pub struct App<F> {
+pub(crate) struct App<F> {
     on_message: F,
     tell: Sender<String>,
 }
@@ -302,21 +302,21 @@ impl<F> App<F> {
 }
 
 /// A worker with one core.
-pub struct FakeWorker {
+pub(crate) struct FakeWorker {
     pub running: Running,
     told: Receiver<String>,
 }
 
 impl FakeWorker {
     /// Starts a worker and waits until it is ready.
-    pub fn start<F>(register: &FakeRegister, on_message: F) -> FakeWorker
+    pub(crate) fn start<F>(register: &FakeRegister, on_message: F) -> FakeWorker
     where
         F: AsyncFn(&Gateway, &Client, Message, &Sender<String>) + Clone + Send + 'static,
     {
         FakeWorker::start_with(config(&[register]), on_message)
     }
 
-    pub fn start_with<F>(config: Config, on_message: F) -> FakeWorker
+    pub(crate) fn start_with<F>(config: Config, on_message: F) -> FakeWorker
     where
         F: AsyncFn(&Gateway, &Client, Message, &Sender<String>) + Clone + Send + 'static,
     {
@@ -331,17 +331,17 @@ impl FakeWorker {
     }
 
     /// For tests that stop it on another thread and go on listening.
-    pub fn into_parts(self) -> (Running, Receiver<String>) {
+    pub(crate) fn into_parts(self) -> (Running, Receiver<String>) {
         (self.running, self.told)
     }
 
     /// What a handler told next.
-    pub fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         self.told.recv_timeout(PATIENCE).expect("something from a handler")
     }
 }
 
-pub fn config(registers: &[&FakeRegister]) -> Config {
+pub(crate) fn config(registers: &[&FakeRegister]) -> Config {
     Config {
         name: "BW".to_owned(),
         count: 1,
@@ -351,18 +351,18 @@ pub fn config(registers: &[&FakeRegister]) -> Config {
 }
 
 /// The simplest app.
-pub async fn echo(gateway: &Gateway, client: &Client, message: Message, _tell: &Sender<String>) {
+pub(crate) async fn echo(gateway: &Gateway, client: &Client, message: Message, _tell: &Sender<String>) {
     gateway.send_to_client(client.id(), message);
 }
 
 /// What tests compare.
-pub fn sent(frame: &Owned) -> (u8, u32, u8, &str, &str) {
+pub(crate) fn sent(frame: &Owned) -> (u8, u32, u8, &str, &str) {
     let text = |bytes| std::str::from_utf8(bytes).unwrap();
     (frame.cmd, frame.connection_id, frame.flag, text(&frame.ext), text(&frame.body))
 }
 
 /// The flag bit of a kind.
-pub fn kind_flag(kind: Kind) -> u8 {
+pub(crate) fn kind_flag(kind: Kind) -> u8 {
     match kind {
         Kind::Unspecified => 0,
         Kind::Text => inner::FLAG_TEXT,

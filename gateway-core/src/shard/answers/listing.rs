@@ -36,7 +36,7 @@ impl Default for Listings {
 }
 
 impl Listings {
-    pub fn are_under_way(&self) -> bool {
+    pub(crate) fn are_under_way(&self) -> bool {
         !self.waiting.is_empty()
     }
 }
@@ -107,11 +107,11 @@ enum Progress {
 }
 
 impl Called {
-    pub fn group(name: &[u8]) -> Called {
+    pub(crate) fn group(name: &[u8]) -> Called {
         Called { seen: None, ..Where { groups: vec![name.to_vec()], ..Where::default() }.into() }
     }
 
-    pub fn uid(name: &[u8]) -> Called {
+    pub(crate) fn uid(name: &[u8]) -> Called {
         Called { seen: None, ..Where { uids: vec![name.to_vec()], ..Where::default() }.into() }
     }
 }

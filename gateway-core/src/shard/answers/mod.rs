@@ -1,5 +1,5 @@
 //! Answers to queries.
 
-pub mod listing;
-pub mod pieces;
-pub mod queries;
+pub(super) mod listing;
+pub(super) mod pieces;
+pub(super) mod queries;

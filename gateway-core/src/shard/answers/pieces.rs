@@ -17,17 +17,17 @@ pub(crate) struct Pieces {
 pub(crate) struct OpenArray(usize);
 
 impl Pieces {
-    pub fn new() -> Pieces {
+    pub(crate) fn new() -> Pieces {
         Pieces { pieces: Vec::new(), before: 0 }
     }
 
     /// Bytes so far.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.before + self.pieces.last().map_or(0, Vec::len)
     }
 
     /// Where to append.
-    pub fn out(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
         if self.pieces.last().is_none_or(|last| last.len() >= PIECE_SIZE) {
             self.begin_piece(Vec::with_capacity(PIECE_CAPACITY));
         }
@@ -35,14 +35,14 @@ impl Pieces {
     }
 
     /// The same, with room for something of `size` bytes, so that it does not double what a piece takes.
-    pub fn out_for(&mut self, size: usize) -> &mut Vec<u8> {
+    pub(crate) fn out_for(&mut self, size: usize) -> &mut Vec<u8> {
         let out = self.out();
         out.reserve(size + STRING_OVERHEAD_MAX);
         out
     }
 
     /// Begins an array of a length that is not known yet.
-    pub fn open_array(&mut self) -> OpenArray {
+    pub(crate) fn open_array(&mut self) -> OpenArray {
         self.begin_piece(Vec::new());
         let start = OpenArray(self.pieces.len() - 1);
         self.begin_piece(Vec::new());
@@ -50,7 +50,7 @@ impl Pieces {
     }
 
     /// Ends an array of `count` elements, which are all that was written since it was opened.
-    pub fn close_array(&mut self, array: OpenArray, count: usize) {
+    pub(crate) fn close_array(&mut self, array: OpenArray, count: usize) {
         let start = &mut self.pieces[array.0];
         write::array_start(count, start);
         self.before += start.len();
@@ -58,7 +58,7 @@ impl Pieces {
     }
 
     /// The whole reply; its value must be shorter than 4 GiB.
-    pub fn finish(self) -> impl Iterator<Item = Vec<u8>> {
+    pub(crate) fn finish(self) -> impl Iterator<Item = Vec<u8>> {
         let size = u32::try_from(self.len()).expect("bounded by REPLY_SIZE_MAX while it was written");
         let mut start = Vec::new();
         reply::encode_size(size, &mut start);

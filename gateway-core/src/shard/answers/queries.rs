@@ -29,20 +29,20 @@ impl Shard {
 
 impl Source {
     /// The sessions of a group's members.
-    pub fn sessions(group: &[u8]) -> Source {
+    pub(crate) fn sessions(group: &[u8]) -> Source {
         Source::Called(Called::group(group), Element::Session)
     }
 
-    pub fn clients_of_uid(uid: &[u8]) -> Source {
+    pub(crate) fn clients_of_uid(uid: &[u8]) -> Source {
         Source::Called(Called::uid(uid), Element::ConnectionId)
     }
 
-    pub fn clients_of_uids(uids: &[u8]) -> Source {
+    pub(crate) fn clients_of_uids(uids: &[u8]) -> Source {
         Source::UidMembers { names: names(uids), members: None }
     }
 
     /// How many members each of these groups has.
-    pub fn counts(groups: &[u8]) -> Source {
+    pub(crate) fn counts(groups: &[u8]) -> Source {
         Source::GroupCounts(names(groups))
     }
 }

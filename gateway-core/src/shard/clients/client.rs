@@ -18,7 +18,7 @@ use crate::shard::output::Outbound;
     clippy::box_collection,
     reason = "an idle client has none of these, and a million idle clients pay for their size"
 )]
-pub struct Client {
+pub(crate) struct Client {
     pub socket: SocketId,
     /// Order of acceptance within the shard.
     pub accepted: u64,
@@ -52,7 +52,7 @@ pub struct Client {
 
 /// Whether a client's input is decoded as it comes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reading {
+pub(crate) enum Reading {
     Flowing,
     /// Waits in `rest` and in the kernel until its worker takes events.
     Stalled,
@@ -62,48 +62,48 @@ pub enum Reading {
 
 impl Client {
     /// The kind in which a message of this kind goes to this client.
-    pub fn kind_of(&self, message: Kind) -> Kind {
+    pub(crate) fn kind_of(&self, message: Kind) -> Kind {
         if message == Kind::Unspecified { self.kind } else { message }
     }
 
     /// Whether it is not read.
-    pub fn is_stalled(&self) -> bool {
+    pub(crate) fn is_stalled(&self) -> bool {
         self.reading != Reading::Flowing
     }
 
     /// Whether it takes one more message: it is not closing, nor are this many bytes queued for it.
-    pub fn takes_message(&self, queued_max: usize) -> bool {
+    pub(crate) fn takes_message(&self, queued_max: usize) -> bool {
         let held = self.held.as_ref().map_or(0, |held| held.len());
         !self.closing && self.out.queue.len() + held < queued_max
     }
 
     /// Bytes from a client that is closed and not forgotten yet: only its answer to our close frame counts.
-    pub fn closing_received(&mut self, limits: &Limits, bytes: &mut [u8]) {
+    pub(crate) fn closing_received(&mut self, limits: &Limits, bytes: &mut [u8]) {
         if self.codec.awaits_close() {
             self.codec.decode(limits, bytes, &mut Vec::new());
         }
     }
 
     /// Bytes of its input that are held.
-    pub fn input_size(&self) -> usize {
+    pub(crate) fn input_size(&self) -> usize {
         self.rest.len() + self.codec.kept_size()
     }
 
     /// The client's groups, in order of joining.
-    pub fn groups(&self) -> &[Membership] {
+    pub(crate) fn groups(&self) -> &[Membership] {
         self.groups.as_deref().map_or(&[], Vec::as_slice)
     }
 }
 
 /// A client's address, in half of a [`SocketAddr`]'s size unless it is IPv6.
 #[derive(Clone)]
-pub enum Peer {
+pub(crate) enum Peer {
     V4(SocketAddrV4),
     V6(Box<SocketAddrV6>),
 }
 
 impl Peer {
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         match self {
             Peer::V4(address) => (*address).into(),
             Peer::V6(address) => (**address).into(),
@@ -111,7 +111,7 @@ impl Peer {
     }
 
     /// The address as a frame has it: zeros for IPv6 (WIRE.md §3).
-    pub fn v4(&self) -> SocketAddrV4 {
+    pub(crate) fn v4(&self) -> SocketAddrV4 {
         match self {
             Peer::V4(address) => *address,
             Peer::V6(address) => match address.ip().to_ipv4_mapped() {
@@ -137,30 +137,30 @@ impl From<SocketAddr> for Peer {
     clippy::box_collection,
     reason = "an idle client has none, and a million idle clients pay for its size"
 )]
-pub struct Rest(Option<Box<Vec<u8>>>);
+pub(crate) struct Rest(Option<Box<Vec<u8>>>);
 
 impl Rest {
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |rest| rest.len())
     }
 
-    pub fn extend(&mut self, bytes: &[u8]) {
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.0.get_or_insert_default().extend_from_slice(bytes);
         }
     }
 
-    pub fn take(&mut self) -> Vec<u8> {
+    pub(crate) fn take(&mut self) -> Vec<u8> {
         self.0.take().map_or_else(Vec::new, |rest| *rest)
     }
 
     /// Puts back what [`Rest::take`] gave, less `consumed` bytes at its front. The buffer that a large message has grown
     /// is not kept for the beginning of the next.
-    pub fn put_back(&mut self, mut rest: Vec<u8>, consumed: usize) {
+    pub(crate) fn put_back(&mut self, mut rest: Vec<u8>, consumed: usize) {
         debug_assert!(self.is_empty());
         if consumed < rest.len() {
             rest.drain(..consumed);

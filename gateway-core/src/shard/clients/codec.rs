@@ -10,7 +10,7 @@ use tracing::error;
 use crate::ListenProtocol;
 
 /// Any client's codec.
-pub enum AnyCodec {
+pub(crate) enum AnyCodec {
     Websocket(WebsocketCodec),
     Text(TextCodec),
     Frame(FrameCodec),
@@ -22,7 +22,7 @@ pub enum AnyCodec {
 }
 
 impl AnyCodec {
-    pub fn new(protocol: &ListenProtocol) -> AnyCodec {
+    pub(crate) fn new(protocol: &ListenProtocol) -> AnyCodec {
         match protocol {
             ListenProtocol::Websocket(websocket) => {
                 AnyCodec::Websocket(WebsocketCodec::new(websocket.lenient_text))
@@ -34,7 +34,7 @@ impl AnyCodec {
         }
     }
 
-    pub fn decode<'a>(
+    pub(crate) fn decode<'a>(
         &'a mut self,
         limits: &Limits,
         input: &'a mut [u8],
@@ -57,7 +57,7 @@ impl AnyCodec {
     }
 
     /// Bytes of a message that is not whole which the codec keeps.
-    pub fn kept_size(&self) -> usize {
+    pub(crate) fn kept_size(&self) -> usize {
         match self {
             AnyCodec::Websocket(codec) => codec.kept_size(),
             AnyCodec::Custom(codec) => codec.kept_size(),
@@ -65,7 +65,7 @@ impl AnyCodec {
         }
     }
 
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         match self {
             AnyCodec::Websocket(codec) => codec.is_open(),
             AnyCodec::Custom(codec) => codec.is_open(),
@@ -75,12 +75,12 @@ impl AnyCodec {
     }
 
     /// Whether a handshake over HTTP is to be answered.
-    pub fn is_handshaking(&self) -> bool {
+    pub(crate) fn is_handshaking(&self) -> bool {
         matches!(self, AnyCodec::Websocket(codec) if codec.is_handshaking())
     }
 
     /// See [`Codec::begin_close`].
-    pub fn begin_close(&mut self) {
+    pub(crate) fn begin_close(&mut self) {
         match self {
             AnyCodec::Websocket(codec) => codec.begin_close(),
             AnyCodec::Custom(codec) => codec.begin_close(),
@@ -89,7 +89,7 @@ impl AnyCodec {
     }
 
     /// See [`Codec::awaits_close`].
-    pub fn awaits_close(&self) -> bool {
+    pub(crate) fn awaits_close(&self) -> bool {
         match self {
             AnyCodec::Websocket(codec) => codec.awaits_close(),
             AnyCodec::Custom(codec) => codec.awaits_close(),

@@ -13,11 +13,11 @@ use super::ClientSlot;
 /// Names one set for as long as it has members. Ids grow in order of creation. Never 0, so that no membership costs a
 /// client no more than one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct SetId(NonZeroU64);
+pub(crate) struct SetId(NonZeroU64);
 
 /// A client's place in a set: what it takes to leave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Membership {
+pub(crate) struct Membership {
     pub set: SetId,
     joined: u64,
 }
@@ -25,7 +25,7 @@ pub struct Membership {
 /// Sets by name. A set is there while it has members; sets come in order of creation, members in order of joining
 /// (WIRE.md §5).
 #[derive(Default)]
-pub struct Directory {
+pub(crate) struct Directory {
     by_name: HashMap<Rc<[u8]>, SetId>,
     sets: BTreeMap<SetId, Set>,
     /// Counts sets and joins alike.
@@ -46,7 +46,7 @@ enum Members {
 
 impl Directory {
     /// Puts a client into the set of this name. The caller knows that it is not in it.
-    pub fn join(&mut self, name: &[u8], slot: ClientSlot) -> Membership {
+    pub(crate) fn join(&mut self, name: &[u8], slot: ClientSlot) -> Membership {
         self.clock += 1;
         let id = match self.by_name.get(name) {
             Some(id) => *id,
@@ -58,7 +58,7 @@ impl Directory {
     }
 
     /// Takes a client out of a set, and the set away with its last member.
-    pub fn leave(&mut self, membership: Membership) {
+    pub(crate) fn leave(&mut self, membership: Membership) {
         let Some(set) = self.sets.get_mut(&membership.set) else { return };
         set.members.remove(membership.joined);
         if set.members.len() == 0 {
@@ -67,24 +67,24 @@ impl Directory {
     }
 
     /// Takes the set of this name away and returns its members, who are to forget their memberships.
-    pub fn disband(&mut self, name: &[u8]) -> Option<(SetId, Vec<ClientSlot>)> {
+    pub(crate) fn disband(&mut self, name: &[u8]) -> Option<(SetId, Vec<ClientSlot>)> {
         let id = self.find(name)?;
         let members = self.members(id).collect();
         self.remove(id);
         Some((id, members))
     }
 
-    pub fn find(&self, name: &[u8]) -> Option<SetId> {
+    pub(crate) fn find(&self, name: &[u8]) -> Option<SetId> {
         self.by_name.get(name).copied()
     }
 
     /// The name of a set that exists.
-    pub fn name(&self, id: SetId) -> &Rc<[u8]> {
+    pub(crate) fn name(&self, id: SetId) -> &Rc<[u8]> {
         &self.sets.get(&id).expect("members hold ids of sets that exist").name
     }
 
     /// The members, in order of joining.
-    pub fn members(&self, id: SetId) -> impl Iterator<Item = ClientSlot> {
+    pub(crate) fn members(&self, id: SetId) -> impl Iterator<Item = ClientSlot> {
         let (few, many) = match self.sets.get(&id).map(|set| &set.members) {
             Some(Members::Few(few)) => (few.as_slice(), None),
             Some(Members::Many(many)) => (&[][..], Some(many)),
@@ -94,28 +94,28 @@ impl Directory {
     }
 
     /// The members of the set of this name; none if there is no such set.
-    pub fn members_of(&self, name: &[u8]) -> impl Iterator<Item = ClientSlot> {
+    pub(crate) fn members_of(&self, name: &[u8]) -> impl Iterator<Item = ClientSlot> {
         self.find(name).into_iter().flat_map(|id| self.members(id))
     }
 
-    pub fn member_count(&self, name: &[u8]) -> usize {
+    pub(crate) fn member_count(&self, name: &[u8]) -> usize {
         self.find(name).map_or(0, |id| self.sets[&id].members.len())
     }
 
     /// Names in order of creation.
-    pub fn names(&self) -> impl ExactSizeIterator<Item = &Rc<[u8]>> {
+    pub(crate) fn names(&self) -> impl ExactSizeIterator<Item = &Rc<[u8]>> {
         self.sets.values().map(|set| &set.name)
     }
 
     /// The set created next after another, or first, of those that exist.
-    pub fn next_set(&self, after: Option<SetId>) -> Option<(SetId, &Rc<[u8]>)> {
+    pub(crate) fn next_set(&self, after: Option<SetId>) -> Option<(SetId, &Rc<[u8]>)> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let (id, set) = self.sets.range((start, Bound::Unbounded)).next()?;
         Some((*id, &set.name))
     }
 
     /// The set created last, of those that exist.
-    pub fn last_set(&self) -> Option<SetId> {
+    pub(crate) fn last_set(&self) -> Option<SetId> {
         self.sets.last_key_value().map(|(id, _)| *id)
     }
 

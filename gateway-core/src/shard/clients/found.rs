@@ -13,7 +13,7 @@ use crate::config::LISTING_ROWS_MAX;
 ///
 /// Invariant: `next <= slots.len()`.
 #[derive(Default)]
-pub struct Found {
+pub(crate) struct Found {
     slots: Vec<ClientSlot>,
     next: usize,
     /// Clients accepted by the shard at that moment.
@@ -22,23 +22,23 @@ pub struct Found {
 
 impl Found {
     /// Who is next, if still there.
-    pub fn peek<'a>(&self, clients: &'a Clients) -> Option<(ClientSlot, &'a Client)> {
+    pub(crate) fn peek<'a>(&self, clients: &'a Clients) -> Option<(ClientSlot, &'a Client)> {
         let slot = *self.slots.get(self.next)?;
         let client = clients.rows.get(slot.index())?;
         (client.accepted <= self.accepted).then_some((slot, client))
     }
 
     /// Whether those were all.
-    pub fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.next >= self.slots.len()
     }
 
-    pub fn advance(&mut self) {
+    pub(crate) fn advance(&mut self) {
         self.next += 1;
     }
 
     /// The next one; `None` if it has gone, or at the end.
-    pub fn next<'a>(&mut self, clients: &'a Clients) -> Option<&'a Client> {
+    pub(crate) fn next<'a>(&mut self, clients: &'a Clients) -> Option<&'a Client> {
         let client = self.peek(clients).map(|(_, client)| client);
         self.next = self.slots.len().min(self.next + 1);
         client
@@ -46,7 +46,7 @@ impl Found {
 }
 
 /// All clients, put in an order: collected in slices, each of them sorted, which are then merged.
-pub struct Ordered {
+pub(crate) struct Ordered {
     rank: fn(&Client) -> Rank,
     /// The next row to look at; `None` once all have been.
     cursor: Option<usize>,
@@ -58,19 +58,19 @@ pub struct Ordered {
 }
 
 /// Where a client stands in the order: first by whatever matters, then by its acceptance.
-pub type Rank = (bool, u64);
+pub(crate) type Rank = (bool, u64);
 
 /// A client's rank and slot.
 type Place = (Rank, ClientSlot);
 
 impl Ordered {
     /// Whether rows are still to be looked at.
-    pub fn is_collecting(&self) -> bool {
+    pub(crate) fn is_collecting(&self) -> bool {
         self.cursor.is_some()
     }
 
     /// Looks at the next rows. Returns whether there are more.
-    pub fn collect(&mut self, clients: &Clients) -> bool {
+    pub(crate) fn collect(&mut self, clients: &Clients) -> bool {
         let Some(start) = self.cursor else { return false };
         let end = clients.rows.end().min(start + LISTING_ROWS_MAX);
         self.cursor = (end < clients.rows.end()).then_some(end);
@@ -85,7 +85,7 @@ impl Ordered {
     }
 
     /// The next of those that were looked at; none if it has gone.
-    pub fn next<'a>(&mut self, clients: &'a Clients) -> Option<Option<&'a Client>> {
+    pub(crate) fn next<'a>(&mut self, clients: &'a Clients) -> Option<Option<&'a Client>> {
         let ((_, accepted), slot) = self.pop()?;
         Some(clients.rows.get(slot.index()).filter(|client| client.accepted == accepted))
     }
@@ -105,19 +105,19 @@ impl Ordered {
 }
 
 impl Clients {
-    pub fn found(&self, slots: impl Iterator<Item = ClientSlot>) -> Found {
+    pub(crate) fn found(&self, slots: impl Iterator<Item = ClientSlot>) -> Found {
         Found { slots: slots.collect(), next: 0, accepted: self.accepted }
     }
 
     /// Every client, in no order that would mean anything.
-    pub fn everybody(&self) -> Found {
+    pub(crate) fn everybody(&self) -> Found {
         let mut slots = Vec::with_capacity(self.len());
         // Faster than to extend by an iterator of chunks.
         self.iter().for_each(|(slot, _)| slots.push(slot));
         Found { slots, next: 0, accepted: self.accepted }
     }
 
-    pub fn ordered(&self, rank: fn(&Client) -> Rank) -> Ordered {
+    pub(crate) fn ordered(&self, rank: fn(&Client) -> Rank) -> Ordered {
         let (cursor, accepted) = (Some(0), self.accepted);
         Ordered { rank, cursor, accepted, runs: Vec::new(), heads: BinaryHeap::new() }
     }

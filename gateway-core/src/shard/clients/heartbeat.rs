@@ -10,7 +10,7 @@ use crate::shard::fanouts::Message;
 use crate::{Millis, Settings};
 
 /// One sweep over the table per period, in slices. Within a sweep every client is looked at once.
-pub struct Heartbeat {
+pub(crate) struct Heartbeat {
     /// 0: off.
     period_ms: u64,
     limit: i32,
@@ -28,7 +28,7 @@ enum Beat {
 }
 
 impl Heartbeat {
-    pub fn new(settings: &Settings, now: Millis) -> Heartbeat {
+    pub(crate) fn new(settings: &Settings, now: Millis) -> Heartbeat {
         let interval_ms = protocol::millis(settings.ping_interval);
         let limit = i32::try_from(settings.ping_not_response_limit).unwrap_or(i32::MAX / 2);
         let period_ms = if limit > 0 { interval_ms.div_ceil(2) } else { interval_ms };
@@ -36,17 +36,17 @@ impl Heartbeat {
     }
 
     /// Whether a sweep is under way.
-    pub fn is_sweeping(&self) -> bool {
+    pub(crate) fn is_sweeping(&self) -> bool {
         self.cursor != usize::MAX
     }
 
     /// When the next sweep begins, if there are any.
-    pub fn next_sweep(&self) -> Option<Millis> {
+    pub(crate) fn next_sweep(&self) -> Option<Millis> {
         (self.period_ms > 0).then_some(self.next_sweep)
     }
 
     /// Starts a sweep when it is time.
-    pub fn begin(&mut self, now: Millis) {
+    pub(crate) fn begin(&mut self, now: Millis) {
         if self.period_ms == 0 || now < self.next_sweep {
             return;
         }

@@ -37,7 +37,7 @@ pub(crate) enum Stage {
 
 impl Lingering {
     /// Of a link: nothing that still comes on it is looked at.
-    pub fn of_link(ended: bool) -> Lingering {
+    pub(crate) fn of_link(ended: bool) -> Lingering {
         Lingering { codec: AnyCodec::Securing, out: Outbound::default(), stage: Stage::Fin, ended }
     }
 }
@@ -79,7 +79,7 @@ impl Shard {
 
 impl Endings<'_> {
     /// Bytes of a client that is forgotten.
-    pub fn received(&mut self, socket: SocketId, bytes: &mut [u8]) {
+    pub(crate) fn received(&mut self, socket: SocketId, bytes: &mut [u8]) {
         let Some(row) = self.rows.get_mut(&socket).filter(|row| row.stage == Stage::Answer) else { return };
         if let Decoded::Close { .. } = row.codec.decode(&self.limits, bytes, &mut Vec::new()) {
             self.end(socket);
@@ -87,7 +87,7 @@ impl Endings<'_> {
     }
 
     /// The peer has said that it sends no more.
-    pub fn peer_ended(&mut self, socket: SocketId) {
+    pub(crate) fn peer_ended(&mut self, socket: SocketId) {
         let Some(row) = self.rows.get_mut(&socket) else { return };
         row.ended = true;
         match row.stage {
@@ -98,7 +98,7 @@ impl Endings<'_> {
     }
 
     /// Something of what TLS says is sent.
-    pub fn sent(&mut self, socket: SocketId) {
+    pub(crate) fn sent(&mut self, socket: SocketId) {
         let row = self.rows.get(&socket);
         if row.is_some_and(|row| row.stage == Stage::Flush && row.out.queue.is_empty()) {
             self.shut_down(socket);
@@ -106,7 +106,7 @@ impl Endings<'_> {
     }
 
     /// Nothing more is awaited but the end: ours goes out, first that of TLS.
-    pub fn end(&mut self, socket: SocketId) {
+    pub(crate) fn end(&mut self, socket: SocketId) {
         let Some(row) = self.rows.get_mut(&socket) else { return };
         self.sessions.end(socket, &mut row.out, self.output);
         if row.out.queue.is_empty() {
@@ -117,7 +117,7 @@ impl Endings<'_> {
     }
 
     /// A stage has taken too long, if it is still that one.
-    pub fn expire(&mut self, socket: SocketId, stage: Stage) {
+    pub(crate) fn expire(&mut self, socket: SocketId, stage: Stage) {
         match self.rows.get(&socket) {
             Some(row) if row.stage != stage => {}
             Some(_) if stage == Stage::Answer => self.end(socket),
@@ -125,7 +125,7 @@ impl Endings<'_> {
         }
     }
 
-    pub fn close(&mut self, socket: SocketId) {
+    pub(crate) fn close(&mut self, socket: SocketId) {
         let Some(mut row) = self.rows.remove(&socket) else { return };
         row.out.queue.clear(&mut self.output.spare);
         self.sessions.forget(socket);

@@ -1,18 +1,18 @@
 //! The clients of a shard: how they come, what they say, what they are called, how they go.
 
-pub mod accept;
-pub mod client;
-pub mod codec;
-pub mod directory;
-pub mod found;
-pub mod heartbeat;
-pub mod input;
-pub mod leave;
-pub mod lingering;
-pub mod names;
-pub mod stop;
-pub mod tls;
-pub mod unfinished;
+pub(super) mod accept;
+pub(super) mod client;
+pub(super) mod codec;
+pub(super) mod directory;
+pub(super) mod found;
+pub(super) mod heartbeat;
+pub(super) mod input;
+pub(super) mod leave;
+pub(super) mod lingering;
+pub(super) mod names;
+pub(super) mod stop;
+pub(super) mod tls;
+pub(super) mod unfinished;
 
 use std::ops::{Index, IndexMut};
 
@@ -30,7 +30,7 @@ use crate::{Millis, Settings};
 /// Where a client's row is: the slot of its socket. To be held only while the client is known to be there; what may outlive it
 /// holds the [`SocketId`], or the connection id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct ClientSlot(u32);
+pub(crate) struct ClientSlot(u32);
 
 impl ClientSlot {
     fn of(index: usize) -> ClientSlot {
@@ -46,7 +46,7 @@ impl ClientSlot {
 ///
 /// Invariants: every row is in `by_id` and the other way round; sets hold slots of rows only, and a row's memberships are in
 /// them.
-pub struct Clients {
+pub(crate) struct Clients {
     rows: Table<Client>,
     by_id: HashMap<u32, ClientSlot>,
     pub uids: Directory,
@@ -62,7 +62,7 @@ pub struct Clients {
 
 impl Clients {
     /// Connection ids begin behind `last_id`.
-    pub fn new(settings: &Settings, now: Millis, last_id: u32) -> Clients {
+    pub(crate) fn new(settings: &Settings, now: Millis, last_id: u32) -> Clients {
         Clients {
             rows: Table::new(),
             by_id: HashMap::new(),
@@ -76,41 +76,41 @@ impl Clients {
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }
 
     /// The client with this socket, if it is still there.
-    pub fn find(&self, socket: SocketId) -> Option<ClientSlot> {
+    pub(crate) fn find(&self, socket: SocketId) -> Option<ClientSlot> {
         self.live(socket).map(|_| ClientSlot::of(socket.index()))
     }
 
     /// The same, its row.
-    pub fn live(&self, socket: SocketId) -> Option<&Client> {
+    pub(crate) fn live(&self, socket: SocketId) -> Option<&Client> {
         self.rows.get(socket.index()).filter(|client| client.socket == socket)
     }
 
     /// The same, its row.
-    pub fn live_mut(&mut self, socket: SocketId) -> Option<&mut Client> {
+    pub(crate) fn live_mut(&mut self, socket: SocketId) -> Option<&mut Client> {
         self.rows.get_mut(socket.index()).filter(|client| client.socket == socket)
     }
 
     /// The client with this connection id.
-    pub fn by_id(&self, connection_id: u32) -> Option<ClientSlot> {
+    pub(crate) fn by_id(&self, connection_id: u32) -> Option<ClientSlot> {
         self.by_id.get(&connection_id).copied()
     }
 
     /// Who is there, in no order that would mean anything.
-    pub fn iter(&self) -> impl Iterator<Item = (ClientSlot, &Client)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientSlot, &Client)> {
         self.rows.iter().map(|(index, client)| (ClientSlot::of(index), client))
     }
 
     /// A number that no client has and that is not `taken`; never 0.
-    pub fn next_id(&mut self, taken: impl Fn(u32) -> bool) -> u32 {
+    pub(crate) fn next_id(&mut self, taken: impl Fn(u32) -> bool) -> u32 {
         loop {
             self.last_id = self.last_id.wrapping_add(1);
             let id = self.last_id;
@@ -121,12 +121,12 @@ impl Clients {
     }
 
     /// Counts a client that is about to be accepted, or to be refused.
-    pub fn next_accepted(&mut self) -> u64 {
+    pub(crate) fn next_accepted(&mut self) -> u64 {
         self.accepted += 1;
         self.accepted
     }
 
-    pub fn insert(&mut self, client: Client) -> ClientSlot {
+    pub(crate) fn insert(&mut self, client: Client) -> ClientSlot {
         let index = client.socket.index();
         let slot = ClientSlot::of(index);
         self.by_id.insert(client.connection_id, slot);
@@ -135,7 +135,7 @@ impl Clients {
     }
 
     /// Takes a client out of every table, but for its TLS session.
-    pub fn remove(&mut self, slot: ClientSlot) -> Client {
+    pub(crate) fn remove(&mut self, slot: ClientSlot) -> Client {
         let client = self.rows.remove(slot.index()).expect(KNOWN_TO_BE_THERE);
         self.by_id.remove(&client.connection_id);
         self.unfinished.forget(slot);

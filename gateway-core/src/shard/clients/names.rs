@@ -8,10 +8,10 @@ use crate::config::{GROUPS_PER_CLIENT_MAX, SESSION_SIZE_MAX};
 
 /// Nothing is changed: a limit would be exceeded, or the update is no PHP array.
 #[derive(Debug)]
-pub struct Refused;
+pub(crate) struct Refused;
 
 impl Client {
-    pub fn set_session(&mut self, session: &[u8]) -> Result<(), Refused> {
+    pub(crate) fn set_session(&mut self, session: &[u8]) -> Result<(), Refused> {
         if session.len() > SESSION_SIZE_MAX {
             return Err(Refused);
         }
@@ -20,7 +20,7 @@ impl Client {
     }
 
     /// An empty session takes the bytes as they are; else both are merged as PHP's recursive replace does.
-    pub fn update_session(&mut self, update: &[u8]) -> Result<(), Refused> {
+    pub(crate) fn update_session(&mut self, update: &[u8]) -> Result<(), Refused> {
         if self.session.is_empty() {
             return self.set_session(update);
         }
@@ -31,7 +31,7 @@ impl Client {
 }
 
 impl Clients {
-    pub fn bind_uid(&mut self, slot: ClientSlot, uid: &[u8]) {
+    pub(crate) fn bind_uid(&mut self, slot: ClientSlot, uid: &[u8]) {
         if php::is_empty_name(uid) {
             return;
         }
@@ -40,13 +40,13 @@ impl Clients {
         self[slot].uid = Some(membership);
     }
 
-    pub fn unbind_uid(&mut self, slot: ClientSlot) {
+    pub(crate) fn unbind_uid(&mut self, slot: ClientSlot) {
         if let Some(membership) = self[slot].uid.take() {
             self.uids.leave(membership);
         }
     }
 
-    pub fn join_group(&mut self, slot: ClientSlot, group: &[u8]) -> Result<(), Refused> {
+    pub(crate) fn join_group(&mut self, slot: ClientSlot, group: &[u8]) -> Result<(), Refused> {
         if php::is_empty_name(group) || self.position_in_groups(slot, group).is_some() {
             return Ok(());
         }
@@ -58,14 +58,14 @@ impl Clients {
         Ok(())
     }
 
-    pub fn leave_group(&mut self, slot: ClientSlot, group: &[u8]) {
+    pub(crate) fn leave_group(&mut self, slot: ClientSlot, group: &[u8]) {
         let Some(position) = self.position_in_groups(slot, group) else { return };
         let groups = self[slot].groups.as_mut().expect("it is in one");
         let membership = groups.remove(position);
         self.groups.leave(membership);
     }
 
-    pub fn ungroup(&mut self, group: &[u8]) {
+    pub(crate) fn ungroup(&mut self, group: &[u8]) {
         let Some((set, members)) = self.groups.disband(group) else { return };
         for slot in members {
             if let Some(groups) = &mut self[slot].groups {

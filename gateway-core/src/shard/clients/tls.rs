@@ -25,7 +25,7 @@ use crate::shard::{Conn, Shard};
 ///
 /// Invariants: a session is that of the client, or of what lingers, at the same socket; what is plain in a client's queue is
 /// there only while its session is open.
-pub struct Sessions {
+pub(crate) struct Sessions {
     rows: Table<Box<Session>>,
     /// What has been decrypted, or is to be encrypted; kept for its memory.
     plain: Vec<u8>,
@@ -47,33 +47,33 @@ impl Default for Sessions {
 
 impl Sessions {
     /// Whether the client with this socket has TLS. The caller knows that the socket is live.
-    pub fn has(&self, socket: SocketId) -> bool {
+    pub(crate) fn has(&self, socket: SocketId) -> bool {
         self.rows.get(socket.index()).is_some()
     }
 
-    pub fn is_handshaking(&self, socket: SocketId) -> bool {
+    pub(crate) fn is_handshaking(&self, socket: SocketId) -> bool {
         self.rows.get(socket.index()).is_some_and(|session| session.is_handshaking())
     }
 
     /// Bytes of a record that is not whole.
-    pub fn kept_size(&self, socket: SocketId) -> usize {
+    pub(crate) fn kept_size(&self, socket: SocketId) -> usize {
         self.rows.get(socket.index()).map_or(0, |session| session.kept_size())
     }
 
     /// A client with TLS has come; its worker is told when its handshake is done.
-    pub fn begin(&mut self, socket: SocketId, acceptor: &Acceptor) {
+    pub(crate) fn begin(&mut self, socket: SocketId, acceptor: &Acceptor) {
         self.rows.insert(socket.index(), Box::new(acceptor.accept()));
     }
 
     /// Says that nothing more will come.
-    pub fn end(&mut self, socket: SocketId, out: &mut Outbound, output: &mut Output) {
+    pub(crate) fn end(&mut self, socket: SocketId, out: &mut Outbound, output: &mut Output) {
         if let Some(session) = self.rows.get_mut(socket.index()) {
             session.close(&mut self.reply);
             self.send_reply(socket, out, output);
         }
     }
 
-    pub fn forget(&mut self, socket: SocketId) {
+    pub(crate) fn forget(&mut self, socket: SocketId) {
         self.rows.remove(socket.index());
     }
 

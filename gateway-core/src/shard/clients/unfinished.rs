@@ -43,7 +43,7 @@ pub(crate) struct Before {
 }
 
 impl Unfinished {
-    pub fn new(settings: &Settings, now: Millis) -> Unfinished {
+    pub(crate) fn new(settings: &Settings, now: Millis) -> Unfinished {
         let limit = LogLimit::new(1, UNFINISHED_LOG_PERIOD_MS);
         Unfinished {
             holdings: HashMap::new(),
@@ -57,17 +57,17 @@ impl Unfinished {
     }
 
     /// Whether more is held than may be.
-    pub fn is_too_much(&self) -> bool {
+    pub(crate) fn is_too_much(&self) -> bool {
         self.size > self.size_max
     }
 
     /// When to look at how long they have been held; `None` while nothing is.
-    pub fn next_look(&self) -> Option<Millis> {
+    pub(crate) fn next_look(&self) -> Option<Millis> {
         (self.timeout_ms > 0 && !self.holdings.is_empty()).then_some(self.next_look)
     }
 
     /// The client at a slot holds nothing any more.
-    pub fn forget(&mut self, slot: ClientSlot) {
+    pub(crate) fn forget(&mut self, slot: ClientSlot) {
         if self.holdings.is_empty() {
             return;
         }

@@ -23,7 +23,7 @@ use crate::shard::output::Output;
 use crate::shard::{Action, Shard};
 
 /// A client that is gone and whose ON_CLOSE is still to be told.
-pub struct Departed {
+pub(crate) struct Departed {
     connection_id: u32,
     peer: Peer,
     /// The port that it connected to.
@@ -37,7 +37,7 @@ pub struct Departed {
 
 impl Departed {
     /// From an ON_CLOSE that a lost link had not taken.
-    pub fn from_close(frame: &Frame<'_>) -> Departed {
+    pub(crate) fn from_close(frame: &Frame<'_>) -> Departed {
         Departed {
             connection_id: frame.connection_id,
             peer: Peer::V4(frame.client),
@@ -56,7 +56,7 @@ impl Departed {
 /// All that wait, by connection id.
 ///
 /// Invariants: each is in exactly one list, `without_worker` or a link's; `bytes` is the sum of their sizes.
-pub struct DepartedTable {
+pub(crate) struct DepartedTable {
     rows: HashMap<u32, Departed>,
     bytes: usize,
     /// Those for whom there is no worker, in order, and until when they wait for one.
@@ -79,17 +79,17 @@ impl Default for DepartedTable {
 }
 
 impl DepartedTable {
-    pub fn contains(&self, connection_id: u32) -> bool {
+    pub(crate) fn contains(&self, connection_id: u32) -> bool {
         !self.rows.is_empty() && self.rows.contains_key(&connection_id)
     }
 
     /// Whether somebody waits for a worker that is there.
-    pub fn waits_for_workers(&self) -> bool {
+    pub(crate) fn waits_for_workers(&self) -> bool {
         self.rows.len() > self.without_worker.len()
     }
 
     /// When the first of them has waited for a worker for long enough.
-    pub fn first_deadline(&self) -> Option<Millis> {
+    pub(crate) fn first_deadline(&self) -> Option<Millis> {
         self.without_worker.front().map(|(deadline, _)| *deadline)
     }
 

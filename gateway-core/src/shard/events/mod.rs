@@ -1,8 +1,8 @@
 //! What clients do, on its way to their workers: as frames on links, or waiting for a link.
 
-pub mod departed;
-pub mod reroute;
-pub mod route;
+pub(super) mod departed;
+pub(super) mod reroute;
+pub(super) mod route;
 
 use std::net::SocketAddrV4;
 

@@ -24,19 +24,19 @@ use crate::shard::links::workers::{WorkerId, Workers};
 use crate::shard::output::queue::OutQueue;
 
 /// An event without what the next link and the client's present state add to it.
-pub struct OwnedEvent {
+pub(crate) struct OwnedEvent {
     cmd: Cmd,
     flag: u8,
     body: Box<[u8]>,
 }
 
 impl OwnedEvent {
-    pub fn event(&self) -> ClientEvent<'_> {
+    pub(crate) fn event(&self) -> ClientEvent<'_> {
         ClientEvent { cmd: self.cmd, flag: self.flag, body: &self.body }
     }
 
     /// What it takes of a bound, in bytes.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         HEADER_SIZE + self.body.len()
     }
 }
@@ -48,7 +48,7 @@ impl OwnedEvent {
 /// another.
 ///
 /// [`Workers::waiting`]: crate::shard::links::workers::Workers::waiting
-pub struct Backlog {
+pub(crate) struct Backlog {
     by_client: HashMap<u32, VecDeque<OwnedEvent>>,
     bytes: usize,
     log: LogLimit,
@@ -63,7 +63,7 @@ impl Default for Backlog {
 
 impl Backlog {
     /// The events of a client of this worker, oldest first.
-    pub fn take(
+    pub(crate) fn take(
         &mut self,
         workers: &mut Workers,
         worker: Option<WorkerId>,
@@ -99,13 +99,13 @@ impl Backlog {
     }
 }
 
-pub fn size(events: &VecDeque<OwnedEvent>) -> usize {
+pub(crate) fn size(events: &VecDeque<OwnedEvent>) -> usize {
     events.iter().map(OwnedEvent::size).sum()
 }
 
 /// What of a link's queue goes to others, client by client in order of the first event.
 #[derive(Default)]
-pub struct Unsent {
+pub(crate) struct Unsent {
     clients: Vec<(u32, OfClient)>,
     index: HashMap<u32, usize>,
 }
@@ -118,7 +118,7 @@ struct OfClient {
 }
 
 /// The events in a lost link's queue.
-pub fn unsent(queue: &OutQueue) -> Unsent {
+pub(crate) fn unsent(queue: &OutQueue) -> Unsent {
     let mut unsent = Unsent::default();
     for (frames, sent) in queue.unsent_frames() {
         let mut at = 0;

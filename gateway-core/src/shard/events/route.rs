@@ -25,7 +25,7 @@ pub(crate) enum Stall {
 
 impl Stall {
     /// The link that is waited for.
-    pub fn link(self) -> Option<LinkId> {
+    pub(crate) fn link(self) -> Option<LinkId> {
         match self {
             Stall::NoWorker => None,
             Stall::LinkFull(link) | Stall::Draining(link) | Stall::Silent(link) | Stall::Rerouting(link) => {

@@ -70,13 +70,13 @@ pub(crate) struct Job {
 
 impl<'a> Message<'a> {
     /// One of ours, of whatever kind its clients' protocols have.
-    pub fn of_bytes(body: &'a [u8]) -> Message<'a> {
+    pub(super) fn of_bytes(body: &'a [u8]) -> Message<'a> {
         Message { body: body.into(), raw: false, kind: Kind::default() }
     }
 
     /// The message in a frame. Arrays go out as JSON, as PHP gateways send them to websocket clients (WIRE.md §5);
     /// `None` if the body is neither.
-    pub fn of(frame: &Frame<'a>) -> Option<Message<'a>> {
+    pub(super) fn of(frame: &Frame<'a>) -> Option<Message<'a>> {
         let raw = frame.flag & FLAG_RAW != 0;
         if frame.flag & FLAG_SCALAR == 0 {
             let json = php::to_json(&php::decode(frame.body).ok()?).ok()?;
@@ -91,7 +91,7 @@ impl<'a> Message<'a> {
     }
 
     /// KICK knows no raw bodies, and serialized null is no message (WIRE.md §5).
-    pub fn of_kick(frame: &Frame<'a>) -> Option<Message<'a>> {
+    pub(super) fn of_kick(frame: &Frame<'a>) -> Option<Message<'a>> {
         if frame.flag & FLAG_SCALAR == 0 && frame.body == b"N;" {
             return None;
         }
@@ -102,7 +102,7 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> Fanout<'a> {
-    pub fn new(message: Message<'a>, targets: Targets, exclude: HashSet<u32>) -> Fanout<'a> {
+    pub(super) fn new(message: Message<'a>, targets: Targets, exclude: HashSet<u32>) -> Fanout<'a> {
         let (found, more) = match targets {
             Targets::Found(found) => (found, More::Nobody),
             Targets::Ids(ids) => (Found::default(), More::Ids(ids.into_iter())),

@@ -16,7 +16,7 @@ use crate::config::DRAIN_MS_MAX;
 use crate::shard::Shard;
 
 /// A worker link that takes no more events.
-pub struct Drain {
+pub(crate) struct Drain {
     /// After this every client is free, whatever the worker says.
     deadline: Millis,
     /// Clients whose events the worker still handles; `None`: it has not said, so it may be any.
@@ -36,12 +36,12 @@ impl Drain {
 
 impl Links {
     /// Whether there may be some that drain.
-    pub fn may_drain(&self) -> bool {
+    pub(crate) fn may_drain(&self) -> bool {
         !self.draining.is_empty()
     }
 
     /// Whether a worker that drains may still handle an event of this client.
-    pub fn holds(&self, link: LinkId, connection_id: u32) -> bool {
+    pub(crate) fn holds(&self, link: LinkId, connection_id: u32) -> bool {
         let drain = self.get(link).and_then(|link| link.drain.as_ref());
         drain.is_some_and(|drain| drain.holds(connection_id))
     }

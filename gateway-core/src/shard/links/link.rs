@@ -15,7 +15,7 @@ use crate::shard::notices::Gone;
 use crate::shard::output::{Outbound, Output};
 
 /// An inner connection. It is a worker's link once it has said WORKER_CONNECT; others only ask and command.
-pub struct Link {
+pub(crate) struct Link {
     pub id: LinkId,
     pub peer: SocketAddr,
     /// Said the secret key, or none is set.
@@ -57,18 +57,18 @@ pub struct Link {
 
 impl Link {
     /// Whether its frames wait.
-    pub fn is_held_up(&self) -> bool {
+    pub(crate) fn is_held_up(&self) -> bool {
         self.stalled || self.busy
     }
 
     /// Whether anything but its own sends depends on its queue.
-    pub fn is_waited_for(&self) -> bool {
+    pub(crate) fn is_waited_for(&self) -> bool {
         let waiting = !(self.stalled_clients.is_empty() && self.departed.is_empty());
         waiting || self.stalled || self.closing
     }
 
     /// The largest frame that may go either way on this link, in bytes.
-    pub fn frame_size_max(&self) -> usize {
+    pub(crate) fn frame_size_max(&self) -> usize {
         match self {
             Link { authorized: false, .. } => UNAUTHORIZED_FRAME_SIZE_MAX,
             Link { ringway: true, .. } => FRAME_SIZE_MAX_RINGWAY,
@@ -77,22 +77,22 @@ impl Link {
     }
 
     /// Why it goes: a worker that closes it while it hands its clients over has done so.
-    pub fn why_gone(&self) -> Gone {
+    pub(crate) fn why_gone(&self) -> Gone {
         if self.gone == Gone::Closed && self.drain.is_some() { Gone::Left } else { self.gone }
     }
 
     /// Queues a frame.
-    pub fn queue_frame(&mut self, output: &mut Output, frame: &Frame<'_>) {
+    pub(crate) fn queue_frame(&mut self, output: &mut Output, frame: &Frame<'_>) {
         output.append_with(self.id.socket(), &mut self.out, |out| frame.encode(out));
     }
 
     /// What the worker said of itself in an accepted WORKER_CONNECT.
-    pub fn introduce(&mut self, ringway: bool, run: Option<Run>) {
+    pub(crate) fn introduce(&mut self, ringway: bool, run: Option<Run>) {
         self.ringway = ringway;
         self.run = run;
     }
 
-    pub fn new(socket: SocketId, peer: SocketAddr, authorized: bool) -> Link {
+    pub(crate) fn new(socket: SocketId, peer: SocketAddr, authorized: bool) -> Link {
         Link {
             id: LinkId(socket),
             peer,

@@ -1,11 +1,11 @@
 //! Inner connections: what comes over them, whose they are, and whether the other end is alive.
 
-pub mod drain;
-pub mod frames;
-pub mod link;
-pub mod pulse;
-pub mod refusals;
-pub mod workers;
+pub(super) mod drain;
+pub(super) mod frames;
+pub(super) mod link;
+pub(super) mod pulse;
+pub(super) mod refusals;
+pub(super) mod workers;
 
 use ring::SocketId;
 
@@ -15,15 +15,15 @@ use super::table::Table;
 
 /// Names a link for good: when it is gone, this finds none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct LinkId(SocketId);
+pub(crate) struct LinkId(SocketId);
 
 impl LinkId {
     /// Of the link that has or had this socket, if one has.
-    pub fn of(socket: SocketId) -> LinkId {
+    pub(crate) fn of(socket: SocketId) -> LinkId {
         LinkId(socket)
     }
 
-    pub fn socket(self) -> SocketId {
+    pub(crate) fn socket(self) -> SocketId {
         self.0
     }
 }
@@ -32,7 +32,7 @@ impl LinkId {
 ///
 /// Invariants: `ids` names the rows; a worker's link is one of them; a link that drains is in `draining`, where one that is gone
 /// may be, too.
-pub struct Links {
+pub(super) struct Links {
     rows: Table<Box<Link>>,
     ids: Vec<LinkId>,
     pub workers: Workers,
@@ -40,39 +40,39 @@ pub struct Links {
 }
 
 impl Links {
-    pub fn new() -> Links {
+    pub(super) fn new() -> Links {
         Links { rows: Table::new(), ids: Vec::new(), workers: Workers::default(), draining: Vec::new() }
     }
 
     /// A link, if it is still there.
-    pub fn get(&self, id: LinkId) -> Option<&Link> {
+    pub(super) fn get(&self, id: LinkId) -> Option<&Link> {
         self.rows.get(id.0.index()).map(|link| &**link).filter(|link| link.id == id)
     }
 
     /// The same.
-    pub fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+    pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
         self.rows.get_mut(id.0.index()).map(|link| &mut **link).filter(|link| link.id == id)
     }
 
     /// All links, by number: a walk that closes some goes from behind.
-    pub fn nth(&self, index: usize) -> Option<LinkId> {
+    pub(super) fn nth(&self, index: usize) -> Option<LinkId> {
         self.ids.get(index).copied()
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ids.len()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Link> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Link> {
         self.ids.iter().filter_map(|id| self.get(*id))
     }
 
-    pub fn insert(&mut self, link: Link) {
+    pub(super) fn insert(&mut self, link: Link) {
         self.ids.push(link.id);
         self.rows.insert(link.id.0.index(), Box::new(link));
     }
 
-    pub fn remove(&mut self, id: LinkId) -> Option<Box<Link>> {
+    pub(super) fn remove(&mut self, id: LinkId) -> Option<Box<Link>> {
         self.get(id)?;
         self.ids.retain(|other| *other != id);
         self.rows.remove(id.0.index())

@@ -12,7 +12,7 @@ use crate::settings::Router;
 /// Names a worker key for as long as it is connected or a client is bound to it: one more than its entry's index, so that
 /// no worker costs a client no more than one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct WorkerId(NonZeroU32);
+pub(crate) struct WorkerId(NonZeroU32);
 
 impl WorkerId {
     fn of_entry(index: usize) -> WorkerId {
@@ -29,7 +29,7 @@ impl WorkerId {
 ///
 /// Invariant: an entry has a link or a bound client, else it is vacant.
 #[derive(Default)]
-pub struct Workers {
+pub(crate) struct Workers {
     by_key: HashMap<Box<str>, WorkerId>,
     entries: Vec<Option<Worker>>,
     vacant: Vec<WorkerId>,
@@ -52,7 +52,7 @@ struct Worker {
 
 /// What a worker's link is to its clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WorkerLink {
+pub(crate) enum WorkerLink {
     Open(LinkId),
     /// It is there, but takes no more events.
     Draining(LinkId),
@@ -62,7 +62,11 @@ pub enum WorkerLink {
 impl Workers {
     /// A worker says its key. Returns the link that had the key before, which is to be closed; `Err` if there are too
     /// many keys.
-    pub fn connect(&mut self, key: &str, link: LinkId) -> Result<(WorkerId, Option<LinkId>), TooManyKeys> {
+    pub(crate) fn connect(
+        &mut self,
+        key: &str,
+        link: LinkId,
+    ) -> Result<(WorkerId, Option<LinkId>), TooManyKeys> {
         let id = match self.by_key.get(key) {
             Some(id) => *id,
             None => self.create(key)?,
@@ -77,7 +81,7 @@ impl Workers {
     }
 
     /// A link is gone. Does nothing if its key has another link by now.
-    pub fn disconnect(&mut self, id: WorkerId, link: LinkId) {
+    pub(crate) fn disconnect(&mut self, id: WorkerId, link: LinkId) {
         let worker = self.entry(id);
         if worker.link == Some(link) {
             worker.link = None;
@@ -87,14 +91,14 @@ impl Workers {
     }
 
     /// A worker that is connected takes no more events: it is chosen no more.
-    pub fn drain(&mut self, id: WorkerId) {
+    pub(crate) fn drain(&mut self, id: WorkerId) {
         self.entry(id).draining = true;
         self.connected.retain(|other| *other != id);
     }
 
     /// Chooses a worker for a client and binds it; one for which `waiting_max` bytes wait only if it is so with all.
     /// `random` is any number.
-    pub fn bind(&mut self, router: Router, random: usize, waiting_max: usize) -> Option<WorkerId> {
+    pub(crate) fn bind(&mut self, router: Router, random: usize, waiting_max: usize) -> Option<WorkerId> {
         let is_full = |id: &WorkerId| self.waiting(*id) >= waiting_max;
         let id = match router {
             // The first of equals: `connected` is in order of connecting.
@@ -112,16 +116,16 @@ impl Workers {
     }
 
     /// Bytes of events that lost links had not taken and that wait for a worker.
-    pub fn waiting(&self, id: WorkerId) -> usize {
+    pub(crate) fn waiting(&self, id: WorkerId) -> usize {
         self.entries[id.index()].as_ref().map_or(0, |worker| worker.waiting)
     }
 
-    pub fn waiting_mut(&mut self, id: WorkerId) -> &mut usize {
+    pub(crate) fn waiting_mut(&mut self, id: WorkerId) -> &mut usize {
         &mut self.entry(id).waiting
     }
 
     /// Binds a client to this worker, which is connected.
-    pub fn bind_to(&mut self, id: WorkerId) -> WorkerId {
+    pub(crate) fn bind_to(&mut self, id: WorkerId) -> WorkerId {
         let worker = self.entry(id);
         worker.clients += 1;
         worker.bound += 1;
@@ -129,7 +133,7 @@ impl Workers {
     }
 
     /// A client that was bound, if it was, leaves or goes to another worker.
-    pub fn unbind(&mut self, id: Option<WorkerId>) {
+    pub(crate) fn unbind(&mut self, id: Option<WorkerId>) {
         let Some(id) = id else { return };
         let worker = self.entry(id);
         worker.bound -= 1;
@@ -138,7 +142,7 @@ impl Workers {
     }
 
     /// What a worker's link is to its clients.
-    pub fn link_of(&self, id: WorkerId) -> WorkerLink {
+    pub(crate) fn link_of(&self, id: WorkerId) -> WorkerLink {
         match self.entries[id.index()].as_ref() {
             Some(Worker { link: Some(link), draining: false, .. }) => WorkerLink::Open(*link),
             Some(Worker { link: Some(link), draining: true, .. }) => WorkerLink::Draining(*link),
@@ -147,23 +151,23 @@ impl Workers {
     }
 
     /// The links of the worker that this key belongs to: all of its cores.
-    pub fn links_of_name(&self, key: &str) -> impl Iterator<Item = LinkId> {
+    pub(crate) fn links_of_name(&self, key: &str) -> impl Iterator<Item = LinkId> {
         let of_name = move |worker: &&Worker| name(&worker.key) == name(key);
         self.entries.iter().flatten().filter(of_name).filter_map(|worker| worker.link)
     }
 
     /// The link of a worker, if it is connected.
-    pub fn link(&self, id: WorkerId) -> Option<LinkId> {
+    pub(crate) fn link(&self, id: WorkerId) -> Option<LinkId> {
         self.entries[id.index()].as_ref()?.link
     }
 
     /// The key of a worker that is connected or has clients.
-    pub fn key(&self, id: WorkerId) -> &str {
+    pub(crate) fn key(&self, id: WorkerId) -> &str {
         &self.entries[id.index()].as_ref().expect("ids are held only by links and bound clients").key
     }
 
     /// All connected workers that take events, in order of connecting.
-    pub fn connected(&self) -> impl Iterator<Item = (WorkerId, WorkerInfo<'_>)> {
+    pub(crate) fn connected(&self) -> impl Iterator<Item = (WorkerId, WorkerInfo<'_>)> {
         let info = |id: &WorkerId| {
             let worker = self.entries[id.index()].as_ref().expect("connected workers have entries");
             (*id, WorkerInfo { key: &worker.key, client_count: worker.clients })
@@ -172,12 +176,12 @@ impl Workers {
     }
 
     /// Links of all connected workers that take events.
-    pub fn links(&self) -> impl Iterator<Item = LinkId> {
+    pub(crate) fn links(&self) -> impl Iterator<Item = LinkId> {
         self.connected.iter().filter_map(|id| self.link(*id))
     }
 
     /// Workers connected now that take events.
-    pub fn connected_count(&self) -> usize {
+    pub(crate) fn connected_count(&self) -> usize {
         self.connected.len()
     }
 
@@ -221,7 +225,7 @@ fn name(key: &str) -> &str {
 
 /// More worker keys than [`WORKER_KEYS_MAX`].
 #[derive(Debug)]
-pub struct TooManyKeys;
+pub(crate) struct TooManyKeys;
 
 #[cfg(test)]
 mod tests {

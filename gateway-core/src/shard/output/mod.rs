@@ -1,6 +1,6 @@
 //! What the shard wants done: bytes to send, and actions on sockets.
 
-pub mod queue;
+pub(super) mod queue;
 
 use std::mem;
 
@@ -13,7 +13,7 @@ use crate::shard::output::queue::{Load, OutQueue, SharedMessage, Spare};
 
 /// One socket's outgoing side.
 #[derive(Default)]
-pub struct Outbound {
+pub(crate) struct Outbound {
     pub queue: OutQueue,
     load: Load,
     /// Listed in [`Output::dirty`].
@@ -24,30 +24,30 @@ pub struct Outbound {
 
 impl Outbound {
     /// For much: a link's.
-    pub fn heavy() -> Outbound {
+    pub(crate) fn heavy() -> Outbound {
         Outbound { load: Load::Heavy, ..Outbound::default() }
     }
 
     /// Bytes for the next send: with TLS only those that are encrypted.
-    pub fn offered(&self, has_tls: bool) -> usize {
+    pub(crate) fn offered(&self, has_tls: bool) -> usize {
         let plain = if has_tls { 0 } else { self.queue.offered() };
         self.queue.sealed().map_or(0, |sealed| sealed.len()) + plain
     }
 
     /// Whether the kernel has no room for what is queued.
-    pub fn is_blocked(&self) -> bool {
+    pub(crate) fn is_blocked(&self) -> bool {
         self.blocked
     }
 
     /// Whether a send is due with the end of this turn.
-    pub fn is_dirty(&self) -> bool {
+    pub(crate) fn is_dirty(&self) -> bool {
         self.dirty
     }
 }
 
 /// Collected for the glue until the end of the batch.
 #[derive(Default)]
-pub struct Output {
+pub(crate) struct Output {
     pub spare: Spare,
     pub actions: Vec<Action>,
     /// Links of which the kernel is to be asked what their peers have acknowledged.
@@ -63,25 +63,30 @@ pub struct Output {
 
 impl Output {
     /// Queues what `write` appends.
-    pub fn append_with(&mut self, socket: SocketId, out: &mut Outbound, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn append_with(
+        &mut self,
+        socket: SocketId,
+        out: &mut Outbound,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         out.queue.append_with(&mut self.spare, out.load, write);
         self.mark(socket, out);
     }
 
     /// Queues a copy of `bytes`.
-    pub fn append(&mut self, socket: SocketId, out: &mut Outbound, bytes: &[u8]) {
+    pub(crate) fn append(&mut self, socket: SocketId, out: &mut Outbound, bytes: &[u8]) {
         out.queue.append(&mut self.spare, out.load, bytes);
         self.mark(socket, out);
     }
 
     /// Queues a message that other sockets get too.
-    pub fn append_shared(&mut self, socket: SocketId, out: &mut Outbound, message: &SharedMessage) {
+    pub(crate) fn append_shared(&mut self, socket: SocketId, out: &mut Outbound, message: &SharedMessage) {
         out.queue.append_shared(&mut self.spare, out.load, message);
         self.mark(socket, out);
     }
 
     /// Queues a piece of an answer: apart from frames where there are any (`among_frames`), else without a copy if it is large.
-    pub fn append_answer(
+    pub(crate) fn append_answer(
         &mut self,
         socket: SocketId,
         out: &mut Outbound,
@@ -96,42 +101,42 @@ impl Output {
     }
 
     /// Queues bytes that are encrypted already.
-    pub fn append_sealed(&mut self, socket: SocketId, out: &mut Outbound, bytes: &[u8]) {
+    pub(crate) fn append_sealed(&mut self, socket: SocketId, out: &mut Outbound, bytes: &[u8]) {
         out.queue.append_sealed(&mut self.spare, bytes);
         self.mark(socket, out);
     }
 
     /// Room again after a short send.
-    pub fn unblock(&mut self, socket: SocketId, out: &mut Outbound) {
+    pub(crate) fn unblock(&mut self, socket: SocketId, out: &mut Outbound) {
         out.blocked = false;
         self.mark(socket, out);
     }
 
     /// `sent` bytes are gone; `short` says that the kernel had no room for more.
-    pub fn sent(&mut self, socket: SocketId, out: &mut Outbound, sent: usize, short: bool) {
+    pub(crate) fn sent(&mut self, socket: SocketId, out: &mut Outbound, sent: usize, short: bool) {
         (out.dirty, out.blocked) = (false, short);
         out.queue.advance(&mut self.spare, sent);
         self.mark(socket, out);
     }
 
     /// Sockets with something to send, which is now the caller's to do.
-    pub fn take_dirty(&mut self) -> Vec<SocketId> {
+    pub(crate) fn take_dirty(&mut self) -> Vec<SocketId> {
         mem::replace(&mut self.dirty, mem::take(&mut self.batch))
     }
 
     /// Keeps the memory of a list that is done with.
-    pub fn keep_batch(&mut self, mut batch: Vec<SocketId>) {
+    pub(crate) fn keep_batch(&mut self, mut batch: Vec<SocketId>) {
         batch.clear();
         self.batch = batch;
     }
 
     /// Sockets that have something to send.
-    pub fn dirty_count(&self) -> usize {
+    pub(crate) fn dirty_count(&self) -> usize {
         self.dirty.len()
     }
 
     /// Whether anything waits to be sent or done.
-    pub fn is_pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         !(self.dirty.is_empty() && self.actions.is_empty() && self.unheard.is_empty())
     }
 

@@ -17,7 +17,7 @@ use crate::config::{
 /// Invariants: a queue that is there is not empty; `sent < front chunk's length`; `bytes` is what of the chunks is still to be
 /// sent. For a client with TLS the chunks are plain, and only what is `sealed` goes out.
 #[derive(Default)]
-pub struct OutQueue(Option<Box<Queue>>);
+pub(crate) struct OutQueue(Option<Box<Queue>>);
 
 #[derive(Default)]
 struct Queue {
@@ -36,16 +36,16 @@ enum Chunk {
 
 impl OutQueue {
     /// Bytes still to be sent.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |queue| queue.bytes + queue.sealed.len())
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
     /// Appends a copy of `bytes`.
-    pub fn append(&mut self, spare: &mut Spare, load: Load, bytes: &[u8]) {
+    pub(crate) fn append(&mut self, spare: &mut Spare, load: Load, bytes: &[u8]) {
         self.append_with(spare, load, |out| {
             let size = out.len() + bytes.len();
             if size > out.capacity() {
@@ -57,7 +57,7 @@ impl OutQueue {
     }
 
     /// Appends what `write` puts behind the end of the buffer it is given.
-    pub fn append_with(&mut self, spare: &mut Spare, load: Load, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn append_with(&mut self, spare: &mut Spare, load: Load, write: impl FnOnce(&mut Vec<u8>)) {
         let queue = self.0.get_or_insert_with(|| spare.queue());
         if !matches!(queue.chunks.back(), Some(Chunk::Own(buffer)) if buffer.len() < CHUNK_SIZE_MAX) {
             queue.chunks.push_back(Chunk::Own(spare.buffer(load)));
@@ -72,7 +72,7 @@ impl OutQueue {
     }
 
     /// Appends a piece of an answer to a query, without a copy, and apart from frames.
-    pub fn append_answer(&mut self, spare: &mut Spare, piece: Vec<u8>) {
+    pub(crate) fn append_answer(&mut self, spare: &mut Spare, piece: Vec<u8>) {
         if piece.is_empty() {
             return;
         }
@@ -82,7 +82,7 @@ impl OutQueue {
     }
 
     /// What is queued is answers to queries, and frames come behind it.
-    pub fn set_apart(&mut self) {
+    pub(crate) fn set_apart(&mut self) {
         for chunk in self.0.iter_mut().flat_map(|queue| &mut queue.chunks) {
             if let Chunk::Own(answers) = chunk {
                 *chunk = Chunk::Answer(std::mem::take(answers));
@@ -92,7 +92,7 @@ impl OutQueue {
 
     /// On a link: whole frames in order, in pieces, from the one on that is not wholly sent; each piece with how many of its
     /// bytes are sent. A frame is appended in one piece, so none begins in one and ends in another.
-    pub fn unsent_frames(&self) -> impl Iterator<Item = (&[u8], usize)> {
+    pub(crate) fn unsent_frames(&self) -> impl Iterator<Item = (&[u8], usize)> {
         let chunks = self.0.iter().flat_map(|queue| {
             let sent = std::iter::once(queue.sent).chain(std::iter::repeat(0));
             queue.chunks.iter().zip(sent)
@@ -104,7 +104,7 @@ impl OutQueue {
     }
 
     /// Appends an encoded message that other queues get too.
-    pub fn append_shared(&mut self, spare: &mut Spare, load: Load, message: &SharedMessage) {
+    pub(crate) fn append_shared(&mut self, spare: &mut Spare, load: Load, message: &SharedMessage) {
         match &message.shared {
             Some(shared) => {
                 let queue = self.0.get_or_insert_with(|| spare.queue());
@@ -116,7 +116,7 @@ impl OutQueue {
     }
 
     /// The front of the queue, for one send.
-    pub fn slices(&self) -> impl Iterator<Item = IoSlice<'_>> {
+    pub(crate) fn slices(&self) -> impl Iterator<Item = IoSlice<'_>> {
         let (chunks, sent) = match &self.0 {
             Some(queue) => (queue.chunks.range(..), queue.sent),
             None => (Default::default(), 0),
@@ -129,7 +129,7 @@ impl OutQueue {
     }
 
     /// Bytes in [`OutQueue::slices`].
-    pub fn offered(&self) -> usize {
+    pub(crate) fn offered(&self) -> usize {
         match &self.0 {
             Some(queue) if queue.chunks.len() <= SLICES_PER_SEND_MAX => queue.bytes,
             _ => self.slices().map(|slice| slice.len()).sum(),
@@ -137,7 +137,7 @@ impl OutQueue {
     }
 
     /// Forgets `count` bytes at the front: they are sent.
-    pub fn advance(&mut self, spare: &mut Spare, count: usize) {
+    pub(crate) fn advance(&mut self, spare: &mut Spare, count: usize) {
         let Some(queue) = &mut self.0 else { return debug_assert_eq!(count, 0) };
         if !queue.sealed.is_empty() {
             queue.sealed.advance(spare, count);
@@ -168,7 +168,7 @@ impl OutQueue {
     }
 
     /// Forgets everything.
-    pub fn clear(&mut self, spare: &mut Spare) {
+    pub(crate) fn clear(&mut self, spare: &mut Spare) {
         let Some(mut queue) = self.0.take() else { return };
         // Nearly always empty by now, and a drain of nothing costs more than all the rest here.
         while let Some(chunk) = queue.chunks.pop_front() {
@@ -192,27 +192,27 @@ impl Chunk {
 }
 
 /// A message encoded once for many queues: copied while small, shared when not.
-pub struct SharedMessage {
+pub(crate) struct SharedMessage {
     bytes: Vec<u8>,
     shared: Option<Rc<[u8]>>,
 }
 
 impl SharedMessage {
-    pub fn new(encoded: Vec<u8>) -> SharedMessage {
+    pub(crate) fn new(encoded: Vec<u8>) -> SharedMessage {
         if encoded.len() <= COPY_MAX {
             return SharedMessage { bytes: encoded, shared: None };
         }
         SharedMessage { bytes: Vec::new(), shared: Some(encoded.into()) }
     }
 
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.shared.as_deref().unwrap_or(&self.bytes)
     }
 }
 
 /// How much a queue usually holds, and so which buffer it begins with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Load {
+pub(crate) enum Load {
     /// A message or a few, as for a client.
     #[default]
     Light,
@@ -223,7 +223,7 @@ pub enum Load {
 /// Emptied buffers kept for the next message, so that the steady state does not allocate. Small and large ones apart:
 /// in one heap each would grow, sooner or later, to the size of the largest.
 #[derive(Default)]
-pub struct Spare {
+pub(crate) struct Spare {
     small: Vec<Vec<u8>>,
     large: Vec<Vec<u8>>,
     #[expect(clippy::vec_box, reason = "the boxes themselves are what is kept for reuse")]

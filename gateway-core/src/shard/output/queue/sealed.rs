@@ -15,16 +15,16 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.buffer.len() - self.sent
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
     /// Forgets `count` bytes at the front: they are sent.
-    pub fn advance(&mut self, spare: &mut Spare, count: usize) {
+    pub(super) fn advance(&mut self, spare: &mut Spare, count: usize) {
         self.sent += count;
         debug_assert!(self.sent <= self.buffer.len());
         if self.sent == self.buffer.len() {
@@ -32,7 +32,7 @@ impl Sealed {
         }
     }
 
-    pub fn clear(&mut self, spare: &mut Spare) {
+    pub(super) fn clear(&mut self, spare: &mut Spare) {
         self.sent = 0;
         if !self.buffer.is_empty() {
             spare.keep_buffer(std::mem::take(&mut self.buffer));
@@ -51,13 +51,13 @@ impl Sealed {
 
 impl OutQueue {
     /// What is encrypted and not sent yet.
-    pub fn sealed(&self) -> Option<IoSlice<'_>> {
+    pub(crate) fn sealed(&self) -> Option<IoSlice<'_>> {
         let sealed = &self.0.as_ref()?.sealed;
         (!sealed.is_empty()).then(|| IoSlice::new(&sealed.buffer[sealed.sent..]))
     }
 
     /// Appends encrypted bytes, before all that is not encrypted yet.
-    pub fn append_sealed(&mut self, spare: &mut Spare, bytes: &[u8]) {
+    pub(crate) fn append_sealed(&mut self, spare: &mut Spare, bytes: &[u8]) {
         if !bytes.is_empty() {
             let queue = self.0.get_or_insert_with(|| spare.queue());
             queue.sealed.room(spare, bytes.len()).extend_from_slice(bytes);
@@ -66,7 +66,7 @@ impl OutQueue {
 
     /// Encrypts the next bytes by `seal`, up to [`SEAL_SIZE_MAX`] of them, unless others are still under way. `scratch` is
     /// for gathering them.
-    pub fn seal<E>(
+    pub(crate) fn seal<E>(
         &mut self,
         spare: &mut Spare,
         scratch: &mut Vec<u8>,
@@ -98,7 +98,7 @@ impl OutQueue {
     }
 
     /// Forgets what is not encrypted yet.
-    pub fn clear_plain(&mut self, spare: &mut Spare) {
+    pub(crate) fn clear_plain(&mut self, spare: &mut Spare) {
         let bytes = self.0.as_ref().map_or(0, |queue| queue.bytes);
         self.advance_chunks(spare, bytes);
     }
