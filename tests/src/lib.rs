@@ -7,7 +7,6 @@
 //! * [`status`]: what a program tells of itself.
 //! * [`client`]: blocking clients of the four client protocols, of a cluster by [`Clients`]; the websocket one can break every
 //!   rule.
-//! * [`link`]: plays a worker or a GatewayClient against a gateway's inner port.
 //! * [`mariadb`]: a MariaDB server with data of its own.
 //! * [`proxy`]: nginx or haproxy in front of a gateway.
 //!
@@ -17,7 +16,6 @@
 
 pub mod client;
 pub mod crowd;
-pub mod link;
 pub mod load;
 pub mod mariadb;
 pub mod network;
@@ -25,4 +23,4 @@ pub mod proxy;
 pub mod status;
 
 pub use client::Clients;
-pub use cluster::{Builder, Cluster, Listen, own_address, process, sockets, wait};
+pub use cluster::{Builder, Cluster, Listen, own_address, peer, process, sockets, wait};

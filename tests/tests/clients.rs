@@ -5,7 +5,7 @@ use std::io::Write;
 use protocol::inner::Cmd;
 use ringway_tests::client::websocket::{Event, Frame};
 use ringway_tests::client::{Framing, PlainClient};
-use ringway_tests::link::Link;
+use ringway_tests::peer::Link;
 use ringway_tests::sockets::await_keepalive;
 use ringway_tests::wait::wait_until;
 use ringway_tests::{Clients, Cluster, Listen};

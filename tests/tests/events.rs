@@ -7,7 +7,7 @@ use protocol::inner::{Cmd, FLAG_RAW, FLAG_SCALAR, Frame, WebsocketRequest};
 use protocol::php::Value;
 use ringway_tests::client::Framing;
 use ringway_tests::client::websocket::{self, Event, WebsocketClient};
-use ringway_tests::link::{Link, Received};
+use ringway_tests::peer::{Link, Received};
 use ringway_tests::{Clients, Cluster, Listen};
 
 /// One gateway and a link to it in the place of a worker.

@@ -3,7 +3,7 @@
 use protocol::inner::Cmd;
 use ringway_tests::client::Framing;
 use ringway_tests::client::websocket::{Event, WebsocketClient};
-use ringway_tests::link::Link;
+use ringway_tests::peer::Link;
 use ringway_tests::{Clients, Cluster, Listen};
 
 /// Longer than any restart takes on a loaded machine.

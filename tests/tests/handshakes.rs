@@ -2,7 +2,7 @@
 
 use ringway_tests::client::Framing;
 use ringway_tests::client::websocket::{Frame, WebsocketClient, request};
-use ringway_tests::link::Link;
+use ringway_tests::peer::Link;
 use ringway_tests::{Clients, Cluster, Listen};
 
 use protocol::inner::Cmd;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use protocol::inner::{Cmd, Frame};
 use ringway_tests::client::{Framing, PlainClient};
-use ringway_tests::link::{Link, Received};
+use ringway_tests::peer::{Link, Received};
 use ringway_tests::status::counter;
 use ringway_tests::wait::{Deadline, wait_until};
 use ringway_tests::{Clients, Cluster, Listen};

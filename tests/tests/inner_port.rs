@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use protocol::inner::{Cmd, FRAME_SIZE_MAX, Frame, HEADER_SIZE};
 use ringway_tests::client::Framing;
-use ringway_tests::link::Link;
+use ringway_tests::peer::Link;
 use ringway_tests::{Builder, Clients, Cluster};
 
 const KEY: &str = "k3y";

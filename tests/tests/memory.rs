@@ -5,7 +5,7 @@ use std::thread;
 
 use protocol::inner::Cmd;
 use ringway_tests::client::Framing;
-use ringway_tests::link::Link;
+use ringway_tests::peer::Link;
 use ringway_tests::wait::wait_until;
 use ringway_tests::{Clients, Cluster, Listen};
 

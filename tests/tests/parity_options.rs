@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protocol::inner::{Cmd, Frame};
 use ringway_tests::client::websocket::{Event, Opcode};
 use ringway_tests::client::{Framing, websocket};
-use ringway_tests::link::Link;
+use ringway_tests::peer::Link;
 use ringway_tests::process::Process;
 use ringway_tests::{Clients, Cluster, Listen, own_address};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use protocol::inner::Cmd;
 use ringway_tests::client::websocket::WebsocketClient;
-use ringway_tests::link::Link;
+use ringway_tests::peer::Link;
 use ringway_tests::process::Process;
 use ringway_tests::wait::{LIMIT, wait_until};
 use ringway_tests::{Clients, Cluster, own_address};

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 
 use protocol::inner::Cmd;
 use ringway_tests::client::{Framing, PlainClient};
-use ringway_tests::link::Link;
+use ringway_tests::peer::Link;
 use ringway_tests::process::Process;
 use ringway_tests::wait::wait_until;
 use ringway_tests::{Builder, Clients, Cluster, Listen};

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use protocol::inner::{Cmd, Frame};
 use ringway_tests::client::websocket::{Event, WebsocketClient};
 use ringway_tests::client::{Framing, PlainClient};
-use ringway_tests::link::Link;
+use ringway_tests::peer::Link;
 use ringway_tests::{Clients, Cluster, Listen};
 
 const REPLAY: &str = include_str!("golden/replay.txt");

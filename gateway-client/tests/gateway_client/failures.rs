@@ -7,7 +7,7 @@ use std::time::Duration;
 use gateway_client::{Client, ClientId, Config, Confirm};
 use protocol::inner::Cmd;
 
-use crate::fake::{FakeGateway, FakeRegister, addresses, config, connect, play};
+use crate::fake::{FakeGateway, FakeRegister, KEY, command, config, connect, play};
 
 /// An address where nobody listens.
 fn nowhere() -> SocketAddrV4 {
@@ -18,20 +18,20 @@ fn nowhere() -> SocketAddrV4 {
 #[tokio::test]
 async fn a_silent_gateway_is_missing_and_its_connection_is_not_used_again() {
     let [silent, quick] = [FakeGateway::start(), FakeGateway::start()];
-    let register = FakeRegister::start(&addresses(&[&silent, &quick]));
+    let register = FakeRegister::with_key(KEY, &[&silent, &quick]);
     let limits = Config { reply_timeout: Duration::from_millis(1500), ..config(&register) };
     let silent_address = silent.address;
     let gateways = play(move || {
         let mut owing = silent.accept();
-        owing.frame();
+        command(&mut owing);
         let mut quick = quick.accept();
         for _ in 0..2 {
-            quick.frame();
+            command(&mut quick);
             quick.reply("i:3;");
         }
-        assert_eq!(owing.next(), None);
+        assert_eq!(owing.receive(), None);
         let mut again = silent.accept();
-        again.frame();
+        command(&mut again);
         again.reply("i:2;");
     });
     let client = Client::connect(limits).await.unwrap();
@@ -46,12 +46,12 @@ async fn a_silent_gateway_is_missing_and_its_connection_is_not_used_again() {
 async fn a_listed_gateway_that_is_not_there_costs_the_others_nothing() {
     let there = FakeGateway::start();
     let absent = nowhere();
-    let register = FakeRegister::start(&[absent, there.address]);
+    let register = FakeRegister::with_key(KEY, &[absent, there.address]);
     let client = Client::connect(config(&register)).await.unwrap();
     let gateway = play(move || {
         let mut connection = there.accept();
-        assert_eq!(connection.frame().body, "hello");
-        assert_eq!(connection.frame().cmd, Cmd::GetClientCountByGroup as u8);
+        assert_eq!(command(&mut connection).body, b"hello");
+        assert_eq!(command(&mut connection).cmd, Cmd::GetClientCountByGroup as u8);
         connection.reply("i:1;");
     });
     let delivery = client.send_to_all("hello").await;
@@ -67,13 +67,13 @@ async fn a_connection_that_was_lost_is_opened_again() {
     let (client, _register) = connect(&[&gateway]).await;
     let gateway = play(move || {
         let mut first = gateway.accept();
-        first.frame();
+        command(&mut first);
         first.reply("i:1;");
         // The next question is taken and not answered.
-        first.frame();
+        command(&mut first);
         drop(first);
         let mut second = gateway.accept();
-        second.frame();
+        command(&mut second);
         second.reply("i:2;");
     });
     assert_eq!(client.client_count().await.value, 1);
@@ -89,14 +89,14 @@ async fn nonsense_for_an_answer_is_missing() {
         let address = gateway.address;
         let gateway = play(move || {
             let mut connection = gateway.accept();
-            connection.frame();
-            connection.write(nonsense);
-            while closes && connection.next().is_some() {}
+            command(&mut connection);
+            connection.send_bytes(nonsense);
+            while closes && connection.receive().is_some() {}
             if closes {
                 // Asked once more, in case the connection had been closed before the question came.
                 let mut again = gateway.accept();
-                again.frame();
-                again.write(nonsense);
+                command(&mut again);
+                again.send_bytes(nonsense);
             }
         });
         let answer = client.client_count().await;
@@ -109,13 +109,13 @@ async fn nonsense_for_an_answer_is_missing() {
 #[tokio::test]
 async fn a_gateway_that_does_not_answer_is_left_out_until_it_does() {
     let [frozen, well] = [FakeGateway::start(), FakeGateway::start()];
-    let register = FakeRegister::start(&addresses(&[&frozen, &well]));
+    let register = FakeRegister::with_key(KEY, &[&frozen, &well]);
     let limits = Config { reply_timeout: Duration::from_secs(2), ..config(&register) };
     let client = Client::connect(limits).await.unwrap();
     let address = frozen.address;
     let well = play(move || {
         let mut connection = well.accept();
-        while let Some(frame) = connection.next() {
+        while let Some(frame) = connection.receive() {
             if frame.cmd == Cmd::GetClientCountByGroup as u8 {
                 connection.reply("i:1;");
             }
@@ -126,15 +126,15 @@ async fn a_gateway_that_does_not_answer_is_left_out_until_it_does() {
     let (go_on, thawed) = std::sync::mpsc::channel::<()>();
     let frozen = play(move || {
         let mut first = frozen.accept();
-        assert_eq!(first.frame().cmd, Cmd::GetClientCountByGroup as u8);
-        assert_eq!(first.next(), None, "given up");
+        assert_eq!(command(&mut first).cmd, Cmd::GetClientCountByGroup as u8);
+        assert_eq!(first.receive(), None, "given up");
         let mut probe = frozen.accept();
         thawed.recv().unwrap();
-        assert_eq!(probe.frame().cmd, Cmd::IsOnline as u8, "no query but whether it is there");
+        assert_eq!(command(&mut probe).cmd, Cmd::IsOnline as u8, "no query but whether it is there");
         probe.reply("i:0;");
         let mut second = frozen.accept();
         loop {
-            if second.frame().cmd == Cmd::GetClientCountByGroup as u8 {
+            if command(&mut second).cmd == Cmd::GetClientCountByGroup as u8 {
                 return second.reply("i:2;");
             }
         }
@@ -167,20 +167,20 @@ async fn a_gateway_without_the_command_for_several_names_is_asked_for_each() {
     let (client, _register) = connect(&[&old, &new]).await;
     let gateways = play(move || {
         let mut connection = old.accept();
-        assert_eq!(connection.frame().cmd, Cmd::BatchGetClientCountByGroup as u8);
-        assert_eq!(connection.next().unwrap().cmd, Cmd::IsOnline as u8);
+        assert_eq!(command(&mut connection).cmd, Cmd::BatchGetClientCountByGroup as u8);
+        assert_eq!(connection.receive().unwrap().cmd, Cmd::IsOnline as u8);
         connection.reply("i:0;");
-        let first = connection.frame();
-        let second = connection.next().unwrap();
+        let first = command(&mut connection);
+        let second = connection.receive().unwrap();
         let cmd = Cmd::GetClientCountByGroup as u8;
-        assert_eq!((first.cmd, first.ext.as_str(), second.cmd, second.ext.as_str()), (cmd, "g1", cmd, "7"));
+        assert_eq!((first.cmd, &*first.ext, second.cmd, &*second.ext), (cmd, &b"g1"[..], cmd, &b"7"[..]));
         connection.reply("i:3;");
         connection.reply("i:0;");
         connection
     });
     let newer = play(move || {
         let mut connection = new.accept();
-        assert_eq!(connection.frame().cmd, Cmd::BatchGetClientCountByGroup as u8);
+        assert_eq!(command(&mut connection).cmd, Cmd::BatchGetClientCountByGroup as u8);
         connection.reply("a:2:{s:2:\"g1\";i:1;i:7;i:5;}");
         connection.reply("i:0;");
         connection
@@ -198,15 +198,15 @@ async fn bytes_that_nobody_asked_for_end_the_connection() {
     assert!(client.send_to_all("hello").await.is_complete());
     let gateway = play(move || {
         let mut first = gateway.accept();
-        assert_eq!(first.frame().body, "hello");
+        assert_eq!(command(&mut first).body, b"hello");
         first.reply("i:7;");
-        assert_eq!(first.next(), None);
+        assert_eq!(first.receive(), None);
         gateway
     });
     let gateway = gateway.await.unwrap();
     let second = play(move || {
         let mut second = gateway.accept();
-        second.frame();
+        command(&mut second);
         second.reply("i:1;");
     });
     assert_eq!(client.client_count().await.value, 1);
@@ -221,8 +221,10 @@ async fn answers_go_to_those_who_asked_in_order() {
     let gateway = play(move || {
         let mut connection = gateway.accept();
         // No answer before the last question: they do not wait for each other.
-        let groups: Vec<String> = (0..COUNT).map(|_| connection.frame().ext).collect();
-        groups.iter().for_each(|group| connection.reply(&format!("i:{group};")));
+        let groups: Vec<Vec<u8>> = (0..COUNT).map(|_| command(&mut connection).ext).collect();
+        for group in groups {
+            connection.reply(&format!("i:{};", String::from_utf8_lossy(&group)));
+        }
     });
     let askers: Vec<_> = (1..=COUNT)
         .map(|group| {
@@ -244,7 +246,7 @@ async fn a_query_follows_the_commands_before_it() {
     let one = gateway.client(1);
     let gateway = play(move || {
         let mut connection = gateway.accept();
-        let cmds: Vec<u8> = (0..3).map(|_| connection.frame().cmd).collect();
+        let cmds: Vec<u8> = (0..3).map(|_| command(&mut connection).cmd).collect();
         connection.reply("i:1;");
         cmds
     });
@@ -258,14 +260,14 @@ async fn a_query_follows_the_commands_before_it() {
 #[tokio::test]
 async fn a_command_counts_as_handled_when_the_question_behind_it_is_answered() {
     let [handles, refuses] = [FakeGateway::start(), FakeGateway::start()];
-    let register = FakeRegister::start(&addresses(&[&handles, &refuses]));
+    let register = FakeRegister::with_key(KEY, &[&handles, &refuses]);
     let settings = Config { confirm: Confirm::Handled, ..config(&register) };
     let client = Client::connect(settings).await.unwrap();
     let refusing = refuses.address;
     let gateways = play(move || {
         let mut connection = handles.accept();
-        assert_eq!(connection.frame().body, "hello");
-        assert_eq!(connection.frame().cmd, Cmd::IsOnline as u8);
+        assert_eq!(command(&mut connection).body, b"hello");
+        assert_eq!(command(&mut connection).cmd, Cmd::IsOnline as u8);
         connection.reply("i:0;");
         // As with a wrong key: taken, and closed without a word.
         drop(refuses.accept());
@@ -283,7 +285,7 @@ async fn a_made_up_client_id_connects_to_nobody() {
     assert_eq!(client.send_to_client(made_up, "psst").await.missing, [stranger.address]);
     assert_eq!(client.send_to_clients(&[made_up], "psst").await.missing, [stranger.address]);
     assert_eq!(client.is_online(made_up).await.missing, [stranger.address]);
-    assert!(stranger.is_untouched() && gateway.is_untouched());
+    assert!(stranger.is_left_alone() && gateway.is_left_alone());
 }
 
 #[tokio::test]
@@ -295,14 +297,14 @@ async fn what_no_gateway_takes_is_not_sent() {
     // Names that are none concern nobody, and on the wire would mean everybody.
     assert_eq!(client.send_to_uid("0", "nobody").await.reached, 0);
     assert_eq!(client.client_count_of_group("").await.value, 0);
-    assert!(gateway.is_untouched());
+    assert!(gateway.is_left_alone());
 }
 
 #[tokio::test]
 async fn a_queue_has_its_limit() {
     // It takes the connection and never reads.
     let gateway = FakeGateway::start();
-    let register = FakeRegister::start(&[gateway.address]);
+    let register = FakeRegister::with_key(KEY, &[gateway.address]);
     let limits = Config { reply_timeout: Duration::from_secs(2), ..config(&register) };
     let client = Client::connect(limits).await.unwrap();
     let body = Arc::new(vec![0; 5_000_000]);
@@ -324,12 +326,12 @@ async fn a_queue_has_its_limit() {
 #[tokio::test]
 async fn who_waits_for_ever_is_answered() {
     let gateway = FakeGateway::start();
-    let register = FakeRegister::start(&addresses(&[&gateway]));
+    let register = FakeRegister::with_key(KEY, &[&gateway]);
     let for_ever =
         Config { connect_timeout: Duration::MAX, reply_timeout: Duration::MAX, ..config(&register) };
     let gateway = play(move || {
         let mut connection = gateway.accept();
-        connection.frame();
+        command(&mut connection);
         connection.reply("i:1;");
     });
     let client = Client::connect(for_ever).await.unwrap();

@@ -6,7 +6,7 @@ use gateway_client::php::{self, Array, Value};
 use gateway_client::{Body, ClientId, CloseReason, blocking};
 use protocol::inner::Cmd;
 
-use crate::fake::{Connection, FakeGateway, FakeRegister, addresses, config};
+use crate::fake::{FakeGateway, FakeRegister, KEY, Link, command, config};
 
 /// A call: `ws` is client 1 of the first of two gateways, `text` client 1 of the second. Returns what came of it.
 type Act = fn(&blocking::Client, ws: ClientId, text: ClientId) -> String;
@@ -85,11 +85,11 @@ const OTHERWISE: [&str; 3] = ["sendToUid", "unbindUid", "unbindUid-int"];
 #[test]
 fn every_call_is_that_of_php_byte_for_byte() {
     let gateways = [FakeGateway::start(), FakeGateway::start()];
-    let register = FakeRegister::start(&addresses(&[&gateways[0], &gateways[1]]));
+    let register = FakeRegister::with_key(KEY, &[&gateways[0], &gateways[1]]);
     let client = blocking::Client::connect(config(&register)).unwrap();
     assert_eq!(register.line(), "{\"event\":\"worker_connect\",\"secret_key\":\"k3y\"}\n");
     let [ws, text] = [gateways[0].client(1), gateways[1].client(1)];
-    let mut connections: [Option<Connection>; 2] = [None, None];
+    let mut connections: [Option<Link>; 2] = [None, None];
     for (name, act, result) in GOLDEN {
         thread::scope(|scope| {
             let call = scope.spawn(|| act(&client, ws, text));
@@ -99,13 +99,13 @@ fn every_call_is_that_of_php_byte_for_byte() {
                 let is_guarded = name.starts_with("batch");
                 match direction {
                     ">" => {
-                        assert_eq!(connection.frame().hex, hex, "{name}");
+                        assert_eq!(command(connection).bytes, unhex(hex), "{name}");
                         if is_guarded {
-                            assert_eq!(connection.next().unwrap().cmd, Cmd::IsOnline as u8);
+                            assert_eq!(connection.receive().unwrap().cmd, Cmd::IsOnline as u8);
                         }
                     }
                     _ => {
-                        connection.write(&unhex(hex));
+                        connection.send_bytes(&unhex(hex));
                         if is_guarded {
                             connection.reply("i:0;");
                         }
@@ -121,14 +121,17 @@ fn every_call_is_that_of_php_byte_for_byte() {
 #[test]
 fn a_client_is_closed_with_a_reason() {
     let gateway = FakeGateway::start();
-    let register = FakeRegister::start(&addresses(&[&gateway]));
+    let register = FakeRegister::with_key(KEY, &[&gateway]);
     let client = blocking::Client::connect(config(&register)).unwrap();
     let reason = CloseReason::new(4003, "bye").unwrap();
     let id = gateway.client(4);
     thread::scope(|scope| {
         let call = scope.spawn(|| client.close_client_because(id, &reason));
-        let kick = gateway.accept().frame();
-        assert_eq!(kick.hex, "000000230700000000000000000000000000000004000000000000050fa36279654e3b");
+        let kick = command(&mut gateway.accept());
+        assert_eq!(
+            kick.bytes,
+            unhex("000000230700000000000000000000000000000004000000000000050fa36279654e3b")
+        );
         assert_eq!(told(call.join().unwrap()), TO_ONE);
     });
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use gateway_client::{Client, Config, blocking};
 use ringway_tests::wait::wait_until;
 
-use crate::fake::{FakeGateway, FakeRegister, addresses, config, play};
+use crate::fake::{FakeGateway, FakeRegister, KEY, NO_GATEWAYS, addresses, command, config, play};
 
 #[tokio::test]
 async fn a_wrong_key_is_an_error_that_says_so() {
-    let register = FakeRegister::start(&[]);
+    let register = FakeRegister::with_key(KEY, &NO_GATEWAYS);
     let wrong = Config { secret_key: "wrong".to_owned(), ..config(&register) };
     let error = Client::connect(wrong).await.unwrap_err();
     assert_eq!(error.reasons.len(), 1);
@@ -42,7 +42,7 @@ async fn what_is_no_register_is_told_by_what_it_says() {
 
 #[tokio::test]
 async fn an_address_that_cannot_be_is_an_error_at_once() {
-    let register = FakeRegister::start(&[]);
+    let register = FakeRegister::with_key(KEY, &NO_GATEWAYS);
     let good = register.address.to_string();
     for wrong in ["nonsense", "http://127.0.0.1:1236", "127.0.0.1", "127.0.0.1:0", ""] {
         let register_addresses = vec![good.clone(), wrong.to_owned()];
@@ -57,7 +57,7 @@ async fn an_address_that_cannot_be_is_an_error_at_once() {
 #[tokio::test]
 async fn gateways_of_all_registers_are_reached() {
     let gateways = [FakeGateway::start(), FakeGateway::start()];
-    let [one, other] = [0, 1].map(|index| FakeRegister::start(&[gateways[index].address]));
+    let [one, other] = [0, 1].map(|index| FakeRegister::with_key(KEY, &[gateways[index].address]));
     let absent = "127.0.0.1:1".to_owned();
     let register_addresses = vec![absent, one.address.to_string(), other.address.to_string()];
     let client = Client::connect(Config { register_addresses, ..config(&one) }).await.unwrap();
@@ -71,7 +71,7 @@ async fn gateways_of_all_registers_are_reached() {
 #[test]
 fn lists_are_followed_and_a_restart_loses_nobody() {
     let [first, second, third] = [FakeGateway::start(), FakeGateway::start(), FakeGateway::start()];
-    let register = FakeRegister::start(&addresses(&[&first, &second]));
+    let register = FakeRegister::with_key(KEY, &[&first, &second]);
     let client = blocking::Client::connect(config(&register)).unwrap();
     register.line();
     // First is connected, second never was.
@@ -85,9 +85,9 @@ fn lists_are_followed_and_a_restart_loses_nobody() {
     let delivery = client.send_to_all("again");
     assert_eq!((delivery.reached, delivery.missing), (3, vec![]));
     // One that was never needed is forgotten some time after it left.
-    register.list(&addresses(&[&first, &second]));
+    register.list(&[&first, &second]);
     let mut connection = third.accept();
-    assert_eq!(connection.frame().body, "again");
+    assert_eq!(command(&mut connection).body, b"again");
     drop(connection);
     wait_until("a gateway that left to be forgotten", || {
         (client.gateways() == addresses(&[&first, &second])).then_some(())
@@ -98,11 +98,11 @@ fn lists_are_followed_and_a_restart_loses_nobody() {
 #[test]
 fn a_register_that_hangs_is_left_for_a_new_connection() {
     let gateways = [FakeGateway::start(), FakeGateway::start()];
-    let register = FakeRegister::start(&[gateways[0].address]);
+    let register = FakeRegister::with_key(KEY, &[gateways[0].address]);
     let client = blocking::Client::connect(config(&register)).unwrap();
     register.line();
     assert_eq!(register.pong(), 1);
-    register.list(&addresses(&[&gateways[0], &gateways[1]]));
+    register.list(&[&gateways[0], &gateways[1]]);
     wait_until("the list behind the pong", || client.gateways().contains(&gateways[1].address).then_some(()));
     assert_eq!(register.pong(), 1, "it is the connection that has been there");
     register.line();
@@ -111,14 +111,14 @@ fn a_register_that_hangs_is_left_for_a_new_connection() {
 #[tokio::test]
 async fn the_last_clone_closes_the_connections() {
     let gateway = FakeGateway::start();
-    let register = FakeRegister::start(&[gateway.address]);
+    let register = FakeRegister::with_key(KEY, &[gateway.address]);
     let client = Client::connect(config(&register)).await.unwrap();
     assert!(client.clone().send_to_all("hello").await.is_complete());
     drop(client);
     let ended = play(move || {
         let mut connection = gateway.accept();
-        assert_eq!(connection.frame().body, "hello");
-        connection.next()
+        assert_eq!(command(&mut connection).body, b"hello");
+        connection.receive()
     });
     assert_eq!(ended.await.unwrap(), None);
 }

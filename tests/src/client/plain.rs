@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream};
 
-use super::conn::Conn;
+use cluster::conn::Conn;
 
 /// How messages are told apart on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

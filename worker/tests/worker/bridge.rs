@@ -12,13 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::fake::{Connection, FakeGateway, FakeRegister, FakeWorker, sent};
+use crate::fake::{FakeGateway, FakeRegister, FakeWorker, Link, sent};
 use protocol::inner::Cmd;
 
 /// A worker with one client's link.
 struct Stage {
     worker: FakeWorker,
-    link: Connection,
+    link: Link,
     _fakes: (FakeGateway, FakeRegister),
 }
 
@@ -223,7 +223,7 @@ fn tokio_ends_with_the_worker() {
     assert_eq!(told.recv().unwrap(), "stop");
     assert_eq!(told.recv().unwrap(), "dropped");
     assert_eq!(link.frame().body, b"bye");
-    assert_eq!(link.next(), None);
+    assert_eq!(link.receive(), None);
     drop(link);
     stopping.join().unwrap().unwrap();
     release.send(()).unwrap();

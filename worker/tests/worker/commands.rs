@@ -6,7 +6,7 @@ use protocol::inner::Cmd;
 use ringway_worker::php::{Array, Value};
 use ringway_worker::{Client, ClientId, CloseReason, Gateway, Message};
 
-use crate::fake::{CLIENT, Connection, FakeGateway, FakeRegister, FakeWorker, sent};
+use crate::fake::{CLIENT, FakeGateway, FakeRegister, FakeWorker, Link, sent};
 
 /// A command: `other` is client 1 of the first of two gateways, `own` the client of the second whose message is handled.
 type Act = fn(&Gateway, ClientId, ClientId);
@@ -163,7 +163,7 @@ const GOLDEN: &[Golden] = &[
 ];
 
 /// What a gateway gets up to the mark behind the command.
-fn frames(link: &mut Connection) -> Vec<String> {
+fn frames(link: &mut Link) -> Vec<String> {
     let mut frames = Vec::new();
     loop {
         let frame = link.frame();

@@ -8,33 +8,33 @@ use protocol::inner::drain::{Drain, decode_ids, decode_round};
 use protocol::inner::{Cmd, FLAG_SCALAR, Frame};
 use ringway_worker::{Client, Config, Gateway, Message};
 
-use crate::fake::{Connection, FakeGateway, FakeRegister, FakeWorker, Owned, config, echo};
+use crate::fake::{FakeGateway, FakeRegister, FakeWorker, Link, Received, config, echo};
 
 /// A gateway's link to a worker, the gateway being one of ours.
-fn accept(gateway: &FakeGateway) -> Connection {
+fn accept(gateway: &FakeGateway) -> Link {
     let mut link = gateway.accept_worker();
     let mut hello = Vec::new();
     Frame { body: br#"{"ringway":1}"#, ..Frame::command(Cmd::RingwayHello) }.encode(&mut hello);
-    link.write(&hello);
+    link.send_bytes(&hello);
     // An answer to a message shows that it has been read.
     link.event(Cmd::OnMessage, NOBODY, b"hello");
     assert_eq!(link.frame().connection_id, NOBODY);
     link
 }
 
-fn round(frame: &Owned) -> u32 {
+fn round(frame: &Received) -> u32 {
     assert_eq!(frame.cmd, Cmd::Drain as u8, "{frame:?}");
     Drain::decode(&frame.body).unwrap().round
 }
 
-fn answer(link: &mut Connection, round: u32) {
+fn answer(link: &mut Link, round: u32) {
     let mut out = Vec::new();
     Frame { body: &round.to_be_bytes(), ..Frame::command(Cmd::Drained) }.encode(&mut out);
     assert_eq!(decode_round(&out[28..]), Some(round));
-    link.write(&out);
+    link.send_bytes(&out);
 }
 
-fn ids(frame: &Owned, cmd: Cmd) -> Vec<u32> {
+fn ids(frame: &Received, cmd: Cmd) -> Vec<u32> {
     assert_eq!((frame.cmd, frame.flag), (cmd as u8, FLAG_SCALAR), "{frame:?}");
     let mut ids: Vec<_> = decode_ids(&frame.body).collect();
     ids.sort_unstable();
@@ -94,7 +94,7 @@ fn idle_clients_are_free_after_two_rounds() {
     answer(&mut link, 2);
     assert_eq!(ids(&link.frame(), Cmd::DrainBusy), NONE);
     assert_eq!(link.frame().body, b"bye", "what on_stop says is sent");
-    assert!(link.next().is_none());
+    assert!(link.receive().is_none());
     drop(link);
     stopping.join().unwrap().unwrap();
 }
@@ -138,16 +138,16 @@ fn busy_clients_are_free_when_all_gateways_have_what_their_handlers_sent() {
     assert_eq!(ids(&links[1].frame(), Cmd::DrainFree), [8]);
     for link in &mut links {
         assert_eq!(link.frame().body, b"bye");
-        assert!(link.next().is_none());
+        assert!(link.receive().is_none());
     }
     drop(links);
     stopping.join().unwrap().unwrap();
 }
 
 /// Reads what a link still says until it ends: what clients were sent, and who was said to be free. Answers DRAINs.
-fn to_the_end(link: &mut Connection) -> (Vec<Vec<u8>>, Vec<u32>) {
+fn to_the_end(link: &mut Link) -> (Vec<Vec<u8>>, Vec<u32>) {
     let (mut sent, mut free) = (Vec::new(), Vec::new());
-    while let Some(frame) = link.next() {
+    while let Some(frame) = link.receive() {
         match Cmd::from_u8(frame.cmd) {
             Some(Cmd::Drain) => answer(link, round(&frame)),
             Some(Cmd::DrainFree) => free.extend(decode_ids(&frame.body)),
@@ -199,7 +199,7 @@ fn handlers_that_do_not_end_are_given_up_in_time() {
     }
     assert_eq!(ids(&link.frame(), Cmd::DrainBusy), [7]);
     assert_eq!(link.frame().body, b"bye");
-    assert!(link.next().is_none());
+    assert!(link.receive().is_none());
     drop(link);
     stopping.join().unwrap().unwrap();
 }
@@ -237,7 +237,7 @@ fn what_a_php_gateway_has_sent_is_handled_without_a_word_about_it() {
     assert_eq!(link.frame().body, gate.wait());
     assert_eq!(link.frame().body, b"behind");
     assert_eq!(link.frame().body, b"bye");
-    assert!(link.next().is_none());
+    assert!(link.receive().is_none());
     drop(link);
     stopping.join().unwrap().unwrap();
 }

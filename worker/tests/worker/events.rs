@@ -104,7 +104,7 @@ fn many_messages_cut_anywhere_come_back_in_order() {
     let register = FakeRegister::start(&[&gateway]);
     let _worker = FakeWorker::start(&register, echo);
     let mut link = gateway.accept_worker();
-    let mut writer = link.duplicate();
+    let mut writer = link.writer();
     let sender = std::thread::spawn(move || {
         for number in 0..COUNT {
             writer.event(Cmd::OnMessage, number % 100, &number.to_be_bytes());
@@ -149,7 +149,7 @@ fn stopping_delivers_what_handlers_and_on_stop_sent() {
     queries.reply("i:1;");
     assert_eq!(sent(&link.frame()).4, "slow");
     assert_eq!(sent(&link.frame()), (6, 0, 1, "", "bye"));
-    assert_eq!(link.next(), None);
+    assert_eq!(link.receive(), None);
     drop(link);
     stopping.join().unwrap().unwrap();
 }

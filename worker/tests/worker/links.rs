@@ -8,7 +8,7 @@ use std::time::Duration;
 use protocol::inner::Cmd;
 use ringway_worker::{Client, Config, Gateway, Message, time};
 
-use crate::fake::{FakeGateway, FakeRegister, FakeWorker, PATIENCE, config, echo};
+use crate::fake::{FakeGateway, FakeRegister, FakeWorker, LIMIT, NO_GATEWAYS, config, echo};
 
 #[test]
 fn a_lost_gateway_is_connected_again() {
@@ -31,8 +31,8 @@ fn bytes_that_are_no_frame_cost_only_their_link() {
     let mut good_link = good.accept_worker();
     bad_link.message("before");
     assert_eq!(bad_link.frame().body, b"before");
-    bad_link.write(&[0xff; 64]);
-    assert_eq!(bad_link.next(), None);
+    bad_link.send_bytes(&[0xff; 64]);
+    assert_eq!(bad_link.receive(), None);
     good_link.message("fine");
     assert_eq!(good_link.frame().body, b"fine");
     bad.accept_worker();
@@ -64,8 +64,8 @@ fn a_restarted_register_costs_no_link() {
     let _worker = FakeWorker::start(&register, echo);
     register.line();
     let mut link = gateway.accept_worker();
-    register.list(&[]);
-    register.drop_workers();
+    register.list(&NO_GATEWAYS);
+    register.restart(&NO_GATEWAYS);
     register.line();
     link.message("kept");
     assert_eq!(link.frame().body, b"kept");
@@ -80,13 +80,13 @@ fn gateways_of_all_registers_are_served() {
         gateway.accept_worker();
     }
     // The other register's list does not matter for the link of the first one's gateway.
-    registers[1].list(&[]);
+    registers[1].list(&NO_GATEWAYS);
     gateways[0].accept_worker();
 }
 
 #[test]
 fn no_gateway_is_ready_too() {
-    let register = FakeRegister::start(&[]);
+    let register = FakeRegister::start(&NO_GATEWAYS);
     let worker = FakeWorker::start(&register, echo);
     worker.running.stop().unwrap();
 }
@@ -99,7 +99,7 @@ fn a_gateway_that_does_not_read_is_not_read_either() {
     settings.send_to_gateway_buffer_size = 1_000_000;
     let worker = FakeWorker::start_with(settings, echo);
     let mut link = gateway.accept_worker();
-    let mut writer = link.duplicate();
+    let mut writer = link.writer();
     let (done, written) = channel();
     std::thread::spawn(move || {
         for number in 0..MESSAGES {
@@ -138,7 +138,7 @@ fn a_silent_gateway_is_dead_if_it_has_pinged_and_only_then() {
     let (mut dead_link, mut quiet_link) = (dead.accept_worker(), quiet.accept_worker());
     quiet_link.event(Cmd::RingwayHello, 0, br#"{"ringway":1}"#);
     dead_link.greet();
-    assert_eq!(dead_link.next(), None);
+    assert_eq!(dead_link.receive(), None);
     dead.accept_worker();
     quiet_link.message("still here");
     assert_eq!(quiet_link.frame().body, b"still here");
@@ -160,7 +160,7 @@ fn what_a_dead_gateway_was_asked_is_not_waited_for() {
     let mut question = gateway.accept();
     assert_eq!(question.frame().cmd, Cmd::IsOnline as u8);
     assert_eq!(worker.told(), "false");
-    assert_eq!(question.next(), None);
+    assert_eq!(question.receive(), None);
 }
 
 /// A link that is closed again and again is tried less and less often, every 10 s in the end; not so one whose gateway
@@ -179,7 +179,7 @@ fn a_gateway_that_is_listed_again_is_connected_at_once() {
         }
         done.send(()).unwrap();
     });
-    rounds.recv_timeout(3 * PATIENCE).expect("all rounds, which take minutes with pauses between them");
+    rounds.recv_timeout(3 * LIMIT).expect("all rounds, which take minutes with pauses between them");
 }
 
 /// A core that has enough to do listens to nobody, and must not take that for the silence of a gateway that is new there.

@@ -3,9 +3,9 @@
 use protocol::inner::ext::WorkerConnect;
 use protocol::inner::{Cmd, Hello, Refused, Run};
 
-use crate::fake::{Connection, FakeGateway, FakeRegister, FakeWorker, echo};
+use crate::fake::{FakeGateway, FakeRegister, FakeWorker, Link, echo};
 
-fn run(link: &mut Connection) -> Run {
+fn run(link: &mut Link) -> Run {
     let frame = link.frame();
     assert_eq!(frame.cmd, Cmd::WorkerConnect as u8);
     let connect = WorkerConnect::decode(&frame.body).unwrap();
@@ -13,7 +13,7 @@ fn run(link: &mut Connection) -> Run {
     connect.run.expect("a worker of ours says its run")
 }
 
-fn refuse(mut link: Connection, refused: Refused) {
+fn refuse(mut link: Link, refused: Refused) {
     link.event(Cmd::RingwayHello, 0, Hello { refused: Some(refused) }.encode());
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::inner::{Cmd, FLAG_SCALAR};
 use ringway_worker::{Client, Config, Gateway, Message, Status, time};
 
-use crate::fake::{CLIENT, Connection, FakeGateway, FakeRegister, FakeWorker, PATIENCE, config};
+use crate::fake::{CLIENT, FakeGateway, FakeRegister, FakeWorker, LIMIT, Link, config};
 
 /// More than the kernel keeps for two sockets, and less than a frame may have for PHP's gateways.
 const LARGE: usize = 9_000_000;
@@ -48,7 +48,7 @@ fn start(register: &FakeRegister) -> FakeWorker {
 
 fn await_status(worker: &FakeWorker, what: impl Fn(&Status) -> bool) {
     let source = worker.running.status_source();
-    for _ in 0..PATIENCE.as_millis() {
+    for _ in 0..LIMIT.as_millis() {
         if source.ask()[0].as_ref().is_ok_and(&what) {
             return;
         }
@@ -57,7 +57,7 @@ fn await_status(worker: &FakeWorker, what: impl Fn(&Status) -> bool) {
     panic!("{:?}", source.ask());
 }
 
-fn read_large(link: &mut Connection, count: usize) {
+fn read_large(link: &mut Link, count: usize) {
     for _ in 0..count {
         assert_eq!(link.frame().body.len(), LARGE);
     }
@@ -144,7 +144,7 @@ fn a_gateway_that_takes_nothing_is_not_read_without_end() {
     let mut link = gateway.accept_worker();
     link.message("large 2");
     assert_eq!(worker.told(), "large 2: 0 dropped, 0 overfull");
-    let mut writer = link.duplicate();
+    let mut writer = link.writer();
     let writing = std::thread::spawn(move || (0..3_000).for_each(|_| writer.message(&"m".repeat(10_000))));
     await_status(&worker, |status| status.events_waiting >= 100);
     // Less than a megabyte and what one read gives beyond it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::inner::Cmd;
 use ringway_worker::{Client, Config, Gateway, Message, Name};
 
-use crate::fake::{CLIENT, Connection, FakeGateway, FakeRegister, FakeWorker, config, sent};
+use crate::fake::{CLIENT, FakeGateway, FakeRegister, FakeWorker, Link, config, sent};
 
 /// Runs the query that the message names, and tells its answer.
 async fn ask(gateway: &Gateway, client: &Client, message: Message, tell: &Sender<String>) {
@@ -146,7 +146,7 @@ fn queries_ask_and_read_what_php_programs_do() {
     let register = FakeRegister::start(&[&gateway]);
     let worker = FakeWorker::start(&register, ask);
     let mut link = gateway.accept_worker();
-    let mut queries: Option<Connection> = None;
+    let mut queries: Option<Link> = None;
     for (query, (cmd, connection_id, ext), reply, answer) in QUERIES {
         link.message(query);
         let queries = queries.get_or_insert_with(|| gateway.accept());
@@ -224,14 +224,14 @@ fn a_gateway_that_does_not_answer_is_not_asked_until_it_does() {
     link.message("count");
     let mut queries = well.accept();
     std::thread::spawn(move || {
-        while queries.next().is_some() {
+        while queries.receive().is_some() {
             queries.reply("i:3;");
         }
     });
     assert_eq!(worker.told(), missing);
     let mut question = frozen.accept();
     assert_eq!(question.frame().cmd, Cmd::GetClientCountByGroup as u8);
-    assert_eq!(question.next(), None, "given up");
+    assert_eq!(question.receive(), None, "given up");
     // Each would take three seconds.
     for _ in 0..20 {
         link.message("count");
@@ -241,7 +241,7 @@ fn a_gateway_that_does_not_answer_is_not_asked_until_it_does() {
     assert_eq!(sent(&probe.frame()), (11, 0, 1, "", ""), "no query but whether it is there");
     std::thread::spawn(move || {
         probe.reply("i:0;");
-        while probe.next().is_some() {
+        while probe.receive().is_some() {
             probe.reply("i:2;");
         }
     });
@@ -260,7 +260,7 @@ fn a_gateway_of_ours_that_falls_silent_is_neither_asked_nor_told_until_it_speaks
     let worker = FakeWorker::start(&register, ask);
     let (mut frozen_link, mut link) = (frozen.accept_worker(), well.accept_worker());
     frozen_link.greet();
-    assert_eq!(frozen_link.next(), None);
+    assert_eq!(frozen_link.receive(), None);
     // A list that still names it is no reason to hope.
     register.list(&[&frozen, &well]);
     let mut again = frozen.accept_worker();
@@ -269,7 +269,7 @@ fn a_gateway_of_ours_that_falls_silent_is_neither_asked_nor_told_until_it_speaks
     queries.frame();
     queries.reply("i:3;");
     assert_eq!(worker.told(), format!("3 missing [{}]", frozen.address));
-    assert_eq!(again.next(), None, "it says nothing");
+    assert_eq!(again.receive(), None, "it says nothing");
     assert!(frozen.is_left_alone());
     let mut thawed = frozen.accept_worker();
     thawed.greet();
@@ -288,7 +288,7 @@ fn who_speaks_in_the_place_of_a_gateway_that_fell_silent_is_heard() {
     let worker = FakeWorker::start(&register, ask);
     let mut link = gateway.accept_worker();
     link.greet();
-    assert_eq!(link.next(), None);
+    assert_eq!(link.receive(), None);
     let mut php = gateway.accept_worker();
     for _ in 0..2 {
         php.message("count");
@@ -352,7 +352,7 @@ fn a_silent_gateway_is_missing_and_its_late_answer_is_not_the_next_one() {
     quick.reply("i:3;");
     assert_eq!(worker.told(), format!("3 missing [{}]", gateways[0].address));
     // The connection that owes an answer is closed, and a new one is opened.
-    assert_eq!(silent.next(), None);
+    assert_eq!(silent.receive(), None);
     links[0].message("count");
     let mut again = gateways[0].accept();
     again.frame();
@@ -387,9 +387,9 @@ fn nonsense_for_an_answer_is_missing() {
         link.message("count");
         let mut queries = gateway.accept();
         queries.frame();
-        queries.write(nonsense);
+        queries.send_bytes(nonsense);
         assert_eq!(worker.told(), format!("0 missing [{}]", gateway.address));
-        assert_eq!(queries.next(), None);
+        assert_eq!(queries.receive(), None);
     }
 }
 
@@ -407,7 +407,7 @@ fn queries_wait_for_their_turn_in_order() {
     for client in 1..=3 {
         let frame = queries.frame();
         assert_eq!((frame.cmd, frame.connection_id), (11, client));
-        assert!(queries.arrived.is_empty(), "one question at a time");
+        assert!(!queries.has_unused(), "one question at a time");
         queries.reply("i:1;");
         assert_eq!(worker.told(), "true");
     }

@@ -7,7 +7,7 @@ use ringway_worker::php::{Array, Value};
 use ringway_worker::{Client, Gateway, Message};
 use serde::{Deserialize, Serialize};
 
-use crate::fake::{CLIENT, Connection, FakeGateway, FakeRegister, FakeWorker, sent};
+use crate::fake::{CLIENT, FakeGateway, FakeRegister, FakeWorker, Link, sent};
 
 const BEFORE: &str = "a:1:{s:1:\"n\";i:0;}";
 const OURS: &str = "a:1:{s:1:\"n\";i:1;}";
@@ -33,7 +33,7 @@ async fn number(gateway: &Gateway, client: &Client, message: Message, tell: &Sen
 struct Stage {
     worker: FakeWorker,
     gateway: FakeGateway,
-    link: Connection,
+    link: Link,
     _register: FakeRegister,
 }
 
@@ -57,7 +57,7 @@ impl Stage {
 
     /// Has the worker change the session, and returns the query connection on which it asks about the next message,
     /// which was sent before the change.
-    fn doubt(&mut self, how: &str) -> Connection {
+    fn doubt(&mut self, how: &str) -> Link {
         self.message(BEFORE, how);
         assert_eq!(self.worker.told(), format!("1 {how} 0"));
         self.link.frame();
@@ -68,7 +68,7 @@ impl Stage {
     }
 }
 
-fn assert_question(queries: &mut Connection) {
+fn assert_question(queries: &mut Link) {
     assert_eq!(sent(&queries.frame()), (Cmd::GetSessionByClientId as u8, CLIENT, 1, "", ""));
 }
 
@@ -152,7 +152,7 @@ fn without_an_answer_the_event_is_believed() {
         match answer {
             Some(answer) => queries.reply(answer),
             // Not a length that can be.
-            None => queries.write(&[0xff; 4]),
+            None => queries.send_bytes(&[0xff; 4]),
         }
         assert_eq!(stage.worker.told(), "1 stale 0");
         stage.message(BEFORE, "next");

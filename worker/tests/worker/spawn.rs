@@ -123,7 +123,7 @@ fn it_ends_with_the_core_and_after_on_stop() {
     assert_eq!(told.recv().unwrap(), "stop");
     assert_eq!(told.recv().unwrap(), "dropped");
     assert_eq!(link.frame().body, b"bye");
-    assert_eq!(link.next(), None);
+    assert_eq!(link.receive(), None);
     drop(link);
     stopping.join().unwrap().unwrap();
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Sender, channel};
 use ringway_worker::php::{self, Array};
 use ringway_worker::{Client, Events, Gateway, Message, WebsocketRequest, Worker};
 
-use crate::fake::{FakeGateway, FakeRegister, PATIENCE, config};
+use crate::fake::{FakeGateway, FakeRegister, LIMIT, config};
 
 /// ON_WEBSOCKET_CONNECT of connection 1 at 127.0.0.2:11400.
 const FRAME: &str = "\
@@ -45,8 +45,8 @@ fn get_server_and_cookie_are_those_of_php() {
     let register = FakeRegister::start(&[&gateway]);
     let (send, requests) = channel();
     let _running = Worker::start(config(&[&register]), move |_| Requests(send.clone())).unwrap();
-    gateway.accept_worker().write(&bytes(FRAME));
-    let (client, request) = requests.recv_timeout(PATIENCE).unwrap();
+    gateway.accept_worker().send_bytes(&bytes(FRAME));
+    let (client, request) = requests.recv_timeout(LIMIT).unwrap();
     assert_eq!(client, "7f0000022c8800000001 127.0.0.1:21954");
     assert_eq!(request.get, Array::from([("tok", "1")]));
     assert_eq!(request.cookie, Array::from([("a", "b")]));

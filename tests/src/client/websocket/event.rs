@@ -1,6 +1,6 @@
 //! What a server says, read as strictly as RFC 6455 and our own design allow.
 
-use super::super::conn::Excerpt;
+use cluster::conn::Excerpt;
 
 /// One thing that a server says.
 #[derive(Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ mod frame;
 
 use std::net::{SocketAddr, TcpStream};
 
-use super::conn::Conn;
+use cluster::conn::Conn;
 pub use event::Event;
 pub use frame::{Frame, Opcode};
 

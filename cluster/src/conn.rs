@@ -1,4 +1,4 @@
-//! A TCP connection with what was received and not yet used.
+//! A blocking TCP connection with what was received and not yet used.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -7,7 +7,7 @@ use crate::wait::LIMIT;
 
 /// A connection to a program under test.
 #[derive(Debug)]
-pub(crate) struct Conn {
+pub struct Conn {
     stream: TcpStream,
     received: Vec<u8>,
     ended: bool,
@@ -15,9 +15,14 @@ pub(crate) struct Conn {
 
 impl Conn {
     /// Connects, at once or never: the server has said that it is ready.
-    pub(crate) fn connect(address: SocketAddr) -> Conn {
-        let stream =
-            TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"));
+    pub fn connect(address: SocketAddr) -> Conn {
+        Conn::new(
+            TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}")),
+        )
+    }
+
+    /// A connection that is there already.
+    pub fn new(stream: TcpStream) -> Conn {
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
         stream.set_read_timeout(Some(LIMIT)).expect("a read timeout can be set");
         stream.set_write_timeout(Some(LIMIT)).expect("a write timeout can be set");
@@ -25,13 +30,13 @@ impl Conn {
     }
 
     /// The client's own address.
-    pub(crate) fn local_address(&self) -> SocketAddr {
+    pub fn local_address(&self) -> SocketAddr {
         self.stream.local_addr().expect("a connected socket has an address")
     }
 
     /// Writes everything. A server that has closed in the meantime is no failure here: what it said before shows in
     /// the reads.
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
+    pub fn write(&mut self, bytes: &[u8]) {
         match self.stream.write_all(bytes) {
             Err(error) if !is_hangup(error.kind()) => panic!("writing {} bytes: {error}", bytes.len()),
             _ => (),
@@ -39,19 +44,19 @@ impl Conn {
     }
 
     /// No more will be written: FIN.
-    pub(crate) fn finish_writing(&mut self) {
+    pub fn finish_writing(&mut self) {
         // Not connected any more: the peer was first.
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Another handle of the same connection, to write from a second thread.
-    pub(crate) fn writer(&self) -> TcpStream {
+    pub fn writer(&self) -> TcpStream {
         self.stream.try_clone().expect("a socket can be cloned")
     }
 
     /// Reads until `decode` finds something at the start of what was received; it returns the value and the bytes
     /// that it takes. `None` when the server closes before.
-    pub(crate) fn read<T>(&mut self, decode: impl Fn(&[u8]) -> Option<(T, usize)>) -> Option<T> {
+    pub fn read<T>(&mut self, decode: impl Fn(&[u8]) -> Option<(T, usize)>) -> Option<T> {
         loop {
             if let Some((value, size)) = decode(&self.received) {
                 self.received.drain(..size);
@@ -63,8 +68,13 @@ impl Conn {
         }
     }
 
+    /// Whether there is something that was received and not yet used.
+    pub fn has_unused(&self) -> bool {
+        !self.received.is_empty()
+    }
+
     /// Reads exactly this many bytes.
-    pub(crate) fn read_exactly(&mut self, size: usize) -> Option<Vec<u8>> {
+    pub fn read_exactly(&mut self, size: usize) -> Option<Vec<u8>> {
         while self.received.len() < size {
             if !self.receive() {
                 return None;
@@ -74,7 +84,7 @@ impl Conn {
     }
 
     /// Everything up to the end of the connection.
-    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
+    pub fn read_to_end(&mut self) -> Vec<u8> {
         while self.receive() {}
         std::mem::take(&mut self.received)
     }
@@ -104,7 +114,7 @@ fn is_hangup(kind: ErrorKind) -> bool {
 }
 
 /// Shows the first bytes of what may be megabytes.
-pub(crate) struct Excerpt<'a>(pub(crate) &'a [u8]);
+pub struct Excerpt<'a>(pub &'a [u8]);
 
 impl std::fmt::Debug for Excerpt<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
