@@ -6,7 +6,7 @@
 //! * [`million`]: what a million connections cost in memory and CPU, idle and talked to.
 //! * [`instructions`]: micro benchmarks, counted by callgrind, against a committed baseline.
 //! * [`plot`]: all kept results as a page.
-//! * [`Stand`]: which machine, kernel and commit the figures are of, and the file they are kept in.
+//! * [`Environment`]: which machine, kernel and commit the figures are of, and the file they are kept in.
 //!
 //! A benchmark here is an interleaved comparison on one machine, or a count: wall time and CPU time on their own say more
 //! about the machine than about Ringway. The program `bench` (`scripts/bench`) runs them; `cargo test` runs each of them tiny.
@@ -16,6 +16,7 @@ mod bare;
 pub mod compare;
 mod cpus;
 pub mod echo;
+mod environment;
 pub mod goals;
 pub mod instructions;
 mod kernel;
@@ -25,7 +26,6 @@ pub mod million;
 pub mod plot;
 mod programs;
 mod shards;
-mod stand;
 mod watch;
 
-pub use stand::Stand;
+pub use environment::{Environment, results_directory};

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use benches::Stand;
 use benches::compare;
 use benches::echo::{self, Setup};
 use benches::instructions::{self, Comparison, Figures};
-use benches::{goals, million, plot};
+use benches::{Environment, goals, million, plot, results_directory};
 use serde::Serialize;
 
 /// Benchmarks: interleaved comparisons with what the kernel alone costs, goals, a million connections, counts of instructions.
@@ -190,7 +189,7 @@ fn instructions(flags: &Flags, names: &[&str]) -> ExitCode {
 }
 
 fn plot(file: &Path) -> ExitCode {
-    let written = plot::page(&plot::results_directory()).and_then(|page| std::fs::write(file, page));
+    let written = plot::page(&results_directory()).and_then(|page| std::fs::write(file, page));
     match written {
         Ok(()) => println!("{}", file.display()),
         Err(error) => program::fail(format_args!("cannot plot: {error}")),
@@ -200,7 +199,7 @@ fn plot(file: &Path) -> ExitCode {
 
 fn save(flags: &Flags, bench: &str, figures: &impl Serialize) {
     if flags.save {
-        match Stand::now().save(bench, figures) {
+        match Environment::now().save(bench, figures) {
             Ok(path) => println!("kept in {}", path.display()),
             Err(error) => program::fail(format_args!("cannot keep the figures: {error}")),
         }

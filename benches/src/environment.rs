@@ -1,14 +1,14 @@
 //! What figures are of: machine, kernel, commit, moment; and the file in `results/` that keeps them.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
 /// Where and when, of what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stand {
+pub struct Environment {
     /// UTC, as 2026-01-31T12:00:00Z.
     pub date: String,
     /// Abbreviated; `unknown` outside a repository.
@@ -25,10 +25,10 @@ pub struct Stand {
     pub memory_mib: u64,
 }
 
-impl Stand {
+impl Environment {
     /// Here and now.
-    pub fn now() -> Stand {
-        Stand {
+    pub fn now() -> Environment {
+        Environment {
             date: output("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]).unwrap_or_else(unknown),
             commit: output("git", &["rev-parse", "--short=10", "HEAD"]).unwrap_or_else(unknown),
             dirty: output("git", &["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty()),
@@ -48,17 +48,22 @@ impl Stand {
         #[derive(Serialize)]
         struct Kept<'a, F> {
             bench: &'a str,
-            stand: &'a Stand,
+            environment: &'a Environment,
             figures: &'a F,
         }
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+        let directory = results_directory();
         std::fs::create_dir_all(&directory)?;
         let moment: String = self.date.chars().filter(char::is_ascii_digit).collect();
         let path = directory.join(format!("{bench}-{moment}-{}.json", self.commit));
-        let json = serde_json::to_string_pretty(&Kept { bench, stand: self, figures })?;
+        let json = serde_json::to_string_pretty(&Kept { bench, environment: self, figures })?;
         std::fs::write(&path, json + "\n")?;
         Ok(path)
     }
+}
+
+/// Where results are kept.
+pub fn results_directory() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/results"))
 }
 
 fn unknown() -> String {
@@ -90,10 +95,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stand_knows_where_it_is() {
-        let stand = Stand::now();
-        assert!(stand.cpus >= 1 && stand.memory_mib > 0 && !stand.kernel.is_empty());
-        assert!(stand.date.ends_with('Z'), "{}", stand.date);
+    fn an_environment_is_described() {
+        let environment = Environment::now();
+        assert!(environment.cpus >= 1 && environment.memory_mib > 0 && !environment.kernel.is_empty());
+        assert!(environment.date.ends_with('Z'), "{}", environment.date);
     }
 
     #[test]
