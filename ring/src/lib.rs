@@ -54,7 +54,9 @@ mod close;
 mod config;
 mod connect;
 mod event;
+mod listener;
 mod memory;
+mod outbox;
 mod probe;
 mod queue;
 mod receive;
@@ -66,6 +68,7 @@ mod slots;
 mod stats;
 mod steer;
 mod token;
+mod turn;
 mod waker;
 
 pub use acks::Acks;

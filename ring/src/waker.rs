@@ -3,17 +3,11 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::sync::Arc;
 use std::task::Wake;
 
-use io_uring::{opcode, types};
-
-use crate::event::Event;
-use crate::queue::Completion;
-use crate::ring::Ring;
 use crate::sleep_flag::SleepFlag;
-use crate::token::{Op, Token};
 
 /// Ends the wait of a ring from any thread: its next turn, or the one that waits now, delivers [`Event::Woken`]. Wakes that
 /// come before it was delivered are one.
@@ -30,9 +24,28 @@ struct Shared {
 }
 
 impl Waker {
+    pub(crate) fn new() -> io::Result<Waker> {
+        Ok(Waker(Arc::new(Shared { flag: SleepFlag::new(), eventfd: eventfd()? })))
+    }
+
     /// Wakes the ring's thread. What it is to find then must be in its place before.
     pub fn wake(&self) {
         self.0.wake_ring();
+    }
+
+    /// Whether the ring's thread may wait now: nobody has woken it since [`Self::end_sleep`].
+    pub(crate) fn try_sleep(&self) -> bool {
+        self.0.flag.try_sleep()
+    }
+
+    /// The ring's thread is awake; whether somebody has woken it.
+    pub(crate) fn end_sleep(&self) -> bool {
+        self.0.flag.end_sleep()
+    }
+
+    /// Readable with each wake of a thread that waits.
+    pub(crate) fn fd(&self) -> RawFd {
+        self.0.eventfd.as_raw_fd()
     }
 }
 
@@ -59,49 +72,6 @@ impl Wake for Shared {
 impl From<Waker> for std::task::Waker {
     fn from(waker: Waker) -> std::task::Waker {
         std::task::Waker::from(waker.0)
-    }
-}
-
-impl Ring {
-    /// A handle to wake this ring with; all handles are one. The first makes an eventfd.
-    ///
-    /// # Errors
-    /// The process has as many open files as it may.
-    pub fn waker(&mut self) -> io::Result<Waker> {
-        if let Some(waker) = &self.waker {
-            return Ok(waker.clone());
-        }
-        let waker = Waker(Arc::new(Shared { flag: SleepFlag::new(), eventfd: eventfd()? }));
-        self.waker = Some(waker.clone());
-        self.watch_waker();
-        Ok(waker)
-    }
-
-    /// Whether the coming wait may last: nobody has woken the ring since it last looked.
-    pub(crate) fn may_wait(&self) -> bool {
-        self.waker.as_ref().is_none_or(|waker| waker.0.flag.try_sleep())
-    }
-
-    /// Tells of wakes since this was last called.
-    pub(crate) fn deliver_wake(&self, on_event: &mut impl FnMut(Event<'_>)) {
-        if self.waker.as_ref().is_some_and(|waker| waker.0.flag.end_sleep()) {
-            on_event(Event::Woken);
-        }
-    }
-
-    /// The poll told of a write, or has ended.
-    pub(crate) fn on_waker(&mut self, done: Completion) {
-        if !done.more {
-            self.watch_waker();
-        }
-    }
-
-    fn watch_waker(&mut self) {
-        let Some(Waker(shared)) = &self.waker else { return };
-        let poll =
-            opcode::PollAdd::new(types::Fd(shared.eventfd.as_raw_fd()), libc::POLLIN as u32).multi(true);
-        // SAFETY: the entry points to no memory.
-        unsafe { self.queue.push(poll.build().user_data(Token::new(Op::Waker, 0, 0).0)) };
     }
 }
 

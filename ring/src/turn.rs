@@ -1,0 +1,241 @@
+//! The turn: how the ring waits and is woken, what becomes of each completion, and the end.
+
+use std::io;
+use std::time::Duration;
+
+use io_uring::{opcode, types};
+
+use crate::buffers::Buffers;
+use crate::config::CATCH_UP_ROUNDS_MAX;
+use crate::event::Event;
+use crate::queue::Completion;
+use crate::ring::Ring;
+use crate::slots::flag;
+use crate::token::{Op, Token};
+use crate::waker::Waker;
+
+impl Ring {
+    /// Submits what is queued, waits at most `wait_max` (zero: not at all) unless there is something to do, and
+    /// delivers it. The work is bounded: at most one receive per socket, and as many in all as there are receive buffers;
+    /// what is left is done in the next turn, without waiting. The order of events of one socket is that of the connection.
+    ///
+    /// Of readable sockets, preferred ones come first (`listen_preferred`). After a time in which the thread was held up (see
+    /// `was_held_up`) they are received from until they have no more, and only then the others.
+    ///
+    /// # Errors
+    /// The kernel refuses the ring; it will not work again.
+    pub fn turn(&mut self, wait_max: Duration, mut on_event: impl FnMut(Event<'_>)) -> io::Result<()> {
+        self.begin_accepts();
+        let mut held_up = self.was_held_up();
+        if held_up || !self.has_work() {
+            let wait = wait_max.min(self.clock.until_tick()).min(self.until_rest_ends());
+            let wait = if !held_up && (wait.is_zero() || self.may_wait()) { wait } else { Duration::ZERO };
+            self.queue.turn(wait)?;
+            held_up |= self.clock.was_held_up(wait);
+        }
+        self.clock.read();
+        self.deliver_wake(&mut on_event);
+        self.handle_completions(&mut on_event);
+        self.deliver_failures(&mut on_event);
+        if held_up {
+            self.clock.caught_up();
+            self.receive_all_preferred(&mut on_event)?;
+        }
+        if !(self.readable.is_empty() && self.preferred.is_empty()) {
+            self.begin_receives();
+            self.queue.turn(Duration::ZERO)?;
+            self.handle_completions(&mut on_event);
+        }
+        if self.clock.tick_due() {
+            on_event(Event::Tick);
+        }
+        Ok(())
+    }
+
+    /// Whether the thread was held up for seconds since the last turn looked at the clock: its process was stopped, its machine
+    /// paused or asleep. Peers may have given up meanwhile, which only receiving shows: a caller that has something to send
+    /// turns the ring first. It stays so until then.
+    pub fn was_held_up(&mut self) -> bool {
+        self.clock.was_held_up(Duration::ZERO)
+    }
+
+    /// Whether a turn has something to do without asking the kernel.
+    fn has_work(&self) -> bool {
+        let readable = !(self.readable.is_empty() && self.preferred.is_empty());
+        readable || !(self.queue.completions.is_empty() && self.failures.is_empty())
+    }
+
+    /// Receives from preferred sockets until they have no more, in a bounded number of rounds.
+    fn receive_all_preferred(&mut self, on_event: &mut impl FnMut(Event<'_>)) -> io::Result<()> {
+        for _ in 0..CATCH_UP_ROUNDS_MAX {
+            self.begin_preferred_receives();
+            // A poll that begins now tells of what came since the last receive, and of the end behind it.
+            self.queue.turn(Duration::ZERO)?;
+            if self.queue.completions.is_empty() && self.preferred.is_empty() {
+                break;
+            }
+            self.handle_completions(on_event);
+            if self.was_held_up() {
+                // Anew, by whoever is told: others must not wait for all that still comes.
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles what was fetched until now.
+    fn handle_completions(&mut self, on_event: &mut impl FnMut(Event<'_>)) {
+        for _ in 0..self.queue.completions.len() {
+            let Some(done) = self.queue.completions.pop_front() else { return };
+            self.handle(done, on_event);
+        }
+    }
+
+    fn handle(&mut self, done: Completion, on_event: &mut impl FnMut(Event<'_>)) {
+        match done.token.op() {
+            Op::Receive => self.on_received(done, on_event),
+            Op::Park => self.on_readable(done, on_event),
+            Op::PollOut => self.on_room(done, on_event),
+            Op::Accept => self.on_accept(done, on_event),
+            Op::Connect => self.on_connected(done, on_event),
+            Op::ShutdownWrite => self.on_shut(done, flag::SHUTTING_WRITE),
+            Op::ShutdownBoth => self.on_shut(done, flag::SHUTTING_BOTH),
+            Op::Release => self.on_released(done, on_event),
+            Op::Waker => self.on_waker(done),
+            Op::Send | Op::Ignored => unreachable!("kept apart when fetched"),
+        }
+    }
+
+    fn deliver_failures(&mut self, on_event: &mut impl FnMut(Event<'_>)) {
+        while let Some((socket, errno)) = self.failures.pop() {
+            if let Some(slot) = self.slots.live(socket) {
+                slot.set(flag::ENDED);
+                on_event(Event::Failed { socket, error: io::Error::from_raw_os_error(errno) });
+            }
+        }
+    }
+
+    /// A handle to wake this ring with; all handles are one. The first makes an eventfd.
+    ///
+    /// # Errors
+    /// The process has as many open files as it may.
+    pub fn waker(&mut self) -> io::Result<Waker> {
+        if let Some(waker) = &self.waker {
+            return Ok(waker.clone());
+        }
+        let waker = Waker::new()?;
+        self.waker = Some(waker.clone());
+        self.watch_waker();
+        Ok(waker)
+    }
+
+    /// Whether the coming wait may last: nobody has woken the ring since it last looked.
+    fn may_wait(&self) -> bool {
+        self.waker.as_ref().is_none_or(Waker::try_sleep)
+    }
+
+    /// Tells of wakes since this was last called.
+    fn deliver_wake(&self, on_event: &mut impl FnMut(Event<'_>)) {
+        if self.waker.as_ref().is_some_and(Waker::end_sleep) {
+            on_event(Event::Woken);
+        }
+    }
+
+    /// The poll told of a write, or has ended.
+    fn on_waker(&mut self, done: Completion) {
+        if !done.more {
+            self.watch_waker();
+        }
+    }
+
+    fn watch_waker(&mut self) {
+        let Some(waker) = &self.waker else { return };
+        let poll = opcode::PollAdd::new(types::Fd(waker.fd()), libc::POLLIN as u32).multi(true);
+        // SAFETY: the entry points to no memory.
+        unsafe { self.queue.push(poll.build().user_data(Token::new(Op::Waker, 0, 0).0)) };
+    }
+}
+
+impl Drop for Ring {
+    /// Ends what the kernel could still write for, so that the memory can be freed. Sockets end with the ring.
+    fn drop(&mut self) {
+        self.end_accepts();
+        if !self.buffers.all_free() {
+            // Receives are done when submitted, so this happens only to a broken ring: better leaked than written to.
+            std::mem::forget(std::mem::replace(&mut self.buffers, Buffers::new(1, 1)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+
+    use super::*;
+    use crate::acks::tcp_info;
+    use crate::config::Config;
+    use crate::slots::SocketId;
+
+    struct Host {
+        ring: Ring,
+        seen: Vec<(SocketId, usize)>,
+    }
+
+    impl Host {
+        /// What one turn brings: whose bytes, and how many; 0 is the end.
+        fn turn(&mut self) {
+            let seen = &mut self.seen;
+            let see = |event: Event<'_>| match event {
+                Event::Accepted { socket, .. } => seen.push((socket, usize::MAX)),
+                Event::Received { socket, bytes } => seen.push((socket, bytes.len())),
+                Event::EndOfStream { socket } => seen.push((socket, 0)),
+                _ => {}
+            };
+            self.ring.turn(Duration::from_millis(50), see).unwrap();
+        }
+
+        fn accept(&mut self, address: std::net::SocketAddr) -> (TcpStream, SocketId) {
+            let peer = TcpStream::connect(address).unwrap();
+            loop {
+                self.turn();
+                if let Some((socket, usize::MAX)) = self.seen.pop() {
+                    return (peer, socket);
+                }
+            }
+        }
+    }
+
+    /// As after SIGSTOP and SIGCONT: clients have spoken meanwhile, and a link has been given up.
+    #[test]
+    fn after_a_time_of_being_held_up_preferred_sockets_are_read_to_their_end_before_the_others() {
+        const CLOSE_WAIT: u8 = 8;
+        let ring = Ring::new(Config { sockets_max: 64, recv_buffer_size: 1_000, ..Config::default() });
+        let mut host = Host { ring: ring.unwrap(), seen: Vec::new() };
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [clients, links] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        let [listener, preferred] = listeners;
+        host.ring.listen(listener).unwrap();
+        host.ring.listen_preferred(preferred).unwrap();
+        let mut peers: Vec<_> = (0..20).map(|_| host.accept(clients)).collect();
+        let (mut other_end, link) = host.accept(links);
+
+        peers.iter_mut().for_each(|(peer, _)| peer.write_all(b"meanwhile").unwrap());
+        other_end.write_all(&[7; 50_000]).unwrap();
+        other_end.shutdown(Shutdown::Write).unwrap();
+        while tcp_info(&host.ring.descriptors[&(link.index() as u32)]).unwrap().tcpi_state != CLOSE_WAIT {
+            std::thread::yield_now();
+        }
+        assert!(!host.ring.was_held_up());
+        host.ring.clock.sleep_through(Duration::from_secs(11));
+        assert!(host.ring.was_held_up(), "so nothing is to be sent yet");
+        host.turn();
+        let of_link: Vec<_> = host.seen.iter().take_while(|(socket, _)| *socket == link).collect();
+        assert_eq!(of_link.iter().map(|(_, size)| size).sum::<usize>(), 50_000);
+        assert_eq!(of_link.last(), Some(&&(link, 0)), "its end is known before anybody else is heard");
+        assert!(!host.ring.was_held_up());
+        while !peers.iter().all(|(_, socket)| host.seen.contains(&(*socket, "meanwhile".len()))) {
+            host.turn();
+        }
+    }
+}
