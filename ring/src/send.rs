@@ -1,6 +1,6 @@
 //! Sending: borrowed slices, submitted at once, short sends collected before returning. Never keeps a byte.
 
-use std::io;
+use std::{io, slice};
 
 use io_uring::{opcode, types};
 
@@ -34,6 +34,28 @@ impl Ring {
             self.stage(&send, short)?;
         }
         self.flush(short)
+    }
+
+    /// The same with one slice for each socket. Adds to `sent` how many bytes each of them took, in the order of `sends`; a send
+    /// that is skipped counts as taken.
+    ///
+    /// # Errors
+    /// As [`Ring::send_all`].
+    pub fn send_each(
+        &mut self,
+        sends: &[(SocketId, io::IoSlice<'_>)],
+        sent: &mut Vec<usize>,
+    ) -> io::Result<()> {
+        let mut short = Vec::new();
+        let all =
+            sends.iter().map(|(socket, slice)| Send { socket: *socket, slices: slice::from_ref(slice) });
+        self.send_all(all, &mut short)?;
+        short.sort_unstable_by_key(|short| short.socket);
+        sent.extend(sends.iter().map(|(socket, slice)| {
+            let fell_short = short.binary_search_by_key(socket, |short| short.socket);
+            fell_short.map_or(slice.len(), |at| short[at].sent)
+        }));
+        Ok(())
     }
 
     fn stage(&mut self, send: &Send<'_>, short: &mut Vec<Short>) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use hashbrown::HashMap;
-use ring::{Event, Ring, Send, Short, SocketId};
+use ring::{Event, Ring, SocketId};
 
 use crate::Events;
 use crate::config::{ALIVE_PERIOD, READ_BUFFERS, READ_SIZE, SOCKETS_MAX};
@@ -67,7 +67,7 @@ struct Sockets {
 struct Lists {
     actions: Vec<Action>,
     dirty: Vec<ConnId>,
-    short: Vec<Short>,
+    sent: Vec<usize>,
 }
 
 impl Pump {
@@ -154,29 +154,22 @@ impl Pump {
 
     /// One send per connection that has something to send.
     fn send(&mut self) -> io::Result<()> {
-        let Lists { dirty, short, .. } = &mut self.lists;
+        let Lists { dirty, sent, .. } = &mut self.lists;
         self.runtime.take_dirty(dirty);
+        let sockets = &self.sockets.of_conns;
+        dirty.retain(|conn| sockets.contains_key(conn));
         if dirty.is_empty() {
             return Ok(());
         }
         let unsent = self.runtime.unsent();
-        let slices: Vec<[IoSlice<'_>; 1]> =
-            dirty.iter().map(|conn| [IoSlice::new(unsent.of(*conn))]).collect();
-        let sockets = &self.sockets.of_conns;
-        let sends = dirty
-            .iter()
-            .zip(&slices)
-            .filter_map(|(conn, slices)| sockets.get(conn).map(|socket| Send { socket: *socket, slices }));
-        self.ring.send_all(sends, short)?;
-        drop(slices);
+        let sends: Vec<_> =
+            dirty.iter().map(|conn| (sockets[conn], IoSlice::new(unsent.of(*conn)))).collect();
+        self.ring.send_each(&sends, sent)?;
+        drop(sends);
         drop(unsent);
-        for conn in dirty.drain(..) {
-            let socket = self.sockets.of_conns.get(&conn);
-            let short = short.iter().find(|short| Some(&short.socket) == socket);
-            let sent = short.map_or_else(|| self.runtime.unsent().of(conn).len(), |short| short.sent);
+        for (conn, sent) in dirty.drain(..).zip(sent.drain(..)) {
             self.runtime.on_sent(conn, sent);
         }
-        short.clear();
         Ok(())
     }
 
