@@ -56,6 +56,7 @@ mod names;
 mod nearest;
 mod outlet;
 mod panics;
+mod patience;
 mod process;
 mod refusal;
 mod setting;
@@ -74,6 +75,7 @@ pub use machine::{allowed_cpus, check_machine, cpus, run_on};
 pub use memory::memory_size;
 pub use names::look_up;
 pub use panics::{PANIC_EXIT_CODE, Panic, catch, give_up, mark_vital, spawn_vital};
+pub use patience::Patience;
 pub use process::{
     begin, fail, fail_with, finish, is_said, mention, misuse, parse, parse_as, print, ready, say,
 };

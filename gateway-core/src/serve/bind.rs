@@ -2,9 +2,9 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpListener};
-use std::thread;
 use std::time::Duration;
 
+use program::Patience;
 use ring::Steering;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use tracing::warn;
@@ -34,7 +34,7 @@ impl ShardSockets {
 /// Ports 0 are chosen by the kernel: one per listener for all shards, one per shard for the inner ports.
 pub(super) fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String> {
     let mut addresses: Vec<SocketAddr> = settings.listen.iter().map(|listen| listen.address).collect();
-    let mut patience = Patience::new();
+    let mut patience = Patience::default();
     for address in &addresses {
         patience
             .retry(|| refuse_if_taken(*address))
@@ -98,30 +98,6 @@ fn bind_inner(
     Ok((inner, SocketAddrV4::new(settings.lan_ip, port)))
 }
 
-/// The kernel takes a killed process' ring apart after the process is gone, so its ports stay taken for some
-/// milliseconds: a gateway that is started again at once waits for them, once and not for long.
-struct Patience {
-    tries: u32,
-}
-
-impl Patience {
-    fn new() -> Patience {
-        Patience { tries: BIND_TRIES }
-    }
-
-    fn retry<T>(&mut self, bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
-        loop {
-            match bind() {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.tries > 0 => {
-                    self.tries -= 1;
-                    thread::sleep(BIND_RETRY_DELAY);
-                }
-                done => return done,
-            }
-        }
-    }
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     Alone,
@@ -179,10 +155,6 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
     }
     Ok(socket)
 }
-
-/// How often a taken port is tried again, in all, and after how long: half a second for the whole start.
-const BIND_TRIES: u32 = 10;
-const BIND_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Idle time until the kernel asks whether a peer's machine is still there, and between two such questions.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
