@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use argh::FromArgs;
-use protocol::pulse::LOOK_PERIOD_MS;
 use protocol::register::LINE_SIZE_MAX;
 
 /// What a register is started with, which are its flags.
@@ -38,14 +37,14 @@ fn listen(text: &str) -> Result<String, String> {
 
 /// A connection that has not said for this long after accept that it is a gateway or a worker is closed, whatever else it
 /// said: pings alone must not hold a place (WIRE.md §2).
-pub const INTRODUCTION_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const INTRODUCTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A worker that takes not one byte of its list for this long is closed, so that a dead one does not hold its place.
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections at a time: gateway shards, worker cores and clients that ask once. For one more the oldest that has not
 /// said what it is goes; if all have, the new one is closed at accept.
-pub const CONNECTIONS_MAX: usize = 10_000;
+pub(crate) const CONNECTIONS_MAX: usize = 10_000;
 
 /// Connections at a time that have not said what they are: as many as say so within the moment after a restart in which
 /// all come at once. For one more the oldest of them goes, so that who speaks at once always gets in.
@@ -55,36 +54,25 @@ pub const STRANGERS_MAX: usize = 1_000;
 pub const REQUEST_SIZE_MAX: usize = 4096;
 
 /// The longest gateway address in bytes, enough for IPv6 in brackets with a port, and short host names.
-pub const ADDRESS_SIZE_MAX: usize = 64;
+pub(crate) const ADDRESS_SIZE_MAX: usize = 64;
 
 /// Connections that the kernel completes ahead of accept, for the moment after a restart when all come at once. The
 /// kernel lowers it to net.core.somaxconn.
 pub(crate) const BACKLOG: i32 = 4096;
 
-/// Full reads that one connection takes in a row before it pauses, so that a peer which never stops sending leaves the
-/// thread to the others.
-pub(crate) const READS_PER_TURN: usize = 16;
+/// Sockets at a time: connections, and those that are being accepted or closed. Beyond, a connection is reset at accept
+/// and counted as one too many. A lower limit of open files is the bound instead.
+pub(crate) const SOCKETS_MAX: u32 = CONNECTIONS_MAX as u32 + 1_000;
 
-/// How long that pause is: long enough to go through the reactor, which looks at all other sockets.
-pub(crate) const TURN_PAUSE: Duration = Duration::from_micros(100);
+/// How long the sockets may take to close when the register stops, in ms. Then the end of the ring closes them.
+pub(crate) const STOP_TIMEOUT_MS: u64 = 1_000;
 
-/// The time after which glommio would interrupt its tasks; here in effect never. glommio 0.9 puts its thread to sleep
-/// although tasks are ready if that time is over before the first of them ran (github.com/glommio/glommio/pull/53),
-/// which on a busy machine may even be at start, for ever. Connections give way by themselves: [`READS_PER_TURN`].
-pub(crate) const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
-
-/// The longest that ready tasks may be overlooked all the same: the same happens when completions come faster than a
-/// whole ring's worth in one turn. The next timer ends that sleep, so one is always set.
-pub(crate) const PULSE: Duration = Duration::from_millis(50);
-
-/// How many of these make a look at who is still alive.
-pub(crate) const PULSES_PER_LOOK: u32 = (LOOK_PERIOD_MS / PULSE.as_millis() as u64) as u32;
-
-/// How long to wait after an accept that failed, mostly because files ran out, before the next one.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How many bytes one read takes: a few requests.
+/// How many bytes one read takes: a few requests. Each connection is read once a turn, so that a peer which never stops
+/// sending leaves the thread to the others.
 pub(crate) const READ_SIZE: usize = 1024;
+
+/// How many connections are read in one turn; the others have theirs in the next.
+pub(crate) const READ_BUFFERS: u16 = 64;
 
 /// Idle seconds until the kernel probes whether a peer's machine is still there, between probes, and how many probes
 /// go unanswered before the connection ends. A gateway that lost its power is off the list after a minute.

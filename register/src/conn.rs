@@ -1,182 +1,117 @@
-//! Owns one connection: bytes to lines, the owed list to the socket, and when it ends.
+//! Owns one connection: the lines that came, what is on its way to the peer, and the peer's signs of life.
 //!
-//! A connection reads on only after its own answer is written, so a peer that asks without reading is held back by TCP.
-//! Never waits for another connection.
+//! What a line means is [`crate::directory`]'s business.
 
-use std::io;
-use std::net::Shutdown;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
-use futures_lite::future::{or, pending};
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use glommio::net::TcpStream;
-use glommio::timer::Timer;
-use protocol::pulse::Pulse;
-use protocol::register::{Lines, PONG};
+use protocol::pulse::{Pulse, Sign};
+use protocol::register::Lines;
 
-use crate::config::{READ_SIZE, READS_PER_TURN, REQUEST_SIZE_MAX, TURN_PAUSE};
-use crate::directory::{PeerId, Refusal};
-use crate::shared::{Shared, Wakes};
+use crate::config::WRITE_TIMEOUT;
+use crate::directory::Refusal;
 
 /// Why a connection ends.
-#[derive(Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum End {
-    /// The peer closed it, or the network did.
+    /// The peer closed it, or the network or the register did, or it takes nothing.
     Gone,
-    /// The register is stopping.
-    Stopped,
     /// A peer that pings did so no more.
     Dead,
     Refused(Refusal),
 }
 
-impl From<io::Error> for End {
-    fn from(_: io::Error) -> Self {
-        Self::Gone
-    }
-}
-
-impl From<Refusal> for End {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-/// One connection and what it has sent so far.
+/// One connection.
+///
+/// Invariants: `sent <= output.len()`; `full_since` is set only while there is output.
+#[derive(Debug)]
 pub(crate) struct Conn {
-    peer: PeerId,
-    stream: TcpStream,
-    wakes: Rc<Wakes>,
-    shared: Rc<Shared>,
-    lines: Lines,
-    /// Bytes since the last line end; `unfinished_size <= REQUEST_SIZE_MAX`.
-    unfinished_size: usize,
-}
-
-enum Event {
-    Read(io::Result<usize>),
-    Owed,
-    TimedOut,
+    pub(crate) from: SocketAddr,
+    pub(crate) lines: Lines,
+    /// The peer says no more: when all its lines are answered, it ends.
+    pub(crate) has_ended: bool,
+    /// Nothing is read from it.
+    pub(crate) is_paused: bool,
+    /// One answer or list, of which the first `sent` bytes are gone.
+    output: Option<Rc<[u8]>>,
+    sent: usize,
+    /// Since when its socket has had no room, in ms.
+    full_since: Option<u64>,
+    /// From its first ping that wants an answer on.
+    pulse: Option<Pulse>,
 }
 
 impl Conn {
-    pub(crate) fn new(peer: PeerId, stream: TcpStream, wakes: Rc<Wakes>, shared: Rc<Shared>) -> Self {
-        Self { peer, stream, wakes, shared, lines: Lines::default(), unfinished_size: 0 }
-    }
-
-    /// Serves the connection until it ends. The socket is closed then; the directory still knows the peer.
-    pub(crate) async fn serve(mut self, introduction_timeout: Duration) -> End {
-        let wakes = Rc::clone(&self.wakes);
-        let stopped = async {
-            wakes.stop.notified().await;
-            End::Stopped
-        };
-        let dead = async {
-            wakes.dead.notified().await;
-            End::Dead
-        };
-        let crowded = async {
-            wakes.crowded.notified().await;
-            End::Refused(Refusal::Crowded)
-        };
-        let end = or(or(stopped, or(dead, crowded)), async {
-            match self.run(introduction_timeout).await {
-                Ok(never) => match never {},
-                Err(end) => end,
-            }
-        })
-        .await;
-        if let End::Refused(refusal) = end {
-            self.say(refusal.farewell()).await;
-        }
-        // The reactor may hold the socket a moment longer; the peer need not wait for that.
-        let _ = self.stream.shutdown(Shutdown::Both).await;
-        end
-    }
-
-    async fn run(&mut self, introduction_timeout: Duration) -> Result<std::convert::Infallible, End> {
-        let mut buffer = [0; READ_SIZE];
-        let mut introduction_due = Some(Timer::new(introduction_timeout));
-        let mut full_reads = 0;
-        loop {
-            if full_reads == READS_PER_TURN {
-                full_reads = 0;
-                Timer::new(TURN_PAUSE).await;
-            }
-            match self.event(&mut buffer, introduction_due.as_mut()).await {
-                Event::Read(size) => {
-                    let size = size?;
-                    full_reads = if size == READ_SIZE { full_reads + 1 } else { 0 };
-                    self.on_bytes(&buffer[..size]).await?;
-                }
-                Event::Owed => self.write_owed().await?,
-                Event::TimedOut => {
-                    introduction_due = None;
-                    self.shared.directory.borrow_mut().on_timeout(self.peer)?;
-                }
-            }
-            if introduction_due.is_some() && self.shared.directory.borrow().is_known(self.peer) {
-                introduction_due = None;
-            }
+    pub(crate) fn new(from: SocketAddr) -> Conn {
+        Conn {
+            from,
+            lines: Lines::default(),
+            has_ended: false,
+            is_paused: false,
+            output: None,
+            sent: 0,
+            full_since: None,
+            pulse: None,
         }
     }
 
-    async fn event(&mut self, buffer: &mut [u8], due: Option<&mut Timer>) -> Event {
-        let stream = &mut self.stream;
-        let read = async { Event::Read(stream.read(buffer).await) };
-        let owed = async {
-            self.wakes.owed.notified().await;
-            Event::Owed
-        };
-        let timed_out = async {
-            match due {
-                Some(timer) => timer.await,
-                None => pending().await,
-            };
-            Event::TimedOut
-        };
-        or(read, or(owed, timed_out)).await
+    /// Whether something is on its way to the peer.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.output.is_some()
     }
 
-    async fn on_bytes(&mut self, bytes: &[u8]) -> Result<(), End> {
-        if bytes.is_empty() {
-            return Err(End::Gone);
-        }
-        self.unfinished_size = match bytes.iter().rposition(|&byte| byte == b'\n') {
-            Some(line_end) => bytes.len() - line_end - 1,
-            None => self.unfinished_size + bytes.len(),
-        };
-        if self.unfinished_size > REQUEST_SIZE_MAX {
-            return Err(Refusal::TooLong.into());
-        }
-        self.wakes.beat(Pulse::heard);
-        self.lines.push(bytes);
-        while let Some(line) = self.lines.next_line().map_err(|_| Refusal::TooLong)? {
-            self.shared.on_line(self.peer, line)?;
-            if self.shared.directory.borrow_mut().take_pong(self.peer) {
-                self.wakes.beat(Pulse::pinged);
-                self.stream.write_all(PONG).await?;
-            }
-            self.write_owed().await?;
-        }
-        Ok(())
+    /// Begins to send, when all that was before is sent.
+    pub(crate) fn begin(&mut self, bytes: Rc<[u8]>) {
+        debug_assert!(!self.is_sending());
+        (self.output, self.sent) = (Some(bytes), 0);
     }
 
-    async fn write_owed(&mut self) -> io::Result<()> {
-        loop {
-            let Some(line) = self.shared.directory.borrow_mut().take_line(self.peer) else {
-                return Ok(());
-            };
-            self.stream.write_all(&line).await?;
-            self.shared.count(|counters| counters.lists += 1);
+    /// What is to be sent now: nothing while the socket has no room.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        match &self.output {
+            Some(bytes) if self.full_since.is_none() => &bytes[self.sent..],
+            _ => &[],
         }
     }
 
-    async fn say(&mut self, farewell: Option<&[u8]>) {
-        if let Some(line) = farewell {
-            // A peer that is refused and does not listen has lost nothing.
-            let _ = self.stream.write_all(line).await;
+    /// Of that, `sent` bytes were taken. Less than all: there was no room for more.
+    pub(crate) fn on_sent(&mut self, now: u64, sent: usize) {
+        let Some(output) = &self.output else { return };
+        self.sent += sent;
+        debug_assert!(self.sent <= output.len());
+        if self.sent < output.len() {
+            self.full_since = Some(now);
+        } else {
+            self.output = None;
         }
+    }
+
+    /// The socket has room again: whoever takes something lives. Whether it had none before.
+    pub(crate) fn on_writable(&mut self) -> bool {
+        self.heard();
+        self.full_since.take().is_some()
+    }
+
+    pub(crate) fn heard(&mut self) {
+        self.pulse.iter_mut().for_each(Pulse::heard);
+    }
+
+    /// A ping came that wants an answer.
+    pub(crate) fn pinged(&mut self) {
+        let pulse = self.pulse.get_or_insert_default();
+        pulse.heard();
+        pulse.pinged();
+    }
+
+    /// Whether [`Self::look`] may find something some day.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.pulse.is_some() || self.full_since.is_some()
+    }
+
+    /// To be called every [`protocol::pulse::LOOK_PERIOD_MS`] while it is watched; why it is to end, if it is.
+    pub(crate) fn look(&mut self, now: u64) -> Option<End> {
+        let is_silent = self.pulse.as_mut().is_some_and(|pulse| pulse.look(false) == Sign::Silent);
+        let is_stuck = |since| now >= since + WRITE_TIMEOUT.as_millis() as u64;
+        if is_silent { Some(End::Dead) } else { self.full_since.is_some_and(is_stuck).then_some(End::Gone) }
     }
 }

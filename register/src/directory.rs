@@ -1,4 +1,4 @@
-//! Owns who is connected and what each of them is owed: the register without IO.
+//! Owns who is connected and what each of them is owed.
 //!
 //! Lines come in, verdicts and lists go out. A list that a worker has not taken yet is replaced by the newer one, so a
 //! worker that does not read costs a flag and nothing more. Must never touch a socket or a clock.
@@ -7,16 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use protocol::register::{BAD_REQUEST, Broadcast, Request, RequestError};
+use ring::SocketId;
 
 use crate::config::{ADDRESS_SIZE_MAX, CONNECTIONS_MAX, STRANGERS_MAX};
 
-/// A connection; never used again for another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerId(u64);
-
 /// Why a connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The line is no request. The only refusal that is told to the peer.
     #[error("not a request")]
     NotARequest,
@@ -42,7 +39,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The line to send before the close, if any.
-    pub fn farewell(self) -> Option<&'static [u8]> {
+    pub(crate) fn farewell(self) -> Option<&'static [u8]> {
         (self == Self::NotARequest).then_some(BAD_REQUEST)
     }
 }
@@ -63,20 +60,19 @@ impl From<RequestError> for Refusal {
 /// Invariants: `gateways.len() <= peers.len()`, `workers` are peers, an owed peer is a worker, and every owed peer was
 /// put into `woken` when it became owed. `strangers` are peers that are neither gateway nor worker.
 #[derive(Debug, Default)]
-pub struct Directory {
+pub(crate) struct Directory {
     secret_key: String,
-    peers: HashMap<PeerId, Peer>,
-    next_peer: u64,
-    /// Who has not said what it is, and was not told to go; the oldest first.
-    strangers: BTreeSet<PeerId>,
+    peers: HashMap<SocketId, Peer>,
+    /// Who has not said what it is, and was not told to go, by the time until which it may stay, in ms.
+    strangers: BTreeSet<(u64, SocketId)>,
     /// In the order in which the connections registered. One address may be there several times: it is listed once,
     /// in its first place, until the last of its connections is gone.
     gateways: BTreeMap<Place, String>,
     next_place: u64,
-    workers: BTreeSet<PeerId>,
+    workers: BTreeSet<SocketId>,
     /// The encoded list, until the addresses change.
     line: Option<Rc<[u8]>>,
-    woken: Vec<PeerId>,
+    woken: Vec<SocketId>,
 }
 
 /// A connection's place in the list.
@@ -85,6 +81,7 @@ struct Place(u64);
 
 #[derive(Debug, Default)]
 struct Peer {
+    introduced_by: u64,
     /// Whether a list is due that it has not taken.
     is_owed: bool,
     /// Whether its last ping wants an answer.
@@ -94,32 +91,29 @@ struct Peer {
 
 impl Directory {
     /// A register that nobody is connected to.
-    pub fn new(secret_key: impl Into<String>) -> Self {
+    pub(crate) fn new(secret_key: impl Into<String>) -> Self {
         Self { secret_key: secret_key.into(), ..Self::default() }
     }
 
-    /// A connection was accepted.
-    pub fn on_open(&mut self) -> PeerId {
-        let peer = PeerId(self.next_peer);
-        self.next_peer += 1;
-        self.peers.insert(peer, Peer::default());
-        self.strangers.insert(peer);
-        peer
+    /// A connection was accepted, which is to say until then what it is, in ms.
+    pub(crate) fn on_open(&mut self, peer: SocketId, introduced_by: u64) {
+        self.peers.insert(peer, Peer { introduced_by, ..Peer::default() });
+        self.strangers.insert((introduced_by, peer));
     }
 
     /// Who is to be closed before one more connection is opened, if anybody is; `Err` if nobody can be.
-    pub fn make_room(&mut self) -> Result<Option<PeerId>, Full> {
+    pub(crate) fn make_room(&mut self) -> Result<Option<SocketId>, Full> {
         if self.strangers.len() < STRANGERS_MAX && self.peers.len() < CONNECTIONS_MAX {
             return Ok(None);
         }
-        self.strangers.pop_first().map(Some).ok_or(Full)
+        self.strangers.pop_first().map(|(_, oldest)| Some(oldest)).ok_or(Full)
     }
 
     /// A line came from `peer`, without its line end.
     ///
     /// # Errors
     /// Why the connection must be closed; [`Self::on_closed`] is still to be called.
-    pub fn on_line(&mut self, peer: PeerId, line: &[u8]) -> Result<(), Refusal> {
+    pub(crate) fn on_line(&mut self, peer: SocketId, line: &[u8]) -> Result<(), Refusal> {
         match Request::decode(line)? {
             Request::Ping => Ok(()),
             Request::RingwayPing => {
@@ -128,7 +122,7 @@ impl Directory {
             }
             Request::WorkerConnect { secret_key } => {
                 self.check_key(&secret_key)?;
-                self.strangers.remove(&peer);
+                self.on_introduced(peer);
                 self.workers.insert(peer);
                 self.owe(peer);
                 Ok(())
@@ -140,32 +134,29 @@ impl Directory {
         }
     }
 
-    /// The time in which `peer` has to say what it is is over.
-    ///
-    /// # Errors
-    /// [`Refusal::Silent`] if it has not.
-    pub fn on_timeout(&mut self, peer: PeerId) -> Result<(), Refusal> {
-        if self.is_known(peer) { Ok(()) } else { Err(Refusal::Silent) }
-    }
-
     /// The connection is gone, whoever closed it.
-    pub fn on_closed(&mut self, peer: PeerId) {
+    pub(crate) fn on_closed(&mut self, peer: SocketId) {
         self.workers.remove(&peer);
-        self.strangers.remove(&peer);
         let gone = self.peers.remove(&peer).expect("a connection is closed once");
-        if let Some(place) = gone.place {
-            self.gateways.remove(&place);
+        self.strangers.remove(&(gone.introduced_by, peer));
+        if let Some(address) = gone.place.and_then(|place| self.gateways.remove(&place)) {
+            tracing::info!(address, "gateway gone");
             self.broadcast();
         }
     }
 
-    /// Moves the workers that became owed a list since the last call to `out`. They may be gone or served by now.
-    pub fn drain_woken(&mut self, out: &mut Vec<PeerId>) {
-        out.append(&mut self.woken);
+    /// The workers that became owed a list since the last call. They may be gone or served by now.
+    pub(crate) fn take_woken(&mut self) -> Vec<SocketId> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Whether there are such workers.
+    pub(crate) fn has_woken(&self) -> bool {
+        !self.woken.is_empty()
     }
 
     /// The list for `peer`, newline included, if it is owed one; it then is no longer.
-    pub fn take_line(&mut self, peer: PeerId) -> Option<Rc<[u8]>> {
+    pub(crate) fn take_line(&mut self, peer: SocketId) -> Option<Rc<[u8]>> {
         if !std::mem::take(&mut self.peer_mut(peer).is_owed) {
             return None;
         }
@@ -173,34 +164,34 @@ impl Directory {
     }
 
     /// Whether `peer` is owed [`protocol::register::PONG`]; it then is no longer.
-    pub fn take_pong(&mut self, peer: PeerId) -> bool {
+    pub(crate) fn take_pong(&mut self, peer: SocketId) -> bool {
         std::mem::take(&mut self.peer_mut(peer).is_owed_pong)
     }
 
     /// How many connections there are.
-    pub fn peer_count(&self) -> usize {
+    pub(crate) fn peer_count(&self) -> usize {
         self.peers.len()
     }
 
     /// How many connections have registered as gateways.
-    pub fn gateway_count(&self) -> usize {
+    pub(crate) fn gateway_count(&self) -> usize {
         self.gateways.len()
     }
 
     /// How many connections are workers.
-    pub fn worker_count(&self) -> usize {
+    pub(crate) fn worker_count(&self) -> usize {
         self.workers.len()
     }
 
-    /// Whether `peer` has said that it is a gateway or a worker.
-    pub fn is_known(&self, peer: PeerId) -> bool {
-        self.workers.contains(&peer) || self.peers.get(&peer).is_some_and(|peer| peer.place.is_some())
+    /// Who has been there longest of those that have not said whether they are gateways or workers, and until when it may.
+    pub(crate) fn oldest_stranger(&self) -> Option<(u64, SocketId)> {
+        self.strangers.first().copied()
     }
 
-    /// The address that `peer` brought, if it is a gateway.
-    pub fn address(&self, peer: PeerId) -> Option<&str> {
-        let place = self.peers.get(&peer)?.place?;
-        self.gateways.get(&place).map(String::as_str)
+    /// It has said what it is.
+    fn on_introduced(&mut self, peer: SocketId) {
+        let introduced_by = self.peer_mut(peer).introduced_by;
+        self.strangers.remove(&(introduced_by, peer));
     }
 
     fn check_key(&self, key: &str) -> Result<(), Refusal> {
@@ -208,14 +199,17 @@ impl Directory {
     }
 
     /// Puts an address on the list; a connection that registers again changes the address in its place.
-    fn list(&mut self, peer: PeerId, address: String) -> Result<(), Refusal> {
+    fn list(&mut self, peer: SocketId, address: String) -> Result<(), Refusal> {
         if !is_usable(&address) {
             return Err(Refusal::BadAddress);
         }
-        self.strangers.remove(&peer);
+        self.on_introduced(peer);
         let new_place = Place(self.next_place);
         self.next_place += 1;
         let place = *self.peer_mut(peer).place.get_or_insert(new_place);
+        if place == new_place {
+            tracing::info!(address, "gateway registered");
+        }
         self.gateways.insert(place, address);
         self.broadcast();
         Ok(())
@@ -232,20 +226,20 @@ impl Directory {
         self.workers = workers;
     }
 
-    fn owe(&mut self, peer: PeerId) {
+    fn owe(&mut self, peer: SocketId) {
         if !std::mem::replace(&mut self.peer_mut(peer).is_owed, true) {
             self.woken.push(peer);
         }
     }
 
-    fn peer_mut(&mut self, peer: PeerId) -> &mut Peer {
+    fn peer_mut(&mut self, peer: SocketId) -> &mut Peer {
         self.peers.get_mut(&peer).expect("events come only between open and closed")
     }
 }
 
 /// Everybody has said what it is, and one more would be too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
+pub(crate) struct Full;
 
 /// Nothing that JSON would have to escape, so that the list is not longer than the addresses.
 fn is_usable(address: &str) -> bool {

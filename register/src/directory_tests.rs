@@ -12,35 +12,41 @@ fn worker(key: &str) -> String {
     format!(r#"{{"event":"worker_connect","secret_key":"{key}"}}"#)
 }
 
-/// A directory whose peers take what they are owed at once.
-struct Fixture(Directory);
+/// A directory whose peers take what they are owed at once, and how many there were.
+struct Fixture(Directory, u32);
 
 impl Fixture {
     fn new() -> Self {
-        Self(Directory::new(KEY))
+        Self(Directory::new(KEY), 0)
     }
 
-    fn peer_with(&mut self, line: &str) -> PeerId {
-        let peer = self.0.on_open();
+    /// A peer. The first have the greatest ids.
+    fn open(&mut self) -> SocketId {
+        self.1 += 1;
+        let peer = SocketId::new(u32::MAX - self.1, 0);
+        self.0.on_open(peer, u64::from(self.1));
+        peer
+    }
+
+    fn peer_with(&mut self, line: &str) -> SocketId {
+        let peer = self.open();
         assert_eq!(self.0.on_line(peer, line.as_bytes()), Ok(()));
         peer
     }
 
     fn refusal(&mut self, line: &str) -> Option<Refusal> {
-        let peer = self.0.on_open();
+        let peer = self.open();
         let refusal = self.0.on_line(peer, line.as_bytes()).err();
         self.0.on_closed(peer);
         refusal
     }
 
-    fn take(&mut self, peer: PeerId) -> Option<String> {
+    fn take(&mut self, peer: SocketId) -> Option<String> {
         self.0.take_line(peer).map(|line| String::from_utf8(line.to_vec()).unwrap())
     }
 
-    fn woken(&mut self) -> Vec<PeerId> {
-        let mut out = Vec::new();
-        self.0.drain_woken(&mut out);
-        out
+    fn woken(&mut self) -> Vec<SocketId> {
+        self.0.take_woken()
     }
 }
 
@@ -118,12 +124,9 @@ fn lists_that_nobody_took_are_one() {
 
 #[test]
 fn the_list_is_encoded_once_for_all() {
-    let mut directory = Directory::new("");
-    let peers: Vec<_> = (0..3).map(|_| directory.on_open()).collect();
-    for &peer in &peers {
-        directory.on_line(peer, worker("").as_bytes()).unwrap();
-    }
-    let lines: Vec<_> = peers.iter().map(|&peer| directory.take_line(peer).unwrap()).collect();
+    let mut fixture = Fixture::new();
+    let peers = [(); 3].map(|()| fixture.peer_with(&worker(KEY)));
+    let lines = peers.map(|peer| fixture.0.take_line(peer).unwrap());
     assert!(lines.iter().all(|line| Rc::ptr_eq(line, &lines[0])));
 }
 
@@ -156,48 +159,47 @@ fn who_is_refused_and_why() {
 
 #[test]
 fn an_empty_key_may_be_left_out() {
-    let mut directory = Directory::new("");
-    let peer = directory.on_open();
-    assert_eq!(directory.on_line(peer, br#"{"event":"worker_connect"}"#), Ok(()));
-    assert!(directory.take_line(peer).is_some());
+    let mut fixture = Fixture(Directory::new(""), 0);
+    let peer = fixture.peer_with(r#"{"event":"worker_connect"}"#);
+    assert!(fixture.0.take_line(peer).is_some());
 }
 
 #[test]
-fn only_who_says_what_it_is_may_stay() {
-    let mut directory = Directory::new(KEY);
-    let [silent, pinging, asking, listed] = [(); 4].map(|()| directory.on_open());
-    assert_eq!(directory.on_line(pinging, br#"{"event":"ping"}"#), Ok(()));
-    assert_eq!(directory.on_line(pinging, br#"{"event":"ping","ringway":1}"#), Ok(()));
-    assert_eq!(directory.take_line(pinging), None, "ping has no list");
-    assert_eq!(directory.on_line(asking, worker(KEY).as_bytes()), Ok(()));
-    assert_eq!(directory.on_line(listed, gateway("10.0.0.1:2900", KEY).as_bytes()), Ok(()));
-    for (peer, stays) in [(silent, false), (pinging, false), (asking, true), (listed, true)] {
-        assert_eq!(directory.on_timeout(peer), if stays { Ok(()) } else { Err(Refusal::Silent) });
+fn only_who_says_what_it_is_is_no_stranger() {
+    let mut fixture = Fixture::new();
+    let [silent, pinging, asking, listed] = [(); 4].map(|()| fixture.open());
+    assert_eq!(fixture.0.on_line(pinging, br#"{"event":"ping"}"#), Ok(()));
+    assert_eq!(fixture.0.on_line(pinging, br#"{"event":"ping","ringway":1}"#), Ok(()));
+    assert_eq!(fixture.0.take_line(pinging), None, "ping has no list");
+    assert_eq!(fixture.0.on_line(asking, worker(KEY).as_bytes()), Ok(()));
+    assert_eq!(fixture.0.on_line(listed, gateway("10.0.0.1:2900", KEY).as_bytes()), Ok(()));
+    for stranger in [silent, pinging] {
+        assert_eq!(fixture.0.oldest_stranger().map(|(_, peer)| peer), Some(stranger));
+        fixture.0.on_closed(stranger);
     }
+    assert_eq!(fixture.0.oldest_stranger(), None);
 }
 
 #[test]
 fn strangers_make_room_the_oldest_first_and_others_never_do() {
-    let mut directory = Directory::new(KEY);
-    let known = directory.on_open();
-    assert_eq!(directory.on_line(known, worker(KEY).as_bytes()), Ok(()));
-    let strangers: Vec<PeerId> = (0..STRANGERS_MAX).map(|_| directory.on_open()).collect();
-    assert_eq!(directory.make_room(), Ok(Some(strangers[0])));
+    let mut fixture = Fixture::new();
+    fixture.peer_with(&worker(KEY));
+    let strangers: Vec<SocketId> = (0..STRANGERS_MAX).map(|_| fixture.open()).collect();
+    assert_eq!(fixture.0.make_room(), Ok(Some(strangers[0])));
     // Who was told to go is counted no more, and one that is gone makes room as well.
-    assert_eq!(directory.make_room(), Ok(None));
-    directory.on_open();
-    assert_eq!(directory.on_line(strangers[1], worker(KEY).as_bytes()), Ok(()));
-    assert_eq!(directory.make_room(), Ok(None));
-    directory.on_open();
-    assert_eq!(directory.make_room(), Ok(Some(strangers[2])));
+    assert_eq!(fixture.0.make_room(), Ok(None));
+    fixture.open();
+    assert_eq!(fixture.0.on_line(strangers[1], worker(KEY).as_bytes()), Ok(()));
+    assert_eq!(fixture.0.make_room(), Ok(None));
+    fixture.open();
+    assert_eq!(fixture.0.make_room(), Ok(Some(strangers[2])));
     // A place of everybody's own.
-    let mut directory = Directory::new(KEY);
+    let mut fixture = Fixture::new();
     for _ in 0..CONNECTIONS_MAX {
-        assert_eq!(directory.make_room(), Ok(None));
-        let peer = directory.on_open();
-        assert_eq!(directory.on_line(peer, worker(KEY).as_bytes()), Ok(()));
+        assert_eq!(fixture.0.make_room(), Ok(None));
+        fixture.peer_with(&worker(KEY));
     }
-    assert_eq!(directory.make_room(), Err(Full));
+    assert_eq!(fixture.0.make_room(), Err(Full));
 }
 
 /// What can happen to a register; indexes count the connections that are open at that moment.
@@ -228,10 +230,10 @@ fn step() -> impl Strategy<Value = Step> {
 /// The register as WIRE.md tells it, without a thought for speed.
 #[derive(Debug, Default)]
 struct Model {
-    open: Vec<PeerId>,
-    workers: Vec<PeerId>,
-    gateways: Vec<(PeerId, String)>,
-    owed: Vec<PeerId>,
+    open: Vec<SocketId>,
+    workers: Vec<SocketId>,
+    gateways: Vec<(SocketId, String)>,
+    owed: Vec<SocketId>,
 }
 
 impl Model {
@@ -239,7 +241,7 @@ impl Model {
         self.owed.clone_from(&self.workers);
     }
 
-    fn register(&mut self, peer: PeerId, address: String) {
+    fn register(&mut self, peer: SocketId, address: String) {
         match self.gateways.iter_mut().find(|(other, _)| *other == peer) {
             Some((_, old)) => *old = address,
             None => self.gateways.push((peer, address)),
@@ -247,7 +249,7 @@ impl Model {
         self.owe_all();
     }
 
-    fn ask(&mut self, peer: PeerId) {
+    fn ask(&mut self, peer: SocketId) {
         for set in [&mut self.workers, &mut self.owed] {
             if !set.contains(&peer) {
                 set.push(peer);
@@ -255,7 +257,7 @@ impl Model {
         }
     }
 
-    fn close(&mut self, peer: PeerId) {
+    fn close(&mut self, peer: SocketId) {
         self.open.retain(|other| *other != peer);
         self.workers.retain(|other| *other != peer);
         self.owed.retain(|other| *other != peer);
@@ -266,7 +268,7 @@ impl Model {
         }
     }
 
-    fn take(&mut self, peer: PeerId) -> Option<String> {
+    fn take(&mut self, peer: SocketId) -> Option<String> {
         let index = self.owed.iter().position(|other| *other == peer)?;
         self.owed.remove(index);
         let mut addresses: Vec<&str> = Vec::new();
@@ -281,7 +283,7 @@ impl Model {
 
 fn apply(fixture: &mut Fixture, model: &mut Model, step: &Step) {
     if let Step::Open = step {
-        model.open.push(fixture.0.on_open());
+        model.open.push(fixture.open());
         return;
     }
     let (Step::Gateway { at, .. }
@@ -344,13 +346,13 @@ proptest! {
 
     #[test]
     fn no_line_makes_it_panic(lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..20)) {
-        let mut directory = Directory::new(KEY);
+        let mut fixture = Fixture::new();
         for line in lines {
-            let peer = directory.on_open();
-            let _ = directory.on_line(peer, &line);
-            let _ = directory.take_line(peer);
-            directory.on_closed(peer);
+            let peer = fixture.open();
+            let _ = fixture.0.on_line(peer, &line);
+            let _ = fixture.0.take_line(peer);
+            fixture.0.on_closed(peer);
         }
-        prop_assert_eq!(directory.peer_count(), 0);
+        prop_assert_eq!(fixture.0.peer_count(), 0);
     }
 }

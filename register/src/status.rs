@@ -1,42 +1,49 @@
 //! How a register is asked how things are, and its row of the status table.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::time::Duration;
 
 use admin::{ANSWER_TIMEOUT, NoAnswer, Process, Report, Row};
+use ring::Waker;
 
 use crate::counters::Status;
 
-/// One who asks, and waits for this.
-pub(crate) type Question = SyncSender<Status>;
-
-/// Where the register finds who has asked.
-pub(crate) type Questions = Receiver<Question>;
+/// What another thread wants of the register's.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Say how things are.
+    Status(SyncSender<Status>),
+    Stop,
+}
 
 /// Asks a register how things are.
 #[derive(Debug, Clone)]
 pub struct StatusSource {
-    addr: SocketAddr,
-    questions: Sender<Question>,
+    pub(crate) addr: SocketAddr,
+    pub(crate) control: Sender<Control>,
+    pub(crate) waker: Waker,
 }
 
 impl StatusSource {
-    pub(crate) fn new(addr: SocketAddr, questions: Sender<Question>) -> Self {
-        Self { addr, questions }
-    }
-
     /// The register's status.
     ///
     /// # Errors
     /// Its thread has ended, or is held up.
     pub fn ask(&self) -> Result<Status, NoAnswer> {
         let (answer, status) = sync_channel(1);
-        self.questions.send(answer).map_err(|_| NoAnswer::Ended)?;
+        self.tell(Control::Status(answer))?;
         status.recv_timeout(ANSWER_TIMEOUT).map_err(|error| match error {
             RecvTimeoutError::Timeout => NoAnswer::Late,
             RecvTimeoutError::Disconnected => NoAnswer::Ended,
         })
+    }
+
+    /// Has the register's thread do this.
+    pub(crate) fn tell(&self, what: Control) -> Result<(), NoAnswer> {
+        self.control.send(what).map_err(|_| NoAnswer::Ended)?;
+        self.waker.wake();
+        Ok(())
     }
 
     /// What `--admin` tells, `uptime` after the start: one row.

@@ -331,16 +331,3 @@ fn a_ping_of_ours_is_answered_and_phps_is_not() {
     assert_eq!(gateway.line(), PONG);
     assert_eq!(worker.line(), ONLY_11500);
 }
-
-#[test]
-fn a_gateway_that_pinged_and_is_silent_is_off_the_list() {
-    let (running, addr) = start();
-    let mut worker = Peer::worker(addr, NONE);
-    let _php = Peer::saying(addr, GATEWAY_11400);
-    assert_eq!(worker.line(), ONLY_11400);
-    let mut dead = Peer::saying(addr, &[GATEWAY_11500, RINGWAY_PING].concat());
-    assert_eq!(worker.line().len(), BOTH.len());
-    assert_eq!(worker.line(), ONLY_11400);
-    assert_eq!(dead.rest(), PONG);
-    assert_eq!(running.status_source().ask().unwrap().counters.dead, 1);
-}

@@ -1,0 +1,112 @@
+//! Owns the register's listener and thread: start and stop.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::mpsc::{self, RecvError};
+
+use glommio::ExecutorJoinHandle;
+use program::Patience;
+use socket2::{Domain, Socket, TcpKeepalive, Type};
+
+use crate::config::{BACKLOG, Config, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
+use crate::pump::Pump;
+use crate::register::Register;
+use crate::status::{Control, StatusSource};
+
+impl Register {
+    /// Listens, and serves on a thread of its own. When this returns, connections are taken.
+    ///
+    /// # Errors
+    /// The address is none, or cannot be listened on, or the thread cannot serve; the message says what helps.
+    pub fn start(config: Config) -> io::Result<Running> {
+        let address = protocol::address::register_listen(&config.listen)
+            .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?
+            .to_string();
+        let listener = listen(&address)
+            .map_err(|error| io::Error::new(error.kind(), program::describe_bind_error(&address, &error)))?;
+        let addr = listener.local_addr()?;
+        let (send, control) = mpsc::channel();
+        let (start, started) = mpsc::sync_channel(1);
+        let serve = move || async move {
+            let (pump, result) = match Pump::new(&config, listener, control) {
+                Ok((pump, waker)) => (Some(pump), Ok(waker)),
+                Err(error) => (None, Err(error)),
+            };
+            // Who started it waits for this.
+            let _ = start.send(result);
+            pump.into_iter().for_each(Pump::run);
+        };
+        let thread = program::start_executor("register", None, serve).map_err(cannot_run)?;
+        let ended = |RecvError| io::Error::other("it ended before it served");
+        let waker = started.recv().map_err(ended).and_then(|result| result).map_err(cannot_run)?;
+        Ok(Running { source: StatusSource { addr, control: send, waker }, thread: Some(thread) })
+    }
+}
+
+/// A register that serves. Dropped, it stops as with [`Running::stop`].
+#[derive(Debug)]
+pub struct Running {
+    source: StatusSource,
+    /// `None` once stopped.
+    thread: Option<ExecutorJoinHandle<()>>,
+}
+
+impl Running {
+    /// The address it listens on, with the real port.
+    pub fn addr(&self) -> SocketAddr {
+        self.source.addr
+    }
+
+    /// How to ask the register how things are, from any thread, for as long as it runs.
+    pub fn status_source(&self) -> StatusSource {
+        self.source.clone()
+    }
+
+    /// Closes the listener and all connections, and waits for the thread to end.
+    ///
+    /// # Errors
+    /// Its thread had panicked.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        // A thread that has ended hears nothing, and is joined all the same.
+        let _ = self.source.tell(Control::Stop);
+        thread.join().map_err(cannot_run)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            tracing::error!(%error, "register did not stop cleanly");
+        }
+    }
+}
+
+/// Listens on the first address of `listen` that can be had. An address that old connections linger on counts as free.
+fn listen(listen: &str) -> io::Result<TcpListener> {
+    let none = Err(io::Error::new(io::ErrorKind::InvalidInput, "the name has no address"));
+    let mut patience = Patience::default();
+    listen.to_socket_addrs()?.fold(none, |had, addr| had.or_else(|_| patience.retry(|| listen_on(addr))))
+}
+
+fn listen_on(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit it.
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn cannot_run(error: impl std::fmt::Display) -> io::Error {
+    io::Error::other(format!("cannot run the register: {error}"))
+}
