@@ -4,8 +4,7 @@
 //! * [`check()`] tells what this machine lacks for it: files, ports, queues, memory.
 //! * [`run()`] carries a plan out: one pinned executor per core, each with its own ring and its share of the clients, and
 //!   a control thread that ramps up, lets all cores measure at the same instant, and merges what they counted.
-//! * [`Report`] is the result, as a table and a page for people and as JSON for programs; [`page`] has what such pages
-//!   are made of.
+//! * [`Report`] is the result, as a table and a page for people and as JSON for programs.
 //!
 //! What is measured: messages are timed from the moment they were *meant* to be sent, so that a server that stalls
 //! cannot hide it, and failures are counted by their cause, never left out.
@@ -36,6 +35,6 @@ pub use flags::Flags;
 pub use plan::{Machine, Plan};
 pub use report::{
     Broadcast, Churn, Connections, Fanout, Latency, Measured, Outcome, Quantile, Report, Second,
-    ServerMemory, Setup, StepSetup, page,
+    ServerMemory, Setup, StepSetup,
 };
 pub use run::{Notice, run};

@@ -85,7 +85,7 @@ fn write_files(flags: &Flags, report: &Report) {
         write(path, report.to_json().map_err(Into::into));
     }
     if let Some(path) = &flags.html {
-        write(path, Ok(report.to_html()));
+        write(path, report.to_html().map_err(Into::into));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The result of a run: values for programs (JSON), a table and a page for people.
 
 mod latency;
-pub mod page;
+mod page;
 mod table;
 
 use std::net::IpAddr;

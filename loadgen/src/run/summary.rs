@@ -334,21 +334,13 @@ mod tests {
             report.to_string().contains("server memory 1.0 MiB before, 3.0 at most, 3.0 last"),
             "{report}"
         );
-        let page = report.to_html();
-        for words in [
-            "<h1>loadgen: echo</h1>",
-            "Latency by percentile",
-            "Connections",
-            "refused",
-            "prefers-color-scheme",
-            "1 refused",
-            "Memory of the server",
-        ] {
+        let page = report.to_html().unwrap();
+        for words in
+            ["\"scenario\":\"echo\"", "prefers-color-scheme", "\"failed\":\"1 refused\"", "3 of 4 open"]
+        {
             assert!(page.contains(words), "{words}\n{page}");
         }
-        assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
-        assert!(page.matches("<polyline").count() >= 4 && !page.contains("NaN") && !page.contains("inf"));
-        assert!(!page.contains("http") && !page.contains("<script"));
+        assert!(!page.contains("{{"));
         let curve = &report.first().latency_us.as_ref().unwrap().curve;
         assert!(
             curve.is_sorted_by_key(|point| (point.quantile, point.us))
@@ -389,7 +381,6 @@ mod tests {
         let report = report(&plan(""), &Collected::new(1, 1), &record);
         assert!(!report.any_connected() && report.first().latency_us.is_none());
         assert!(report.to_string().starts_with("interrupted"));
-        assert!(report.to_json().is_ok());
-        assert!(!report.to_html().contains("<svg"));
+        assert!(report.to_json().is_ok() && report.to_html().is_ok());
     }
 }

@@ -22,7 +22,7 @@ fn a_run_prints_a_table_and_writes_files() {
     let (json, page) = (std::fs::read_to_string(&file), std::fs::read_to_string(&page_file));
     std::fs::remove_file(&file).unwrap();
     std::fs::remove_file(&page_file).unwrap();
-    assert!(page.unwrap().contains("<h1>loadgen: echo</h1>"));
+    assert!(page.unwrap().contains("\"scenario\":\"echo\""));
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     for words in

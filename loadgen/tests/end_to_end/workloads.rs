@@ -243,7 +243,9 @@ fn the_memory_of_a_server_here_is_told() {
     assert_eq!(server.pids, [std::process::id()]);
     assert!(server.first_bytes > 0 && server.first_bytes <= server.most_bytes);
     assert!(report.seconds.iter().any(|second| second.server_bytes == told.get()));
-    assert!(report.to_string().contains("server memory ") && report.to_html().contains("server memory"));
+    assert!(
+        report.to_string().contains("server memory ") && report.to_html().unwrap().contains("server memory")
+    );
     let other = run(&format!("--target tcp://{address} --conns 1 --hold 0 --server-pid {}", u32::MAX));
     assert!(other.server.is_none());
 }
