@@ -57,7 +57,8 @@ impl Echo {
         }
         let slots = *self.slots.get_or_insert_with(|| clients.slots_of_first(self.senders));
         match &mut self.schedule {
-            Schedule::Closed { depth, started } if now < self.phase.until => {
+            Schedule::Closed { started, .. } if self.phase.until <= now => *started = slots,
+            Schedule::Closed { depth, started } => {
                 let end = slots.min(*started + SENDS_PER_TURN);
                 for index in *started..end {
                     if let Some(client) = clients.open_at(index) {
@@ -66,7 +67,6 @@ impl Echo {
                 }
                 *started = end;
             }
-            Schedule::Closed { .. } => {}
             Schedule::Open(pace) => {
                 for intended in std::iter::from_fn(|| pace.take(now)).take(SENDS_PER_TURN) {
                     let Some(client) = clients.next_open_below(slots) else { return };
@@ -79,7 +79,9 @@ impl Echo {
     /// When something is to be sent.
     pub fn next_at(&self) -> Option<Nanos> {
         match &self.schedule {
-            Schedule::Closed { started, .. } => Some(self.phase.load_from).filter(|_| *started == 0),
+            Schedule::Closed { started, .. } => {
+                Some(self.phase.load_from).filter(|_| self.slots.is_none_or(|slots| *started < slots))
+            }
             Schedule::Open(pace) => pace.next_at(),
         }
     }
@@ -130,6 +132,16 @@ mod tests {
         assert!(!echo.wants_next(Nanos(10_000)));
     }
 
+    /// Or its loop would not sleep.
+    #[test]
+    fn a_core_without_senders_has_nothing_to_do() {
+        let (mut echo, mut clients) = (Echo::new(Load::Closed { depth: 1 }, PHASE, 0, (0, 1)), clients(2));
+        assert_eq!((drive(&mut echo, &mut clients, 1_000), echo.next_at()), (vec![], None));
+        // Nor has one that comes too late to start its senders.
+        let mut late = Echo::new(Load::Closed { depth: 1 }, PHASE, 2, (0, 1));
+        assert_eq!((drive(&mut late, &mut clients, 10_000), late.next_at()), (vec![], None));
+    }
+
     #[test]
     fn many_clients_are_started_in_slices() {
         let (mut echo, mut clients) = (
@@ -137,6 +149,7 @@ mod tests {
             clients(2 * SENDS_PER_TURN as u32 + 1),
         );
         let counts: Vec<_> = (0..4).map(|_| drive(&mut echo, &mut clients, 2_000).len()).collect();
+        assert_eq!(echo.next_at(), None);
         assert_eq!(counts, [SENDS_PER_TURN, SENDS_PER_TURN, 1, 0]);
     }
 
