@@ -2,9 +2,6 @@
 
 mod system;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -52,52 +49,58 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What stands in the way of `plan`; nothing if the machine is ready. Settings that are not known are taken as enough.
+/// The settings that are too low for `plan`; none if the machine is ready. Settings that are not known are taken as enough.
 pub fn check(plan: &Plan, system: &System) -> Vec<Finding> {
     let rules = [ring_files, process_files, system_files, ports, accept_queue, tcp_pages, conntrack];
     let rules = rules.into_iter().chain([locked_memory, memory]);
     rules.filter_map(|rule| rule(plan, system)).collect()
 }
 
+impl Finding {
+    /// The finding if `value` is less than `needed`, both in the same unit.
+    fn below(
+        severity: Severity,
+        setting: &'static str,
+        value: u64,
+        needed: u64,
+        remedy: impl FnOnce() -> String,
+    ) -> Option<Finding> {
+        let finding = |remedy| Finding {
+            severity,
+            setting,
+            value: value.to_string(),
+            needed: needed.to_string(),
+            remedy,
+        };
+        (value < needed).then(|| finding(remedy()))
+    }
+}
+
 /// Direct descriptors: the kernel gives a ring as many as the process may have open files.
 fn ring_files(plan: &Plan, system: &System) -> Option<Finding> {
     let limit = system.open_files?;
     let needed = (0..plan.cores()).map(|core| plan.sockets(core)).max()? as u64;
-    let others = plan.spare_sockets();
-    let threads = plan.conns.div_ceil(usize::try_from(limit).ok()?.saturating_sub(others).max(1));
-    (limit < needed).then(|| Finding {
-        severity: Severity::Error,
-        setting: "open files (ulimit -n), for the sockets of one thread",
-        value: limit.to_string(),
-        needed: needed.to_string(),
-        remedy: format!("`ulimit -n {needed}`, or --count {threads}"),
-    })
+    let for_clients = usize::try_from(limit).ok()?.saturating_sub(plan.spare_sockets()).max(1);
+    let threads = plan.conns.div_ceil(for_clients);
+    let setting = "open files (ulimit -n), for the sockets of one thread";
+    let remedy = || format!("`ulimit -n {needed}`, or --count {threads}");
+    Finding::below(Severity::Error, setting, limit, needed, remedy)
 }
 
 /// Ordinary descriptors: each thread has some for its rings, whatever the sockets.
 fn process_files(plan: &Plan, system: &System) -> Option<Finding> {
-    let limit = system.open_files?;
     let needed = FILES_PER_CORE * (plan.cores() as u64 + 1);
-    (limit < needed).then(|| Finding {
-        severity: Severity::Error,
-        setting: "open files (ulimit -n), for all threads",
-        value: limit.to_string(),
-        needed: needed.to_string(),
-        remedy: format!("`ulimit -n {needed}`, or a lower --count"),
-    })
+    let remedy = || format!("`ulimit -n {needed}`, or a lower --count");
+    let setting = "open files (ulimit -n), for all threads";
+    Finding::below(Severity::Error, setting, system.open_files?, needed, remedy)
 }
 
 /// Sockets are files of the system, wherever their descriptors are.
 fn system_files(plan: &Plan, system: &System) -> Option<Finding> {
-    let left = system.files_left?;
     let needed = plan.conns as u64 * plan.ends();
-    (left < needed).then(|| Finding {
-        severity: Severity::Warning,
-        setting: "fs.file-max, less files in use,",
-        value: left.to_string(),
-        needed: needed.to_string(),
-        remedy: format!("`sysctl -w fs.file-max={}`", 2 * needed),
-    })
+    let remedy = || format!("`sysctl -w fs.file-max={}`", 2 * needed);
+    let setting = "fs.file-max, less files in use,";
+    Finding::below(Severity::Warning, setting, system.files_left?, needed, remedy)
 }
 
 /// Each connection has a port of its own towards its destination. The kernel gives out the odd half of the range fast,
@@ -140,13 +143,9 @@ fn more_ports(plan: &Plan, range: u64, needed: u64) -> String {
 fn accept_queue(plan: &Plan, system: &System) -> Option<Finding> {
     let queue = system.accept_queue.filter(|_| plan.is_local())?;
     let needed = plan.conns.min(PENDING_MAX * plan.cores()) as u64;
-    (queue < needed).then(|| Finding {
-        severity: Severity::Warning,
-        setting: "net.core.somaxconn",
-        value: queue.to_string(),
-        needed: format!("up to {needed}"),
-        remedy: format!("`sysctl -w net.core.somaxconn={}` before the server starts", needed.min(65_535)),
-    })
+    let remedy = || format!("`sysctl -w net.core.somaxconn={}` before the server starts", needed.min(65_535));
+    let found = Finding::below(Severity::Warning, "net.core.somaxconn", queue, needed, remedy)?;
+    Some(Finding { needed: format!("up to {needed}"), ..found })
 }
 
 /// A socket with a message in its buffers takes at least a page for it, an idle one none.
@@ -155,36 +154,25 @@ fn tcp_pages(plan: &Plan, system: &System) -> Option<Finding> {
     let busy = plan.steps.iter().filter(|step| !matches!(step.workload, Workload::Idle));
     let pages = |step: &Step| step.clients as u64 * plan.ends() * (step.size as u64).div_ceil(PAGE_SIZE);
     let needed = busy.map(pages).max().unwrap_or(0);
-    (mark < needed).then(|| Finding {
-        severity: Severity::Warning,
-        setting: "net.ipv4.tcp_mem, pressure,",
-        value: format!("{mark} pages"),
-        needed: format!("up to {needed}, if all have a message at once,"),
-        remedy: format!("`sysctl -w net.ipv4.tcp_mem=\"{needed} {needed} {}\"`", 2 * needed),
-    })
+    let remedy = || format!("`sysctl -w net.ipv4.tcp_mem=\"{needed} {needed} {}\"`", 2 * needed);
+    let found = Finding::below(Severity::Warning, "net.ipv4.tcp_mem, pressure,", mark, needed, remedy)?;
+    let needed = format!("up to {needed}, if all have a message at once,");
+    Some(Finding { value: format!("{mark} pages"), needed, ..found })
 }
 
 fn conntrack(plan: &Plan, system: &System) -> Option<Finding> {
     let Conntrack { tracked, max } = system.conntrack?;
     let needed = tracked + plan.conns as u64;
-    (max < needed).then(|| Finding {
-        severity: Severity::Error,
-        setting: "net.netfilter.nf_conntrack_max",
-        value: max.to_string(),
-        needed: needed.to_string(),
-        remedy: format!("`sysctl -w net.netfilter.nf_conntrack_max={needed}`"),
-    })
+    let setting = "net.netfilter.nf_conntrack_max";
+    Finding::below(Severity::Error, setting, max, needed, || format!("`sysctl -w {setting}={needed}`"))
 }
 
 fn locked_memory(_: &Plan, system: &System) -> Option<Finding> {
-    let limit = system.locked_memory?;
-    (limit < LOCKED_BYTES_MIN).then(|| Finding {
-        severity: Severity::Error,
-        setting: "locked memory (ulimit -l)",
-        value: format!("{} KiB", limit >> 10),
-        needed: format!("{} KiB", LOCKED_BYTES_MIN >> 10),
-        remedy: "`ulimit -l unlimited`".into(),
-    })
+    let (setting, limit) = ("locked memory (ulimit -l)", system.locked_memory?);
+    let remedy = || "`ulimit -l unlimited`".into();
+    let found = Finding::below(Severity::Error, setting, limit, LOCKED_BYTES_MIN, remedy)?;
+    let kib = |bytes: u64| format!("{} KiB", bytes >> 10);
+    Some(Finding { value: kib(limit), needed: kib(LOCKED_BYTES_MIN), ..found })
 }
 
 /// Sockets of both ends if the server is here, what both programs keep for each, and the threads.
@@ -192,14 +180,142 @@ fn memory(plan: &Plan, system: &System) -> Option<Finding> {
     let available = system.memory?;
     let server = if plan.is_local() { BYTES_PER_SERVER_CLIENT } else { 0 };
     let each = BYTES_PER_SOCKET * plan.ends() + BYTES_PER_CLIENT + server;
-    let needed = plan.conns as u64 * each + plan.cores() as u64 * BYTES_PER_CORE;
-    (available < needed).then(|| Finding {
-        severity: Severity::Error,
-        setting: "MemAvailable",
-        value: format!("{} MiB", available >> 20),
-        needed: format!("{} MiB", needed.div_ceil(1 << 20)),
-        remedy: format!("--conns {}, or a machine with more memory", {
-            available.saturating_sub(plan.cores() as u64 * BYTES_PER_CORE) / each
-        }),
-    })
+    let threads = plan.cores() as u64 * BYTES_PER_CORE;
+    let needed = plan.conns as u64 * each + threads;
+    let conns = available.saturating_sub(threads) / each;
+    let remedy = || format!("--conns {conns}, or a machine with more memory");
+    let found = Finding::below(Severity::Error, "MemAvailable", available, needed, remedy)?;
+    let (value, needed) = (available >> 20, needed.div_ceil(1 << 20));
+    Some(Finding { value: format!("{value} MiB"), needed: format!("{needed} MiB"), ..found })
+}
+
+#[cfg(test)]
+mod tests {
+    use argh::FromArgs;
+
+    use super::*;
+    use crate::{Flags, Machine};
+
+    /// A machine that has plenty of everything.
+    fn plenty() -> System {
+        System {
+            open_files: Some(1 << 20),
+            locked_memory: Some(u64::MAX),
+            files_left: Some(1 << 40),
+            ports: Some(28_232),
+            accept_queue: Some(65_535),
+            tcp_pages: Some(1 << 40),
+            conntrack: Some(Conntrack { tracked: 10, max: 1 << 40 }),
+            memory: Some(1 << 60),
+        }
+    }
+
+    fn plan(line: &str) -> Plan {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let flags = Flags::from_args(&["loadgen"], &words).unwrap();
+        Plan::new(&flags, &Machine { cpus: vec![0, 1], open_files: 20_000 }).unwrap()
+    }
+
+    /// The only finding.
+    fn finding(line: &str, system: System) -> Finding {
+        let found = check(&plan(line), &system);
+        let [finding] = found.as_slice() else { panic!("{line}: {found:?}") };
+        finding.clone()
+    }
+
+    #[test]
+    fn a_machine_that_is_ready_is_not_mentioned() {
+        for line in
+            ["", "--conns 28000 --spread 2", "--conns 1000000 --spread 72", "--scenario echo --size 1000000"]
+        {
+            assert_eq!(check(&plan(line), &plenty()), [], "{line}");
+            assert_eq!(check(&plan(line), &System::default()), [], "{line}");
+        }
+    }
+
+    #[test]
+    fn open_files_count_for_each_ring() {
+        let few = System { open_files: Some(20_000), ..plenty() };
+        assert_eq!(check(&plan("--conns 1000000 --spread 72"), &few), []);
+        let found = finding("--conns 1000000 --spread 72 --count 8", few);
+        assert_eq!((found.severity, found.needed.as_str()), (Severity::Error, "125064"));
+        assert_eq!(found.remedy, "`ulimit -n 125064`, or --count 51");
+        let threads = finding("--conns 100 --count 50", System { open_files: Some(500), ..plenty() });
+        assert!(threads.setting.contains("all threads") && threads.severity == Severity::Error, "{threads}");
+    }
+
+    #[test]
+    fn sockets_are_files_of_the_system_at_both_ends() {
+        let few = System { files_left: Some(15_000), ..plenty() };
+        let found = finding("--conns 10000", few.clone());
+        assert_eq!((found.severity, found.needed.as_str()), (Severity::Warning, "20000"));
+        assert_eq!(found.remedy, "`sysctl -w fs.file-max=40000`");
+        assert_eq!(check(&plan("--conns 10000 --target ws://192.0.2.1:1"), &few), []);
+    }
+
+    #[test]
+    fn ports_are_counted_for_each_destination() {
+        let slow = finding("--conns 28000", plenty());
+        assert_eq!(slow.severity, Severity::Warning);
+        assert!(slow.remedy.contains("ip_local_port_range=\"1024 65535\""), "{slow}");
+        let none = finding("--conns 1000000", plenty());
+        assert_eq!((none.severity, none.needed.as_str()), (Severity::Error, "1000000 per destination"));
+        assert!(none.remedy.starts_with("--spread 71,") && none.remedy.contains("0.0.0.0"), "{none}");
+        let listeners = finding("--conns 1000000 --target ws://127.0.0.1:1,text://127.0.0.1:2", plenty());
+        assert!(listeners.remedy.starts_with("--spread 36,"), "{listeners}");
+        let far = finding("--conns 60000 --target ws://192.0.2.1:1", plenty());
+        assert!(far.remedy.starts_with("--source with 5 addresses, or 5 times as many targets"), "{far}");
+        assert_eq!(far.severity, Severity::Error);
+        let sources = "--source 192.0.2.2,192.0.2.3,192.0.2.4,192.0.2.5,192.0.2.6";
+        assert_eq!(
+            check(&plan(&format!("--conns 60000 --target ws://192.0.2.1:1 {sources}")), &plenty()),
+            []
+        );
+    }
+
+    #[test]
+    fn queues_of_this_machine_matter_only_to_servers_on_it() {
+        let short = System { accept_queue: Some(128), ..plenty() };
+        let found = finding("--conns 10000", short.clone());
+        assert_eq!((found.severity, found.needed.as_str()), (Severity::Warning, "up to 1024"));
+        assert_eq!(finding("--conns 200", short.clone()).needed, "up to 200");
+        assert_eq!(check(&plan("--conns 10000 --target ws://192.0.2.1:1"), &short), []);
+    }
+
+    #[test]
+    fn buffers_matter_to_those_who_talk() {
+        let small = System { tcp_pages: Some(1_000), ..plenty() };
+        assert_eq!(check(&plan("--conns 10000"), &small), []);
+        let found = finding("--conns 10000 --scenario echo --size 5000", small);
+        assert_eq!(found.severity, Severity::Warning);
+        assert_eq!(found.remedy, "`sysctl -w net.ipv4.tcp_mem=\"40000 40000 80000\"`");
+    }
+
+    #[test]
+    fn a_table_of_connections_must_have_room() {
+        let full = System { conntrack: Some(Conntrack { tracked: 200, max: 1_100 }), ..plenty() };
+        let found = finding("--conns 1000", full);
+        assert_eq!((found.severity, found.needed.as_str()), (Severity::Error, "1200"));
+    }
+
+    #[test]
+    fn memory_is_for_both_ends() {
+        let small = System { memory: Some(6 << 30), ..plenty() };
+        let found = finding("--conns 1000000 --spread 72", small.clone());
+        assert_eq!((found.severity, found.value.as_str()), (Severity::Error, "6144 MiB"));
+        let fits: usize = found.remedy.split([' ', ',']).nth(1).unwrap().parse().unwrap();
+        assert_eq!(check(&plan(&format!("--conns {fits} --spread 72 --count 51")), &small), []);
+        assert_eq!(
+            check(
+                &plan("--conns 800000 --target ws://192.0.2.1:1,ws://192.0.2.1:2"),
+                &System { ports: None, ..small }
+            ),
+            []
+        );
+        let locked = finding("", System { locked_memory: Some(64 << 10), ..plenty() });
+        assert_eq!(
+            locked.to_string(),
+            "error: locked memory (ulimit -l) is 64 KiB, 512 KiB needed: `ulimit -l unlimited`"
+        );
+    }
 }

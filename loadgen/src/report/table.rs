@@ -1,89 +1,60 @@
-//! The report as a table.
+//! The report as a table: a name and a text in each row.
 
 use std::fmt;
 
-use super::{Broadcast, Churn, Fanout, Latency, Outcome, Report, ServerMemory, StepSetup};
+use super::{Broadcast, Churn, Fanout, Latency, Measured, Outcome, Report, StepSetup};
+use crate::failure::Failures;
+
+type Row = (&'static str, String);
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { setup, connections, .. } = self;
         if self.interrupted {
             writeln!(f, "interrupted: what follows is what was so far")?;
         }
-        let more = setup.targets.len().saturating_sub(1);
-        let first = setup.targets.first().map_or("", String::as_str);
-        let targets = if more == 0 { first.to_owned() } else { format!("{first} and {more} more") };
-        row(f, "scenario", format_args!("{} on {targets}", self.first().in_words()))?;
-        row(f, "connections", format_args!("{} of {} open", connections.opened, connections.asked))?;
-        let ramp = (connections.ramp_seconds, connections.opened_per_second);
-        row(f, "ramp", format_args!("{:.2} s, {:.0}/s", ramp.0, ramp.1))?;
-        failures(f, "failed", &connections.failures)?;
-        failures(f, "lost", &connections.losses)?;
-        self.server.as_ref().map_or(Ok(()), |server| memory(f, server))?;
-        row(f, "threads", format_args!("{}", setup.cores))?;
-        self.whole_run(f)?;
-        for (index, step) in self.steps.iter().enumerate() {
-            if index > 0 {
-                row(f, "then", format_args!("{}", step.in_words()))?;
-            }
-            step.fmt(f)?;
-        }
-        Ok(())
+        self.rows().iter().try_for_each(|(name, text)| writeln!(f, "{name:<14}{text}"))
     }
 }
 
 impl Report {
-    /// What is counted without regard to steps.
-    fn whole_run(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let measured = &self.first().measured;
-        for (name, count) in
-            [("strays", measured.strays), ("unsent", measured.unsent), ("pings", measured.pings)]
-        {
-            if count > 0 {
-                row(f, name, format_args!("{count}"))?;
-            }
+    fn rows(&self) -> Vec<Row> {
+        let Report { setup, connections, .. } = self;
+        let first = setup.targets.first().map_or("", String::as_str);
+        let more = match setup.targets.len() {
+            0 | 1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let (ramp, rate) = (connections.ramp_seconds, connections.opened_per_second);
+        let mut rows = vec![
+            ("scenario", format!("{} on {first}{more}", self.first().in_words())),
+            ("connections", format!("{} of {} open", connections.opened, connections.asked)),
+            ("ramp", format!("{ramp:.2} s, {rate:.0}/s")),
+        ];
+        rows.extend(failures("failed", &connections.failures));
+        rows.extend(failures("lost", &connections.losses));
+        rows.extend(self.server.as_ref().map(|server| {
+            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+            let (before, most, last) =
+                (mib(server.first_bytes), mib(server.most_bytes), mib(server.last_bytes));
+            ("server memory", format!("{before:.1} MiB before, {most:.1} at most, {last:.1} last"))
+        }));
+        rows.push(("threads", setup.cores.to_string()));
+        // Of the whole run, in whichever step.
+        let Measured { strays, unsent, pings, .. } = self.first().measured;
+        rows.extend(above_zero("strays", strays));
+        rows.extend(above_zero("unsent", unsent));
+        rows.extend(above_zero("pings", pings));
+        for (index, step) in self.steps.iter().enumerate() {
+            rows.extend((index > 0).then(|| ("then", step.in_words())));
+            step.add_rows(&mut rows);
         }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let measured = &self.measured;
-        row(f, "measured", format_args!("{:.1} s", measured.seconds))?;
-        match &self.churn {
-            Some(churn) => self.churn(f, churn)?,
-            None => {
-                let rate = measured.received_per_second;
-                row(f, "received", format_args!("{} ({rate:.0}/s)", measured.received))?;
-            }
-        }
-        if measured.unanswered > 0 {
-            row(f, "unanswered", format_args!("{}", measured.unanswered))?;
-        }
-        row(f, "bytes", format_args!("{} in, {} out", measured.bytes_in, measured.bytes_out))?;
-        if let Some(latency_us) = &self.latency_us {
-            let name = if self.churn.is_some() { "connect" } else { "latency" };
-            latency(f, name, latency_us)?;
-        }
-        self.fanout.as_ref().map_or(Ok(()), |cast| fanout(f, cast))
+        rows
     }
 }
 
 impl Outcome {
-    fn churn(&self, f: &mut fmt::Formatter<'_>, churn: &Churn) -> fmt::Result {
-        let Churn { begun, made, failures: failed, unsettled, left } = churn;
-        let rate = *made as f64 / self.measured.seconds.max(f64::MIN_POSITIVE);
-        row(f, "came", format_args!("{made} of {begun} ({rate:.0}/s)"))?;
-        failures(f, "did not come", failed)?;
-        if *unsettled > 0 {
-            row(f, "unsettled", format_args!("{unsettled}"))?;
-        }
-        row(f, "left", format_args!("{left}"))
-    }
-
     /// The scenario and its load.
-    pub fn in_words(&self) -> String {
+    fn in_words(&self) -> String {
         let StepSetup { scenario, size, clients, .. } = &self.setup;
         match (self.setup.depth, self.setup.rate_per_second) {
             (Some(depth), _) => format!("{scenario}, {size} B, depth {depth}, {clients} clients"),
@@ -97,44 +68,56 @@ impl Outcome {
             (None, None) => scenario.clone(),
         }
     }
-}
 
-fn memory(f: &mut fmt::Formatter<'_>, server: &ServerMemory) -> fmt::Result {
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let (first, most, last) = (mib(server.first_bytes), mib(server.most_bytes), mib(server.last_bytes));
-    row(f, "server memory", format_args!("{first:.1} MiB before, {most:.1} at most, {last:.1} last"))
-}
-
-fn failures(f: &mut fmt::Formatter<'_>, name: &str, failures: &crate::Failures) -> fmt::Result {
-    if failures.total() == 0 {
-        return Ok(());
+    fn add_rows(&self, rows: &mut Vec<Row>) {
+        let Measured { seconds, received, received_per_second, unanswered, bytes_in, bytes_out, .. } =
+            self.measured;
+        rows.push(("measured", format!("{seconds:.1} s")));
+        if let Some(Churn { begun, made, failures: failed, unsettled, left }) = &self.churn {
+            let rate = *made as f64 / seconds.max(f64::MIN_POSITIVE);
+            rows.push(("came", format!("{made} of {begun} ({rate:.0}/s)")));
+            rows.extend(failures("did not come", failed));
+            rows.extend(above_zero("unsettled", *unsettled));
+            rows.push(("left", left.to_string()));
+        } else {
+            rows.push(("received", format!("{received} ({received_per_second:.0}/s)")));
+        }
+        rows.extend(above_zero("unanswered", unanswered));
+        rows.push(("bytes", format!("{bytes_in} in, {bytes_out} out")));
+        let name = if self.churn.is_some() { "connect" } else { "latency" };
+        rows.extend(self.latency_us.as_ref().map(|us| latency(name, us)));
+        self.fanout.iter().for_each(|fanout| fanout.add_rows(rows));
     }
-    row(f, name, format_args!("{} ({})", failures.total(), failures.summary()))
 }
 
-fn latency(f: &mut fmt::Formatter<'_>, name: &str, us: &Latency) -> fmt::Result {
+impl Fanout {
+    fn add_rows(&self, rows: &mut Vec<Row>) {
+        let Fanout { messages, complete, deliveries, deliveries_per_second, .. } = self;
+        rows.push(("messages", format!("{messages} sent, {complete} reached everybody")));
+        rows.push(("deliveries", format!("{deliveries} ({deliveries_per_second:.0}/s)")));
+        rows.extend(self.last_receiver_us.as_ref().map(|us| latency("last receiver", us)));
+        for broadcast in self.broadcasts.iter().take(BROADCASTS_SHOWN) {
+            let Broadcast { at_seconds, delivered, expected, last_receiver_us } = broadcast;
+            let last =
+                last_receiver_us.map_or(String::new(), |us| format!(", the last after {:.1} ms", us / 1e3));
+            rows.push(("broadcast", format!("at {at_seconds:.1} s: {delivered} of {expected}{last}")));
+        }
+        rows.extend(self.error.clone().map(|error| ("error", error)));
+    }
+}
+
+fn above_zero(name: &'static str, count: u64) -> Option<Row> {
+    (count > 0).then(|| (name, count.to_string()))
+}
+
+fn failures(name: &'static str, failures: &Failures) -> Option<Row> {
+    let total = failures.total();
+    (total > 0).then(|| (name, format!("{total} ({})", failures.summary())))
+}
+
+fn latency(name: &'static str, us: &Latency) -> Row {
     let Latency { p50, p90, p99, p999, max, .. } = us;
-    row(f, name, format_args!("p50 {p50:.0} µs  p90 {p90:.0}  p99 {p99:.0}  p99.9 {p999:.0}  max {max:.0}"))
-}
-
-fn fanout(f: &mut fmt::Formatter<'_>, fanout: &Fanout) -> fmt::Result {
-    row(f, "messages", format_args!("{} sent, {} reached everybody", fanout.messages, fanout.complete))?;
-    let (deliveries, rate) = (fanout.deliveries, fanout.deliveries_per_second);
-    row(f, "deliveries", format_args!("{deliveries} ({rate:.0}/s)"))?;
-    if let Some(last) = &fanout.last_receiver_us {
-        latency(f, "last receiver", last)?;
-    }
-    for broadcast in fanout.broadcasts.iter().take(BROADCASTS_SHOWN) {
-        let Broadcast { at_seconds, delivered, expected, last_receiver_us } = broadcast;
-        let last =
-            last_receiver_us.map_or(String::new(), |us| format!(", the last after {:.1} ms", us / 1e3));
-        row(f, "broadcast", format_args!("at {at_seconds:.1} s: {delivered} of {expected}{last}"))?;
-    }
-    fanout.error.as_ref().map_or(Ok(()), |error| row(f, "error", format_args!("{error}")))
-}
-
-fn row(f: &mut fmt::Formatter<'_>, name: &str, value: fmt::Arguments<'_>) -> fmt::Result {
-    writeln!(f, "{name:<14}{value}")
+    (name, format!("p50 {p50:.0} µs  p90 {p90:.0}  p99 {p99:.0}  p99.9 {p999:.0}  max {max:.0}"))
 }
 
 /// Broadcasts that have a row of their own.
