@@ -23,8 +23,8 @@ pub const DESTINATIONS_MAX: usize = 1 << 16;
 /// Threads; beyond, none of them would get anything done.
 pub const CORES_MAX: usize = 1024;
 
-/// Connections of one core that are on their way (connecting or in the handshake). More wait: a listener's queue is
-/// finite (net.core.somaxconn, 4096 by default), and what it drops comes again after a whole second.
+/// Connections of one core that are pending (connecting or in the handshake). More wait: a listener's queue is finite
+/// (net.core.somaxconn, 4096 by default), and a connection it drops is retried after a whole second.
 pub const PENDING_MAX: usize = 512;
 
 /// Slots of a core's ring beyond its share of connections: sockets that ended but are not released yet.
@@ -33,7 +33,7 @@ pub const SPARE_SOCKETS: usize = 64;
 /// Bytes kept for a client whose socket is full. Beyond, messages are not sent and counted as such.
 pub const UNSENT_BYTES_MAX: usize = 1 << 20;
 
-/// Clients that are started, and messages that are sent by the clock, in one turn; the others come in the next.
+/// Clients that are started, and messages that are sent by the clock, in one turn; the next turn does the others.
 pub const SENDS_PER_TURN: usize = 1024;
 
 /// Bytes of one receive buffer, and how many: 2 MiB per core.
@@ -41,8 +41,8 @@ pub const RECV_BUFFER_SIZE: usize = 16 * 1024;
 /// As many sockets are received from in one turn.
 pub const RECV_BUFFERS: u16 = 128;
 
-/// How often a core tells the control thread what it counted, at multiples of this. A whole part of a second, so that
-/// each second has as many.
+/// How often a core reports to the control thread, at multiples of this. A whole part of a second, so that each second has
+/// as many reports.
 pub const SAMPLE_PERIOD: Duration = Duration::from_millis(250);
 
 /// Seconds of a run that are kept for the report: a day. Later ones are shown while they pass, but not kept.
@@ -51,7 +51,7 @@ pub const SECONDS_MAX: usize = 86_400;
 /// How long a turn of an idle core may block: commands of the control thread wait no longer.
 pub const WAIT_MAX: Duration = Duration::from_millis(10);
 
-/// From the decision to measure to the moment itself, so that every core has been told by then.
+/// From the decision to measure to the moment itself, so that the command has reached every core by then.
 pub const LEAD: Duration = Duration::from_millis(100);
 
 /// Steps of one run; each has a histogram of its own.
@@ -60,10 +60,10 @@ pub const STEPS_MAX: usize = 64;
 /// Messages that leave at once: they are one write to each gateway.
 pub const BURST_MAX: usize = 1000;
 
-/// How long answers that are under way are waited for when the user ends a run.
+/// How long messages in flight are waited for when the user ends a run.
 pub const STOP_DRAIN_MAX: Duration = Duration::from_secs(2);
 
-/// Broadcasts of which the report tells one by one; the others are in its sums.
+/// Broadcasts that the report lists one by one; the others are in its sums.
 pub const BROADCASTS_KEPT: usize = 1000;
 
 /// How long a register or a gateway may take for one step of the broadcasting side.
@@ -86,7 +86,7 @@ pub const PORT_REST_LOCAL: f64 = 1.0;
 /// Linux's TIME_WAIT.
 pub const PORT_REST: f64 = 60.0;
 
-/// Latencies that are told apart, in nanoseconds: beyond, they count as the highest.
+/// Range of measured latencies, in nanoseconds: those beyond it count as the highest.
 pub const LATENCY_NS_MIN: u64 = 100;
 /// 100 s; longer than any stall that a run survives.
 pub const LATENCY_NS_MAX: u64 = 100_000_000_000;

@@ -1,7 +1,7 @@
 //! The load generator: very many clients on few threads, and what they saw.
 //!
-//! * [`Flags`] is the command line, [`Plan`] what follows from it: who connects where, from which core.
-//! * [`check()`] tells what this machine lacks for it: files, ports, queues, memory.
+//! * [`Flags`] is the command line, [`Plan`] what follows from it: which core connects how many clients to where.
+//! * [`check()`] finds what this machine lacks for it: files, ports, queues, memory.
 //! * [`run()`] carries a plan out: one pinned executor per core, each with its own ring and its share of the clients, and
 //!   a control thread that ramps up, lets all cores measure at the same instant, and merges what they counted.
 //! * [`Report`] is the result, as a table and a page for people and as JSON for programs.

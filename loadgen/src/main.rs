@@ -28,7 +28,7 @@ fn main() {
         ));
     }
     program::say(&report);
-    // A report may be read page by page; a signal says that nobody will.
+    // A report may be read page by page. A signal ends the wait.
     while !program::is_said(SAID_PERIOD) && !shutdown.requested() {}
     program::finish();
 }

@@ -1,4 +1,4 @@
-//! What a run will do, worked out before anything starts: who connects where, from which core, and what then.
+//! What a run will do, worked out before anything starts: connections, their cores and destinations, and the steps.
 //! Owns every check of the command line that needs more than one flag.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -34,21 +34,21 @@ pub struct Plan {
     pub conns: usize,
     /// The CPU of each core's thread; at most one core per connection.
     pub cpus: Vec<usize>,
-    /// Where connections go; see [`Plan::route`].
+    /// Where connections go to; see [`Plan::route`].
     pub destinations: Vec<Target>,
     /// How sessions begin with the destinations that have TLS.
     pub connector: Option<Connector>,
-    /// Where they come from; empty: the system chooses.
+    /// Where connections come from; empty: the system chooses.
     pub sources: Vec<IpAddr>,
     /// What the clients do, one after the other; at least one.
     pub steps: Vec<Step>,
-    /// How long answers that are under way at the end of a step are waited for.
+    /// How long messages in flight at the end of a step are waited for.
     pub drain: Duration,
     /// Connections opened a second, in all.
     pub ramp: f64,
     /// How long connect and handshake may take.
     pub timeout: Duration,
-    /// Processes whose memory is shown; empty: who listens at the destinations.
+    /// Processes whose memory is shown; empty: those that listen at the destinations.
     pub server_pids: Vec<u32>,
 }
 
@@ -98,7 +98,8 @@ impl Plan {
         self.share(core).len() + self.spare_sockets()
     }
 
-    /// Those of them that are not for the core's share: sockets that ended, and who comes before somebody left.
+    /// Slots beyond those of the core's share: for sockets that ended, and for churn, where a client connects before another
+    /// one leaves.
     pub fn spare_sockets(&self) -> usize {
         SPARE_SOCKETS + if self.churn().is_some() { PENDING_MAX } else { 0 }
     }
@@ -109,13 +110,13 @@ impl Plan {
         first(core + 1) - first(core)
     }
 
-    /// Which of how many cores a core is that send in a step; one without a sender must not take a turn.
+    /// Index of a core among those that send in a step, and their count: a core without senders must not take a turn.
     pub fn turn(&self, step: usize, core: usize) -> (usize, usize) {
         let (clients, cores) = (self.steps[step].clients, self.cores());
         if clients < cores { (clients * core / cores, clients) } else { (core, cores) }
     }
 
-    /// Clients that come and go per second, where some do.
+    /// Churn: clients that connect and leave per second; none without a step of it.
     fn churn(&self) -> Option<f64> {
         self.steps.iter().find_map(|step| match step.workload {
             Workload::Churn { per_second } => Some(per_second),
@@ -142,7 +143,8 @@ impl Plan {
     }
 }
 
-/// What the flags say, and every `--then`. Who comes and goes cannot be told from those who were there, so that is last.
+/// The step that the flags describe, and one for every `--then`. Churn is the last one, if there is any: it replaces the
+/// clients that a later step would count on.
 fn steps(flags: &Flags) -> Result<Vec<Step>, Refusal> {
     let first = flags.first_step();
     let steps: Vec<Step> = std::iter::once(&first)

@@ -1,5 +1,5 @@
-//! The processes that serve, if they are on this machine: found by who listens at the destinations, and how much memory
-//! they have. Asks `/proc` and nobody else; what this process may not see is as if it were not there.
+//! The server's processes, if they are on this machine, and their memory. They are found by their listening sockets. Reads
+//! `/proc`; a process that this one may not look at counts as not there.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,7 +12,7 @@ pub struct Server {
     pids: Vec<u32>,
 }
 
-/// Somebody of this machine listens there, but this process may not see who.
+/// A process of this machine listens there, but this one may not see which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unseen;
 
@@ -22,10 +22,10 @@ impl Server {
         Server { pids: pids.to_vec() }
     }
 
-    /// Who listens at one of `addresses`; none if nobody on this machine does.
+    /// The processes that listen at one of `addresses`; none if none on this machine does.
     ///
     /// # Errors
-    /// Somebody does, whose files this process may not look at: another user's.
+    /// A process of another user does, whose files this one may not look at.
     pub fn at(addresses: &[SocketAddr]) -> Result<Option<Server>, Unseen> {
         let own: Vec<SocketAddr> = addresses.iter().copied().filter(|address| is_own(address.ip())).collect();
         let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
@@ -73,7 +73,8 @@ impl Listener {
     }
 }
 
-/// Those of a table of sockets, which has them in front of all others: there may be a million of those.
+/// The listeners of a table of sockets. They come first in it, so reading ends at the first other socket: there may be a
+/// million of those.
 fn listeners(table: impl BufRead) -> impl Iterator<Item = Listener> {
     let columns = |line: std::io::Result<String>| {
         let line = line.ok()?;

@@ -1,7 +1,7 @@
 //! What messages carry: the moment they were meant to be sent, and filling.
 //!
-//! The stamp is sixteen hex digits, so that a message is text, one line, and valid UTF-8. Whoever receives it
-//! knows its latency without having kept anything.
+//! The stamp is sixteen hex digits, so that a message is text, one line, and valid UTF-8. Its
+//! receiver knows its latency without having kept anything.
 
 use crate::clock::Nanos;
 

@@ -1,4 +1,4 @@
-//! What this machine allows, as the kernel tells it below `/proc`. Judges nothing.
+//! The limits of this machine, as `/proc` has them. Judges nothing.
 
 use std::fs::read_to_string;
 

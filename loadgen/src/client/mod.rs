@@ -12,7 +12,7 @@ pub use wire::{Incoming, Wire, encode_message, encode_pong};
 /// How far a client is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
-    /// TCP is under way, or TLS.
+    /// TCP connects, or TLS does its handshake.
     Connecting,
     /// The request was sent, its answer is awaited.
     Handshaking,
@@ -22,15 +22,15 @@ pub enum Stage {
 
 /// One client. A million of them are kept, so whatever an idle one does not need is behind `backlog`.
 pub struct Client {
-    /// Its socket, to tell it from the one that had the slot before.
+    /// Its socket. The id differs from that of the client that had the slot before.
     pub socket: SocketId,
     /// Index of its destination in the plan.
     pub destination: u16,
     /// How far it is.
     pub stage: Stage,
-    /// What it speaks, and what of a message it has seen.
+    /// Its protocol, and the state of its decoder.
     pub wire: Wire,
-    /// What it speaks all this within, if that is TLS.
+    /// The TLS session that carries the protocol; none without TLS.
     pub session: Option<Box<Session>>,
     /// Bytes that wait, while there are any.
     pub backlog: Option<Box<Backlog>>,
@@ -72,7 +72,7 @@ impl Client {
         self.backlog.get_or_insert_default()
     }
 
-    /// Takes the unfinished input out, to be decoded together with what came now.
+    /// Takes the unfinished input out, to be decoded together with the bytes behind it.
     pub fn take_input(&mut self) -> Vec<u8> {
         let input = self.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.input));
         self.drop_empty_backlog();

@@ -31,7 +31,7 @@ impl Clients {
         self.open
     }
 
-    /// Slots that hold the first `count` open clients: those below the one returned; all slots if there are fewer.
+    /// The slot below which the first `count` open clients are; the end of the table if fewer are open.
     pub fn slots_of_first(&mut self, count: usize) -> usize {
         if count >= self.open {
             return self.table.len();

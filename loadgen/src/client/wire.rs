@@ -21,10 +21,10 @@ pub enum Wire {
     Tcp,
 }
 
-/// What came from a server. `consumed` is how many bytes of the input are done with.
+/// A unit of a server's bytes. `consumed` is how many bytes of the input are done with.
 #[derive(Debug)]
 pub enum Incoming<'a> {
-    /// Nothing whole in what is left.
+    /// Nothing whole in the rest of the input.
     NeedMore { consumed: usize },
     /// A message.
     Message { consumed: usize, body: &'a [u8] },
@@ -32,7 +32,7 @@ pub enum Incoming<'a> {
     Ping { consumed: usize, payload: &'a [u8] },
     /// An answer to a ping that nobody sent.
     Pong { consumed: usize },
-    /// The server takes its leave.
+    /// The server closes the connection.
     Close,
     /// The server broke the protocol.
     Malformed,

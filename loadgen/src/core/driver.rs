@@ -1,5 +1,5 @@
-//! The clients of one core as a state machine: what the ring reports and the moment go in; bytes to send, sockets to
-//! close and connections to make come out. Owns no socket and no clock.
+//! The clients of one core as a state machine. In: events of the ring, and the moment. Out: bytes to send, sockets to close,
+//! connections to make. Owns no socket and no clock.
 
 use std::collections::VecDeque;
 use std::io;
@@ -45,7 +45,7 @@ pub struct Driver {
 struct Writer {
     outbox: Outbox,
     measure: Measure,
-    /// Where masks come from: they need not be hard to guess, but differ.
+    /// Makes masks. They have to differ, not to be hard to guess.
     random: fastrand::Rng,
     /// Which nonces this run has.
     seed: u64,
@@ -494,7 +494,7 @@ mod tests {
         for (index, socket) in newcomers.into_iter().enumerate() {
             connect(&mut driver, ms(index as u64), socket);
         }
-        // The third found nobody to replace, as the first two were not open yet.
+        // The third replaced no client, as the first two were not open yet.
         assert_eq!(driver.closing().count(), 2);
         let churn = driver.sample(ms(3)).counters.churn;
         assert_eq!((churn.begun, churn.left, churn.pending()), (3, 2, 3));

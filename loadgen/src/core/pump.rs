@@ -49,7 +49,7 @@ impl Pump<'_> {
 
     /// Runs until it is to stop, and returns the last counts. The connections end with the ring.
     ///
-    /// It is the only task of its executor, so it never gives way.
+    /// It is the only task of its executor, so it never yields.
     pub fn run(mut self) -> io::Result<Sample> {
         while self.take_command() {
             self.turn()?;

@@ -1,5 +1,5 @@
-//! Broadcasts and room messages: which message reached how many clients, and when the last one. Messages are told apart
-//! by their stamps.
+//! Broadcasts and room messages: how many clients each message reached, and when the last one. Messages differ by their
+//! stamps.
 
 use crate::clock::Nanos;
 use crate::measure::Delivery;

@@ -113,7 +113,7 @@ mod tests {
         clients
     }
 
-    /// Who sent at `now`, and the moments meant, in ns.
+    /// The clients that sent at `now`, each with the moment its message was meant for, in ns.
     fn drive(echo: &mut Echo, clients: &mut Clients, now: u64) -> Vec<(usize, u64)> {
         let mut sent = Vec::new();
         echo.drive(Nanos(now), clients, |client, intended| sent.push((client.socket.index(), intended.0)));

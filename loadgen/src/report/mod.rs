@@ -19,30 +19,29 @@ pub struct Report {
     pub setup: Setup,
     /// Ended by the user: what follows is what was so far.
     pub interrupted: bool,
-    /// What became of the connections.
+    /// The connections, made, failed and lost.
     pub connections: Connections,
     /// The server's memory; none if it is on another machine, or belongs to another user.
     pub server: Option<ServerMemory>,
-    /// What the clients did, one after the other: the first step, and those of the others that were begun.
+    /// The steps in their order: the first one, and every other one that was begun.
     pub steps: Vec<Outcome>,
-    /// How it went, second by second.
+    /// Progress, second by second.
     pub seconds: Vec<Second>,
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// What was asked for.
     pub setup: StepSetup,
     /// What happened in the measured phase.
     pub measured: Measured,
-    /// Of the messages that were meant for the measured phase, from the moment they were meant to be sent; none if
-    /// none came back. Churn: of the connections, from the moment they were meant to begin until they were open, the
-    /// handshake included.
+    /// Latency of the messages of the measured phase, from the moment a message was meant to be sent; none if none came
+    /// back. Churn: of the connections, from the moment one was meant to begin until it was open, the handshake included.
     pub latency_us: Option<Latency>,
-    /// Of broadcasts and room messages: none in other scenarios.
+    /// Broadcasts and room messages; none in other scenarios.
     pub fanout: Option<Fanout>,
-    /// Of clients that came and left: none in other scenarios.
+    /// Churn: clients that connected and left; none in other scenarios.
     pub churn: Option<Churn>,
 }
 
@@ -70,7 +69,7 @@ pub struct Second {
     pub failed: u64,
     /// Connections that were open and ended so far, not by leaving.
     pub lost: u64,
-    /// Messages received (churn: clients that came) per second.
+    /// Messages received (churn: connections made) per second.
     pub rate: f64,
     /// Median latency in microseconds; none if nothing was timed.
     pub p50_us: Option<f64>,
@@ -98,7 +97,7 @@ pub struct Setup {
 pub struct StepSetup {
     /// `idle`, `echo`, `broadcast`, `rooms` or `churn`.
     pub scenario: String,
-    /// Clients that send; the others are just there.
+    /// Clients that send; the others stay connected.
     pub clients: u64,
     /// Closed loop: messages in flight per connection.
     pub depth: Option<u32>,
@@ -116,7 +115,7 @@ pub struct StepSetup {
     pub warmup_seconds: f64,
 }
 
-/// What became of the connections.
+/// Connections made, failed and lost.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Connections {
     /// Asked for.
@@ -146,7 +145,7 @@ pub struct Measured {
     pub received: u64,
     /// Receives that brought bytes in it: with several messages in each there are fewer than messages.
     pub receives: u64,
-    /// The latter per second.
+    /// Messages received per second.
     pub received_per_second: f64,
     /// Echo: messages meant to be sent in it that never came back, also not in the time after it (`--drain`).
     pub unanswered: u64,
@@ -162,14 +161,14 @@ pub struct Measured {
     pub pings: u64,
 }
 
-/// What came of broadcasts or room messages.
+/// The result of broadcasts or room messages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fanout {
     /// Messages sent.
     pub messages: u64,
-    /// Those that reached every client they were for: of a broadcast, those who were there at the end of the step.
+    /// Messages that reached every client they were for. A broadcast is for all clients connected at the end of the step.
     pub complete: u64,
-    /// How often they were received, all together.
+    /// How often messages were received, all together.
     pub deliveries: u64,
     /// Per second of delivering. Broadcast: from the moment each was meant to be sent until its last receiver has it;
     /// rooms, whose messages overlap: of the measured phase.
@@ -189,22 +188,22 @@ pub struct Broadcast {
     pub at_seconds: f64,
     /// Clients that received it.
     pub delivered: u64,
-    /// Clients that were there at the end of the step.
+    /// Clients connected at the end of the step.
     pub expected: u64,
     /// From the moment it was meant to be sent until its last receiver had it; none if nobody received it.
     pub last_receiver_us: Option<f64>,
 }
 
-/// Clients that came and left by the clock.
+/// Clients that connected and left by the clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Churn {
     /// Connections begun.
     pub begun: u64,
-    /// Those that were ready for messages.
+    /// Connections that were ready for messages.
     pub made: u64,
-    /// Those that never were, by cause.
+    /// Connections that never were, by cause.
     pub failures: Failures,
-    /// Those of which nothing was known at the end.
+    /// Connections that were neither ready nor failed at the end.
     pub unsettled: u64,
     /// Clients that left, by closing.
     pub left: u64,

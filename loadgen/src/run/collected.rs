@@ -89,7 +89,7 @@ impl Collected {
         &self.steps[step].latency
     }
 
-    /// Who received a message; none if nobody did.
+    /// The delivery of a message; none if no client received it.
     pub fn delivery(&self, message: &Message) -> Option<&Delivery> {
         self.deliveries.get(&message.stamp)
     }

@@ -41,7 +41,7 @@ pub enum Notice {
     },
     /// The measured phase ended now.
     MeasuringEnded,
-    /// The last step is over, and what was in flight has come or was given up.
+    /// The last step is over, and messages in flight have come or were given up.
     Done,
 }
 
@@ -60,7 +60,7 @@ pub fn run(plan: Plan, stop: impl Fn() -> bool, notice: impl FnMut(Notice)) -> R
     Ok(summary::report(&run.plan, &run.collected, &run.record))
 }
 
-/// The sender of a step; none where the clients themselves send, or nobody does.
+/// The sender of a step; none unless it is a fan-out.
 fn sender(step: &Step) -> Result<Option<Sender>, String> {
     match &step.workload {
         Workload::Fanout(load) => Sender::connect(load).map(Some),
