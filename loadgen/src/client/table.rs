@@ -2,7 +2,7 @@
 
 use ring::SocketId;
 
-use super::{Client, Stage};
+use super::state::{Client, Stage};
 
 /// The clients of one core.
 #[derive(Default)]

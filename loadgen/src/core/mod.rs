@@ -4,6 +4,7 @@
 //! * [`outbox`]: what leaves in one turn.
 //! * [`pump`]: the loop between ring and driver.
 
+mod channel;
 mod driver;
 mod outbox;
 mod pump;
@@ -14,23 +15,10 @@ use crossbeam_channel::{Receiver, Sender};
 use glommio::ExecutorJoinHandle;
 
 use self::pump::Pump;
-use crate::clock::{Clock, Nanos};
-use crate::measure::{Phase, Sample};
+use crate::clock::Clock;
 use crate::plan::Plan;
 
-/// What the control thread asks of a core.
-#[derive(Clone, Copy, Debug)]
-pub enum Command {
-    /// The step of this index follows, in these moments.
-    Begin(usize, Phase),
-    /// The step ends at this moment, earlier than was planned.
-    End(Nanos),
-    /// Report the last counts and end.
-    Stop,
-}
-
-/// What a core reports to the control thread: what it counted, or in one line why it cannot go on.
-pub type Reported = Result<Sample, String>;
+pub use channel::{Command, Reported};
 
 /// The control thread's end of a core.
 pub struct Core {

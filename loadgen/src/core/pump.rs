@@ -7,8 +7,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use ring::{Event, Ring, SetupError};
 
+use super::channel::{Command, Reported};
 use super::driver::Driver;
-use super::{Command, Reported};
 use crate::clock::{Clock, Nanos};
 use crate::config::{RECV_BUFFER_SIZE, RECV_BUFFERS, SAMPLE_PERIOD, WAIT_MAX};
 use crate::failure::Cause;
