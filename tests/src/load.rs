@@ -21,11 +21,11 @@ pub struct Load {
     clients: Vec<(JoinHandle<u64>, JoinHandle<u64>)>,
 }
 
-/// What the clients said, and how much of it never came back.
+/// What the clients sent, and how much of it never came back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Toll {
+pub struct Messages {
     /// Messages sent.
-    pub said: u64,
+    pub sent: u64,
     /// Messages without an answer.
     pub lost: u64,
 }
@@ -37,52 +37,52 @@ impl Load {
         let stop = Arc::new(AtomicBool::new(false));
         let talk = |client: WebsocketClient| {
             let (writer, stop) = (client.writer(), Arc::clone(&stop));
-            (thread::spawn(move || say(writer, &stop)), thread::spawn(move || hear(client)))
+            (thread::spawn(move || send(writer, &stop)), thread::spawn(move || receive(client)))
         };
         let clients = clients.into_iter().map(talk).collect();
         Load { stop, clients }
     }
 
     /// Lets every client hear its last answer, which it can only while there is a worker for it.
-    pub fn stop(self) -> Toll {
+    pub fn stop(self) -> Messages {
         self.stop.store(true, Ordering::Relaxed);
-        let mut toll = Toll::default();
-        for (said, heard) in self.clients {
-            let said = said.join().expect("a client of the load could say everything");
-            let heard = heard.join().expect("a client of the load was served well");
-            toll.said += said;
-            toll.lost += said - heard;
+        let mut messages = Messages::default();
+        for (sent, received) in self.clients {
+            let sent = sent.join().expect("a client of the load could say everything");
+            let received = received.join().expect("a client of the load was served well");
+            messages.sent += sent;
+            messages.lost += sent - received;
         }
-        toll
+        messages
     }
 }
 
-/// Returns how many numbers were said.
-fn say(mut writer: impl Write, stop: &AtomicBool) -> u64 {
-    let mut said = 0;
+/// Returns how many numbers were sent.
+fn send(mut writer: impl Write, stop: &AtomicBool) -> u64 {
+    let mut sent = 0;
     let mut send = |text: &str| writer.write_all(&Frame::text(text).encode()).expect("the gateway stays");
     while !stop.load(Ordering::Relaxed) {
-        said += 1;
-        send(&said.to_string());
+        sent += 1;
+        send(&sent.to_string());
         thread::park_timeout(PAUSE);
     }
     send(END);
-    said
+    sent
 }
 
 /// Returns how many numbers came back.
-fn hear(mut client: WebsocketClient) -> u64 {
-    let (mut heard, mut last) = (0, 0);
+fn receive(mut client: WebsocketClient) -> u64 {
+    let (mut received, mut last) = (0, 0);
     loop {
         let Event::Text(text) = client.receive() else {
             panic!("closed by the gateway after message {last}")
         };
         let text = String::from_utf8(text).expect("text is UTF-8");
         if text == END {
-            return heard;
+            return received;
         }
-        let number: u64 = text.parse().expect("a number was said");
+        let number: u64 = text.parse().expect("a number was sent");
         assert!(number > last, "{number} came after {last}");
-        (heard, last) = (heard + 1, number);
+        (received, last) = (received + 1, number);
     }
 }

@@ -112,7 +112,7 @@ fn last_word(process: &Process) -> String {
 #[test]
 fn a_worker_whose_start_fails_says_so_and_ends() {
     let ip = own_address();
-    for (start, why) in [("panic", "told to"), ("/nonexistent/file", "No such file")] {
+    for (start, why) in [("panic", "asked to"), ("/nonexistent/file", "No such file")] {
         let mut worker = test_worker(ip, start, &["--no-master"]);
         assert_eq!(worker.await_exit().code(), SOFTWARE, "{}", worker.output());
         let line = last_word(&worker);
@@ -337,8 +337,8 @@ fn a_worker_of_which_no_core_turns_is_replaced() {
     client.send(b"block 600");
     // Half a minute, and up to 5 s until the last sign of life.
     for _ in 0..2 {
-        let told = "no core of the worker process";
-        if ringway_tests::wait::waited_for(|| worker.stderr().contains(told)) {
+        let line = "no core of the worker process";
+        if ringway_tests::wait::waited_for(|| worker.stderr().contains(line)) {
             break;
         }
     }

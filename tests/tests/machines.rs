@@ -150,9 +150,9 @@ fn hosts_come_and_go(network: Network) {
         machines.await_links(gateway, 2, back, "a gateway has it again");
     }
 
-    let toll = load.stop();
-    println!("machines: {toll:?} by clients of hosts that were never cut off");
-    assert!(toll.said > 100 && toll.lost == 0, "{toll:?}");
+    let messages = load.stop();
+    println!("machines: {messages:?} by clients of hosts that were never cut off");
+    assert!(messages.sent > 100 && messages.lost == 0, "{messages:?}");
     drop((lost, of_second));
     machines.stop();
 }

@@ -38,8 +38,8 @@ fn the_second_worker_of_a_name_says_so_and_ends_and_the_first_loses_nothing() {
         assert_eq!(count(&said, "another worker named 'worker0' runs on this machine"), 1, "{said}");
         assert_eq!(count(&said, "starting it again") + count(&said, "connected to gateway"), 0, "{said}");
     }
-    let toll = load.stop();
-    assert_eq!(toll.lost, 0, "of {}", toll.said);
+    let messages = load.stop();
+    assert_eq!(messages.lost, 0, "of {}", messages.sent);
     let said = cluster.worker(0).stderr();
     assert_eq!(count(&said, "lost gateway"), 0, "{said}");
     cluster.stop();

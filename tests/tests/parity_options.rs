@@ -107,11 +107,11 @@ fn the_inner_port_may_listen_elsewhere_than_is_told() {
     let elsewhere = own_address();
     let flags = ["--inner-listen", &elsewhere.to_string()];
     let cluster = Cluster::builder().workers(0).listen(&[Listen::Text]).gateway_flags(&flags).start();
-    let told = cluster.inner_address(0, 0);
-    assert!(std::net::TcpStream::connect(told).is_err(), "nobody listens where workers are sent");
-    let mut worker = Link::worker(std::net::SocketAddrV4::new(elsewhere, told.port()), "w:0", "");
+    let inner = cluster.inner_address(0, 0);
+    assert!(std::net::TcpStream::connect(inner).is_err(), "nobody listens where workers are sent");
+    let mut worker = Link::worker(std::net::SocketAddrV4::new(elsewhere, inner.port()), "w:0", "");
     let client = cluster.plain(0, Framing::Text);
-    assert_eq!(worker.expect(Cmd::OnConnect).gateway, told, "client ids name the lan ip");
+    assert_eq!(worker.expect(Cmd::OnConnect).gateway, inner, "client ids name the lan ip");
     drop(client);
     cluster.stop();
 }

@@ -17,7 +17,7 @@ use ringway_tests::proxy::{Kind, Proxy};
 use ringway_tests::wait::LIMIT;
 use ringway_tests::{Cluster, Listen};
 
-/// A gateway that listens with and without TLS, and a worker that obeys its clients.
+/// A gateway that listens with and without TLS, and a worker that does what its clients ask for.
 struct Server {
     cluster: Cluster,
     worker: Process,
@@ -87,7 +87,7 @@ fn busy(address: SocketAddr, asks_to_leave: bool, busy: Sender<()>) -> JoinHandl
             let goes_on = read_what_is_there(&mut stream, &mut received);
             take_frames(&mut received, &mut heard);
             if heard.code.is_some() {
-                // It is told; whether the answer gets through is nothing to it.
+                // It gets an answer; whether that gets through is nothing to it.
                 let _ = stream.write_all(&Frame::close(1000).encode());
                 break;
             }
@@ -102,9 +102,9 @@ fn busy(address: SocketAddr, asks_to_leave: bool, busy: Sender<()>) -> JoinHandl
 /// Receives without waiting; false at the end of the connection.
 fn read_what_is_there(stream: &mut TcpStream, received: &mut Vec<u8>) -> bool {
     let mut buffer = [0; 4096];
-    stream.set_nonblocking(true).expect("a socket can be told so");
+    stream.set_nonblocking(true).expect("a socket takes options");
     let read = stream.read(&mut buffer);
-    stream.set_nonblocking(false).expect("a socket can be told so");
+    stream.set_nonblocking(false).expect("a socket takes options");
     match read {
         Ok(size) => {
             received.extend_from_slice(&buffer[..size]);
@@ -139,18 +139,18 @@ fn crowd(count: usize, address: SocketAddr, asks_to_leave: bool, end: impl FnOnc
     clients.into_iter().map(|client| client.join().expect("a client that lives")).collect()
 }
 
-/// All of 40 are told when the gateway stops, and 20 of 20 get the last words of a worker.
-fn all_are_told(kind: Kind, tls: bool) {
+/// All of 40 get a close code when the gateway stops, and 20 of 20 get the last words of a worker.
+fn all_are_closed_in_order(kind: Kind, tls: bool) {
     let mut server = Server::start(&format!("proxies-{kind:?}-{tls}"));
     let Some(proxy) = Proxy::start(kind, server.address(tls), tls) else { return };
     let heard = crowd(20, proxy.address(), true, || ());
     let expected = Heard { last_words: Some("last words".to_owned()), code: Some(1000) };
-    let told = heard.iter().filter(|heard| **heard == expected).count();
-    assert_eq!(told, 20, "{heard:?}");
+    let complete = heard.iter().filter(|heard| **heard == expected).count();
+    assert_eq!(complete, 20, "{heard:?}");
     let gateway = server.cluster.gateway(0);
     let heard = crowd(40, proxy.address(), false, || gateway.terminate());
-    let told = heard.iter().filter(|heard| heard.code == Some(1001)).count();
-    assert_eq!(told, 40, "{heard:?}");
+    let going_away = heard.iter().filter(|heard| heard.code == Some(1001)).count();
+    assert_eq!(going_away, 40, "{heard:?}");
     // A second signal would end it at once.
     server.cluster.gateway(0).await_clean_exit();
     server.stop();
@@ -158,22 +158,22 @@ fn all_are_told(kind: Kind, tls: bool) {
 
 #[test]
 fn behind_nginx() {
-    all_are_told(Kind::Nginx, false);
+    all_are_closed_in_order(Kind::Nginx, false);
 }
 
 #[test]
 fn behind_haproxy() {
-    all_are_told(Kind::Haproxy, false);
+    all_are_closed_in_order(Kind::Haproxy, false);
 }
 
 #[test]
 fn behind_nginx_that_speaks_tls_to_the_gateway() {
-    all_are_told(Kind::Nginx, true);
+    all_are_closed_in_order(Kind::Nginx, true);
 }
 
 #[test]
 fn behind_haproxy_that_speaks_tls_to_the_gateway() {
-    all_are_told(Kind::Haproxy, true);
+    all_are_closed_in_order(Kind::Haproxy, true);
 }
 
 /// Messages, of 1 KB each, that a client sends before it looks what has come.

@@ -54,7 +54,7 @@ impl Stranger {
         }
     }
 
-    fn told(self) -> &'static str {
+    fn log_line(self) -> &'static str {
         match self {
             Stranger::Http => "this is no register, it says \"HTTP/1.1 400 Bad Request\"",
             Stranger::Ssh => "this is no register, it says \"SSH-2.0-OpenSSH_9.2p1 Debian-2\"",
@@ -86,7 +86,7 @@ fn count(text: &str, what: &str) -> usize {
 }
 
 /// Each core and shard finds the same, and tries again; the log has one line of it, and no success.
-fn assert_told_once(mut process: Process, what: &str, kind: &str) {
+fn assert_logged_once(mut process: Process, what: &str, kind: &str) {
     wait_until(&format!("'{what}' in the log of {kind}"), || process.stderr().contains(what).then_some(()));
     process.stop();
     let said = process.stderr();
@@ -96,15 +96,15 @@ fn assert_told_once(mut process: Process, what: &str, kind: &str) {
 }
 
 #[test]
-fn a_register_that_is_none_is_told_by_what_it_says() {
+fn a_register_that_is_none_is_named_by_what_it_says() {
     let strangers = [Stranger::Http, Stranger::Ssh, Stranger::Mute, Stranger::Shut];
     let processes = strangers.map(|stranger| {
         let address = stranger.start();
         (stranger, gateway(address, "k"), worker(address, "k"))
     });
     for (stranger, gateway, worker) in processes {
-        assert_told_once(gateway, stranger.told(), &format!("gateway at {stranger:?}"));
-        assert_told_once(worker, stranger.told(), &format!("worker at {stranger:?}"));
+        assert_logged_once(gateway, stranger.log_line(), &format!("gateway at {stranger:?}"));
+        assert_logged_once(worker, stranger.log_line(), &format!("worker at {stranger:?}"));
     }
 }
 
@@ -113,9 +113,9 @@ fn a_register_that_is_none_is_told_by_what_it_says() {
 fn a_gateways_own_ports_are_no_register() {
     let cluster = Cluster::builder().workers(0).start();
     let inner = cluster.inner_address(0, 0).into();
-    assert_told_once(worker(inner, ""), Stranger::Shut.told(), "worker at an inner port");
+    assert_logged_once(worker(inner, ""), Stranger::Shut.log_line(), "worker at an inner port");
     let client = cluster.address(0, ringway_tests::Listen::Websocket);
-    assert_told_once(worker(client, ""), "this is no register", "worker at a client port");
+    assert_logged_once(worker(client, ""), "this is no register", "worker at a client port");
     cluster.stop();
 }
 
@@ -123,10 +123,10 @@ fn a_gateways_own_ports_are_no_register() {
 fn a_wrong_secret_key_is_named_once_and_the_right_one_is_taken() {
     let mut cluster = Cluster::builder().workers(0).secret_key("right").start();
     let register = cluster.register_address().into();
-    let what = Stranger::Shut.told();
+    let what = Stranger::Shut.log_line();
     let (bad_gateway, bad_worker) = (gateway(register, "wrong"), worker(register, "wrong"));
-    assert_told_once(bad_gateway, what, "a gateway with a wrong key");
-    assert_told_once(bad_worker, what, "a worker with a wrong key");
+    assert_logged_once(bad_gateway, what, "a gateway with a wrong key");
+    assert_logged_once(bad_worker, what, "a worker with a wrong key");
     let said = cluster.gateway(0).stderr();
     assert_eq!(count(&said, "registered"), 1, "{said}");
     let mut good = worker(register, "right");

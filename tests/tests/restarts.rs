@@ -2,7 +2,7 @@
 //! connected again soon, and clients of other gateways notice nothing.
 
 use ringway_tests::client::websocket::{Event, WebsocketClient};
-use ringway_tests::load::{Load, Toll};
+use ringway_tests::load::{Load, Messages};
 use ringway_tests::status::links;
 use ringway_tests::wait::{Stopwatch, wait_until};
 use ringway_tests::{Clients, Cluster, Listen};
@@ -79,7 +79,7 @@ fn steady_load(cluster: &Cluster) -> Load {
 }
 
 /// One after the other, each connected again before the next.
-fn restart_each(how: End) -> Toll {
+fn restart_each(how: End) -> Messages {
     let mut cluster = cluster();
     let load = steady_load(&cluster);
     for part in [Register, Gateway, Worker] {
@@ -90,23 +90,23 @@ fn restart_each(how: End) -> Toll {
             cluster.websocket(0).echo("served");
         }
     }
-    let toll = load.stop();
+    let messages = load.stop();
     cluster.stop();
-    toll
+    messages
 }
 
 #[test]
 fn each_may_be_restarted_again_and_again() {
-    let toll = restart_each(Sigterm);
-    println!("restarts: {toll:?}");
-    assert!(toll.said > 100);
+    let messages = restart_each(Sigterm);
+    println!("restarts: {messages:?}");
+    assert!(messages.sent > 100);
 }
 
 #[test]
 fn each_may_be_killed_again_and_again() {
-    let toll = restart_each(Sigkill);
-    println!("restarts: {toll:?}");
-    assert!(toll.said > 100);
+    let messages = restart_each(Sigkill);
+    println!("restarts: {messages:?}");
+    assert!(messages.sent > 100);
 }
 
 /// All three end in one order, and start in every other.
@@ -129,7 +129,7 @@ fn all_may_be_away_at_once() {
         cluster.worker(0).await_ready("worker");
         await_connected(&cluster, &format!("{order:?} by {how:?}"));
     }
-    assert!(load.stop().said > 100);
+    assert!(load.stop().sent > 100);
     cluster.stop();
 }
 
@@ -142,8 +142,8 @@ fn without_register_and_other_gateway_clients_notice_nothing() {
         start(&mut cluster, part);
         await_connected(&cluster, &format!("{part:?} by {how:?}"));
     }
-    let toll = load.stop();
-    assert!(toll.said > 50 && toll.lost == 0, "{toll:?}");
+    let messages = load.stop();
+    assert!(messages.sent > 50 && messages.lost == 0, "{messages:?}");
     cluster.stop();
 }
 

@@ -13,14 +13,14 @@ fn run(command: &mut Command) -> Output {
 
 #[test]
 fn a_comparison_wants_a_commit_that_is_there() {
-    for (arguments, complaint) in [
+    for (arguments, error) in [
         (&["compare"][..], "compare: which commit?"),
         (&["compare", "--rounds", "3"], "compare: which commit?"),
         (&["compare", "no-such-branch", "echo"], "compare: there is no commit no-such-branch here"),
     ] {
         let output = run(Command::new(root().join("scripts/bench")).args(arguments));
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && told.contains(complaint), "{arguments:?}: {told}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains(error), "{arguments:?}: {stderr}");
     }
 }
 
@@ -30,6 +30,6 @@ fn interop_finds_what_it_builds() {
     python.args(["-B", "-c", "import run; print(run.target_directory())"]);
     python.current_dir(root().join("interop")).env("CARGO_TARGET_DIR", "/some/where/else");
     let output = run(&mut python);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "/some/where/else\n", "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "/some/where/else\n", "{stderr}");
 }

@@ -1,4 +1,4 @@
-//! A worker for tests: what its clients say tells what its handlers do.
+//! A worker for tests: a client's message is what its handler does.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use ringway_worker::{Client, Events, Gateway, Message, run, time};
 
 /// A message is a word and a number; the answer is the message, or as said here.
-struct Obedient;
+struct TestApp;
 
-impl Events for Obedient {
+impl Events for TestApp {
     /// As the environment says: `TEST_START` is `panic`, or a file without which the start fails.
     async fn try_start(&self, _gateway: &Gateway) -> Result<(), Box<dyn std::error::Error>> {
         match std::env::var("TEST_START") {
-            Ok(word) if word == "panic" => panic!("told to"),
+            Ok(word) if word == "panic" => panic!("asked to"),
             Ok(file) => Ok(std::fs::metadata(file).map(drop)?),
             Err(_) => Ok(()),
         }
@@ -55,5 +55,5 @@ impl Events for Obedient {
 }
 
 fn main() -> ExitCode {
-    run("test-worker", |_core| Obedient)
+    run("test-worker", |_core| TestApp)
 }
