@@ -1,11 +1,11 @@
-//! The programs that the harness of the end-to-end tests does not know: the load generator, the bare ones, and the micro
-//! benchmarks.
+//! The programs that a cluster does not consist of: the load generator, the bare ones, the worker that sleeps, and the
+//! micro benchmarks.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use cluster::process::ready_made;
+use cluster::process::{build, profile_directory, ready_made};
 
 /// The load generator.
 pub fn loadgen() -> PathBuf {
@@ -27,40 +27,20 @@ pub fn giving_way(program: &Path) -> Command {
 
 /// Where the program `micro` is, as production is built; builds it from what is in the tree now.
 pub fn micro_directory() -> PathBuf {
-    build("release", &["-p", "ringway-micro", "--bin", "micro"]);
-    profile_directory().with_file_name("release")
+    let release = profile_directory().with_file_name("release");
+    build(&release, &["-p", "ringway-micro", "--bin", "micro"]);
+    release
 }
 
 /// Where programs of this profile are; builds them, once per process, from what is in the tree now, unless somebody has.
 fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
-        if let Some(directory) = ready_made() {
-            return directory;
-        }
-        let directory = profile_directory();
-        let profile = match directory.file_name().and_then(|name| name.to_str()) {
-            Some("debug") | None => "dev",
-            Some(name) => name,
-        };
-        build(profile, &["-p", "ringway-loadgen", "--bin", "loadgen"]);
-        build(profile, &["-p", "ringway-ring", "--examples"]);
-        directory
+        ready_made().unwrap_or_else(|| {
+            let directory = profile_directory();
+            build(&directory, &["-p", "ringway-loadgen", "-p", "ringway-benches", "--bins"]);
+            build(&directory, &["-p", "ringway-ring", "--examples"]);
+            directory
+        })
     })
-}
-
-fn build(profile: &str, what: &[&str]) {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--locked", "--quiet", "--profile", profile]).args(what);
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    let status = command.status().expect("cargo can be run");
-    assert!(status.success(), "cargo build {} failed", what.join(" "));
-}
-
-/// target/<profile>, found from this executable: it is there, or in `deps` below.
-fn profile_directory() -> PathBuf {
-    let executable = std::env::current_exe().expect("a process knows its executable");
-    let directory = executable.parent().expect("an executable is in a directory");
-    let above = directory.parent().filter(|_| directory.ends_with("deps"));
-    above.unwrap_or(directory).to_owned()
 }

@@ -11,7 +11,7 @@ use rustix::process::{Pid, kill_process};
 use crate::wait::{LIMIT, wait_until};
 use output::Output;
 
-pub use binary::{path as binary_path, ready_made};
+pub use binary::{build, path as binary_path, profile_directory, ready_made};
 pub use rustix::process::Signal;
 
 /// A running program. Dropped, it is killed; a test that fails sees its output.
@@ -49,10 +49,14 @@ impl Process {
 
     /// Waits for the line with which the program says that it serves, `<program> ready: …`, and returns what follows.
     pub fn await_ready(&self, program: &str) -> String {
-        let start = format!("{program} ready: ");
-        match self.stdout.await_line(&start, LIMIT) {
+        self.await_line(&format!("{program} ready: "))
+    }
+
+    /// Waits for a line on stdout that begins with `start`, and returns what follows.
+    pub fn await_line(&self, start: &str) -> String {
+        match self.stdout.await_line(start, LIMIT) {
             Some(line) => line[start.len()..].to_owned(),
-            None => panic!("{} never got ready\n{}", self.name, self.output()),
+            None => panic!("{} never wrote `{start}`\n{}", self.name, self.output()),
         }
     }
 
@@ -139,7 +143,7 @@ impl Process {
         assert_eq!(status.code(), Some(0), "{} ended with {status}\n{}", self.name, self.output());
     }
 
-    /// CPU time it has used so far, user and system.
+    /// CPU time that its threads have used so far.
     pub fn cpu_time(&self) -> Duration {
         cpu_time(self.id())
     }
@@ -180,22 +184,15 @@ impl Drop for Process {
     }
 }
 
-/// Clock ticks per second in /proc, which the kernel fixes for user space on every architecture we run on.
-const TICKS_PER_SECOND: u64 = 100;
-
-/// CPU time that a process has used so far, user and system, all threads, in steps of 10 ms.
+/// CPU time that the threads of a process have used so far, user and system, to the nanosecond. What a thread has used is
+/// lost with it.
 pub fn cpu_time(pid: u32) -> Duration {
-    let stat = read_proc(pid, "stat");
-    // The program's name stands in parentheses and may contain anything: fields are counted from behind the last one.
-    let (_, fields) = stat.rsplit_once(')').expect("stat has a name in parentheses");
-    // Fields 14 and 15 of proc(5); the first one here is field 3.
-    let ticks: u64 = fields
-        .split_ascii_whitespace()
-        .skip(11)
-        .take(2)
-        .map(|field| field.parse::<u64>().expect("utime and stime are numbers"))
-        .sum();
-    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a live process has threads");
+    // A thread may end between the list and the look at it.
+    let ran =
+        threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
+    let ran_ns = ran.filter_map(|stat| stat.split(' ').next()?.parse::<u64>().ok());
+    Duration::from_nanos(ran_ns.sum())
 }
 
 /// Memory that a process has resident now, in bytes.
