@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use loadgen::{Broadcast, Failures, Latency, Outcome, Report};
+use loadgen::{Broadcast, Connections, Failures, Measured, Outcome, Report};
 use serde::{Deserialize, Serialize};
 
-use super::servers::{Moment, PING_SECONDS};
+use super::servers::{Moment, PING_SECONDS, Span};
 use super::{Ledger, Setup};
 
 /// Everything about one run.
@@ -35,8 +35,8 @@ pub struct Figures {
     pub echo_many: Echo,
     /// Every broadcast to all, in order.
     pub broadcasts: Vec<Broadcast>,
-    /// Echo of others beside the last broadcast.
-    pub stall: Option<StallDuringBroadcast>,
+    /// Echo of others beside the last broadcast, by the clock, timed from the intended send.
+    pub probe: Outcome,
     /// Until the gateway had seen the last one leave.
     pub leave_seconds: f64,
     /// CPU of the gateway meanwhile.
@@ -80,37 +80,18 @@ pub struct AcceptCost {
 }
 
 /// An echo.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Echo {
     /// Clients that were there; most of them idled.
     pub idle: usize,
-    /// Echoes per second.
-    pub per_second: f64,
     /// CPU of the gateway per echo, without what it uses for the idle.
     pub gateway_us: f64,
     /// CPU of the worker per echo, likewise.
     pub worker_us: f64,
     /// CPU of the gateway per echo, with it.
     pub gateway_us_gross: f64,
-    /// Median latency.
-    pub p50_us: f64,
-    /// Latency that 99 % did not exceed.
-    pub p99_us: f64,
-}
-
-/// Messages by the clock, some of which met a broadcast to all.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StallDuringBroadcast {
-    /// Messages.
-    pub messages: u64,
-    /// Those that never came back.
-    pub unanswered: u64,
-    /// Median latency from the intended send.
-    pub p50_us: f64,
-    /// Latency that 99 % did not exceed.
-    pub p99_us: f64,
-    /// The longest.
-    pub max_us: f64,
+    /// What the load generator saw.
+    pub outcome: Outcome,
 }
 
 impl Memory {
@@ -161,41 +142,17 @@ impl AcceptCost {
 }
 
 impl Echo {
-    pub(super) fn new(
-        idle: usize,
-        report: &Outcome,
-        before: &Moment,
-        after: &Moment,
-        background: (f64, f64),
-    ) -> Echo {
-        let seconds = after.seconds - before.seconds;
-        let echoes = report.measured.received.max(1) as f64;
-        let us = |cores: f64| cores * seconds * 1e6 / echoes;
-        let (p50_us, p99_us) =
-            report.latency_us.as_ref().map_or((0.0, 0.0), |latency| (latency.p50, latency.p99));
+    pub(super) fn new(idle: usize, outcome: Outcome, span: &Span, background: [f64; 2]) -> Echo {
+        let echoes = outcome.measured.received.max(1) as f64;
+        let us = |cores: f64| cores * span.seconds() * 1e6 / echoes;
+        let [gateway, worker] = span.cores();
         Echo {
             idle,
-            per_second: report.measured.received_per_second,
-            gateway_us: us(after.gateway_cores(before) - background.0),
-            worker_us: us(after.worker_cores(before) - background.1),
-            gateway_us_gross: us(after.gateway_cores(before)),
-            p50_us,
-            p99_us,
+            gateway_us: us(gateway - background[0]),
+            worker_us: us(worker - background[1]),
+            gateway_us_gross: us(gateway),
+            outcome,
         }
-    }
-}
-
-impl StallDuringBroadcast {
-    /// None if nothing came back.
-    pub(super) fn new(report: &Outcome) -> Option<StallDuringBroadcast> {
-        let Latency { p50, p99, max, .. } = report.latency_us.clone()?;
-        Some(StallDuringBroadcast {
-            messages: report.measured.sent,
-            unanswered: report.measured.unanswered,
-            p50_us: p50,
-            p99_us: p99,
-            max_us: max,
-        })
     }
 }
 
@@ -212,129 +169,111 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |name: &str, value: String, bar: &str| writeln!(f, "{name:<24} {value:<58} {bar}");
-        self.fmt_clients(&mut row)?;
-        self.fmt_cpu(&mut row)?;
-        for echo in [&self.echo_few, &self.echo_many] {
-            row(&format!("echo, {} idle", echo.idle), echo.to_string(), "")?;
+        for (name, value, aim) in
+            [self.clients(), self.memory(), self.cpu(), self.messages(), self.end()].concat()
+        {
+            writeln!(f, "{name:<24} {value:<58} {aim}")?;
         }
-        self.fmt_broadcasts(&mut row)?;
-        self.fmt_leaving(&mut row)
+        Ok(())
     }
 }
 
+/// A line of the table: name, figure, what is aimed at.
+type Row = (String, String, &'static str);
+
+fn row(name: &str, value: String, aim: &'static str) -> Row {
+    (name.to_owned(), value, aim)
+}
+
 impl Figures {
-    fn fmt_clients(&self, row: &mut impl FnMut(&str, String, &str) -> fmt::Result) -> fmt::Result {
+    fn clients(&self) -> Vec<Row> {
         let Ledger { asked, opened, failed, lost, held, gateway_held } = &self.ledger;
         let causes = |failures: &Failures| match failures.total() {
             0 => "0".to_owned(),
             total => format!("{total} ({})", failures.summary()),
         };
-        row(
-            "clients",
-            format!("{asked} = {held} held + {} lost + {} failed", lost.total(), failed.total()),
-            "all held",
-        )?;
-        row("  opened", format!("{opened}"), "")?;
-        row("  failed, by cause", causes(failed), "")?;
-        row("  lost, by cause", causes(lost), "")?;
-        row("  held, says the gateway", format!("{gateway_held}"), "the same")?;
-        row("per shard", self.spread(), "")?;
-        for (clients, bytes) in &self.memory.user_per_client {
-            row("user memory per client", format!("{bytes:.0} B at {clients}"), "300 B")?;
-        }
-        row("", format!("{:.0} B at the end of the hold", self.memory.user_per_client_held), "300 B")?;
-        row(
-            "kernel memory per client",
-            format!("{:.0} B ({})", self.memory.kernel_per_client_held, self.slabs()),
-            "3900 B",
-        )?;
-        row(
-            "machine",
-            format!("{:.2} GiB for both ends and all programs", gib(self.memory.machine_held)),
-            "",
-        )?;
-        let connections = &self.report.connections;
-        row(
-            "ramp",
-            format!("{:.0}/s, {:.1} s", connections.opened_per_second, connections.ramp_seconds),
-            "",
-        )?;
-        Ok(())
+        let sum = format!("{asked} = {held} held + {} lost + {} failed", lost.total(), failed.total());
+        vec![
+            row("clients", sum, "all held"),
+            row("  opened", opened.to_string(), ""),
+            row("  failed, by cause", causes(failed), ""),
+            row("  lost, by cause", causes(lost), ""),
+            row("  held, says the gateway", gateway_held.to_string(), "the same"),
+            row("per shard", self.spread(), ""),
+        ]
     }
 
-    fn fmt_cpu(&self, row: &mut impl FnMut(&str, String, &str) -> fmt::Result) -> fmt::Result {
-        row(
-            "CPU per accept",
-            format!(
-                "{:.1} µs gateway, {:.1} µs worker: the first {}, before pings",
-                self.accept.gateway_us, self.accept.worker_us, self.accept.clients
-            ),
-            "30 µs",
-        )?;
-        row(
-            "CPU without clients",
-            format!(
-                "{:.2} % of a core, {:.2} % per shard",
-                self.empty_cores * 100.0,
-                self.empty_cores * 100.0 / self.shards as f64
-            ),
-            "0.5 % per shard",
-        )?;
-        row(
-            "CPU idle",
-            format!(
-                "{:.2} µs per client and second ({:.0} % of a core), {:.2} without the empty shards' own",
-                self.idle_us(),
-                self.idle_cores * 100.0,
-                self.idle_us() - self.empty_cores * 1e6 / self.held()
-            ),
-            "0.6 µs",
-        )?;
-        Ok(())
+    fn memory(&self) -> Vec<Row> {
+        let Memory { user_per_client, user_per_client_held, kernel_per_client_held, machine_held, .. } =
+            &self.memory;
+        let kernel = format!("{kernel_per_client_held:.0} B ({})", self.slabs());
+        let machine = format!("{:.2} GiB for both ends and all programs", mib(*machine_held as f64) / 1024.0);
+        let on_the_way = user_per_client.iter().map(|(clients, bytes)| {
+            row("user memory per client", format!("{bytes:.0} B at {clients}"), "300 B")
+        });
+        let held = [
+            row("", format!("{user_per_client_held:.0} B at the end of the hold"), "300 B"),
+            row("kernel memory per client", kernel, "3900 B"),
+            row("machine", machine, ""),
+        ];
+        on_the_way.chain(held).collect()
     }
 
-    fn fmt_leaving(&self, row: &mut impl FnMut(&str, String, &str) -> fmt::Result) -> fmt::Result {
-        row(
-            "leaving",
-            format!(
-                "{:.1} s, {:.1} µs gateway CPU each",
-                self.leave_seconds,
-                self.leave_gateway_cpu_seconds * 1e6 / self.held()
+    fn cpu(&self) -> Vec<Row> {
+        let Connections { opened_per_second, ramp_seconds, .. } = &self.report.connections;
+        let AcceptCost { gateway_us, worker_us, clients, .. } = &self.accept;
+        let accept = format!(
+            "{gateway_us:.1} µs gateway, {worker_us:.1} µs worker: the first {clients}, before pings"
+        );
+        let (empty, idle, idle_us) = (self.empty_cores * 100.0, self.idle_cores * 100.0, self.idle_us());
+        let empty_us = self.empty_cores * 1e6 / self.held();
+        let per_shard = empty / self.shards as f64;
+        let idle = format!(
+            "{idle_us:.2} µs per client and second ({idle:.0} % of a core), {:.2} without the empty shards' own",
+            idle_us - empty_us
+        );
+        vec![
+            row("ramp", format!("{opened_per_second:.0}/s, {ramp_seconds:.1} s"), ""),
+            row("CPU per accept", accept, "30 µs"),
+            row(
+                "CPU without clients",
+                format!("{empty:.2} % of a core, {per_shard:.3} % per shard"),
+                "0.03 % per shard",
             ),
-            "",
-        )?;
-        let [before, held, after] = self.memory.gateway_rss.map(mib);
-        row("gateway memory", format!("{before:.1} MiB before, {held:.1} held, {after:.1} after"), "")?;
-        let [before, held, after] = self.memory.worker_rss.map(mib);
-        row(
-            "worker memory",
-            format!("{before:.1} MiB before, {held:.1} held, {after:.1} after"),
-            "nothing per client",
-        )?;
-        row("kernel memory left", format!("{:.1} MiB", self.memory.kernel_left as f64 / (1 << 20) as f64), "")
+            row("CPU idle", idle, "0.6 µs"),
+        ]
     }
 
-    fn fmt_broadcasts(&self, row: &mut impl FnMut(&str, String, &str) -> fmt::Result) -> fmt::Result {
-        for Broadcast { delivered, expected, last_receiver_us, .. } in &self.broadcasts {
+    fn messages(&self) -> Vec<Row> {
+        let echoes = [&self.echo_few, &self.echo_many].into_iter().map(|echo| {
+            let Echo { idle, gateway_us, worker_us, outcome, .. } = echo;
+            let (latency, rate) = (latency(outcome), outcome.measured.received_per_second);
+            let value = format!("{gateway_us:.1} + {worker_us:.1} µs CPU, {latency}, {rate:.0}/s");
+            row(&format!("echo, {idle} idle"), value, "")
+        });
+        let broadcasts = self.broadcasts.iter().map(|broadcast| {
+            let Broadcast { delivered, expected, last_receiver_us, .. } = broadcast;
             let last = last_receiver_us.unwrap_or(0.0) / 1e6;
-            row("broadcast", format!("to {delivered} of {expected}, the last one after {last:.2} s"), "all")?;
-        }
-        match &self.stall {
-            Some(stall) => row(
-                "echo during broadcast",
-                format!(
-                    "p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms; {} of {} unanswered",
-                    stall.p50_us / 1e3,
-                    stall.p99_us / 1e3,
-                    stall.max_us / 1e3,
-                    stall.unanswered,
-                    stall.messages
-                ),
-                "",
-            ),
-            None => row("echo during broadcast", "none came back".to_owned(), ""),
-        }
+            row("broadcast", format!("to {delivered} of {expected}, the last one after {last:.2} s"), "all")
+        });
+        let Measured { unanswered, sent, .. } = &self.probe.measured;
+        let probe = format!("{}; {unanswered} of {sent} unanswered", latency(&self.probe));
+        echoes.chain(broadcasts).chain([row("echo during broadcast", probe, "")]).collect()
+    }
+
+    fn end(&self) -> Vec<Row> {
+        let Memory { gateway_rss, worker_rss, kernel_left, .. } = &self.memory;
+        let cpu_us = self.leave_gateway_cpu_seconds * 1e6 / self.held();
+        let rss = |bytes: [u64; 3]| {
+            let [before, held, after] = bytes.map(|bytes| mib(bytes as f64));
+            format!("{before:.1} MiB before, {held:.1} held, {after:.1} after")
+        };
+        vec![
+            row("leaving", format!("{:.1} s, {cpu_us:.1} µs gateway CPU each", self.leave_seconds), ""),
+            row("gateway memory", rss(*gateway_rss), ""),
+            row("worker memory", rss(*worker_rss), "nothing per client"),
+            row("kernel memory left", format!("{:.1} MiB", mib(*kernel_left as f64)), ""),
+        ]
     }
 
     fn spread(&self) -> String {
@@ -354,24 +293,15 @@ impl Figures {
     }
 }
 
-impl fmt::Display for Echo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Echo { per_second, gateway_us, worker_us, p50_us, p99_us, .. } = self;
-        write!(
-            f,
-            "{gateway_us:.1} + {worker_us:.1} µs CPU, p50 {:.1} ms, p99 {:.1} ms, {per_second:.0}/s",
-            p50_us / 1e3,
-            p99_us / 1e3
-        )
-    }
+fn latency(outcome: &Outcome) -> String {
+    outcome.latency_us.as_ref().map_or("none came back".to_owned(), |latency| {
+        let [p50, p99, max] = [latency.p50, latency.p99, latency.max].map(|us| us / 1e3);
+        format!("p50 {p50:.1} ms, p99 {p99:.1} ms, at most {max:.1} ms")
+    })
 }
 
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / (1 << 20) as f64
-}
-
-fn gib(bytes: u64) -> f64 {
-    bytes as f64 / (1 << 30) as f64
+fn mib(bytes: f64) -> f64 {
+    bytes / (1 << 20) as f64
 }
 
 /// Clients at which memory is looked at on the way up.

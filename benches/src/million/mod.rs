@@ -17,12 +17,12 @@ use cluster::wait::Deadline;
 use loadgen::{Outcome, Report};
 use serde::{Deserialize, Serialize};
 
-use self::servers::{Moment, Servers};
+use self::servers::{Moment, Servers, Span};
 use crate::load::Load;
 use crate::shards::shards;
 use crate::watch::{Stopped, Watch};
 
-pub use figures::{AcceptCost, Echo, Figures, Memory, StallDuringBroadcast};
+pub use figures::{AcceptCost, Echo, Figures, Memory};
 pub use ledger::Ledger;
 
 /// What is run.
@@ -58,20 +58,20 @@ impl Default for Setup {
     }
 }
 
-/// Carries it out. `stop` is asked often whether the user wants the end, `tell` hears what happens.
+/// Carries it out. `stop` is asked often whether the user wants the end, `print` gets a line about each step.
 ///
 /// # Errors
 /// The user wants the end, memory runs out, a load generator fails, or its clients do not add up: one line that says what.
 ///
 /// # Panics
 /// A program does not start, with its output.
-pub fn run(setup: Setup, stop: &dyn Fn() -> bool, tell: &mut dyn FnMut(&str)) -> Result<Figures, String> {
+pub fn run(setup: Setup, stop: &dyn Fn() -> bool, print: &mut dyn FnMut(&str)) -> Result<Figures, String> {
     let watch = Watch::new(stop, setup.conns);
     let (open_files, cpus) = (program::raise_open_files(), program::cpus());
     let shards = shards(setup.conns, open_files, cpus);
     let threads = setup.conns.div_ceil(usize::try_from(open_files).map_or(1, |files| files - 512)).max(cpus);
     let servers = Servers::start(shards, &watch)?;
-    Run { setup, watch, servers, threads, tell }.carry_out(shards)
+    Run { setup, watch, servers, threads, print }.carry_out(shards)
 }
 
 struct Run<'a> {
@@ -80,7 +80,7 @@ struct Run<'a> {
     servers: Servers,
     /// Of the load generator.
     threads: usize,
-    tell: &'a mut dyn FnMut(&str),
+    print: &'a mut dyn FnMut(&str),
 }
 
 impl Run<'_> {
@@ -89,56 +89,51 @@ impl Run<'_> {
         self.watch.pause(quiet / 3)?;
         let start = self.servers.moment();
         self.watch.pause(quiet)?;
-        let empty = self.servers.moment();
-        (self.tell)(&format!("{shards} shards serve; echo with a few clients idle"));
+        let empty = Span { before: start.clone(), after: self.servers.moment() };
+        (self.print)(&format!("{shards} shards serve; echo with a few clients idle"));
         let echo_few = self.echo_among_few()?;
         self.await_empty()?;
 
-        (self.tell)(&format!("ramp up to {} clients", self.setup.conns));
+        (self.print)(&format!("ramp up to {} clients", self.setup.conns));
         let ramp_start = self.servers.moment();
         let mut all = Load::start("all", None, &self.flags_of_all());
         let on_the_way = self.watch_ramp(&mut all)?;
-        (self.tell)("all are there: broadcast, then hold with heartbeats");
+        (self.print)("all are there: broadcast, then hold with heartbeats");
         // The broadcast, and the calm after it.
         for _ in 0..2 {
             all.await_measuring(&self.watch, || ())?;
         }
-        let (hold_start, hold_end) = self.measure_step(&mut all)?;
+        let hold = self.measure_step(&mut all)?;
         let clients = self.servers.clients().unwrap_or_default();
-        (self.tell)("echo on some of them while all others idle");
-        let (echo_start, echo_end) = self.measure_step(&mut all)?;
-        (self.tell)("broadcast while others echo");
+        (self.print)("echo on some of them while all others idle");
+        let echo = self.measure_step(&mut all)?;
+        (self.print)("broadcast while others echo");
         let (probe, gateway_held) = self.probe_last_broadcast(&mut all)?;
         all.await_done(&self.watch)?;
 
-        (self.tell)("all leave");
+        (self.print)("all leave");
         let leave_start = self.servers.moment();
         let report = all.finish(&self.watch)?;
         self.await_empty()?;
         let left = self.servers.moment();
         self.watch.pause(quiet)?;
         let end = self.servers.moment();
-        let background = (hold_end.gateway_cores(&hold_start), hold_end.worker_cores(&hold_start));
+        let background = hold.cores();
+        let [empty_cores, _] = empty.cores();
         Ok(Figures {
             setup: self.setup,
             shards,
             clients_per_shard: clients,
             ledger: Ledger::new(&report.connections, gateway_held)?,
-            memory: Memory::new(&start, &on_the_way, &hold_end, &end),
-            empty_cores: empty.gateway_cores(&start),
-            accept: AcceptCost::new(&ramp_start, &on_the_way, empty.gateway_cores(&start)),
-            idle_cores: background.0,
-            idle_worker_cores: background.1,
+            memory: Memory::new(&start, &on_the_way, &hold.after, &end),
+            empty_cores,
+            accept: AcceptCost::new(&ramp_start, &on_the_way, empty_cores),
+            idle_cores: background[0],
+            idle_worker_cores: background[1],
             echo_few,
-            echo_many: Echo::new(
-                self.setup.conns,
-                of_step(&report, ECHO_STEP)?,
-                &echo_start,
-                &echo_end,
-                background,
-            ),
+            echo_many: Echo::new(self.setup.conns, of_step(&report, ECHO_STEP)?, &echo, background),
             broadcasts: broadcasts(&report),
-            stall: StallDuringBroadcast::new(probe.first()),
+            probe: probe.first().clone(),
             leave_seconds: left.seconds - leave_start.seconds,
             leave_gateway_cpu_seconds: left.gateway_cpu - leave_start.gateway_cpu,
             report,
@@ -179,11 +174,11 @@ impl Run<'_> {
     }
 
     /// The moments at both ends of the next step's measured phase.
-    fn measure_step(&self, load: &mut Load) -> Result<(Moment, Moment), Stopped> {
+    fn measure_step(&self, load: &mut Load) -> Result<Span, Stopped> {
         load.await_measuring(&self.watch, || ())?;
         let before = self.servers.moment();
         load.await_measured(&self.watch)?;
-        Ok((before, self.servers.moment()))
+        Ok(Span { before, after: self.servers.moment() })
     }
 
     fn echo_among_few(&self) -> Result<Echo, Stopped> {
@@ -199,11 +194,10 @@ impl Run<'_> {
                 echo_conns.min(few),
             ),
         );
-        let (idle_start, idle_end) = self.measure_step(&mut load)?;
-        let background = (idle_end.gateway_cores(&idle_start), idle_end.worker_cores(&idle_start));
-        let (before, after) = self.measure_step(&mut load)?;
+        let background = self.measure_step(&mut load)?.cores();
+        let echo = self.measure_step(&mut load)?;
         let report = load.finish(&self.watch)?;
-        Ok(Echo::new(few, of_step(&report, 1)?, &before, &after, background))
+        Ok(Echo::new(few, of_step(&report, 1)?, &echo, background))
     }
 
     /// Messages by the clock, from the calm before the last broadcast until everybody has that, or was given up. Also how
@@ -244,8 +238,8 @@ fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-fn of_step(report: &Report, index: usize) -> Result<&Outcome, Stopped> {
-    report.steps.get(index).ok_or_else(|| format!("step {index} is missing: {report}"))
+fn of_step(report: &Report, index: usize) -> Result<Outcome, Stopped> {
+    report.steps.get(index).cloned().ok_or_else(|| format!("step {index} is missing: {report}"))
 }
 
 /// Every broadcast, in order.

@@ -112,17 +112,27 @@ impl Servers {
     }
 }
 
+/// What lies between two moments.
+#[derive(Clone, Debug)]
+pub struct Span {
+    pub before: Moment,
+    pub after: Moment,
+}
+
+impl Span {
+    pub fn seconds(&self) -> f64 {
+        self.after.seconds - self.before.seconds
+    }
+
+    /// How much of a core gateway and worker used.
+    pub fn cores(&self) -> [f64; 2] {
+        let Span { before, after } = self;
+        [after.gateway_cpu - before.gateway_cpu, after.worker_cpu - before.worker_cpu]
+            .map(|seconds| seconds / self.seconds())
+    }
+}
+
 impl Moment {
-    /// How much of a core the gateway used since `before`.
-    pub fn gateway_cores(&self, before: &Moment) -> f64 {
-        (self.gateway_cpu - before.gateway_cpu) / (self.seconds - before.seconds)
-    }
-
-    /// How much of a core the worker used since `before`.
-    pub fn worker_cores(&self, before: &Moment) -> f64 {
-        (self.worker_cpu - before.worker_cpu) / (self.seconds - before.seconds)
-    }
-
     /// Connections more than at `before`: both ends are on this machine.
     pub fn conns_since(&self, before: &Moment) -> u64 {
         self.sockets.saturating_sub(before.sockets) / 2
