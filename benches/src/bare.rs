@@ -1,11 +1,9 @@
 //! A program made of `ring` alone: the budget that Ringway is measured against.
 
 use std::process::Command;
-use std::time::Duration;
 
 use cluster::own_address;
 use cluster::process::Process;
-use cluster::wait::wait_until;
 
 use crate::cpus::{self, Cpus};
 use crate::programs;
@@ -22,11 +20,7 @@ impl Bare {
         let mut command = Command::new(programs::bare(example));
         command.arg(format!("{}:0", own_address())).args(arguments);
         let process = cpus::on(cpus.server, || Process::spawn(example, command));
-        let address = wait_until("a bare program's address", || {
-            let stdout = process.stdout();
-            let (line, _) = stdout.split_once('\n')?;
-            Some(line.strip_prefix("ready: ").expect("a bare program says where it serves").to_owned())
-        });
+        let address = process.await_line("ready: ");
         Bare { process, address }
     }
 
@@ -35,8 +29,13 @@ impl Bare {
         &self.address
     }
 
-    /// CPU time it has used so far.
-    pub fn cpu_time(&self) -> Duration {
-        self.process.cpu_time()
+    /// The same as a target of the load generator.
+    pub fn target(&self) -> String {
+        format!("tcp://{}", self.address)
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 }

@@ -1,7 +1,6 @@
 //! Benchmarks of Ringway.
 //!
-//! * [`echo`]: server CPU per echo through gateway and worker, against a bare echo on `ring` in the same run.
-//! * [`goals`]: latency, rate, broadcasts, idle clients, memory, each against its goal.
+//! * [`goals`]: CPU per echo, latency, rate, broadcasts, idle clients, memory, each against its goal.
 //! * [`compare`]: CPU per message of two builds.
 //! * [`million`]: what a million connections cost in memory and CPU, idle and talked to.
 //! * [`instructions`]: micro benchmarks, counted by callgrind, against a committed baseline.
@@ -15,7 +14,6 @@
 mod bare;
 pub mod compare;
 mod cpus;
-pub mod echo;
 mod environment;
 pub mod goals;
 pub mod instructions;

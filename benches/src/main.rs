@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use benches::compare;
-use benches::echo::{self, Setup};
+use benches::goals::{self, Kind, Setup};
 use benches::instructions::{self, Comparison, Figures};
-use benches::{Environment, goals, million, plot, results_directory};
+use benches::{Environment, compare, million, plot, results_directory};
+use program::Shutdown;
 use serde::Serialize;
 
 /// Benchmarks: interleaved comparisons with what the kernel alone costs, goals, a million connections, counts of instructions.
@@ -20,9 +20,9 @@ use serde::Serialize;
     example = "scripts/bench instructions shard --check"
 )]
 struct Flags {
-    /// what to run: echo (default), latency, rate, broadcast, burst, idle, bound, million, compare, instructions, or plot;
-    /// behind compare, scenarios (default: echo, broadcast, burst and latency); behind instructions, parts of the names of
-    /// benchmarks, to count those alone; behind plot, the file to write
+    /// what to run: echo (default), latency, rate, broadcast, burst, idle, bound, million, compare, instructions,
+    /// or plot; behind compare, scenarios (default: echo, broadcast, burst and latency); behind instructions, parts of the
+    /// names of benchmarks, to count those alone; behind plot, the file to write
     #[argh(positional)]
     what: Vec<String>,
     /// comparisons (default 5; compare 10, bound 1)
@@ -31,12 +31,12 @@ struct Flags {
     /// connections (default 1000; latency 1, burst 900, idle 100000, bound 50000, million 1000000)
     #[argh(option)]
     conns: Option<usize>,
-    /// messages in flight per connection (default 1)
-    #[argh(option, default = "Setup::default().depth")]
-    depth: u32,
+    /// echo: messages in flight per connection (default 1)
+    #[argh(option)]
+    depth: Option<u32>,
     /// bytes of a message (default 64)
-    #[argh(option, default = "Setup::default().size")]
-    size: usize,
+    #[argh(option)]
+    size: Option<usize>,
     /// seconds that are measured of each (default 4 for echo, 60 of idling for million, else 3)
     #[argh(option)]
     hold: Option<f64>,
@@ -63,8 +63,8 @@ fn main() -> ExitCode {
         program::fail("--rounds 0: at least one is needed");
     }
     let words: Vec<&str> = flags.what.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        [] | ["echo"] => echo(&flags),
+    let done = match words.as_slice() {
+        [] => goal(Kind::Echo, &flags),
         ["million"] => million(&flags),
         ["compare", names @ ..] => compare(&flags, names),
         ["instructions", names @ ..] => instructions(&flags, names),
@@ -76,132 +76,124 @@ fn main() -> ExitCode {
                 "there is no benchmark `{name}`, or it takes no names: see --help"
             )),
         },
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => program::fail(error),
     }
 }
 
-fn goal(kind: goals::Kind, flags: &Flags) -> ExitCode {
-    let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
-    let usual = kind.setup();
+/// What a benchmark ends with: whether its goals are kept, or why there are no figures.
+type Done = Result<bool, String>;
+
+impl Flags {
+    /// `usual`, where nothing else was asked for.
+    fn setup(&self, usual: Setup) -> Setup {
+        let conns = self.conns.unwrap_or(usual.conns);
+        Setup {
+            rounds: self.rounds.unwrap_or(usual.rounds),
+            conns,
+            few: usual.few.min(conns),
+            depth: self.depth.unwrap_or(usual.depth),
+            size: self.size.unwrap_or(usual.size),
+            hold_seconds: self.hold.unwrap_or(usual.hold_seconds),
+            ..usual
+        }
+    }
+
+    fn save(&self, bench: &str, figures: &impl Serialize) -> Result<(), String> {
+        if self.save {
+            let kept = Environment::now().save(bench, figures);
+            let path = kept.map_err(|error| format!("cannot keep the figures: {error}"))?;
+            println!("kept in {}", path.display());
+        }
+        Ok(())
+    }
+}
+
+fn shutdown() -> Result<Shutdown, String> {
+    Shutdown::listen().map_err(|error| error.to_string())
+}
+
+fn print(line: &str) {
+    println!("{line}");
+}
+
+fn goal(kind: Kind, flags: &Flags) -> Done {
+    let shutdown = shutdown()?;
+    let figures = goals::run(kind, flags.setup(kind.setup()), &|| shutdown.requested(), print)?;
+    print!("{figures}");
+    flags.save(&kind.name(), &figures)?;
+    Ok(figures.are_kept())
+}
+
+fn million(flags: &Flags) -> Done {
+    let shutdown = shutdown()?;
+    let usual = million::Setup::default();
     let conns = flags.conns.unwrap_or(usual.conns);
-    let setup = goals::Setup {
-        rounds: flags.rounds.unwrap_or(usual.rounds),
-        conns,
-        few: usual.few.min(conns),
-        size: flags.size,
-        hold_seconds: flags.hold.unwrap_or(usual.hold_seconds),
-        ..usual
-    };
-    let figures = goals::run(kind, setup, &|| shutdown.requested(), |line| println!("{line}"))
-        .unwrap_or_else(|error| program::fail(error));
-    print!("{figures}");
-    save(flags, kind.name(), &figures);
-    if figures.are_kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn echo(flags: &Flags) -> ExitCode {
-    let default = Setup::default();
-    let setup = Setup {
-        rounds: flags.rounds.unwrap_or(default.rounds),
-        conns: flags.conns.unwrap_or(default.conns),
-        depth: flags.depth,
-        size: flags.size,
-        hold_seconds: flags.hold.unwrap_or(default.hold_seconds),
-        ..default
-    };
-    println!("{}", echo::heading());
-    let figures = echo::run(setup, |index, round| println!("{}", echo::line(index, round)));
-    print!("{figures}");
-    save(flags, "echo", &figures);
-    if figures.is_within_bar() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn million(flags: &Flags) -> ExitCode {
-    let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
-    let default = million::Setup::default();
-    let conns = flags.conns.unwrap_or(default.conns);
     let setup = million::Setup {
         conns,
-        hold_seconds: flags.hold.unwrap_or(default.hold_seconds),
+        hold_seconds: flags.hold.unwrap_or(usual.hold_seconds),
         ramp_per_second: flags.ramp,
-        few: default.few.min(conns),
-        ..default
+        few: usual.few.min(conns),
+        ..usual
     };
-    let figures = million::run(setup, &|| shutdown.requested(), &mut |what| println!("{what}"))
-        .unwrap_or_else(|error| program::fail(error));
+    let figures = million::run(setup, &|| shutdown.requested(), &mut print)?;
     print!("{figures}");
-    save(flags, "million", &figures);
-    if figures.ledger.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    flags.save("million", &figures)?;
+    Ok(figures.ledger.is_complete())
 }
 
-fn compare(flags: &Flags, names: &[&str]) -> ExitCode {
-    let scenarios: Result<Vec<compare::Scenario>, _> =
-        names.iter().map(|name| name.parse().map_err(|()| name)).collect();
-    let mut scenarios = scenarios.unwrap_or_else(|name| {
-        program::misuse(format_args!("compare: `{name}` is none of echo, rate, latency, broadcast, burst"))
-    });
-    if scenarios.is_empty() {
-        scenarios = compare::USUAL.to_vec();
-    }
+fn compare(flags: &Flags, names: &[&str]) -> Done {
     let [before, after] = flags.programs.as_slice() else {
         program::misuse("compare: it takes two folders, --programs BEFORE --programs AFTER");
     };
-    let builds = compare::Builds { before: before.clone(), after: after.clone() };
-    let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
-    let usual = compare::Setup::default();
-    let setup = compare::Setup {
-        rounds: flags.rounds.unwrap_or(usual.rounds),
-        conns: flags.conns,
-        size: flags.size,
-        hold_seconds: flags.hold.unwrap_or(usual.hold_seconds),
-        ..usual
+    let kind = |name: &&str| {
+        name.parse().ok().filter(|kind| compare::KINDS.contains(kind)).unwrap_or_else(|| {
+            program::misuse(format_args!(
+                "compare: `{name}` is none of echo, rate, latency, broadcast, burst"
+            ))
+        })
     };
-    let stop = || shutdown.requested();
-    let figures = compare::run(&scenarios, setup, &builds, &stop, |line| println!("{line}"))
-        .unwrap_or_else(|error| program::fail(error));
-    print!("{figures}");
-    save(flags, "compare", &figures);
-    if figures.are_within_bar() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let kinds: Vec<Kind> = match names {
+        [] => compare::KINDS[..4].to_vec(),
+        _ => names.iter().map(kind).collect(),
+    };
+    let setup = |kind: &Kind| flags.setup(Setup { rounds: 10, hold_seconds: 3.0, ..kind.setup() });
+    let kinds: Vec<_> = kinds.iter().map(|kind| (*kind, setup(kind))).collect();
+    let builds = compare::Builds { before: before.clone(), after: after.clone() };
+    let shutdown = shutdown()?;
+    let figures = compare::run(&kinds, &builds, &|| shutdown.requested(), print)?;
+    flags.save("compare", &(builds, &figures))?;
+    Ok(figures.iter().all(goals::Figures::are_kept))
 }
 
-fn instructions(flags: &Flags, names: &[&str]) -> ExitCode {
+fn instructions(flags: &Flags, names: &[&str]) -> Done {
     if flags.baseline && !names.is_empty() {
-        program::fail("a baseline is of all benchmarks: --baseline takes no names");
+        return Err("a baseline is of all benchmarks: --baseline takes no names".to_owned());
     }
-    let figures = instructions::run(names).unwrap_or_else(|error| program::fail(error));
-    save(flags, "instructions", &figures);
-    let path = instructions::baseline_path();
+    let figures = instructions::run(names)?;
+    flags.save("instructions", &figures)?;
     let known = Figures::read_baseline();
     if flags.baseline {
-        let written = figures.write_baseline();
-        written.unwrap_or_else(|error| program::fail(format_args!("{}: {error}", path.display())));
-        println!("{}", Comparison::new(&figures, &known.unwrap_or_else(|_| figures.clone()), true));
-        println!("kept as the baseline in {}", path.display());
-        return ExitCode::SUCCESS;
+        figures.write_baseline()?;
+        print!("{}", Comparison::new(&figures, &known.unwrap_or_else(|_| figures.clone()), true));
+        println!("kept as the baseline in {}", instructions::baseline_path().display());
+        return Ok(true);
     }
-    let known = known.unwrap_or_else(|error| program::fail(format_args!("{}: {error}", path.display())));
-    let comparison = Comparison::new(&figures, &known, names.is_empty());
+    let comparison = Comparison::new(&figures, &known?, names.is_empty());
     print!("{comparison}");
-    let complaints = comparison.complaints();
-    for line in complaints.iter().chain(&comparison.advice()) {
+    let violations = comparison.violations();
+    for line in violations.iter().chain(&comparison.advice()) {
         eprintln!("{line}");
     }
-    if flags.check && !complaints.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    Ok(!flags.check || violations.is_empty())
 }
 
-fn plot(file: &Path) -> ExitCode {
+fn plot(file: &Path) -> Done {
     let written = plot::page(&results_directory()).and_then(|page| std::fs::write(file, page));
-    match written {
-        Ok(()) => println!("{}", file.display()),
-        Err(error) => program::fail(format_args!("cannot plot: {error}")),
-    }
-    ExitCode::SUCCESS
-}
-
-fn save(flags: &Flags, bench: &str, figures: &impl Serialize) {
-    if flags.save {
-        match Environment::now().save(bench, figures) {
-            Ok(path) => println!("kept in {}", path.display()),
-            Err(error) => program::fail(format_args!("cannot keep the figures: {error}")),
-        }
-    }
+    written.map_err(|error| format!("cannot plot: {error}"))?;
+    println!("{}", file.display());
+    Ok(true)
 }

@@ -1,23 +1,9 @@
 //! Every benchmark, tiny: that it runs to its end and its figures are sound, not what they are.
 
-use benches::compare::{self, Builds, Scenario};
+use benches::compare::{self, Builds};
 use benches::goals::{self, Kind};
-use benches::{echo, million};
+use benches::million;
 use cluster::process::binary_path;
-
-#[test]
-fn echo_runs() {
-    let usual = echo::Setup::default();
-    let setup = echo::Setup { rounds: 2, conns: 10, hold_seconds: 0.3, warmup_seconds: 0.05, ..usual };
-    let mut told = 0;
-    let figures = echo::run(setup, |index, round| {
-        assert_eq!(index, told);
-        assert!(round.bare.echoes > 0 && round.path.echoes > 0 && round.path.cpu_seconds.len() == 2);
-        told += 1;
-    });
-    assert_eq!((told, figures.rounds.len()), (2, 2));
-    assert!(!figures.to_string().is_empty());
-}
 
 /// Two rounds of a scenario with few clients.
 fn tiny(kind: Kind) -> goals::Figures {
@@ -36,6 +22,12 @@ fn tiny(kind: Kind) -> goals::Figures {
     assert!(!figures.verdicts.is_empty() && figures.to_string().contains("the goal of at"), "{figures}");
     assert!(figures.verdicts.iter().all(|verdict| verdict.spread.0 <= verdict.spread.1), "{figures}");
     figures
+}
+
+#[test]
+fn echo_runs() {
+    let figures = tiny(Kind::Echo);
+    assert!(figures.medians.iter().all(|value| *value > 0.0), "{figures}");
 }
 
 #[test]
@@ -69,17 +61,18 @@ fn idle_and_bound_run() {
 fn a_comparison_runs() {
     let programs = binary_path("gateway").parent().expect("programs are in a folder").to_owned();
     let builds = Builds { before: programs.clone(), after: programs };
-    let usual = compare::Setup::default();
     let setup =
-        compare::Setup { rounds: 2, conns: Some(10), hold_seconds: 0.2, warmup_seconds: 0.05, ..usual };
-    let mut told = Vec::new();
-    let figures = compare::run(&Scenario::ALL, setup, &builds, &|| false, |line| told.push(line.to_owned()))
-        .expect("it runs to its end");
-    assert_eq!((told.len(), figures.rows.len()), (1 + 2 * 5, 5), "{told:?}");
-    for row in &figures.rows {
-        let (low, high) = row.spread;
-        assert!(row.before_us > 0.0 && row.after_us > 0.0 && row.pairs.len() == 2, "{figures}");
-        assert!(0.0 < low && low <= row.ratio && row.ratio <= high && high.is_finite(), "{figures}");
+        goals::Setup { rounds: 2, conns: 10, hold_seconds: 0.2, warmup_seconds: 0.05, ..Kind::Echo.setup() };
+    let kinds = compare::KINDS.map(|kind| (kind, setup));
+    let mut lines = 0;
+    let all = compare::run(&kinds, &builds, &|| false, |_| lines += 1).expect("it runs to its end");
+    // A heading, two rounds, and the verdict of each.
+    assert_eq!((lines, all.len()), (4 * 5, 5));
+    for figures in all {
+        let (low, high) = figures.verdicts[0].spread;
+        let [before, after, ratio] = figures.medians[..] else { panic!("{figures}") };
+        assert!(before > 0.0 && after > 0.0 && figures.rounds.len() == 2, "{figures}");
+        assert!(0.0 < low && low <= ratio && ratio <= high && high.is_finite(), "{figures}");
     }
 }
 

@@ -3,10 +3,9 @@
 use cluster::Cluster;
 use gateway_client::{Config, blocking, php};
 
-use super::idle::sources;
-use super::stage::{Stage, target};
+use super::harness::Harness;
+use super::idle::hold;
 use super::{Bound, Goal, Scenario};
-use crate::load::Load;
 use crate::shards::shards;
 use crate::watch::Stopped;
 
@@ -33,14 +32,14 @@ impl Scenario for Bind {
         ]
     }
 
-    fn round(&mut self, stage: &Stage<'_>, _: usize) -> Result<Vec<f64>, Stopped> {
-        let half = stage.setup.conns.div_ceil(2);
-        let mut cluster = stage.cluster(shards(2 * half, program::raise_open_files(), 1));
+    fn round(&mut self, harness: &Harness<'_>, _: usize) -> Result<Vec<f64>, Stopped> {
+        let half = harness.setup.conns.div_ceil(2);
+        let mut cluster = harness.cluster(shards(2 * half, program::raise_open_files(), 1));
         let gateway_before = cluster.gateway(0).rss();
-        let first = idle(stage, &cluster, 0, half)?;
+        let first = hold(harness, &cluster, 0, half)?;
         // The worker's buffers have grown with the first half: what grows with the second is for the clients.
         let worker_before = cluster.worker(0).rss();
-        let second = idle(stage, &cluster, SOURCES_OF_FIRST, half)?;
+        let second = hold(harness, &cluster, SOURCES_OF_FIRST, half)?;
         let per_client =
             |after: u64, before: u64, count: usize| (after as f64 - before as f64) / count as f64;
         let idle = per_client(cluster.gateway(0).rss(), gateway_before, 2 * half);
@@ -50,17 +49,6 @@ impl Scenario for Bind {
         drop((first, second));
         Ok(vec![idle, bound, worker])
     }
-}
-
-fn idle(stage: &Stage<'_>, cluster: &Cluster, skip: usize, conns: usize) -> Result<Load, Stopped> {
-    let flags = format!(
-        "--conns {conns} --target {} --source {} --hold 36000 --timeout 60",
-        target(cluster),
-        sources(skip, conns)
-    );
-    let mut load = Load::start("idle", Some(stage.cpus.load), &flags);
-    load.await_measuring(&stage.watch, || ())?;
-    Ok(load)
 }
 
 /// Gives every client a uid of its own, a group that it shares with nine others, and a session of 100 bytes.

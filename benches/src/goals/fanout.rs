@@ -3,7 +3,7 @@
 
 use cluster::Cluster;
 
-use super::stage::{Driven, Stage, in_turns, target};
+use super::harness::{Harness, Measurement, in_turns, target};
 use super::{Bound, Goal, Scenario};
 use crate::bare::Bare;
 use crate::watch::Stopped;
@@ -17,22 +17,13 @@ pub struct Fanout {
 }
 
 impl Fanout {
-    /// One broadcast at a time.
-    pub fn single(stage: &Stage<'_>) -> Fanout {
-        Fanout::start(stage, 1)
-    }
-
-    /// Several at once.
-    pub fn burst(stage: &Stage<'_>) -> Fanout {
-        Fanout::start(stage, BURST)
-    }
-
-    fn start(stage: &Stage<'_>, burst: usize) -> Fanout {
-        let bytes = burst * frame_size(stage.setup.size);
+    /// `burst` broadcasts at once.
+    pub fn start(harness: &Harness<'_>, burst: usize) -> Fanout {
+        let bytes = burst * frame_size(harness.setup.size);
         let seconds = period(burst).to_string();
         Fanout {
-            bare: Bare::start(stage.cpus, "broadcast", &[&bytes.to_string(), &seconds]),
-            cluster: stage.cluster(1),
+            bare: Bare::start(harness.cpus, "broadcast", &[&bytes.to_string(), &seconds]),
+            cluster: harness.cluster(1),
             burst,
         }
     }
@@ -61,30 +52,24 @@ impl Scenario for Fanout {
         ]
     }
 
-    fn round(&mut self, stage: &Stage<'_>, index: usize) -> Result<Vec<f64>, Stopped> {
-        let Fanout { bare, cluster, burst } = self;
-        let (burst, conns) = (*burst, stage.setup.conns);
-        let bare_flags = format!("--scenario idle --conns {conns} --target tcp://{}", bare.address());
-        let flags = flags(cluster, conns, burst);
+    fn round(&mut self, harness: &Harness<'_>, index: usize) -> Result<Vec<f64>, Stopped> {
+        let conns = harness.setup.conns;
+        let bare_flags = format!("--scenario idle --conns {conns} --target {}", self.bare.target());
+        let flags = flags(&self.cluster, conns, self.burst);
+        let (bare_pid, gateway_pid) = (self.bare.id(), self.cluster.gateway(0).id());
         let (bare, gateway) = in_turns(
             index,
-            || stage.drive(&bare_flags, || bare.cpu_time()),
-            || stage.drive(&flags, || cluster.gateway(0).cpu_time()),
+            || harness.measure(&bare_flags, &[bare_pid]),
+            || harness.measure(&flags, &[gateway_pid]),
         )?;
-        let deliveries = |driven: &Driven| deliveries(driven, stage.setup.size);
-        let us = |driven: &Driven| driven.cpu_us / deliveries(driven);
-        let measured = &gateway.outcome.measured;
-        Ok(vec![
-            us(&bare),
-            us(&gateway),
-            us(&gateway) / us(&bare),
-            deliveries(&gateway) / measured.seconds,
-            measured.received as f64 / measured.receives.max(1) as f64,
-        ])
+        let us = |side: &Measurement| side.cpu_us_per(deliveries(side, harness.setup.size));
+        let (measured, deliveries) = (&gateway.outcome.measured, deliveries(&gateway, harness.setup.size));
+        let at_once = measured.received as f64 / measured.receives.max(1) as f64;
+        Ok(vec![us(&bare), us(&gateway), us(&gateway) / us(&bare), deliveries / measured.seconds, at_once])
     }
 }
 
-/// What the load generator is told for broadcasts to `conns` clients, `burst` at once.
+/// The load generator's flags for broadcasts to `conns` clients, `burst` at once.
 pub fn flags(cluster: &Cluster, conns: usize, burst: usize) -> String {
     format!(
         "--scenario broadcast --conns {conns} --target {} --register {} --burst {burst} --rate {}",
@@ -95,8 +80,8 @@ pub fn flags(cluster: &Cluster, conns: usize, burst: usize) -> String {
 }
 
 /// How many messages of `size` bytes have come; at least one.
-pub fn deliveries(driven: &Driven, size: usize) -> f64 {
-    (driven.outcome.measured.bytes_in / frame_size(size) as u64).max(1) as f64
+pub fn deliveries(measured: &Measurement, size: usize) -> f64 {
+    (measured.outcome.measured.bytes_in / frame_size(size) as u64).max(1) as f64
 }
 
 /// Bytes of a websocket frame to a client.

@@ -2,54 +2,57 @@
 
 use cluster::Cluster;
 
-use super::stage::{Driven, Stage, in_turns, path_cpu_time, target};
+use super::harness::{Harness, Measurement, echo_flags, in_turns, path_pids, target};
 use super::{Bound, Goal, Scenario};
 use crate::load::Load;
 use crate::shards::shards;
 use crate::watch::Stopped;
 
-/// Both crowds.
+/// Both clusters.
 pub struct Idle {
-    few: Crowd,
-    many: Crowd,
+    few: IdleCluster,
+    many: IdleCluster,
 }
 
 /// A cluster and its idle clients.
-struct Crowd {
+struct IdleCluster {
     cluster: Cluster,
     _idle: Load,
 }
 
 impl Idle {
-    pub fn start(stage: &Stage<'_>) -> Result<Idle, Stopped> {
-        let shards = shards(stage.setup.conns, program::raise_open_files(), 1);
-        let crowd = |conns| Crowd::start(stage, shards, conns);
-        Ok(Idle { few: crowd(stage.setup.few)?, many: crowd(stage.setup.conns)? })
+    pub fn start(harness: &Harness<'_>) -> Result<Idle, Stopped> {
+        let shards = shards(harness.setup.conns, program::raise_open_files(), 1);
+        let start = |conns| IdleCluster::start(harness, shards, conns);
+        Ok(Idle { few: start(harness.setup.few)?, many: start(harness.setup.conns)? })
     }
 }
 
-impl Crowd {
-    fn start(stage: &Stage<'_>, shards: usize, conns: usize) -> Result<Crowd, Stopped> {
-        let cluster = stage.cluster(shards);
-        let flags = format!(
-            "--conns {conns} --target {} --source {} --hold {IDLE_SECONDS} --timeout 60",
-            target(&cluster),
-            sources(0, conns)
-        );
-        let mut idle = Load::start("idle", Some(stage.cpus.load), &flags);
-        idle.await_measuring(&stage.watch, || ())?;
-        Ok(Crowd { cluster, _idle: idle })
+impl IdleCluster {
+    fn start(harness: &Harness<'_>, shards: usize, conns: usize) -> Result<IdleCluster, Stopped> {
+        let cluster = harness.cluster(shards);
+        let idle = hold(harness, &cluster, 0, conns)?;
+        Ok(IdleCluster { cluster, _idle: idle })
     }
 
-    fn echo(&mut self, stage: &Stage<'_>) -> Result<Driven, Stopped> {
-        let flags =
-            format!("--scenario echo --depth 1 --conns {ECHO_CONNS} --target {}", target(&self.cluster));
-        stage.drive(&flags, || path_cpu_time(&mut self.cluster))
+    fn echo(&mut self, harness: &Harness<'_>) -> Result<Measurement, Stopped> {
+        let pids = path_pids(&mut self.cluster);
+        harness.measure(&echo_flags(&target(&self.cluster), ECHO_CONNS, "--depth 1"), &pids)
     }
+}
+
+/// So many clients that idle until their load generator is dropped, from addresses behind the first `skip`.
+pub fn hold(harness: &Harness<'_>, cluster: &Cluster, skip: usize, conns: usize) -> Result<Load, Stopped> {
+    let (target, sources) = (target(cluster), sources(skip, conns));
+    let flags =
+        format!("--conns {conns} --target {target} --source {sources} --hold {IDLE_SECONDS} --timeout 60");
+    let mut load = Load::start("idle", Some(harness.cpus.load), &flags);
+    load.await_measuring(&harness.watch, || ())?;
+    Ok(load)
 }
 
 /// Addresses of this machine that so many connections to one port come from; the first `skip` are others'.
-pub fn sources(skip: usize, conns: usize) -> String {
+fn sources(skip: usize, conns: usize) -> String {
     let octets = (1..255).skip(skip).take(conns.div_ceil(CONNS_PER_SOURCE));
     octets.map(|octet| format!("127.0.1.{octet}")).collect::<Vec<_>>().join(",")
 }
@@ -67,10 +70,9 @@ impl Scenario for Idle {
         }]
     }
 
-    fn round(&mut self, stage: &Stage<'_>, index: usize) -> Result<Vec<f64>, Stopped> {
-        let (few, many) = in_turns(index, || self.few.echo(stage), || self.many.echo(stage))?;
-        let us = |driven: Driven| driven.cpu_us / driven.outcome.measured.received.max(1) as f64;
-        let (few, many) = (us(few), us(many));
+    fn round(&mut self, harness: &Harness<'_>, index: usize) -> Result<Vec<f64>, Stopped> {
+        let (few, many) = in_turns(index, || self.few.echo(harness), || self.many.echo(harness))?;
+        let (few, many) = (few.cpu_us_per_echo(), many.cpu_us_per_echo());
         Ok(vec![few, many, many / few])
     }
 }

@@ -2,7 +2,7 @@
 
 use cluster::Cluster;
 
-use super::stage::{Stage, in_turns, path_cpu_time, target};
+use super::harness::{Harness, Measurement, echo_flags, in_turns, path_pids, target};
 use super::{Bound, Goal, Scenario};
 use crate::bare::Bare;
 use crate::watch::Stopped;
@@ -15,9 +15,10 @@ pub struct Latency {
 }
 
 impl Latency {
-    pub fn start(stage: &Stage<'_>) -> Latency {
-        let end = Bare::start(stage.cpus, "echo", &[]);
-        Latency { hop: Bare::start(stage.cpus, "relay", &[end.address()]), end, cluster: stage.cluster(1) }
+    pub fn start(harness: &Harness<'_>) -> Latency {
+        let end = Bare::start(harness.cpus, "echo", &[]);
+        let hop = Bare::start(harness.cpus, "relay", &[end.address()]);
+        Latency { hop, end, cluster: harness.cluster(1) }
     }
 }
 
@@ -30,19 +31,16 @@ impl Scenario for Latency {
         vec![Goal { what: "p50 as a multiple of two bare hops'", column: 2, bound: Bound::AtMost(1.3) }]
     }
 
-    fn round(&mut self, stage: &Stage<'_>, index: usize) -> Result<Vec<f64>, Stopped> {
-        let Latency { hop, end, cluster } = self;
-        let conns = stage.setup.conns;
-        let (bare_at, path_at) = (hop.address(), target(cluster));
-        let flags = |target: &str| format!("--scenario echo --depth 1 --conns {conns} --target {target}");
+    fn round(&mut self, harness: &Harness<'_>, index: usize) -> Result<Vec<f64>, Stopped> {
+        let (bare_pids, pids) = ([self.hop.id(), self.end.id()], path_pids(&mut self.cluster));
+        let flags = |target: &str| echo_flags(target, harness.setup.conns, "--depth 1");
         let (bare, path) = in_turns(
             index,
-            || stage.drive(&flags(&format!("tcp://{bare_at}")), || hop.cpu_time() + end.cpu_time()),
-            || stage.drive(&flags(&path_at), || path_cpu_time(cluster)),
+            || harness.measure(&flags(&self.hop.target()), &bare_pids),
+            || harness.measure(&flags(&target(&self.cluster)), &pids),
         )?;
-        let p50 = |driven: &super::stage::Driven| driven.outcome.latency_us.as_ref().map_or(0.0, |us| us.p50);
-        let cpu =
-            |driven: &super::stage::Driven| driven.cpu_us / driven.outcome.measured.received.max(1) as f64;
-        Ok(vec![p50(&bare), p50(&path), p50(&path) / p50(&bare), cpu(&bare), cpu(&path)])
+        let p50 = |side: &Measurement| side.p50_p99_us().0;
+        let cpu = [bare.cpu_us_per_echo(), path.cpu_us_per_echo()];
+        Ok(vec![p50(&bare), p50(&path), p50(&path) / p50(&bare), cpu[0], cpu[1]])
     }
 }

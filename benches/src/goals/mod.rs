@@ -3,29 +3,31 @@
 //!
 //! Servers run on one CPU and the load generator on another. A round measures both sides of a comparison, in turns the
 //! one and the other first; the figure that is judged is the median of the rounds. Server CPU is what the kernel
-//! accounts to the processes between the ends of the load generator's measured phase, in steps of 10 ms.
+//! accounts to the processes between the ends of the load generator's measured phase.
 
 mod bound;
+mod echo;
 pub(crate) mod fanout;
 mod figures;
+pub(crate) mod harness;
 mod idle;
 mod latency;
 mod rate;
-pub(crate) mod stage;
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use self::stage::Stage;
-use crate::cpus::Cpus;
-use crate::watch::{Stopped, Watch};
+use self::harness::Harness;
+use crate::watch::Stopped;
 
 pub use figures::{Bound, Figures, Goal, Verdict};
 
 /// Which scenario.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
+    /// Many clients with one message in flight each: CPU against a bare echo.
+    Echo,
     /// One client, one message in flight: p50 against two hops of bare programs.
     Latency,
     /// Half of the saturated rate, by the clock: p99.
@@ -49,6 +51,8 @@ pub struct Setup {
     pub conns: usize,
     /// Idle: those that idle on the side it is compared with.
     pub few: usize,
+    /// Echo: messages in flight per client.
+    pub depth: u32,
     /// Bytes of a message.
     pub size: usize,
     /// Seconds that are measured of each.
@@ -58,7 +62,7 @@ pub struct Setup {
 }
 
 /// A scenario, its servers running.
-trait Scenario {
+pub(crate) trait Scenario {
     /// What a round measures, with units.
     fn columns(&self) -> Vec<&'static str>;
 
@@ -66,37 +70,30 @@ trait Scenario {
     fn goals(&self) -> Vec<Goal>;
 
     /// Measures once. `index` counts the rounds.
-    fn round(&mut self, stage: &Stage<'_>, index: usize) -> Result<Vec<f64>, Stopped>;
+    fn round(&mut self, harness: &Harness<'_>, index: usize) -> Result<Vec<f64>, Stopped>;
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 6] =
-        [Kind::Latency, Kind::Rate, Kind::Broadcast, Kind::Burst, Kind::Idle, Kind::Bound];
+    pub const ALL: [Kind; 7] =
+        [Kind::Echo, Kind::Latency, Kind::Rate, Kind::Broadcast, Kind::Burst, Kind::Idle, Kind::Bound];
 
     /// As on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Latency => "latency",
-            Kind::Rate => "rate",
-            Kind::Broadcast => "broadcast",
-            Kind::Burst => "burst",
-            Kind::Idle => "idle",
-            Kind::Bound => "bound",
-        }
+    pub fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
     }
 
     /// What is run unless something else is asked for.
     pub fn setup(self) -> Setup {
-        let usual =
-            Setup { rounds: 5, conns: 1000, few: 0, size: 64, hold_seconds: 3.0, warmup_seconds: 1.0 };
-        match self {
-            Kind::Latency => Setup { conns: 1, ..usual },
-            Kind::Rate | Kind::Broadcast => usual,
-            Kind::Burst => Setup { conns: 900, ..usual },
-            Kind::Idle => Setup { conns: 100_000, few: 10_000, ..usual },
-            Kind::Bound => Setup { rounds: 1, conns: 50_000, ..usual },
-        }
+        let (rounds, conns, hold_seconds) = match self {
+            Kind::Echo => (5, 1000, 4.0),
+            Kind::Latency => (5, 1, 3.0),
+            Kind::Burst => (5, 900, 3.0),
+            Kind::Idle => (5, 100_000, 3.0),
+            Kind::Bound => (1, 50_000, 3.0),
+            Kind::Rate | Kind::Broadcast => (5, 1000, 3.0),
+        };
+        Setup { rounds, conns, few: conns.min(10_000), depth: 1, size: 64, hold_seconds, warmup_seconds: 1.0 }
     }
 }
 
@@ -108,7 +105,7 @@ impl FromStr for Kind {
     }
 }
 
-/// Starts the servers and runs all rounds. `stop` is asked often whether the user wants the end; `tell` gets a line of the
+/// Starts the servers and runs all rounds. `stop` is asked often whether the user wants the end; `print` gets a line of the
 /// table at a time.
 ///
 /// # Errors
@@ -120,26 +117,36 @@ pub fn run(
     kind: Kind,
     setup: Setup,
     stop: &dyn Fn() -> bool,
-    mut tell: impl FnMut(&str),
+    mut print: impl FnMut(&str),
 ) -> Result<Figures, String> {
-    let watch = Watch::new(stop, setup.conns + setup.few);
-    let stage = Stage { setup, cpus: Cpus::of_this_process(), watch };
+    let harness = Harness::new(setup, stop);
     let mut scenario: Box<dyn Scenario> = match kind {
-        Kind::Latency => Box::new(latency::Latency::start(&stage)),
-        Kind::Rate => Box::new(rate::Rate::start(&stage)),
-        Kind::Broadcast => Box::new(fanout::Fanout::single(&stage)),
-        Kind::Burst => Box::new(fanout::Fanout::burst(&stage)),
-        Kind::Idle => Box::new(idle::Idle::start(&stage)?),
+        Kind::Echo => Box::new(echo::Echo::start(&harness)),
+        Kind::Latency => Box::new(latency::Latency::start(&harness)),
+        Kind::Rate => Box::new(rate::Rate(harness.cluster(1))),
+        Kind::Broadcast => Box::new(fanout::Fanout::start(&harness, 1)),
+        Kind::Burst => Box::new(fanout::Fanout::start(&harness, fanout::BURST)),
+        Kind::Idle => Box::new(idle::Idle::start(&harness)?),
         Kind::Bound => Box::new(bound::Bind),
     };
+    run_rounds(&kind.name(), scenario.as_mut(), &harness, &mut print)
+}
+
+/// Runs all rounds of a scenario.
+pub(crate) fn run_rounds(
+    name: &str,
+    scenario: &mut dyn Scenario,
+    harness: &Harness<'_>,
+    print: &mut impl FnMut(&str),
+) -> Result<Figures, Stopped> {
     let columns = scenario.columns();
-    tell(&figures::heading(&columns));
-    let mut rounds = Vec::with_capacity(setup.rounds);
-    for index in 0..setup.rounds {
-        let round = scenario.round(&stage, index)?;
+    print(&figures::heading(&columns));
+    let mut rounds = Vec::with_capacity(harness.setup.rounds);
+    for index in 0..harness.setup.rounds {
+        let round = scenario.round(harness, index)?;
         assert_eq!(round.len(), columns.len());
-        tell(&figures::line(index, &round));
+        print(&figures::row(&(index + 1).to_string(), &columns, &round));
         rounds.push(round);
     }
-    Ok(Figures::new(kind.name(), setup, &columns, rounds, &scenario.goals()))
+    Ok(Figures::new(name, harness.setup, &columns, rounds, &scenario.goals()))
 }

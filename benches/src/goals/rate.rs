@@ -2,18 +2,12 @@
 
 use cluster::Cluster;
 
-use super::stage::{Stage, path_cpu_time, target};
+use super::harness::{Harness, echo_flags, path_pids, target};
 use super::{Bound, Goal, Scenario};
 use crate::watch::Stopped;
 
 /// Gateway and worker.
-pub struct Rate(Cluster);
-
-impl Rate {
-    pub fn start(stage: &Stage<'_>) -> Rate {
-        Rate(stage.cluster(1))
-    }
-}
+pub struct Rate(pub Cluster);
 
 impl Scenario for Rate {
     fn columns(&self) -> Vec<&'static str> {
@@ -27,16 +21,15 @@ impl Scenario for Rate {
         ]
     }
 
-    fn round(&mut self, stage: &Stage<'_>, _: usize) -> Result<Vec<f64>, Stopped> {
-        let Rate(cluster) = self;
-        let flags = format!("--scenario echo --conns {} --target {}", stage.setup.conns, target(cluster));
-        let full = stage.drive(&format!("{flags} --depth 1"), || path_cpu_time(cluster))?;
+    fn round(&mut self, harness: &Harness<'_>, _: usize) -> Result<Vec<f64>, Stopped> {
+        let pids = path_pids(&mut self.0);
+        let run =
+            |pace: &str| harness.measure(&echo_flags(&target(&self.0), harness.setup.conns, pace), &pids);
+        let full = run("--depth 1")?;
         let saturated = full.outcome.measured.received_per_second;
-        let busy = full.cpu_us / 1e4 / full.outcome.measured.seconds;
-        let half = saturated / 2.0;
-        let half = stage.drive(&format!("{flags} --rate {half:.1}"), || path_cpu_time(cluster))?.outcome;
-        let (p50, p99) = half.latency_us.map_or((0.0, 0.0), |us| (us.p50, us.p99));
-        let (rate, unanswered) = (half.measured.received_per_second, half.measured.unanswered);
-        Ok(vec![saturated, busy, rate, p50 / 1e3, p99 / 1e3, unanswered as f64])
+        let half = run(&format!("--rate {:.1}", saturated / 2.0))?;
+        let ((p50, p99), measured) = (half.p50_p99_us(), &half.outcome.measured);
+        let (rate, unanswered) = (measured.received_per_second, measured.unanswered as f64);
+        Ok(vec![saturated, full.busy_percent(), rate, p50 / 1e3, p99 / 1e3, unanswered])
     }
 }

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::CountError;
+use super::of;
 use crate::programs;
 
 /// A benchmark as `micro` lists it.
@@ -34,12 +34,11 @@ pub struct Micro {
 
 impl Micro {
     /// Builds what is missing.
-    pub fn prepare() -> Result<Micro, CountError> {
+    pub fn prepare() -> Result<Micro, String> {
         let directory = programs::micro_directory();
         let profiles = directory.join("../instructions");
-        let failed = CountError::io(format_args!("cannot make {}", profiles.display()).to_string());
-        std::fs::create_dir_all(&profiles).map_err(failed)?;
-        let profiles = profiles.canonicalize().map_err(CountError::io("a directory that was just made"))?;
+        std::fs::create_dir_all(&profiles).map_err(of(profiles.display()))?;
+        let profiles = profiles.canonicalize().map_err(of("a directory that was just made"))?;
         let fixed_random = profiles.join("fixed_random.so");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("micro/fixed_random.c");
         let mut cc = Command::new("cc");
@@ -49,21 +48,20 @@ impl Micro {
     }
 
     /// All benchmarks.
-    pub fn list(&self) -> Result<Vec<Listed>, CountError> {
+    pub fn list(&self) -> Result<Vec<Listed>, String> {
         let output = succeed(&mut Command::new(self.directory.join("micro")), "micro")?;
         parse_list(&String::from_utf8_lossy(&output.stdout))
     }
 
     /// Counts them, as many at a time as there are CPUs: they do not disturb each other. Returns the instructions per
     /// operation of each.
-    pub fn count(&self, benches: &[Listed]) -> Result<BTreeMap<String, f64>, CountError> {
+    pub fn count(&self, benches: &[Listed]) -> Result<BTreeMap<String, f64>, String> {
         let next = AtomicUsize::new(0);
-        let work = || -> Result<Vec<(String, f64)>, CountError> {
-            let mut counted = Vec::new();
-            while let Some(bench) = benches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                counted.push((bench.name.clone(), self.count_one(bench)?));
-            }
-            Ok(counted)
+        let take = || benches.get(next.fetch_add(1, Ordering::Relaxed));
+        let work = || {
+            std::iter::from_fn(take)
+                .map(|bench| Ok((bench.name.clone(), self.count_one(bench)?)))
+                .collect::<Result<Vec<_>, String>>()
         };
         thread::scope(|scope| {
             let threads: Vec<_> = (0..program::cpus()).map(|_| scope.spawn(work)).collect();
@@ -75,7 +73,7 @@ impl Micro {
         })
     }
 
-    fn count_one(&self, bench: &Listed) -> Result<f64, CountError> {
+    fn count_one(&self, bench: &Listed) -> Result<f64, String> {
         let profile = self.profiles.join(file_name(&bench.name));
         let mut command = Command::new("valgrind");
         command.args(["--tool=callgrind", "--quiet", "--collect-atstart=no", COUNTED]);
@@ -84,10 +82,8 @@ impl Micro {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("LD_PRELOAD", &self.fixed_random).env("GLIBC_TUNABLES", TUNABLES);
         succeed(&mut command, "valgrind")?;
-        let text =
-            std::fs::read_to_string(&profile).map_err(CountError::io(profile.display().to_string()))?;
-        let total = parse_total(&text)
-            .ok_or_else(|| CountError(format!("{}: callgrind wrote no total", profile.display())))?;
+        let text = std::fs::read_to_string(&profile).map_err(of(profile.display()))?;
+        let total = parse_total(&text).ok_or_else(|| format!("{}: without a total", profile.display()))?;
         Ok((total as f64 / bench.operations as f64 * 10.0).round() / 10.0)
     }
 }
@@ -99,26 +95,26 @@ const COUNTED: &str = "--toggle-collect=*meter::counted*";
 const TUNABLES: &str =
     "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000";
 
-fn succeed(command: &mut Command, what: &str) -> Result<Output, CountError> {
+fn succeed(command: &mut Command, what: &str) -> Result<Output, String> {
     let output = command.output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
-            CountError(format!("{what} is needed: scripts/bench instructions installs it"))
+            format!("{what} is needed: scripts/bench instructions installs it")
         }
-        _ => CountError(format!("{what}: {error}")),
+        _ => format!("{what}: {error}"),
     })?;
     if output.status.success() {
         return Ok(output);
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(CountError(format!("{what} ended with {}: {}", output.status, said.trim_end())))
+    Err(format!("{what} ended with {}: {}", output.status, said.trim_end()))
 }
 
-fn parse_list(text: &str) -> Result<Vec<Listed>, CountError> {
+fn parse_list(text: &str) -> Result<Vec<Listed>, String> {
     let parse = |line: &str| {
         let (name, operations) = line.split_once('\t')?;
         Some(Listed { name: name.to_owned(), operations: operations.parse().ok()? })
     };
-    text.lines().map(|line| parse(line).ok_or_else(|| CountError(format!("micro listed `{line}`")))).collect()
+    text.lines().map(|line| parse(line).ok_or_else(|| format!("micro listed `{line}`"))).collect()
 }
 
 /// The instructions in a profile.

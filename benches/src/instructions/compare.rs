@@ -50,19 +50,19 @@ impl Comparison {
     }
 
     /// What must not be, one line each; empty if all is well.
-    pub fn complaints(&self) -> Vec<String> {
-        let mut complaints: Vec<String> = self.rows.iter().filter_map(Row::complaint).collect();
-        complaints.extend(
+    pub fn violations(&self) -> Vec<String> {
+        let mut violations: Vec<String> = self.rows.iter().filter_map(Row::violation).collect();
+        violations.extend(
             self.gone.iter().map(|name| format!("{name}: in the baseline, but no benchmark any more")),
         );
-        complaints
+        violations
     }
 
     /// What there is to do about it, one line each.
     pub fn advice(&self) -> Vec<String> {
         let mut advice = Vec::new();
         let fallen = self.rows.iter().any(|row| row.verdict() == Verdict::Fallen);
-        if !self.complaints().is_empty() {
+        if !self.violations().is_empty() {
             if !self.differences.is_empty() {
                 let differences = self.differences.join(", ");
                 advice.push(format!("{differences}: a new toolchain wants a new baseline"));
@@ -93,7 +93,7 @@ impl Row {
         }
     }
 
-    fn complaint(&self) -> Option<String> {
+    fn violation(&self) -> Option<String> {
         let Row { name, count, .. } = self;
         match (self.verdict(), self.baseline, self.change()) {
             (Verdict::New, ..) => Some(format!("{name}: {count:.1} instructions, and not in the baseline")),
@@ -147,21 +147,21 @@ mod tests {
 
     #[test]
     fn three_percent_are_allowed_and_no_more() {
-        assert_eq!(compare(&[("a", 1030.0)], &[("a", 1000.0)]).complaints(), [""; 0]);
-        let complaints = compare(&[("a", 1031.0), ("b", 5.0)], &[("a", 1000.0), ("b", 5.0)]).complaints();
-        assert_eq!(complaints, ["a: 1031.0 instructions instead of 1000.0, 3.1 % more; 3 % are allowed"]);
+        assert_eq!(compare(&[("a", 1030.0)], &[("a", 1000.0)]).violations(), [""; 0]);
+        let violations = compare(&[("a", 1031.0), ("b", 5.0)], &[("a", 1000.0), ("b", 5.0)]).violations();
+        assert_eq!(violations, ["a: 1031.0 instructions instead of 1000.0, 3.1 % more; 3 % are allowed"]);
     }
 
     #[test]
     fn the_smallest_may_differ_by_two() {
-        assert_eq!(compare(&[("a", 12.0)], &[("a", 10.0)]).complaints(), [""; 0]);
-        assert_eq!(compare(&[("a", 12.1)], &[("a", 10.0)]).complaints().len(), 1);
+        assert_eq!(compare(&[("a", 12.0)], &[("a", 10.0)]).violations(), [""; 0]);
+        assert_eq!(compare(&[("a", 12.1)], &[("a", 10.0)]).violations().len(), 1);
     }
 
     #[test]
-    fn a_fall_is_told_and_no_fault() {
+    fn a_fall_is_named_and_no_fault() {
         let comparison = compare(&[("a", 900.0)], &[("a", 1000.0)]);
-        assert_eq!(comparison.complaints(), [""; 0]);
+        assert_eq!(comparison.violations(), [""; 0]);
         assert!(comparison.advice()[0].contains("cheaper"));
         assert!(comparison.to_string().contains("-10.0 %  less"));
     }
@@ -169,10 +169,10 @@ mod tests {
     #[test]
     fn what_is_missing_on_either_side_is_a_fault() {
         let comparison = compare(&[("new", 1.0)], &[("old", 1.0)]);
-        let complaints = comparison.complaints();
-        assert!(complaints[0].starts_with("new: ") && complaints[1].starts_with("old: "), "{complaints:?}");
+        let violations = comparison.violations();
+        assert!(violations[0].starts_with("new: ") && violations[1].starts_with("old: "), "{violations:?}");
         let some = Comparison::new(&figures("1", &[]), &figures("1", &[("old", 1.0)]), false);
-        assert_eq!(some.complaints(), [""; 0]);
+        assert_eq!(some.violations(), [""; 0]);
     }
 
     #[test]

@@ -2,20 +2,17 @@
 //!
 //! The benchmarks are those of the program `micro` (`benches/micro`). A count repeats to the instruction, whatever else
 //! the machine does, so a few percent more are a change of the code. It is no time: what a cache miss or a division
-//! costs, it does not tell.
+//! costs, it does not show.
 
-mod baseline;
 mod callgrind;
 mod compare;
 mod toolchain;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use baseline::baseline_path;
 pub use compare::{Comparison, GROWTH_MAX};
 pub use toolchain::Toolchain;
 
@@ -28,22 +25,10 @@ pub struct Figures {
     pub instructions: BTreeMap<String, f64>,
 }
 
-/// Why there are no counts.
-#[derive(Debug)]
-pub struct CountError(String);
-
-impl fmt::Display for CountError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for CountError {}
-
-impl CountError {
-    fn io(doing: impl fmt::Display) -> impl FnOnce(io::Error) -> CountError {
-        move |error| CountError(format!("{doing}: {error}"))
-    }
+/// The file of the baseline, which was counted when the code was last found right: one line for each benchmark, in order
+/// of their names.
+pub fn baseline_path() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/baseline.json"))
 }
 
 /// Builds the program `micro` and counts those of its benchmarks whose names contain one of `wanted`; all if that is
@@ -51,16 +36,52 @@ impl CountError {
 ///
 /// # Errors
 /// valgrind or a compiler is missing or fails, or there is no such benchmark.
-pub fn run(wanted: &[&str]) -> Result<Figures, CountError> {
+pub fn run(wanted: &[&str]) -> Result<Figures, String> {
     let toolchain = Toolchain::here()?;
     let micro = callgrind::Micro::prepare()?;
-    let benches: Vec<_> = micro
-        .list()?
-        .into_iter()
-        .filter(|bench| wanted.is_empty() || wanted.iter().any(|part| bench.name.contains(*part)))
-        .collect();
+    let mut benches = micro.list()?;
+    benches.retain(|bench| wanted.is_empty() || wanted.iter().any(|part| bench.name.contains(*part)));
     if benches.is_empty() {
-        return Err(CountError(format!("no benchmark has one of these in its name: {}", wanted.join(", "))));
+        return Err(format!("no benchmark has one of these in its name: {}", wanted.join(", ")));
     }
     Ok(Figures { toolchain, instructions: micro.count(&benches)? })
+}
+
+impl Figures {
+    /// The baseline that is committed.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no baseline.
+    pub fn read_baseline() -> Result<Figures, String> {
+        let text = std::fs::read_to_string(baseline_path()).map_err(of(baseline_path().display()))?;
+        serde_json::from_str(&text).map_err(of(baseline_path().display()))
+    }
+
+    /// Makes these figures the baseline.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_baseline(&self) -> Result<(), String> {
+        let text = serde_json::to_string_pretty(self).map_err(of("figures"))? + "\n";
+        std::fs::write(baseline_path(), text).map_err(of(baseline_path().display()))
+    }
+}
+
+/// Says of what an error is.
+fn of<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) -> String {
+    move |error| format!("{what}: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_baseline_is_one_line_each_and_sorted() {
+        let baseline = Figures::read_baseline().unwrap();
+        let text = std::fs::read_to_string(baseline_path()).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains('/')).collect();
+        assert_eq!(lines.len(), baseline.instructions.len());
+        assert!(lines.is_sorted());
+    }
 }

@@ -4,8 +4,6 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::CountError;
-
 /// Programs and a CPU feature by which counts differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toolchain {
@@ -21,7 +19,7 @@ pub struct Toolchain {
 
 impl Toolchain {
     /// Of this machine.
-    pub fn here() -> Result<Toolchain, CountError> {
+    pub fn here() -> Result<Toolchain, String> {
         let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         Ok(Toolchain {
@@ -48,10 +46,10 @@ impl Toolchain {
     }
 }
 
-fn version(program: &str, argument: &str) -> Result<String, CountError> {
+fn version(program: &str, argument: &str) -> Result<String, String> {
     let output = Command::new(program).arg(argument).output();
     let output = output.map_err(|error| {
-        CountError(format!("{program}: {error} (scripts/bench instructions installs what is needed)"))
+        format!("{program}: {error} (scripts/bench instructions installs what is needed)")
     })?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

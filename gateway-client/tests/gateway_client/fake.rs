@@ -38,6 +38,8 @@ pub(crate) fn addresses(gateways: &[&FakeGateway]) -> Vec<SocketAddrV4> {
 }
 
 /// Plays a gateway on a thread while the test's own thread runs the client.
-pub(crate) fn play<T: Send + 'static>(part: impl FnOnce() -> T + Send + 'static) -> tokio::task::JoinHandle<T> {
+pub(crate) fn play<T: Send + 'static>(
+    part: impl FnOnce() -> T + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
     tokio::task::spawn_blocking(part)
 }
