@@ -20,7 +20,7 @@ use serde::Serialize;
     example = "scripts/bench instructions shard --check"
 )]
 struct Flags {
-    /// what to run: echo (default), latency, rate, broadcast, burst, idle, bound, million, compare, instructions,
+    /// what to run: echo (default), latency, rate, broadcast, burst, idle, bound, empty, sleep, million, compare, instructions,
     /// or plot; behind compare, scenarios (default: echo, broadcast, burst and latency); behind instructions, parts of the
     /// names of benchmarks, to count those alone; behind plot, the file to write
     #[argh(positional)]
@@ -37,7 +37,7 @@ struct Flags {
     /// bytes of a message (default 64)
     #[argh(option)]
     size: Option<usize>,
-    /// seconds that are measured of each (default 4 for echo, 60 of idling for million, else 3)
+    /// seconds that are measured of each (default 4 for echo, 10 for empty, 60 of idling for million, else 3)
     #[argh(option)]
     hold: Option<f64>,
     /// million: connections opened a second at most (default 50000)

@@ -17,6 +17,11 @@ pub fn bare(example: &str) -> PathBuf {
     directory().join("examples").join(example)
 }
 
+/// The worker whose handlers sleep.
+pub fn sleep_worker() -> PathBuf {
+    directory().join("sleep-worker")
+}
+
 /// Starts a program of very many threads, which gives way to those of few (`nice`): a hundred busy threads on two CPUs leave
 /// a worker's one a hundredth of them, too little even to say in time that it is there.
 pub fn giving_way(program: &Path) -> Command {

@@ -56,6 +56,25 @@ fn idle_and_bound_run() {
     tiny(Kind::Bound);
 }
 
+/// Empty programs take next to nothing of a core, but some of it.
+#[test]
+fn empty_runs() {
+    let setup = goals::Setup { rounds: 1, hold_seconds: 3.0, ..Kind::Empty.setup() };
+    let figures = goals::run(Kind::Empty, setup, &|| false, |_| ()).expect("it runs to its end");
+    let [shard, worker, register] = figures.medians[..] else { panic!("{figures}") };
+    assert!(0.0 < shard && 0.0 < worker && 0.0 <= register && shard + worker + register < 100.0, "{figures}");
+}
+
+#[test]
+fn sleep_runs() {
+    let figures = tiny(Kind::Sleep);
+    let [p99, max, loaded_p99, loaded_max, busy] = figures.medians[..] else { panic!("{figures}") };
+    assert!(
+        0.0 < p99 && p99 <= max && 0.0 < loaded_p99 && loaded_p99 <= loaded_max && busy > 0.0,
+        "{figures}"
+    );
+}
+
 /// This tree's programs against themselves.
 #[test]
 fn a_comparison_runs() {

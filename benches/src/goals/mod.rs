@@ -7,12 +7,14 @@
 
 mod bound;
 mod echo;
+mod empty;
 pub(crate) mod fanout;
 mod figures;
 pub(crate) mod harness;
 mod idle;
 mod latency;
 mod rate;
+mod sleep;
 
 use std::str::FromStr;
 
@@ -40,6 +42,10 @@ pub enum Kind {
     Idle,
     /// Clients with uid, group and session: memory.
     Bound,
+    /// No clients: CPU.
+    Empty,
+    /// Handlers that sleep: how late that ends.
+    Sleep,
 }
 
 /// What is run.
@@ -75,8 +81,17 @@ pub(crate) trait Scenario {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 7] =
-        [Kind::Echo, Kind::Latency, Kind::Rate, Kind::Broadcast, Kind::Burst, Kind::Idle, Kind::Bound];
+    pub const ALL: [Kind; 9] = [
+        Kind::Echo,
+        Kind::Latency,
+        Kind::Rate,
+        Kind::Broadcast,
+        Kind::Burst,
+        Kind::Idle,
+        Kind::Bound,
+        Kind::Empty,
+        Kind::Sleep,
+    ];
 
     /// As on the command line.
     pub fn name(self) -> String {
@@ -91,7 +106,8 @@ impl Kind {
             Kind::Burst => (5, 900, 3.0),
             Kind::Idle => (5, 100_000, 3.0),
             Kind::Bound => (1, 50_000, 3.0),
-            Kind::Rate | Kind::Broadcast => (5, 1000, 3.0),
+            Kind::Empty => (5, 0, 10.0),
+            Kind::Rate | Kind::Broadcast | Kind::Sleep => (5, 1000, 3.0),
         };
         Setup { rounds, conns, few: conns.min(10_000), depth: 1, size: 64, hold_seconds, warmup_seconds: 1.0 }
     }
@@ -128,6 +144,8 @@ pub fn run(
         Kind::Burst => Box::new(fanout::Fanout::start(&harness, fanout::BURST)),
         Kind::Idle => Box::new(idle::Idle::start(&harness)?),
         Kind::Bound => Box::new(bound::Bind),
+        Kind::Empty => Box::new(empty::Empty::start(&harness)),
+        Kind::Sleep => Box::new(sleep::Sleep::start(&harness)),
     };
     run_rounds(&kind.name(), scenario.as_mut(), &harness, &mut print)
 }
