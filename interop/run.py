@@ -77,7 +77,7 @@ def parse():
 
 def build():
     """Builds our programs and returns where they are."""
-    packages = ("ringway-register", "ringway-gateway-core", "ringway-worker", "ringway-interop-worker")
+    packages = ("ringway-register", "ringway-gateway-core", "ringway-apps", "ringway-interop-worker")
     command = ["cargo", "build", "--quiet", "--bins"]
     for package in packages:
         command += ["-p", package]
