@@ -224,17 +224,17 @@ fn steps_follow_each_other_on_the_same_connections() {
 
 /// The test's own process is the server.
 #[test]
-fn the_memory_of_a_server_here_is_told() {
+fn the_memory_of_a_server_here_is_reported() {
     let address = echo("tcp");
     let line = format!("--target tcp://{address} --conns 3 --scenario echo --hold 1000 --warmup 0");
-    let told = std::cell::Cell::new(None);
+    let seen = std::cell::Cell::new(None);
     let report = loadgen::run(
         plan(&line),
-        || told.get().is_some(),
+        || seen.get().is_some(),
         |notice| {
             assert!(!matches!(notice, Notice::ServerUnseen));
             if let Notice::Progress(progress) = notice {
-                told.set(progress.server_bytes);
+                seen.set(progress.server_bytes);
             }
         },
     )
@@ -242,7 +242,7 @@ fn the_memory_of_a_server_here_is_told() {
     let server = report.server.as_ref().unwrap();
     assert_eq!(server.pids, [std::process::id()]);
     assert!(server.first_bytes > 0 && server.first_bytes <= server.most_bytes);
-    assert!(report.seconds.iter().any(|second| second.server_bytes == told.get()));
+    assert!(report.seconds.iter().any(|second| second.server_bytes == seen.get()));
     assert!(
         report.to_string().contains("server memory ") && report.to_html().unwrap().contains("server memory")
     );
