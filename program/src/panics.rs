@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 
 use tracing::error;
 
-use crate::process::complain;
+use crate::process::exit_saying;
 
 /// The exit code of a process that a panic has ended: EX_SOFTWARE.
 pub const PANIC_EXIT_CODE: u8 = 70;
@@ -88,7 +88,7 @@ fn end_process(why: &str) -> ! {
             thread::park();
         }
     }
-    complain(why, PANIC_EXIT_CODE)
+    exit_saying(why, PANIC_EXIT_CODE)
 }
 
 /// Makes panics of this process do what this module says. The calling thread is the main one, and vital.

@@ -108,24 +108,24 @@ pub fn finish() {
 ///
 /// The message says what cannot be done, why, and what helps: `cannot listen on …: address in use; choose another …`.
 pub fn fail(message: impl Display) -> ! {
-    complain(&message.to_string(), 1)
+    exit_saying(&message.to_string(), 1)
 }
 
 /// The same with an exit code of the program's own.
 pub fn fail_with(code: u8, message: impl Display) -> ! {
-    complain(&message.to_string(), code)
+    exit_saying(&message.to_string(), code)
 }
 
 /// Ends the process because of wrong usage that only the program itself can tell: one line on stderr, exit code 2.
 pub fn misuse(message: impl Display) -> ! {
-    complain(&format!("{message}; try --help"), 2)
+    exit_saying(&format!("{message}; try --help"), 2)
 }
 
 /// Ends the process with a line on stderr. If nobody takes it the end comes all the same, a moment later.
-pub(crate) fn complain(message: &str, code: u8) -> ! {
+pub(crate) fn exit_saying(message: &str, code: u8) -> ! {
     let message = message.lines().collect::<Vec<_>>().join(" ");
     STDERR.push_all_the_same(format!("{}: {message}\n", name()).as_bytes());
-    STDERR.flush(COMPLAIN_TIMEOUT);
+    STDERR.flush(LAST_WORDS_TIMEOUT);
     exit(code.into())
 }
 
@@ -137,4 +137,4 @@ fn name() -> &'static str {
 const FINISH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The same for last words: a process that cannot do its job must end soon, heard or not.
-const COMPLAIN_TIMEOUT: Duration = Duration::from_millis(500);
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_millis(500);

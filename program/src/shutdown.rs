@@ -52,14 +52,14 @@ impl Signal {
 /// Waits for SIGINT or SIGTERM.
 #[derive(Debug)]
 pub struct Shutdown {
-    told: Receiver<Told>,
+    requests: Receiver<Request>,
     requested: Arc<AtomicBool>,
     reloads: Arc<AtomicBool>,
 }
 
-/// What the signals' thread tells.
+/// What the signals' thread passes on.
 #[derive(Debug)]
-enum Told {
+enum Request {
     End(Signal),
     Reload,
 }
@@ -93,11 +93,11 @@ impl Shutdown {
     }
 
     fn listen_with(requested: Arc<AtomicBool>) -> io::Result<Self> {
-        let (tell, told) = channel();
+        let (sender, requests) = channel();
         let reloads = Arc::new(AtomicBool::new(false));
         let hears_of_reloads = Arc::clone(&reloads);
-        take(&Signal::ALL.map(Signal::number), move |number| tell_of(number, &tell, &hears_of_reloads))?;
-        Ok(Self { told, requested, reloads })
+        take(&Signal::ALL.map(Signal::number), move |number| pass_on(number, &sender, &hears_of_reloads))?;
+        Ok(Self { requests, requested, reloads })
     }
 
     /// SIGHUP reloads from here on: see [`Shutdown::wait_and_reload`].
@@ -114,11 +114,12 @@ impl Shutdown {
     /// are one.
     pub fn wait_and_reload(&mut self, mut reload: impl FnMut()) -> Signal {
         loop {
-            let first = self.told.recv().expect("the thread of the signals lives as long as the process");
-            let end = std::iter::once(first).chain(self.told.try_iter()).find_map(|told| match told {
-                Told::End(signal) => Some(signal),
-                Told::Reload => None,
-            });
+            let first = self.requests.recv().expect("the thread of the signals lives as long as the process");
+            let end =
+                std::iter::once(first).chain(self.requests.try_iter()).find_map(|requests| match requests {
+                    Request::End(signal) => Some(signal),
+                    Request::Reload => None,
+                });
             match end {
                 Some(signal) => return signal,
                 None => reload(),
@@ -132,14 +133,14 @@ impl Shutdown {
     }
 }
 
-fn tell_of(number: i32, tell: &Sender<Told>, reloads: &AtomicBool) {
-    let told = match Signal::ALL.into_iter().find(|signal| signal.number() == number) {
-        Some(signal) => Told::End(signal),
-        None if number == SIGHUP && reloads.load(Ordering::Relaxed) => Told::Reload,
+fn pass_on(number: i32, tell: &Sender<Request>, reloads: &AtomicBool) {
+    let requests = match Signal::ALL.into_iter().find(|signal| signal.number() == number) {
+        Some(signal) => Request::End(signal),
+        None if number == SIGHUP && reloads.load(Ordering::Relaxed) => Request::Reload,
         None => return tell_ignored(number),
     };
     // Who asked for it may be past waiting.
-    let _ = tell.send(told);
+    let _ = tell.send(requests);
 }
 
 /// Takes over the signals that are ignored, but for those in `own`, for a process that has a use for these.

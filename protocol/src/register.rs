@@ -132,23 +132,23 @@ pub struct Broadcast {
 
 /// What a register says.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Told {
+pub enum Response {
     /// The gateways there are now.
     Addresses(Vec<String>),
     /// [`PONG`].
     Pong,
 }
 
-impl Told {
+impl Response {
     /// Reads one line.
-    pub fn decode(line: &[u8]) -> Result<Told, BroadcastError> {
+    pub fn decode(line: &[u8]) -> Result<Response, BroadcastError> {
         let mut fields = BroadcastFields::default();
         json::read_fields(line, &mut fields).ok_or(BroadcastError)?;
         match fields {
             BroadcastFields { event: Event::Broadcast, addresses: Some(addresses) } => {
-                Ok(Told::Addresses(addresses))
+                Ok(Response::Addresses(addresses))
             }
-            BroadcastFields { event: Event::Pong, .. } => Ok(Told::Pong),
+            BroadcastFields { event: Event::Pong, .. } => Ok(Response::Pong),
             _ => Err(BroadcastError),
         }
     }
@@ -162,9 +162,9 @@ pub struct BroadcastError;
 impl Broadcast {
     /// Reads one line; the addresses may be a list or an object. Entries that are no strings are left out.
     pub fn decode(line: &[u8]) -> Result<Broadcast, BroadcastError> {
-        match Told::decode(line)? {
-            Told::Addresses(addresses) => Ok(Broadcast { addresses }),
-            Told::Pong => Err(BroadcastError),
+        match Response::decode(line)? {
+            Response::Addresses(addresses) => Ok(Broadcast { addresses }),
+            Response::Pong => Err(BroadcastError),
         }
     }
 
@@ -357,13 +357,13 @@ mod tests {
             br#"{"event":"broadcast_addresses","addresses":5}"#,
         ] {
             assert_eq!(Broadcast::decode(line), Err(BroadcastError));
-            assert_eq!(Told::decode(line), Err(BroadcastError));
+            assert_eq!(Response::decode(line), Err(BroadcastError));
         }
         assert_eq!(
-            Told::decode(&line),
-            Ok(Told::Addresses(Vec::from(["127.0.0.2:11500", "127.0.0.2:11400"].map(str::to_owned))))
+            Response::decode(&line),
+            Ok(Response::Addresses(Vec::from(["127.0.0.2:11500", "127.0.0.2:11400"].map(str::to_owned))))
         );
-        assert_eq!(Told::decode(PONG), Ok(Told::Pong));
+        assert_eq!(Response::decode(PONG), Ok(Response::Pong));
         assert_eq!(Broadcast::decode(PONG), Err(BroadcastError));
     }
 

@@ -10,7 +10,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use crate::pulse::{LOOK_PERIOD_MS, RegisterPulse, RegisterSign};
-use crate::register::{Lines, Request, Told};
+use crate::register::{Lines, Request, Response};
 use crate::register_trouble::{ANSWER_TIMEOUT, Retry, Trouble};
 
 /// The state machine of one program's connection to one register.
@@ -309,29 +309,29 @@ impl RegisterClient {
         }
     }
 
-    fn next_line(&mut self, connection: Connection) -> io::Result<Option<Told>> {
+    fn next_line(&mut self, connection: Connection) -> io::Result<Option<Response>> {
         let only_pongs = connection == Connection::Main && matches!(self.role, Role::Gateway(_));
         let State::Open(stream) = self.state_mut(connection) else { return Ok(None) };
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         let Some(line) = stream.lines.next_line().map_err(invalid)? else { return Ok(None) };
-        match Told::decode(line) {
+        match Response::decode(line) {
             // A register has nothing else to say to a gateway.
-            Ok(Told::Addresses(_)) if only_pongs => Err(Trouble::foreign(line).into()),
-            Ok(told) => Ok(Some(told)),
+            Ok(Response::Addresses(_)) if only_pongs => Err(Trouble::foreign(line).into()),
+            Ok(response) => Ok(Some(response)),
             Err(_) => Err(Trouble::foreign(line).into()),
         }
     }
 
-    fn on_line(&mut self, connection: Connection, told: Told) {
-        match (connection, told) {
+    fn on_line(&mut self, connection: Connection, response: Response) {
+        match (connection, response) {
             (Connection::Probe, _) => self.hold(),
-            (Connection::Main, Told::Pong) => {
+            (Connection::Main, Response::Pong) => {
                 self.pulse.answered();
                 if let Role::Gateway(_) = self.role {
                     self.hold();
                 }
             }
-            (Connection::Main, Told::Addresses(addresses)) => {
+            (Connection::Main, Response::Addresses(addresses)) => {
                 self.hold();
                 self.tell_list(&addresses);
             }

@@ -57,7 +57,7 @@ impl Worker {
         let drain_timeout = Duration::from_secs(3_600);
         let config = Config { max_concurrent_events: 3, drain_timeout, ..Config::default() };
         let setup =
-            Setup { config, key_name: format!("worker {number}"), index: 0, standing: Default::default() };
+            Setup { config, key_name: format!("worker {number}"), index: 0, announced: Default::default() };
         let clock = Rc::clone(now);
         let host = Host { clock: Box::new(move || clock.get()), wake: Box::new(|| {}) };
         let events = Echo { handled, random: RefCell::new(fastrand::Rng::with_seed(seed)) };

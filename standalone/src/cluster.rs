@@ -62,7 +62,7 @@ struct Met {
     register: Option<ringway_register::Running>,
     addresses: Vec<String>,
     secret_key: String,
-    told: bool,
+    is_public: bool,
 }
 
 impl Cluster {
@@ -74,8 +74,8 @@ impl Cluster {
         meeting: Meeting,
     ) -> Result<Cluster, Box<dyn std::error::Error>> {
         let (schemes, count) = (settings.listen.iter().map(Listen::scheme).collect(), settings.count);
-        let Met { register, addresses, secret_key, told } = meet(meeting)?;
-        let registers = if told { addresses.join(" ") } else { String::new() };
+        let Met { register, addresses, secret_key, is_public } = meet(meeting)?;
+        let registers = if is_public { addresses.join(" ") } else { String::new() };
         let gateway = Gateway::start(Settings {
             register_address: addresses.clone(),
             secret_key: secret_key.clone(),
@@ -126,12 +126,12 @@ impl Cluster {
 
 /// Starts the register of our own, if there is to be one.
 fn meet(meeting: Meeting) -> Result<Met, Box<dyn std::error::Error>> {
-    let told = meeting != Meeting::Private;
+    let is_public = meeting != Meeting::Private;
     let (listen, secret_key) = match meeting {
         Meeting::Private => ("127.0.0.1:0".to_owned(), random_key()?),
         Meeting::Served { listen, secret_key } => (listen, secret_key),
         Meeting::Joined { addresses, secret_key } => {
-            return Ok(Met { register: None, addresses, secret_key, told });
+            return Ok(Met { register: None, addresses, secret_key, is_public });
         }
     };
     let config = ringway_register::Config {
@@ -142,7 +142,7 @@ fn meet(meeting: Meeting) -> Result<Met, Box<dyn std::error::Error>> {
     let register =
         Register::start(config).map_err(|why| why.to_string().replace("--listen", "--register-listen"))?;
     let addresses = vec![reachable(register.addr()).to_string()];
-    Ok(Met { register: Some(register), addresses, secret_key, told })
+    Ok(Met { register: Some(register), addresses, secret_key, is_public })
 }
 
 /// An address at which programs on this machine reach what listens there.

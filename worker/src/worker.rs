@@ -8,7 +8,7 @@ use glommio::ExecutorJoinHandle;
 
 use crate::config::Config;
 use crate::control::{Control, Request, control};
-use crate::core::{Notice, Setup, Standing};
+use crate::core::{Announced, Notice, Setup};
 use crate::pump::{self, Launch};
 use crate::runtime::Bridge;
 use crate::{Events, StatusSource};
@@ -70,11 +70,11 @@ impl Worker {
         let config = checked(config)?.bounded();
         let cpus = if config.cpus.is_empty() { program::cpu_order() } else { config.cpus.clone() };
         let bridge = Bridge::new(&program::allowed_cpus());
-        let standing = Arc::new(Standing::default());
+        let announced = Arc::new(Announced::default());
         let mut running = Running { name: config.name.clone(), cores: Vec::new(), bridge: bridge.clone() };
         for index in 0..config.count.max(1) {
             let (config, key_name) = (config.clone(), key_name.clone());
-            let setup = Setup { config, key_name, index, standing: Arc::clone(&standing) };
+            let setup = Setup { config, key_name, index, announced: Arc::clone(&announced) };
             let (control, requests) = control();
             let launch = Launch { setup, bridge: bridge.clone(), requests, notices: notices.clone() };
             running.cores.push(start_core(cpus[index % cpus.len()], launch, control, make_events.clone())?);

@@ -7,9 +7,9 @@ use protocol::inner::drain::decode_round;
 use protocol::inner::{Cmd, Frame, FrameError, Hello, Refused};
 use tracing::{debug, info, warn};
 
+use super::announced::{LinkState, Trouble};
 use super::connections::{ConnId, Purpose};
 use super::link::{Fate, Link, SILENT, Seen, State};
-use super::standing::{LinkState, Trouble};
 use super::{Action, Core, Event, Notice, Timer};
 
 impl Core {
@@ -177,7 +177,7 @@ impl Core {
             _ if self.leaving => self.link_disconnect(gateway),
             State::Connecting { .. } => {
                 link.reconnect.unreachable();
-                if self.standing.is_news(gateway, LinkState::Unreachable) {
+                if self.announced.is_news(gateway, LinkState::Unreachable) {
                     warn!(%gateway, "cannot connect to gateway, trying on: {error}");
                 }
                 self.link_disconnect(gateway);
@@ -272,7 +272,7 @@ impl Core {
     }
 
     fn link_forget(&mut self, gateway: SocketAddrV4) {
-        if self.standing.has_left(gateway) {
+        if self.announced.has_left(gateway) {
             info!(%gateway, "gateway left");
         }
         self.links.remove(gateway);
@@ -308,7 +308,7 @@ impl Core {
         if std::mem::replace(&mut open.up, up) == up {
             return;
         }
-        if up && self.standing.is_news(gateway, LinkState::Connected) {
+        if up && self.announced.is_news(gateway, LinkState::Connected) {
             info!(%gateway, core = self.index, "connected to gateway");
         } else if up {
             debug!(%gateway, core = self.index, "connected to gateway");
@@ -321,7 +321,7 @@ impl Core {
     /// A gateway of ours has said why it does not take a link.
     fn tell_refused(&mut self, gateway: SocketAddrV4, why: Refused, is_name_taken: bool) {
         let name = &self.config.name;
-        if !self.standing.is_new_trouble(gateway, Trouble::Refused(why)) {
+        if !self.announced.is_new_trouble(gateway, Trouble::Refused(why)) {
             debug!(%gateway, core = self.index, "refused again: {why:?}");
         } else {
             match why {
@@ -356,7 +356,7 @@ impl Core {
     ) {
         let (name, core) = (&self.config.name, self.index);
         let trouble = if was_up { Trouble::ClosedSoon } else { Trouble::ClosedAtOnce };
-        if is_to_be_told && self.standing.is_new_trouble(gateway, trouble) {
+        if is_to_be_told && self.announced.is_new_trouble(gateway, trouble) {
             match trouble {
                 Trouble::ClosedAtOnce => warn!(
                     %gateway,
@@ -369,9 +369,9 @@ impl Core {
                      '{name}' running on this machine (give each its own --name)?"
                 ),
             }
-        } else if was_up && self.standing.is_news(gateway, LinkState::Lost) {
+        } else if was_up && self.announced.is_news(gateway, LinkState::Lost) {
             warn!(%gateway, core, "lost gateway: {why}");
-        } else if !was_up && fate == Fate::Mute && self.standing.is_news(gateway, LinkState::Unreachable) {
+        } else if !was_up && fate == Fate::Mute && self.announced.is_news(gateway, LinkState::Unreachable) {
             warn!(%gateway, core, "no gateway, trying on: {why}");
         } else {
             debug!(%gateway, core, "lost gateway: {why}");

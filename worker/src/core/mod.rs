@@ -11,6 +11,7 @@
 //! * `drain`: how it hands its clients over;
 //! * `connections`, `wire`, `timers`: the bytes of all connections, and the times of all parts.
 
+mod announced;
 mod backlog;
 mod connections;
 mod counters;
@@ -25,7 +26,6 @@ mod queues;
 mod reconnect;
 mod registers;
 mod sessions;
-mod standing;
 mod timers;
 mod wire;
 
@@ -40,6 +40,7 @@ use protocol::inner::ext::{ClientConnect, WorkerConnect};
 use protocol::inner::{Cmd, Frame};
 
 use crate::config::Config;
+pub use announced::Announced;
 use backlog::Backlog;
 pub use connections::ConnId;
 use connections::{Connections, Purpose};
@@ -52,7 +53,6 @@ pub(crate) use queries::{Asked, ByName, QuestionId};
 use queues::Queues;
 use registers::Registers;
 use sessions::Sessions;
-pub use standing::Standing;
 use timers::Timers;
 
 /// What a core is started with.
@@ -65,7 +65,7 @@ pub struct Setup {
     /// 0-based; the second half of the worker key.
     pub index: usize,
     /// The same for all cores of a worker.
-    pub standing: Arc<Standing>,
+    pub announced: Arc<Announced>,
 }
 
 /// What the host is to do.
@@ -133,7 +133,7 @@ pub(crate) struct Core {
     waiters: Vec<Waker>,
     changed: bool,
     is_ready: bool,
-    standing: Arc<Standing>,
+    announced: Arc<Announced>,
     /// A link has stood for so long that another worker of the name must be the newer one.
     established: bool,
 }
@@ -149,7 +149,7 @@ enum Timer {
 
 impl Core {
     pub(crate) fn new(setup: Setup) -> Core {
-        let Setup { config, key_name, index, standing } = setup;
+        let Setup { config, key_name, index, announced } = setup;
         Core {
             registers: Registers::new(&config),
             config,
@@ -174,7 +174,7 @@ impl Core {
             waiters: Vec::new(),
             changed: false,
             is_ready: false,
-            standing,
+            announced,
             established: false,
         }
     }
@@ -344,7 +344,7 @@ impl Core {
             worker_key: format!("{}:{}", self.key_name, self.index),
             secret_key: Some(self.config.secret_key.clone()),
             ringway: true,
-            run: Some(self.standing.run()),
+            run: Some(self.announced.run()),
         };
         encode(Cmd::WorkerConnect, &body.encode())
     }

@@ -140,12 +140,12 @@ impl Core {
     fn register_news(&mut self, index: usize, news: News) {
         let register = self.registers.0[index].client.register();
         match news {
-            News::Held if self.standing.is_new_register(register) => {
+            News::Held if self.announced.is_new_register(register) => {
                 info!(register, core = self.index, "connected to register");
             }
             News::Held => {}
             News::Lost { error, was_held } => {
-                if !self.standing.is_new_failure(register, &error, was_held) {
+                if !self.announced.is_new_failure(register, &error, was_held) {
                     debug!(register, core = self.index, "no register: {error}");
                 } else if was_held {
                     warn!(register, core = self.index, "lost register, trying on: {error}");

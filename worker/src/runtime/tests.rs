@@ -59,7 +59,7 @@ struct Stage {
 impl Stage {
     fn new(events: impl Events, max_concurrent_events: usize) -> Stage {
         let config = Config { max_concurrent_events, ..Config::default() };
-        let setup = Setup { config, key_name: "worker".to_owned(), index: 0, standing: Default::default() };
+        let setup = Setup { config, key_name: "worker".to_owned(), index: 0, announced: Default::default() };
         let now = Rc::new(Cell::new(Duration::ZERO));
         let clock = Rc::clone(&now);
         let host = Host { clock: Box::new(move || clock.get()), wake: Box::new(|| {}) };

@@ -1,4 +1,4 @@
-//! How a worker stands with each gateway, as all its cores find it, so that the log says what is new and says it once.
+//! What a worker has announced of its gateways and registers: its cores find the same, and the log says it once.
 //!
 //! Cores share it, and nothing else; they look at it only when a link comes or goes.
 
@@ -12,9 +12,9 @@ use protocol::register_trouble::RegisterNews;
 
 use crate::name::draw_run;
 
-/// What is known of all gateways, and which start of the worker this is.
+/// What the log said last of each gateway and register, and which start of the worker this is.
 #[derive(Debug)]
-pub struct Standing {
+pub struct Announced {
     run: Run,
     said: Mutex<Said>,
 }
@@ -46,13 +46,13 @@ pub(super) enum Trouble {
     ClosedSoon,
 }
 
-impl Default for Standing {
-    fn default() -> Standing {
-        Standing { run: draw_run(), said: Mutex::default() }
+impl Default for Announced {
+    fn default() -> Announced {
+        Announced { run: draw_run(), said: Mutex::default() }
     }
 }
 
-impl Standing {
+impl Announced {
     /// Which start of the worker it is.
     pub(super) fn run(&self) -> Run {
         self.run
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn cores_that_find_the_same_say_it_once() {
         use LinkState::{Connected, Lost, Unreachable};
-        let standing = Standing::default();
+        let announced = Announced::default();
         let gateway = "10.0.0.1:2900".parse().unwrap();
         for (state, is_news) in [
             (Lost, false),
@@ -126,21 +126,21 @@ mod tests {
             (Unreachable, false),
             (Connected, true),
         ] {
-            assert_eq!(standing.is_news(gateway, state), is_news, "{state:?}");
+            assert_eq!(announced.is_news(gateway, state), is_news, "{state:?}");
         }
-        assert_eq!([standing.has_left(gateway), standing.has_left(gateway)], [true, false]);
+        assert_eq!([announced.has_left(gateway), announced.has_left(gateway)], [true, false]);
     }
 
     #[test]
     fn a_trouble_is_told_once_for_a_machine_until_a_link_to_it_is_taken() {
-        let standing = Standing::default();
+        let announced = Announced::default();
         let [one, shard, other] =
             ["10.0.0.1:2900", "10.0.0.1:2901", "10.0.0.2:2900"].map(|gateway| gateway.parse().unwrap());
         let (key, name) = (Trouble::Refused(Refused::Key), Trouble::Refused(Refused::Name));
-        assert!(standing.is_new_trouble(one, key) && !standing.is_new_trouble(shard, key));
-        assert!(standing.is_new_trouble(one, name) && standing.is_new_trouble(other, key));
-        standing.is_news(shard, LinkState::Connected);
-        assert!(standing.is_new_trouble(one, key) && !standing.is_new_trouble(other, key));
-        assert!(!standing.is_new_trouble(one, name));
+        assert!(announced.is_new_trouble(one, key) && !announced.is_new_trouble(shard, key));
+        assert!(announced.is_new_trouble(one, name) && announced.is_new_trouble(other, key));
+        announced.is_news(shard, LinkState::Connected);
+        assert!(announced.is_new_trouble(one, key) && !announced.is_new_trouble(other, key));
+        assert!(!announced.is_new_trouble(one, name));
     }
 }
