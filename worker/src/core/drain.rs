@@ -5,7 +5,8 @@
 //! commanded is done, at every gateway: handlers of its next event, elsewhere, must find it so. Whether it is, a
 //! *barrier* tells: a DRAIN to every gateway, and all their answers.
 //!
-//! PHP's gateways know nothing of this. What they have sent within 50 ms is handled, as PHP's workers do.
+//! PHP's gateways know nothing of this. What they have sent within 50 ms is handled, as PHP's workers do. A gateway that has
+//! not said yet whether it is ours may be either: it is waited for until it has, or has kept the link for as long as counts.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -178,7 +179,7 @@ impl Core {
         }
     }
 
-    /// Links that have answered the last barrier but one, and not the last.
+    /// Links that are to answer the last barrier, and have not.
     fn awaited(&self) -> Vec<SocketAddrV4> {
         let is_awaited = |link: &&Link| self.is_awaited(link);
         self.links.all().iter().filter(is_awaited).map(|link| link.address).collect()
@@ -190,8 +191,15 @@ impl Core {
         awaited.filter_map(Link::open).map(|open| open.received).sum()
     }
 
+    /// Those that have answered the barrier before. And at first those that may still say that they are ours: such a gateway
+    /// may have given the core events, and is asked when it has said so.
     fn is_awaited(&self, link: &Link) -> bool {
-        link.is_ours() && link.open().is_some_and(|open| open.drained + 1 == self.draining.round)
+        let Some(open) = link.open() else { return false };
+        if link.is_ours() {
+            open.drained + 1 == self.draining.round
+        } else {
+            self.draining.round == 1 && !open.up
+        }
     }
 
     /// Tells every gateway of its clients among `clients`, if it has answered the last barrier.
@@ -201,7 +209,10 @@ impl Core {
         let gateways: Vec<_> = self.links.all().iter().filter(answered).map(|link| link.address).collect();
         for gateway in gateways {
             let of_link = clients.iter().filter(|client| client.gateway == gateway);
-            let ids = encode_ids(of_link.map(|client| client.connection_id));
+            let mut of_link: Vec<_> = of_link.map(|client| client.connection_id).collect();
+            // So that a run of the simulation can be repeated.
+            of_link.sort_unstable();
+            let ids = encode_ids(of_link);
             if cmd == Cmd::DrainBusy || !ids.is_empty() {
                 self.say(gateway, cmd, &ids);
             }

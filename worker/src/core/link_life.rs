@@ -308,6 +308,7 @@ impl Core {
         if std::mem::replace(&mut open.up, up) == up {
             return;
         }
+        self.changed = true;
         if up && self.announced.is_news(gateway, LinkState::Connected) {
             info!(%gateway, core = self.index, "connected to gateway");
         } else if up {

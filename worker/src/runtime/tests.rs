@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 
 use futures_lite::future::yield_now;
-use protocol::inner::{Cmd, Frame};
+use protocol::inner::{Cmd, Frame, Hello};
 use protocol::register::Broadcast;
 
 use super::*;
+use crate::config::TAKEN_LINK_AGE;
 use crate::{Client, Config, Message, time};
 
 const CLIENTS: u32 = 5;
@@ -74,11 +75,22 @@ impl Stage {
     }
 
     fn offer(&mut self, client: u32, text: &str) {
-        let mut bytes = Vec::new();
         let body = text.as_bytes();
-        Frame { gateway: GATEWAY, connection_id: client, body, ..Frame::command(Cmd::OnMessage) }
-            .encode(&mut bytes);
+        self.say(Frame { gateway: GATEWAY, connection_id: client, body, ..Frame::command(Cmd::OnMessage) });
+    }
+
+    /// The gateway says this.
+    fn say(&mut self, frame: Frame<'_>) {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
         self.runtime.on_bytes(self.link, &bytes);
+    }
+
+    /// Time passes, and what is due is done.
+    fn pass(&mut self, time: Duration) {
+        self.now.set(self.now.get() + time);
+        self.runtime.turn();
+        self.settle();
     }
 
     /// Turns until nothing is to be done before its time.
@@ -198,6 +210,32 @@ fn nothing_is_taken_once_the_core_stops() {
     stage.offer(1, "0 0");
     assert!(recorder.steps.borrow().is_empty());
     assert_eq!(stage.runtime.status().counters.events_dropped, 1);
+}
+
+/// A gateway of ours gives a worker events before it hears what it has to say.
+#[test]
+fn a_core_that_ends_waits_for_gateways_that_have_not_said_yet_whether_they_are_ours() {
+    let recorder = Recorder::default();
+    let mut stage = Stage::new(recorder.clone(), 10_000);
+    stage.runtime.stop();
+    stage.settle();
+    stage.pass(Duration::from_millis(500));
+    stage.say(Frame { body: Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) });
+    stage.offer(1, "0 0");
+    stage.settle();
+    assert_eq!(*recorder.steps.borrow(), [(1, 0, Step::Begun), (1, 0, Step::Ended)]);
+    assert_eq!(stage.runtime.status().counters.events_dropped, 0);
+}
+
+/// PHP's never say so.
+#[test]
+fn a_core_that_ends_waits_no_longer_for_a_gateway_that_has_kept_its_link() {
+    let mut stage = Stage::new(Recorder::default(), 10_000);
+    stage.runtime.stop();
+    stage.settle();
+    stage.pass(TAKEN_LINK_AGE);
+    stage.offer(1, "0 0");
+    assert_eq!(stage.runtime.status().counters.events_dropped, 1, "it has had its time");
 }
 
 #[test]
