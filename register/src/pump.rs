@@ -27,9 +27,8 @@ impl Pump {
         listener: TcpListener,
         control: Receiver<Control>,
     ) -> io::Result<(Pump, Waker)> {
-        let open_files = program::raise_open_files();
         let mut ring = Ring::new(ring::Config {
-            sockets_max: u32::try_from(open_files).map_or(SOCKETS_MAX, |files| files.min(SOCKETS_MAX)),
+            sockets_max: u32::try_from(program::raise_open_files()).unwrap_or(SOCKETS_MAX).min(SOCKETS_MAX),
             recv_buffer_size: READ_SIZE,
             recv_buffers: READ_BUFFERS,
             tick: Duration::ZERO,

@@ -37,8 +37,8 @@ impl Register {
             pump.into_iter().for_each(Pump::run);
         };
         let thread = program::start_executor("register", None, serve).map_err(cannot_run)?;
-        let ended = |RecvError| io::Error::other("it ended before it served");
-        let waker = started.recv().map_err(ended).and_then(|result| result).map_err(cannot_run)?;
+        let ended = |RecvError| Err(io::Error::other("it ended before it served"));
+        let waker = started.recv().unwrap_or_else(ended).map_err(cannot_run)?;
         Ok(Running { source: StatusSource { addr, control: send, waker }, thread: Some(thread) })
     }
 }

@@ -1,10 +1,16 @@
 //! What must hold when everything has come to its end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::world::{Client, Faults, GATEWAYS, WORKERS, World};
 
 impl World {
+    /// What a run came to: when it ended, how many connections there were, and what was handled.
+    pub fn history(&self) -> (Duration, usize, Vec<String>) {
+        (self.now.get(), self.pipes.len() / 2, self.handled.borrow().clone())
+    }
+
     /// Checks what must hold when all has come to its end.
     pub fn check(&mut self) {
         let mut handled: BTreeMap<usize, Vec<String>> = BTreeMap::new();
@@ -48,6 +54,7 @@ impl World {
         for gateway in &self.gateways {
             assert_eq!(gateway.shard.worker_count(), WORKERS);
         }
+        self.check_register();
     }
 }
 

@@ -1,78 +1,46 @@
-//! A gateway shard and its sockets.
+//! A gateway shard, its sockets, and its connection to the register.
 
-use std::collections::HashMap;
-use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
-use gateway_core::{Action, Identity, Millis, Sends, Settings, Shard, Sink};
-use ring::{Acks, Short, SocketId};
+use gateway_core::{Identity, Millis, Settings, Shard};
+use protocol::register_client::{Limits, RegisterClient, Role};
 
 use crate::network::Pipe;
+use crate::sockets::{PipeSink, Sockets};
 
-/// A gateway shard, and which pipes its sockets send to: indices into the world's list.
+/// A gateway shard.
 pub(crate) struct Gateway {
     pub(crate) shard: Shard,
     pub(crate) address: SocketAddrV4,
-    pub(crate) sockets: HashMap<SocketId, usize>,
-    next_socket: u32,
-}
-
-/// A shard's turn takes effect on pipes.
-struct PipeSink<'a> {
-    sockets: &'a HashMap<SocketId, usize>,
-    pipes: &'a mut [Pipe],
-    actions: Vec<Action>,
+    pub(crate) sockets: Sockets,
+    pub(crate) registration: RegisterClient,
+    /// Its pipes to the register, those that there are: the one that is kept, and the one that asks.
+    pub(crate) to_register: [Option<usize>; 2],
 }
 
 impl Gateway {
     pub(crate) fn new(index: usize, seed: u64) -> Gateway {
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900 + index as u16);
         let listen = vec!["text://127.0.0.1:1000".parse().expect("a listen address")];
-        let settings = Settings { listen, send_to_worker_buffer_size: 400, ..Settings::default() };
+        // The register may be away for longer than is usual.
+        let no_worker_wait = Duration::from_secs(60);
+        let settings =
+            Settings { listen, send_to_worker_buffer_size: 400, no_worker_wait, ..Settings::default() };
+        let (role, register) = (Role::Gateway(address.to_string()), settings.register_address[0].clone());
+        let registration = RegisterClient::new(register, role, String::new(), Limits::default());
         let shard = Shard::new(settings, Identity { address, seed }, Millis(0));
-        Gateway { shard, address, sockets: HashMap::new(), next_socket: 0 }
+        Gateway { shard, address, sockets: Sockets::new(0), registration, to_register: [None; 2] }
     }
 
-    /// A socket whose bytes go to the pipe of this index.
-    pub(crate) fn open(&mut self, pipe: usize) -> SocketId {
-        let socket = SocketId::new(self.next_socket, 0);
-        self.next_socket += 1;
-        self.sockets.insert(socket, pipe);
-        socket
-    }
-
-    /// Runs turns until none is pending; returns what is to be done with sockets.
-    pub(crate) fn turn(&mut self, now: Millis, pipes: &mut [Pipe]) -> Vec<Action> {
-        let mut sink = PipeSink { sockets: &self.sockets, pipes, actions: Vec::new() };
+    /// Runs turns until none is pending.
+    pub(crate) fn turn(&mut self, now: Millis, pipes: &mut [Pipe]) {
+        let mut sink = PipeSink { sockets: &mut self.sockets, pipes };
         loop {
             let Ok(()) = self.shard.turn(now, &mut sink);
             if !self.shard.is_pending() {
-                return sink.actions;
+                return;
             }
         }
-    }
-}
-
-impl Sink for PipeSink<'_> {
-    type Error = Infallible;
-
-    fn act(&mut self, action: Action) {
-        self.actions.push(action);
-    }
-
-    fn acknowledged(&mut self, _link: SocketId) -> Option<Acks> {
-        None
-    }
-
-    fn send(&mut self, sends: Sends<'_>, short: &mut Vec<Short>) -> Result<(), Infallible> {
-        for socket in sends.sockets() {
-            let Some(pipe) = self.sockets.get(socket) else { continue };
-            let bytes: Vec<u8> = sends.bytes(*socket).flat_map(|slice| slice.to_vec()).collect();
-            let sent = self.pipes[*pipe].send(&bytes);
-            if sent < bytes.len() {
-                short.push(Short { socket: *socket, sent });
-            }
-        }
-        Ok(())
     }
 }

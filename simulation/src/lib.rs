@@ -1,13 +1,15 @@
-//! Gateway shards and worker cores, joined by a network that is made up, under a clock that is set by hand.
+//! Gateway shards, worker cores and a register, joined by a network that is made up, under a clock that is set by hand.
 //!
-//! [`World`] is one cluster: shards, cores, clients and a register. Nothing in it happens but by its steps, which are drawn
-//! from a seed: bytes arrive in pieces and late, sends fall short, time passes, links are cut, workers are replaced, or die.
+//! [`World`] is one cluster, and clients. Nothing in it happens but by its steps, which are drawn from a seed: bytes arrive in
+//! pieces and late, sends fall short, time passes, links are cut, workers are replaced, or die, and the register dies and comes back.
 //! What is checked is in `tests/`.
 #![forbid(unsafe_code)]
 
 mod check;
 mod gateway;
 mod network;
+mod register;
+mod sockets;
 mod worker;
 mod world;
 

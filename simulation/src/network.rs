@@ -8,7 +8,9 @@ pub(crate) enum End {
     Gateway(usize, ring::SocketId),
     Worker(usize, ringway_worker::core::ConnId),
     Client(usize),
-    Register,
+    Register(ring::SocketId),
+    /// A gateway's connection to the register.
+    Registration(usize, protocol::register_client::Connection),
 }
 
 /// One direction.

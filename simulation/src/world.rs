@@ -1,21 +1,21 @@
 //! A cluster, and the steps by which everything in it happens.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::Duration;
 
-use gateway_core::{Action, Millis};
-use protocol::register::{Broadcast, Lines, PONG, Request};
+use gateway_core::Millis;
 use ringway_worker::core::{Action as CoreAction, ConnId};
 
 use crate::gateway::Gateway;
 use crate::network::{Arrival, End, Pipe};
+use crate::register::RegisterProcess;
 use crate::worker::{Handled, Worker};
 
-/// What may go wrong, beside bytes that come late and in pieces, and sends that fall short.
+/// What may go wrong, beside bytes that come late and in pieces, sends that fall short, and a register that dies or loses
+/// connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Faults {
     /// Workers are replaced in good order: nothing may be lost.
@@ -28,16 +28,19 @@ pub enum Faults {
 
 /// A cluster. Connections are pairs of pipes: `2 * n` goes from who connected, `2 * n + 1` comes back.
 pub struct World {
-    random: fastrand::Rng,
+    pub(crate) random: fastrand::Rng,
     pub(crate) faults: Faults,
-    now: Rc<Cell<Duration>>,
+    pub(crate) now: Rc<Cell<Duration>>,
+    /// `None` while its process is dead.
+    pub(crate) register: Option<RegisterProcess>,
+    pub(crate) register_lives: u32,
+    /// When it starts again.
+    pub(crate) register_at: Duration,
     pub(crate) gateways: Vec<Gateway>,
     /// Those that died or ended are `None`.
     pub(crate) workers: Vec<Option<Worker>>,
     pub(crate) clients: Vec<Client>,
-    pipes: Vec<Pipe>,
-    /// What registers heard, by pipe.
-    requests: BTreeMap<usize, Lines>,
+    pub(crate) pipes: Vec<Pipe>,
     pub(crate) handled: Handled,
 }
 
@@ -58,11 +61,13 @@ impl World {
             random,
             faults,
             now: Rc::new(Cell::new(Duration::ZERO)),
+            register: Some(RegisterProcess::new(0)),
+            register_lives: 0,
+            register_at: Duration::ZERO,
             gateways,
             workers: Vec::new(),
             clients: Vec::new(),
             pipes: Vec::new(),
-            requests: BTreeMap::new(),
             handled: Rc::new(RefCell::default()),
         };
         (0..WORKERS).for_each(|_| world.start_worker());
@@ -94,23 +99,28 @@ impl World {
     pub fn settle(&mut self) {
         for _ in 0..SETTLE_ROUNDS_MAX {
             self.deliver_all();
-            self.pass(SETTLE_PERIOD);
             if self.is_quiet() {
                 return;
             }
+            self.pass(SETTLE_PERIOD);
         }
     }
 
-    /// Whether nothing is on its way, and no handler runs.
+    /// Whether nothing is on its way, no handler runs, and all are connected.
     fn is_quiet(&self) -> bool {
         let is_idle = |worker: &Worker| {
             let status = worker.runtime.status();
-            status.links == GATEWAYS && (status.handlers_running, status.events_waiting) == (0, 0)
+            !worker.is_ending
+                && status.links == GATEWAYS
+                && (status.handlers_running, status.events_waiting) == (0, 0)
         };
         let said: usize = self.clients.iter().map(|client| client.said.len()).sum();
         let heard: usize = self.clients.iter().map(|client| client.heard.len()).sum();
         // What is lost is never heard: then all rounds are waited for.
-        self.workers.iter().flatten().all(is_idle) && said == heard && !self.pipes.iter().any(Pipe::is_ready)
+        self.is_registered(GATEWAYS, WORKERS)
+            && self.workers.iter().flatten().all(is_idle)
+            && said == heard
+            && !self.pipes.iter().any(Pipe::is_ready)
     }
 
     fn speak(&mut self) {
@@ -141,6 +151,9 @@ impl World {
     }
 
     fn fault(&mut self) {
+        if self.random.u32(..4) == 0 {
+            return self.fault_of_register();
+        }
         let running: Vec<_> = (0..self.workers.len())
             .filter(|worker| self.workers[*worker].as_ref().is_some_and(|worker| !worker.is_ending))
             .collect();
@@ -151,9 +164,10 @@ impl World {
             Faults::Cuts => 3,
         };
         match self.random.u32(..most) {
+            // As the master waits for its successor's links, for which that needs a register.
+            0 if self.register.is_none() => {}
             0 => {
                 self.start_worker();
-                // As the master waits for its successor's links.
                 self.settle_links();
                 self.stop_worker(worker);
             }
@@ -169,9 +183,11 @@ impl World {
     fn pass(&mut self, time: Duration) {
         self.now.set(self.now.get() + time);
         let now = self.millis();
+        self.turn_register();
         for gateway in 0..self.gateways.len() {
             self.gateways[gateway].shard.on_tick(now);
             self.turn_gateway(gateway);
+            self.turn_registration(gateway);
         }
         (0..self.workers.len()).for_each(|worker| self.turn_worker(worker));
     }
@@ -180,7 +196,7 @@ impl World {
         let gateway = self.random.usize(..GATEWAYS);
         let pipe = self.pipes.len();
         let client = self.clients.len();
-        let socket = self.gateways[gateway].open(pipe + 1);
+        let socket = self.gateways[gateway].sockets.open(pipe + 1);
         self.add_pipes(End::Client(client), End::Gateway(gateway, socket));
         self.clients.push(Client { pipe, said: vec![], heard: vec![], unread: vec![] });
         let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 5000 + client as u16);
@@ -221,7 +237,9 @@ impl World {
     /// A process dies: its kernel ends its connections, perhaps with what nobody has read.
     fn kill(&mut self, worker: usize) {
         let Some(worker) = self.workers[worker].take() else { return };
-        for pipe in worker.conns.into_values() {
+        let mut pipes: Vec<_> = worker.conns.into_values().collect();
+        pipes.sort_unstable();
+        for pipe in pipes {
             let kept = self.random.usize(..=self.pipes[pipe].len());
             self.pipes[pipe].cut(kept);
             self.pipes[pipe ^ 1].close();
@@ -233,7 +251,13 @@ impl World {
         let Some(worker) = &self.workers[worker] else { return };
         let mut pipes: Vec<_> = worker.conns.values().copied().collect();
         pipes.sort_unstable();
-        let Some(pipe) = self.random.choice(pipes) else { return };
+        if let Some(pipe) = self.random.choice(pipes) {
+            self.cut(pipe);
+        }
+    }
+
+    /// This pipe and the one beside it.
+    pub(crate) fn cut(&mut self, pipe: usize) {
         for pipe in [pipe, pipe ^ 1] {
             let kept = self.random.usize(..=self.pipes[pipe].len());
             self.pipes[pipe].cut(kept);
@@ -245,7 +269,8 @@ impl World {
         let Some(arrival) = self.pipes[pipe].take(size) else { return };
         match self.pipes[pipe].to {
             End::Client(client) => self.hear(client, arrival),
-            End::Register => self.register(pipe, arrival),
+            End::Register(socket) => self.tell_register(socket, arrival),
+            End::Registration(gateway, connection) => self.tell_registration(gateway, connection, arrival),
             End::Gateway(gateway, socket) => {
                 let shard = &mut self.gateways[gateway].shard;
                 match arrival {
@@ -291,7 +316,14 @@ impl World {
                 }
                 self.turn_worker(index);
             }
-            End::Client(_) | End::Register => {}
+            End::Register(socket) => {
+                if let Some(process) = &mut self.register {
+                    process.register.on_writable(socket);
+                }
+                self.turn_register();
+            }
+            End::Registration(gateway, _) => self.turn_registration(gateway),
+            End::Client(_) => {}
         }
     }
 
@@ -308,47 +340,9 @@ impl World {
         }
     }
 
-    /// The register lists all gateways.
-    fn register(&mut self, pipe: usize, arrival: Arrival) {
-        let Arrival::Bytes(bytes) = arrival else { return };
-        let lines = self.requests.entry(pipe).or_default();
-        lines.push(&bytes);
-        while let Some(line) = lines.next_line().expect("workers speak as registers do") {
-            let mut answer = Vec::new();
-            match Request::decode(line) {
-                Ok(Request::WorkerConnect { .. }) => {
-                    let addresses = self.gateways.iter().map(|gateway| gateway.address.to_string()).collect();
-                    Broadcast { addresses }.encode(&mut answer);
-                }
-                Ok(Request::RingwayPing) => answer.extend_from_slice(PONG),
-                other => panic!("{other:?}"),
-            }
-            self.pipes[pipe ^ 1].send(&answer);
-        }
-    }
-
     fn turn_gateway(&mut self, index: usize) {
         let now = self.millis();
-        let gateway = &mut self.gateways[index];
-        for action in gateway.turn(now, &mut self.pipes) {
-            match action {
-                Action::Pause(socket) | Action::Resume(socket) => {
-                    if let Some(pipe) = gateway.sockets.get(&socket) {
-                        self.pipes[*pipe ^ 1].is_paused = matches!(action, Action::Pause(_));
-                    }
-                }
-                Action::Shutdown(socket) => {
-                    gateway.sockets.get(&socket).into_iter().for_each(|pipe| self.pipes[*pipe].end());
-                }
-                Action::Close(socket) => {
-                    if let Some(pipe) = gateway.sockets.remove(&socket) {
-                        self.pipes[pipe].end();
-                        self.pipes[pipe ^ 1].close();
-                    }
-                }
-                Action::HoldAccepts(_) => {}
-            }
-        }
+        self.gateways[index].turn(now, &mut self.pipes);
     }
 
     fn turn_worker(&mut self, index: usize) {
@@ -393,10 +387,15 @@ impl World {
         match action {
             CoreAction::Connect(conn, to) => self.connect_link(index, conn, to),
             CoreAction::ConnectByName(conn, _) => {
-                self.add_conn(index, conn, End::Register);
-                if let Some(worker) = &mut self.workers[index] {
-                    assert!(worker.runtime.on_resolved(conn), "nothing has happened since it was asked for");
-                    worker.runtime.on_connected(conn);
+                let pipe = self.connect_to_register(End::Worker(index, conn));
+                let Some(worker) = &mut self.workers[index] else { return };
+                assert!(worker.runtime.on_resolved(conn), "nothing has happened since it was asked for");
+                match pipe {
+                    Some(pipe) => {
+                        worker.conns.insert(conn, pipe);
+                        worker.runtime.on_connected(conn);
+                    }
+                    None => worker.runtime.on_end(conn, io::ErrorKind::ConnectionRefused.into()),
                 }
             }
             CoreAction::Pause(conn) => self.with_pipe(index, conn, |_, back| back.is_paused = true),
@@ -418,7 +417,7 @@ impl World {
     fn connect_link(&mut self, index: usize, conn: ConnId, to: SocketAddr) {
         let gateway = self.gateways.iter().position(|gateway| SocketAddr::from(gateway.address) == to);
         let gateway = gateway.expect("the register lists gateways that there are");
-        let socket = self.gateways[gateway].open(self.pipes.len() + 1);
+        let socket = self.gateways[gateway].sockets.open(self.pipes.len() + 1);
         self.add_conn(index, conn, End::Gateway(gateway, socket));
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 6000 + index as u16);
         let now = self.millis();
@@ -435,7 +434,7 @@ impl World {
         }
     }
 
-    fn add_pipes(&mut self, from: End, to: End) {
+    pub(crate) fn add_pipes(&mut self, from: End, to: End) {
         self.pipes.push(Pipe::new(to, ROOM));
         self.pipes.push(Pipe::new(from, ROOM));
     }
@@ -450,7 +449,7 @@ impl World {
         }
     }
 
-    fn millis(&self) -> Millis {
+    pub(crate) fn millis(&self) -> Millis {
         Millis(self.now.get().as_millis() as u64)
     }
 }

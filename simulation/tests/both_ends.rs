@@ -17,12 +17,17 @@ fn run(faults: Faults, seeds: u64) {
     let only = std::env::var("RINGWAY_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = only.map_or(0..seeds, |seed| seed..seed + 1);
     for seed in seeds {
-        let _seed = Seed(seed);
-        let mut world = World::new(seed, faults);
-        (0..STEPS).for_each(|_| world.step());
-        world.settle();
-        world.check();
+        run_one(faults, seed);
     }
+}
+
+fn run_one(faults: Faults, seed: u64) -> World {
+    let _seed = Seed(seed);
+    let mut world = World::new(seed, faults);
+    (0..STEPS).for_each(|_| world.step());
+    world.settle();
+    world.check();
+    world
 }
 
 const STEPS: usize = 600;
@@ -40,4 +45,14 @@ fn when_workers_die_nothing_is_doubled_or_out_of_order_and_all_are_connected_in_
 #[test]
 fn when_links_are_cut_nothing_is_doubled_and_all_are_connected_in_the_end() {
     run(Faults::Cuts, 1_000);
+}
+
+#[test]
+fn a_seed_repeats_itself() {
+    for faults in [Faults::Reloads, Faults::Deaths, Faults::Cuts] {
+        for seed in 0..20 {
+            let [one, other] = [(); 2].map(|()| run_one(faults, seed).history());
+            assert_eq!(one, other, "seed {seed}, {faults:?}");
+        }
+    }
 }

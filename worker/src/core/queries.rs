@@ -196,9 +196,10 @@ impl Core {
 
     /// Closes all connections, with the worker.
     pub(crate) fn leave_queries(&mut self) {
-        for gateway in self.queries.by_gateway.keys().copied().collect::<Vec<_>>() {
-            self.give_up_queries(gateway);
-        }
+        let mut gateways: Vec<_> = self.queries.by_gateway.keys().copied().collect();
+        // So that a run of the simulation can be repeated.
+        gateways.sort_unstable();
+        gateways.into_iter().for_each(|gateway| self.give_up_queries(gateway));
         self.queries.by_gateway.clear();
     }
 

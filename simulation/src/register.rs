@@ -1,0 +1,162 @@
+//! The register, and who connects to it.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use protocol::register_client::{Action, Connection};
+use ringway_register::{Config, Register};
+
+use crate::network::{Arrival, End};
+use crate::sockets::{PipeSink, Sockets};
+use crate::world::{GATEWAYS, WORKERS, World};
+
+/// A register's process.
+pub(crate) struct RegisterProcess {
+    pub(crate) register: Register,
+    pub(crate) sockets: Sockets,
+}
+
+impl RegisterProcess {
+    /// The first, second … life of the register.
+    pub(crate) fn new(life: u32) -> RegisterProcess {
+        RegisterProcess { register: Register::new(&Config::default()), sockets: Sockets::new(life) }
+    }
+}
+
+impl World {
+    /// It dies, or somebody's connection to it is cut. That may happen at any time, and no message is lost by it.
+    pub(crate) fn fault_of_register(&mut self) {
+        if self.random.bool() {
+            return self.kill_register();
+        }
+        let pipes = self.register.as_ref().map(|process| process.sockets.pipes()).unwrap_or_default();
+        if let Some(pipe) = self.random.choice(pipes) {
+            self.cut(pipe);
+        }
+    }
+
+    fn kill_register(&mut self) {
+        let Some(process) = self.register.take() else { return };
+        for pipe in process.sockets.pipes() {
+            let kept = self.random.usize(..=self.pipes[pipe].len());
+            self.pipes[pipe].cut(kept);
+            self.pipes[pipe ^ 1].close();
+        }
+        self.register_lives += 1;
+        self.register_at = self.now.get() + Duration::from_millis(self.random.u64(..3_000));
+    }
+
+    /// It starts again when its time has come, and does what is due.
+    pub(crate) fn turn_register(&mut self) {
+        let now = self.millis();
+        if self.register.is_none() && self.now.get() >= self.register_at {
+            self.register = Some(RegisterProcess::new(self.register_lives));
+        }
+        let Some(RegisterProcess { register, sockets }) = &mut self.register else { return };
+        let mut sink = PipeSink { sockets, pipes: &mut self.pipes };
+        loop {
+            let Ok(()) = register.turn(now.0, &mut sink);
+            if register.deadline() > now.0 {
+                return;
+            }
+        }
+    }
+
+    /// What came to one of its sockets.
+    pub(crate) fn tell_register(&mut self, socket: ring::SocketId, arrival: Arrival) {
+        let now = self.millis().0;
+        if let Some(RegisterProcess { register, .. }) = &mut self.register {
+            match arrival {
+                Arrival::Bytes(bytes) => register.on_bytes(now, socket, &bytes),
+                Arrival::End { is_reset: true } => register.on_failed(socket),
+                Arrival::End { is_reset: false } => register.on_end_of_stream(now, socket),
+            }
+        }
+        self.turn_register();
+    }
+
+    /// The pipe to the register, if it is there.
+    pub(crate) fn connect_to_register(&mut self, from: End) -> Option<usize> {
+        let (now, pipe) = (self.millis().0, self.pipes.len());
+        let RegisterProcess { register, sockets } = self.register.as_mut()?;
+        let socket = sockets.open(pipe + 1);
+        register.on_accepted(now, socket, SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7000).into());
+        self.add_pipes(from, End::Register(socket));
+        self.turn_register();
+        Some(pipe)
+    }
+
+    /// What came to a gateway from the register.
+    pub(crate) fn tell_registration(&mut self, gateway: usize, connection: Connection, arrival: Arrival) {
+        let now = self.millis().0;
+        let client = &mut self.gateways[gateway].registration;
+        match arrival {
+            Arrival::Bytes(bytes) => client.on_bytes(now, connection, &bytes),
+            Arrival::End { is_reset: true } => {
+                client.on_failed(now, connection, io::ErrorKind::ConnectionReset.into());
+            }
+            Arrival::End { is_reset: false } => client.on_end_of_stream(now, connection),
+        }
+        self.turn_registration(gateway);
+    }
+
+    /// Does what a gateway's registration wants.
+    pub(crate) fn turn_registration(&mut self, gateway: usize) {
+        let now = self.millis().0;
+        self.gateways[gateway].registration.on_tick(now);
+        while let Some(action) = self.gateways[gateway].registration.next_action() {
+            match action {
+                Action::Connect(connection) => self.connect_registration(gateway, connection),
+                Action::Close(connection) => {
+                    if let Some(pipe) = self.gateways[gateway].to_register[connection as usize].take() {
+                        self.pipes[pipe].end();
+                        self.pipes[pipe ^ 1].close();
+                    }
+                }
+                Action::News(_) => {}
+            }
+        }
+        let gateway = &mut self.gateways[gateway];
+        for connection in [Connection::Main, Connection::Probe] {
+            if let Some(pipe) = gateway.to_register[connection as usize] {
+                let sent = self.pipes[pipe].send(gateway.registration.unsent(connection));
+                gateway.registration.on_sent(connection, sent);
+            }
+        }
+    }
+
+    fn connect_registration(&mut self, gateway: usize, connection: Connection) {
+        let now = self.millis().0;
+        let pipe = self.connect_to_register(End::Registration(gateway, connection));
+        let gateway = &mut self.gateways[gateway];
+        gateway.registration.on_connecting(now, connection);
+        gateway.to_register[connection as usize] = pipe;
+        match pipe {
+            Some(_) => gateway.registration.on_connected(now, connection),
+            None => {
+                gateway.registration.on_failed(now, connection, io::ErrorKind::ConnectionRefused.into());
+            }
+        }
+    }
+
+    /// Checks that all have found it again, and that it refused nobody and took nobody for dead.
+    pub(crate) fn check_register(&self) {
+        assert!(self.is_registered(GATEWAYS, WORKERS), "all are registered");
+        let status = self.register.as_ref().map(|process| process.register.status());
+        let wrong: Vec<_> = status
+            .iter()
+            .flat_map(|status| status.counters.by_name())
+            .filter(|(name, count)| (name.starts_with("refused") || *name == "dead") && *count > 0)
+            .collect();
+        assert_eq!(wrong, []);
+    }
+
+    /// Whether all gateways and workers are where they belong in the register's list.
+    pub(crate) fn is_registered(&self, gateways: usize, workers: usize) -> bool {
+        let status = self.register.as_ref().map(|process| process.register.status());
+        let listed = status.map(|status| (status.gateways, status.workers, status.connections));
+        let held = self.gateways.iter().all(|gateway| gateway.registration.is_held());
+        held && listed == Some((gateways, workers, gateways + workers))
+    }
+}
