@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::world::{Client, Faults, GATEWAYS, WORKERS, World};
+use crate::faults::Faults;
+use crate::world::{Client, GATEWAYS, WORKERS, World};
 
 impl World {
     /// What a run came to: when it ended, how many connections there were, and what was handled.
@@ -22,7 +23,7 @@ impl World {
             let handled = handled.remove(&index).unwrap_or_default();
             let Client { said, heard, .. } = client;
             match self.faults {
-                Faults::Reloads => {
+                Faults::Reloads | Faults::Pauses => {
                     assert_eq!(&handled, said, "client {index}: each message is handled, once and in order");
                     assert_eq!(heard, said, "client {index}: each message is answered");
                 }
@@ -30,7 +31,7 @@ impl World {
                     assert!(is_part(&handled, said), "client {index}: doubled or out of order: {handled:?}");
                     assert!(is_part(heard, &handled), "client {index}: {heard:?} of {handled:?}");
                 }
-                Faults::Cuts => {
+                Faults::Cuts | Faults::Freezes => {
                     let times = handled.len();
                     let handled: BTreeSet<_> = handled.iter().collect();
                     assert_eq!(handled.len(), times, "client {index}: doubled");

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod faults;
 mod gateway;
 mod network;
 mod register;
@@ -13,4 +14,5 @@ mod sockets;
 mod worker;
 mod world;
 
-pub use world::{Faults, World};
+pub use faults::Faults;
+pub use world::World;

@@ -13,6 +13,26 @@ pub(crate) enum End {
     Registration(usize, protocol::register_client::Connection),
 }
 
+/// What runs or stands still as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Process {
+    Gateway(usize),
+    Worker(usize),
+    Register,
+}
+
+impl End {
+    /// Whose it is. Clients are none.
+    pub(crate) fn process(self) -> Option<Process> {
+        match self {
+            End::Gateway(gateway, _) | End::Registration(gateway, _) => Some(Process::Gateway(gateway)),
+            End::Worker(worker, _) => Some(Process::Worker(worker)),
+            End::Register(_) => Some(Process::Register),
+            End::Client(_) => None,
+        }
+    }
+}
+
 /// One direction.
 #[derive(Debug)]
 pub(crate) struct Pipe {
@@ -28,6 +48,8 @@ pub(crate) struct Pipe {
     /// Its receiver has heard the end, or is gone.
     is_over: bool,
     pub(crate) is_paused: bool,
+    /// Nothing gets through for a while.
+    pub(crate) is_stalled: bool,
 }
 
 /// What comes out of a pipe.
@@ -47,6 +69,7 @@ impl Pipe {
             breaks: false,
             is_over: false,
             is_paused: false,
+            is_stalled: false,
         }
     }
 
@@ -78,13 +101,18 @@ impl Pipe {
         self.is_over = true;
     }
 
+    /// Whether its receiver is there and has not heard the end.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.is_over && !self.is_ending
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Whether something can come out.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.is_over && !self.is_paused && (!self.bytes.is_empty() || self.is_ending)
+        !(self.is_over || self.is_paused || self.is_stalled) && (!self.bytes.is_empty() || self.is_ending)
     }
 
     /// What comes out next, at most `size` bytes.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use protocol::register_client::{Action, Connection};
 use ringway_register::{Config, Register};
 
-use crate::network::{Arrival, End};
+use crate::faults::Accept;
+use crate::network::{Arrival, End, Process};
 use crate::sockets::{PipeSink, Sockets};
 use crate::world::{GATEWAYS, WORKERS, World};
 
@@ -38,6 +39,7 @@ impl World {
 
     fn kill_register(&mut self) {
         let Some(process) = self.register.take() else { return };
+        self.forget_frozen(Process::Register);
         for pipe in process.sockets.pipes() {
             let kept = self.random.usize(..=self.pipes[pipe].len());
             self.pipes[pipe].cut(kept);
@@ -50,6 +52,9 @@ impl World {
     /// It starts again when its time has come, and does what is due.
     pub(crate) fn turn_register(&mut self) {
         let now = self.millis();
+        if self.is_frozen(Some(Process::Register)) {
+            return;
+        }
         if self.register.is_none() && self.now.get() >= self.register_at {
             self.register = Some(RegisterProcess::new(self.register_lives));
         }
@@ -73,17 +78,14 @@ impl World {
                 Arrival::End { is_reset: false } => register.on_end_of_stream(now, socket),
             }
         }
-        self.turn_register();
     }
 
     /// The pipe to the register, if it is there.
     pub(crate) fn connect_to_register(&mut self, from: End) -> Option<usize> {
-        let (now, pipe) = (self.millis().0, self.pipes.len());
-        let RegisterProcess { register, sockets } = self.register.as_mut()?;
-        let socket = sockets.open(pipe + 1);
-        register.on_accepted(now, socket, SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7000).into());
+        let pipe = self.pipes.len();
+        let socket = self.register.as_mut()?.sockets.open(pipe + 1);
         self.add_pipes(from, End::Register(socket));
-        self.turn_register();
+        self.accept(Accept { at: End::Register(socket), from: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7000) });
         Some(pipe)
     }
 
@@ -98,11 +100,13 @@ impl World {
             }
             Arrival::End { is_reset: false } => client.on_end_of_stream(now, connection),
         }
-        self.turn_registration(gateway);
     }
 
     /// Does what a gateway's registration wants.
     pub(crate) fn turn_registration(&mut self, gateway: usize) {
+        if self.is_frozen(Some(Process::Gateway(gateway))) {
+            return;
+        }
         let now = self.millis().0;
         self.gateways[gateway].registration.on_tick(now);
         while let Some(action) = self.gateways[gateway].registration.next_action() {
@@ -140,9 +144,15 @@ impl World {
         }
     }
 
-    /// Checks that all have found it again, and that it refused nobody and took nobody for dead.
+    /// Checks that all have found it again, and that it refused nobody and took nobody for dead who was not.
     pub(crate) fn check_register(&self) {
         assert!(self.is_registered(GATEWAYS, WORKERS), "all are registered");
+        if !self.faults.are_noticed_by_silence() {
+            self.check_refusals();
+        }
+    }
+
+    fn check_refusals(&self) {
         let status = self.register.as_ref().map(|process| process.register.status());
         let wrong: Vec<_> = status
             .iter()

@@ -7,24 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gateway_core::Millis;
-use ringway_worker::core::{Action as CoreAction, ConnId};
+use ringway_worker::core::{Action as CoreAction, ConnId, Notice};
 
+use crate::faults::{Accept, Disturbances, Faults};
 use crate::gateway::Gateway;
-use crate::network::{Arrival, End, Pipe};
+use crate::network::{Arrival, End, Pipe, Process};
 use crate::register::RegisterProcess;
 use crate::worker::{Handled, Worker};
-
-/// What may go wrong, beside bytes that come late and in pieces, sends that fall short, and a register that dies or loses
-/// connections.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Faults {
-    /// Workers are replaced in good order: nothing may be lost.
-    Reloads,
-    /// Workers die, too: what was on its way to them, or waited there, may be lost.
-    Deaths,
-    /// Links are cut, too, behind which both ends live: what a worker had taken it still handles, beside what another one gets.
-    Cuts,
-}
 
 /// A cluster. Connections are pairs of pipes: `2 * n` goes from who connected, `2 * n + 1` comes back.
 pub struct World {
@@ -41,6 +30,7 @@ pub struct World {
     pub(crate) workers: Vec<Option<Worker>>,
     pub(crate) clients: Vec<Client>,
     pub(crate) pipes: Vec<Pipe>,
+    pub(crate) disturbances: Disturbances,
     pub(crate) handled: Handled,
 }
 
@@ -68,6 +58,7 @@ impl World {
             workers: Vec::new(),
             clients: Vec::new(),
             pipes: Vec::new(),
+            disturbances: Disturbances::default(),
             handled: Rc::new(RefCell::default()),
         };
         (0..WORKERS).for_each(|_| world.start_worker());
@@ -82,6 +73,10 @@ impl World {
         match self.random.u32(..100) {
             0..=19 => self.speak(),
             20..=89 => self.move_bytes(),
+            90..=93 if self.is_disturbed() => {
+                self.deliver_all();
+                self.pass(Duration::from_secs(1));
+            }
             90..=96 => {
                 let ms = self.random.u64(..40);
                 self.pass(Duration::from_millis(ms));
@@ -97,13 +92,20 @@ impl World {
 
     /// Nothing goes wrong any more, and everything comes to its end.
     pub fn settle(&mut self) {
+        let mut calm_rounds = 0;
         for _ in 0..SETTLE_ROUNDS_MAX {
             self.deliver_all();
-            if self.is_quiet() {
+            calm_rounds = if self.is_quiet() { calm_rounds + 1 } else { 0 };
+            // What is lost is never heard: then it is waited for whether more happens.
+            if calm_rounds > if self.is_all_answered() { 0 } else { CALM_ROUNDS } {
                 return;
             }
             self.pass(SETTLE_PERIOD);
         }
+    }
+
+    fn is_all_answered(&self) -> bool {
+        self.clients.iter().all(|client| client.said.len() == client.heard.len())
     }
 
     /// Whether nothing is on its way, no handler runs, and all are connected.
@@ -114,12 +116,9 @@ impl World {
                 && status.links == GATEWAYS
                 && (status.handlers_running, status.events_waiting) == (0, 0)
         };
-        let said: usize = self.clients.iter().map(|client| client.said.len()).sum();
-        let heard: usize = self.clients.iter().map(|client| client.heard.len()).sum();
-        // What is lost is never heard: then all rounds are waited for.
-        self.is_registered(GATEWAYS, WORKERS)
+        !self.is_disturbed()
+            && self.is_registered(GATEWAYS, WORKERS)
             && self.workers.iter().flatten().all(is_idle)
-            && said == heard
             && !self.pipes.iter().any(Pipe::is_ready)
     }
 
@@ -137,7 +136,7 @@ impl World {
     }
 
     fn move_bytes(&mut self) {
-        let ready: Vec<_> = (0..self.pipes.len()).filter(|pipe| self.pipes[*pipe].is_ready()).collect();
+        let ready: Vec<_> = (0..self.pipes.len()).filter(|pipe| self.is_deliverable(*pipe)).collect();
         if let Some(pipe) = self.random.choice(ready) {
             let size = 1 + self.random.usize(..120);
             self.deliver(pipe, size);
@@ -145,54 +144,24 @@ impl World {
     }
 
     fn deliver_all(&mut self) {
-        while let Some(pipe) = (0..self.pipes.len()).find(|pipe| self.pipes[*pipe].is_ready()) {
+        while let Some(pipe) = (0..self.pipes.len()).find(|pipe| self.is_deliverable(*pipe)) {
             self.deliver(pipe, usize::MAX);
-        }
-    }
-
-    fn fault(&mut self) {
-        if self.random.u32(..4) == 0 {
-            return self.fault_of_register();
-        }
-        let running: Vec<_> = (0..self.workers.len())
-            .filter(|worker| self.workers[*worker].as_ref().is_some_and(|worker| !worker.is_ending))
-            .collect();
-        let Some(worker) = self.random.choice(running) else { return };
-        let most = match self.faults {
-            Faults::Reloads => 1,
-            Faults::Deaths => 2,
-            Faults::Cuts => 3,
-        };
-        match self.random.u32(..most) {
-            // As the master waits for its successor's links, for which that needs a register.
-            0 if self.register.is_none() => {}
-            0 => {
-                self.start_worker();
-                self.settle_links();
-                self.stop_worker(worker);
-            }
-            1 => {
-                self.kill(worker);
-                self.start_worker();
-            }
-            _ => self.cut_a_link(worker),
         }
     }
 
     /// Time passes, and what is due is done.
     fn pass(&mut self, time: Duration) {
         self.now.set(self.now.get() + time);
-        let now = self.millis();
+        self.end_disturbances();
         self.turn_register();
         for gateway in 0..self.gateways.len() {
-            self.gateways[gateway].shard.on_tick(now);
-            self.turn_gateway(gateway);
+            self.tick_gateway(gateway);
             self.turn_registration(gateway);
         }
         (0..self.workers.len()).for_each(|worker| self.turn_worker(worker));
     }
 
-    fn connect_client(&mut self) {
+    pub(crate) fn connect_client(&mut self) {
         let gateway = self.random.usize(..GATEWAYS);
         let pipe = self.pipes.len();
         let client = self.clients.len();
@@ -205,7 +174,7 @@ impl World {
         self.turn_gateway(gateway);
     }
 
-    fn start_worker(&mut self) {
+    pub(crate) fn start_worker(&mut self) {
         let number = self.workers.len();
         let worker = Worker::new(number, Rc::clone(&self.handled), &self.now, self.random.u64(..));
         self.workers.push(Some(worker));
@@ -213,20 +182,20 @@ impl World {
     }
 
     /// Lets the newest worker come to all gateways, whatever else waits.
-    fn settle_links(&mut self) {
+    pub(crate) fn settle_links(&mut self) {
         let newest = self.workers.len() - 1;
         for _ in 0..LINK_ROUNDS_MAX {
             let of_newest = |pipe: &usize| {
                 let ends = [self.pipes[*pipe].to, self.pipes[*pipe ^ 1].to];
                 ends.iter().any(|end| matches!(end, End::Worker(worker, _) if *worker == newest))
             };
-            let ready = (0..self.pipes.len()).filter(of_newest).find(|pipe| self.pipes[*pipe].is_ready());
+            let ready = (0..self.pipes.len()).filter(of_newest).find(|pipe| self.is_deliverable(*pipe));
             let Some(pipe) = ready else { return };
             self.deliver(pipe, usize::MAX);
         }
     }
 
-    fn stop_worker(&mut self, worker: usize) {
+    pub(crate) fn stop_worker(&mut self, worker: usize) {
         if let Some(worker) = &mut self.workers[worker] {
             worker.is_ending = true;
             worker.runtime.stop();
@@ -234,37 +203,25 @@ impl World {
         self.turn_worker(worker);
     }
 
-    /// A process dies: its kernel ends its connections, perhaps with what nobody has read.
-    fn kill(&mut self, worker: usize) {
-        let Some(worker) = self.workers[worker].take() else { return };
-        let mut pipes: Vec<_> = worker.conns.into_values().collect();
-        pipes.sort_unstable();
-        for pipe in pipes {
-            let kept = self.random.usize(..=self.pipes[pipe].len());
-            self.pipes[pipe].cut(kept);
-            self.pipes[pipe ^ 1].close();
-        }
-    }
-
-    /// Both ends hear of it, and of what was on its way only a part arrives.
-    fn cut_a_link(&mut self, worker: usize) {
-        let Some(worker) = &self.workers[worker] else { return };
-        let mut pipes: Vec<_> = worker.conns.values().copied().collect();
-        pipes.sort_unstable();
-        if let Some(pipe) = self.random.choice(pipes) {
-            self.cut(pipe);
-        }
-    }
-
-    /// This pipe and the one beside it.
-    pub(crate) fn cut(&mut self, pipe: usize) {
-        for pipe in [pipe, pipe ^ 1] {
-            let kept = self.random.usize(..=self.pipes[pipe].len());
-            self.pipes[pipe].cut(kept);
-        }
+    /// Whether something can come out of a pipe, and there is somebody to take it.
+    fn is_deliverable(&self, pipe: usize) -> bool {
+        self.pipes[pipe].is_ready() && !self.is_frozen(self.pipes[pipe].to.process())
     }
 
     fn deliver(&mut self, pipe: usize, size: usize) {
+        self.tell(pipe, size);
+        match self.pipes[pipe].to {
+            End::Client(_) => {}
+            End::Register(_) => self.turn_register(),
+            End::Registration(gateway, _) => self.turn_registration(gateway),
+            End::Gateway(gateway, _) => self.turn_gateway(gateway),
+            End::Worker(worker, _) => self.turn_worker(worker),
+        }
+        self.tell_room(pipe);
+    }
+
+    /// Gives whoever is at a pipe's end what comes out of it, at most `size` bytes, and no turn.
+    pub(crate) fn tell(&mut self, pipe: usize, size: usize) {
         let now = self.millis();
         let Some(arrival) = self.pipes[pipe].take(size) else { return };
         match self.pipes[pipe].to {
@@ -278,33 +235,30 @@ impl World {
                     Arrival::End { is_reset: true } => shard.on_failed(now, socket),
                     Arrival::End { is_reset: false } => shard.on_end_of_stream(now, socket),
                 }
-                self.turn_gateway(gateway);
             }
-            End::Worker(index, conn) => {
-                if let Some(worker) = &mut self.workers[index] {
-                    match arrival {
-                        Arrival::Bytes(bytes) => worker.runtime.on_bytes(conn, &bytes),
-                        Arrival::End { is_reset: true } => {
-                            worker.runtime.on_end(conn, io::ErrorKind::ConnectionReset.into());
-                        }
-                        Arrival::End { is_reset: false } => {
-                            worker.runtime.on_end(conn, io::ErrorKind::UnexpectedEof.into());
-                        }
+            End::Worker(worker, conn) => {
+                let Some(worker) = &mut self.workers[worker] else { return };
+                match arrival {
+                    Arrival::Bytes(bytes) => worker.runtime.on_bytes(conn, &bytes),
+                    Arrival::End { is_reset: true } => {
+                        worker.runtime.on_end(conn, io::ErrorKind::ConnectionReset.into());
+                    }
+                    Arrival::End { is_reset: false } => {
+                        worker.runtime.on_end(conn, io::ErrorKind::UnexpectedEof.into());
                     }
                 }
-                self.turn_worker(index);
             }
         }
-        self.tell_room(pipe);
     }
 
     /// Who waits for room in a pipe is told that there is some.
-    fn tell_room(&mut self, pipe: usize) {
-        if !self.pipes[pipe].takes_again() {
+    pub(crate) fn tell_room(&mut self, pipe: usize) {
+        // Its sender is the receiver of the other one.
+        let sender = self.pipes[pipe ^ 1].to;
+        if self.is_frozen(sender.process()) || !self.pipes[pipe].takes_again() {
             return;
         }
-        // Its sender is the receiver of the other one.
-        match self.pipes[pipe ^ 1].to {
+        match sender {
             End::Gateway(gateway, socket) => {
                 let now = self.millis();
                 self.gateways[gateway].shard.on_writable(now, socket);
@@ -340,12 +294,25 @@ impl World {
         }
     }
 
-    fn turn_gateway(&mut self, index: usize) {
-        let now = self.millis();
-        self.gateways[index].turn(now, &mut self.pipes);
+    pub(crate) fn turn_gateway(&mut self, index: usize) {
+        if !self.is_frozen(Some(Process::Gateway(index))) {
+            let now = self.millis();
+            self.gateways[index].turn(now, &mut self.pipes);
+        }
     }
 
-    fn turn_worker(&mut self, index: usize) {
+    pub(crate) fn tick_gateway(&mut self, index: usize) {
+        if !self.is_frozen(Some(Process::Gateway(index))) {
+            let now = self.millis();
+            self.gateways[index].shard.on_tick(now);
+            self.turn_gateway(index);
+        }
+    }
+
+    pub(crate) fn turn_worker(&mut self, index: usize) {
+        if self.is_frozen(Some(Process::Worker(index))) {
+            return;
+        }
         for _ in 0..TURNS_MAX {
             let Some(worker) = &mut self.workers[index] else { return };
             worker.runtime.turn();
@@ -410,6 +377,7 @@ impl World {
                     worker.conns.remove(&conn);
                 }
             }
+            CoreAction::Tell(Notice::NameTaken) => panic!("each worker has a name of its own"),
             CoreAction::Tell(_) => {}
         }
     }
@@ -420,9 +388,7 @@ impl World {
         let socket = self.gateways[gateway].sockets.open(self.pipes.len() + 1);
         self.add_conn(index, conn, End::Gateway(gateway, socket));
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 6000 + index as u16);
-        let now = self.millis();
-        self.gateways[gateway].shard.on_link_accepted(now, socket, address.into());
-        self.turn_gateway(gateway);
+        self.accept(Accept { at: End::Gateway(gateway, socket), from: address });
         self.workers[index].iter_mut().for_each(|worker| worker.runtime.on_connected(conn));
     }
 
@@ -466,6 +432,9 @@ const TURNS_MAX: usize = 10_000;
 
 /// How long everything takes to come to its end at most: longer than handlers one after the other, and any patience.
 const SETTLE_ROUNDS_MAX: usize = 400;
+
+/// Rounds in which nothing happens until nothing more is expected.
+const CALM_ROUNDS: usize = 60;
 
 /// Of each round.
 const SETTLE_PERIOD: Duration = Duration::from_millis(500);

@@ -38,6 +38,16 @@ fn while_workers_are_replaced_each_message_is_handled_and_answered_once_and_in_o
 }
 
 #[test]
+fn while_processes_and_connections_stand_still_for_a_while_nothing_is_lost() {
+    run(Faults::Pauses, 1_000);
+}
+
+#[test]
+fn when_they_stand_still_for_long_nothing_is_doubled_and_all_are_connected_in_the_end() {
+    run(Faults::Freezes, 1_000);
+}
+
+#[test]
 fn when_workers_die_nothing_is_doubled_or_out_of_order_and_all_are_connected_in_the_end() {
     run(Faults::Deaths, 1_000);
 }
@@ -49,7 +59,7 @@ fn when_links_are_cut_nothing_is_doubled_and_all_are_connected_in_the_end() {
 
 #[test]
 fn a_seed_repeats_itself() {
-    for faults in [Faults::Reloads, Faults::Deaths, Faults::Cuts] {
+    for faults in [Faults::Reloads, Faults::Pauses, Faults::Deaths, Faults::Cuts, Faults::Freezes] {
         for seed in 0..20 {
             let [one, other] = [(); 2].map(|()| run_one(faults, seed).history());
             assert_eq!(one, other, "seed {seed}, {faults:?}");
