@@ -94,7 +94,7 @@ pub struct Flags {
 }
 
 /// Values of one flag, separated by commas. An alias, because argh takes a plain `Vec` for a flag that is repeated.
-pub type List<T> = Vec<T>;
+pub(crate) type List<T> = Vec<T>;
 
 impl Flags {
     fn default_target() -> List<Target> {

@@ -11,7 +11,7 @@ use crate::failure::Failures;
 
 /// The moments of a step, the same on all cores. `load_from <= from <= until`.
 #[derive(Clone, Copy, Debug)]
-pub struct Phase {
+pub(crate) struct Phase {
     /// Messages are sent from here on.
     pub load_from: Nanos,
     /// The measured phase begins.
@@ -22,12 +22,12 @@ pub struct Phase {
 
 impl Phase {
     /// Whether a moment is measured.
-    pub fn contains(&self, moment: Nanos) -> bool {
+    pub(crate) fn contains(&self, moment: Nanos) -> bool {
         self.from <= moment && moment < self.until
     }
 
     /// Ends the phase at `until`, earlier than was planned.
-    pub fn end(&mut self, until: Nanos) {
+    pub(crate) fn end(&mut self, until: Nanos) {
         self.until = self.until.min(until);
     }
 }
@@ -45,7 +45,7 @@ macro_rules! add_fields {
 
 /// Plain counts of one core, or of several added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Connections that were ready for messages at some time.
     pub opened: u64,
     /// Connections that never were, by cause.
@@ -74,7 +74,7 @@ pub struct Counters {
 
 /// Clients that connect and leave by the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ChurnCounters {
+pub(crate) struct ChurnCounters {
     /// Connections begun.
     pub begun: u64,
     /// Connections that are or were ready for messages.
@@ -89,14 +89,14 @@ add_fields!(ChurnCounters: begun, made, failures, left);
 
 impl ChurnCounters {
     /// Connections neither made nor failed yet.
-    pub fn pending(&self) -> u64 {
+    pub(crate) fn pending(&self) -> u64 {
         self.begun.saturating_sub(self.made + self.failures.total())
     }
 }
 
 /// Traffic of the measured phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
+pub(crate) struct Traffic {
     /// Messages that were meant to be sent in it.
     pub sent: u64,
     /// Messages of this program that came in it, whenever they were sent.
@@ -113,17 +113,17 @@ add_fields!(Traffic: sent, received, bytes_in, bytes_out, receives);
 
 impl Counters {
     /// Connections of which it is known whether they could be made.
-    pub fn settled(&self) -> u64 {
+    pub(crate) fn settled(&self) -> u64 {
         self.opened + self.failures.total()
     }
 
     /// Connections that are open.
-    pub fn connected(&self) -> u64 {
+    pub(crate) fn connected(&self) -> u64 {
         (self.opened + self.churn.made).saturating_sub(self.losses.total() + self.churn.left)
     }
 
     /// Messages in flight whose answer is awaited, if the connections last, and connections not made yet.
-    pub fn in_flight(&self) -> u64 {
+    pub(crate) fn in_flight(&self) -> u64 {
         self.sent.saturating_sub(self.answered) + self.churn.pending()
     }
 }
@@ -147,7 +147,7 @@ impl AddAssign for Counters {
 
 /// Who received one message, and when the last of them did: at one core, or at several together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     /// When the message was meant to be sent, which names it.
     pub stamp: Nanos,
     /// Clients that received it.
@@ -158,7 +158,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// Adds what another core, or the same one later, counted of the same message.
-    pub fn add(&mut self, more: Delivery) {
+    pub(crate) fn add(&mut self, more: Delivery) {
         debug_assert_eq!(self.stamp, more.stamp);
         self.receivers += more.receivers;
         self.last_at = self.last_at.max(more.last_at);
@@ -167,7 +167,7 @@ impl Delivery {
 
 /// What a core reports to the control thread now and then.
 #[derive(Clone, Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Index of the core.
     pub core: usize,
     /// When it was taken.
@@ -184,14 +184,14 @@ pub struct Sample {
 }
 
 /// An empty histogram of latencies in nanoseconds.
-pub fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, LATENCY_DIGITS)
         .expect("the bounds are constants in order")
 }
 
 /// The counting of one core.
 #[derive(Debug)]
-pub struct Measure {
+pub(crate) struct Measure {
     /// Counts since the run began.
     pub counters: Counters,
     latency: Histogram<u64>,
@@ -204,7 +204,7 @@ pub struct Measure {
 
 impl Measure {
     /// Nothing counted yet.
-    pub fn new() -> Measure {
+    pub(crate) fn new() -> Measure {
         Measure {
             counters: Counters::default(),
             latency: histogram(),
@@ -215,49 +215,49 @@ impl Measure {
     }
 
     /// A step begins. What was counted of the step before must have been taken.
-    pub fn begin(&mut self, step: usize, phase: Phase) {
+    pub(crate) fn begin(&mut self, step: usize, phase: Phase) {
         (self.step, self.phase) = (step, phase);
         self.counters.phase = Traffic::default();
         self.counters.answered = self.counters.sent;
     }
 
     /// The measured phase ends earlier than was planned.
-    pub fn end(&mut self, until: Nanos) {
+    pub(crate) fn end(&mut self, until: Nanos) {
         self.phase.end(until);
     }
 
     /// Index of the step.
-    pub fn step(&self) -> usize {
+    pub(crate) fn step(&self) -> usize {
         self.step
     }
 
     /// A message was sent that was meant to be sent at `intended`.
-    pub fn on_sent(&mut self, intended: Nanos) {
+    pub(crate) fn on_sent(&mut self, intended: Nanos) {
         self.counters.sent += 1;
         self.counters.phase.sent += u64::from(self.phase.contains(intended));
     }
 
     /// A message that was meant to be sent at `intended` came.
-    pub fn on_received(&mut self, now: Nanos, intended: Nanos) {
+    pub(crate) fn on_received(&mut self, now: Nanos, intended: Nanos) {
         self.counters.received += 1;
         self.counters.phase.received += u64::from(self.phase.contains(now));
         self.time(now, intended);
     }
 
     /// A message came back to the client that had sent it.
-    pub fn on_answered(&mut self, now: Nanos, intended: Nanos) {
+    pub(crate) fn on_answered(&mut self, now: Nanos, intended: Nanos) {
         self.counters.answered += 1;
         self.on_received(now, intended);
     }
 
     /// A connection is open that was meant to begin at `intended`.
-    pub fn on_connected(&mut self, now: Nanos, intended: Nanos) {
+    pub(crate) fn on_connected(&mut self, now: Nanos, intended: Nanos) {
         self.counters.churn.made += 1;
         self.time(now, intended);
     }
 
     /// Takes the ring's counts at a moment; called at least once per turn.
-    pub fn on_stats(&mut self, now: Nanos, stats: Stats) {
+    pub(crate) fn on_stats(&mut self, now: Nanos, stats: Stats) {
         if self.phase.contains(now) {
             let (traffic, before) = (&mut self.counters.phase, self.before);
             traffic.bytes_in = stats.bytes_in - before.bytes_in;
@@ -269,7 +269,7 @@ impl Measure {
     }
 
     /// Takes the latencies since the last call.
-    pub fn take_latency(&mut self) -> Option<Histogram<u64>> {
+    pub(crate) fn take_latency(&mut self) -> Option<Histogram<u64>> {
         (!self.latency.is_empty()).then(|| std::mem::replace(&mut self.latency, histogram()))
     }
 

@@ -8,7 +8,7 @@ use crate::clock::Nanos;
 /// Events at a steady rate within a span of time. Their moments are fixed in advance: after a stall all events that were
 /// missed are still due, each at the moment it was meant for.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     span: Range<Nanos>,
     period_ns: f64,
     taken: u64,
@@ -16,29 +16,29 @@ pub struct Pace {
 
 impl Pace {
     /// `per_second` events a second, which is above zero, the first at the start of `span`.
-    pub fn new(span: Range<Nanos>, per_second: f64) -> Pace {
+    pub(crate) fn new(span: Range<Nanos>, per_second: f64) -> Pace {
         Pace { span, period_ns: 1e9 / per_second, taken: 0 }
     }
 
     /// The share of number `index` of `count` participants in a common pace: they take turns.
-    pub fn share(span: Range<Nanos>, per_second: f64, index: usize, count: usize) -> Pace {
+    pub(crate) fn share(span: Range<Nanos>, per_second: f64, index: usize, count: usize) -> Pace {
         let offset = Duration::from_secs_f64(index as f64 / per_second);
         Pace::new(span.start.plus(offset)..span.end, per_second / count as f64)
     }
 
     /// Ends the span at `until`, earlier than was planned.
-    pub fn end(&mut self, until: Nanos) {
+    pub(crate) fn end(&mut self, until: Nanos) {
         self.span.end = self.span.end.min(until);
     }
 
     /// When the next event is due; none after the last one.
-    pub fn next_at(&self) -> Option<Nanos> {
+    pub(crate) fn next_at(&self) -> Option<Nanos> {
         let at = Nanos(self.span.start.0 + (self.taken as f64 * self.period_ns) as u64);
         Some(at).filter(|at| *at < self.span.end)
     }
 
     /// Takes the next event if it is due, and returns the moment it was meant for.
-    pub fn take(&mut self, now: Nanos) -> Option<Nanos> {
+    pub(crate) fn take(&mut self, now: Nanos) -> Option<Nanos> {
         let at = self.next_at().filter(|at| *at <= now)?;
         self.taken += 1;
         Some(at)

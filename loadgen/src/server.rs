@@ -8,17 +8,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Processes of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub(crate) struct Server {
     pids: Vec<u32>,
 }
 
 /// A process of this machine listens there, but this one may not see which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unseen;
+pub(crate) struct Unseen;
 
 impl Server {
     /// These.
-    pub fn of(pids: &[u32]) -> Server {
+    pub(crate) fn of(pids: &[u32]) -> Server {
         Server { pids: pids.to_vec() }
     }
 
@@ -26,7 +26,7 @@ impl Server {
     ///
     /// # Errors
     /// A process of another user does, whose files this one may not look at.
-    pub fn at(addresses: &[SocketAddr]) -> Result<Option<Server>, Unseen> {
+    pub(crate) fn at(addresses: &[SocketAddr]) -> Result<Option<Server>, Unseen> {
         let own: Vec<SocketAddr> = addresses.iter().copied().filter(|address| is_own(address.ip())).collect();
         let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
         let sockets: HashSet<u64> = tables
@@ -44,12 +44,12 @@ impl Server {
     }
 
     /// Their ids.
-    pub fn pids(&self) -> &[u32] {
+    pub(crate) fn pids(&self) -> &[u32] {
         &self.pids
     }
 
     /// Bytes that they have resident together; none if none of them is there.
-    pub fn resident_bytes(&self) -> Option<u64> {
+    pub(crate) fn resident_bytes(&self) -> Option<u64> {
         self.pids.iter().filter_map(|pid| resident(*pid)).reduce(|sum, bytes| sum + bytes)
     }
 }

@@ -6,17 +6,17 @@
 use crate::clock::Nanos;
 
 /// Bytes of a stamp.
-pub const STAMP_SIZE: usize = 16;
+pub(crate) const STAMP_SIZE: usize = 16;
 
 /// Appends a message of `size` bytes, at least [`STAMP_SIZE`].
-pub fn write(stamp: Nanos, size: usize, out: &mut Vec<u8>) {
+pub(crate) fn write(stamp: Nanos, size: usize, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend((0..STAMP_SIZE).rev().map(|digit| HEX[(stamp.0 >> (4 * digit) & 0xf) as usize]));
     out.resize(start + size, b'.');
 }
 
 /// The stamp of a message; none if `body` is no message of `size` bytes that [`write`] made.
-pub fn read(body: &[u8], size: usize) -> Option<Nanos> {
+pub(crate) fn read(body: &[u8], size: usize) -> Option<Nanos> {
     let (digits, _) = body.split_first_chunk::<STAMP_SIZE>().filter(|_| body.len() == size)?;
     let mut digits = digits.iter().map(|digit| (*digit as char).to_digit(16));
     digits.try_fold(0, |stamp, digit| Some(stamp << 4 | u64::from(digit?))).map(Nanos)

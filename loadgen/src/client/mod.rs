@@ -4,6 +4,6 @@ mod state;
 mod table;
 mod wire;
 
-pub use state::{Client, Stage, encode_within};
-pub use table::Clients;
-pub use wire::{Incoming, Wire, encode_message, encode_pong};
+pub(crate) use state::{Client, Stage, encode_within};
+pub(crate) use table::Clients;
+pub(crate) use wire::{Incoming, Wire, encode_message, encode_pong};

@@ -7,7 +7,7 @@ use super::wire::Wire;
 
 /// How far a client is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// TCP connects, or TLS does its handshake.
     Connecting,
     /// The request was sent, its answer is awaited.
@@ -17,7 +17,7 @@ pub enum Stage {
 }
 
 /// One client. A million of them are kept, so whatever an idle one does not need is behind `backlog`.
-pub struct Client {
+pub(crate) struct Client {
     /// Its socket. The id differs from that of the client that had the slot before.
     pub socket: SocketId,
     /// Index of its destination in the plan.
@@ -34,7 +34,7 @@ pub struct Client {
 
 /// Bytes that wait for more, or for room.
 #[derive(Debug, Default)]
-pub struct Backlog {
+pub(crate) struct Backlog {
     /// The start of something not whole yet.
     pub input: Vec<u8>,
     /// What the socket had no room for. While there is any, later bytes go behind it.
@@ -42,7 +42,7 @@ pub struct Backlog {
 }
 
 /// Appends what `encode` appends to `out`, encrypted where there is TLS. `scratch` is used for that.
-pub fn encode_within(
+pub(crate) fn encode_within(
     session: &mut Option<Box<Session>>,
     scratch: &mut Vec<u8>,
     out: &mut Vec<u8>,
@@ -59,24 +59,24 @@ pub fn encode_within(
 
 impl Client {
     /// Bytes that wait for room.
-    pub fn unsent(&self) -> usize {
+    pub(crate) fn unsent(&self) -> usize {
         self.backlog.as_ref().map_or(0, |backlog| backlog.output.len())
     }
 
     /// The backlog, made if there is none.
-    pub fn backlog_mut(&mut self) -> &mut Backlog {
+    pub(crate) fn backlog_mut(&mut self) -> &mut Backlog {
         self.backlog.get_or_insert_default()
     }
 
     /// Takes the unfinished input out, to be decoded together with the bytes behind it.
-    pub fn take_input(&mut self) -> Vec<u8> {
+    pub(crate) fn take_input(&mut self) -> Vec<u8> {
         let input = self.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.input));
         self.drop_empty_backlog();
         input.unwrap_or_default()
     }
 
     /// Takes what waits for room, to be sent again.
-    pub fn take_output(&mut self) -> Vec<u8> {
+    pub(crate) fn take_output(&mut self) -> Vec<u8> {
         let output = self.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.output));
         self.drop_empty_backlog();
         output.unwrap_or_default()

@@ -6,7 +6,7 @@ use super::state::{Client, Stage};
 
 /// The clients of one core.
 #[derive(Default)]
-pub struct Clients {
+pub(crate) struct Clients {
     table: Vec<Option<Client>>,
     /// `open <= count <= table.len()`.
     count: usize,
@@ -17,22 +17,22 @@ pub struct Clients {
 
 impl Clients {
     /// An empty table with room for `count` clients.
-    pub fn with_capacity(count: usize) -> Clients {
+    pub(crate) fn with_capacity(count: usize) -> Clients {
         Clients { table: Vec::with_capacity(count), ..Clients::default() }
     }
 
     /// How many there are.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count
     }
 
     /// How many are open.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open
     }
 
     /// The slot below which the first `count` open clients are; the end of the table if fewer are open.
-    pub fn slots_of_first(&mut self, count: usize) -> usize {
+    pub(crate) fn slots_of_first(&mut self, count: usize) -> usize {
         if count >= self.open {
             return self.table.len();
         }
@@ -42,7 +42,7 @@ impl Clients {
     }
 
     /// Adds a client; its slot is free.
-    pub fn insert(&mut self, client: Client) {
+    pub(crate) fn insert(&mut self, client: Client) {
         let index = client.socket.index();
         if index >= self.table.len() {
             self.table.resize_with(index + 1, || None);
@@ -53,12 +53,12 @@ impl Clients {
     }
 
     /// The client of a socket; none if it left.
-    pub fn get_mut(&mut self, socket: SocketId) -> Option<&mut Client> {
+    pub(crate) fn get_mut(&mut self, socket: SocketId) -> Option<&mut Client> {
         self.table.get_mut(socket.index())?.as_mut().filter(|client| client.socket == socket)
     }
 
     /// Marks a client as open; one that is not there is left alone.
-    pub fn set_open(&mut self, socket: SocketId) {
+    pub(crate) fn set_open(&mut self, socket: SocketId) {
         if let Some(client) = self.get_mut(socket) {
             debug_assert_ne!(client.stage, Stage::Open);
             client.stage = Stage::Open;
@@ -67,7 +67,7 @@ impl Clients {
     }
 
     /// Takes a client out.
-    pub fn remove(&mut self, socket: SocketId) -> Option<Client> {
+    pub(crate) fn remove(&mut self, socket: SocketId) -> Option<Client> {
         self.get_mut(socket)?;
         let client = self.table[socket.index()].take()?;
         self.count -= 1;
@@ -76,17 +76,17 @@ impl Clients {
     }
 
     /// The open client in a slot.
-    pub fn open_at(&mut self, index: usize) -> Option<&mut Client> {
+    pub(crate) fn open_at(&mut self, index: usize) -> Option<&mut Client> {
         self.table.get_mut(index)?.as_mut().filter(|client| client.stage == Stage::Open)
     }
 
     /// The next open client, round and round; none if there is none.
-    pub fn next_open(&mut self) -> Option<&mut Client> {
+    pub(crate) fn next_open(&mut self) -> Option<&mut Client> {
         self.next_open_below(self.table.len())
     }
 
     /// The next open client of the first `slots`, round and round; none if there is none.
-    pub fn next_open_below(&mut self, slots: usize) -> Option<&mut Client> {
+    pub(crate) fn next_open_below(&mut self, slots: usize) -> Option<&mut Client> {
         if self.open == 0 {
             return None;
         }

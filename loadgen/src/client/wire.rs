@@ -10,7 +10,7 @@ use crate::target::Scheme;
 
 /// What a client speaks, with its decoding state.
 #[derive(Debug)]
-pub enum Wire {
+pub(crate) enum Wire {
     /// Behind its handshake.
     Websocket(Decoder),
     /// Lines.
@@ -23,7 +23,7 @@ pub enum Wire {
 
 /// A unit of a server's bytes. `consumed` is how many bytes of the input are done with.
 #[derive(Debug)]
-pub enum Incoming<'a> {
+pub(crate) enum Incoming<'a> {
     /// Nothing whole in the rest of the input.
     NeedMore { consumed: usize },
     /// A message.
@@ -40,7 +40,7 @@ pub enum Incoming<'a> {
 
 impl Wire {
     /// The state at the start of a connection.
-    pub fn new(scheme: Scheme) -> Wire {
+    pub(crate) fn new(scheme: Scheme) -> Wire {
         match scheme {
             Scheme::Websocket => Wire::Websocket(Decoder::default()),
             Scheme::Text => Wire::Text(TextCodec::default()),
@@ -50,7 +50,7 @@ impl Wire {
     }
 
     /// Which protocol it is.
-    pub fn scheme(&self) -> Scheme {
+    pub(crate) fn scheme(&self) -> Scheme {
         match self {
             Wire::Websocket(_) => Scheme::Websocket,
             Wire::Text(_) => Scheme::Text,
@@ -60,7 +60,7 @@ impl Wire {
     }
 
     /// Decodes the next unit of `input`. `size` cuts a stream into messages.
-    pub fn decode<'a>(&'a mut self, size: usize, input: &'a mut [u8]) -> Incoming<'a> {
+    pub(crate) fn decode<'a>(&'a mut self, size: usize, input: &'a mut [u8]) -> Incoming<'a> {
         match self {
             Wire::Websocket(decoder) => from_websocket(decoder.decode(PACKAGE_SIZE_MAX, input)),
             Wire::Text(codec) => from_plain(codec.decode(&LIMITS, input, &mut Vec::new())),
@@ -72,7 +72,7 @@ impl Wire {
 }
 
 /// Appends a message. The mask is websocket's.
-pub fn encode_message(scheme: Scheme, body: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
+pub(crate) fn encode_message(scheme: Scheme, body: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     match scheme {
         Scheme::Websocket => websocket::encode_frame(websocket::TEXT, body, mask, out),
         Scheme::Text => Text.encode(body, Kind::Text, out),
@@ -82,7 +82,7 @@ pub fn encode_message(scheme: Scheme, body: &[u8], mask: [u8; 4], out: &mut Vec<
 }
 
 /// Appends the answer to a websocket ping.
-pub fn encode_pong(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
+pub(crate) fn encode_pong(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     websocket::encode_frame(websocket::PONG, payload, mask, out);
 }
 

@@ -5,7 +5,7 @@ use crate::measure::{Phase, Sample};
 
 /// What the control thread asks of a core.
 #[derive(Clone, Copy, Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// The step of this index follows, in these moments.
     Begin(usize, Phase),
     /// The step ends at this moment, earlier than was planned.
@@ -15,4 +15,4 @@ pub enum Command {
 }
 
 /// What a core reports to the control thread: what it counted, or in one line why it cannot go on.
-pub type Reported = Result<Sample, String>;
+pub(crate) type Reported = Result<Sample, String>;

@@ -25,7 +25,7 @@ use crate::stamp;
 use crate::target::Scheme;
 
 /// One core's clients.
-pub struct Driver {
+pub(super) struct Driver {
     core: usize,
     plan: Arc<Plan>,
     clients: Clients,
@@ -59,7 +59,7 @@ struct Writer {
 
 /// A connection to make.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Connect {
+pub(super) struct Connect {
     /// Where to.
     pub address: SocketAddr,
     /// From where; none: the system chooses.
@@ -71,7 +71,7 @@ pub struct Connect {
 
 impl Driver {
     /// The clients of core number `core`, which begins now.
-    pub fn new(core: usize, plan: Arc<Plan>, now: Nanos, seed: u64) -> Driver {
+    pub(super) fn new(core: usize, plan: Arc<Plan>, now: Nanos, seed: u64) -> Driver {
         let share = plan.share(core);
         Driver {
             core,
@@ -96,20 +96,20 @@ impl Driver {
     }
 
     /// A step begins. What was counted of the step before must have been taken.
-    pub fn begin(&mut self, step: usize, phase: Phase) {
+    pub(super) fn begin(&mut self, step: usize, phase: Phase) {
         self.generator = Generator::new(&self.plan, step, self.core, phase);
         self.writer.size = self.plan.steps[step].size;
         self.writer.measure.begin(step, phase);
     }
 
     /// The step ends earlier than was planned.
-    pub fn end(&mut self, until: Nanos) {
+    pub(super) fn end(&mut self, until: Nanos) {
         self.writer.measure.end(until);
         self.generator.end(until);
     }
 
     /// The next connection that is due. [`Driver::on_connect_begun`] or [`Driver::on_connect_failed`] must follow.
-    pub fn connect_due(&mut self, now: Nanos) -> Option<Connect> {
+    pub(super) fn connect_due(&mut self, now: Nanos) -> Option<Connect> {
         if self.is_crowded() {
             return None;
         }
@@ -143,7 +143,7 @@ impl Driver {
     }
 
     /// The connection has a socket now.
-    pub fn on_connect_begun(&mut self, now: Nanos, socket: SocketId, connect: Connect) {
+    pub(super) fn on_connect_begun(&mut self, now: Nanos, socket: SocketId, connect: Connect) {
         let target = &self.plan.destinations[usize::from(connect.destination)];
         let connector = self.plan.connector.as_ref().filter(|_| target.tls);
         let session = connector
@@ -163,12 +163,12 @@ impl Driver {
     }
 
     /// The connection cannot even be begun.
-    pub fn on_connect_failed(&mut self, now: Nanos, connect: Connect, error: &io::Error) {
+    pub(super) fn on_connect_failed(&mut self, now: Nanos, connect: Connect, error: &io::Error) {
         self.fail(now, Cause::of(error), connect.intended);
     }
 
     /// TCP is connected: the handshakes follow where there are any.
-    pub fn on_connected(&mut self, now: Nanos, socket: SocketId) {
+    pub(super) fn on_connected(&mut self, now: Nanos, socket: SocketId) {
         let Some(client) = self.clients.get_mut(socket) else { return };
         match client.session {
             // The session has a first message to send.
@@ -191,7 +191,7 @@ impl Driver {
     }
 
     /// Bytes came. They are changed in place.
-    pub fn on_received(&mut self, now: Nanos, socket: SocketId, bytes: &mut [u8]) {
+    pub(super) fn on_received(&mut self, now: Nanos, socket: SocketId, bytes: &mut [u8]) {
         let Some(client) = self.clients.get_mut(socket) else { return };
         let Some(session) = &mut client.session else { return self.on_plain(now, socket, bytes) };
         let was_open = session.is_open();
@@ -240,7 +240,7 @@ impl Driver {
     }
 
     /// There is room again.
-    pub fn on_writable(&mut self, socket: SocketId) {
+    pub(super) fn on_writable(&mut self, socket: SocketId) {
         if let Some(client) = self.clients.get_mut(socket) {
             let output = client.take_output();
             self.writer.outbox.stage(socket, |out| out.extend_from_slice(&output));
@@ -248,7 +248,7 @@ impl Driver {
     }
 
     /// The connection is over.
-    pub fn on_end(&mut self, now: Nanos, socket: SocketId, cause: Cause) {
+    pub(super) fn on_end(&mut self, now: Nanos, socket: SocketId, cause: Cause) {
         let Some(client) = self.clients.remove(socket) else { return };
         self.closing.push(socket);
         match client.stage {
@@ -261,7 +261,7 @@ impl Driver {
     }
 
     /// Does what is due: gives up connections that are past their deadline, sends messages.
-    pub fn drive(&mut self, now: Nanos) {
+    pub(super) fn drive(&mut self, now: Nanos) {
         while let Some((socket, deadline)) = self.pending.front().copied() {
             let is_pending = self.clients.get_mut(socket).is_some_and(|client| client.stage != Stage::Open);
             if is_pending && now < deadline {
@@ -277,7 +277,7 @@ impl Driver {
     }
 
     /// When there is something to do even if nothing happens; none if there is not.
-    pub fn next_at(&self) -> Option<Nanos> {
+    pub(super) fn next_at(&self) -> Option<Nanos> {
         let is_ramping = !self.to_connect.is_empty();
         let connect = if is_ramping { self.ramp.next_at() } else { self.generator.next_arrival_at() };
         let connect = connect.filter(|_| !self.is_crowded());
@@ -286,7 +286,7 @@ impl Driver {
     }
 
     /// What is to be sent, and where to keep what the sockets have no room for.
-    pub fn outgoing(&mut self) -> (&mut Outbox, impl FnMut(SocketId, &[u8]) + '_) {
+    pub(super) fn outgoing(&mut self) -> (&mut Outbox, impl FnMut(SocketId, &[u8]) + '_) {
         let clients = &mut self.clients;
         (&mut self.writer.outbox, |socket, bytes: &[u8]| {
             if let Some(client) = clients.get_mut(socket) {
@@ -296,17 +296,17 @@ impl Driver {
     }
 
     /// Sockets to close; their clients are gone.
-    pub fn closing(&mut self) -> std::vec::Drain<'_, SocketId> {
+    pub(super) fn closing(&mut self) -> std::vec::Drain<'_, SocketId> {
         self.closing.drain(..)
     }
 
     /// The ring's counts.
-    pub fn on_stats(&mut self, now: Nanos, stats: Stats) {
+    pub(super) fn on_stats(&mut self, now: Nanos, stats: Stats) {
         self.writer.measure.on_stats(now, stats);
     }
 
     /// What was counted since the last call, and in all.
-    pub fn sample(&mut self, now: Nanos) -> Sample {
+    pub(super) fn sample(&mut self, now: Nanos) -> Sample {
         Sample {
             core: self.core,
             at: now,

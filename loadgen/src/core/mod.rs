@@ -18,10 +18,10 @@ use self::pump::Pump;
 use crate::clock::Clock;
 use crate::plan::Plan;
 
-pub use channel::{Command, Reported};
+pub(crate) use channel::{Command, Reported};
 
 /// The control thread's end of a core.
-pub struct Core {
+pub(crate) struct Core {
     commands: Sender<Command>,
     thread: ExecutorJoinHandle<()>,
 }
@@ -31,7 +31,7 @@ impl Core {
     ///
     /// # Errors
     /// The thread or its executor cannot be had.
-    pub fn start(
+    pub(crate) fn start(
         index: usize,
         plan: Arc<Plan>,
         clock: Clock,
@@ -46,7 +46,7 @@ impl Core {
     }
 
     /// Sends a command; a core that has ended does not receive it.
-    pub fn command(&self, command: Command) {
+    pub(crate) fn command(&self, command: Command) {
         let _ = self.commands.send(command);
     }
 
@@ -54,7 +54,7 @@ impl Core {
     ///
     /// # Errors
     /// Its executor failed.
-    pub fn join(self) -> Result<(), String> {
+    pub(crate) fn join(self) -> Result<(), String> {
         drop(self.commands);
         self.thread.join().map_err(|error| format!("a thread failed: {error}"))
     }

@@ -7,7 +7,7 @@ use ring::{Ring, Send, Short, SocketId};
 
 /// The bytes of one turn. Empty between turns.
 #[derive(Debug, Default)]
-pub struct Outbox {
+pub(super) struct Outbox {
     bytes: Vec<u8>,
     /// Socket and place of each part of the bytes. Parts of one socket go out in the order of their bytes.
     parts: Vec<(SocketId, Range<usize>)>,
@@ -16,7 +16,7 @@ pub struct Outbox {
 
 impl Outbox {
     /// Appends what `write` appends, for `socket`.
-    pub fn stage(&mut self, socket: SocketId, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn stage(&mut self, socket: SocketId, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         write(&mut self.bytes);
         let end = self.bytes.len();
@@ -30,7 +30,7 @@ impl Outbox {
     ///
     /// # Errors
     /// The kernel refuses the ring.
-    pub fn flush(&mut self, ring: &mut Ring, mut keep: impl FnMut(SocketId, &[u8])) -> io::Result<()> {
+    pub(super) fn flush(&mut self, ring: &mut Ring, mut keep: impl FnMut(SocketId, &[u8])) -> io::Result<()> {
         if self.parts.is_empty() {
             return Ok(());
         }

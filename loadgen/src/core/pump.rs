@@ -16,7 +16,7 @@ use crate::measure::Sample;
 use crate::plan::Plan;
 
 /// A core at work.
-pub struct Pump<'a> {
+pub(super) struct Pump<'a> {
     clock: Clock,
     reports: &'a Sender<Reported>,
     commands: Receiver<Command>,
@@ -27,7 +27,7 @@ pub struct Pump<'a> {
 
 impl Pump<'_> {
     /// Sets up the ring of core number `core`.
-    pub fn new(
+    pub(super) fn new(
         core: usize,
         plan: Arc<Plan>,
         clock: Clock,
@@ -50,7 +50,7 @@ impl Pump<'_> {
     /// Runs until it is to stop, and returns the last counts. The connections end with the ring.
     ///
     /// It is the only task of its executor, so it never yields.
-    pub fn run(mut self) -> io::Result<Sample> {
+    pub(super) fn run(mut self) -> io::Result<Sample> {
         while self.take_command() {
             self.turn()?;
         }

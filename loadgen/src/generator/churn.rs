@@ -9,7 +9,7 @@ use crate::pace::Pace;
 
 /// One core's part of the churn.
 #[derive(Debug)]
-pub struct Churn {
+pub(crate) struct Churn {
     /// When the core's new clients connect.
     pub arrivals: Pace,
     /// New connections that are not open yet, each with the moment it was meant to begin. At most as many as the driver
@@ -19,7 +19,7 @@ pub struct Churn {
 
 impl Churn {
     /// Nobody has arrived yet.
-    pub fn new(arrivals: Pace) -> Churn {
+    pub(crate) fn new(arrivals: Pace) -> Churn {
         Churn { arrivals, pending: HashMap::new() }
     }
 }

@@ -6,11 +6,11 @@ use crate::measure::Delivery;
 
 /// The deliveries of one core since they were last taken, so few.
 #[derive(Debug, Default)]
-pub struct DeliveryLog(Vec<Delivery>);
+pub(crate) struct DeliveryLog(Vec<Delivery>);
 
 impl DeliveryLog {
     /// A client received the message of `stamp`.
-    pub fn on_delivery(&mut self, now: Nanos, stamp: Nanos) {
+    pub(crate) fn on_delivery(&mut self, now: Nanos, stamp: Nanos) {
         let delivery = Delivery { stamp, receivers: 1, last_at: now };
         match self.0.iter_mut().rev().take(LOOK_BACK).find(|known| known.stamp == stamp) {
             Some(known) => known.add(delivery),
@@ -19,7 +19,7 @@ impl DeliveryLog {
     }
 
     /// Takes the deliveries out.
-    pub fn take(&mut self) -> Vec<Delivery> {
+    pub(crate) fn take(&mut self) -> Vec<Delivery> {
         std::mem::take(&mut self.0)
     }
 }

@@ -9,7 +9,7 @@ use crate::step::Load;
 
 /// One core's part of an echo load.
 #[derive(Debug)]
-pub struct Echo {
+pub(crate) struct Echo {
     phase: Phase,
     /// How many of the core's clients send: the first of them.
     senders: usize,
@@ -32,7 +32,7 @@ enum Schedule {
 
 impl Echo {
     /// A load within `phase`. `turn`: index of this core among those that send, and their count.
-    pub fn new(load: Load, phase: Phase, senders: usize, turn: (usize, usize)) -> Echo {
+    pub(crate) fn new(load: Load, phase: Phase, senders: usize, turn: (usize, usize)) -> Echo {
         let schedule = match load {
             Load::Closed { depth } => Schedule::Closed { depth, started: 0 },
             Load::Open { per_second } => {
@@ -43,7 +43,7 @@ impl Echo {
     }
 
     /// Nothing is to be sent from `until` on.
-    pub fn end(&mut self, until: Nanos) {
+    pub(crate) fn end(&mut self, until: Nanos) {
         self.phase.end(until);
         if let Schedule::Open(pace) = &mut self.schedule {
             pace.end(until);
@@ -51,7 +51,12 @@ impl Echo {
     }
 
     /// Sends what is due: at most [`SENDS_PER_TURN`] messages by the clock, or the first messages of as many clients.
-    pub fn drive(&mut self, now: Nanos, clients: &mut Clients, mut send: impl FnMut(&mut Client, Nanos)) {
+    pub(crate) fn drive(
+        &mut self,
+        now: Nanos,
+        clients: &mut Clients,
+        mut send: impl FnMut(&mut Client, Nanos),
+    ) {
         if now < self.phase.load_from {
             return;
         }
@@ -77,7 +82,7 @@ impl Echo {
     }
 
     /// When something is to be sent.
-    pub fn next_at(&self) -> Option<Nanos> {
+    pub(crate) fn next_at(&self) -> Option<Nanos> {
         match &self.schedule {
             Schedule::Closed { started, .. } => {
                 Some(self.phase.load_from).filter(|_| self.slots.is_none_or(|slots| *started < slots))
@@ -87,7 +92,7 @@ impl Echo {
     }
 
     /// Whether a client whose message came back sends the next one.
-    pub fn wants_next(&self, now: Nanos) -> bool {
+    pub(crate) fn wants_next(&self, now: Nanos) -> bool {
         matches!(self.schedule, Schedule::Closed { .. }) && now < self.phase.until
     }
 }

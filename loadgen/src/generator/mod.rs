@@ -5,9 +5,9 @@ mod churn;
 mod deliveries;
 mod echo;
 
-pub use churn::Churn;
-pub use deliveries::DeliveryLog;
-pub use echo::Echo;
+pub(crate) use churn::Churn;
+pub(crate) use deliveries::DeliveryLog;
+pub(crate) use echo::Echo;
 
 use crate::client::{Client, Clients};
 use crate::clock::Nanos;
@@ -19,7 +19,7 @@ use crate::step::Workload;
 
 /// One core's part of a step's workload.
 #[derive(Debug)]
-pub enum Generator {
+pub(crate) enum Generator {
     /// Clients stay connected.
     Idle,
     /// Clients send, and await the same back.
@@ -32,7 +32,7 @@ pub enum Generator {
 
 impl Generator {
     /// The part of core number `core` in a step, within `phase`.
-    pub fn new(plan: &Plan, step: usize, core: usize, phase: Phase) -> Generator {
+    pub(crate) fn new(plan: &Plan, step: usize, core: usize, phase: Phase) -> Generator {
         match plan.steps[step].workload {
             Workload::Idle => Generator::Idle,
             Workload::Echo(load) => {
@@ -48,7 +48,7 @@ impl Generator {
     }
 
     /// Nothing is to begin from `until` on, earlier than was planned.
-    pub fn end(&mut self, until: Nanos) {
+    pub(crate) fn end(&mut self, until: Nanos) {
         match self {
             Generator::Echo(echo) => echo.end(until),
             Generator::Churn(churn) => churn.arrivals.end(until),
@@ -57,29 +57,29 @@ impl Generator {
     }
 
     /// Sends what is due, a bounded number of messages.
-    pub fn drive(&mut self, now: Nanos, clients: &mut Clients, send: impl FnMut(&mut Client, Nanos)) {
+    pub(crate) fn drive(&mut self, now: Nanos, clients: &mut Clients, send: impl FnMut(&mut Client, Nanos)) {
         if let Generator::Echo(echo) = self {
             echo.drive(now, clients, send);
         }
     }
 
     /// When [`Generator::drive`] will have something to do; none if it waits for messages only.
-    pub fn next_at(&self) -> Option<Nanos> {
+    pub(crate) fn next_at(&self) -> Option<Nanos> {
         if let Generator::Echo(echo) = self { echo.next_at() } else { None }
     }
 
     /// The churn, where clients connect and leave.
-    pub fn churn(&mut self) -> Option<&mut Churn> {
+    pub(crate) fn churn(&mut self) -> Option<&mut Churn> {
         if let Generator::Churn(churn) = self { Some(churn) } else { None }
     }
 
     /// When the next client is to connect, beyond those of the start.
-    pub fn next_arrival_at(&self) -> Option<Nanos> {
+    pub(crate) fn next_arrival_at(&self) -> Option<Nanos> {
         if let Generator::Churn(churn) = self { churn.arrivals.next_at() } else { None }
     }
 
     /// A message of a server. Returns whether its client is to send the next one.
-    pub fn on_message(&mut self, now: Nanos, body: &[u8], size: usize, measure: &mut Measure) -> bool {
+    pub(crate) fn on_message(&mut self, now: Nanos, body: &[u8], size: usize, measure: &mut Measure) -> bool {
         let stamp = stamp::read(body, size).filter(|stamp| *stamp <= now);
         match (self, stamp) {
             (Generator::Idle | Generator::Churn(_), _) | (_, None) => measure.counters.strays += 1,
@@ -96,7 +96,7 @@ impl Generator {
     }
 
     /// Takes the deliveries since the last call.
-    pub fn take_deliveries(&mut self) -> Vec<Delivery> {
+    pub(crate) fn take_deliveries(&mut self) -> Vec<Delivery> {
         if let Generator::Fanout(log) = self { log.take() } else { Vec::new() }
     }
 }

@@ -13,7 +13,7 @@ use crate::sender::Message;
 
 /// Everything that was reported so far.
 #[derive(Debug)]
-pub struct Collected {
+pub(super) struct Collected {
     /// The last counts of each core.
     cores: Vec<Counters>,
     /// When each core reported them.
@@ -40,7 +40,7 @@ struct StepCounts {
 
 impl Collected {
     /// Nothing yet from `cores` cores that go through `steps` steps.
-    pub fn new(cores: usize, steps: usize) -> Collected {
+    pub(super) fn new(cores: usize, steps: usize) -> Collected {
         let of_step = || StepCounts { traffic: vec![Traffic::default(); cores], latency: histogram() };
         Collected {
             cores: vec![Counters::default(); cores],
@@ -54,7 +54,7 @@ impl Collected {
     }
 
     /// Takes a core's sample in.
-    pub fn add(&mut self, sample: Sample) {
+    pub(super) fn add(&mut self, sample: Sample) {
         self.cores[sample.core] = sample.counters;
         self.reported_at[sample.core] = sample.at;
         let step = &mut self.steps[sample.step];
@@ -70,32 +70,32 @@ impl Collected {
     }
 
     /// All cores together.
-    pub fn counters(&self) -> Counters {
+    pub(super) fn counters(&self) -> Counters {
         sum(&self.cores)
     }
 
     /// Whether every message sent until `moment` is answered: every core has reported so since.
-    pub fn is_answered(&self, moment: Nanos) -> bool {
+    pub(super) fn is_answered(&self, moment: Nanos) -> bool {
         self.reported_at.iter().all(|at| *at >= moment) && self.counters().in_flight() == 0
     }
 
     /// Traffic of the measured phase of a step, all cores together.
-    pub fn traffic(&self, step: usize) -> Traffic {
+    pub(super) fn traffic(&self, step: usize) -> Traffic {
         sum(&self.steps[step].traffic)
     }
 
     /// Latencies of it in nanoseconds.
-    pub fn latency(&self, step: usize) -> &Histogram<u64> {
+    pub(super) fn latency(&self, step: usize) -> &Histogram<u64> {
         &self.steps[step].latency
     }
 
     /// The delivery of a message; none if no client received it.
-    pub fn delivery(&self, message: &Message) -> Option<&Delivery> {
+    pub(super) fn delivery(&self, message: &Message) -> Option<&Delivery> {
         self.deliveries.get(&message.stamp)
     }
 
     /// Whether all messages reached every client they were for.
-    pub fn is_delivered(&self, messages: &[Message]) -> bool {
+    pub(super) fn is_delivered(&self, messages: &[Message]) -> bool {
         let connected = self.counters().connected();
         messages.iter().all(|message| {
             let members = message.members.unwrap_or(connected);
@@ -104,12 +104,12 @@ impl Collected {
     }
 
     /// The results of [`Collected::progress`].
-    pub fn seconds(&self) -> &[Second] {
+    pub(super) fn seconds(&self) -> &[Second] {
         &self.seconds
     }
 
     /// How the run is getting on, since the last call.
-    pub fn progress(&mut self, now: Nanos, server_bytes: Option<u64>) -> Second {
+    pub(super) fn progress(&mut self, now: Nanos, server_bytes: Option<u64>) -> Second {
         let counters = self.counters();
         let count = counters.received + counters.churn.made;
         let (last_at, last_count) = std::mem::replace(&mut self.last, (now, count));

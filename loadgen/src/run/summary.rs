@@ -16,7 +16,7 @@ use crate::target::Target;
 
 /// What the control thread knows of a run beyond what the cores counted.
 #[derive(Clone, Debug, Default)]
-pub struct RunRecord {
+pub(super) struct RunRecord {
     /// The user ended the run.
     pub interrupted: bool,
     /// The steps that were begun.
@@ -27,7 +27,7 @@ pub struct RunRecord {
 
 /// What the control thread knows of a step.
 #[derive(Clone, Debug, Default)]
-pub struct StepRecord {
+pub(super) struct StepRecord {
     /// How long was measured; zero if it ended before.
     pub measured: Duration,
     /// When that began.
@@ -39,7 +39,7 @@ pub struct StepRecord {
 }
 
 /// The report of a run.
-pub fn report(plan: &Plan, collected: &Collected, record: &RunRecord) -> Report {
+pub(super) fn report(plan: &Plan, collected: &Collected, record: &RunRecord) -> Report {
     let none_begun = [StepRecord::default()];
     let begun = if record.steps.is_empty() { &none_begun } else { record.steps.as_slice() };
     Report {

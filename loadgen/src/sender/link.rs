@@ -13,7 +13,7 @@ use crate::step::FanoutLoad;
 
 /// A connection to one gateway.
 #[derive(Debug)]
-pub struct Link {
+pub(super) struct Link {
     address: String,
     stream: TcpStream,
 }
@@ -23,7 +23,7 @@ impl Link {
     ///
     /// # Errors
     /// In one line: the register or a gateway cannot be reached, or there is no gateway.
-    pub fn to_all(load: &FanoutLoad) -> Result<Vec<Link>, String> {
+    pub(super) fn to_all(load: &FanoutLoad) -> Result<Vec<Link>, String> {
         let gateways = ask_register(load).map_err(|error| format!("register {}: {error}", load.register))?;
         if gateways.is_empty() {
             return Err(format!("register {} knows no gateway", load.register));
@@ -50,7 +50,7 @@ impl Link {
     ///
     /// # Errors
     /// In one line: the gateway takes no more, or not in time.
-    pub fn send(&mut self, frames: &[u8]) -> Result<(), String> {
+    pub(super) fn send(&mut self, frames: &[u8]) -> Result<(), String> {
         self.stream.write_all(frames).map_err(|error| self.explain(&error))
     }
 
@@ -58,7 +58,7 @@ impl Link {
     ///
     /// # Errors
     /// In one line: no answer, or none that is one.
-    pub fn clients(&mut self) -> Result<Vec<u32>, String> {
+    pub(super) fn clients(&mut self) -> Result<Vec<u32>, String> {
         let select = Select { fields: vec![Field::Uid], condition: None }.encode();
         let found = self
             .ask(&Frame { ext: &select, ..Frame::command(Cmd::Select) })
@@ -74,7 +74,7 @@ impl Link {
     ///
     /// # Errors
     /// In one line: no answer.
-    pub fn flush(&mut self) -> Result<(), String> {
+    pub(super) fn flush(&mut self) -> Result<(), String> {
         self.ask(&Frame::command(Cmd::IsOnline)).map(drop).map_err(|error| self.explain(&error))
     }
 

@@ -20,7 +20,7 @@ use crate::stamp;
 use crate::step::FanoutLoad;
 
 /// A connection to every gateway.
-pub struct Sender {
+pub(crate) struct Sender {
     links: Vec<Link>,
     load: FanoutLoad,
     /// None: every message goes to all clients.
@@ -28,7 +28,7 @@ pub struct Sender {
 }
 
 /// A running sender; it ends at the end of its phase, or when this is dropped.
-pub struct Sending {
+pub(crate) struct Sending {
     thread: JoinHandle<Sent>,
     /// Nothing is ever sent: its end ends the thread.
     _stop: Channel<()>,
@@ -36,7 +36,7 @@ pub struct Sending {
 
 /// What was sent.
 #[derive(Clone, Debug, Default)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// The messages, in order.
     pub messages: Vec<Message>,
     /// Why there are no more, if that was not the plan.
@@ -45,7 +45,7 @@ pub struct Sent {
 
 /// One message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Message {
+pub(crate) struct Message {
     /// The moment it was meant for, which names it.
     pub stamp: Nanos,
     /// How many clients were to receive it; none: all that are connected.
@@ -57,7 +57,7 @@ impl Sender {
     ///
     /// # Errors
     /// In one line: the register or a gateway cannot be reached, or there is no gateway.
-    pub fn connect(load: &FanoutLoad) -> Result<Sender, String> {
+    pub(crate) fn connect(load: &FanoutLoad) -> Result<Sender, String> {
         Ok(Sender { links: Link::to_all(load)?, load: load.clone(), rooms: None })
     }
 
@@ -66,7 +66,7 @@ impl Sender {
     ///
     /// # Errors
     /// In one line: a gateway does not answer, or they know too few.
-    pub fn join_rooms(&mut self, clients: u64) -> Result<(), String> {
+    pub(crate) fn join_rooms(&mut self, clients: u64) -> Result<(), String> {
         let Some(size) = self.load.room_size else { return Ok(()) };
         let found = self.find_clients(clients)?;
         let rooms = Rooms::new(found.iter().map(Vec::len).sum(), size);
@@ -103,7 +103,7 @@ impl Sender {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(self, clock: Clock, phase: Phase, size: usize) -> io::Result<Sending> {
+    pub(crate) fn start(self, clock: Clock, phase: Phase, size: usize) -> io::Result<Sending> {
         let (_stop, stopped) = crossbeam_channel::bounded(0);
         let work = move || self.send_all(clock, phase, size, &stopped);
         let thread = program::spawn_vital("loadgen-sender", work)?;
@@ -152,7 +152,7 @@ impl Sender {
 
 impl Sending {
     /// Ends it if it has not ended yet, and returns what it sent.
-    pub fn finish(self) -> Sent {
+    pub(crate) fn finish(self) -> Sent {
         drop(self._stop);
         self.thread
             .join()

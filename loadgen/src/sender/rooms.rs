@@ -5,7 +5,7 @@ use protocol::inner::{Cmd, Frame};
 
 /// Clients in rooms of even size. Successive clients are in successive rooms, so that a room spreads over the gateways.
 #[derive(Clone, Copy, Debug)]
-pub struct Rooms {
+pub(super) struct Rooms {
     clients: usize,
     count: usize,
     next: usize,
@@ -14,18 +14,18 @@ pub struct Rooms {
 impl Rooms {
     /// As many rooms as `clients` need, with at most `size` in each, which is above zero. Without clients there is one
     /// empty room.
-    pub fn new(clients: usize, size: usize) -> Rooms {
+    pub(super) fn new(clients: usize, size: usize) -> Rooms {
         Rooms { clients, count: clients.div_ceil(size).max(1), next: 0 }
     }
 
     /// Appends the command that puts client number `index`, whose connection is `connection_id`, into its room.
-    pub fn write_join(&self, index: usize, connection_id: u32, out: &mut Vec<u8>) {
+    pub(super) fn write_join(&self, index: usize, connection_id: u32, out: &mut Vec<u8>) {
         let name = name(index % self.count);
         Frame { connection_id, ext: &name, ..Frame::command(Cmd::JoinGroup) }.encode(out);
     }
 
     /// Appends the command that sends `body` to the next room. Returns how many clients are in it.
-    pub fn write_next(&mut self, body: &[u8], out: &mut Vec<u8>) -> u64 {
+    pub(super) fn write_next(&mut self, body: &[u8], out: &mut Vec<u8>) -> u64 {
         let room = self.next % self.count;
         self.next = room + 1;
         let ext = GroupTargets { groups: vec![name(room)], ..GroupTargets::default() }.encode();

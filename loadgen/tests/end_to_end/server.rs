@@ -13,7 +13,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A listener whose connections `serve` gets, each on a thread of its own.
-pub fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+pub(crate) fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serve = Arc::new(serve);
@@ -28,10 +28,10 @@ pub fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
 }
 
 /// What a server does with a message: appends what it answers.
-pub type Answer = dyn Fn(&dyn Protocol, &[u8], &mut Vec<u8>) + Send + Sync;
+pub(crate) type Answer = dyn Fn(&dyn Protocol, &[u8], &mut Vec<u8>) + Send + Sync;
 
 /// A protocol by its scheme.
-pub fn protocol(scheme: &str) -> Box<dyn Protocol> {
+pub(crate) fn protocol(scheme: &str) -> Box<dyn Protocol> {
     match scheme {
         "ws" => Box::new(Websocket::default()),
         "text" => Box::new(Text),
@@ -42,17 +42,17 @@ pub fn protocol(scheme: &str) -> Box<dyn Protocol> {
 }
 
 /// A server of a protocol that answers what comes with `answer`.
-pub fn answering(scheme: &'static str, answer: &'static Answer) -> SocketAddr {
+pub(crate) fn answering(scheme: &'static str, answer: &'static Answer) -> SocketAddr {
     listen(move |stream| serve(stream, &*protocol(scheme), &[], answer))
 }
 
 /// A server that echoes.
-pub fn echo(scheme: &'static str) -> SocketAddr {
+pub(crate) fn echo(scheme: &'static str) -> SocketAddr {
     answering(scheme, &|protocol, body, out| protocol.encode(body, Default::default(), out))
 }
 
 /// Serves a connection to its end; `hello` is sent first, behind the handshake if there is one.
-pub fn serve(mut stream: impl Read + Write, protocol: &dyn Protocol, hello: &[u8], answer: &Answer) {
+pub(crate) fn serve(mut stream: impl Read + Write, protocol: &dyn Protocol, hello: &[u8], answer: &Answer) {
     let (mut codec, mut input, mut out) = (protocol.codec(), Vec::new(), Vec::new());
     let mut hello = Some(hello);
     let mut buffer = vec![0; 64 * 1024];
@@ -92,7 +92,7 @@ pub fn serve(mut stream: impl Read + Write, protocol: &dyn Protocol, hello: &[u8
 }
 
 /// A server that echoes within TLS, and a file with its certificate, which is for `localhost`.
-pub fn secure_echo(scheme: &'static str) -> (SocketAddr, std::path::PathBuf) {
+pub(crate) fn secure_echo(scheme: &'static str) -> (SocketAddr, std::path::PathBuf) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

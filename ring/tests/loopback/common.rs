@@ -8,7 +8,7 @@ use ringway_ring::{Config, Event, ListenerId, Ring, Send, Short, SocketId};
 
 /// An event that outlives its turn.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Seen {
+pub(crate) enum Seen {
     Accepted(SocketId, SocketAddr),
     AcceptFailed(io::ErrorKind),
     Connected(SocketId),
@@ -21,30 +21,30 @@ pub enum Seen {
     Tick,
 }
 
-pub struct Host {
+pub(crate) struct Host {
     pub ring: Ring,
     pub seen: Vec<Seen>,
 }
 
 impl Host {
-    pub fn new(config: Config) -> Host {
+    pub(crate) fn new(config: Config) -> Host {
         Host { ring: Ring::new(config).unwrap(), seen: Vec::new() }
     }
 
-    pub fn listen(&mut self) -> (ListenerId, SocketAddr) {
+    pub(crate) fn listen(&mut self) -> (ListenerId, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         (self.ring.listen(listener).unwrap(), address)
     }
 
-    pub fn listen_preferred(&mut self) -> (ListenerId, SocketAddr) {
+    pub(crate) fn listen_preferred(&mut self) -> (ListenerId, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         (self.ring.listen_preferred(listener).unwrap(), address)
     }
 
     /// A host with one connection: the ring's end and an ordinary one.
-    pub fn with_peer(config: Config) -> (Host, SocketId, TcpStream) {
+    pub(crate) fn with_peer(config: Config) -> (Host, SocketId, TcpStream) {
         let mut host = Host::new(config);
         let (_, address) = host.listen();
         let peer = TcpStream::connect(address).unwrap();
@@ -53,7 +53,7 @@ impl Host {
     }
 
     /// Awaits the next `Accepted` and forgets it.
-    pub fn accept(&mut self) -> SocketId {
+    pub(crate) fn accept(&mut self) -> SocketId {
         self.until(|seen| seen.iter().any(|seen| matches!(seen, Seen::Accepted(..))));
         let index = self.seen.iter().position(|seen| matches!(seen, Seen::Accepted(..))).unwrap();
         match self.seen.remove(index) {
@@ -62,13 +62,13 @@ impl Host {
         }
     }
 
-    pub fn turn(&mut self, wait_max: Duration) {
+    pub(crate) fn turn(&mut self, wait_max: Duration) {
         let seen = &mut self.seen;
         self.ring.turn(wait_max, |event| seen.push(own(event))).unwrap();
     }
 
     /// Turns until `done`; panics when nothing happens any more.
-    pub fn until(&mut self, mut done: impl FnMut(&[Seen]) -> bool) {
+    pub(crate) fn until(&mut self, mut done: impl FnMut(&[Seen]) -> bool) {
         let mut idle = 0;
         while !done(&self.seen) {
             let before = self.seen.len();
@@ -78,19 +78,19 @@ impl Host {
         }
     }
 
-    pub fn until_seen(&mut self, what: &Seen) {
+    pub(crate) fn until_seen(&mut self, what: &Seen) {
         self.until(|seen| seen.contains(what));
     }
 
     /// Turns until an orderly round trip through the ring is done, so that what was under way has arrived.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..3 {
             self.turn(Duration::ZERO);
         }
     }
 
     /// All bytes received from a socket so far.
-    pub fn received(&self, from: SocketId) -> Vec<u8> {
+    pub(crate) fn received(&self, from: SocketId) -> Vec<u8> {
         let bytes = self.seen.iter().filter_map(|seen| match seen {
             Seen::Received(socket, bytes) if *socket == from => Some(bytes.as_slice()),
             _ => None,
@@ -99,29 +99,29 @@ impl Host {
     }
 
     /// One send of one slice: how many bytes were taken.
-    pub fn send(&mut self, socket: SocketId, bytes: &[u8]) -> usize {
+    pub(crate) fn send(&mut self, socket: SocketId, bytes: &[u8]) -> usize {
         let short = self.send_slices(socket, &[io::IoSlice::new(bytes)]);
         short.map_or(bytes.len(), |short| short.sent)
     }
 
-    pub fn send_slices(&mut self, socket: SocketId, slices: &[io::IoSlice<'_>]) -> Option<Short> {
+    pub(crate) fn send_slices(&mut self, socket: SocketId, slices: &[io::IoSlice<'_>]) -> Option<Short> {
         let mut short = Vec::new();
         self.ring.send_all([Send { socket, slices }], &mut short).unwrap();
         assert!(short.len() <= 1);
         short.pop()
     }
 
-    pub fn count(&self, what: impl Fn(&Seen) -> bool) -> usize {
+    pub(crate) fn count(&self, what: impl Fn(&Seen) -> bool) -> usize {
         self.seen.iter().filter(|seen| what(seen)).count()
     }
 }
 
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config { sockets_max: 64, tick: Duration::ZERO, ..Config::default() }
 }
 
 /// Bytes that are different at every place, so that loss and disorder show.
-pub fn pattern(len: usize) -> Vec<u8> {
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 

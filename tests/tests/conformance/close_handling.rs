@@ -6,7 +6,7 @@ use super::case::{Chop, INVALID_PAYLOAD, PROTOCOL_ERROR, Suite, expect_failure, 
 
 const HELLO: &str = "Hello World!";
 
-pub fn cases(suite: &mut Suite) {
+pub(crate) fn cases(suite: &mut Suite) {
     suite.case("7.1.1", |client| {
         client.echo(HELLO);
         client.close();

@@ -7,7 +7,7 @@ use super::case::{Chop, PROTOCOL_ERROR, Suite, expect_failure, expect_failure_af
 /// The three ways that most cases of this section are sent.
 const CHOPS: [Chop; 3] = [Chop::Whole, Chop::Frames, Chop::Bytes(1)];
 
-pub fn cases(suite: &mut Suite) {
+pub(crate) fn cases(suite: &mut Suite) {
     legal(suite);
     nothing_to_continue(suite);
     illegal(suite);
@@ -103,7 +103,7 @@ fn section_10(suite: &mut Suite) {
 }
 
 /// Sends a message in fragments of `size`, each in a write of its own.
-pub fn send_fragmented(client: &mut WebsocketClient, opcode: Opcode, payload: &[u8], size: usize) {
+pub(crate) fn send_fragmented(client: &mut WebsocketClient, opcode: Opcode, payload: &[u8], size: usize) {
     let count = payload.len().div_ceil(size);
     for (index, part) in payload.chunks(size).enumerate() {
         let frame = Frame::new(if index == 0 { opcode } else { Opcode::CONTINUATION }, part);

@@ -8,7 +8,7 @@ const HELLO: &str = "Hello, world!";
 /// Bytes that no UTF-8 text contains.
 const NOT_TEXT: &[u8] = b"\x00\xff\xfe\xfd\xfc\xfb\x00\xff";
 
-pub fn cases(suite: &mut Suite) {
+pub(crate) fn cases(suite: &mut Suite) {
     section_1(suite);
     pings(suite);
     pongs(suite);

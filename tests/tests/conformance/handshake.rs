@@ -4,7 +4,7 @@ use ringway_tests::client::websocket::{Event, Frame, WebsocketClient, request};
 
 use super::case::Suite;
 
-pub fn cases(suite: &mut Suite) {
+pub(crate) fn cases(suite: &mut Suite) {
     suite.unconnected("0.1_handshake_byte_by_byte", |address| {
         let mut client = WebsocketClient::connect_silently(address);
         client.send_chopped(&request("/", &[]), 1);

@@ -31,7 +31,7 @@ impl Kind {
     }
 }
 
-pub fn cases(suite: &mut Suite) {
+pub(crate) fn cases(suite: &mut Suite) {
     for (subsection, kind) in [(1, TEXT), (2, BINARY)] {
         for (size, index) in [64 * KIB, 256 * KIB, MIB, 4 * MIB, 8 * MIB].into_iter().zip(1..) {
             echo_case(suite, &format!("9.{subsection}.{index}"), kind, size);
@@ -55,7 +55,7 @@ pub fn cases(suite: &mut Suite) {
 }
 
 /// 9.1.6 and 9.2.6, beyond the default limit.
-pub fn large_cases(suite: &mut Suite) {
+pub(crate) fn large_cases(suite: &mut Suite) {
     echo_case(suite, "9.1.6", TEXT, 16 * MIB);
     echo_case(suite, "9.2.6", BINARY, 16 * MIB);
 }

@@ -13,7 +13,7 @@ const SURROGATE: [&[u8]; 3] = [KOSME, b"\xed\xa0\x80", b"edited"];
 /// Good text, then a code point behind the last one, then good text. Its 13th byte is the one that cannot be.
 const OUT_OF_RANGE: [&[u8]; 3] = [KOSME, b"\xf4\x90\x80\x80", b"edited"];
 
-pub fn cases(suite: &mut Suite) {
+pub(crate) fn cases(suite: &mut Suite) {
     empty_fragments(suite);
     valid(suite);
     invalid(suite);

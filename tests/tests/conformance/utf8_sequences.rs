@@ -2,19 +2,19 @@
 //! with its valid sequences first.
 
 /// The Greek word `kosme`, of two- and three-byte characters.
-pub const KOSME: &[u8] = b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5";
+pub(crate) const KOSME: &[u8] = b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5";
 
 /// Where `KOSME` may be cut without cutting a character.
 const KOSME_BOUNDARIES: [usize; 5] = [2, 5, 7, 9, 11];
 
 /// Sequences that belong together.
-pub struct Group {
+pub(crate) struct Group {
     pub valid: Vec<Vec<u8>>,
     pub invalid: Vec<Vec<u8>>,
 }
 
 /// All groups.
-pub fn groups() -> Vec<Group> {
+pub(crate) fn groups() -> Vec<Group> {
     let mut groups = vec![
         // 6.5 characters of one to four bytes among others
         valid(&[
