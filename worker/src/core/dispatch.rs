@@ -18,21 +18,36 @@ impl Core {
     /// The next event that was just read and whose handler may begin at once; the others are put behind what is in front of
     /// them. To be asked until there is none, a handler polled in between.
     pub(crate) fn start_fresh(&mut self) -> Option<Event> {
-        while let Some(event) = self.fresh.pop_front() {
-            if self.stopping {
-                self.counters.events_dropped += 1;
-                continue;
-            }
-            self.counters.events += 1;
-            self.counters.messages_in += u64::from(matches!(event.what, What::Message(_)));
-            let id = event.client.id();
-            if self.may_start_at_once(id) {
+        while let Some(event) = self.pop_fresh() {
+            if self.may_start_at_once(event.client.id()) {
                 return Some(event);
             }
-            let size = event.size;
-            self.queues.push(id, event, size);
+            self.enqueue(event);
         }
         None
+    }
+
+    /// There is no time for those that were just read: they wait for their turn.
+    pub(crate) fn defer_fresh(&mut self) {
+        while let Some(event) = self.pop_fresh() {
+            self.enqueue(event);
+        }
+    }
+
+    /// The next event that was just read, unless the core has stopped.
+    fn pop_fresh(&mut self) -> Option<Event> {
+        if self.stopping {
+            self.counters.events_dropped += self.fresh.drain(..).count() as u64;
+        }
+        let event = self.fresh.pop_front()?;
+        self.counters.events += 1;
+        self.counters.messages_in += u64::from(matches!(event.what, What::Message(_)));
+        Some(event)
+    }
+
+    fn enqueue(&mut self, event: Event) {
+        let (client, size) = (event.client.id(), event.size);
+        self.queues.push(client, event, size);
     }
 
     /// An event of [`Core::start_fresh`] has a handler that waits.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use futures_lite::future::yield_now;
 use protocol::ClientId;
 use tracing::error;
 
@@ -119,6 +120,9 @@ where
             let mut ended = client;
             while let Some((next, event)) = dispatch.next_of(ended) {
                 ended = next;
+                if dispatch.shared().is_turn_over() {
+                    yield_now().await;
+                }
                 Rc::clone(&dispatch).handle(event).await;
             }
         });

@@ -23,7 +23,6 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::STARTS_PER_TURN;
 use crate::core::{Action, ConnId, Core, Setup, Status};
 use crate::{Events, Gateway};
 pub use background::Spawned;
@@ -91,13 +90,16 @@ impl Runtime {
         self.shared.core.borrow_mut().on_connected(self.shared.now(), conn);
     }
 
-    /// Bytes came. Handlers of events among them that may begin are polled before this returns.
+    /// Bytes came. Handlers of events among them that may begin are polled before this returns, as far as there is time.
     pub fn on_bytes(&mut self, conn: ConnId, bytes: &[u8]) {
         self.shared.core.borrow_mut().on_bytes(self.shared.now(), conn, bytes);
         let (shared, handlers) = (&self.shared, &mut self.handlers);
         shared.enter(|| {
             while let Some(event) = shared.next_fresh() {
                 handlers.start_fresh(event);
+                if shared.is_turn_over() {
+                    shared.core.borrow_mut().defer_fresh();
+                }
             }
         });
     }
@@ -119,14 +121,18 @@ impl Runtime {
         let now = shared.now();
         shared.core.borrow_mut().on_time(now);
         shared.alarms.fire(now);
+        shared.begin_turn();
         shared.enter(|| {
-            for _ in 0..STARTS_PER_TURN {
-                let Some((client, event)) = shared.next_waiting() else { break };
+            while let Some((client, event)) = shared.next_waiting() {
                 handlers.start_waiting(client, event);
+                if shared.is_turn_over() {
+                    break;
+                }
             }
             shared.tasks.run();
         });
         shared.follow_up();
+        shared.begin_turn();
     }
 
     /// Whether there is something to do before anything happens.

@@ -15,6 +15,7 @@ use protocol::inner::Frame;
 use super::tasks::Tasks;
 use super::timing::Alarms;
 use super::{Bridge, Host};
+use crate::config::{STARTS_PER_LOOK, TURN_TIME};
 use crate::core::{Asked, ByName, Core, Counters, Event, QuestionId, Setup};
 
 /// What handlers, tasks and the host of one core share. The core is never borrowed while any of them runs.
@@ -23,6 +24,10 @@ pub(crate) struct Shared {
     pub(super) tasks: Tasks,
     pub(super) alarms: Alarms,
     pub(super) is_over: Cell<bool>,
+    /// When no more handlers are to begin before others had their turn; `None` before the first.
+    turn_ends: Cell<Option<Duration>>,
+    /// Handlers that have begun since the clock was last looked at.
+    begun: Cell<usize>,
     #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "without tokio there is no way to it"))]
     pub(super) bridge: Bridge,
     clock: Box<dyn Fn() -> Duration>,
@@ -44,6 +49,8 @@ impl Shared {
             tasks: Tasks::new(host.wake),
             alarms: Alarms::default(),
             is_over: Cell::new(false),
+            turn_ends: Cell::new(None),
+            begun: Cell::new(0),
             bridge,
             clock: host.clock,
         }
@@ -67,6 +74,24 @@ impl Shared {
 
     pub(super) fn now(&self) -> Duration {
         (self.clock)()
+    }
+
+    /// A handler has begun. Whether that has gone on for so long, since the first after [`Shared::begin_turn`], that others
+    /// are to have their turn.
+    pub(super) fn is_turn_over(&self) -> bool {
+        let begun = self.begun.get() + 1;
+        self.begun.set(begun % STARTS_PER_LOOK);
+        if begun < STARTS_PER_LOOK {
+            return false;
+        }
+        let now = self.now();
+        let ends = self.turn_ends.get().unwrap_or(now + TURN_TIME);
+        self.turn_ends.set(Some(ends));
+        now >= ends
+    }
+
+    pub(super) fn begin_turn(&self) {
+        self.turn_ends.set(None);
     }
 
     pub(super) fn next_fresh(&self) -> Option<Event> {

@@ -59,9 +59,12 @@ struct Stage {
 
 impl Stage {
     fn new(events: impl Events, max_concurrent_events: usize) -> Stage {
+        Stage::with_clock(Rc::default(), events, max_concurrent_events)
+    }
+
+    fn with_clock(now: Rc<Cell<Duration>>, events: impl Events, max_concurrent_events: usize) -> Stage {
         let config = Config { max_concurrent_events, ..Config::default() };
         let setup = Setup { config, key_name: "worker".to_owned(), index: 0, announced: Default::default() };
-        let now = Rc::new(Cell::new(Duration::ZERO));
         let clock = Rc::clone(&now);
         let host = Host { clock: Box::new(move || clock.get()), wake: Box::new(|| {}) };
         let mut runtime = Runtime::new(setup, host, || events);
@@ -326,4 +329,44 @@ fn what_waits_when_the_core_is_dropped_is_dropped_with_it() {
     let shared = Rc::downgrade(&stage.runtime.shared);
     drop(stage);
     assert_eq!((Rc::strong_count(&alive), shared.strong_count()), (1, 0));
+}
+
+/// Handlers that keep their core busy for a while, and one that sleeps and notes how late that ended.
+#[derive(Clone, Default)]
+struct Busy {
+    now: Rc<Cell<Duration>>,
+    handled: Rc<RefCell<Vec<u32>>>,
+    late: Rc<Cell<Option<Duration>>>,
+}
+
+impl Events for Busy {
+    async fn on_message(&self, _gateway: &Gateway, client: &Client, message: Message) {
+        if &*message.text() == "sleep" {
+            let due = self.now.get() + Duration::from_millis(5);
+            time::sleep(Duration::from_millis(5)).await;
+            self.late.set(Some(self.now.get() - due));
+        } else {
+            self.now.set(self.now.get() + Duration::from_micros(100));
+            self.handled.borrow_mut().push(client.id().connection_id);
+        }
+    }
+}
+
+#[test]
+fn a_sleep_ends_in_time_however_much_arrives_at_once() {
+    let events = Busy::default();
+    let mut stage = Stage::with_clock(Rc::clone(&events.now), events.clone(), 10_000);
+    stage.offer(CLIENTS, "sleep");
+    let mut bytes = Vec::new();
+    for number in 0..1_000 {
+        let message = Frame::command(Cmd::OnMessage);
+        Frame { gateway: GATEWAY, connection_id: number % CLIENTS, body: b"work", ..message }
+            .encode(&mut bytes);
+    }
+    stage.runtime.on_bytes(stage.link, &bytes);
+    stage.settle();
+    let late = events.late.get().expect("it has ended");
+    assert!(late < Duration::from_millis(6), "{late:?}");
+    let handled = events.handled.borrow();
+    assert_eq!(*handled, (0..1_000).map(|number| number % CLIENTS).collect::<Vec<_>>());
 }
