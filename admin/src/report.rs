@@ -1,7 +1,6 @@
 //! The report: a process, and its shards or cores.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,24 +18,15 @@ pub struct Report {
 }
 
 /// Why a part of a process does not say how it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoAnswer {
     /// Its thread has ended.
+    #[error("has ended")]
     Ended,
     /// Its thread has not come to answer within [`ANSWER_TIMEOUT`]: it is held up, or has not started yet.
+    #[error("has not answered for {ANSWER_TIMEOUT:?}")]
     Late,
 }
-
-impl fmt::Display for NoAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NoAnswer::Ended => f.write_str("has ended"),
-            NoAnswer::Late => write!(f, "has not answered for {ANSWER_TIMEOUT:?}"),
-        }
-    }
-}
-
-impl std::error::Error for NoAnswer {}
 
 /// How long the parts of a process together may take to say how they are: many times what one needs that is busy, and
 /// less than whoever asks waits.

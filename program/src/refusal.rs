@@ -1,10 +1,10 @@
 //! Owns why a program does not start, which decides its exit code.
 
-use std::fmt;
 use std::time::Duration;
 
 /// Why a program does not start, in one line.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
 pub enum Refusal {
     /// A flag or a value that cannot be: exit code 2.
     Usage(String),
@@ -21,15 +21,6 @@ impl Refusal {
         }
     }
 }
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Refusal::Usage(why) | Refusal::Environment(why)) = self;
-        f.write_str(why)
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 /// Reads a time that a flag gives in seconds.
 ///

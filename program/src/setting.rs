@@ -1,7 +1,8 @@
 //! Owns what a flag is that is set elsewhere than on the command line, and what is wrong with one.
 
 /// What is wrong with a command line, a variable or a config file, as one line without the program's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub(crate) struct UsageError(String);
 
 impl UsageError {
@@ -9,14 +10,6 @@ impl UsageError {
         Self(message.into())
     }
 }
-
-impl std::fmt::Display for UsageError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UsageError {}
 
 /// A flag that is set elsewhere than on the command line.
 #[derive(Debug)]

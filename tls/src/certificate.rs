@@ -42,7 +42,8 @@ impl KeyPair {
 }
 
 /// What is wrong with a certificate or a key, as one line that names the file.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct CertificateError(String);
 
 impl CertificateError {
@@ -50,14 +51,6 @@ impl CertificateError {
         CertificateError(format!("{flag} {}: {why}", file.display()))
     }
 }
-
-impl fmt::Display for CertificateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for CertificateError {}
 
 /// A certificate that can be served.
 pub(crate) struct Certificate {

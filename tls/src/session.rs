@@ -3,7 +3,6 @@
 //! Owns the received bytes that are not a whole record yet, and nothing else that waits: plain bytes and bytes to send are
 //! appended to buffers of the caller.
 
-use std::fmt;
 use std::mem;
 
 use rustls::client::UnbufferedClientConnection;
@@ -60,27 +59,18 @@ enum Step {
 }
 
 /// Why a session is over.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// What came first is no TLS.
+    #[error("the peer does not speak TLS")]
     NotTls,
     /// A record, or a message of the handshake, beyond [`REST_SIZE_MAX`].
+    #[error("the peer sent more than a record at once")]
     TooLarge,
     /// Whatever else the peer did wrong, or did not want.
+    #[error(transparent)]
     Tls(rustls::Error),
 }
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::NotTls => f.write_str("the peer does not speak TLS"),
-            Failure::TooLarge => f.write_str("the peer sent more than a record at once"),
-            Failure::Tls(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
 
 impl Session {
     pub(crate) fn server(conn: UnbufferedServerConnection) -> Session {
