@@ -2,7 +2,7 @@
 
 use super::array::Array;
 use super::key::Key;
-use super::value::{Object, Value};
+use super::value::Value;
 use super::write::{decimal, float_text};
 
 /// A value that JSON cannot tell: a string that is not UTF-8, a float that is not finite, an enum, a reference, or an
@@ -77,7 +77,7 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), JsonError> {
         Value::Bytes(bytes) => write_bytes(bytes, out)?,
         Value::Array(array) if array.is_list() => return write_list(array, out),
         Value::Array(array) => return write_object(array.iter(), out),
-        Value::Object(object) => return write_object(public_properties(object), out),
+        Value::Object(object) => return write_object(object.public_properties(), out),
         Value::Float(_) | Value::Custom(_) | Value::Enum(_) | Value::Reference(_) => return Err(JsonError),
     }
     Ok(())
@@ -116,15 +116,6 @@ fn write_object<'a>(
     }
     out.push(b'}');
     Ok(())
-}
-
-/// Names of private and protected properties begin with a zero byte; json_encode does not see those.
-fn public_properties(object: &Object) -> impl Iterator<Item = (&Key, &Value)> {
-    object
-        .properties
-        .iter()
-        .map(|(key, value)| (key, value))
-        .filter(|(key, _)| !matches!(key, Key::Bytes(name) if name.first() == Some(&0)))
 }
 
 #[cfg(test)]

@@ -66,6 +66,14 @@ pub enum ReferenceKind {
     Variable,
 }
 
+impl Object {
+    /// Its properties but for the private and the protected ones: their names begin with a zero byte.
+    pub(crate) fn public_properties(&self) -> impl Iterator<Item = (&Key, &Value)> {
+        let entries = self.properties.iter().map(|(key, value)| (key, value));
+        entries.filter(|(key, _)| !matches!(key, Key::Bytes(name) if name.first() == Some(&0)))
+    }
+}
+
 impl Value {
     /// The int, if it is one.
     pub fn as_int(&self) -> Option<i64> {
@@ -132,64 +140,22 @@ impl Value {
     }
 }
 
-impl From<bool> for Value {
-    fn from(bool: bool) -> Value {
-        Value::Bool(bool)
-    }
+macro_rules! from {
+    ($($variant:ident: $($source:ty),*;)*) => {$($(
+        impl From<$source> for Value {
+            fn from(source: $source) -> Value {
+                Value::$variant(source.into())
+            }
+        }
+    )*)*};
 }
 
-impl From<i32> for Value {
-    fn from(int: i32) -> Value {
-        Value::Int(int.into())
-    }
-}
-
-impl From<u32> for Value {
-    fn from(int: u32) -> Value {
-        Value::Int(int.into())
-    }
-}
-
-impl From<i64> for Value {
-    fn from(int: i64) -> Value {
-        Value::Int(int)
-    }
-}
-
-impl From<f64> for Value {
-    fn from(float: f64) -> Value {
-        Value::Float(float)
-    }
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Value {
-        Value::Bytes(text.as_bytes().to_vec())
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Value {
-        Value::Bytes(text.into_bytes())
-    }
-}
-
-impl From<&[u8]> for Value {
-    fn from(bytes: &[u8]) -> Value {
-        Value::Bytes(bytes.to_vec())
-    }
-}
-
-impl From<Vec<u8>> for Value {
-    fn from(bytes: Vec<u8>) -> Value {
-        Value::Bytes(bytes)
-    }
-}
-
-impl From<Array> for Value {
-    fn from(array: Array) -> Value {
-        Value::Array(array)
-    }
+from! {
+    Bool: bool;
+    Int: i32, u32, i64;
+    Float: f64;
+    Bytes: &str, String, &[u8], Vec<u8>;
+    Array: Array;
 }
 
 impl<T: Into<Value>> From<Option<T>> for Value {

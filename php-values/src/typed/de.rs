@@ -12,15 +12,7 @@ use crate::decode::DEPTH_MAX;
 use crate::key::{Key, KeyRef};
 use crate::value::{Object, Reference, ReferenceKind, Value};
 
-pub(super) fn from_value<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<T, ConvertError> {
-    read(Shape::of(value))
-}
-
-pub(super) fn from_array<'de, T: Deserialize<'de>>(array: &'de Array) -> Result<T, ConvertError> {
-    read(Shape::Array(array))
-}
-
-fn read<'de, T: Deserialize<'de>>(root: Shape<'de>) -> Result<T, ConvertError> {
+pub(super) fn read<'de, T: Deserialize<'de>>(root: Shape<'de>) -> Result<T, ConvertError> {
     let whole = Whole { root, values: OnceCell::new(), left: Cell::new(REFERENCED_SIZE_MAX) };
     T::deserialize(Reader { shape: root, whole: &whole, depth: 0, referenced: false })
 }
@@ -31,7 +23,7 @@ const REFERENCED_SIZE_MAX: usize = 4 << 20;
 
 /// A value as it is to be read. Keys are read as ints and strings.
 #[derive(Clone, Copy)]
-enum Shape<'de> {
+pub(super) enum Shape<'de> {
     Null,
     Bool(bool),
     Int(i64),
@@ -44,7 +36,7 @@ enum Shape<'de> {
 }
 
 impl<'de> Shape<'de> {
-    fn of(value: &'de Value) -> Shape<'de> {
+    pub(super) fn of(value: &'de Value) -> Shape<'de> {
         match value {
             Value::Null => Shape::Null,
             Value::Bool(bool) => Shape::Bool(*bool),
@@ -220,8 +212,24 @@ fn big_int(digits: &[u8]) -> Option<u64> {
     text.parse().ok()
 }
 
+/// Methods for types that are all read in one way.
+macro_rules! read_alike {
+    ($($read:ident: $($method:ident),*;)*) => {$($(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
+            self.$read(visitor)
+        }
+    )*)*};
+}
+
 impl<'de> Deserializer<'de> for Reader<'_, 'de> {
     type Error = ConvertError;
+
+    read_alike! {
+        int: deserialize_i8, deserialize_i16, deserialize_i32, deserialize_i64;
+        int: deserialize_u8, deserialize_u16, deserialize_u32, deserialize_u64;
+        float: deserialize_f32, deserialize_f64;
+        text: deserialize_char, deserialize_str, deserialize_string, deserialize_identifier;
+    }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
         match self.shape {
@@ -244,63 +252,7 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
         }
     }
 
-    fn deserialize_i8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.int(visitor)
-    }
-
-    fn deserialize_i16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.int(visitor)
-    }
-
-    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.int(visitor)
-    }
-
-    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.int(visitor)
-    }
-
-    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.int(visitor)
-    }
-
-    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.int(visitor)
-    }
-
-    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.int(visitor)
-    }
-
-    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.int(visitor)
-    }
-
-    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.float(visitor)
-    }
-
-    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.float(visitor)
-    }
-
-    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.text(visitor)
-    }
-
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.text(visitor)
-    }
-
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.text(visitor)
-    }
-
     /// Names of struct fields: `"7"` is an int as a key.
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
-        self.text(visitor)
-    }
-
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
         match self.shape {
             Shape::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
@@ -353,7 +305,7 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ConvertError> {
         match self.shape {
             Shape::Array(array) => visitor.visit_map(self.entries(array.iter())),
-            Shape::Object(object) => visitor.visit_map(self.entries(public_properties(object))),
+            Shape::Object(object) => visitor.visit_map(self.entries(object.public_properties())),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -391,12 +343,6 @@ impl<'de> Deserializer<'de> for Reader<'_, 'de> {
     }
 
     forward_to_deserialize_any! { unit unit_struct }
-}
-
-/// Names of private and protected properties begin with a zero byte.
-fn public_properties(object: &Object) -> impl Iterator<Item = (&Key, &Value)> {
-    let entries = object.properties.iter().map(|(key, value)| (key, value));
-    entries.filter(|(key, _)| !matches!(key, Key::Bytes(name) if name.first() == Some(&0)))
 }
 
 /// The elements of `outer`, one after the other.

@@ -32,6 +32,7 @@ use super::key::Key;
 use super::merge::{has_shared, merge_serialized};
 use super::value::Value;
 pub use error::ConvertError;
+pub use ser::to_value;
 
 /// `value` as a `T`. Strings may be borrowed from it.
 ///
@@ -76,12 +77,12 @@ pub use error::ConvertError;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn from_value<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<T, ConvertError> {
-    de::from_value(value)
+    de::read(de::Shape::of(value))
 }
 
 /// As [`from_value`], for an array that is not in a [`Value`].
 pub fn from_array<'de, T: Deserialize<'de>>(array: &'de Array) -> Result<T, ConvertError> {
-    de::from_array(array)
+    de::read(de::Shape::Array(array))
 }
 
 /// As [`from_value`], from serialized bytes. `Err` also if they are none.
@@ -95,14 +96,6 @@ pub fn from_array<'de, T: Deserialize<'de>>(array: &'de Array) -> Result<T, Conv
 /// ```
 pub fn from_serialized<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ConvertError> {
     from_value(&decode(bytes).map_err(serde::de::Error::custom)?)
-}
-
-/// `typed` as a value.
-///
-/// `Err`: a key is neither int, string nor bool, `typed` is nested deeper than [`DEPTH_MAX`](super::DEPTH_MAX), or its
-/// own `Serialize` refuses.
-pub fn to_value<T: Serialize + ?Sized>(typed: &T) -> Result<Value, ConvertError> {
-    ser::to_value(typed)
 }
 
 /// As [`to_value`], serialized.

@@ -8,7 +8,11 @@ use crate::decode::DEPTH_MAX;
 use crate::key::Key;
 use crate::value::Value;
 
-pub(super) fn to_value<T: Serialize + ?Sized>(typed: &T) -> Result<Value, ConvertError> {
+/// `typed` as a value.
+///
+/// `Err`: a key is neither int, string nor bool, `typed` is nested deeper than [`DEPTH_MAX`](crate::DEPTH_MAX), or its
+/// own `Serialize` refuses.
+pub fn to_value<T: Serialize + ?Sized>(typed: &T) -> Result<Value, ConvertError> {
     typed.serialize(Writer { depth: 0 })
 }
 
@@ -28,6 +32,16 @@ impl Writer {
     }
 }
 
+/// Methods for what a [`Value`] is made of, some by way of a type that a value can hold.
+macro_rules! scalars {
+    ($($method:ident($type:ty) $(as $held:ty)?;)*) => {$(
+        fn $method(self, scalar: $type) -> Result<Value, ConvertError> {
+            $(let scalar = <$held>::from(scalar);)?
+            Ok(scalar.into())
+        }
+    )*};
+}
+
 impl ser::Serializer for Writer {
     type Ok = Value;
     type Error = ConvertError;
@@ -39,61 +53,25 @@ impl ser::Serializer for Writer {
     type SerializeStruct = Elements;
     type SerializeStructVariant = Elements;
 
-    fn serialize_bool(self, bool: bool) -> Result<Value, ConvertError> {
-        Ok(Value::Bool(bool))
-    }
-
-    fn serialize_i8(self, int: i8) -> Result<Value, ConvertError> {
-        self.serialize_i64(int.into())
-    }
-
-    fn serialize_i16(self, int: i16) -> Result<Value, ConvertError> {
-        self.serialize_i64(int.into())
-    }
-
-    fn serialize_i32(self, int: i32) -> Result<Value, ConvertError> {
-        self.serialize_i64(int.into())
-    }
-
-    fn serialize_i64(self, int: i64) -> Result<Value, ConvertError> {
-        Ok(Value::Int(int))
-    }
-
-    fn serialize_u8(self, int: u8) -> Result<Value, ConvertError> {
-        self.serialize_i64(int.into())
-    }
-
-    fn serialize_u16(self, int: u16) -> Result<Value, ConvertError> {
-        self.serialize_i64(int.into())
-    }
-
-    fn serialize_u32(self, int: u32) -> Result<Value, ConvertError> {
-        self.serialize_i64(int.into())
+    scalars! {
+        serialize_bool(bool);
+        serialize_i8(i8) as i64;
+        serialize_i16(i16) as i64;
+        serialize_i32(i32);
+        serialize_i64(i64);
+        serialize_u8(u8) as i64;
+        serialize_u16(u16) as i64;
+        serialize_u32(u32);
+        serialize_f32(f32) as f64;
+        serialize_f64(f64);
+        serialize_char(char) as String;
+        serialize_str(&str);
+        serialize_bytes(&[u8]);
     }
 
     fn serialize_u64(self, int: u64) -> Result<Value, ConvertError> {
         // PHP has no ints that big and would make a float of it, which is another number.
         Ok(i64::try_from(int).map_or_else(|_| int.to_string().into(), Value::Int))
-    }
-
-    fn serialize_f32(self, float: f32) -> Result<Value, ConvertError> {
-        self.serialize_f64(float.into())
-    }
-
-    fn serialize_f64(self, float: f64) -> Result<Value, ConvertError> {
-        Ok(Value::Float(float))
-    }
-
-    fn serialize_char(self, char: char) -> Result<Value, ConvertError> {
-        Ok(String::from(char).into())
-    }
-
-    fn serialize_str(self, text: &str) -> Result<Value, ConvertError> {
-        Ok(text.into())
-    }
-
-    fn serialize_bytes(self, bytes: &[u8]) -> Result<Value, ConvertError> {
-        Ok(bytes.into())
     }
 
     fn serialize_none(self) -> Result<Value, ConvertError> {
@@ -236,43 +214,19 @@ impl ser::SerializeMap for Elements {
     }
 }
 
-/// Serde has a trait for each kind of list, all alike.
-macro_rules! lists {
-    ($($list:ident $method:ident),*) => {$(
-        impl ser::$list for Elements {
+/// Serde has a trait for each kind of list and struct; the fields of structs have names.
+macro_rules! compounds {
+    ($($compound:ident: $method:ident($($name:ident: $type:ty,)?) by $put:ident;)*) => {$(
+        impl ser::$compound for Elements {
             type Ok = Value;
             type Error = ConvertError;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ConvertError> {
-                self.push(value)
-            }
-
-            fn end(self) -> Result<Value, ConvertError> {
-                Ok(self.close())
-            }
-        }
-    )*};
-}
-
-lists!(
-    SerializeSeq serialize_element,
-    SerializeTuple serialize_element,
-    SerializeTupleStruct serialize_field,
-    SerializeTupleVariant serialize_field
-);
-
-macro_rules! structs {
-    ($($structure:ident),*) => {$(
-        impl ser::$structure for Elements {
-            type Ok = Value;
-            type Error = ConvertError;
-
-            fn serialize_field<T: Serialize + ?Sized>(
+            fn $method<T: Serialize + ?Sized>(
                 &mut self,
-                name: &'static str,
+                $($name: $type,)?
                 value: &T,
             ) -> Result<(), ConvertError> {
-                self.put(name.into(), value)
+                self.$put($($name.into(),)? value)
             }
 
             fn end(self) -> Result<Value, ConvertError> {
@@ -282,4 +236,11 @@ macro_rules! structs {
     )*};
 }
 
-structs!(SerializeStruct, SerializeStructVariant);
+compounds! {
+    SerializeSeq: serialize_element() by push;
+    SerializeTuple: serialize_element() by push;
+    SerializeTupleStruct: serialize_field() by push;
+    SerializeTupleVariant: serialize_field() by push;
+    SerializeStruct: serialize_field(name: &'static str,) by put;
+    SerializeStructVariant: serialize_field(name: &'static str,) by put;
+}
