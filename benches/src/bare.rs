@@ -9,14 +9,14 @@ use crate::cpus::{self, Cpus};
 use crate::programs;
 
 /// One of the examples of `ring`, at work. Dropped, it is killed.
-pub struct Bare {
+pub(crate) struct Bare {
     process: Process,
     address: String,
 }
 
 impl Bare {
     /// Starts `example` on the servers' CPU, with an address to listen on and then `arguments`, and waits until it serves.
-    pub fn start(cpus: Cpus, example: &str, arguments: &[&str]) -> Bare {
+    pub(crate) fn start(cpus: Cpus, example: &str, arguments: &[&str]) -> Bare {
         let mut command = Command::new(programs::bare(example));
         command.arg(format!("{}:0", own_address())).args(arguments);
         let process = cpus::on(cpus.server, || Process::spawn(example, command));
@@ -25,17 +25,17 @@ impl Bare {
     }
 
     /// HOST:PORT where it serves.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// The same as a target of the load generator.
-    pub fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         format!("tcp://{}", self.address)
     }
 
     /// The process id.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 }

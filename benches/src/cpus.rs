@@ -4,7 +4,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The CPUs of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Cpus {
+pub(crate) struct Cpus {
     /// Where servers run.
     pub server: usize,
     /// Where the load comes from; the same if there is only one CPU.
@@ -13,14 +13,14 @@ pub struct Cpus {
 
 impl Cpus {
     /// The first two that this process may use.
-    pub fn of_this_process() -> Cpus {
+    pub(crate) fn of_this_process() -> Cpus {
         let allowed = program::allowed_cpus();
         Cpus { server: allowed[0], load: *allowed.get(1).unwrap_or(&allowed[0]) }
     }
 }
 
 /// Runs `start` on one CPU. The processes that it starts stay there, as their threads do.
-pub fn on<T>(cpu: usize, start: impl FnOnce() -> T) -> T {
+pub(crate) fn on<T>(cpu: usize, start: impl FnOnce() -> T) -> T {
     let Ok(before) = sched_getaffinity(None) else { return start() };
     let mut only = CpuSet::new();
     only.set(cpu);

@@ -6,7 +6,7 @@ use std::fs;
 
 /// The kernel's memory at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct KernelMemory {
+pub(crate) struct KernelMemory {
     /// Bytes of each kind of object, by its name in /proc/slabinfo; only root may read that.
     slabs: BTreeMap<String, u64>,
     /// Bytes of all objects.
@@ -17,7 +17,7 @@ pub struct KernelMemory {
 
 impl KernelMemory {
     /// Now.
-    pub fn now() -> KernelMemory {
+    pub(crate) fn now() -> KernelMemory {
         let meminfo = read("/proc/meminfo");
         let other = ["KernelStack", "PageTables", "VmallocUsed"];
         KernelMemory {
@@ -29,7 +29,7 @@ impl KernelMemory {
 
     /// Bytes more than at an earlier moment. Caches of file systems, which others fill meanwhile, do not count where
     /// they can be told apart.
-    pub fn growth(&self, before: &KernelMemory) -> i64 {
+    pub(crate) fn growth(&self, before: &KernelMemory) -> i64 {
         let slab = if self.slabs.is_empty() {
             self.slab_bytes as i64 - before.slab_bytes as i64
         } else {
@@ -39,7 +39,7 @@ impl KernelMemory {
     }
 
     /// Bytes more of each kind of object than at an earlier moment, the most first.
-    pub fn slab_growth(&self, before: &KernelMemory) -> Vec<(String, i64)> {
+    pub(crate) fn slab_growth(&self, before: &KernelMemory) -> Vec<(String, i64)> {
         let growth = |(name, bytes): (&String, &u64)| {
             (name.clone(), *bytes as i64 - before.slabs.get(name).copied().unwrap_or(0) as i64)
         };
@@ -50,19 +50,19 @@ impl KernelMemory {
 }
 
 /// Bytes that processes could still get.
-pub fn available_bytes() -> u64 {
+pub(crate) fn available_bytes() -> u64 {
     field(&read("/proc/meminfo"), "MemAvailable")
 }
 
 /// TCP sockets of this machine that are connected or listen.
-pub fn tcp_sockets() -> u64 {
+pub(crate) fn tcp_sockets() -> u64 {
     let text = read("/proc/net/sockstat");
     let line = text.lines().find_map(|line| line.strip_prefix("TCP: inuse "));
     line.and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
 /// Seconds since the machine started, in steps of 10 ms.
-pub fn uptime_seconds() -> f64 {
+pub(crate) fn uptime_seconds() -> f64 {
     read("/proc/uptime").split(' ').next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0.0)
 }
 

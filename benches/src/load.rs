@@ -12,7 +12,7 @@ use crate::watch::{Stopped, Watch};
 use crate::{cpus, programs};
 
 /// A load generator at work. Dropped, it is killed.
-pub struct Load {
+pub(crate) struct Load {
     process: Process,
     json: PathBuf,
     /// Steps whose beginning was waited for.
@@ -22,7 +22,7 @@ pub struct Load {
 impl Load {
     /// Starts it with `flags`, on one CPU if that is given; else it [gives way](programs::giving_way). `name` labels its
     /// output.
-    pub fn start(name: &str, cpu: Option<usize>, flags: &str) -> Load {
+    pub(crate) fn start(name: &str, cpu: Option<usize>, flags: &str) -> Load {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let file = format!("ringway-bench-{}-{number}.json", std::process::id());
@@ -45,7 +45,11 @@ impl Load {
     ///
     /// # Errors
     /// The run has to end, or the load generator has ended.
-    pub fn await_measuring(&mut self, watch: &Watch<'_>, meanwhile: impl FnMut()) -> Result<(), Stopped> {
+    pub(crate) fn await_measuring(
+        &mut self,
+        watch: &Watch<'_>,
+        meanwhile: impl FnMut(),
+    ) -> Result<(), Stopped> {
         self.begun += 1;
         self.await_line(watch, "loadgen measuring", self.begun, meanwhile)
     }
@@ -54,7 +58,7 @@ impl Load {
     ///
     /// # Errors
     /// As above.
-    pub fn await_measured(&mut self, watch: &Watch<'_>) -> Result<(), Stopped> {
+    pub(crate) fn await_measured(&mut self, watch: &Watch<'_>) -> Result<(), Stopped> {
         self.await_line(watch, "loadgen measured", self.begun, || ())
     }
 
@@ -62,7 +66,7 @@ impl Load {
     ///
     /// # Errors
     /// As above.
-    pub fn await_done(&mut self, watch: &Watch<'_>) -> Result<(), Stopped> {
+    pub(crate) fn await_done(&mut self, watch: &Watch<'_>) -> Result<(), Stopped> {
         self.await_line(watch, "loadgen done", 1, || ())
     }
 
@@ -88,7 +92,7 @@ impl Load {
     }
 
     /// Ends it before its time.
-    pub fn interrupt(&mut self) {
+    pub(crate) fn interrupt(&mut self) {
         self.process.interrupt();
     }
 
@@ -96,7 +100,7 @@ impl Load {
     ///
     /// # Errors
     /// The run has to end, or there is no report.
-    pub fn finish(mut self, watch: &Watch<'_>) -> Result<Report, Stopped> {
+    pub(crate) fn finish(mut self, watch: &Watch<'_>) -> Result<Report, Stopped> {
         let process = &mut self.process;
         watch.until("the end of the load generator", LIMIT, || Ok((!process.is_running()).then_some(())))?;
         let status = process.await_exit();

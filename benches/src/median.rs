@@ -1,7 +1,7 @@
 //! The middle of a few values, which does not mind an outlier.
 
 /// The middle one, or the mean of the two in the middle; zero of none.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match (values.len(), values.len() / 2) {
         (0, _) => 0.0,

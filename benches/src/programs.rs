@@ -8,30 +8,30 @@ use std::sync::OnceLock;
 use cluster::process::{build, profile_directory, ready_made};
 
 /// The load generator.
-pub fn loadgen() -> PathBuf {
+pub(crate) fn loadgen() -> PathBuf {
     directory().join("loadgen")
 }
 
 /// A bare program on `ring`, one of its examples.
-pub fn bare(example: &str) -> PathBuf {
+pub(crate) fn bare(example: &str) -> PathBuf {
     directory().join("examples").join(example)
 }
 
 /// The worker whose handlers sleep.
-pub fn sleep_worker() -> PathBuf {
+pub(crate) fn sleep_worker() -> PathBuf {
     directory().join("sleep-worker")
 }
 
 /// Starts a program of very many threads, which gives way to those of few (`nice`): a hundred busy threads on two CPUs leave
 /// a worker's one a hundredth of them, too little even to say in time that it is there.
-pub fn giving_way(program: &Path) -> Command {
+pub(crate) fn giving_way(program: &Path) -> Command {
     let mut command = Command::new("nice");
     command.args(["-n", "10"]).arg(program);
     command
 }
 
 /// Where the program `micro` is, as production is built; builds it from what is in the tree now.
-pub fn micro_directory() -> PathBuf {
+pub(crate) fn micro_directory() -> PathBuf {
     let release = profile_directory().with_file_name("release");
     build(&release, &["-p", "ringway-micro", "--bin", "micro"]);
     release

@@ -2,7 +2,7 @@
 
 /// As many as the sockets need where each ring may have `open_files`, but one per CPU at least. A gateway draws lots, so
 /// some shards get a little more than their share.
-pub fn shards(conns: usize, open_files: u64, cpus: usize) -> usize {
+pub(crate) fn shards(conns: usize, open_files: u64, cpus: usize) -> usize {
     let fits = |shards: &usize| {
         let share = conns as f64 / *shards as f64;
         share + DEVIATIONS * share.sqrt() + OTHER_SOCKETS <= open_files as f64

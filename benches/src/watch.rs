@@ -8,10 +8,10 @@ use cluster::wait::Deadline;
 use crate::kernel;
 
 /// Why a run ended before its end, in one line.
-pub type Stopped = String;
+pub(crate) type Stopped = String;
 
 /// What every wait of a run looks at.
-pub struct Watch<'a> {
+pub(crate) struct Watch<'a> {
     stop: &'a dyn Fn() -> bool,
     /// With less memory than this the run ends.
     available_min: u64,
@@ -19,7 +19,7 @@ pub struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// `stop` says whether the user wants the end; `conns` is how many connections there will be.
-    pub fn new(stop: &'a dyn Fn() -> bool, conns: usize) -> Watch<'a> {
+    pub(crate) fn new(stop: &'a dyn Fn() -> bool, conns: usize) -> Watch<'a> {
         Watch {
             stop,
             available_min: (conns as u64 * AVAILABLE_PER_CONN).clamp(AVAILABLE_MIN, AVAILABLE_ENOUGH),
@@ -30,7 +30,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// The run has to end.
-    pub fn pause(&self, time: Duration) -> Result<(), Stopped> {
+    pub(crate) fn pause(&self, time: Duration) -> Result<(), Stopped> {
         self.until_over(Deadline::after(time))
     }
 
@@ -38,7 +38,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// The run has to end.
-    pub fn until_over(&self, deadline: Deadline) -> Result<(), Stopped> {
+    pub(crate) fn until_over(&self, deadline: Deadline) -> Result<(), Stopped> {
         while !deadline.is_over() {
             self.check()?;
             std::thread::park_timeout(deadline.left().min(LOOK_AGAIN));
@@ -50,7 +50,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// The run has to end, or `limit` is over, or the condition cannot come true any more.
-    pub fn until<T>(
+    pub(crate) fn until<T>(
         &self,
         what: &str,
         limit: Duration,

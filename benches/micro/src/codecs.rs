@@ -12,7 +12,7 @@ use protocol::client::{Codec, Decoded, Kind, Limits, Protocol};
 use crate::meter::{self, Bench, MANY};
 
 /// What a browser sends.
-pub const HANDSHAKE: &[u8] = b"GET /chat?room=lobby HTTP/1.1\r\n\
+pub(crate) const HANDSHAKE: &[u8] = b"GET /chat?room=lobby HTTP/1.1\r\n\
     Host: chat.example.com:8282\r\n\
     Connection: Upgrade\r\n\
     Pragma: no-cache\r\n\
@@ -38,7 +38,7 @@ const GOES_ON: u8 = 0x00;
 /// First byte of the last one.
 const ENDS: u8 = 0x80;
 
-pub fn benches() -> Vec<Bench> {
+pub(crate) fn benches() -> Vec<Bench> {
     let mut benches = vec![handshake()];
     for (size, in_words) in [(64, "64 B"), (1024, "1 KiB"), (65_536, "64 KiB")] {
         let body = text(size);
@@ -131,7 +131,7 @@ fn encoded(protocol: &impl Protocol, body: &[u8]) -> Vec<u8> {
 }
 
 /// A client's frame.
-pub fn masked(first: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn masked(first: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_frame(first, body, MASK, &mut bytes);
     bytes
@@ -144,7 +144,7 @@ fn fragments(body: &[u8]) -> Vec<u8> {
 }
 
 /// Text of so many bytes, mostly ASCII, as people write.
-pub fn text(size: usize) -> Vec<u8> {
+pub(crate) fn text(size: usize) -> Vec<u8> {
     let mut text = "Grüße aus der Ferne: how are you all today? ".repeat(size / 40 + 1).into_bytes();
     text.truncate(size);
     // The cut may have gone through a character.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 /// A benchmark.
 #[derive(Clone)]
-pub struct Bench {
+pub(crate) struct Bench {
     /// `topic/what, with what`.
     pub name: String,
     /// Operations in a round: deliveries of a fan-out, messages of a batch.
@@ -17,42 +17,42 @@ pub struct Bench {
 
 /// How often an operation is carried out.
 #[derive(Clone, Copy)]
-pub struct Rounds {
+pub(crate) struct Rounds {
     /// At first and not counted, until buffers have grown and allocations are reused.
     warm: u32,
     counted: u32,
 }
 
 /// For what takes up to some thousand instructions.
-pub const MANY: Rounds = Rounds { warm: 20, counted: 100 };
+pub(crate) const MANY: Rounds = Rounds { warm: 20, counted: 100 };
 
 /// For what takes a million.
-pub const FEW: Rounds = Rounds { warm: 4, counted: 4 };
+pub(crate) const FEW: Rounds = Rounds { warm: 4, counted: 4 };
 
 /// Carries operations out, and has callgrind count them.
-pub struct Meter {
+pub(crate) struct Meter {
     rounds: Rounds,
     counted: Cell<u64>,
 }
 
 impl Bench {
     /// A benchmark that `run` prepares and then hands to [`Meter::each`], once.
-    pub fn new(name: impl Into<String>, rounds: Rounds, run: impl Fn(&Meter) + 'static) -> Bench {
+    pub(crate) fn new(name: impl Into<String>, rounds: Rounds, run: impl Fn(&Meter) + 'static) -> Bench {
         Bench { name: name.into(), parts: 1, rounds, run: Rc::new(run) }
     }
 
     /// The same, each round of which is this many operations.
-    pub fn per(self, parts: u64) -> Bench {
+    pub(crate) fn per(self, parts: u64) -> Bench {
         Bench { parts, ..self }
     }
 
     /// How many operations are counted in a run.
-    pub fn operations(&self) -> u64 {
+    pub(crate) fn operations(&self) -> u64 {
         u64::from(self.rounds.counted) * self.parts
     }
 
     /// Runs it. Returns the rounds that were counted.
-    pub fn run(&self) -> u64 {
+    pub(crate) fn run(&self) -> u64 {
         let meter = Meter { rounds: self.rounds, counted: Cell::new(0) };
         (self.run)(&meter);
         meter.counted.get()
@@ -62,7 +62,7 @@ impl Bench {
 impl Meter {
     /// Makes an input by `prepare` and carries `operation` out on it, again and again. Only the operation is counted;
     /// what it leaves in its input is dropped outside.
-    pub fn each<I>(&self, mut prepare: impl FnMut() -> I, mut operation: impl FnMut(&mut I)) {
+    pub(crate) fn each<I>(&self, mut prepare: impl FnMut() -> I, mut operation: impl FnMut(&mut I)) {
         for _ in 0..self.rounds.warm {
             operation(black_box(&mut prepare()));
         }
@@ -76,7 +76,7 @@ impl Meter {
 }
 
 /// A benchmark of an operation that needs no new input each time. `prepare` makes it.
-pub fn repeat<F: FnMut()>(name: impl Into<String>, prepare: impl Fn() -> F + 'static) -> Bench {
+pub(crate) fn repeat<F: FnMut()>(name: impl Into<String>, prepare: impl Fn() -> F + 'static) -> Bench {
     Bench::new(name, MANY, move |meter| {
         let mut operation = prepare();
         meter.each(|| (), |()| operation());
@@ -84,7 +84,10 @@ pub fn repeat<F: FnMut()>(name: impl Into<String>, prepare: impl Fn() -> F + 'st
 }
 
 /// A benchmark of an operation that appends to a buffer, which is emptied each time.
-pub fn encode<F: FnMut(&mut Vec<u8>)>(name: impl Into<String>, prepare: impl Fn() -> F + 'static) -> Bench {
+pub(crate) fn encode<F: FnMut(&mut Vec<u8>)>(
+    name: impl Into<String>,
+    prepare: impl Fn() -> F + 'static,
+) -> Bench {
     repeat(name, move || {
         let (mut operation, mut out) = (prepare(), Vec::new());
         move || {

@@ -16,7 +16,7 @@ struct Person {
     admin: bool,
 }
 
-pub fn benches() -> Vec<Bench> {
+pub(crate) fn benches() -> Vec<Bench> {
     let (small, large) = (session(), php::to_bytes(&rows()));
     vec![
         unserialize("session", small.clone()),
@@ -47,7 +47,7 @@ pub fn benches() -> Vec<Bench> {
 }
 
 /// A session of some 100 bytes, serialized.
-pub fn session() -> Vec<u8> {
+pub(crate) fn session() -> Vec<u8> {
     php::to_serialized(&person()).expect("a struct of scalars is an array")
 }
 

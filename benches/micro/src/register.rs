@@ -6,7 +6,7 @@ use protocol::register::{Broadcast, Request};
 
 use crate::meter::{Bench, encode, repeat};
 
-pub fn benches() -> Vec<Bench> {
+pub(crate) fn benches() -> Vec<Bench> {
     vec![
         repeat("register/decode gateway_connect", || {
             let mut line = Vec::new();

@@ -10,7 +10,7 @@ use crate::shards::shards;
 use crate::watch::Stopped;
 
 /// Starts a cluster for each round, so that every round begins with empty processes.
-pub struct Bind;
+pub(super) struct Bind;
 
 impl Scenario for Bind {
     fn columns(&self) -> Vec<&'static str> {

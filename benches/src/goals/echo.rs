@@ -8,13 +8,13 @@ use crate::bare::Bare;
 use crate::watch::Stopped;
 
 /// Both servers: one hop, raw TCP; two hops, websocket.
-pub struct Echo {
+pub(super) struct Echo {
     bare: Bare,
     cluster: Cluster,
 }
 
 impl Echo {
-    pub fn start(harness: &Harness<'_>) -> Echo {
+    pub(super) fn start(harness: &Harness<'_>) -> Echo {
         Echo { bare: Bare::start(harness.cpus, "echo", &[]), cluster: harness.cluster(1) }
     }
 }

@@ -11,10 +11,10 @@ use super::{Bound, Goal, Scenario};
 use crate::watch::Stopped;
 
 /// A gateway of several shards, so that what its process has once counts little; a worker with one core; a register.
-pub struct Empty(Cluster);
+pub(super) struct Empty(Cluster);
 
 impl Empty {
-    pub fn start(harness: &Harness<'_>) -> Empty {
+    pub(super) fn start(harness: &Harness<'_>) -> Empty {
         Empty(harness.cluster(SHARDS))
     }
 }

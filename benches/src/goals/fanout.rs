@@ -9,7 +9,7 @@ use crate::bare::Bare;
 use crate::watch::Stopped;
 
 /// Both senders.
-pub struct Fanout {
+pub(crate) struct Fanout {
     bare: Bare,
     cluster: Cluster,
     /// Messages at once.
@@ -18,7 +18,7 @@ pub struct Fanout {
 
 impl Fanout {
     /// `burst` broadcasts at once.
-    pub fn start(harness: &Harness<'_>, burst: usize) -> Fanout {
+    pub(crate) fn start(harness: &Harness<'_>, burst: usize) -> Fanout {
         let bytes = burst * frame_size(harness.setup.size);
         let seconds = period(burst).to_string();
         Fanout {
@@ -70,7 +70,7 @@ impl Scenario for Fanout {
 }
 
 /// The load generator's flags for broadcasts to `conns` clients, `burst` at once.
-pub fn flags(cluster: &Cluster, conns: usize, burst: usize) -> String {
+pub(crate) fn flags(cluster: &Cluster, conns: usize, burst: usize) -> String {
     format!(
         "--scenario broadcast --conns {conns} --target {} --register {} --burst {burst} --rate {}",
         target(cluster),
@@ -80,7 +80,7 @@ pub fn flags(cluster: &Cluster, conns: usize, burst: usize) -> String {
 }
 
 /// How many messages of `size` bytes have come; at least one.
-pub fn deliveries(measured: &Measurement, size: usize) -> f64 {
+pub(crate) fn deliveries(measured: &Measurement, size: usize) -> f64 {
     (measured.outcome.measured.bytes_in / frame_size(size) as u64).max(1) as f64
 }
 
@@ -95,4 +95,4 @@ fn period(burst: usize) -> f64 {
 }
 
 /// Broadcasts of a burst.
-pub const BURST: usize = 20;
+pub(crate) const BURST: usize = 20;

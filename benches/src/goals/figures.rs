@@ -105,12 +105,12 @@ impl Figures {
 }
 
 /// The line above the rounds.
-pub fn heading(columns: &[impl AsRef<str>]) -> String {
+pub(super) fn heading(columns: &[impl AsRef<str>]) -> String {
     columns.iter().fold("round ".to_owned(), |line, name| format!("{line}  {:>WIDTH_MIN$}", name.as_ref()))
 }
 
 /// One round, or the medians, as a line under [`heading`].
-pub fn row(name: &str, columns: &[impl AsRef<str>], values: &[f64]) -> String {
+pub(super) fn row(name: &str, columns: &[impl AsRef<str>], values: &[f64]) -> String {
     let widths = columns.iter().map(|name| name.as_ref().chars().count().max(WIDTH_MIN));
     let cells = widths.zip(values).map(|(width, value)| format!("  {:>width$}", short(*value)));
     format!("{name:<6}{}", cells.collect::<String>())

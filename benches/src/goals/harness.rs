@@ -11,7 +11,7 @@ use crate::load::Load;
 use crate::watch::{Stopped, Watch};
 
 /// Where scenarios run.
-pub struct Harness<'a> {
+pub(crate) struct Harness<'a> {
     /// What is run.
     pub setup: Setup,
     /// Where.
@@ -21,7 +21,7 @@ pub struct Harness<'a> {
 }
 
 /// One run of the load generator.
-pub struct Measurement {
+pub(crate) struct Measurement {
     /// What it saw.
     pub outcome: Outcome,
     /// CPU of each process of the server in the measured phase, in microseconds.
@@ -30,39 +30,39 @@ pub struct Measurement {
 
 impl Measurement {
     /// CPU of each process, in microseconds per message of so many.
-    pub fn cpu_us_each<const N: usize>(&self, messages: f64) -> [f64; N] {
+    pub(crate) fn cpu_us_each<const N: usize>(&self, messages: f64) -> [f64; N] {
         std::array::from_fn(|index| self.cpu_us[index] / messages)
     }
 
     /// CPU of all processes, in microseconds per message of so many.
-    pub fn cpu_us_per(&self, messages: f64) -> f64 {
+    pub(crate) fn cpu_us_per(&self, messages: f64) -> f64 {
         self.cpu_us.iter().sum::<f64>() / messages
     }
 
     /// CPU of all processes, in microseconds per message that came back.
-    pub fn cpu_us_per_echo(&self) -> f64 {
+    pub(crate) fn cpu_us_per_echo(&self) -> f64 {
         self.cpu_us_per(self.echoes())
     }
 
     /// Messages that came back; at least one.
-    pub fn echoes(&self) -> f64 {
+    pub(crate) fn echoes(&self) -> f64 {
         self.outcome.measured.received.max(1) as f64
     }
 
     /// How busy one CPU was with the processes, in percent.
-    pub fn busy_percent(&self) -> f64 {
+    pub(crate) fn busy_percent(&self) -> f64 {
         self.cpu_us_per(self.outcome.measured.seconds * 1e4)
     }
 
     /// Median latency and the one that 99 % did not exceed, in microseconds.
-    pub fn p50_p99_us(&self) -> (f64, f64) {
+    pub(crate) fn p50_p99_us(&self) -> (f64, f64) {
         self.outcome.latency_us.as_ref().map_or((0.0, 0.0), |us| (us.p50, us.p99))
     }
 }
 
 impl<'a> Harness<'a> {
     /// `stop` is asked often whether the user wants the end.
-    pub fn new(setup: Setup, stop: &'a dyn Fn() -> bool) -> Harness<'a> {
+    pub(crate) fn new(setup: Setup, stop: &'a dyn Fn() -> bool) -> Harness<'a> {
         Harness { setup, cpus: Cpus::of_this_process(), watch: Watch::new(stop, setup.conns + setup.few) }
     }
 
@@ -70,7 +70,7 @@ impl<'a> Harness<'a> {
     ///
     /// CPU is taken as CPU per second between two looks at the processes: on a busy machine the looks come late, and are not
     /// as far apart as the ends of what the load generator measures.
-    pub fn measure(&self, flags: &str, pids: &[u32]) -> Result<Measurement, Stopped> {
+    pub(crate) fn measure(&self, flags: &str, pids: &[u32]) -> Result<Measurement, Stopped> {
         let Setup { size, hold_seconds, warmup_seconds, .. } = self.setup;
         let flags =
             format!("{flags} --count 1 --size {size} --hold {hold_seconds} --warmup {warmup_seconds}");
@@ -90,34 +90,34 @@ impl<'a> Harness<'a> {
     }
 
     /// A register, a gateway with so many shards, and a worker, on the servers' CPU.
-    pub fn cluster(&self, shards: usize) -> Cluster {
+    pub(crate) fn cluster(&self, shards: usize) -> Cluster {
         let shards = u16::try_from(shards).expect("no more shards than ports");
         self.start(Cluster::builder().shards(shards))
     }
 
     /// The same with more said about it. Without a master, whose CPU time would be read for the worker's.
-    pub fn start(&self, builder: Builder) -> Cluster {
+    pub(crate) fn start(&self, builder: Builder) -> Cluster {
         cpus::on(self.cpus.server, || builder.app("echo").worker_flags(&["--no-master"]).start())
     }
 }
 
 /// Where a cluster's websocket clients connect.
-pub fn target(cluster: &Cluster) -> String {
+pub(crate) fn target(cluster: &Cluster) -> String {
     format!("ws://{}", cluster.address(0, Listen::Websocket))
 }
 
 /// The flags for an echo of `conns` clients.
-pub fn echo_flags(target: &str, conns: usize, pace: &str) -> String {
+pub(crate) fn echo_flags(target: &str, conns: usize, pace: &str) -> String {
     format!("--scenario echo {pace} --conns {conns} --target {target}")
 }
 
 /// Gateway and worker.
-pub fn path_pids(cluster: &mut Cluster) -> [u32; 2] {
+pub(crate) fn path_pids(cluster: &mut Cluster) -> [u32; 2] {
     [cluster.gateway(0).id(), cluster.worker(0).id()]
 }
 
 /// Runs both sides of a comparison, in odd rounds the second one first.
-pub fn in_turns<T>(
+pub(crate) fn in_turns<T>(
     index: usize,
     one: impl FnOnce() -> Result<T, Stopped>,
     other: impl FnOnce() -> Result<T, Stopped>,

@@ -9,7 +9,7 @@ use crate::shards::shards;
 use crate::watch::Stopped;
 
 /// Both clusters.
-pub struct Idle {
+pub(super) struct Idle {
     few: IdleCluster,
     many: IdleCluster,
 }
@@ -21,7 +21,7 @@ struct IdleCluster {
 }
 
 impl Idle {
-    pub fn start(harness: &Harness<'_>) -> Result<Idle, Stopped> {
+    pub(super) fn start(harness: &Harness<'_>) -> Result<Idle, Stopped> {
         let shards = shards(harness.setup.conns, program::raise_open_files(), 1);
         let start = |conns| IdleCluster::start(harness, shards, conns);
         Ok(Idle { few: start(harness.setup.few)?, many: start(harness.setup.conns)? })
@@ -42,7 +42,12 @@ impl IdleCluster {
 }
 
 /// So many clients that idle until their load generator is dropped, from addresses behind the first `skip`.
-pub fn hold(harness: &Harness<'_>, cluster: &Cluster, skip: usize, conns: usize) -> Result<Load, Stopped> {
+pub(super) fn hold(
+    harness: &Harness<'_>,
+    cluster: &Cluster,
+    skip: usize,
+    conns: usize,
+) -> Result<Load, Stopped> {
     let (target, sources) = (target(cluster), sources(skip, conns));
     let flags =
         format!("--conns {conns} --target {target} --source {sources} --hold {IDLE_SECONDS} --timeout 60");

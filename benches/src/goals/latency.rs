@@ -8,14 +8,14 @@ use crate::bare::Bare;
 use crate::watch::Stopped;
 
 /// Both paths.
-pub struct Latency {
+pub(super) struct Latency {
     hop: Bare,
     end: Bare,
     cluster: Cluster,
 }
 
 impl Latency {
-    pub fn start(harness: &Harness<'_>) -> Latency {
+    pub(super) fn start(harness: &Harness<'_>) -> Latency {
         let end = Bare::start(harness.cpus, "echo", &[]);
         let hop = Bare::start(harness.cpus, "relay", &[end.address()]);
         Latency { hop, end, cluster: harness.cluster(1) }

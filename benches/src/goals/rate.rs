@@ -7,7 +7,7 @@ use super::{Bound, Goal, Scenario};
 use crate::watch::Stopped;
 
 /// Gateway and worker.
-pub struct Rate(pub Cluster);
+pub(super) struct Rate(pub Cluster);
 
 impl Scenario for Rate {
     fn columns(&self) -> Vec<&'static str> {

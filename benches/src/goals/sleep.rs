@@ -15,7 +15,7 @@ use crate::watch::Stopped;
 use crate::{cpus, programs};
 
 /// A gateway, and a worker whose handlers sleep and say how late that ended (`src/bin/sleep-worker.rs`).
-pub struct Sleep {
+pub(super) struct Sleep {
     cluster: Cluster,
     worker: Process,
 }
@@ -23,7 +23,7 @@ pub struct Sleep {
 impl Sleep {
     /// The worker has a CPU to itself, as far as there are two: gateway and load generator share the other, so that the
     /// lateness is the worker's own.
-    pub fn start(harness: &Harness<'_>) -> Sleep {
+    pub(super) fn start(harness: &Harness<'_>) -> Sleep {
         let builder = Cluster::builder().workers(0).listen(&[Listen::Websocket, Listen::Text]);
         let cluster = cpus::on(harness.cpus.load, || builder.start());
         let flags = format!("--count 1 --no-master --register-address {}", cluster.register_address());

@@ -16,14 +16,14 @@ use crate::programs;
 
 /// A benchmark as `micro` lists it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
+pub(super) struct Listed {
     pub name: String,
     /// Operations that are counted together.
     pub operations: u64,
 }
 
 /// The program, and where its counts go.
-pub struct Micro {
+pub(super) struct Micro {
     /// Where the program is, which is run by a relative path.
     directory: PathBuf,
     /// Profiles, one a benchmark, for callgrind_annotate.
@@ -34,7 +34,7 @@ pub struct Micro {
 
 impl Micro {
     /// Builds what is missing.
-    pub fn prepare() -> Result<Micro, String> {
+    pub(super) fn prepare() -> Result<Micro, String> {
         let directory = programs::micro_directory();
         let profiles = directory.join("../instructions");
         std::fs::create_dir_all(&profiles).map_err(of(profiles.display()))?;
@@ -48,14 +48,14 @@ impl Micro {
     }
 
     /// All benchmarks.
-    pub fn list(&self) -> Result<Vec<Listed>, String> {
+    pub(super) fn list(&self) -> Result<Vec<Listed>, String> {
         let output = succeed(&mut Command::new(self.directory.join("micro")), "micro")?;
         parse_list(&String::from_utf8_lossy(&output.stdout))
     }
 
     /// Counts them, as many at a time as there are CPUs: they do not disturb each other. Returns the instructions per
     /// operation of each.
-    pub fn count(&self, benches: &[Listed]) -> Result<BTreeMap<String, f64>, String> {
+    pub(super) fn count(&self, benches: &[Listed]) -> Result<BTreeMap<String, f64>, String> {
         let next = AtomicUsize::new(0);
         let take = || benches.get(next.fetch_add(1, Ordering::Relaxed));
         let work = || {

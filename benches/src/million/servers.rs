@@ -11,7 +11,7 @@ use crate::programs::giving_way;
 use crate::watch::{Stopped, Watch};
 
 /// The three processes. Dropped, they are killed.
-pub struct Servers {
+pub(super) struct Servers {
     ip: Ipv4Addr,
     port: u16,
     gateway: Process,
@@ -21,7 +21,7 @@ pub struct Servers {
 
 /// What the processes and the kernel have used at one moment.
 #[derive(Clone, Debug)]
-pub struct Moment {
+pub(super) struct Moment {
     /// Seconds since the machine started.
     pub seconds: f64,
     /// CPU seconds of the gateway.
@@ -48,7 +48,7 @@ impl Servers {
     ///
     /// # Panics
     /// A program does not start, with its output.
-    pub fn start(shards: usize, watch: &Watch<'_>) -> Result<Servers, Stopped> {
+    pub(super) fn start(shards: usize, watch: &Watch<'_>) -> Result<Servers, Stopped> {
         let ip = own_address();
         let register = format!("{ip}:{REGISTER_PORT}");
         let start = |program: &str, flags: String| {
@@ -78,17 +78,17 @@ impl Servers {
     }
 
     /// The gateway, under a loopback address.
-    pub fn target(&self, last_octet: u8) -> String {
+    pub(super) fn target(&self, last_octet: u8) -> String {
         format!("ws://127.0.0.{last_octet}:{}", self.port)
     }
 
     /// HOST:PORT of the register.
-    pub fn register(&self) -> String {
+    pub(super) fn register(&self) -> String {
         format!("{}:{REGISTER_PORT}", self.ip)
     }
 
     /// Clients of each shard; none if not every one answered in time.
-    pub fn clients(&self) -> Option<Vec<u64>> {
+    pub(super) fn clients(&self) -> Option<Vec<u64>> {
         self.ask()?.iter().map(|row| row.clients).collect()
     }
 
@@ -98,7 +98,7 @@ impl Servers {
     }
 
     /// Now.
-    pub fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         Moment {
             seconds: kernel::uptime_seconds(),
             gateway_cpu: self.gateway.cpu_time().as_secs_f64(),
@@ -114,18 +114,18 @@ impl Servers {
 
 /// What lies between two moments.
 #[derive(Clone, Debug)]
-pub struct Span {
+pub(super) struct Span {
     pub before: Moment,
     pub after: Moment,
 }
 
 impl Span {
-    pub fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.after.seconds - self.before.seconds
     }
 
     /// How much of a core gateway and worker used.
-    pub fn cores(&self) -> [f64; 2] {
+    pub(super) fn cores(&self) -> [f64; 2] {
         let Span { before, after } = self;
         [after.gateway_cpu - before.gateway_cpu, after.worker_cpu - before.worker_cpu]
             .map(|seconds| seconds / self.seconds())
@@ -134,13 +134,13 @@ impl Span {
 
 impl Moment {
     /// Connections more than at `before`: both ends are on this machine.
-    pub fn conns_since(&self, before: &Moment) -> u64 {
+    pub(super) fn conns_since(&self, before: &Moment) -> u64 {
         self.sockets.saturating_sub(before.sockets) / 2
     }
 }
 
 /// The gateway's heartbeat period.
-pub const PING_SECONDS: u32 = 25;
+pub(super) const PING_SECONDS: u32 = 25;
 
 const REGISTER_PORT: u16 = 1236;
 const ADMIN_PORT: u16 = 1237;

@@ -10,7 +10,7 @@ use crate::php::session;
 /// Who is there already.
 const CLIENTS: u32 = 1_000;
 
-pub fn benches() -> Vec<Bench> {
+pub(super) fn benches() -> Vec<Bench> {
     let update = protocol::php::to_bytes(&{
         let mut update = protocol::php::Array::new();
         update.insert("room", "kitchen");

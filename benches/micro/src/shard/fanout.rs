@@ -12,7 +12,7 @@ const GROUP: &[u8] = b"lobby";
 /// Broadcasts that arrive in one piece, and for how many clients.
 const BURST: (u64, u32) = (20, 900);
 
-pub fn benches() -> Vec<Bench> {
+pub(super) fn benches() -> Vec<Bench> {
     let mut benches = vec![burst()];
     for (clients, how_many) in [(1_000, "1,000"), (10_000, "10,000")] {
         // Up to `gateway_core::config::COPY_MAX` bodies are copied, beyond they are shared.

@@ -13,13 +13,13 @@ use crate::php::session;
 
 /// What clients speak.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum ClientProtocol {
+pub(super) enum ClientProtocol {
     Websocket,
     Text,
 }
 
 /// The other end of everything that a shard holds.
-pub struct Fixture {
+pub(super) struct Fixture {
     pub shard: Shard,
     pub worker: SocketId,
     pub clients: Vec<SocketId>,
@@ -50,7 +50,7 @@ impl Sink for CountingSink {
 }
 
 impl ClientProtocol {
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             ClientProtocol::Websocket => "websocket",
             ClientProtocol::Text => "text",
@@ -58,7 +58,7 @@ impl ClientProtocol {
     }
 
     /// A client's message.
-    pub fn message(self, body: &[u8]) -> Vec<u8> {
+    pub(super) fn message(self, body: &[u8]) -> Vec<u8> {
         match self {
             ClientProtocol::Websocket => masked(TEXT, body),
             ClientProtocol::Text => [body, b"\n"].concat(),
@@ -76,12 +76,12 @@ impl ClientProtocol {
 
 impl Fixture {
     /// So many clients; their connection ids are 1 and up, in the order of `clients`.
-    pub fn new(protocol: ClientProtocol, client_count: u32) -> Fixture {
+    pub(super) fn new(protocol: ClientProtocol, client_count: u32) -> Fixture {
         Fixture::with(Settings::default(), protocol, client_count)
     }
 
     /// The same with other settings; the listener is added here.
-    pub fn with(settings: Settings, protocol: ClientProtocol, client_count: u32) -> Fixture {
+    pub(super) fn with(settings: Settings, protocol: ClientProtocol, client_count: u32) -> Fixture {
         let listen: Listen =
             format!("{}://127.0.0.1:8282", protocol.name()).parse().expect("an address to listen on");
         let settings = Settings { listen: vec![listen], ..settings };
@@ -109,7 +109,7 @@ impl Fixture {
     }
 
     /// The same, and every client has a session.
-    pub fn with_sessions(protocol: ClientProtocol, client_count: u32) -> Fixture {
+    pub(super) fn with_sessions(protocol: ClientProtocol, client_count: u32) -> Fixture {
         let (mut fixture, session) = (Fixture::new(protocol, client_count), session());
         for id in 1..=client_count {
             fixture.command(&Frame { ext: &session, ..to_client(Cmd::SetSession, id) });
@@ -118,7 +118,7 @@ impl Fixture {
     }
 
     /// A client connects and sends `handshake`.
-    pub fn connect(&mut self, handshake: &mut [u8]) {
+    pub(super) fn connect(&mut self, handshake: &mut [u8]) {
         let client = SocketId::new(self.clients.len() as u32 + 1, 1);
         self.clients.push(client);
         self.shard.on_client_accepted(self.now, 0, client, PEER.into());
@@ -126,19 +126,19 @@ impl Fixture {
     }
 
     /// `bytes` arrive in one piece on a socket, and what comes of it is sent. Returns how many bytes that was.
-    pub fn receive(&mut self, socket: SocketId, bytes: &mut [u8]) -> usize {
+    pub(super) fn receive(&mut self, socket: SocketId, bytes: &mut [u8]) -> usize {
         self.shard.on_received(self.now, socket, bytes);
         self.send()
     }
 
     /// A command of the worker.
-    pub fn command(&mut self, frame: &Frame<'_>) {
+    pub(super) fn command(&mut self, frame: &Frame<'_>) {
         self.receive(self.worker, &mut encoded(frame));
     }
 
     /// What the glue does behind the events of a turn, and again as long as there is something to do. Returns the
     /// bytes sent.
-    pub fn send(&mut self) -> usize {
+    pub(super) fn send(&mut self) -> usize {
         let mut sink = CountingSink { bytes: 0 };
         while self.shard.is_pending() {
             let Ok(()) = self.shard.turn(self.now, &mut sink);
@@ -147,19 +147,19 @@ impl Fixture {
     }
 
     /// A message of a client.
-    pub fn message(&self, body: &[u8]) -> Vec<u8> {
+    pub(super) fn message(&self, body: &[u8]) -> Vec<u8> {
         self.protocol.message(body)
     }
 }
 
-pub fn encoded(frame: &Frame<'_>) -> Vec<u8> {
+pub(super) fn encoded(frame: &Frame<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame.encode(&mut bytes);
     bytes
 }
 
 /// A command for one client.
-pub fn to_client(cmd: Cmd, connection_id: u32) -> Frame<'static> {
+pub(super) fn to_client(cmd: Cmd, connection_id: u32) -> Frame<'static> {
     Frame { connection_id, ..Frame::command(cmd) }
 }
 

@@ -12,7 +12,7 @@ const CLIENTS: u32 = 10_000;
 
 const PERIOD: Duration = Duration::from_secs(25);
 
-pub fn benches() -> Vec<Bench> {
+pub(super) fn benches() -> Vec<Bench> {
     vec![all_quiet(), all_said_something()]
 }
 

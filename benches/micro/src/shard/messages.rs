@@ -15,7 +15,7 @@ const BATCH: u32 = 1_000;
 /// Messages that a client sends in one piece.
 const PIPELINED: u32 = 20;
 
-pub fn benches() -> Vec<Bench> {
+pub(super) fn benches() -> Vec<Bench> {
     let mut benches = Vec::new();
     for protocol in [ClientProtocol::Websocket, ClientProtocol::Text] {
         for (size, in_words) in [(64, "64 B"), (1024, "1 KiB")] {

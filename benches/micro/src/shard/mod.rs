@@ -8,6 +8,6 @@ mod messages;
 
 use crate::meter::Bench;
 
-pub fn benches() -> Vec<Bench> {
+pub(crate) fn benches() -> Vec<Bench> {
     [messages::benches(), fanout::benches(), heartbeat::benches(), clients::benches()].concat()
 }
