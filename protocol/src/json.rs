@@ -36,26 +36,36 @@ pub(crate) enum Shape<'a> {
 pub(crate) trait Fields<'de> {
     /// Has to take the value of the field `name` from `values`. Called for every field, known or not.
     fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error>;
+
+    /// Has to take the next element of a list from `values`, whose index it is; `None`: there is no more. They are passed
+    /// over, unless somebody wants them.
+    fn element<A: SeqAccess<'de>>(&mut self, _index: usize, values: &mut A) -> Result<Option<()>, A::Error> {
+        values.next_element::<IgnoredAny>().map(|element| element.map(drop))
+    }
 }
 
 /// Reads `input` to its last byte; fields go to `fields` if it is an object. `None`: not JSON.
 pub(crate) fn read_fields<'de>(input: &'de [u8], fields: &mut impl Fields<'de>) -> Option<Shape<'de>> {
-    read(input, IntoFields(fields))
+    let mut reader = serde_json::Deserializer::from_slice(input);
+    let shape = IntoFields(fields).deserialize(&mut reader).ok()?;
+    reader.end().ok()?;
+    Some(shape)
 }
 
-/// Reads `input` to its last byte; elements of a list or an object go to `element`. `None`: not JSON.
+/// Reads `input` to its last byte; elements of a list (keys 0, 1, …) or an object go to `element`. `None`: not JSON.
 pub(crate) fn read_elements<'de>(
     input: &'de [u8],
-    element: impl FnMut(KeyRef<'_>, Scalar<'_>),
+    element: impl FnMut(KeyRef<'_>, Scalar<'de>),
 ) -> Option<Shape<'de>> {
-    read(input, elements(element))
+    read_fields(input, &mut Elements(element))
 }
 
-fn read<'de, S: DeserializeSeed<'de>>(input: &'de [u8], seed: S) -> Option<S::Value> {
-    let mut reader = serde_json::Deserializer::from_slice(input);
-    let value = seed.deserialize(&mut reader).ok()?;
-    reader.end().ok()?;
-    Some(value)
+/// As [`read_elements`], for the value of a field.
+pub(crate) fn elements<'de, A: MapAccess<'de>>(
+    values: &mut A,
+    element: impl FnMut(KeyRef<'_>, Scalar<'de>),
+) -> Result<Shape<'de>, A::Error> {
+    values.next_value_seed(IntoFields(&mut Elements(element)))
 }
 
 impl Scalar<'_> {
@@ -115,23 +125,22 @@ pub(crate) fn key_to_connection_id(key: KeyRef<'_>) -> Option<u32> {
     }
 }
 
-/// Hands the elements of a list (keys 0, 1, …) or an object to the function, in order.
-pub(crate) fn elements<F: FnMut(KeyRef<'_>, Scalar<'_>)>(element: F) -> Elements<F> {
-    Elements(element)
-}
+/// Takes what lists and objects hold alike.
+struct Elements<F>(F);
 
-/// See [`elements`].
-pub(crate) struct Elements<F>(F);
+impl<'de, F: FnMut(KeyRef<'_>, Scalar<'de>)> Fields<'de> for Elements<F> {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
+        (self.0)(KeyRef::from(name), values.next_value()?);
+        Ok(())
+    }
 
-impl<'de, F: FnMut(KeyRef<'_>, Scalar<'_>)> DeserializeSeed<'de> for Elements<F> {
-    type Value = Shape<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Shape<'de>, D::Error> {
-        deserializer.deserialize_any(self)
+    fn element<A: SeqAccess<'de>>(&mut self, index: usize, values: &mut A) -> Result<Option<()>, A::Error> {
+        let value = values.next_element()?;
+        Ok(value.map(|value| (self.0)(KeyRef::Int(i64::try_from(index).unwrap_or(i64::MAX)), value)))
     }
 }
 
-/// Hands the fields of an object on; a list is passed over.
+/// Hands the fields of an object on, and the elements of a list.
 pub(crate) struct IntoFields<'f, T>(pub(crate) &'f mut T);
 
 impl<'de, T: Fields<'de>> DeserializeSeed<'de> for IntoFields<'_, T> {
@@ -192,8 +201,9 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 
     visit_scalars!(std::convert::identity);
 
-    fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<Scalar<'de>, A::Error> {
-        pass_over(values).map(|_| Scalar::Nested)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Scalar<'de>, A::Error> {
+        while values.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Nested)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut values: A) -> Result<Scalar<'de>, A::Error> {
@@ -202,37 +212,17 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 }
 
-impl<'de, F: FnMut(KeyRef<'_>, Scalar<'_>)> Visitor<'de> for Elements<F> {
-    type Value = Shape<'de>;
-
-    visit_scalars!(Shape::Scalar);
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut values: A) -> Result<Shape<'de>, A::Error> {
-        let mut count = 0;
-        while let Some(value) = values.next_element()? {
-            (self.0)(KeyRef::Int(i64::try_from(count).unwrap_or(i64::MAX)), value);
-            count += 1;
-        }
-        Ok(Shape::List(count))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut values: A) -> Result<Shape<'de>, A::Error> {
-        let mut count = 0;
-        while let Some((key, value)) = values.next_entry::<Scalar<'de>, Scalar<'de>>()? {
-            (self.0)(KeyRef::from(text_of(&key)), value);
-            count += 1;
-        }
-        Ok(Shape::Object(count))
-    }
-}
-
 impl<'de, T: Fields<'de>> Visitor<'de> for IntoFields<'_, T> {
     type Value = Shape<'de>;
 
     visit_scalars!(Shape::Scalar);
 
-    fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<Shape<'de>, A::Error> {
-        pass_over(values).map(Shape::List)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Shape<'de>, A::Error> {
+        let mut count = 0;
+        while self.0.element(count, &mut values)?.is_some() {
+            count += 1;
+        }
+        Ok(Shape::List(count))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut values: A) -> Result<Shape<'de>, A::Error> {
@@ -243,15 +233,6 @@ impl<'de, T: Fields<'de>> Visitor<'de> for IntoFields<'_, T> {
         }
         Ok(Shape::Object(count))
     }
-}
-
-/// How many elements there were.
-fn pass_over<'de, A: SeqAccess<'de>>(mut values: A) -> Result<usize, A::Error> {
-    let mut count = 0;
-    while values.next_element::<IgnoredAny>()?.is_some() {
-        count += 1;
-    }
-    Ok(count)
 }
 
 /// The text of a field's name; in JSON names are texts.

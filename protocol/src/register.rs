@@ -2,8 +2,8 @@
 
 use serde::de::MapAccess;
 
-use crate::json::{self, Fields, Scalar, Shape, elements};
-use crate::php::{Unicode, write_json_string};
+use crate::json::{self, Fields, Scalar, Shape};
+use crate::php::{KeyRef, Unicode, write_json_string};
 
 /// What a register is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,20 +53,26 @@ pub const PONG: &[u8] = b"{\"event\":\"pong\"}\n";
 impl Request {
     /// Reads one line, with or without its line end.
     pub fn decode(line: &[u8]) -> Result<Request, RequestError> {
-        let mut fields = RequestFields::default();
-        json::read_fields(line, &mut fields).ok_or(RequestError::NotARequest)?;
-        let event = fields.event.filter(|event| !event.is_empty()).ok_or(RequestError::NotARequest)?;
+        let (mut event, mut address, mut secret_key, mut ringway) = (None, None, None, None);
+        let read = json::read_elements(line, |name, value| match name {
+            KeyRef::Bytes(b"event") => event = Some(value),
+            KeyRef::Bytes(b"address") => address = Some(value),
+            KeyRef::Bytes(b"secret_key") => secret_key = Some(value),
+            KeyRef::Bytes(b"ringway") => ringway = Some(value),
+            _ => {}
+        });
+        read.ok_or(RequestError::NotARequest)?;
+        let event = event.filter(|event| !event.is_empty()).ok_or(RequestError::NotARequest)?;
         let event = event.into_text().ok_or(RequestError::UnknownEvent)?;
         match event.as_str() {
-            "ping" if fields.ringway == Some(Scalar::Int(1)) => Ok(Request::RingwayPing),
+            "ping" if ringway == Some(Scalar::Int(1)) => Ok(Request::RingwayPing),
             "ping" => Ok(Request::Ping),
-            "worker_connect" => Ok(Request::WorkerConnect { secret_key: key(fields.secret_key)? }),
+            "worker_connect" => Ok(Request::WorkerConnect { secret_key: key(secret_key)? }),
             "gateway_connect" => {
-                let address =
-                    fields.address.filter(|address| !address.is_empty()).and_then(Scalar::into_text);
+                let address = address.filter(|address| !address.is_empty()).and_then(Scalar::into_text);
                 Ok(Request::GatewayConnect {
                     address: address.ok_or(RequestError::EmptyAddress)?,
-                    secret_key: key(fields.secret_key)?,
+                    secret_key: key(secret_key)?,
                 })
             }
             _ => Err(RequestError::UnknownEvent),
@@ -91,28 +97,6 @@ impl Request {
             Request::Ping => out.extend_from_slice(b"{\"event\":\"ping\"}\n"),
             Request::RingwayPing => out.extend_from_slice(b"{\"event\":\"ping\",\"ringway\":1}\n"),
         }
-    }
-}
-
-#[derive(Default)]
-struct RequestFields<'de> {
-    event: Option<Scalar<'de>>,
-    address: Option<Scalar<'de>>,
-    secret_key: Option<Scalar<'de>>,
-    ringway: Option<Scalar<'de>>,
-}
-
-impl<'de> Fields<'de> for RequestFields<'de> {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
-        let value = Some(values.next_value()?);
-        match name {
-            "event" => self.event = value,
-            "address" => self.address = value,
-            "secret_key" => self.secret_key = value,
-            "ringway" => self.ringway = value,
-            _ => {}
-        }
-        Ok(())
     }
 }
 
@@ -144,11 +128,9 @@ impl Response {
     pub fn decode(line: &[u8]) -> Result<Response, BroadcastError> {
         let mut fields = BroadcastFields::default();
         json::read_fields(line, &mut fields).ok_or(BroadcastError)?;
-        match fields {
-            BroadcastFields { event: Event::Broadcast, addresses: Some(addresses) } => {
-                Ok(Response::Addresses(addresses))
-            }
-            BroadcastFields { event: Event::Pong, .. } => Ok(Response::Pong),
+        match (fields.event.as_deref(), fields.addresses) {
+            (Some("broadcast_addresses"), Some(addresses)) => Ok(Response::Addresses(addresses)),
+            (Some("pong"), _) => Ok(Response::Pong),
             _ => Err(BroadcastError),
         }
     }
@@ -183,32 +165,17 @@ impl Broadcast {
 
 #[derive(Default)]
 struct BroadcastFields {
-    event: Event,
+    event: Option<String>,
     addresses: Option<Vec<String>>,
-}
-
-#[derive(Default)]
-enum Event {
-    Broadcast,
-    Pong,
-    #[default]
-    Unknown,
 }
 
 impl<'de> Fields<'de> for BroadcastFields {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
         match name {
-            "event" => {
-                self.event = match values.next_value::<Scalar<'de>>()? {
-                    Scalar::Text(event) if event == "broadcast_addresses" => Event::Broadcast,
-                    Scalar::Text(event) if event == "pong" => Event::Pong,
-                    _ => Event::Unknown,
-                }
-            }
+            "event" => self.event = values.next_value::<Scalar<'de>>()?.into_text(),
             "addresses" => {
                 let mut addresses = Vec::new();
-                let shape =
-                    values.next_value_seed(elements(|_, value| addresses.extend(value.into_text())))?;
+                let shape = json::elements(values, |_, value| addresses.extend(value.into_text()))?;
                 self.addresses = (!matches!(shape, Shape::Scalar(_))).then_some(addresses);
             }
             _ => drop(values.next_value::<Scalar<'de>>()?),

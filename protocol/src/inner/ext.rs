@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use serde::de::MapAccess;
 
 use super::hello::Run;
-use crate::json::{self, Fields, IntoFields, Scalar, Shape, elements};
+use crate::json::{self, Fields, IntoFields, Scalar, Shape};
 use crate::php::write::decimal;
-use crate::php::{Unicode, write_json_string};
+use crate::php::{KeyRef, Unicode, write_json_string};
 
 /// Body of WORKER_CONNECT: who a worker is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -25,7 +25,15 @@ pub struct WorkerConnect {
 impl WorkerConnect {
     /// `None`: not a JSON object.
     pub fn decode(body: &[u8]) -> Option<WorkerConnect> {
-        read_object(body)
+        let mut connect = WorkerConnect::default();
+        let shape = json::read_elements(body, |name, value| match name {
+            KeyRef::Bytes(b"worker_key") => connect.worker_key = value.into_text().unwrap_or_default(),
+            KeyRef::Bytes(b"secret_key") => connect.secret_key = value.into_text(),
+            KeyRef::Bytes(b"ringway") => connect.ringway = value == Scalar::Int(1),
+            KeyRef::Bytes(b"run") => connect.run = value.into_text().as_deref().and_then(Run::parse),
+            _ => {}
+        });
+        matches!(shape, Some(Shape::Object(_))).then_some(connect)
     }
 
     /// The body; without `secret_key` if that is `None`.
@@ -47,20 +55,6 @@ impl WorkerConnect {
     }
 }
 
-impl<'de> Fields<'de> for WorkerConnect {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
-        let value: Scalar<'de> = values.next_value()?;
-        match name {
-            "worker_key" => self.worker_key = value.into_text().unwrap_or_default(),
-            "secret_key" => self.secret_key = value.into_text(),
-            "ringway" => self.ringway = value == Scalar::Int(1),
-            "run" => self.run = value.into_text().as_deref().and_then(Run::parse),
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
 /// Body of GATEWAY_CLIENT_CONNECT: the key of a querying connection.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ClientConnect {
@@ -71,7 +65,8 @@ pub struct ClientConnect {
 impl ClientConnect {
     /// `None`: not a JSON object.
     pub fn decode(body: &[u8]) -> Option<ClientConnect> {
-        read_object(body)
+        // What a worker says besides is passed over.
+        WorkerConnect::decode(body).map(|connect| ClientConnect { secret_key: connect.secret_key })
     }
 
     /// The body; without `secret_key` if that is `None`.
@@ -83,16 +78,6 @@ impl ClientConnect {
         }
         out.push(b'}');
         out
-    }
-}
-
-impl<'de> Fields<'de> for ClientConnect {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
-        let value: Scalar<'de> = values.next_value()?;
-        if name == "secret_key" {
-            self.secret_key = value.into_text();
-        }
-        Ok(())
     }
 }
 
@@ -154,8 +139,7 @@ impl<'de> Fields<'de> for TargetFields {
         match name {
             "connections" => {
                 let mut ids = Vec::new();
-                let shape =
-                    values.next_value_seed(elements(|_, value| ids.extend(value.to_connection_id())))?;
+                let shape = json::elements(values, |_, value| ids.extend(value.to_connection_id()))?;
                 self.connections = (shape != Shape::Scalar(Scalar::Null)).then_some(ids);
             }
             "exclude" => self.exclude = read_excluded(values)?,
@@ -303,9 +287,7 @@ impl<'de> Fields<'de> for Select {
             "fields" => {
                 let fields = &mut self.fields;
                 fields.clear();
-                values.next_value_seed(elements(|_, value| {
-                    fields.extend(value.into_text().map(Field::from_name))
-                }))?;
+                json::elements(values, |_, value| fields.extend(value.into_text().map(Field::from_name)))?;
             }
             "where" => {
                 let mut condition = Where::default();
@@ -329,7 +311,7 @@ impl<'de> Fields<'de> for Where {
             "connection_id" => {
                 let ids = &mut self.connection_ids;
                 ids.clear();
-                values.next_value_seed(elements(|_, value| ids.extend(value.to_connection_id())))?;
+                json::elements(values, |_, value| ids.extend(value.to_connection_id()))?;
             }
             _ => drop(values.next_value::<Scalar<'de>>()?),
         }
@@ -363,7 +345,7 @@ impl Where {
     }
 }
 
-pub(super) fn read_object<'de, T: Fields<'de> + Default>(input: &'de [u8]) -> Option<T> {
+fn read_object<'de, T: Fields<'de> + Default>(input: &'de [u8]) -> Option<T> {
     let mut fields = T::default();
     let shape = json::read_fields(input, &mut fields)?;
     matches!(shape, Shape::Object(_)).then_some(fields)
@@ -371,14 +353,14 @@ pub(super) fn read_object<'de, T: Fields<'de> + Default>(input: &'de [u8]) -> Op
 
 fn read_names<'de, A: MapAccess<'de>>(values: &mut A) -> Result<Vec<Vec<u8>>, A::Error> {
     let mut names = Vec::new();
-    values.next_value_seed(elements(|_, value| names.extend(value.to_name())))?;
+    json::elements(values, |_, value| names.extend(value.to_name()))?;
     Ok(names)
 }
 
 /// The keys; what they stand for does not matter.
 fn read_excluded<'de, A: MapAccess<'de>>(values: &mut A) -> Result<HashSet<u32>, A::Error> {
     let mut ids = HashSet::new();
-    values.next_value_seed(elements(|key, _| ids.extend(json::key_to_connection_id(key))))?;
+    json::elements(values, |key, _| ids.extend(json::key_to_connection_id(key)))?;
     Ok(ids)
 }
 

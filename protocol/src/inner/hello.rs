@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use serde::de::MapAccess;
-
-use super::ext::read_object;
-use crate::json::{Fields, Scalar};
+use crate::json::{self, Scalar, Shape};
+use crate::php::KeyRef;
 
 /// Names one start of a worker: all links of that worker say the same, those of another one, of whatever name, something
 /// else.
@@ -47,12 +45,19 @@ pub struct Hello {
 impl Hello {
     /// `None`: not a JSON object. A reason that nobody knows is none: the FIN behind it says enough.
     pub fn decode(body: &[u8]) -> Option<Hello> {
-        let HelloFields { refused, leaving } = read_object(body)?;
-        let refused = match refused {
-            Some(Refused::Name) if leaving => Some(Refused::NameLeaving),
-            refused => refused,
+        let (mut refused, mut leaving) = (None, false);
+        let shape = json::read_elements(body, |name, value| match name {
+            KeyRef::Bytes(b"refused") => refused = value.into_text(),
+            KeyRef::Bytes(b"leaving") => leaving = value == Scalar::Int(1),
+            _ => {}
+        });
+        let refused = match refused.as_deref() {
+            Some("name") if leaving => Some(Refused::NameLeaving),
+            Some("name") => Some(Refused::Name),
+            Some("key") => Some(Refused::Key),
+            _ => None,
         };
-        Some(Hello { refused })
+        matches!(shape, Some(Shape::Object(_))).then_some(Hello { refused })
     }
 
     /// The body.
@@ -63,30 +68,6 @@ impl Hello {
             Some(Refused::NameLeaving) => br#"{"ringway":1,"refused":"name","leaving":1}"#,
             Some(Refused::Key) => br#"{"ringway":1,"refused":"key"}"#,
         }
-    }
-}
-
-#[derive(Default)]
-struct HelloFields {
-    refused: Option<Refused>,
-    leaving: bool,
-}
-
-impl<'de> Fields<'de> for HelloFields {
-    fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
-        let value: Scalar<'de> = values.next_value()?;
-        match name {
-            "refused" => {
-                self.refused = match value.into_text().as_deref() {
-                    Some("name") => Some(Refused::Name),
-                    Some("key") => Some(Refused::Key),
-                    _ => None,
-                }
-            }
-            "leaving" => self.leaving = value == Scalar::Int(1),
-            _ => {}
-        }
-        Ok(())
     }
 }
 
