@@ -1,7 +1,6 @@
 //! What a gateway is started with; [`Options`](crate::Options) has the defaults.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::str::FromStr;
 use std::time::Duration;
 
 use protocol::client::{Limits, Protocol};
@@ -95,70 +94,40 @@ impl Settings {
     }
 }
 
-/// How a client gets its worker (WIRE.md §8).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Router {
-    /// The worker with the fewest clients; among equals, the one that connected first.
-    #[default]
-    LeastConnections,
-    /// Any, all alike.
-    Random,
-}
-
-impl FromStr for Router {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Router, String> {
-        match text {
-            "least-connections" => Ok(Router::LeastConnections),
-            "random" => Ok(Router::Random),
-            _ => Err(format!("`{text}` is not one of least-connections, random")),
-        }
+program::choice! {
+    /// How a client gets its worker (WIRE.md §8).
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub enum Router {
+        /// The worker with the fewest clients; among equals, the one that connected first.
+        #[default]
+        LeastConnections = "least-connections",
+        /// Any, all alike.
+        Random = "random",
     }
 }
 
-/// How a client gets its shard: the kernel decides, before any shard sees the connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Steer {
-    /// By lot, so that all shards get equally many.
-    #[default]
-    Even,
-    /// The shard on the CPU that received the connection. For network cards whose queues are bound one to a CPU: then
-    /// a client's packets, its kernel work and its shard stay on one CPU.
-    Cpu,
-}
-
-impl FromStr for Steer {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Steer, String> {
-        match text {
-            "even" => Ok(Steer::Even),
-            "cpu" => Ok(Steer::Cpu),
-            _ => Err(format!("`{text}` is not one of even, cpu")),
-        }
+program::choice! {
+    /// How a client gets its shard: the kernel decides, before any shard sees the connection.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub enum Steer {
+        /// By lot, so that all shards get equally many.
+        #[default]
+        Even = "even",
+        /// The shard on the CPU that received the connection. For network cards whose queues are bound one to a CPU: then
+        /// a client's packets, its kernel work and its shard stay on one CPU.
+        Cpu = "cpu",
     }
 }
 
-/// What becomes of a message for a client whose queue is full.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum SlowClient {
-    /// The message is dropped and counted.
-    #[default]
-    Drop,
-    /// The client is closed.
-    Close,
-}
-
-impl FromStr for SlowClient {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<SlowClient, String> {
-        match text {
-            "drop" => Ok(SlowClient::Drop),
-            "close" => Ok(SlowClient::Close),
-            _ => Err(format!("`{text}` is not one of drop, close")),
-        }
+program::choice! {
+    /// What becomes of a message for a client whose queue is full.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub enum SlowClient {
+        /// The message is dropped and counted.
+        #[default]
+        Drop = "drop",
+        /// The client is closed.
+        Close = "close",
     }
 }
 

@@ -39,6 +39,7 @@
 
 mod allocator;
 mod bind_error;
+mod choice;
 mod common;
 mod config_file;
 mod cpus;

@@ -4,32 +4,13 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::str::FromStr;
 
 use gateway_core::{Gateway, Listen, Settings};
+use ringway_apps::App;
 use ringway_apps::chat::Chat;
 use ringway_apps::echo::Echo;
 use ringway_register::Register;
 use ringway_worker::{Config, Worker};
-
-/// A built-in application.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum App {
-    Chat,
-    Echo,
-}
-
-impl FromStr for App {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<App, String> {
-        match name {
-            "chat" => Ok(App::Chat),
-            "echo" => Ok(App::Echo),
-            _ => Err(format!("`{name}` is neither chat nor echo")),
-        }
-    }
-}
 
 /// Where gateway and worker find each other, and others find them.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -12,9 +12,10 @@ use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
 use gateway_core::protocol::address;
 use gateway_core::{Certificates, Listen, ListenProtocol, Options, Settings, StartError, overlap};
 use program::{Both, Flags, Refusal, Words};
+use ringway_apps::App;
 use tokio::sync::oneshot;
 
-use crate::cluster::{App, Cluster, Meeting, reachable};
+use crate::cluster::{Cluster, Meeting, reachable};
 use crate::status::StatusSource;
 
 #[global_allocator]

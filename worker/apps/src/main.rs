@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use ringway_apps::App;
 use ringway_apps::chat::Chat;
 use ringway_apps::echo::Echo;
 
@@ -15,25 +16,6 @@ struct Flags {
     /// chat or echo
     #[argh(option, arg_name = "APP")]
     app: Option<App>,
-}
-
-/// A built-in application.
-#[derive(Clone, Copy)]
-enum App {
-    Chat,
-    Echo,
-}
-
-impl std::str::FromStr for App {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<App, String> {
-        match name {
-            "chat" => Ok(App::Chat),
-            "echo" => Ok(App::Echo),
-            _ => Err(format!("'{name}' is neither chat nor echo")),
-        }
-    }
 }
 
 fn main() -> ExitCode {
