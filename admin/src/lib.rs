@@ -17,6 +17,6 @@ mod server;
 mod table;
 
 pub use fetch::fetch;
-pub use report::{ANSWER_TIMEOUT, NoAnswer, Process, Report, Row};
+pub use report::{ANSWER_TIMEOUT, NoAnswer, Process, Report, Row, ask};
 pub use server::{Address, Admin};
 pub use table::table;

@@ -1,6 +1,7 @@
 //! The report: a process, and its shards or cores.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,28 @@ pub enum NoAnswer {
 /// How long the parts of a process together may take to say how they are: many times what one needs that is busy, and
 /// less than whoever asks waits.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What the parts of a process answer, in order. All are asked before the first answer is waited for, and all together
+/// have [`ANSWER_TIMEOUT`]. `tell` has a part send its answer.
+pub fn ask<P, S>(
+    parts: &[P],
+    tell: impl Fn(&P, SyncSender<S>) -> Result<(), NoAnswer>,
+) -> Vec<Result<S, NoAnswer>> {
+    let ask = |part| {
+        let (answer, status) = sync_channel(1);
+        tell(part, answer).map(|()| status)
+    };
+    let clock = program::Uptime::start();
+    let asked: Vec<_> = parts.iter().map(ask).collect();
+    let answers = asked.into_iter().map(|status| {
+        let left = ANSWER_TIMEOUT.saturating_sub(clock.elapsed());
+        status?.recv_timeout(left).map_err(|error| match error {
+            RecvTimeoutError::Timeout => NoAnswer::Late,
+            RecvTimeoutError::Disconnected => NoAnswer::Ended,
+        })
+    });
+    answers.collect()
+}
 
 impl Report {
     /// The report of a process whose parts, by name, answer this.

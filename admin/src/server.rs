@@ -45,7 +45,10 @@ impl Admin {
     /// # Errors
     /// The address cannot be listened on, or the thread cannot be had.
     pub fn serve(address: Address, report: impl Fn() -> Report + Send + Sync + 'static) -> io::Result<Admin> {
-        let listener = TcpListener::bind(address.0)?;
+        let listener = TcpListener::bind(address.0).map_err(|error| {
+            let why = program::describe_bind_error(address.0, &error).replace("--listen", "--admin");
+            io::Error::new(error.kind(), why)
+        })?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();

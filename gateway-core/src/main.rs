@@ -41,9 +41,7 @@ fn main() {
         let (source, name, listen) = (gateway.status_source(), name.clone(), listen.clone());
         let clock = program::Uptime::start();
         Admin::serve(address, move || gateway_core::report(&source, &name, &listen, clock.elapsed()))
-            .unwrap_or_else(|error| {
-                program::fail(program::describe_bind_error(address.0, &error).replace("--listen", "--admin"))
-            })
+            .unwrap_or_else(|error| program::fail(error))
     });
     let certificates = gateway.certificates();
     if certificates.is_some() {

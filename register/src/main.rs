@@ -35,7 +35,5 @@ fn main() {
 /// Lets `ringway status` ask.
 fn serve_status(address: Address, register: &Running) -> Admin {
     let (source, clock) = (register.status_source(), program::Uptime::start());
-    Admin::serve(address, move || source.report(clock.elapsed())).unwrap_or_else(|error| {
-        program::fail(program::describe_bind_error(address.0, &error).replace("--listen", "--admin"))
-    })
+    Admin::serve(address, move || source.report(clock.elapsed())).unwrap_or_else(|error| program::fail(error))
 }

@@ -7,7 +7,7 @@ mod status;
 
 use std::net::{SocketAddr, TcpListener};
 
-use admin::Address;
+use admin::{Address, Admin};
 use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
 use gateway_core::protocol::address;
 use gateway_core::{Certificates, Listen, ListenProtocol, Options, Settings, StartError, overlap};
@@ -167,7 +167,8 @@ fn run(
         None => format!("open {url} (the page alone; its websocket is port {})", address.port()),
     };
     let source = StatusSource::new(cluster.as_ref());
-    let _admin = own.admin.map(|address| status::serve(address, source.clone())).transpose()?;
+    let status = source.clone();
+    let _admin = own.admin.map(|address| Admin::serve(address, move || status.report())).transpose()?;
     let certificates = cluster.as_ref().and_then(|cluster| cluster.gateway.certificates());
     let (stop, stopped) = oneshot::channel();
     program::spawn_vital("signals", move || {

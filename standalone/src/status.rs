@@ -2,15 +2,9 @@
 
 use std::time::Duration;
 
-use admin::{Address, Admin, Process, Report};
+use admin::{Address, Process, Report};
 
 use crate::cluster::Cluster;
-
-/// Lets `ringway status` ask.
-pub(crate) fn serve(address: Address, source: StatusSource) -> Result<Admin, String> {
-    Admin::serve(address, move || source.report())
-        .map_err(|error| program::describe_bind_error(address.0, &error).replace("--listen", "--admin"))
-}
 
 /// How this process is.
 #[derive(Clone)]

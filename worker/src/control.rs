@@ -1,5 +1,6 @@
 //! What another thread wants of a core: to know how it is, or that it ends. Not for anything on the data path.
 
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
@@ -11,7 +12,7 @@ use crate::core::Status;
 #[derive(Debug)]
 pub(crate) enum Request {
     /// Say how things are.
-    Status(Sender<Status>),
+    Status(SyncSender<Status>),
     Stop,
 }
 

@@ -275,7 +275,7 @@ fn serve_status(address: Address, running: &Running, is_patient: bool) -> Option
         Admin::serve(address, move || source.report(clock.elapsed()))
     };
     if !is_patient {
-        return Some(serve().unwrap_or_else(|error| program::fail(describe(address, &error))));
+        return Some(serve().unwrap_or_else(|error| program::fail(error)));
     }
     let retry = move || {
         loop {
@@ -286,7 +286,7 @@ fn serve_status(address: Address, running: &Running, is_patient: bool) -> Option
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     std::thread::sleep(ADMIN_RETRY_DELAY);
                 }
-                Err(error) => return warn!("{}", describe(address, &error)),
+                Err(error) => return warn!("{error}"),
             }
         }
     };
@@ -294,10 +294,6 @@ fn serve_status(address: Address, running: &Running, is_patient: bool) -> Option
         warn!("--admin is not served: {error}");
     }
     None
-}
-
-fn describe(address: Address, error: &io::Error) -> String {
-    program::describe_bind_error(address.0, error).replace("--listen", "--admin")
 }
 
 /// Says that it is ready once it is. Nobody waits for that: a register that is away for ever must not keep the program

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use admin::{ANSWER_TIMEOUT, NoAnswer, Process, Report, Row};
-use crossbeam_channel::{RecvTimeoutError, bounded};
+use admin::{NoAnswer, Process, Report, Row};
 
 use crate::Status;
 use crate::control::{Control, Request};
@@ -22,21 +21,9 @@ impl StatusSource {
 
     /// Every core's status, by index, or why there is none: it has not started, is held up by a handler, or has ended.
     pub fn ask(&self) -> Vec<Result<Status, NoAnswer>> {
-        let ask = |core: &Control| {
-            let (answer, status) = bounded(1);
-            core.tell(Request::Status(answer)).then_some(status).ok_or(NoAnswer::Ended)
-        };
-        // All are asked before the first answer is waited for, and all together have so long.
-        let clock = program::Uptime::start();
-        let asked: Vec<_> = self.cores.iter().map(ask).collect();
-        let answers = asked.into_iter().map(|status| {
-            let left = ANSWER_TIMEOUT.saturating_sub(clock.elapsed());
-            status?.recv_timeout(left).map_err(|error| match error {
-                RecvTimeoutError::Timeout => NoAnswer::Late,
-                RecvTimeoutError::Disconnected => NoAnswer::Ended,
-            })
-        });
-        answers.collect()
+        admin::ask(&self.cores, |core, answer| {
+            core.tell(Request::Status(answer)).then_some(()).ok_or(NoAnswer::Ended)
+        })
     }
 
     /// What `--admin` tells, `uptime` after the start: a row for each core that answers, and which do not.

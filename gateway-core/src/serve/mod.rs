@@ -15,9 +15,10 @@ mod worker_log;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
-use admin::{ANSWER_TIMEOUT, NoAnswer};
-use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, Sender};
+use admin::NoAnswer;
+use crossbeam_channel::{Receiver, RecvError, Sender};
 use glommio::ExecutorJoinHandle;
 use ring::Waker;
 use tracing::{error, info, warn};
@@ -60,7 +61,7 @@ struct ShardControl {
 /// What the control thread tells a shard.
 enum Control {
     /// Say how things are.
-    Status(Sender<Status>),
+    Status(SyncSender<Status>),
     /// Serve clients that come from now on with these.
     Certificates(tls::Acceptor),
     Stop,
@@ -229,21 +230,7 @@ impl StatusSource {
     /// Every shard's status, by index, or why there is none: a shard whose thread has ended, by a panic or because its ring
     /// broke, says nothing ever again, and its clients' connections are gone.
     pub fn ask(&self) -> Vec<Result<Status, NoAnswer>> {
-        let ask = |shard: &ShardControl| {
-            let (answer, status) = crossbeam_channel::bounded(1);
-            shard.tell(Control::Status(answer)).map(|()| status)
-        };
-        // All are asked before the first answer is waited for, and all together have so long.
-        let clock = program::Uptime::start();
-        let asked: Vec<_> = self.shards.iter().map(ask).collect();
-        let answers = asked.into_iter().map(|status| {
-            let left = ANSWER_TIMEOUT.saturating_sub(clock.elapsed());
-            status?.recv_timeout(left).map_err(|error| match error {
-                RecvTimeoutError::Timeout => NoAnswer::Late,
-                RecvTimeoutError::Disconnected => NoAnswer::Ended,
-            })
-        });
-        answers.collect()
+        admin::ask(&self.shards, |shard, answer| shard.tell(Control::Status(answer)))
     }
 }
 
