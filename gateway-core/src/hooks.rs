@@ -18,46 +18,36 @@ use crate::Identity;
 /// shard, since without its hooks a gateway is not what its operator wants.
 ///
 /// The names are those of GatewayWorker's callbacks on the gateway's side.
+#[expect(unused_variables, reason = "what nobody overrides takes notice of nothing")]
 pub trait Hooks: 'static {
     /// The shard is about to serve.
-    fn on_worker_start(&mut self, shard: Identity) {
-        let _ = shard;
-    }
+    fn on_worker_start(&mut self, shard: Identity) {}
 
     /// The shard ends. Its clients are closed after this.
     fn on_worker_stop(&mut self) {}
 
     /// A client has connected; no byte of it has been read and no worker knows of it.
     fn on_connect(&mut self, client: &ClientInfo) -> Admission {
-        let _ = client;
         Admission::Accept { kind: Kind::Unspecified }
     }
 
     /// A client asks for a websocket; its worker has not been told yet.
     fn on_websocket_connect(&mut self, client: &ClientInfo, request: &Request<'_>) -> Handshake {
-        let _ = (client, request);
         Handshake::default()
     }
 
     /// A client that was accepted is gone.
-    fn on_close(&mut self, client: &ClientInfo) {
-        let _ = client;
-    }
+    fn on_close(&mut self, client: &ClientInfo) {}
 
     /// A worker has connected, under this key (`ip:name:number`).
-    fn on_worker_connected(&mut self, key: &str) {
-        let _ = key;
-    }
+    fn on_worker_connected(&mut self, key: &str) {}
 
     /// A worker's link has ended.
-    fn on_worker_closed(&mut self, key: &str) {
-        let _ = key;
-    }
+    fn on_worker_closed(&mut self, key: &str) {}
 
     /// Chooses a client's worker among those connected, in order of connecting; never called with none. `None` leaves
     /// it to the settings' router.
     fn route(&mut self, client: &ClientInfo, workers: &[WorkerInfo<'_>]) -> Option<usize> {
-        let _ = (client, workers);
         None
     }
 

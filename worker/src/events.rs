@@ -20,6 +20,7 @@ use crate::{Client, Gateway, Message};
 /// program of your own that uses [`Worker::start`](crate::Worker::start) the core's thread ends:
 /// [`Running::status_source`](crate::Running::status_source) tells of it, and so does [`Running::stop`](crate::Running::stop).
 #[expect(async_fn_in_trait, reason = "a core is one thread: futures of handlers need not be Send")]
+#[expect(unused_variables, reason = "what nobody overrides takes notice of nothing")]
 pub trait Events: 'static {
     /// Handlers, or what they spawn, use tasks, sockets, timers or files of glommio's own, on whose executor a core's thread is.
     /// A core sleeps in its own ring, and glommio waits for ever; with `true` it gets its turn at least every millisecond, for
@@ -27,9 +28,7 @@ pub trait Events: 'static {
     const USES_GLOMMIO: bool = false;
 
     /// The core starts. No gateway is connected yet, so what is sent from here reaches nobody (WIRE.md §9).
-    async fn on_start(&self, gateway: &Gateway) {
-        let _ = gateway;
-    }
+    async fn on_start(&self, gateway: &Gateway) {}
 
     /// The same for a start that may fail: implement this instead of [`Events::on_start`], which it calls unless you do. An
     /// error ends the core as a panic would, with the error in the log.
@@ -51,25 +50,17 @@ pub trait Events: 'static {
     }
 
     /// A connection was accepted; for websocket before its handshake, which may still fail.
-    async fn on_connect(&self, gateway: &Gateway, client: &Client) {
-        let _ = (gateway, client);
-    }
+    async fn on_connect(&self, gateway: &Gateway, client: &Client) {}
 
     /// A valid websocket handshake. What is sent from here reaches the client right behind its acceptance.
-    async fn on_websocket_connect(&self, gateway: &Gateway, client: &Client, request: &WebsocketRequest) {
-        let _ = (gateway, client, request);
-    }
+    async fn on_websocket_connect(&self, gateway: &Gateway, client: &Client, request: &WebsocketRequest) {}
 
     /// A message from a client.
     async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message);
 
     /// The client is gone, however it ended; its uid and groups are gone with it. Changes to its session are not kept.
-    async fn on_close(&self, gateway: &Gateway, client: &Client) {
-        let _ = (gateway, client);
-    }
+    async fn on_close(&self, gateway: &Gateway, client: &Client) {}
 
     /// The core stops. What is sent from here is still delivered.
-    async fn on_stop(&self, gateway: &Gateway) {
-        let _ = gateway;
-    }
+    async fn on_stop(&self, gateway: &Gateway) {}
 }
