@@ -120,7 +120,7 @@ pub(crate) struct Core {
     stopping: bool,
     /// Set once: everything was said, and links end.
     leaving: bool,
-    counters: Counters,
+    pub(crate) counters: Counters,
     timers: Timers<Timer>,
     actions: Vec<Action>,
     /// As of the last call that brought it.
@@ -315,15 +315,6 @@ impl Core {
             sessions_remembered: self.sessions.count(),
             counters: self.counters,
         }
-    }
-
-    pub(crate) fn counters(&self) -> Counters {
-        self.counters
-    }
-
-    /// Changes the counters.
-    pub(crate) fn count(&mut self, change: impl FnOnce(&mut Counters)) {
-        change(&mut self.counters);
     }
 
     fn connect(&mut self, purpose: Purpose, to: SocketAddrV4) -> ConnId {

@@ -31,16 +31,17 @@ impl Gateway {
     }
 
     fn send(&self, command: &Command<'_>) {
+        let mut core = self.shared.core.borrow_mut();
         if command.names_refused() > 0 {
-            self.shared.count(|counters| counters.names_refused += command.names_refused());
+            core.counters.names_refused += command.names_refused();
             debug!("name ignored: neither \"\" nor \"0\" names a uid or a group");
         }
         match command.to() {
-            To::One(gateway) => self.shared.command(gateway, &command.frame(), command.kind()),
-            To::All => self.shared.broadcast(&command.frame(), command.kind()),
+            To::One(gateway) => core.command(gateway, &command.frame(), command.kind()),
+            To::All => core.broadcast(&command.frame(), command.kind()),
             To::Each(_) => {
-                for (gateway, frame) in command.frames(&self.shared.gateways()) {
-                    self.shared.command(gateway, &frame, command.kind());
+                for (gateway, frame) in command.frames(&core.gateways()) {
+                    core.command(gateway, &frame, command.kind());
                 }
             }
         }

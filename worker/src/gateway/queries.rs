@@ -32,13 +32,13 @@ impl Gateway {
     /// Asks gateways all at once. One that is known to be away is missing without being asked, and one that no
     /// register lists is never connected to: the address comes from a client id, which anybody can make up.
     async fn ask<T>(&self, query: Query<T>) -> Answer<T> {
-        let gateways = query.gateways(|| self.shared.gateways());
+        let gateways = query.gateways(|| self.shared.core.borrow().gateways());
         if query.frame().size() > FRAME_SIZE_MAX {
             return query.read(Vec::new(), gateways);
         }
         let question = encode(&query.frame());
         let (reachable, mut missing): (Vec<_>, Vec<_>) =
-            gateways.into_iter().partition(|&gateway| self.shared.is_reachable(gateway));
+            gateways.into_iter().partition(|&gateway| self.shared.core.borrow().is_reachable(gateway));
         let by_name = by_name(&query);
         let ask = |gateway| (gateway, self.shared.ask(gateway, &question, by_name.as_ref()));
         let questions: Vec<_> = reachable.into_iter().map(ask).collect();
@@ -57,7 +57,7 @@ impl Gateway {
                 Asked::Missing => missing.push(gateway),
             }
         }
-        self.shared.count(|counters| counters.queries_missing += missing.len() as u64);
+        self.shared.core.borrow_mut().counters.queries_missing += missing.len() as u64;
         query.read(replies, missing)
     }
 }

@@ -103,7 +103,7 @@ impl Shared {
     /// Runs a future to its end or its panic.
     async fn watch(&self, future: impl Future<Output = ()>) {
         if let Err(panic) = caught(future).await {
-            self.count(|counters| counters.panics += 1);
+            self.core.borrow_mut().counters.panics += 1;
             error!(core = self.index, "a spawned future panicked: {panic}");
         }
     }

@@ -87,7 +87,7 @@ where
         let dispatch = Rc::clone(&self.dispatch);
         Box::pin(async move {
             if let Err(panic) = caught(dispatch.events.on_stop(&dispatch.gateway)).await {
-                dispatch.shared().count(|counters| counters.panics += 1);
+                dispatch.shared().core.borrow_mut().counters.panics += 1;
                 error!(core = dispatch.shared().index, "on_stop panicked: {panic}");
             }
         })
@@ -163,7 +163,7 @@ impl<E: Events> Dispatch<E> {
             Ok(()) if ends => {}
             Ok(()) => self.store_session(&client),
             Err(panic) => {
-                self.shared().count(|counters| counters.panics += 1);
+                self.shared().core.borrow_mut().counters.panics += 1;
                 error!(client = %client.id(), "{name} panicked: {panic}");
             }
         }

@@ -17,7 +17,7 @@ impl Shared {
     pub(super) async fn current_session(self: &Rc<Self>, client: ClientId) -> Option<Bytes> {
         let answer = timeout(self.query_timeout, self.ask_for_session(client)).await.flatten();
         if answer.is_none() {
-            self.count(|counters| counters.queries_missing += 1);
+            self.core.borrow_mut().counters.queries_missing += 1;
         }
         let session = answer.filter(|answer| answer != NO_CLIENT);
         if session.is_none() {

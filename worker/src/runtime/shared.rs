@@ -9,18 +9,16 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use protocol::ClientId;
-use protocol::client::Kind;
-use protocol::inner::Frame;
 
 use super::tasks::Tasks;
 use super::timing::Alarms;
 use super::{Bridge, Host};
 use crate::config::{STARTS_PER_LOOK, TURN_TIME};
-use crate::core::{Asked, ByName, Core, Counters, Event, QuestionId, Setup};
+use crate::core::{Asked, ByName, Core, Event, QuestionId, Setup};
 
 /// What handlers, tasks and the host of one core share. The core is never borrowed while any of them runs.
 pub(crate) struct Shared {
-    pub(super) core: RefCell<Core>,
+    pub(crate) core: RefCell<Core>,
     pub(super) tasks: Tasks,
     pub(super) alarms: Alarms,
     pub(super) is_over: Cell<bool>,
@@ -119,35 +117,6 @@ impl Shared {
             Poll::Pending
         })
         .await;
-    }
-
-    /// Changes the counters.
-    pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
-        self.core.borrow_mut().count(change);
-    }
-
-    pub(crate) fn counters(&self) -> Counters {
-        self.core.borrow().counters()
-    }
-
-    /// Queues a command for one gateway.
-    pub(crate) fn command(&self, gateway: SocketAddrV4, frame: &Frame<'_>, kind: Kind) {
-        self.core.borrow_mut().command(gateway, frame, kind);
-    }
-
-    /// Queues a command for every gateway.
-    pub(crate) fn broadcast(&self, frame: &Frame<'_>, kind: Kind) {
-        self.core.borrow_mut().broadcast(frame, kind);
-    }
-
-    /// Every gateway that is listed or still connected.
-    pub(crate) fn gateways(&self) -> Vec<SocketAddrV4> {
-        self.core.borrow().gateways()
-    }
-
-    /// Whether it makes sense to ask this gateway.
-    pub(crate) fn is_reachable(&self, gateway: SocketAddrV4) -> bool {
-        self.core.borrow().is_reachable(gateway)
     }
 
     /// Asks a gateway, behind what was asked before. `by_name` is for what it may not know: ours know every command.
