@@ -232,7 +232,7 @@ impl Link {
 
     /// Looks at a connection that stands; to be called when it is due.
     pub(super) fn look(&mut self, queued: bool, now: Duration) -> Seen {
-        let was_ours = self.was_ours;
+        let (was_ours, is_remote) = (self.was_ours, !self.address.ip().is_loopback());
         let Some(open) = self.open_mut() else { return Seen::default() };
         open.next_look = now + LOOK_PERIOD;
         open.looks += 1;
@@ -252,10 +252,12 @@ impl Link {
             open.unheard_looks = 0;
         }
         match open.pulse.look(queued) {
-            // A gateway that never pings is PHP's, on this machine: it cannot die unnoticed.
-            Sign::Well | Sign::Unheard => {}
             Sign::Ping => seen.ping = true,
+            // Every gateway of another machine pings every 25 s (WIRE.md §4): this one was gone before it could.
+            Sign::Unheard if is_remote => seen.dead = Some(SILENT),
             Sign::Silent => seen.dead = Some(SILENT),
+            // On this machine it cannot die unnoticed.
+            Sign::Well | Sign::Unheard => {}
         }
         if open.received > 0 && !open.is_ours {
             self.was_ours = false;
@@ -291,7 +293,7 @@ impl Open {
     }
 }
 
-/// Why a connection ends whose gateway pinged, and does no more.
+/// Why a connection ends whose gateway pinged, or should have, and does not.
 pub(super) const SILENT: &str = "it does not ping any more";
 
 const LOOK_PERIOD: Duration = Duration::from_millis(LOOK_PERIOD_MS);

@@ -14,7 +14,8 @@ use crate::{Client, Config, Message, time};
 
 const CLIENTS: u32 = 5;
 
-const GATEWAY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900);
+/// On another machine.
+const GATEWAY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 2900);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
@@ -111,6 +112,13 @@ impl Stage {
     fn status(&self) -> (usize, usize) {
         let status = self.runtime.status();
         (status.handlers_running, status.events_waiting)
+    }
+
+    /// Whether the link was closed, since this was last asked.
+    fn is_link_closed(&mut self) -> bool {
+        let mut actions = Vec::new();
+        self.runtime.take_actions(&mut actions);
+        actions.iter().any(|action| matches!(action, Action::Close(conn) if *conn == self.link))
     }
 
     /// Whether the link was paused, or resumed, since this was last asked.
@@ -239,6 +247,21 @@ fn a_core_that_ends_waits_no_longer_for_a_gateway_that_has_kept_its_link() {
     stage.pass(TAKEN_LINK_AGE);
     stage.offer(1, "0 0");
     assert_eq!(stage.runtime.status().counters.events_dropped, 1, "it has had its time");
+}
+
+/// Its machine may be gone since before its first ping.
+#[test]
+fn a_gateway_that_has_greeted_and_then_says_nothing_for_a_minute_is_given_up() {
+    for greets in [true, false] {
+        let mut stage = Stage::new(Recorder::default(), 10_000);
+        if greets {
+            stage.say(Frame { body: Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) });
+        }
+        (0..55).for_each(|_| stage.pass(Duration::from_secs(1)));
+        assert!(!stage.is_link_closed());
+        (0..7).for_each(|_| stage.pass(Duration::from_secs(1)));
+        assert!(stage.is_link_closed(), "PHP's ping every 25 s, too");
+    }
 }
 
 #[test]
