@@ -201,10 +201,13 @@ impl RegisterClient {
             self.pulse.heard();
         }
         loop {
-            match self.next_line(connection) {
+            let taken = match self.next_line(connection) {
                 Ok(Some(told)) => self.on_line(connection, told),
                 Ok(None) => return,
-                Err(error) => return self.lose(now, error),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = taken {
+                return self.lose(now, error);
             }
         }
     }
@@ -322,8 +325,12 @@ impl RegisterClient {
         }
     }
 
-    fn on_line(&mut self, connection: Connection, response: Response) {
+    fn on_line(&mut self, connection: Connection, response: Response) -> io::Result<()> {
         match (connection, response) {
+            (Connection::Probe, Response::Addresses(addresses)) if !self.is_in(&addresses) => {
+                // The other connection leads to one that was there before.
+                return Err(io::Error::other("it does not know this gateway any more"));
+            }
             (Connection::Probe, _) => self.hold(),
             (Connection::Main, Response::Pong) => {
                 self.pulse.answered();
@@ -336,6 +343,12 @@ impl RegisterClient {
                 self.tell_list(&addresses);
             }
         }
+        Ok(())
+    }
+
+    /// Whether a list has this gateway.
+    fn is_in(&self, addresses: &[String]) -> bool {
+        matches!(&self.role, Role::Gateway(own) if addresses.contains(own))
     }
 
     fn hold(&mut self) {

@@ -218,6 +218,21 @@ fn a_follower_whose_register_does_not_answer_gives_up() {
 }
 
 /// PHP's register has nothing to say to a gateway, and answers who asks for the list.
+/// Its machine went before it answered, and another is in its place: only that one answers.
+#[test]
+fn a_gateway_that_is_not_in_the_list_that_it_asks_for_registers_again() {
+    let mut scene = Scene::gateway();
+    scene.connect(Main);
+    scene.pass(2_000, b"");
+    scene.connect(Probe);
+    scene.take_log();
+    scene.hear(Probe, &list(&["127.0.0.1:2901"]));
+    let told = ["close Main", "close Probe", "lost false: it does not know this gateway any more"];
+    assert_eq!(scene.take_log(), told.map(|told| format!("2000 {told}")));
+    scene.pass(2_500, b"");
+    assert_eq!(scene.last(), "2500 connect Main");
+}
+
 #[test]
 fn a_gateway_asks_what_a_silent_register_is() {
     let mut scene = Scene::gateway();
