@@ -27,7 +27,7 @@ impl World {
                     assert_eq!(&handled, said, "client {index}: each message is handled, once and in order");
                     assert_eq!(heard, said, "client {index}: each message is answered");
                 }
-                Faults::Deaths => {
+                Faults::Deaths | Faults::Outages => {
                     assert!(is_part(&handled, said), "client {index}: doubled or out of order: {handled:?}");
                     assert!(is_part(heard, &handled), "client {index}: {heard:?} of {handled:?}");
                 }
@@ -55,6 +55,7 @@ impl World {
         for gateway in &self.gateways {
             assert_eq!(gateway.shard.worker_count(), WORKERS);
         }
+        self.outlive_half_open();
         self.check_register();
     }
 }

@@ -21,18 +21,20 @@ pub enum Faults {
     Cuts,
     /// Processes and connections stand still for up to 30 s: they are given up, and come back.
     Freezes,
+    /// Machines of workers, gateways and the register are gone from one moment to the next, and nobody is told.
+    Outages,
 }
 
 impl Faults {
     /// Whether somebody may be given up because nothing is heard of it.
     pub(crate) fn are_noticed_by_silence(self) -> bool {
-        self == Faults::Freezes
+        matches!(self, Faults::Freezes | Faults::Outages)
     }
 
     /// How long anything stands still at most; `None`: nothing does.
     fn standstill_max(self) -> Option<Duration> {
         match self {
-            Faults::Reloads | Faults::Deaths | Faults::Cuts => None,
+            Faults::Reloads | Faults::Deaths | Faults::Cuts | Faults::Outages => None,
             Faults::Pauses => Some(PAUSE_MAX),
             Faults::Freezes => Some(FREEZE_MAX),
         }
@@ -47,6 +49,10 @@ pub(crate) struct Disturbances {
     stalled: Vec<(usize, Duration)>,
     /// Connections that kernels have accepted, whose processes are frozen.
     accepts: Vec<Accept>,
+    /// Processes whose machine is down: who connects to it gets no answer.
+    down: Vec<Process>,
+    /// Pipes whose sender's machine is gone, and since when.
+    half_open: Vec<(usize, Duration)>,
     /// Nothing more begins before.
     quiet_until: Duration,
 }
@@ -64,6 +70,7 @@ impl World {
         match self.random.u32(..4) {
             0 => self.fault_of_register(),
             1 | 2 if self.faults.standstill_max().is_some() => self.stand_still(),
+            1 if self.faults == Faults::Outages => self.lose_a_machine(),
             _ => self.fault_of_worker(),
         }
     }
@@ -74,7 +81,7 @@ impl World {
             .collect();
         let Some(worker) = self.random.choice(running) else { return };
         let most = match self.faults {
-            Faults::Reloads | Faults::Pauses | Faults::Freezes => 1,
+            Faults::Reloads | Faults::Pauses | Faults::Freezes | Faults::Outages => 1,
             Faults::Deaths => 2,
             Faults::Cuts => 3,
         };
@@ -154,6 +161,94 @@ impl World {
         }
     }
 
+    /// A machine is gone: its connections are there, and nothing comes of them.
+    fn lose_a_machine(&mut self) {
+        if self.is_disturbed() {
+            return;
+        }
+        let until = self.now.get() + Duration::from_millis(self.random.u64(..20_000));
+        match self.random.u32(..3) {
+            0 => {
+                let gateway = self.random.usize(..self.gateways.len());
+                self.lose_connections(Process::Gateway(gateway));
+                self.boot_at(Process::Gateway(gateway), until);
+                self.replace_gateway(gateway);
+            }
+            1 if self.register.is_some() => {
+                self.lose_connections(Process::Register);
+                self.replace_register();
+                self.boot_at(Process::Register, until);
+            }
+            _ => {
+                let workers = (0..self.workers.len()).filter(|worker| self.workers[*worker].is_some());
+                let workers: Vec<_> = workers.collect();
+                let Some(worker) = self.random.choice(workers) else { return };
+                self.lose_connections(Process::Worker(worker));
+                let is_ending = self.workers[worker].take().is_some_and(|worker| worker.is_ending);
+                if !is_ending {
+                    self.start_worker();
+                }
+            }
+        }
+    }
+
+    /// What is on its way is lost; what is still sent to it is kept by the sender's kernel, until that has no more room.
+    fn lose_connections(&mut self, process: Process) {
+        let now = self.now.get();
+        self.disturbances.accepts.retain(|accept| accept.at.process() != Some(process));
+        for pipe in 0..self.pipes.len() {
+            if self.pipes[pipe ^ 1].to.process() == Some(process) && !self.pipes[pipe].is_over() {
+                self.pipes[pipe].lose();
+                self.pipes[pipe ^ 1].lose();
+                self.disturbances.half_open.push((pipe, now));
+            }
+        }
+    }
+
+    /// Until then there is no answer from there.
+    fn boot_at(&mut self, process: Process, time: Duration) {
+        self.disturbances.down.push(process);
+        self.disturbances.frozen.push((process, time));
+    }
+
+    /// Whether a machine is down.
+    pub(crate) fn is_down(&self, process: Process) -> bool {
+        self.disturbances.down.contains(&process)
+    }
+
+    /// Waits until no kernel has a connection to a machine that is gone.
+    pub(crate) fn outlive_half_open(&mut self) {
+        if !self.disturbances.half_open.is_empty() {
+            self.pass(RETRANSMISSION_TIME);
+            self.settle();
+        }
+    }
+
+    /// The kernel of who is left ends connections: idle ones soon, those on which something is not acknowledged late.
+    fn keep_alive(&mut self) {
+        let now = self.now.get();
+        let over = self.disturbances.half_open.extract_if(.., |(pipe, since)| {
+            let is_idle = self.pipes[*pipe ^ 1].len() == 0;
+            let time = if is_idle { KEEPALIVE_TIME } else { RETRANSMISSION_TIME };
+            self.pipes[*pipe].is_over() || now >= *since + time
+        });
+        for (pipe, _) in over.collect::<Vec<_>>() {
+            self.pipes[pipe].reset();
+        }
+    }
+
+    /// A machine that is there again knows nothing of connections from before, and may say so.
+    fn disown(&mut self, process: Process) {
+        let says_so = self.random.bool();
+        let over = self
+            .disturbances
+            .half_open
+            .extract_if(.., |(pipe, _)| says_so && self.pipes[*pipe ^ 1].to.process() == Some(process));
+        for (pipe, _) in over.collect::<Vec<_>>() {
+            self.pipes[pipe].reset();
+        }
+    }
+
     /// Whether anything stands still.
     pub(crate) fn is_disturbed(&self) -> bool {
         !(self.disturbances.frozen.is_empty() && self.disturbances.stalled.is_empty())
@@ -177,7 +272,14 @@ impl World {
             self.pipes[pipe].is_stalled = false;
         }
         let over: Vec<_> = self.disturbances.frozen.extract_if(.., |(_, until)| *until <= now).collect();
-        over.into_iter().for_each(|(process, _)| self.thaw(process));
+        for (process, _) in over {
+            if self.is_down(process) {
+                self.disturbances.down.retain(|down| *down != process);
+                self.disown(process);
+            }
+            self.thaw(process);
+        }
+        self.keep_alive();
     }
 
     /// A process goes on: it hears all that has come meanwhile, and then looks at its clock.
@@ -246,3 +348,9 @@ const FREEZE_MAX: Duration = Duration::from_secs(30);
 
 /// Between two pauses: so that nobody is silent for both together.
 const QUIET_TIME: Duration = Duration::from_secs(3);
+
+/// What a kernel takes to give up an idle connection: a minute, and its questions.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(115);
+
+/// What it takes to give up one on which something is to be acknowledged (`net.ipv4.tcp_retries2`).
+const RETRANSMISSION_TIME: Duration = Duration::from_secs(925);

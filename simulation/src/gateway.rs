@@ -14,23 +14,32 @@ pub(crate) struct Gateway {
     pub(crate) shard: Shard,
     pub(crate) address: SocketAddrV4,
     pub(crate) sockets: Sockets,
+    pub(crate) life: u32,
     pub(crate) registration: RegisterClient,
     /// Its pipes to the register, those that there are: the one that is kept, and the one that asks.
     pub(crate) to_register: [Option<usize>; 2],
 }
 
 impl Gateway {
-    pub(crate) fn new(index: usize, seed: u64) -> Gateway {
-        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900 + index as u16);
+    /// `life`: which process it is at this address.
+    pub(crate) fn new(index: usize, seed: u64, life: u32, now: Millis) -> Gateway {
+        // Each on a machine of its own.
+        let lan_ip = Ipv4Addr::new(10, 0, 0, 1 + index as u8);
+        let address = SocketAddrV4::new(lan_ip, 2900);
         let listen = vec!["text://127.0.0.1:1000".parse().expect("a listen address")];
         // The register may be away for longer than is usual.
         let no_worker_wait = Duration::from_secs(60);
-        let settings =
-            Settings { listen, send_to_worker_buffer_size: 400, no_worker_wait, ..Settings::default() };
+        let settings = Settings {
+            listen,
+            send_to_worker_buffer_size: 400,
+            no_worker_wait,
+            lan_ip,
+            ..Settings::default()
+        };
         let (role, register) = (Role::Gateway(address.to_string()), settings.register_address[0].clone());
         let registration = RegisterClient::new(register, role, String::new(), Limits::default());
-        let shard = Shard::new(settings, Identity { address, seed }, Millis(0));
-        Gateway { shard, address, sockets: Sockets::new(0), registration, to_register: [None; 2] }
+        let shard = Shard::new(settings, Identity { address, seed }, now);
+        Gateway { shard, address, sockets: Sockets::new(life), life, registration, to_register: [None; 2] }
     }
 
     /// Runs turns until none is pending.

@@ -13,6 +13,14 @@ pub(crate) enum End {
     Registration(usize, protocol::register_client::Connection),
 }
 
+/// What becomes of an attempt to connect.
+pub(crate) enum Connect {
+    /// Its pipe there.
+    Stands(usize),
+    Refused,
+    Unanswered,
+}
+
 /// What runs or stands still as a whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Process {
@@ -50,6 +58,8 @@ pub(crate) struct Pipe {
     pub(crate) is_paused: bool,
     /// Nothing gets through for a while.
     pub(crate) is_stalled: bool,
+    /// Nor ever: a machine at one of its ends is gone.
+    is_lost: bool,
 }
 
 /// What comes out of a pipe.
@@ -70,6 +80,7 @@ impl Pipe {
             is_over: false,
             is_paused: false,
             is_stalled: false,
+            is_lost: false,
         }
     }
 
@@ -95,6 +106,23 @@ impl Pipe {
         (self.is_ending, self.breaks) = (true, true);
     }
 
+    /// A machine at one of its ends is gone: what is in it arrives nowhere.
+    pub(crate) fn lose(&mut self) {
+        self.bytes.clear();
+        (self.is_stalled, self.is_lost) = (true, true);
+    }
+
+    /// Whether what is sent is never acknowledged.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// The receiver's kernel ends it.
+    pub(crate) fn reset(&mut self) {
+        self.is_stalled = false;
+        self.cut(0);
+    }
+
     /// Nobody receives any more.
     pub(crate) fn close(&mut self) {
         self.bytes.clear();
@@ -104,6 +132,11 @@ impl Pipe {
     /// Whether its receiver is there and has not heard the end.
     pub(crate) fn is_live(&self) -> bool {
         !self.is_over && !self.is_ending
+    }
+
+    /// Whether its receiver has heard the end, or is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -8,7 +8,7 @@ use protocol::register_client::{Action, Connection};
 use ringway_register::{Config, Register};
 
 use crate::faults::Accept;
-use crate::network::{Arrival, End, Process};
+use crate::network::{Arrival, Connect, End, Process};
 use crate::sockets::{PipeSink, Sockets};
 use crate::world::{GATEWAYS, WORKERS, World};
 
@@ -38,6 +38,9 @@ impl World {
     }
 
     fn kill_register(&mut self) {
+        if self.is_down(Process::Register) {
+            return;
+        }
         let Some(process) = self.register.take() else { return };
         self.forget_frozen(Process::Register);
         for pipe in process.sockets.pipes() {
@@ -47,6 +50,12 @@ impl World {
         }
         self.register_lives += 1;
         self.register_at = self.now.get() + Duration::from_millis(self.random.u64(..3_000));
+    }
+
+    /// Its machine is gone; another will be in its place, and knows nobody.
+    pub(crate) fn replace_register(&mut self) {
+        self.register_lives += 1;
+        self.register = Some(RegisterProcess::new(self.register_lives));
     }
 
     /// It starts again when its time has come, and does what is due.
@@ -80,13 +89,20 @@ impl World {
         }
     }
 
-    /// The pipe to the register, if it is there.
-    pub(crate) fn connect_to_register(&mut self, from: End) -> Option<usize> {
+    /// Connects to the register, as far as it is there.
+    pub(crate) fn connect_to_register(&mut self, from: End) -> Connect {
+        if self.is_down(Process::Register) {
+            return Connect::Unanswered;
+        }
         let pipe = self.pipes.len();
-        let socket = self.register.as_mut()?.sockets.open(pipe + 1);
+        let Some(process) = &mut self.register else { return Connect::Refused };
+        let socket = process.sockets.open(pipe + 1);
         self.add_pipes(from, End::Register(socket));
-        self.accept(Accept { at: End::Register(socket), from: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7000) });
-        Some(pipe)
+        self.accept(Accept {
+            at: End::Register(socket),
+            from: SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 7000),
+        });
+        Connect::Stands(pipe)
     }
 
     /// What came to a gateway from the register.
@@ -132,15 +148,19 @@ impl World {
 
     fn connect_registration(&mut self, gateway: usize, connection: Connection) {
         let now = self.millis().0;
-        let pipe = self.connect_to_register(End::Registration(gateway, connection));
+        self.gateways[gateway].registration.on_connecting(now, connection);
+        let connect = self.connect_to_register(End::Registration(gateway, connection));
         let gateway = &mut self.gateways[gateway];
-        gateway.registration.on_connecting(now, connection);
-        gateway.to_register[connection as usize] = pipe;
-        match pipe {
-            Some(_) => gateway.registration.on_connected(now, connection),
-            None => {
-                gateway.registration.on_failed(now, connection, io::ErrorKind::ConnectionRefused.into());
+        match connect {
+            Connect::Stands(pipe) => {
+                gateway.to_register[connection as usize] = Some(pipe);
+                gateway.registration.on_connected(now, connection);
             }
+            Connect::Refused => {
+                let refused = io::ErrorKind::ConnectionRefused.into();
+                gateway.registration.on_failed(now, connection, refused);
+            }
+            Connect::Unanswered => {}
         }
     }
 
@@ -162,11 +182,21 @@ impl World {
         assert_eq!(wrong, []);
     }
 
-    /// Whether all gateways and workers are where they belong in the register's list.
-    pub(crate) fn is_registered(&self, gateways: usize, workers: usize) -> bool {
+    /// Whether all gateways and workers are where they belong in the register's list, and nobody else.
+    fn is_registered(&self, gateways: usize, workers: usize) -> bool {
         let status = self.register.as_ref().map(|process| process.register.status());
         let listed = status.map(|status| (status.gateways, status.workers, status.connections));
-        let held = self.gateways.iter().all(|gateway| gateway.registration.is_held());
-        held && listed == Some((gateways, workers, gateways + workers))
+        self.are_all_held() && listed == Some((gateways, workers, gateways + workers))
+    }
+
+    /// The same, but for those whose machines are gone and of whom only the register's kernel can tell.
+    pub(crate) fn are_listed(&self, gateways: usize, workers: usize) -> bool {
+        let status = self.register.as_ref().map(|process| process.register.status());
+        self.are_all_held()
+            && status.is_some_and(|status| status.gateways >= gateways && status.workers >= workers)
+    }
+
+    fn are_all_held(&self) -> bool {
+        self.gateways.iter().all(|gateway| gateway.registration.is_held())
     }
 }

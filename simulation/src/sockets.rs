@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::IoSlice;
+use std::time::Duration;
 
 use gateway_core::Sends;
 use ring::{Acks, Short, SocketId};
@@ -83,8 +84,11 @@ impl gateway_core::Sink for PipeSink<'_> {
         }
     }
 
-    fn acknowledged(&mut self, _link: SocketId) -> Option<Acks> {
-        None
+    fn acknowledged(&mut self, link: SocketId) -> Option<Acks> {
+        let pipe = &self.pipes[*self.sockets.pipes.get(&link)?];
+        // Who asks has heard nothing for a minute.
+        let last = if pipe.is_lost() { Duration::from_secs(60) } else { Duration::ZERO };
+        Some(Acks { awaited: pipe.len() > 0, last })
     }
 
     fn send(&mut self, sends: Sends<'_>, short: &mut Vec<Short>) -> Result<(), Infallible> {

@@ -11,7 +11,7 @@ use ringway_worker::core::{Action as CoreAction, ConnId, Notice};
 
 use crate::faults::{Accept, Disturbances, Faults};
 use crate::gateway::Gateway;
-use crate::network::{Arrival, End, Pipe, Process};
+use crate::network::{Arrival, Connect, End, Pipe, Process};
 use crate::register::RegisterProcess;
 use crate::worker::{Handled, Worker};
 
@@ -35,8 +35,11 @@ pub struct World {
 }
 
 pub(crate) struct Client {
+    pub(crate) gateway: usize,
     /// To its gateway.
     pipe: usize,
+    /// Its gateway's machine is gone.
+    pub(crate) is_gone: bool,
     pub(crate) said: Vec<String>,
     pub(crate) heard: Vec<String>,
     unread: Vec<u8>,
@@ -46,7 +49,7 @@ impl World {
     /// Two gateways, two workers, a few clients.
     pub fn new(seed: u64, faults: Faults) -> World {
         let mut random = fastrand::Rng::with_seed(seed);
-        let gateways = (0..GATEWAYS).map(|index| Gateway::new(index, random.u64(..))).collect();
+        let gateways = (0..GATEWAYS).map(|index| Gateway::new(index, random.u64(..), 0, Millis(0))).collect();
         let mut world = World {
             random,
             faults,
@@ -105,7 +108,7 @@ impl World {
     }
 
     fn is_all_answered(&self) -> bool {
-        self.clients.iter().all(|client| client.said.len() == client.heard.len())
+        self.clients.iter().all(|client| client.is_gone || client.said.len() == client.heard.len())
     }
 
     /// Whether nothing is on its way, no handler runs, and all are connected.
@@ -114,16 +117,18 @@ impl World {
             let status = worker.runtime.status();
             !worker.is_ending
                 && status.links == GATEWAYS
-                && (status.handlers_running, status.events_waiting) == (0, 0)
+                && (status.handlers_running, status.events_waiting, status.queued_bytes) == (0, 0, 0)
         };
         !self.is_disturbed()
-            && self.is_registered(GATEWAYS, WORKERS)
+            && self.are_listed(GATEWAYS, WORKERS)
             && self.workers.iter().flatten().all(is_idle)
+            && self.gateways.iter().all(|gateway| gateway.shard.worker_count() == WORKERS)
             && !self.pipes.iter().any(Pipe::is_ready)
     }
 
     fn speak(&mut self) {
-        let index = self.random.usize(..self.clients.len());
+        let there = (0..self.clients.len()).filter(|client| !self.clients[*client].is_gone);
+        let Some(index) = self.random.choice(there.collect::<Vec<_>>()) else { return };
         let size = self.random.usize(..60);
         let client = &mut self.clients[index];
         let text = format!("{index}:{}:{}", client.said.len(), "x".repeat(size));
@@ -150,7 +155,7 @@ impl World {
     }
 
     /// Time passes, and what is due is done.
-    fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         self.now.set(self.now.get() + time);
         self.end_disturbances();
         self.turn_register();
@@ -162,21 +167,44 @@ impl World {
     }
 
     pub(crate) fn connect_client(&mut self) {
-        let gateway = self.random.usize(..GATEWAYS);
+        let gateways: Vec<_> =
+            (0..GATEWAYS).filter(|gateway| !self.is_down(Process::Gateway(*gateway))).collect();
+        let Some(gateway) = self.random.choice(gateways) else { return };
         let pipe = self.pipes.len();
         let client = self.clients.len();
         let socket = self.gateways[gateway].sockets.open(pipe + 1);
         self.add_pipes(End::Client(client), End::Gateway(gateway, socket));
-        self.clients.push(Client { pipe, said: vec![], heard: vec![], unread: vec![] });
+        self.clients.push(Client {
+            gateway,
+            pipe,
+            is_gone: false,
+            said: vec![],
+            heard: vec![],
+            unread: vec![],
+        });
         let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 5000 + client as u16);
         let now = self.millis();
         self.gateways[gateway].shard.on_client_accepted(now, 0, socket, address.into());
         self.turn_gateway(gateway);
     }
 
+    /// Another process takes a gateway's place. Its clients are gone, and as many connect to another gateway.
+    pub(crate) fn replace_gateway(&mut self, index: usize) {
+        let (life, now) = (self.gateways[index].life + 1, self.millis());
+        self.gateways[index] = Gateway::new(index, self.random.u64(..), life, now);
+        for client in 0..self.clients.len() {
+            if self.clients[client].gateway == index && !self.clients[client].is_gone {
+                self.clients[client].is_gone = true;
+                self.pipes[self.clients[client].pipe ^ 1].close();
+                self.connect_client();
+            }
+        }
+    }
+
     pub(crate) fn start_worker(&mut self) {
         let number = self.workers.len();
-        let worker = Worker::new(number, Rc::clone(&self.handled), &self.now, self.random.u64(..));
+        let worker =
+            Worker::new(number, self.faults, Rc::clone(&self.handled), &self.now, self.random.u64(..));
         self.workers.push(Some(worker));
         self.turn_worker(number);
     }
@@ -227,7 +255,12 @@ impl World {
         match self.pipes[pipe].to {
             End::Client(client) => self.hear(client, arrival),
             End::Register(socket) => self.tell_register(socket, arrival),
-            End::Registration(gateway, connection) => self.tell_registration(gateway, connection, arrival),
+            End::Registration(gateway, connection) => {
+                // Not of the gateway that was there before.
+                if self.gateways[gateway].to_register[connection as usize] == Some(pipe ^ 1) {
+                    self.tell_registration(gateway, connection, arrival);
+                }
+            }
             End::Gateway(gateway, socket) => {
                 let shard = &mut self.gateways[gateway].shard;
                 match arrival {
@@ -354,15 +387,18 @@ impl World {
         match action {
             CoreAction::Connect(conn, to) => self.connect_link(index, conn, to),
             CoreAction::ConnectByName(conn, _) => {
-                let pipe = self.connect_to_register(End::Worker(index, conn));
+                let connect = self.connect_to_register(End::Worker(index, conn));
                 let Some(worker) = &mut self.workers[index] else { return };
                 assert!(worker.runtime.on_resolved(conn), "nothing has happened since it was asked for");
-                match pipe {
-                    Some(pipe) => {
+                match connect {
+                    Connect::Stands(pipe) => {
                         worker.conns.insert(conn, pipe);
                         worker.runtime.on_connected(conn);
                     }
-                    None => worker.runtime.on_end(conn, io::ErrorKind::ConnectionRefused.into()),
+                    Connect::Refused => {
+                        worker.runtime.on_end(conn, io::ErrorKind::ConnectionRefused.into());
+                    }
+                    Connect::Unanswered => {}
                 }
             }
             CoreAction::Pause(conn) => self.with_pipe(index, conn, |_, back| back.is_paused = true),
@@ -385,9 +421,12 @@ impl World {
     fn connect_link(&mut self, index: usize, conn: ConnId, to: SocketAddr) {
         let gateway = self.gateways.iter().position(|gateway| SocketAddr::from(gateway.address) == to);
         let gateway = gateway.expect("the register lists gateways that there are");
+        if self.is_down(Process::Gateway(gateway)) {
+            return;
+        }
         let socket = self.gateways[gateway].sockets.open(self.pipes.len() + 1);
         self.add_conn(index, conn, End::Gateway(gateway, socket));
-        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 6000 + index as u16);
+        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 1, 1), 6000 + index as u16);
         self.accept(Accept { at: End::Gateway(gateway, socket), from: address });
         self.workers[index].iter_mut().for_each(|worker| worker.runtime.on_connected(conn));
     }

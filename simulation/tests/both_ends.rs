@@ -48,6 +48,11 @@ fn when_they_stand_still_for_long_nothing_is_doubled_and_all_are_connected_in_th
 }
 
 #[test]
+fn when_machines_go_without_a_word_nothing_is_doubled_or_out_of_order_and_all_are_connected_in_the_end() {
+    run(Faults::Outages, 1_000);
+}
+
+#[test]
 fn when_workers_die_nothing_is_doubled_or_out_of_order_and_all_are_connected_in_the_end() {
     run(Faults::Deaths, 1_000);
 }
@@ -59,7 +64,8 @@ fn when_links_are_cut_nothing_is_doubled_and_all_are_connected_in_the_end() {
 
 #[test]
 fn a_seed_repeats_itself() {
-    for faults in [Faults::Reloads, Faults::Pauses, Faults::Deaths, Faults::Cuts, Faults::Freezes] {
+    use Faults::{Cuts, Deaths, Freezes, Outages, Pauses, Reloads};
+    for faults in [Reloads, Pauses, Deaths, Cuts, Freezes, Outages] {
         for seed in 0..20 {
             let [one, other] = [(); 2].map(|()| run_one(faults, seed).history());
             assert_eq!(one, other, "seed {seed}, {faults:?}");
