@@ -3,48 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::clients::{Client, closed};
 use crate::faults::Faults;
-use crate::world::{Client, GATEWAYS, WORKERS, World};
+use crate::gateway::SEND_TO_WORKER_BUFFER_SIZE;
+use crate::network::End;
+use crate::worker::{CONCURRENT_EVENTS_MAX, SEND_TO_GATEWAY_BUFFER_SIZE};
+use crate::world::{GATEWAYS, ROOM, WORKERS, World};
 
 impl World {
     /// What a run came to: when it ended, how many connections there were, and what was handled.
     pub fn history(&self) -> (Duration, usize, Vec<String>) {
-        (self.now.get(), self.pipes.len() / 2, self.handled.borrow().clone())
+        (self.now.get(), self.pipes.len() / 2, self.record.borrow().handled.clone())
     }
 
     /// Checks what must hold when all has come to its end.
     pub fn check(&mut self) {
-        let mut handled: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        for text in self.handled.borrow().iter() {
-            let client = text.split(':').next().and_then(|number| number.parse().ok());
-            handled.entry(client.expect("messages begin with their client")).or_default().push(text.clone());
-        }
-        for (index, client) in self.clients.iter().enumerate() {
-            let handled = handled.remove(&index).unwrap_or_default();
-            let Client { said, heard, .. } = client;
-            match self.faults {
-                Faults::Reloads | Faults::Pauses => {
-                    assert_eq!(&handled, said, "client {index}: each message is handled, once and in order");
-                    assert_eq!(heard, said, "client {index}: each message is answered");
-                }
-                Faults::Deaths | Faults::Outages => {
-                    assert!(is_part(&handled, said), "client {index}: doubled or out of order: {handled:?}");
-                    assert!(is_part(heard, &handled), "client {index}: {heard:?} of {handled:?}");
-                }
-                Faults::Cuts | Faults::Freezes => {
-                    let times = handled.len();
-                    let handled: BTreeSet<_> = handled.iter().collect();
-                    assert_eq!(handled.len(), times, "client {index}: doubled");
-                    assert!(
-                        handled.is_subset(&said.iter().collect()),
-                        "client {index}: never said: {handled:?}"
-                    );
-                    let answered: BTreeSet<_> = heard.iter().collect();
-                    assert_eq!(answered.len(), heard.len(), "client {index}: answered twice");
-                    assert!(answered.is_subset(&handled), "client {index}: answers to what nobody handled");
-                }
-            }
-        }
+        self.check_clients();
         let workers: Vec<_> = self.workers.iter().flatten().collect();
         assert_eq!(workers.len(), WORKERS, "those that ended have ended");
         for worker in workers {
@@ -57,6 +31,93 @@ impl World {
         }
         self.outlive_half_open();
         self.check_register();
+        self.leave_all();
+        self.settle();
+        self.check_clients();
+        self.pass(IDLE_TIME);
+        self.settle();
+        self.check_nothing_is_left();
+    }
+
+    fn check_clients(&self) {
+        let mut handled: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for text in self.record.borrow().handled.iter() {
+            let client = text.split(':').next().and_then(|number| number.parse().ok());
+            handled.entry(client.expect("messages begin with their client")).or_default().push(text.clone());
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            let handled = handled.remove(&index).unwrap_or_default();
+            let Client { said, heard, has_left, .. } = client;
+            let mut done = said.clone();
+            done.extend(has_left.then(|| closed(index)));
+            match self.faults {
+                Faults::Reloads | Faults::Pauses => {
+                    assert_eq!(handled, done, "client {index}: each message is handled, once and in order");
+                    assert!(*has_left || heard == said, "client {index}: each message is answered");
+                    assert!(is_part(heard, said), "client {index}: {heard:?} of {said:?}");
+                }
+                Faults::Deaths | Faults::Outages => {
+                    assert!(is_part(&handled, &done), "client {index}: doubled or out of order: {handled:?}");
+                    assert!(is_part(heard, &handled), "client {index}: {heard:?} of {handled:?}");
+                }
+                Faults::Cuts | Faults::Freezes => {
+                    let times = handled.len();
+                    let handled: BTreeSet<_> = handled.iter().collect();
+                    assert_eq!(handled.len(), times, "client {index}: doubled");
+                    assert!(
+                        handled.is_subset(&done.iter().collect()),
+                        "client {index}: never said: {handled:?}"
+                    );
+                    let answered: BTreeSet<_> = heard.iter().collect();
+                    assert_eq!(answered.len(), heard.len(), "client {index}: answered twice");
+                    assert!(answered.is_subset(&handled), "client {index}: answers to what nobody handled");
+                }
+            }
+        }
+    }
+
+    /// Checks that tables have only what belongs to connections of the programs with each other.
+    fn check_nothing_is_left(&self) {
+        for gateway in &self.gateways {
+            let status = gateway.shard.status();
+            assert_eq!((status.clients, status.uids, status.groups), (0, 0, 0));
+            assert_eq!(gateway.sockets.pipes().len(), WORKERS, "nothing but links");
+        }
+        for worker in self.workers.iter().flatten() {
+            let status = worker.runtime.status();
+            assert_eq!((status.handlers_running, status.events_waiting, status.queued_bytes), (0, 0, 0));
+            assert_eq!(worker.conns.len(), GATEWAYS + 1, "nothing but links and the register's");
+        }
+        let register = self.register.as_ref().map_or(0, |process| process.sockets.pipes().len());
+        assert_eq!(register, GATEWAYS + WORKERS);
+    }
+
+    /// Checks that what the programs hold is as little as they promise.
+    pub(crate) fn check_bounds(&self) {
+        for gateway in &self.gateways {
+            let present = gateway.sockets.pipes().len();
+            let status = gateway.shard.status();
+            assert!(status.clients + status.workers <= present, "{status:?}, {present} sockets");
+            for (socket, pipe) in gateway.sockets.iter() {
+                let queued: usize = gateway.shard.unsent(socket).map(|slice| slice.len()).sum();
+                if matches!(self.pipes[pipe].to, End::Worker(..)) {
+                    assert!(queued <= LINK_QUEUED_MAX, "{queued} bytes wait for a worker");
+                }
+            }
+        }
+        for worker in self.workers.iter().flatten() {
+            let status = worker.runtime.status();
+            let most = if worker.is_ending { DRAIN_WAITING_MAX } else { WAITING_MAX };
+            // One that begins nothing for a gateway that takes little reads on, up to a MiB.
+            assert!(worker.holds_back || status.events_waiting <= most, "{status:?}");
+            assert!(!worker.holds_back || status.queued_bytes <= OUTBOXES_MAX, "{status:?}");
+            assert!(status.handlers_running <= CONCURRENT_EVENTS_MAX, "{status:?}");
+            assert!(status.sessions_remembered <= self.clients.len(), "{status:?}");
+        }
+        if let Some(process) = &self.register {
+            let (status, sockets) = (process.register.status(), process.sockets.pipes().len());
+            assert!(status.connections <= sockets, "{status:?}, {sockets} sockets");
+        }
     }
 }
 
@@ -65,3 +126,27 @@ fn is_part(part: &[String], whole: &[String]) -> bool {
     let mut whole = whole.iter();
     part.iter().all(|item| whole.any(|other| other == item))
 }
+
+/// Longer than query connections are kept without a question.
+const IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// The largest event: a header, a session with the last message, and a message.
+const EVENT_SIZE_MAX: usize = 28 + 2 * 70 + 30;
+
+/// Events in what one connection's pipe holds, at most.
+const EVENTS_PER_READ: usize = ROOM / 33;
+
+/// What a gateway queues for a worker: up to the flag, one event beyond, and signs of life, one a second while it is silent and
+/// kept.
+const LINK_QUEUED_MAX: usize = SEND_TO_WORKER_BUFFER_SIZE + EVENT_SIZE_MAX + (4 + 60) * 28;
+
+/// Events that wait in a core: up to the flag, and one read of each link beyond.
+const WAITING_MAX: usize = CONCURRENT_EVENTS_MAX + GATEWAYS * EVENTS_PER_READ;
+
+/// The same of one that hands its clients over, and takes all that gateways have for it.
+const DRAIN_WAITING_MAX: usize =
+    WAITING_MAX + GATEWAYS * (EVENTS_PER_READ + (SEND_TO_WORKER_BUFFER_SIZE + EVENT_SIZE_MAX) / 33);
+
+/// What a core queues for gateways: all answers to what it may have begun while nothing is taken.
+const OUTBOXES_MAX: usize =
+    GATEWAYS * (SEND_TO_GATEWAY_BUFFER_SIZE + CONCURRENT_EVENTS_MAX * 2 * EVENT_SIZE_MAX);

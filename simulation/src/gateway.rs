@@ -31,7 +31,7 @@ impl Gateway {
         let no_worker_wait = Duration::from_secs(60);
         let settings = Settings {
             listen,
-            send_to_worker_buffer_size: 400,
+            send_to_worker_buffer_size: SEND_TO_WORKER_BUFFER_SIZE,
             no_worker_wait,
             lan_ip,
             ..Settings::default()
@@ -53,3 +53,6 @@ impl Gateway {
         }
     }
 }
+
+/// Bytes queued for a worker from which on its clients are not read.
+pub(crate) const SEND_TO_WORKER_BUFFER_SIZE: usize = 400;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod clients;
 mod faults;
 mod gateway;
 mod network;

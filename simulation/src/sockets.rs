@@ -38,6 +38,11 @@ impl Sockets {
         socket
     }
 
+    /// All of them, and where each sends to.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SocketId, usize)> {
+        self.pipes.iter().map(|(socket, pipe)| (*socket, *pipe))
+    }
+
     /// Where all of them send to.
     pub(crate) fn pipes(&self) -> Vec<usize> {
         self.pipes.values().copied().collect()

@@ -1,7 +1,7 @@
 //! A worker's core with handlers that answer, sometimes late, and note what they were told.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,29 +9,38 @@ use ringway_worker::core::{ConnId, Setup};
 use ringway_worker::runtime::{Host, Runtime};
 use ringway_worker::{Client, Config, Events, Gateway, Message, time};
 
-use crate::faults::Faults;
+use crate::clients::{client_at, closed};
 
-/// What handlers were told, in order.
-pub(crate) type Handled = Rc<RefCell<Vec<String>>>;
+/// What handlers note, and may know.
+pub(crate) type Record = Rc<RefCell<Notes>>;
+
+#[derive(Default)]
+pub(crate) struct Notes {
+    /// What handlers were told, in order.
+    pub(crate) handled: Vec<String>,
+    /// Clients that may not be there.
+    pub(crate) left: BTreeSet<usize>,
+}
 
 /// A core, and which pipes its connections send to: indices into the world's list.
 pub(crate) struct Worker {
     pub(crate) runtime: Runtime,
     pub(crate) conns: HashMap<ConnId, usize>,
+    /// It begins nothing for a gateway that takes little.
+    pub(crate) holds_back: bool,
     pub(crate) is_ending: bool,
 }
 
 /// Answers each message with itself: at once, after a while, after a question to gateways, or after it has written to the
 /// client's session.
 struct Echo {
-    handled: Handled,
-    faults: Faults,
+    record: Record,
     random: RefCell<fastrand::Rng>,
 }
 
 impl Events for Echo {
     async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
-        self.handled.borrow_mut().push(message.text().into_owned());
+        self.record.borrow_mut().handled.push(message.text().into_owned());
         let choice = self.random.borrow_mut().u32(..64);
         match choice % 8 {
             // Longer than a core that ends waits for gateways.
@@ -45,8 +54,8 @@ impl Events for Echo {
             }
             1 => {
                 let answer = gateway.is_online(client.id()).await;
-                let may_be_gone = self.faults == Faults::Outages;
-                let is_said = answer.value || !answer.missing.is_empty() || may_be_gone;
+                let has_left = self.record.borrow().left.contains(&client_at(client.addr().port()));
+                let is_said = answer.value || !answer.missing.is_empty() || has_left;
                 assert!(is_said, "a client that speaks is online");
             }
             2 => client.edit_session(|session| drop(session.insert("last", message.text().as_ref()))),
@@ -54,24 +63,44 @@ impl Events for Echo {
         }
         gateway.send_to_client(client.id(), message);
     }
+
+    async fn on_close(&self, _gateway: &Gateway, client: &Client) {
+        self.record.borrow_mut().handled.push(closed(client_at(client.addr().port())));
+    }
 }
 
 impl Worker {
-    pub(crate) fn new(
-        number: usize,
-        faults: Faults,
-        handled: Handled,
-        now: &Rc<Cell<Duration>>,
-        seed: u64,
-    ) -> Worker {
+    pub(crate) fn new(number: usize, record: Record, now: &Rc<Cell<Duration>>, seed: u64) -> Worker {
         // Handlers get the time that they want: what is lost then is lost to another fault.
         let drain_timeout = Duration::from_secs(3_600);
-        let config = Config { max_concurrent_events: 3, drain_timeout, ..Config::default() };
+        let holds_back = number.is_multiple_of(2);
+        let config = Config {
+            max_concurrent_events: CONCURRENT_EVENTS_MAX,
+            // Every other worker begins nothing for a gateway that takes little.
+            send_to_gateway_buffer_size: if number % 2 == 0 {
+                SEND_TO_GATEWAY_BUFFER_SIZE
+            } else {
+                10_240_000
+            },
+            drain_timeout,
+            ..Config::default()
+        };
         let setup =
             Setup { config, key_name: format!("worker {number}"), index: 0, announced: Default::default() };
         let clock = Rc::clone(now);
         let host = Host { clock: Box::new(move || clock.get()), wake: Box::new(|| {}) };
-        let events = Echo { handled, faults, random: RefCell::new(fastrand::Rng::with_seed(seed)) };
-        Worker { runtime: Runtime::new(setup, host, || events), conns: HashMap::new(), is_ending: false }
+        let events = Echo { record, random: RefCell::new(fastrand::Rng::with_seed(seed)) };
+        Worker {
+            runtime: Runtime::new(setup, host, || events),
+            conns: HashMap::new(),
+            holds_back,
+            is_ending: false,
+        }
     }
 }
+
+/// Handlers that run at once.
+pub(crate) const CONCURRENT_EVENTS_MAX: usize = 3;
+
+/// Bytes queued for a gateway, half of which hold its clients' events up.
+pub(crate) const SEND_TO_GATEWAY_BUFFER_SIZE: usize = 400;

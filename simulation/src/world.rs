@@ -1,6 +1,6 @@
 //! A cluster, and the steps by which everything in it happens.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
@@ -9,11 +9,12 @@ use std::time::Duration;
 use gateway_core::Millis;
 use ringway_worker::core::{Action as CoreAction, ConnId, Notice};
 
+use crate::clients::Client;
 use crate::faults::{Accept, Disturbances, Faults};
 use crate::gateway::Gateway;
 use crate::network::{Arrival, Connect, End, Pipe, Process};
 use crate::register::RegisterProcess;
-use crate::worker::{Handled, Worker};
+use crate::worker::{Record, Worker};
 
 /// A cluster. Connections are pairs of pipes: `2 * n` goes from who connected, `2 * n + 1` comes back.
 pub struct World {
@@ -31,18 +32,7 @@ pub struct World {
     pub(crate) clients: Vec<Client>,
     pub(crate) pipes: Vec<Pipe>,
     pub(crate) disturbances: Disturbances,
-    pub(crate) handled: Handled,
-}
-
-pub(crate) struct Client {
-    pub(crate) gateway: usize,
-    /// To its gateway.
-    pipe: usize,
-    /// Its gateway's machine is gone.
-    pub(crate) is_gone: bool,
-    pub(crate) said: Vec<String>,
-    pub(crate) heard: Vec<String>,
-    unread: Vec<u8>,
+    pub(crate) record: Record,
 }
 
 impl World {
@@ -62,7 +52,7 @@ impl World {
             clients: Vec::new(),
             pipes: Vec::new(),
             disturbances: Disturbances::default(),
-            handled: Rc::new(RefCell::default()),
+            record: Record::default(),
         };
         (0..WORKERS).for_each(|_| world.start_worker());
         world.settle();
@@ -74,7 +64,8 @@ impl World {
     /// One thing happens.
     pub fn step(&mut self) {
         match self.random.u32(..100) {
-            0..=19 => self.speak(),
+            0 => self.change_clients(),
+            1..=19 => self.speak(),
             20..=89 => self.move_bytes(),
             90..=93 if self.is_disturbed() => {
                 self.deliver_all();
@@ -91,6 +82,7 @@ impl World {
             }
             _ => self.fault(),
         }
+        self.check_bounds();
     }
 
     /// Nothing goes wrong any more, and everything comes to its end.
@@ -98,17 +90,14 @@ impl World {
         let mut calm_rounds = 0;
         for _ in 0..SETTLE_ROUNDS_MAX {
             self.deliver_all();
+            self.check_bounds();
             calm_rounds = if self.is_quiet() { calm_rounds + 1 } else { 0 };
             // What is lost is never heard: then it is waited for whether more happens.
-            if calm_rounds > if self.is_all_answered() { 0 } else { CALM_ROUNDS } {
+            if calm_rounds > if self.are_all_answered() { 0 } else { CALM_ROUNDS } {
                 return;
             }
             self.pass(SETTLE_PERIOD);
         }
-    }
-
-    fn is_all_answered(&self) -> bool {
-        self.clients.iter().all(|client| client.is_gone || client.said.len() == client.heard.len())
     }
 
     /// Whether nothing is on its way, no handler runs, and all are connected.
@@ -124,20 +113,6 @@ impl World {
             && self.workers.iter().flatten().all(is_idle)
             && self.gateways.iter().all(|gateway| gateway.shard.worker_count() == WORKERS)
             && !self.pipes.iter().any(Pipe::is_ready)
-    }
-
-    fn speak(&mut self) {
-        let there = (0..self.clients.len()).filter(|client| !self.clients[*client].is_gone);
-        let Some(index) = self.random.choice(there.collect::<Vec<_>>()) else { return };
-        let size = self.random.usize(..60);
-        let client = &mut self.clients[index];
-        let text = format!("{index}:{}:{}", client.said.len(), "x".repeat(size));
-        let line = format!("{text}\n");
-        let pipe = &mut self.pipes[client.pipe];
-        if pipe.len() + line.len() <= ROOM {
-            pipe.send(line.as_bytes());
-            client.said.push(text);
-        }
     }
 
     fn move_bytes(&mut self) {
@@ -166,45 +141,24 @@ impl World {
         (0..self.workers.len()).for_each(|worker| self.turn_worker(worker));
     }
 
-    pub(crate) fn connect_client(&mut self) {
-        let gateways: Vec<_> =
-            (0..GATEWAYS).filter(|gateway| !self.is_down(Process::Gateway(*gateway))).collect();
-        let Some(gateway) = self.random.choice(gateways) else { return };
-        let pipe = self.pipes.len();
-        let client = self.clients.len();
-        let socket = self.gateways[gateway].sockets.open(pipe + 1);
-        self.add_pipes(End::Client(client), End::Gateway(gateway, socket));
-        self.clients.push(Client {
-            gateway,
-            pipe,
-            is_gone: false,
-            said: vec![],
-            heard: vec![],
-            unread: vec![],
-        });
-        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 5000 + client as u16);
-        let now = self.millis();
-        self.gateways[gateway].shard.on_client_accepted(now, 0, socket, address.into());
-        self.turn_gateway(gateway);
-    }
-
     /// Another process takes a gateway's place. Its clients are gone, and as many connect to another gateway.
     pub(crate) fn replace_gateway(&mut self, index: usize) {
         let (life, now) = (self.gateways[index].life + 1, self.millis());
         self.gateways[index] = Gateway::new(index, self.random.u64(..), life, now);
         for client in 0..self.clients.len() {
             if self.clients[client].gateway == index && !self.clients[client].is_gone {
-                self.clients[client].is_gone = true;
-                self.pipes[self.clients[client].pipe ^ 1].close();
-                self.connect_client();
+                let had_left = self.clients[client].has_left;
+                self.lose_client(client);
+                if !had_left {
+                    self.connect_client();
+                }
             }
         }
     }
 
     pub(crate) fn start_worker(&mut self) {
         let number = self.workers.len();
-        let worker =
-            Worker::new(number, self.faults, Rc::clone(&self.handled), &self.now, self.random.u64(..));
+        let worker = Worker::new(number, Rc::clone(&self.record), &self.now, self.random.u64(..));
         self.workers.push(Some(worker));
         self.turn_worker(number);
     }
@@ -311,19 +265,6 @@ impl World {
             }
             End::Registration(gateway, _) => self.turn_registration(gateway),
             End::Client(_) => {}
-        }
-    }
-
-    fn hear(&mut self, client: usize, arrival: Arrival) {
-        let Arrival::Bytes(bytes) = arrival else {
-            let counters: Vec<_> = self.gateways.iter().map(|gateway| gateway.shard.counters()).collect();
-            panic!("client {client} was thrown out after {:?}: {counters:#?}", self.now.get());
-        };
-        let client = &mut self.clients[client];
-        client.unread.extend(bytes);
-        while let Some(end) = client.unread.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = client.unread.drain(..=end).collect();
-            client.heard.push(String::from_utf8_lossy(&line[..end]).into_owned());
         }
     }
 
@@ -464,7 +405,7 @@ pub(crate) const WORKERS: usize = 2;
 const CLIENTS: usize = 6;
 
 /// Bytes that a pipe holds: less than some turns have to say.
-const ROOM: usize = 600;
+pub(crate) const ROOM: usize = 600;
 
 /// Turns of a worker until nothing is pending.
 const TURNS_MAX: usize = 10_000;

@@ -1,0 +1,136 @@
+//! Clients: they say numbered lines, hear answers, leave, and others come.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::network::{Arrival, End, Process};
+use crate::world::{GATEWAYS, ROOM, World};
+
+/// A client of a gateway.
+pub(crate) struct Client {
+    pub(crate) gateway: usize,
+    /// To its gateway.
+    pipe: usize,
+    /// Its gateway's machine is gone.
+    pub(crate) is_gone: bool,
+    /// It has said that it says no more.
+    pub(crate) has_left: bool,
+    pub(crate) said: Vec<String>,
+    pub(crate) heard: Vec<String>,
+    unread: Vec<u8>,
+}
+
+impl World {
+    /// Connects to a gateway that is there.
+    pub(crate) fn connect_client(&mut self) {
+        let gateways: Vec<_> =
+            (0..GATEWAYS).filter(|gateway| !self.is_frozen(Some(Process::Gateway(*gateway)))).collect();
+        let Some(gateway) = self.random.choice(gateways) else { return };
+        let pipe = self.pipes.len();
+        let client = self.clients.len();
+        let socket = self.gateways[gateway].sockets.open(pipe + 1);
+        self.add_pipes(End::Client(client), End::Gateway(gateway, socket));
+        self.clients.push(Client {
+            gateway,
+            pipe,
+            is_gone: false,
+            has_left: false,
+            said: vec![],
+            heard: vec![],
+            unread: vec![],
+        });
+        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), FIRST_PORT + client as u16);
+        let now = self.millis();
+        self.gateways[gateway].shard.on_client_accepted(now, 0, socket, address.into());
+        self.turn_gateway(gateway);
+    }
+
+    /// One says something.
+    pub(crate) fn speak(&mut self) {
+        let there: Vec<_> = self.present_clients().collect();
+        let Some(index) = self.random.choice(there) else { return };
+        let size = self.random.usize(..60);
+        let client = &mut self.clients[index];
+        let text = format!("{index}:{}:{}", client.said.len(), "x".repeat(size));
+        let line = format!("{text}\n");
+        let pipe = &mut self.pipes[client.pipe];
+        if pipe.len() + line.len() <= ROOM {
+            pipe.send(line.as_bytes());
+            client.said.push(text);
+        }
+    }
+
+    /// One leaves, and another comes.
+    pub(crate) fn change_clients(&mut self) {
+        let there: Vec<_> = self.present_clients().collect();
+        if let Some(client) = self.random.choice(there) {
+            self.leave(client);
+            self.connect_client();
+        }
+    }
+
+    /// All leave.
+    pub(crate) fn leave_all(&mut self) {
+        let there: Vec<_> = self.present_clients().collect();
+        there.into_iter().for_each(|client| self.leave(client));
+    }
+
+    fn leave(&mut self, client: usize) {
+        self.clients[client].has_left = true;
+        self.record.borrow_mut().left.insert(client);
+        self.pipes[self.clients[client].pipe].end();
+    }
+
+    /// Its gateway's machine is gone.
+    pub(crate) fn lose_client(&mut self, client: usize) {
+        self.clients[client].is_gone = true;
+        self.record.borrow_mut().left.insert(client);
+        self.pipes[self.clients[client].pipe ^ 1].close();
+    }
+
+    fn present_clients(&self) -> impl Iterator<Item = usize> {
+        (0..self.clients.len()).filter(|client| {
+            let client = &self.clients[*client];
+            !client.is_gone && !client.has_left
+        })
+    }
+
+    /// Whether each has an answer to all that it said, and workers know of each that has left.
+    pub(crate) fn are_all_answered(&self) -> bool {
+        let record = self.record.borrow();
+        self.clients.iter().enumerate().all(|(index, client)| {
+            client.is_gone
+                || if client.has_left {
+                    record.handled.contains(&closed(index))
+                } else {
+                    client.said.len() == client.heard.len()
+                }
+        })
+    }
+
+    /// What a gateway has to say to a client.
+    pub(crate) fn hear(&mut self, client: usize, arrival: Arrival) {
+        let Arrival::Bytes(bytes) = arrival else {
+            let has_left = self.clients[client].has_left;
+            return assert!(has_left, "client {client} was thrown out after {:?}", self.now.get());
+        };
+        let client = &mut self.clients[client];
+        client.unread.extend(bytes);
+        while let Some(end) = client.unread.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = client.unread.drain(..=end).collect();
+            client.heard.push(String::from_utf8_lossy(&line[..end]).into_owned());
+        }
+    }
+}
+
+/// What a handler notes when this client is gone.
+pub(crate) fn closed(client: usize) -> String {
+    format!("{client}:closed")
+}
+
+/// Which client has this port.
+pub(crate) fn client_at(port: u16) -> usize {
+    usize::from(port - FIRST_PORT)
+}
+
+/// The port of the first client.
+const FIRST_PORT: u16 = 5_000;
