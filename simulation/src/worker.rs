@@ -74,14 +74,10 @@ impl Worker {
         // Handlers get the time that they want: what is lost then is lost to another fault.
         let drain_timeout = Duration::from_secs(3_600);
         let holds_back = number.is_multiple_of(2);
+        let send_to_gateway_buffer_size = if holds_back { SEND_TO_GATEWAY_BUFFER_SIZE } else { 10_240_000 };
         let config = Config {
             max_concurrent_events: CONCURRENT_EVENTS_MAX,
-            // Every other worker begins nothing for a gateway that takes little.
-            send_to_gateway_buffer_size: if number % 2 == 0 {
-                SEND_TO_GATEWAY_BUFFER_SIZE
-            } else {
-                10_240_000
-            },
+            send_to_gateway_buffer_size,
             drain_timeout,
             ..Config::default()
         };
