@@ -25,7 +25,6 @@ mod tick;
 mod turn;
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
 use std::net::{SocketAddr, SocketAddrV4};
 
 use hashbrown::HashMap;
@@ -37,17 +36,17 @@ pub use self::notices::{Gone, Notice};
 pub use self::turn::{Action, Sends, Sink};
 
 use self::answers::listing::Listings;
+use self::clients::Clients;
 use self::clients::lingering::Lingering;
 use self::clients::stop::Stop;
-use self::clients::{ClientSlot, Clients};
 use self::deadlines::Deadlines;
 use self::events::departed::DepartedTable;
 use self::events::reroute::Backlog;
 use self::fanouts::Job;
 use self::hooks::CaughtHooks;
-use self::links::{LinkId, Links};
+use self::links::Links;
 use self::notices::Notices;
-use self::output::{Outbound, Output};
+use self::output::Output;
 use crate::{ClientInfo, Millis, Settings};
 
 /// What makes a shard this one and no other.
@@ -97,13 +96,6 @@ pub struct Shard {
     random: fastrand::Rng,
     /// The stop that is under way.
     stop: Option<Stop>,
-}
-
-/// What a socket is to the shard.
-enum Conn {
-    Client(ClientSlot),
-    Link(LinkId),
-    Lingering,
 }
 
 impl Shard {
@@ -160,134 +152,5 @@ impl Shard {
     /// Moves what an operator may want to read of the workers into `notices`, in order.
     pub fn take_notices(&mut self, notices: &mut Vec<Notice>) {
         self.notices.take(notices);
-    }
-
-    /// The bytes for the next send on a socket; nothing if it is gone.
-    pub fn unsent(&self, socket: SocketId) -> impl Iterator<Item = IoSlice<'_>> {
-        let out = self.outbound(socket);
-        // What a client with TLS has queued is not for the wire before it is sealed.
-        let plain = out.filter(|_| !self.clients.sessions.has(socket));
-        let plain = plain.into_iter().flat_map(|out| out.queue.slices());
-        out.and_then(|out| out.queue.sealed()).into_iter().chain(plain)
-    }
-
-    /// Whether sends, actions, large fan-outs, long answers, heartbeats or clients that hold too much wait: the glue must not
-    /// block before another [`Shard::turn`].
-    pub fn is_pending(&self) -> bool {
-        self.output.is_pending()
-            || !self.fanouts.is_empty()
-            || self.listings.are_under_way()
-            || self.clients.heartbeat.is_sweeping()
-            || self.clients.unfinished.is_too_much()
-    }
-
-    /// There is room again after a short send.
-    pub fn on_writable(&mut self, now: Millis, socket: SocketId) {
-        self.now = now;
-        if let Some((out, output)) = self.outbound_mut(socket) {
-            output.unblock(socket, out);
-        }
-    }
-
-    /// Bytes came. They may be changed.
-    pub fn on_received(&mut self, now: Millis, socket: SocketId, bytes: &mut [u8]) {
-        self.now = now;
-        match self.conn(socket) {
-            Some(Conn::Link(id)) => self.link_received(id, bytes),
-            Some(_) if self.clients.sessions.has(socket) => self.session_received(socket, bytes),
-            Some(Conn::Client(slot)) => self.client_received(slot, bytes),
-            Some(Conn::Lingering) => self.endings().received(socket, bytes),
-            None => {}
-        }
-    }
-
-    /// The peer will send no more.
-    pub fn on_end_of_stream(&mut self, now: Millis, socket: SocketId) {
-        self.now = now;
-        match self.conn(socket) {
-            Some(Conn::Client(slot)) => self.client_ended(slot),
-            Some(Conn::Link(id)) => self.link_ended(id),
-            Some(Conn::Lingering) => self.endings().peer_ended(socket),
-            None => {}
-        }
-    }
-
-    /// The connection broke.
-    pub fn on_failed(&mut self, now: Millis, socket: SocketId) {
-        self.now = now;
-        match self.conn(socket) {
-            Some(Conn::Client(slot)) => self.close_client_now(slot),
-            Some(Conn::Link(id)) => self.close_link_because(id, Gone::Broken),
-            Some(Conn::Lingering) => self.endings().close(socket),
-            None => self.output.actions.push(Action::Close(socket)),
-        }
-    }
-
-    /// Takes what was sent from a socket's queue: `short` bytes, or all of [`Shard::unsent`]. Returns whether anything may
-    /// follow from that.
-    fn advance(&mut self, socket: SocketId, short: Option<usize>) -> bool {
-        let has_tls = self.clients.sessions.has(socket);
-        let output = &mut self.output;
-        let mut advance = |out: &mut Outbound| {
-            let sent = short.unwrap_or_else(|| out.offered(has_tls));
-            output.sent(socket, out, sent, short.is_some());
-            sent
-        };
-        if let Some(client) = self.clients.live_mut(socket) {
-            advance(&mut client.out);
-            return client.closing;
-        }
-        if let Some(link) = self.links.get_mut(LinkId::of(socket)) {
-            if advance(&mut link.out) > 0 {
-                link.pulse.said();
-            }
-        } else if let Some(lingering) = self.lingering.get_mut(&socket) {
-            advance(&mut lingering.out);
-        }
-        true
-    }
-
-    /// Does what follows from a send: most often a link's.
-    fn after_send(&mut self, socket: SocketId) {
-        let id = LinkId::of(socket);
-        if self.links.get(id).is_some() {
-            return self.link_sent(id);
-        }
-        match self.clients.find(socket) {
-            // It is closing: of others nothing follows.
-            Some(slot) if self.clients[slot].out.queue.is_empty() => self.linger(slot),
-            Some(_) => {}
-            None => self.endings().sent(socket),
-        }
-    }
-
-    /// What a socket is now: the one place that says whether it still is what it was.
-    fn conn(&self, socket: SocketId) -> Option<Conn> {
-        if let Some(slot) = self.clients.find(socket) {
-            Some(Conn::Client(slot))
-        } else if self.links.get(LinkId::of(socket)).is_some() {
-            Some(Conn::Link(LinkId::of(socket)))
-        } else {
-            self.lingering.contains_key(&socket).then_some(Conn::Lingering)
-        }
-    }
-
-    fn outbound(&self, socket: SocketId) -> Option<&Outbound> {
-        if let Some(client) = self.clients.live(socket) {
-            return Some(&client.out);
-        }
-        let link = self.links.get(LinkId::of(socket)).map(|link| &link.out);
-        link.or_else(|| self.lingering.get(&socket).map(|lingering| &lingering.out))
-    }
-
-    fn outbound_mut(&mut self, socket: SocketId) -> Option<(&mut Outbound, &mut Output)> {
-        let out = if let Some(client) = self.clients.live_mut(socket) {
-            &mut client.out
-        } else if let Some(link) = self.links.get_mut(LinkId::of(socket)) {
-            &mut link.out
-        } else {
-            &mut self.lingering.get_mut(&socket)?.out
-        };
-        Some((out, &mut self.output))
     }
 }

@@ -8,8 +8,12 @@ use std::mem;
 
 use ring::{Acks, Short, SocketId};
 
+use super::Shard;
+use super::clients::ClientSlot;
+use super::links::LinkId;
+use super::notices::Gone;
+use super::output::{Outbound, Output};
 use crate::Millis;
-use crate::shard::Shard;
 
 /// Something to do with a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +72,56 @@ impl<'a> Sends<'a> {
     }
 }
 
+/// What a socket is to the shard.
+pub(super) enum Conn {
+    Client(ClientSlot),
+    Link(LinkId),
+    Lingering,
+}
+
 impl Shard {
+    /// There is room again after a short send.
+    pub fn on_writable(&mut self, now: Millis, socket: SocketId) {
+        self.now = now;
+        if let Some((out, output)) = self.outbound_mut(socket) {
+            output.unblock(socket, out);
+        }
+    }
+
+    /// Bytes came. They may be changed.
+    pub fn on_received(&mut self, now: Millis, socket: SocketId, bytes: &mut [u8]) {
+        self.now = now;
+        match self.conn(socket) {
+            Some(Conn::Link(id)) => self.link_received(id, bytes),
+            Some(_) if self.clients.sessions.has(socket) => self.session_received(socket, bytes),
+            Some(Conn::Client(slot)) => self.client_received(slot, bytes),
+            Some(Conn::Lingering) => self.endings().received(socket, bytes),
+            None => {}
+        }
+    }
+
+    /// The peer will send no more.
+    pub fn on_end_of_stream(&mut self, now: Millis, socket: SocketId) {
+        self.now = now;
+        match self.conn(socket) {
+            Some(Conn::Client(slot)) => self.client_ended(slot),
+            Some(Conn::Link(id)) => self.link_ended(id),
+            Some(Conn::Lingering) => self.endings().peer_ended(socket),
+            None => {}
+        }
+    }
+
+    /// The connection broke.
+    pub fn on_failed(&mut self, now: Millis, socket: SocketId) {
+        self.now = now;
+        match self.conn(socket) {
+            Some(Conn::Client(slot)) => self.close_client_now(slot),
+            Some(Conn::Link(id)) => self.close_link_because(id, Gone::Broken),
+            Some(Conn::Lingering) => self.endings().close(socket),
+            None => self.output.actions.push(Action::Close(socket)),
+        }
+    }
+
     /// To be called after what came in has been told, and again while [`Shard::is_pending`].
     ///
     /// # Errors
@@ -83,6 +136,25 @@ impl Shard {
         self.send(sink)?;
         self.act(sink);
         Ok(())
+    }
+
+    /// The bytes for the next send on a socket; nothing if it is gone.
+    pub fn unsent(&self, socket: SocketId) -> impl Iterator<Item = IoSlice<'_>> {
+        let out = self.outbound(socket);
+        // What a client with TLS has queued is not for the wire before it is sealed.
+        let plain = out.filter(|_| !self.clients.sessions.has(socket));
+        let plain = plain.into_iter().flat_map(|out| out.queue.slices());
+        out.and_then(|out| out.queue.sealed()).into_iter().chain(plain)
+    }
+
+    /// Whether sends, actions, large fan-outs, long answers, heartbeats or clients that hold too much wait: the glue must not
+    /// block before another [`Shard::turn`].
+    pub fn is_pending(&self) -> bool {
+        self.output.is_pending()
+            || !self.fanouts.is_empty()
+            || self.listings.are_under_way()
+            || self.clients.heartbeat.is_sweeping()
+            || self.clients.unfinished.is_too_much()
     }
 
     /// Large fan-outs, long answers and heartbeats take their next slice.
@@ -124,5 +196,73 @@ impl Shard {
             self.advance(*socket, fell_short.ok().map(|at| short[at].sent))
         });
         batch.iter().for_each(|socket| self.after_send(*socket));
+    }
+
+    /// Takes what was sent from a socket's queue: `short` bytes, or all of [`Shard::unsent`]. Returns whether anything may
+    /// follow from that.
+    fn advance(&mut self, socket: SocketId, short: Option<usize>) -> bool {
+        let has_tls = self.clients.sessions.has(socket);
+        let output = &mut self.output;
+        let mut advance = |out: &mut Outbound| {
+            let sent = short.unwrap_or_else(|| out.offered(has_tls));
+            output.sent(socket, out, sent, short.is_some());
+            sent
+        };
+        if let Some(client) = self.clients.live_mut(socket) {
+            advance(&mut client.out);
+            return client.closing;
+        }
+        if let Some(link) = self.links.get_mut(LinkId::of(socket)) {
+            if advance(&mut link.out) > 0 {
+                link.pulse.said();
+            }
+        } else if let Some(lingering) = self.lingering.get_mut(&socket) {
+            advance(&mut lingering.out);
+        }
+        true
+    }
+
+    /// Does what follows from a send: most often a link's.
+    fn after_send(&mut self, socket: SocketId) {
+        let id = LinkId::of(socket);
+        if self.links.get(id).is_some() {
+            return self.link_sent(id);
+        }
+        match self.clients.find(socket) {
+            // It is closing: of others nothing follows.
+            Some(slot) if self.clients[slot].out.queue.is_empty() => self.linger(slot),
+            Some(_) => {}
+            None => self.endings().sent(socket),
+        }
+    }
+
+    /// What a socket is now: the one place that says whether it still is what it was.
+    pub(super) fn conn(&self, socket: SocketId) -> Option<Conn> {
+        if let Some(slot) = self.clients.find(socket) {
+            Some(Conn::Client(slot))
+        } else if self.links.get(LinkId::of(socket)).is_some() {
+            Some(Conn::Link(LinkId::of(socket)))
+        } else {
+            self.lingering.contains_key(&socket).then_some(Conn::Lingering)
+        }
+    }
+
+    fn outbound(&self, socket: SocketId) -> Option<&Outbound> {
+        if let Some(client) = self.clients.live(socket) {
+            return Some(&client.out);
+        }
+        let link = self.links.get(LinkId::of(socket)).map(|link| &link.out);
+        link.or_else(|| self.lingering.get(&socket).map(|lingering| &lingering.out))
+    }
+
+    fn outbound_mut(&mut self, socket: SocketId) -> Option<(&mut Outbound, &mut Output)> {
+        let out = if let Some(client) = self.clients.live_mut(socket) {
+            &mut client.out
+        } else if let Some(link) = self.links.get_mut(LinkId::of(socket)) {
+            &mut link.out
+        } else {
+            &mut self.lingering.get_mut(&socket)?.out
+        };
+        Some((out, &mut self.output))
     }
 }

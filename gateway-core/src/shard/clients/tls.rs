@@ -17,9 +17,10 @@ use super::lingering::Stage;
 use super::{ClientSlot, Clients};
 use crate::Listen;
 use crate::config::TLS_LOG_PERIOD_MS;
+use crate::shard::Shard;
 use crate::shard::output::{Outbound, Output};
 use crate::shard::table::Table;
-use crate::shard::{Conn, Shard};
+use crate::shard::turn::Conn;
 
 /// The TLS sessions of a shard.
 ///
