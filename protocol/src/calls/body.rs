@@ -86,21 +86,31 @@ impl<'a> Body<'a> {
     }
 }
 
-impl<'a> From<&'a str> for Body<'a> {
-    fn from(text: &'a str) -> Body<'a> {
-        Body::borrowed(text.as_bytes(), Kind::Text)
-    }
+/// Of a kind: what a body borrows, and what it takes over.
+macro_rules! from {
+    ($($kind:ident: [$($borrowed:ty),*] [$($owned:ty),*];)*) => {$(
+        $(impl<'a> From<&'a $borrowed> for Body<'a> {
+            fn from(bytes: &'a $borrowed) -> Body<'a> {
+                Body::borrowed(bytes.as_ref(), Kind::$kind)
+            }
+        })*
+
+        $(impl From<$owned> for Body<'_> {
+            fn from(bytes: $owned) -> Self {
+                Body::shared(bytes.into(), Kind::$kind)
+            }
+        })*
+    )*};
 }
 
-impl<'a> From<&'a String> for Body<'a> {
-    fn from(text: &'a String) -> Body<'a> {
-        Body::borrowed(text.as_bytes(), Kind::Text)
-    }
+from! {
+    Text: [str, String] [String];
+    Unspecified: [[u8], Vec<u8>] [Vec<u8>, Bytes];
 }
 
-impl From<String> for Body<'_> {
-    fn from(text: String) -> Self {
-        Body::shared(text.into(), Kind::Text)
+impl<'a, const N: usize> From<&'a [u8; N]> for Body<'a> {
+    fn from(bytes: &'a [u8; N]) -> Body<'a> {
+        Body::borrowed(bytes, Kind::Unspecified)
     }
 }
 
@@ -110,36 +120,6 @@ impl<'a> From<Cow<'a, str>> for Body<'a> {
             Cow::Borrowed(text) => text.into(),
             Cow::Owned(text) => text.into(),
         }
-    }
-}
-
-impl<'a> From<&'a [u8]> for Body<'a> {
-    fn from(bytes: &'a [u8]) -> Body<'a> {
-        Body::borrowed(bytes, Kind::Unspecified)
-    }
-}
-
-impl<'a, const N: usize> From<&'a [u8; N]> for Body<'a> {
-    fn from(bytes: &'a [u8; N]) -> Body<'a> {
-        Body::borrowed(bytes, Kind::Unspecified)
-    }
-}
-
-impl<'a> From<&'a Vec<u8>> for Body<'a> {
-    fn from(bytes: &'a Vec<u8>) -> Body<'a> {
-        Body::borrowed(bytes, Kind::Unspecified)
-    }
-}
-
-impl From<Vec<u8>> for Body<'_> {
-    fn from(bytes: Vec<u8>) -> Self {
-        Body::shared(bytes.into(), Kind::Unspecified)
-    }
-}
-
-impl From<Bytes> for Body<'_> {
-    fn from(bytes: Bytes) -> Self {
-        Body::shared(bytes, Kind::Unspecified)
     }
 }
 
