@@ -2,14 +2,51 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+
+use ring::Waker;
+
+/// Looks names up for a thread that waits in a ring, and wakes it when one is found. Each is asked for under a key.
+pub struct Resolver<K> {
+    found: Receiver<(K, io::Result<SocketAddr>)>,
+    tell: Sender<(K, io::Result<SocketAddr>)>,
+    waker: Waker,
+}
+
+impl<K: Copy + Send + 'static> Resolver<K> {
+    /// `waker` is that of the ring that [`Resolver::next`] is called beside.
+    pub fn new(waker: Waker) -> Resolver<K> {
+        let (tell, found) = channel();
+        Resolver { found, tell, waker }
+    }
+
+    /// Begins to look for the first address of `HOST:PORT`.
+    pub fn look_up(&self, key: K, name: String) {
+        let (tell, waker) = (self.tell.clone(), self.waker.clone());
+        let found = move |found| {
+            // Who asked may have ended meanwhile.
+            let _ = tell.send((key, found));
+            waker.wake();
+        };
+        if let Err(error) = look_up(name, found) {
+            let _ = self.tell.send((key, Err(error)));
+            self.waker.wake();
+        }
+    }
+
+    /// The next that is found, or cannot be.
+    pub fn next(&self) -> Option<(K, io::Result<SocketAddr>)> {
+        self.found.try_recv().ok()
+    }
+}
 
 /// Finds the first address of `HOST:PORT` and hands it to `found`: at once if the host is an address, else on a thread of
 /// its own, since a name may take seconds.
 ///
 /// # Errors
 /// The system refuses the thread; `found` is dropped.
-pub fn look_up(name: String, found: impl FnOnce(io::Result<SocketAddr>) + Send + 'static) -> io::Result<()> {
+fn look_up(name: String, found: impl FnOnce(io::Result<SocketAddr>) + Send + 'static) -> io::Result<()> {
     if let Ok(address) = name.parse() {
         found(Ok(address));
         return Ok(());
@@ -24,12 +61,10 @@ pub fn look_up(name: String, found: impl FnOnce(io::Result<SocketAddr>) + Send +
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
 
     fn found(name: &str) -> io::Result<SocketAddr> {
-        let (tell, answer) = mpsc::channel();
+        let (tell, answer) = channel();
         look_up(name.to_owned(), move |found| tell.send((found, thread::current().id())).unwrap()).unwrap();
         let (found, by) = answer.recv().unwrap();
         assert_eq!(by == thread::current().id(), name.parse::<SocketAddr>().is_ok());

@@ -5,8 +5,9 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::Sender;
 use hashbrown::HashMap;
+use program::Resolver;
 use ring::{Event, Ring, SocketId};
 
 use crate::Events;
@@ -48,7 +49,7 @@ struct Pump {
     on_ready: Option<Box<dyn FnOnce()>>,
     clock: program::Uptime,
     sockets: Sockets,
-    resolver: Resolver,
+    resolver: Resolver<ConnId>,
     lists: Lists,
     /// When glommio gets its turn, if its own sockets and timers are used beside the ring.
     glommio_at: Option<Duration>,
@@ -266,37 +267,6 @@ impl Sockets {
         if let Some(socket) = self.of_conns.remove(&conn) {
             self.conns.remove(&socket);
         }
-    }
-}
-
-/// Looks up names on threads of their own, since that may take seconds.
-struct Resolver {
-    found: Receiver<(ConnId, io::Result<SocketAddr>)>,
-    tell: Sender<(ConnId, io::Result<SocketAddr>)>,
-    waker: ring::Waker,
-}
-
-impl Resolver {
-    fn new(waker: ring::Waker) -> Resolver {
-        let (tell, found) = unbounded();
-        Resolver { found, tell, waker }
-    }
-
-    fn look_up(&self, conn: ConnId, name: String) {
-        let (tell, waker) = (self.tell.clone(), self.waker.clone());
-        let found = move |found| {
-            // The core may have ended meanwhile.
-            let _ = tell.send((conn, found));
-            waker.wake();
-        };
-        if let Err(error) = program::look_up(name, found) {
-            let _ = self.tell.send((conn, Err(error)));
-            self.waker.wake();
-        }
-    }
-
-    fn next(&self) -> Option<(ConnId, io::Result<SocketAddr>)> {
-        self.found.try_recv().ok()
     }
 }
 

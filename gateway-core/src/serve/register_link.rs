@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use program::Resolver;
 use protocol::register_client::{Action, Connection, Limits, News, RegisterClient, Role};
 use protocol::register_trouble::RegisterNews;
 use ring::{Event, Ring, Send, Short, SocketId, Waker};
@@ -23,8 +23,7 @@ pub(super) type RegisterLog = Arc<Mutex<HashMap<String, RegisterNews>>>;
 pub(super) struct RegisterLinks {
     links: Vec<RegisterLink>,
     /// Addresses that were looked up, by other threads.
-    found: Receiver<Found>,
-    look_ups: LookUps,
+    resolver: Resolver<(usize, Connection)>,
     log: RegisterLog,
     /// The shard's inner address, for the log.
     shard: String,
@@ -43,19 +42,6 @@ struct Socket {
     is_connected: bool,
     /// The last send fell short: there is no room.
     is_full: bool,
-}
-
-/// An address that a register's name stands for.
-struct Found {
-    index: usize,
-    connection: Connection,
-    address: io::Result<SocketAddr>,
-}
-
-#[derive(Clone)]
-struct LookUps {
-    found: Sender<Found>,
-    waker: Waker,
 }
 
 impl RegisterLinks {
@@ -78,9 +64,7 @@ impl RegisterLinks {
             probe: None,
         };
         let links = settings.register_address.iter().map(link).collect();
-        let (sender, found) = unbounded();
-        let look_ups = LookUps { found: sender, waker };
-        RegisterLinks { links, found, look_ups, log, shard, is_touched: true }
+        RegisterLinks { links, resolver: Resolver::new(waker), log, shard, is_touched: true }
     }
 
     /// Takes the event if it is about a register's connection; else gives it back.
@@ -113,7 +97,7 @@ impl RegisterLinks {
     /// The ring is broken.
     pub(super) fn turn(&mut self, ring: &mut Ring) -> io::Result<()> {
         let now = Millis(ring.now());
-        while let Ok(Found { index, connection, address }) = self.found.try_recv() {
+        while let Some(((index, connection), address)) = self.resolver.next() {
             self.is_touched = true;
             if let Some(link) = self.links.get_mut(index) {
                 link.connect(ring, now.0, connection, address);
@@ -127,7 +111,7 @@ impl RegisterLinks {
             while let Some(action) = link.client.next_action() {
                 match action {
                     Action::Connect(connection) => {
-                        self.look_ups.begin(link.client.register(), index, connection)
+                        self.resolver.look_up((index, connection), link.client.register().to_owned())
                     }
                     Action::Close(connection) => link.close(ring, connection),
                     Action::News(news) => tell(&self.log, link.client.register(), &self.shard, news),
@@ -229,22 +213,6 @@ impl RegisterLink {
             self.client.on_sent(connection, sent);
         }
         Ok(())
-    }
-}
-
-impl LookUps {
-    fn begin(&self, register: &str, index: usize, connection: Connection) {
-        let this = self.clone();
-        let end = move |address| this.end(Found { index, connection, address });
-        if let Err(error) = program::look_up(register.to_owned(), end) {
-            self.end(Found { index, connection, address: Err(error) });
-        }
-    }
-
-    fn end(&self, found: Found) {
-        // A shard that has ended needs no address.
-        let _ = self.found.send(found);
-        self.waker.wake();
     }
 }
 
