@@ -34,6 +34,7 @@ impl World {
         self.leave_all();
         self.settle();
         self.check_clients();
+        self.check_losses();
         self.pass(IDLE_TIME);
         self.settle();
         self.check_nothing_is_left();
@@ -74,6 +75,19 @@ impl World {
                 }
             }
         }
+    }
+
+    /// While no process dies, only such events are lost as a kernel had taken.
+    fn check_losses(&self) {
+        if self.faults != Faults::Freezes {
+            return;
+        }
+        let to_workers = self.pipes.iter().filter(|pipe| matches!(pipe.to, End::Worker(..)));
+        let losable: usize = to_workers.map(|pipe| pipe.lost().div_ceil(EVENT_SIZE_MIN)).sum();
+        let said: usize =
+            self.clients.iter().map(|client| client.said.len() + usize::from(client.has_left)).sum();
+        let lost = said - self.record.borrow().handled.len();
+        assert!(lost <= losable, "{lost} events are lost, of which kernels had at most {losable}");
     }
 
     /// Checks that tables have only what belongs to connections of the programs with each other.
@@ -130,11 +144,14 @@ fn is_part(part: &[String], whole: &[String]) -> bool {
 /// Longer than query connections are kept without a question.
 const IDLE_TIME: Duration = Duration::from_secs(60);
 
+/// The smallest event: a header. Messages are longer than ON_CLOSE.
+const EVENT_SIZE_MIN: usize = 28;
+
 /// The largest event: a header, a session with the last message, and a message.
 const EVENT_SIZE_MAX: usize = 28 + 2 * 70 + 30;
 
 /// Events in what one connection's pipe holds, at most.
-const EVENTS_PER_READ: usize = ROOM / 33;
+const EVENTS_PER_READ: usize = ROOM / EVENT_SIZE_MIN;
 
 /// What a gateway queues for a worker: up to the flag, one event beyond, and signs of life, one a second while it is silent and
 /// kept.
@@ -144,8 +161,8 @@ const LINK_QUEUED_MAX: usize = SEND_TO_WORKER_BUFFER_SIZE + EVENT_SIZE_MAX + (4 
 const WAITING_MAX: usize = CONCURRENT_EVENTS_MAX + GATEWAYS * EVENTS_PER_READ;
 
 /// The same of one that hands its clients over, and takes all that gateways have for it.
-const DRAIN_WAITING_MAX: usize =
-    WAITING_MAX + GATEWAYS * (EVENTS_PER_READ + (SEND_TO_WORKER_BUFFER_SIZE + EVENT_SIZE_MAX) / 33);
+const DRAIN_WAITING_MAX: usize = WAITING_MAX
+    + GATEWAYS * (EVENTS_PER_READ + (SEND_TO_WORKER_BUFFER_SIZE + EVENT_SIZE_MAX) / EVENT_SIZE_MIN);
 
 /// What a core queues for gateways: all answers to what it may have begun while nothing is taken.
 const OUTBOXES_MAX: usize =

@@ -56,6 +56,8 @@ pub(crate) struct Pipe {
     /// Its receiver has heard the end, or is gone.
     is_over: bool,
     pub(crate) is_paused: bool,
+    /// Bytes that it took and that never came out.
+    lost: usize,
     /// Nothing gets through for a while.
     pub(crate) is_stalled: bool,
     /// Nor ever: a machine at one of its ends is gone.
@@ -79,6 +81,7 @@ impl Pipe {
             breaks: false,
             is_over: false,
             is_paused: false,
+            lost: 0,
             is_stalled: false,
             is_lost: false,
         }
@@ -87,6 +90,7 @@ impl Pipe {
     /// Takes what there is room for; returns how much that is.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> usize {
         if self.is_over || self.is_ending {
+            self.lost += bytes.len();
             return bytes.len();
         }
         let size = bytes.len().min(self.room - self.bytes.len());
@@ -102,6 +106,7 @@ impl Pipe {
 
     /// The connection breaks: of what is in it only the first `kept` bytes arrive.
     pub(crate) fn cut(&mut self, kept: usize) {
+        self.lost += self.bytes.len().saturating_sub(kept);
         self.bytes.truncate(kept);
         (self.is_ending, self.breaks) = (true, true);
     }
@@ -125,6 +130,7 @@ impl Pipe {
 
     /// Nobody receives any more.
     pub(crate) fn close(&mut self) {
+        self.lost += self.bytes.len();
         self.bytes.clear();
         self.is_over = true;
     }
@@ -137,6 +143,11 @@ impl Pipe {
     /// Whether its receiver has heard the end, or is gone.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// How many bytes it took that never came out.
+    pub(crate) fn lost(&self) -> usize {
+        self.lost
     }
 
     pub(crate) fn len(&self) -> usize {
