@@ -9,7 +9,7 @@ use protocol::client::websocket::client::{BINARY, PING, TEXT, encode_frame};
 use protocol::client::websocket::{Websocket, WebsocketCodec};
 use protocol::client::{Codec, Decoded, Kind, Limits, Protocol};
 
-use crate::meter::{self, Bench, MANY};
+use crate::meter::{Bench, MANY};
 
 /// What a browser sends.
 pub(crate) const HANDSHAKE: &[u8] = b"GET /chat?room=lobby HTTP/1.1\r\n\
@@ -118,9 +118,15 @@ fn decode<C: Codec + 'static>(name: impl Into<String>, open: fn() -> C, input: V
 /// A message whose sender did not say whether it is text.
 fn encode(protocol_name: &str, size: &str, protocol: &(impl Protocol + Copy), body: &[u8]) -> Bench {
     let (protocol, body) = (*protocol, body.to_vec());
-    meter::encode(format!("codec/{protocol_name} encode, {size}"), move || {
-        let body = body.clone();
-        move |out| protocol.encode(black_box(&body), Kind::Unspecified, out)
+    Bench::new(format!("codec/{protocol_name} encode, {size}"), MANY, move |meter| {
+        let mut out = Vec::new();
+        meter.each(
+            || (),
+            |()| {
+                out.clear();
+                protocol.encode(black_box(&body), Kind::Unspecified, &mut out);
+            },
+        );
     })
 }
 

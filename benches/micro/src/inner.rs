@@ -10,7 +10,7 @@ use protocol::inner::ext::{GroupTargets, Targets, decode_names, encode_names};
 use protocol::inner::{self, Cmd, FRAME_SIZE_MAX, Frame, WebsocketRequest};
 
 use crate::codecs::{HANDSHAKE, text};
-use crate::meter::{self, Bench, repeat};
+use crate::meter::{Bench, MANY};
 use crate::php::session;
 
 const GATEWAY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 2900);
@@ -20,12 +20,8 @@ pub(crate) fn benches() -> Vec<Bench> {
     vec![
         encode(),
         decode(),
-        meter::encode("inner/websocket request encode", || write_websocket_request),
-        repeat("inner/websocket request decode", || {
-            let mut bytes = Vec::new();
-            write_websocket_request(&mut bytes);
-            move || drop(black_box(WebsocketRequest::decode(black_box(&bytes)).expect("encoded above")))
-        }),
+        encode_websocket_request(),
+        decode_websocket_request(),
         decode_ext("decode 1,000 targets", Targets::Only((1..=1000).collect()).encode(), |ext| {
             black_box(Targets::decode(ext));
         }),
@@ -35,38 +31,62 @@ pub(crate) fn benches() -> Vec<Bench> {
         decode_ext("decode 10 names", ten_names(), |ext| {
             black_box(decode_names(ext));
         }),
-        repeat("inner/client id to text and back", || {
-            let id = ClientId { gateway: GATEWAY, connection_id: 4711 };
-            move || {
-                let text = black_box(id).to_string();
-                let back: ClientId = text.parse().expect("written above");
-                black_box(back);
-            }
-        }),
+        client_id(),
     ]
 }
 
 /// The event of a 64 B message from a client with a small session.
 fn encode() -> Bench {
-    meter::encode("inner/frame encode, 64 B and session", || {
-        let (session, body) = (session(), text(64));
-        move |out| event(&session, &body).encode(out)
+    Bench::new("inner/frame encode, 64 B and session", MANY, |meter| {
+        let (session, body, mut out) = (session(), text(64), Vec::new());
+        meter.each(
+            || (),
+            |()| {
+                out.clear();
+                event(&session, &body).encode(&mut out);
+            },
+        );
     })
 }
 
 fn decode() -> Bench {
-    repeat("inner/frame decode, 64 B and session", || {
+    Bench::new("inner/frame decode, 64 B and session", MANY, |meter| {
         let mut bytes = Vec::new();
         event(&session(), &text(64)).encode(&mut bytes);
-        move || {
-            let decoded = inner::decode(black_box(&bytes), FRAME_SIZE_MAX);
-            assert!(matches!(black_box(decoded), Ok(Some(_))), "a whole frame");
-        }
+        meter.each(
+            || (),
+            |()| {
+                let decoded = inner::decode(black_box(&bytes), FRAME_SIZE_MAX);
+                assert!(matches!(black_box(decoded), Ok(Some(_))), "a whole frame");
+            },
+        );
+    })
+}
+
+fn encode_websocket_request() -> Bench {
+    Bench::new("inner/websocket request encode", MANY, |meter| {
+        let mut out = Vec::new();
+        meter.each(|| (), |()| write_websocket_request(&mut out));
+    })
+}
+
+fn decode_websocket_request() -> Bench {
+    Bench::new("inner/websocket request decode", MANY, |meter| {
+        let mut bytes = Vec::new();
+        write_websocket_request(&mut bytes);
+        meter.each(
+            || (),
+            |()| {
+                let request = WebsocketRequest::decode(black_box(&bytes)).expect("encoded above");
+                black_box(request);
+            },
+        );
     })
 }
 
 /// The body of ON_WEBSOCKET_CONNECT, made from a browser's request.
 fn write_websocket_request(out: &mut Vec<u8>) {
+    out.clear();
     let (mut codec, limits) = (WebsocketCodec::default(), Limits { package_size_max: 1024 });
     let mut input = HANDSHAKE.to_vec();
     match codec.decode(&limits, &mut input, &mut Vec::new()) {
@@ -78,9 +98,20 @@ fn write_websocket_request(out: &mut Vec<u8>) {
 }
 
 fn decode_ext(what: &str, ext: Vec<u8>, decode: fn(&[u8])) -> Bench {
-    repeat(format!("inner/{what}"), move || {
-        let ext = ext.clone();
-        move || decode(black_box(&ext))
+    Bench::new(format!("inner/{what}"), MANY, move |meter| meter.each(|| (), |()| decode(black_box(&ext))))
+}
+
+fn client_id() -> Bench {
+    Bench::new("inner/client id to text and back", MANY, |meter| {
+        let id = ClientId { gateway: GATEWAY, connection_id: 4711 };
+        meter.each(
+            || (),
+            |()| {
+                let text = black_box(id).to_string();
+                let back: ClientId = text.parse().expect("written above");
+                black_box(back);
+            },
+        );
     })
 }
 

@@ -75,28 +75,6 @@ impl Meter {
     }
 }
 
-/// A benchmark of an operation that needs no new input each time. `prepare` makes it.
-pub(crate) fn repeat<F: FnMut()>(name: impl Into<String>, prepare: impl Fn() -> F + 'static) -> Bench {
-    Bench::new(name, MANY, move |meter| {
-        let mut operation = prepare();
-        meter.each(|| (), |()| operation());
-    })
-}
-
-/// A benchmark of an operation that appends to a buffer, which is emptied each time.
-pub(crate) fn encode<F: FnMut(&mut Vec<u8>)>(
-    name: impl Into<String>,
-    prepare: impl Fn() -> F + 'static,
-) -> Bench {
-    repeat(name, move || {
-        let (mut operation, mut out) = (prepare(), Vec::new());
-        move || {
-            out.clear();
-            operation(&mut out);
-        }
-    })
-}
-
 /// callgrind counts what happens in here (`--toggle-collect`), this call's own handful of instructions included.
 #[inline(never)]
 fn counted(operation: &mut dyn FnMut()) {

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use protocol::php::{self, Array, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::meter::{Bench, encode, repeat};
+use crate::meter::{Bench, MANY};
 
 /// A session as a chat would have it, 100 B or so.
 #[derive(Serialize, Deserialize, Clone)]
@@ -19,30 +19,14 @@ struct Person {
 pub(crate) fn benches() -> Vec<Bench> {
     let (small, large) = (session(), php::to_bytes(&rows()));
     vec![
-        unserialize("session", small.clone()),
-        unserialize("100 rows", large.clone()),
-        serialize("session", small),
-        serialize("100 rows", large),
+        decode("session", small.clone()),
+        decode("100 rows", large.clone()),
+        encode("session", &small),
+        encode("100 rows", &large),
         merge(),
-        repeat("php/read session into a struct", || {
-            let bytes = session();
-            move || {
-                drop(black_box(php::from_serialized::<Person>(black_box(&bytes)).expect("written from one")))
-            }
-        }),
-        repeat("php/write session from a struct", || {
-            let person = person();
-            move || {
-                drop(black_box(
-                    php::to_serialized(black_box(&person)).expect("a struct of scalars is an array"),
-                ))
-            }
-        }),
-        // A body that is an array goes to websocket clients as JSON.
-        repeat("php/json 100 rows", || {
-            let value = rows();
-            move || drop(black_box(php::to_json(black_box(&value)).expect("text and numbers")))
-        }),
+        typed_read(),
+        typed_write(),
+        json(),
     ]
 }
 
@@ -67,27 +51,82 @@ fn rows() -> Value {
     rows.into()
 }
 
-fn unserialize(what: &str, bytes: Vec<u8>) -> Bench {
-    repeat(format!("php/unserialize {what}"), move || {
-        let bytes = bytes.clone();
-        move || drop(black_box(php::decode(black_box(&bytes)).expect("serialized above")))
+fn decode(what: &str, bytes: Vec<u8>) -> Bench {
+    Bench::new(format!("php/unserialize {what}"), MANY, move |meter| {
+        meter.each(
+            || (),
+            |()| {
+                black_box(php::decode(black_box(&bytes)).expect("serialized above"));
+            },
+        );
     })
 }
 
-fn serialize(what: &str, bytes: Vec<u8>) -> Bench {
-    encode(format!("php/serialize {what}"), move || {
-        let value = php::decode(&bytes).expect("serialized above");
-        move |out| php::encode(black_box(&value), out)
+fn encode(what: &str, bytes: &[u8]) -> Bench {
+    let value = php::decode(bytes).expect("serialized above");
+    Bench::new(format!("php/serialize {what}"), MANY, move |meter| {
+        let mut out = Vec::new();
+        meter.each(
+            || (),
+            |()| {
+                out.clear();
+                php::encode(black_box(&value), &mut out);
+            },
+        );
     })
 }
 
 /// What UPDATE_SESSION does.
 fn merge() -> Bench {
-    encode("php/merge session", || {
-        let (base, mut update) = (session(), Array::new());
+    Bench::new("php/merge session", MANY, |meter| {
+        let (base, mut update, mut out) = (session(), Array::new(), Vec::new());
         update.insert("room", "kitchen");
         update.insert("typing", true);
         let update = php::to_bytes(&update.into());
-        move |out| php::merge_serialized(black_box(&base), &update, out).expect("two arrays")
+        meter.each(
+            || (),
+            |()| {
+                out.clear();
+                php::merge_serialized(black_box(&base), &update, &mut out).expect("two arrays");
+            },
+        );
+    })
+}
+
+fn typed_read() -> Bench {
+    Bench::new("php/read session into a struct", MANY, |meter| {
+        let bytes = session();
+        meter.each(
+            || (),
+            |()| {
+                let person: Person = php::from_serialized(black_box(&bytes)).expect("written from one");
+                black_box(person);
+            },
+        );
+    })
+}
+
+fn typed_write() -> Bench {
+    Bench::new("php/write session from a struct", MANY, |meter| {
+        let person = person();
+        meter.each(
+            || (),
+            |()| {
+                black_box(php::to_serialized(black_box(&person)).expect("a struct of scalars is an array"));
+            },
+        );
+    })
+}
+
+/// A body that is an array goes to websocket clients as JSON.
+fn json() -> Bench {
+    Bench::new("php/json 100 rows", MANY, |meter| {
+        let value = rows();
+        meter.each(
+            || (),
+            |()| {
+                black_box(php::to_json(black_box(&value)).expect("text and numbers"));
+            },
+        );
     })
 }

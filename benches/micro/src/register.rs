@@ -4,29 +4,62 @@ use std::hint::black_box;
 
 use protocol::register::{Broadcast, Request};
 
-use crate::meter::{Bench, encode, repeat};
+use crate::meter::{Bench, MANY};
 
 pub(crate) fn benches() -> Vec<Bench> {
-    vec![
-        repeat("register/decode gateway_connect", || {
-            let mut line = Vec::new();
-            request().encode(&mut line);
-            move || drop(black_box(Request::decode(black_box(&line)).expect("encoded above")))
-        }),
-        encode("register/encode gateway_connect", || {
-            let request = request();
-            move |line| black_box(&request).encode(line)
-        }),
-        repeat("register/decode broadcast of 64 gateways", || {
-            let mut line = Vec::new();
-            broadcast().encode(&mut line);
-            move || drop(black_box(Broadcast::decode(black_box(&line)).expect("encoded above")))
-        }),
-        encode("register/encode broadcast of 64 gateways", || {
-            let broadcast = broadcast();
-            move |line| black_box(&broadcast).encode(line)
-        }),
-    ]
+    vec![request_decode(), request_encode(), broadcast_decode(), broadcast_encode()]
+}
+
+fn request_decode() -> Bench {
+    Bench::new("register/decode gateway_connect", MANY, |meter| {
+        let mut line = Vec::new();
+        request().encode(&mut line);
+        meter.each(
+            || (),
+            |()| {
+                black_box(Request::decode(black_box(&line)).expect("encoded above"));
+            },
+        );
+    })
+}
+
+fn request_encode() -> Bench {
+    Bench::new("register/encode gateway_connect", MANY, |meter| {
+        let (request, mut line) = (request(), Vec::new());
+        meter.each(
+            || (),
+            |()| {
+                line.clear();
+                black_box(&request).encode(&mut line);
+            },
+        );
+    })
+}
+
+fn broadcast_decode() -> Bench {
+    Bench::new("register/decode broadcast of 64 gateways", MANY, |meter| {
+        let mut line = Vec::new();
+        broadcast().encode(&mut line);
+        meter.each(
+            || (),
+            |()| {
+                black_box(Broadcast::decode(black_box(&line)).expect("encoded above"));
+            },
+        );
+    })
+}
+
+fn broadcast_encode() -> Bench {
+    Bench::new("register/encode broadcast of 64 gateways", MANY, |meter| {
+        let (broadcast, mut line) = (broadcast(), Vec::new());
+        meter.each(
+            || (),
+            |()| {
+                line.clear();
+                black_box(&broadcast).encode(&mut line);
+            },
+        );
+    })
 }
 
 fn request() -> Request {

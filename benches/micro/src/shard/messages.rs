@@ -2,9 +2,10 @@
 
 use protocol::inner::{Cmd, Frame};
 
-use super::fixture::{ClientProtocol, Fixture, encoded, to_client};
+use super::setting::{Setting, Speak, encoded, to_client};
 use crate::codecs::text;
-use crate::meter::{Bench, FEW, MANY, Rounds};
+use crate::meter::{Bench, FEW, MANY};
+use crate::php::session;
 
 /// Clients, who take turns.
 const CLIENTS: u32 = 20;
@@ -17,105 +18,110 @@ const PIPELINED: u32 = 20;
 
 pub(super) fn benches() -> Vec<Bench> {
     let mut benches = Vec::new();
-    for protocol in [ClientProtocol::Websocket, ClientProtocol::Text] {
+    for speak in [Speak::Websocket, Speak::Text] {
         for (size, in_words) in [(64, "64 B"), (1024, "1 KiB")] {
-            benches.push(message_in(protocol, size, in_words));
-            benches.push(message_out(protocol, size, in_words));
+            benches.push(message_in(speak, size, in_words));
+            benches.push(message_out(speak, size, in_words));
         }
-        benches.push(batch_in(protocol));
-        benches.push(batch_out(protocol));
+        benches.push(batch_in(speak));
+        benches.push(batch_out(speak));
     }
     benches.push(pipelined());
     benches
 }
 
 /// A client's bytes to a frame for the worker, on its way.
-fn message_in(protocol: ClientProtocol, size: usize, in_words: &str) -> Bench {
-    let name = format!("shard/message in, {}, {in_words}", protocol.name());
-    let inputs = move |fixture: &Fixture| {
-        let (message, mut turn) = (fixture.message(&text(size)), 0);
-        move || {
-            turn = (turn + 1) % CLIENTS as usize;
-            (turn, message.clone())
-        }
-    };
-    with_sessions(name, MANY, protocol, CLIENTS, inputs, |fixture, (turn, bytes)| {
-        fixture.receive(fixture.clients[*turn], bytes);
+fn message_in(speak: Speak, size: usize, in_words: &str) -> Bench {
+    Bench::new(format!("shard/message in, {}, {in_words}", speak.name()), MANY, move |meter| {
+        let mut setting = with_sessions(speak, CLIENTS);
+        let message = setting.message(&text(size));
+        let mut turn = 0;
+        meter.each(
+            || message.clone(),
+            |bytes| {
+                turn = (turn + 1) % CLIENTS as usize;
+                setting.hear(setting.clients[turn], bytes);
+            },
+        );
     })
 }
 
 /// A frame of the worker to a client's bytes, on their way.
-fn message_out(protocol: ClientProtocol, size: usize, in_words: &str) -> Bench {
-    let name = format!("shard/message out, {}, {in_words}", protocol.name());
-    let inputs = move |_: &Fixture| {
-        let (body, mut turn) = (text(size), 0);
-        move || {
-            turn = turn % CLIENTS + 1;
-            encoded(&Frame { body: &body, ..to_client(Cmd::SendToOne, turn) })
-        }
-    };
-    with_sessions(name, MANY, protocol, CLIENTS, inputs, |fixture, bytes| {
-        fixture.receive(fixture.worker, bytes);
+fn message_out(speak: Speak, size: usize, in_words: &str) -> Bench {
+    Bench::new(format!("shard/message out, {}, {in_words}", speak.name()), MANY, move |meter| {
+        let mut setting = with_sessions(speak, CLIENTS);
+        let body = text(size);
+        let mut turn = 0;
+        meter.each(
+            || {
+                turn = turn % CLIENTS + 1;
+                encoded(&Frame { body: &body, ..to_client(Cmd::SendToOne, turn) })
+            },
+            |bytes| {
+                setting.hear(setting.worker, bytes);
+            },
+        );
     })
 }
 
-/// Every client sends something in the same turn.
-fn batch_in(protocol: ClientProtocol) -> Bench {
-    let name = format!("shard/1,000 messages in at once, {}, 64 B", protocol.name());
-    let inputs = |fixture: &Fixture| {
-        let message = fixture.message(&text(64));
-        move || vec![message.clone(); BATCH as usize]
-    };
-    let bench = with_sessions(name, FEW, protocol, BATCH, inputs, |fixture, messages| {
-        for (client, bytes) in fixture.clients.iter().zip(messages) {
-            fixture.shard.on_received(fixture.now, *client, bytes);
-        }
-        fixture.send();
-    });
+/// Every client says something in the same turn.
+fn batch_in(speak: Speak) -> Bench {
+    let bench =
+        Bench::new(format!("shard/1,000 messages in at once, {}, 64 B", speak.name()), FEW, move |meter| {
+            let mut setting = with_sessions(speak, BATCH);
+            let message = setting.message(&text(64));
+            meter.each(
+                || vec![message.clone(); BATCH as usize],
+                |messages| {
+                    for (client, bytes) in setting.clients.iter().zip(messages) {
+                        setting.shard.on_received(setting.now, *client, bytes);
+                    }
+                    setting.send();
+                },
+            );
+        });
     bench.per(BATCH.into())
 }
 
 /// The worker has something for every client in one piece.
-fn batch_out(protocol: ClientProtocol) -> Bench {
-    let name = format!("shard/1,000 messages out at once, {}, 64 B", protocol.name());
-    let inputs = |_: &Fixture| {
-        let body = text(64);
-        let frame = |id| encoded(&Frame { body: &body, ..to_client(Cmd::SendToOne, id) });
-        let frames: Vec<u8> = (1..=BATCH).flat_map(frame).collect();
-        move || frames.clone()
-    };
-    with_sessions(name, FEW, protocol, BATCH, inputs, |fixture, bytes| {
-        fixture.receive(fixture.worker, bytes);
-    })
-    .per(BATCH.into())
+fn batch_out(speak: Speak) -> Bench {
+    let bench =
+        Bench::new(format!("shard/1,000 messages out at once, {}, 64 B", speak.name()), FEW, move |meter| {
+            let mut setting = with_sessions(speak, BATCH);
+            let body = text(64);
+            let frame = |id| encoded(&Frame { body: &body, ..to_client(Cmd::SendToOne, id) });
+            let frames: Vec<u8> = (1..=BATCH).flat_map(frame).collect();
+            meter.each(
+                || frames.clone(),
+                |bytes| {
+                    setting.hear(setting.worker, bytes);
+                },
+            );
+        });
+    bench.per(BATCH.into())
 }
 
 /// One client sends many messages in one piece.
 fn pipelined() -> Bench {
-    let name = "shard/20 messages in one piece, websocket, 64 B".to_owned();
-    let inputs = |fixture: &Fixture| {
-        let messages = fixture.message(&text(64)).repeat(PIPELINED as usize);
-        move || messages.clone()
-    };
-    let bench = with_sessions(name, MANY, ClientProtocol::Websocket, 1, inputs, |fixture, bytes| {
-        fixture.receive(fixture.clients[0], bytes);
+    let bench = Bench::new("shard/20 messages in one piece, websocket, 64 B", MANY, |meter| {
+        let mut setting = with_sessions(Speak::Websocket, 1);
+        let message = setting.message(&text(64)).repeat(PIPELINED as usize);
+        meter.each(
+            || message.clone(),
+            |bytes| {
+                setting.hear(setting.clients[0], bytes);
+            },
+        );
     });
     bench.per(PIPELINED.into())
 }
 
-/// A benchmark with clients that have sessions: every event about them carries one. `inputs` makes what `operation` gets each
-/// time.
-fn with_sessions<I, F: FnMut() -> I>(
-    name: String,
-    rounds: Rounds,
-    protocol: ClientProtocol,
-    client_count: u32,
-    inputs: impl Fn(&Fixture) -> F + 'static,
-    operation: impl Fn(&mut Fixture, &mut I) + 'static,
-) -> Bench {
-    Bench::new(name, rounds, move |meter| {
-        let mut fixture = Fixture::with_sessions(protocol, client_count);
-        let input = inputs(&fixture);
-        meter.each(input, |input| operation(&mut fixture, input));
-    })
+/// Clients that have sessions: every event about them carries one.
+fn with_sessions(speak: Speak, client_count: u32) -> Setting {
+    let mut setting = Setting::new(speak, client_count);
+    let session = session();
+    for id in 1..=client_count {
+        setting.command(&Frame { ext: &session, ..to_client(Cmd::SetSession, id) });
+    }
+    setting
 }

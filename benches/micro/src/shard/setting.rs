@@ -9,30 +9,29 @@ use protocol::inner::{Cmd, Frame, ext};
 use ring::{Acks, Short, SocketId};
 
 use crate::codecs::{HANDSHAKE, masked};
-use crate::php::session;
 
 /// What clients speak.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ClientProtocol {
+pub(super) enum Speak {
     Websocket,
     Text,
 }
 
 /// The other end of everything that a shard holds.
-pub(super) struct Fixture {
+pub(super) struct Setting {
     pub shard: Shard,
     pub worker: SocketId,
     pub clients: Vec<SocketId>,
     pub now: Millis,
-    protocol: ClientProtocol,
+    speak: Speak,
 }
 
 /// Takes everything, and counts the bytes.
-struct CountingSink {
+struct Taker {
     bytes: usize,
 }
 
-impl Sink for CountingSink {
+impl Sink for Taker {
     type Error = Infallible;
 
     fn act(&mut self, _: Action) {}
@@ -49,106 +48,92 @@ impl Sink for CountingSink {
     }
 }
 
-impl ClientProtocol {
+impl Speak {
     pub(super) fn name(self) -> &'static str {
         match self {
-            ClientProtocol::Websocket => "websocket",
-            ClientProtocol::Text => "text",
+            Speak::Websocket => "websocket",
+            Speak::Text => "text",
         }
     }
 
     /// A client's message.
     pub(super) fn message(self, body: &[u8]) -> Vec<u8> {
         match self {
-            ClientProtocol::Websocket => masked(TEXT, body),
-            ClientProtocol::Text => [body, b"\n"].concat(),
+            Speak::Websocket => masked(TEXT, body),
+            Speak::Text => [body, b"\n"].concat(),
         }
     }
 
-    /// What a client sends first.
-    fn handshake(self) -> &'static [u8] {
+    /// What a client says first.
+    fn greeting(self) -> &'static [u8] {
         match self {
-            ClientProtocol::Websocket => HANDSHAKE,
-            ClientProtocol::Text => b"",
+            Speak::Websocket => HANDSHAKE,
+            Speak::Text => b"",
         }
     }
 }
 
-impl Fixture {
+impl Setting {
     /// So many clients; their connection ids are 1 and up, in the order of `clients`.
-    pub(super) fn new(protocol: ClientProtocol, client_count: u32) -> Fixture {
-        Fixture::with(Settings::default(), protocol, client_count)
+    pub(super) fn new(speak: Speak, client_count: u32) -> Setting {
+        Setting::with(Settings::default(), speak, client_count)
     }
 
-    /// The same with other settings; the listener is added here.
-    pub(super) fn with(settings: Settings, protocol: ClientProtocol, client_count: u32) -> Fixture {
+    /// The same with other settings; where clients connect is not theirs to say.
+    pub(super) fn with(settings: Settings, speak: Speak, client_count: u32) -> Setting {
         let listen: Listen =
-            format!("{}://127.0.0.1:8282", protocol.name()).parse().expect("an address to listen on");
+            format!("{}://127.0.0.1:8282", speak.name()).parse().expect("an address to listen on");
         let settings = Settings { listen: vec![listen], ..settings };
         let identity = Identity { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900), seed: 1 << 32 };
         let (now, worker) = (Millis(0), SocketId::new(0, 1));
-        let mut fixture = Fixture {
-            shard: Shard::new(settings, identity, now),
-            worker,
-            clients: Vec::new(),
-            now,
-            protocol,
-        };
-        fixture.shard.on_link_accepted(now, worker, PEER.into());
+        let mut setting =
+            Setting { shard: Shard::new(settings, identity, now), worker, clients: Vec::new(), now, speak };
+        setting.shard.on_link_accepted(now, worker, PEER.into());
         let connect = ext::WorkerConnect {
             worker_key: "a".into(),
             secret_key: Some(String::new()),
             ringway: true,
             run: None,
         };
-        fixture.command(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) });
+        setting.command(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) });
         for _ in 0..client_count {
-            fixture.connect(&mut protocol.handshake().to_vec());
+            setting.come(&mut speak.greeting().to_vec());
         }
-        fixture
+        setting
     }
 
-    /// The same, and every client has a session.
-    pub(super) fn with_sessions(protocol: ClientProtocol, client_count: u32) -> Fixture {
-        let (mut fixture, session) = (Fixture::new(protocol, client_count), session());
-        for id in 1..=client_count {
-            fixture.command(&Frame { ext: &session, ..to_client(Cmd::SetSession, id) });
-        }
-        fixture
-    }
-
-    /// A client connects and sends `handshake`.
-    pub(super) fn connect(&mut self, handshake: &mut [u8]) {
+    /// A client comes and says `greeting`.
+    pub(super) fn come(&mut self, greeting: &mut [u8]) {
         let client = SocketId::new(self.clients.len() as u32 + 1, 1);
         self.clients.push(client);
         self.shard.on_client_accepted(self.now, 0, client, PEER.into());
-        self.receive(client, handshake);
+        self.hear(client, greeting);
     }
 
     /// `bytes` arrive in one piece on a socket, and what comes of it is sent. Returns how many bytes that was.
-    pub(super) fn receive(&mut self, socket: SocketId, bytes: &mut [u8]) -> usize {
+    pub(super) fn hear(&mut self, socket: SocketId, bytes: &mut [u8]) -> usize {
         self.shard.on_received(self.now, socket, bytes);
         self.send()
     }
 
-    /// A command of the worker.
+    /// The worker commands.
     pub(super) fn command(&mut self, frame: &Frame<'_>) {
-        self.receive(self.worker, &mut encoded(frame));
+        self.hear(self.worker, &mut encoded(frame));
     }
 
     /// What the glue does behind the events of a turn, and again as long as there is something to do. Returns the
     /// bytes sent.
     pub(super) fn send(&mut self) -> usize {
-        let mut sink = CountingSink { bytes: 0 };
+        let mut taker = Taker { bytes: 0 };
         while self.shard.is_pending() {
-            let Ok(()) = self.shard.turn(self.now, &mut sink);
+            let Ok(()) = self.shard.turn(self.now, &mut taker);
         }
-        sink.bytes
+        taker.bytes
     }
 
-    /// A message of a client.
+    /// What a client says to be heard.
     pub(super) fn message(&self, body: &[u8]) -> Vec<u8> {
-        self.protocol.message(body)
+        self.speak.message(body)
     }
 }
 
