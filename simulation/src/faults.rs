@@ -219,6 +219,11 @@ impl World {
     /// Waits until no kernel has a connection to a machine that is gone.
     pub(crate) fn outlive_half_open(&mut self) {
         if !self.disturbances.half_open.is_empty() {
+            for _ in 0..SILENT_SECONDS_MAX {
+                self.deliver_all();
+                self.pass(Duration::from_secs(1));
+            }
+            self.check_register_gave_up_the_silent();
             self.pass(RETRANSMISSION_TIME);
             self.settle();
         }
@@ -354,3 +359,6 @@ const KEEPALIVE_TIME: Duration = Duration::from_secs(115);
 
 /// What it takes to give up one on which something is to be acknowledged (`net.ipv4.tcp_retries2`).
 const RETRANSMISSION_TIME: Duration = Duration::from_secs(925);
+
+/// Until who has pinged, and does so no more, is taken for dead by all.
+const SILENT_SECONDS_MAX: u32 = 12;

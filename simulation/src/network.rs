@@ -56,6 +56,8 @@ pub(crate) struct Pipe {
     /// Its receiver has heard the end, or is gone.
     is_over: bool,
     pub(crate) is_paused: bool,
+    /// Bytes that came out.
+    delivered: usize,
     /// Bytes that it took and that never came out.
     lost: usize,
     /// Nothing gets through for a while.
@@ -81,6 +83,7 @@ impl Pipe {
             breaks: false,
             is_over: false,
             is_paused: false,
+            delivered: 0,
             lost: 0,
             is_stalled: false,
             is_lost: false,
@@ -145,6 +148,11 @@ impl Pipe {
         self.is_over
     }
 
+    /// How many bytes came out.
+    pub(crate) fn delivered(&self) -> usize {
+        self.delivered
+    }
+
     /// How many bytes it took that never came out.
     pub(crate) fn lost(&self) -> usize {
         self.lost
@@ -169,6 +177,7 @@ impl Pipe {
             return Some(Arrival::End { is_reset: self.breaks });
         }
         let size = size.min(self.bytes.len());
+        self.delivered += size;
         Some(Arrival::Bytes(self.bytes.drain(..size).collect()))
     }
 

@@ -172,6 +172,15 @@ impl World {
         }
     }
 
+    /// Checks that it has no connection to a machine that is gone, but such on which no ping had come.
+    pub(crate) fn check_register_gave_up_the_silent(&self) {
+        let pipes = self.register.as_ref().map(|process| process.sockets.pipes()).unwrap_or_default();
+        for pipe in pipes {
+            let back = &self.pipes[pipe ^ 1];
+            assert!(!back.is_lost() || back.delivered() < FIRST_LINES_SIZE_MAX, "a dead peer is listed");
+        }
+    }
+
     fn check_refusals(&self) {
         let status = self.register.as_ref().map(|process| process.register.status());
         let wrong: Vec<_> = status
@@ -200,3 +209,6 @@ impl World {
         self.gateways.iter().all(|gateway| gateway.registration.is_held())
     }
 }
+
+/// What a peer says first, in bytes: what it is, and a ping.
+const FIRST_LINES_SIZE_MAX: usize = 128;

@@ -123,7 +123,7 @@ impl World {
         }
     }
 
-    fn deliver_all(&mut self) {
+    pub(crate) fn deliver_all(&mut self) {
         while let Some(pipe) = (0..self.pipes.len()).find(|pipe| self.is_deliverable(*pipe)) {
             self.deliver(pipe, usize::MAX);
         }
