@@ -1,4 +1,4 @@
-//! A program made of `ring` alone: the budget that Ringway is measured against.
+//! A program made of `uring` alone: the budget that Ringway is measured against.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use cluster::process::Process;
 use crate::cpus::{self, Cpus};
 use crate::programs;
 
-/// One of the examples of `ring`, at work. Dropped, it is killed.
+/// One of the examples of `uring`, at work. Dropped, it is killed.
 pub(crate) struct Bare {
     process: Process,
     address: String,

@@ -12,7 +12,7 @@ pub(crate) fn loadgen() -> PathBuf {
     directory().join("loadgen")
 }
 
-/// A bare program on `ring`, one of its examples.
+/// A bare program on `uring`, one of its examples.
 pub(crate) fn bare(example: &str) -> PathBuf {
     directory().join("examples").join(example)
 }
@@ -44,7 +44,7 @@ fn directory() -> &'static Path {
         ready_made().unwrap_or_else(|| {
             let directory = profile_directory();
             build(&directory, &["-p", "ringway-loadgen", "-p", "ringway-benches", "--bins"]);
-            build(&directory, &["-p", "ringway-ring", "--examples"]);
+            build(&directory, &["-p", "ringway-uring", "--examples"]);
             directory
         })
     })

@@ -1,7 +1,7 @@
 //! The gateway: holds clients and moves bytes between them and workers.
 //!
 //! [`Shard`] is the whole logic of one core, without IO and without a clock: `on_*` methods take what happened, and
-//! [`Shard::turn`] gives bytes to send and [`Action`]s to a [`Sink`]. [`Gateway`] runs one shard per core on `ring` and glommio.
+//! [`Shard::turn`] gives bytes to send and [`Action`]s to a [`Sink`]. [`Gateway`] runs one shard per core on `uring` and glommio.
 //!
 //! On the wire a shard is one whole gateway process of GatewayWorker: its own inner port, its own clients, its own
 //! registration. Nothing crosses from one shard to another.

@@ -11,7 +11,7 @@ use gateway_core::config::{COPY_MAX, FANOUT_SENDS_MAX};
 use gateway_core::{Action, Identity, Listen, Millis, Sends, Settings, Shard, Sink};
 use protocol::client::websocket::client::{TEXT, encode_frame, encode_request};
 use protocol::inner::{Cmd, Frame, ext};
-use ring::{Acks, Short, SocketId};
+use uring::{Acks, Short, SocketId};
 
 /// A shard, one worker, many clients; sockets take everything at once.
 struct Setting {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway_core::Settings;
 use protocol::inner::{Cmd, Frame};
-use ring::Acks;
+use uring::Acks;
 use world::{World, frame_bytes, listen, to_client};
 
 fn ping(world: &mut World, link: usize) {

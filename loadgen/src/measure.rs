@@ -3,7 +3,7 @@
 use std::ops::AddAssign;
 
 use hdrhistogram::Histogram;
-use ring::Stats;
+use uring::Stats;
 
 use crate::clock::Nanos;
 use crate::config::{LATENCY_DIGITS, LATENCY_NS_MAX, LATENCY_NS_MIN};

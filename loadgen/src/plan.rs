@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use program::Refusal;
-use ring::SOCKETS_MAX;
 use tls::Connector;
+use uring::SOCKETS_MAX;
 
 use crate::config::{
     CORES_MAX, DESTINATIONS_MAX, PENDING_MAX, PORT_REST, PORT_REST_LOCAL, SPARE_SOCKETS, SPREAD_MAX,

@@ -22,11 +22,11 @@ pub fn check_machine() -> Result<(), String> {
     )?;
     raise_memlock()?;
     raise_open_files();
-    ring::probe().map_err(|refused| explain_refusal(&refused))
+    uring::probe().map_err(|refused| explain_refusal(&refused))
 }
 
 /// What is said is for those who run a container: there it is the profile as a rule.
-fn explain_refusal(refused: &ring::Refused) -> String {
+fn explain_refusal(refused: &uring::Refused) -> String {
     match refused.source.kind() {
         ErrorKind::PermissionDenied | ErrorKind::Unsupported => format!(
             "io_uring is refused here ({refused}): a seccomp profile forbids it, as Docker's default does, or the kernel lacks \
@@ -142,12 +142,12 @@ mod tests {
     #[test]
     fn a_refusal_is_one_line_that_helps() {
         for errno in [Errno::PERM, Errno::ACCESS, Errno::NOSYS] {
-            let refused = ring::Refused { call: "io_uring_enter", source: errno.into() };
+            let refused = uring::Refused { call: "io_uring_enter", source: errno.into() };
             let line = explain_refusal(&refused);
             let words = ["io_uring_enter", "seccomp", "--security-opt", "In containers"];
             assert!(words.iter().all(|word| line.contains(word)) && !line.contains('\n'), "{line}");
         }
-        let other = ring::Refused { call: "io_uring_setup", source: Errno::NOMEM.into() };
+        let other = uring::Refused { call: "io_uring_setup", source: Errno::NOMEM.into() };
         assert!(!explain_refusal(&other).contains("seccomp"));
     }
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use ring::Waker;
+use uring::Waker;
 
 /// Looks names up for a thread that waits in a ring, and wakes it when one is found. Each is asked for under a key.
 pub struct Resolver<K> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use protocol::register::{BAD_REQUEST, Broadcast, Request, RequestError};
-use ring::SocketId;
+use uring::SocketId;
 
 use crate::config::{ADDRESS_SIZE_MAX, CONNECTIONS_MAX, STRANGERS_MAX};
 

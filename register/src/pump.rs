@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-use ring::{Event, ListenerId, Ring, SocketId, Waker};
+use uring::{Event, ListenerId, Ring, SocketId, Waker};
 
 use crate::config::{Config, READ_BUFFERS, READ_SIZE, SOCKETS_MAX, STOP_TIMEOUT_MS};
 use crate::register::{Action, Register, Sink};
@@ -27,12 +27,12 @@ impl Pump {
         listener: TcpListener,
         control: Receiver<Control>,
     ) -> io::Result<(Pump, Waker)> {
-        let mut ring = Ring::new(ring::Config {
+        let mut ring = Ring::new(uring::Config {
             sockets_max: u32::try_from(program::raise_open_files()).unwrap_or(SOCKETS_MAX).min(SOCKETS_MAX),
             recv_buffer_size: READ_SIZE,
             recv_buffers: READ_BUFFERS,
             tick: Duration::ZERO,
-            ..ring::Config::default()
+            ..uring::Config::default()
         })
         .map_err(io::Error::other)?;
         let waker = ring.waker()?;

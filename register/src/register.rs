@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use protocol::pulse::LOOK_PERIOD_MS;
 use protocol::register::PONG;
-use ring::SocketId;
+use uring::SocketId;
 
 use crate::config::{CONNECTIONS_MAX, Config, REQUEST_SIZE_MAX};
 use crate::conn::{Conn, End};

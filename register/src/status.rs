@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::time::Duration;
 
 use admin::{ANSWER_TIMEOUT, NoAnswer, Process, Report, Row};
-use ring::Waker;
+use uring::Waker;
 
 use crate::counters::Status;
 

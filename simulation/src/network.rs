@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 /// Whose end of a connection it is, and what it is called there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum End {
-    Gateway(usize, ring::SocketId),
+    Gateway(usize, uring::SocketId),
     Worker(usize, ringway_worker::core::ConnId),
     Client(usize),
-    Register(ring::SocketId),
+    Register(uring::SocketId),
     /// A gateway's connection to the register.
     Registration(usize, protocol::register_client::Connection),
 }

@@ -78,7 +78,7 @@ impl World {
     }
 
     /// What came to one of its sockets.
-    pub(crate) fn tell_register(&mut self, socket: ring::SocketId, arrival: Arrival) {
+    pub(crate) fn tell_register(&mut self, socket: uring::SocketId, arrival: Arrival) {
         let now = self.millis().0;
         if let Some(RegisterProcess { register, .. }) = &mut self.register {
             match arrival {

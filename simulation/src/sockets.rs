@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use gateway_core::Sends;
-use ring::{Acks, Short, SocketId};
+use uring::{Acks, Short, SocketId};
 
 use crate::network::Pipe;
 

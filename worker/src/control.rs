@@ -4,7 +4,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
-use ring::Waker;
+use uring::Waker;
 
 use crate::core::Status;
 

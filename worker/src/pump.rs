@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use hashbrown::HashMap;
 use program::Resolver;
-use ring::{Event, Ring, SocketId};
+use uring::{Event, Ring, SocketId};
 
 use crate::Events;
 use crate::config::{ALIVE_PERIOD, READ_BUFFERS, READ_SIZE, SOCKETS_MAX};
@@ -78,13 +78,13 @@ impl Pump {
         on_ready: Box<dyn FnOnce()>,
     ) -> io::Result<Pump> {
         let Launch { setup, bridge, requests, notices } = launch;
-        let open_files = ring::raise_nofile_limit()?;
-        let mut ring = Ring::new(ring::Config {
+        let open_files = uring::raise_nofile_limit()?;
+        let mut ring = Ring::new(uring::Config {
             sockets_max: u32::try_from(open_files).map_or(SOCKETS_MAX, |files| files.min(SOCKETS_MAX)),
             recv_buffer_size: READ_SIZE,
             recv_buffers: READ_BUFFERS,
             tick: Duration::ZERO,
-            ..ring::Config::default()
+            ..uring::Config::default()
         })
         .map_err(io::Error::other)?;
         let waker = ring.waker()?;

@@ -1,4 +1,4 @@
-//! Many clients, each with its messages in flight: CPU of gateway and worker together, against a bare echo on `ring`.
+//! Many clients, each with its messages in flight: CPU of gateway and worker together, against a bare echo on `uring`.
 
 use cluster::Cluster;
 

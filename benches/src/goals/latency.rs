@@ -1,4 +1,4 @@
-//! One client with one message in flight: through gateway and worker, and through two bare programs on `ring`.
+//! One client with one message in flight: through gateway and worker, and through two bare programs on `uring`.
 
 use cluster::Cluster;
 

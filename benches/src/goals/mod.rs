@@ -1,4 +1,4 @@
-//! Scenarios end to end, each with a goal: a ratio to what bare programs on `ring` take for the same in the same run, or
+//! Scenarios end to end, each with a goal: a ratio to what bare programs on `uring` take for the same in the same run, or
 //! a bound.
 //!
 //! Servers run on one CPU and the load generator on another. A round measures both sides of a comparison, in turns the

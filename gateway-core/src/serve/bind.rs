@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpListener};
 use std::time::Duration;
 
 use program::Patience;
-use ring::Steering;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use tracing::warn;
+use uring::Steering;
 
 use crate::{Settings, Steer};
 
@@ -65,7 +65,7 @@ pub(super) fn steer(steer: Steer, shards: &[ShardSockets], cpus: &[usize]) -> Re
         Steer::Cpu => Steering::ByCpu { cpus },
     };
     for listener in &first.clients {
-        match (ring::steer(listener, steering), steer) {
+        match (uring::steer(listener, steering), steer) {
             (Ok(()), _) => {}
             (Err(error), Steer::Even) => warn!("the kernel's own way spreads clients over shards: {error}"),
             (Err(error), Steer::Cpu) => {

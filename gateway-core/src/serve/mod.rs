@@ -1,4 +1,4 @@
-//! The glue: shards on `ring` and glommio, one thread each.
+//! The glue: shards on `uring` and glommio, one thread each.
 //!
 //! * [`check`]: what is wrong before anything is tried.
 //! * [`bind`]: all ports, before any thread starts, so that nothing is half up.
@@ -20,8 +20,8 @@ use std::sync::mpsc::SyncSender;
 use admin::NoAnswer;
 use crossbeam_channel::{Receiver, RecvError, Sender};
 use glommio::ExecutorJoinHandle;
-use ring::Waker;
 use tracing::{error, info, warn};
+use uring::Waker;
 
 use self::bind::ShardSockets;
 use self::pump::Pump;
@@ -75,7 +75,7 @@ pub enum StartError {
     Bind(String),
     /// The ring cannot be had.
     #[error(transparent)]
-    Ring(#[from] ring::SetupError),
+    Ring(#[from] uring::SetupError),
     /// The thread or its executor cannot be had.
     #[error("cannot start a shard: {0}")]
     Executor(#[from] io::Error),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
-use ring::{Acks, Event, ListenerId, Ring, SOCKETS_MAX, Send, Short, SocketId, Waker};
 use tracing::warn;
+use uring::{Acks, Event, ListenerId, Ring, SOCKETS_MAX, Send, Short, SocketId, Waker};
 
 use super::bind::ShardSockets;
 use super::register_link::RegisterLinks;
@@ -78,11 +78,11 @@ impl Pump {
         commands: Receiver<Control>,
     ) -> Result<(Pump, Waker), StartError> {
         let registers = u32::try_from(settings.register_address.len()).unwrap_or(u32::MAX);
-        let mut ring = Ring::new(ring::Config {
+        let mut ring = Ring::new(uring::Config {
             sockets_max: sockets_max(settings.sockets_max, registers, setup.open_files),
             reserved_for_connects: registers,
             tick: Duration::ZERO,
-            ..ring::Config::default()
+            ..uring::Config::default()
         })?;
         let waker = ring.waker()?;
         let identity = Identity { address: sockets.address, seed: RandomState::new().hash_one(setup.index) };

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use program::Resolver;
 use protocol::register_client::{Action, Connection, Limits, News, RegisterClient, Role};
 use protocol::register_trouble::RegisterNews;
-use ring::{Event, Ring, Send, Short, SocketId, Waker};
 use tracing::{debug, info, warn};
+use uring::{Event, Ring, Send, Short, SocketId, Waker};
 
 use crate::{Millis, Settings};
 

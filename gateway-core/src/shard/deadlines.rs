@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use protocol::pulse::LOOK_PERIOD_MS;
-use ring::SocketId;
+use uring::SocketId;
 
 use crate::config::{
     ANSWER_TIMEOUT_MS, AUTHORIZATION_TIMEOUT_MS, CLOSE_FLUSH_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS,

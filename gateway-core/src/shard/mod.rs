@@ -29,7 +29,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 
 use hashbrown::HashMap;
 use protocol::ClientId;
-use ring::SocketId;
+use uring::SocketId;
 
 pub use self::counters::{Counters, Status};
 pub use self::notices::{Gone, Notice};

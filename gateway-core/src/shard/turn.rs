@@ -6,7 +6,7 @@
 use std::io::IoSlice;
 use std::mem;
 
-use ring::{Acks, Short, SocketId};
+use uring::{Acks, Short, SocketId};
 
 use super::Shard;
 use super::clients::ClientSlot;

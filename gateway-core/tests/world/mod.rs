@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gateway_core::{Action, Identity, Listen, Millis, Notice, Sends, Settings, Shard, Sink};
 use protocol::inner::{self, Cmd, Frame, Run, ext};
-use ring::{Acks, Short, SocketId};
+use uring::{Acks, Short, SocketId};
 
 /// The other end of a socket of the shard.
 pub(crate) struct Peer {

@@ -1,7 +1,7 @@
 //! One client: a small state, of which a million are kept.
 
-use ring::SocketId;
 use tls::Session;
+use uring::SocketId;
 
 use super::wire::Wire;
 

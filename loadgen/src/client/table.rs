@@ -1,6 +1,6 @@
 //! The table of clients, indexed as the ring's sockets are.
 
-use ring::SocketId;
+use uring::SocketId;
 
 use super::state::{Client, Stage};
 

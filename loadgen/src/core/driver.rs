@@ -9,8 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use protocol::client::websocket::client::{Answer, decode_answer, encode_request};
-use ring::{SocketId, Stats};
 use tls::Session;
+use uring::{SocketId, Stats};
 
 use super::outbox::Outbox;
 use crate::client::{Client, Clients, Incoming, Stage, Wire, encode_message, encode_pong, encode_within};

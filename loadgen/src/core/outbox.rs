@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
-use ring::{Ring, Send, Short, SocketId};
+use uring::{Ring, Send, Short, SocketId};
 
 /// The bytes of one turn. Empty between turns.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use ring::{Event, Ring, SetupError};
+use uring::{Event, Ring, SetupError};
 
 use super::channel::{Command, Reported};
 use super::driver::Driver;
@@ -35,12 +35,12 @@ impl Pump<'_> {
         commands: Receiver<Command>,
     ) -> Result<Pump<'_>, SetupError> {
         let sockets = u32::try_from(plan.sockets(core)).unwrap_or(u32::MAX);
-        let ring = Ring::new(ring::Config {
+        let ring = Ring::new(uring::Config {
             sockets_max: sockets,
             recv_buffer_size: RECV_BUFFER_SIZE,
             recv_buffers: RECV_BUFFERS,
             tick: Duration::ZERO,
-            ..ring::Config::default()
+            ..uring::Config::default()
         })?;
         let now = clock.now();
         let driver = Driver::new(core, plan, now, fastrand::u64(..));

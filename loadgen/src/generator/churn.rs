@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ring::SocketId;
+use uring::SocketId;
 
 use crate::clock::Nanos;
 use crate::pace::Pace;

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::client::{Stage, Wire};
     use crate::target::Scheme;
-    use ring::SocketId;
+    use uring::SocketId;
 
     const PHASE: Phase = Phase { load_from: Nanos(1_000), from: Nanos(2_000), until: Nanos(10_000) };
 

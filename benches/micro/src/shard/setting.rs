@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use gateway_core::{Action, Identity, Listen, Millis, Sends, Settings, Shard, Sink};
 use protocol::client::websocket::client::TEXT;
 use protocol::inner::{Cmd, Frame, ext};
-use ring::{Acks, Short, SocketId};
+use uring::{Acks, Short, SocketId};
 
 use crate::codecs::{HANDSHAKE, masked};
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use ring::SocketId;
+use uring::SocketId;
 
 use super::client::{Client, Reading, Rest};
 use super::codec::AnyCodec;

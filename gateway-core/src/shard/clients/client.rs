@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use protocol::client::{Kind, Limits};
-use ring::SocketId;
+use uring::SocketId;
 
 use crate::shard::clients::codec::AnyCodec;
 use crate::shard::clients::directory::Membership;

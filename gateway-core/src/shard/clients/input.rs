@@ -4,7 +4,7 @@ use std::mem;
 
 use protocol::client::{Decoded, Kind, Malformed, websocket};
 use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, WebsocketRequest};
-use ring::SocketId;
+use uring::SocketId;
 
 use super::ClientSlot;
 use super::client::Reading;

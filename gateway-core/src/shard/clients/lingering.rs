@@ -3,7 +3,7 @@
 
 use hashbrown::HashMap;
 use protocol::client::{Decoded, Limits};
-use ring::SocketId;
+use uring::SocketId;
 
 use super::ClientSlot;
 use super::client::Client;

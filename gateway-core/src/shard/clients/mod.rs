@@ -17,7 +17,7 @@ pub(super) mod unfinished;
 use std::ops::{Index, IndexMut};
 
 use hashbrown::HashMap;
-use ring::SocketId;
+use uring::SocketId;
 
 use self::client::Client;
 use self::directory::Directory;

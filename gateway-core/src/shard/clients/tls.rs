@@ -7,9 +7,9 @@ use std::mem;
 
 use protocol::LogLimit;
 use protocol::client::websocket;
-use ring::SocketId;
 use tls::{Acceptor, Failure, Session};
 use tracing::warn;
+use uring::SocketId;
 
 use super::client::Client;
 use super::codec::AnyCodec;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, Run};
 use protocol::pulse::Pulse;
-use ring::SocketId;
+use uring::SocketId;
 
 use super::LinkId;
 use super::drain::Drain;

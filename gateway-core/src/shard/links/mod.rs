@@ -7,7 +7,7 @@ pub(super) mod pulse;
 pub(super) mod refusals;
 pub(super) mod workers;
 
-use ring::SocketId;
+use uring::SocketId;
 
 use self::link::Link;
 use self::workers::Workers;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use protocol::inner::{Cmd, Frame};
 use protocol::pulse::{LOOK_PERIOD_MS, Sign};
-use ring::Acks;
 use tracing::warn;
+use uring::Acks;
 
 use super::link::Link;
 use super::{LinkId, Links};

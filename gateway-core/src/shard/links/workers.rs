@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     fn link(index: u32) -> LinkId {
-        LinkId(ring::SocketId::new(index, 1))
+        LinkId(uring::SocketId::new(index, 1))
     }
 
     fn least(workers: &mut Workers) -> Option<WorkerId> {

@@ -4,7 +4,7 @@ pub(super) mod queue;
 
 use std::mem;
 
-use ring::{Short, SocketId};
+use uring::{Short, SocketId};
 
 use crate::config::COPY_MAX;
 use crate::shard::Action;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
-use ringway_ring::SocketId;
+use ringway_uring::SocketId;
 use socket2::SockRef;
 
 use crate::common::{Host, Seen, config, pattern};

@@ -4,7 +4,7 @@ use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use ringway_ring::{Config, Send, Short};
+use ringway_uring::{Config, Send, Short};
 
 use crate::common::{Host, Seen, config, pattern};
 

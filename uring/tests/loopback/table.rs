@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use ringway_ring::{Config, Send, SocketId};
+use ringway_uring::{Config, Send, SocketId};
 
 use crate::common::{Host, Seen, config};
 
@@ -75,7 +75,7 @@ fn two_listeners_share_a_table_smaller_than_their_accepts() {
 /// Ten thousand connections, or as many as the limit of open files allows a ring. Both ends are rings, so that the process needs no descriptors.
 #[test]
 fn ten_thousand_connections_are_held_and_echoed() {
-    let limit = ringway_ring::raise_nofile_limit().unwrap();
+    let limit = ringway_uring::raise_nofile_limit().unwrap();
     let count = limit.saturating_sub(64).min(10_000) as usize;
     let config = Config { sockets_max: count as u32 + 32, ..config() };
     let (mut server, mut client) = (Host::new(config.clone()), Host::new(config));

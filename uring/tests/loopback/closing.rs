@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use ringway_ring::{Config, SocketId};
+use ringway_uring::{Config, SocketId};
 use socket2::{Domain, Socket, Type};
 
 use crate::common::{Host, Seen, config, pattern};

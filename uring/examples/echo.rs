@@ -1,7 +1,7 @@
 //! A bare echo server on the ring: sends back what comes. What the kernel's TCP costs, and nothing else, so it is
 //! the budget that the gateway is measured against. Runs until it is ended by a signal.
 //!
-//!     cargo run --release -p ringway-ring --example echo -- 127.0.0.1:0
+//!     cargo run --release -p ringway-uring --example echo -- 127.0.0.1:0
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -9,11 +9,11 @@ use std::io::{self, IoSlice};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use ringway_ring::{Config, Event, Ring, Send, SocketId};
+use ringway_uring::{Config, Event, Ring, Send, SocketId};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let sockets_max = ringway_ring::raise_nofile_limit()?.min(1 << 20) as u32;
+    let sockets_max = ringway_uring::raise_nofile_limit()?.min(1 << 20) as u32;
     let mut ring = Ring::new(Config { sockets_max, ..Config::default() })?;
     let listener = TcpListener::bind(address)?;
     println!("ready: {}", listener.local_addr()?);

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use ringway_ring::{Config, Event, ListenerId, Ring, Send, Short, SocketId};
+use ringway_uring::{Config, Event, ListenerId, Ring, Send, Short, SocketId};
 
 /// An event that outlives its turn.
 #[derive(Clone, PartialEq, Debug)]

@@ -2,7 +2,7 @@
 //! With `echo` behind it, the path that a message takes through gateway and worker, without what those do.
 //! Runs until it is ended by a signal.
 //!
-//!     cargo run --release -p ringway-ring --example relay -- 127.0.0.1:0 127.0.0.1:7000
+//!     cargo run --release -p ringway-uring --example relay -- 127.0.0.1:0 127.0.0.1:7000
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -10,14 +10,14 @@ use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use ringway_ring::{Config, Event, Ring, Send, SocketId};
+use ringway_uring::{Config, Event, Ring, Send, SocketId};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
     let (Some(address), Some(end)) = (words.next(), words.next()) else {
         return Err("usage: relay ADDRESS END".into());
     };
-    let sockets_max = ringway_ring::raise_nofile_limit()?.min(1 << 20) as u32;
+    let sockets_max = ringway_uring::raise_nofile_limit()?.min(1 << 20) as u32;
     let mut ring = Ring::new(Config { sockets_max, ..Config::default() })?;
     let listener = TcpListener::bind(address)?;
     println!("ready: {}", listener.local_addr()?);

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use ringway_ring::{Config, SocketId};
+use ringway_uring::{Config, SocketId};
 
 use crate::common::{Host, Seen, config, pattern};
 

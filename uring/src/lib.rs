@@ -18,7 +18,7 @@
 //! use std::net::{TcpListener, TcpStream};
 //! use std::time::Duration;
 //!
-//! use ringway_ring::{Config, Event, Ring, Send};
+//! use ringway_uring::{Config, Event, Ring, Send};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut ring = Ring::new(Config { sockets_max: 100, ..Config::default() })?;

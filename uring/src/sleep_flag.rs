@@ -65,7 +65,7 @@ mod tests {
     }
 }
 
-/// All interleavings: `RUSTFLAGS="--cfg loom" cargo test -p ringway-ring --lib sleep_flag`.
+/// All interleavings: `RUSTFLAGS="--cfg loom" cargo test -p ringway-uring --lib sleep_flag`.
 #[cfg(all(test, loom))]
 mod interleavings {
     use loom::sync::{Arc, Condvar, Mutex};

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use ringway_ring::{Steering, steer};
+use ringway_uring::{Steering, steer};
 use socket2::{Domain, Socket, Type};
 
 /// `count` sockets that listen on one port.

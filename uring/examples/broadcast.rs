@@ -1,7 +1,7 @@
 //! A bare send loop on the ring: the same bytes to everybody who is connected, so many times a second. What the kernel
 //! takes for a broadcast, and nothing else. Runs until it is ended by a signal.
 //!
-//!     cargo run --release -p ringway-ring --example broadcast -- 127.0.0.1:0 SIZE SECONDS
+//!     cargo run --release -p ringway-uring --example broadcast -- 127.0.0.1:0 SIZE SECONDS
 //!
 //! SIZE bytes go to everybody every SECONDS, in one send each. Who does not take them at once is closed.
 
@@ -10,14 +10,14 @@ use std::io::{self, IoSlice};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use ringway_ring::{Config, Event, Ring, Send, SocketId};
+use ringway_uring::{Config, Event, Ring, Send, SocketId};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [address, size, seconds] = words.as_slice() else {
         return Err("usage: broadcast ADDRESS SIZE SECONDS".into());
     };
-    let sockets_max = ringway_ring::raise_nofile_limit()?.min(1 << 20) as u32;
+    let sockets_max = ringway_uring::raise_nofile_limit()?.min(1 << 20) as u32;
     let tick = Duration::from_secs_f64(seconds.parse()?);
     let mut ring = Ring::new(Config { sockets_max, tick, ..Config::default() })?;
     let listener = TcpListener::bind(address)?;

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use ringway_ring::{Config, Send};
+use ringway_uring::{Config, Send};
 
 use crate::common::{Host, Seen, config, pattern};
 
