@@ -116,7 +116,7 @@ impl Shutdown {
         loop {
             let first = self.requests.recv().expect("the thread of the signals lives as long as the process");
             let end =
-                std::iter::once(first).chain(self.requests.try_iter()).find_map(|requests| match requests {
+                std::iter::once(first).chain(self.requests.try_iter()).find_map(|request| match request {
                     Request::End(signal) => Some(signal),
                     Request::Reload => None,
                 });
@@ -134,13 +134,13 @@ impl Shutdown {
 }
 
 fn pass_on(number: i32, tell: &Sender<Request>, reloads: &AtomicBool) {
-    let requests = match Signal::ALL.into_iter().find(|signal| signal.number() == number) {
+    let request = match Signal::ALL.into_iter().find(|signal| signal.number() == number) {
         Some(signal) => Request::End(signal),
         None if number == SIGHUP && reloads.load(Ordering::Relaxed) => Request::Reload,
         None => return tell_ignored(number),
     };
     // Who asked for it may be past waiting.
-    let _ = tell.send(requests);
+    let _ = tell.send(request);
 }
 
 /// Takes over the signals that are ignored, but for those in `own`, for a process that has a use for these.
