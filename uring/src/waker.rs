@@ -9,8 +9,8 @@ use std::task::Wake;
 
 use crate::sleep_flag::SleepFlag;
 
-/// Ends the wait of a ring from any thread: its next turn, or the one that waits now, delivers [`Event::Woken`](crate::Event::Woken). Wakes that
-/// come before it was delivered are one.
+/// Ends the wait of a ring from any thread: its next turn, or the one that waits now, delivers
+/// [`Event::Woken`](crate::Event::Woken). Wakes that come before it was delivered are one.
 ///
 /// Waking a ring that does not wait is one atomic operation; one that waits costs a system call more.
 #[derive(Clone, Debug)]

@@ -59,7 +59,7 @@ pub fn build(directory: &Path, what: &[&str]) {
     assert!(status.success(), "cargo build {} failed", what.join(" "));
 }
 
-/// target/<profile>, found from this executable, which is in it, or in `deps` or `examples` below.
+/// `target/PROFILE`, found from this executable, which is in it, or in `deps` or `examples` below.
 pub fn profile_directory() -> PathBuf {
     let executable = std::env::current_exe().expect("a process knows its executable");
     let directory = executable.parent().expect("an executable is in a directory");
