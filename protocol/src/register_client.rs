@@ -202,7 +202,7 @@ impl RegisterClient {
         }
         loop {
             let taken = match self.next_line(connection) {
-                Ok(Some(told)) => self.on_line(connection, told),
+                Ok(Some(response)) => self.on_line(connection, response),
                 Ok(None) => return,
                 Err(error) => Err(error),
             };

@@ -217,7 +217,6 @@ fn a_follower_whose_register_does_not_answer_gives_up() {
     }
 }
 
-/// PHP's register has nothing to say to a gateway, and answers who asks for the list.
 /// Its machine went before it answered, and another is in its place: only that one answers.
 #[test]
 fn a_gateway_that_is_not_in_the_list_that_it_asks_for_registers_again() {
@@ -233,6 +232,7 @@ fn a_gateway_that_is_not_in_the_list_that_it_asks_for_registers_again() {
     assert_eq!(scene.last(), "2500 connect Main");
 }
 
+/// PHP's register has nothing to say to a gateway, and answers who asks for the list.
 #[test]
 fn a_gateway_asks_what_a_silent_register_is() {
     let mut scene = Scene::gateway();

@@ -56,21 +56,22 @@ impl FakeRegister {
         let (send_worker, workers) = channel();
         let (send_gateway, gateways) = channel();
         std::thread::spawn(move || {
-            let mut kept = Vec::new();
+            let (mut kept, mut known) = (Vec::new(), Vec::new());
             for mut stream in listener.incoming().flatten() {
                 let mut line = String::new();
                 let mut reader = BufReader::new(stream.try_clone().expect("a socket can be cloned"));
                 // Whoever leaves before its first line is none of those the test waits for.
                 let _ = reader.read_line(&mut line);
                 if line.contains("worker_connect") {
-                    say_list(&mut stream, "[]");
-                    // A gateway that wants to know whether this is a register has heard enough; a worker pings.
+                    say_list(&mut stream, &object(&known));
+                    // A gateway that wants to know whether this is a register, and knows it, has heard enough; a worker pings.
                     let mut ping = String::new();
                     if reader.read_line(&mut ping).is_ok_and(|size| size > 0) {
                         // Nobody may be waiting any more.
                         let _ = send_worker.send(stream);
                     }
                 } else {
+                    known.push(address_in(&line));
                     let another = stream.try_clone().expect("a socket can be cloned");
                     let _ = send_gateway.send((line, another));
                     // Closed, it would come back.
@@ -88,10 +89,21 @@ impl FakeRegister {
     /// The address of the next gateway shard that registers, and its connection.
     fn gateway(&self) -> (String, TcpStream) {
         let (line, stream) = self.gateways.recv_timeout(LIMIT).expect("the gateway comes");
-        let request: serde_json::Value = serde_json::from_str(&line).expect("a request is JSON");
-        assert_eq!(request["event"], "gateway_connect");
-        (request["address"].as_str().expect("an address is a string").to_owned(), stream)
+        (address_in(&line), stream)
     }
+}
+
+/// The address of the gateway whose request this is.
+fn address_in(line: &str) -> String {
+    let request: serde_json::Value = serde_json::from_str(line).expect("a request is JSON");
+    assert_eq!(request["event"], "gateway_connect");
+    request["address"].as_str().expect("an address is a string").to_owned()
+}
+
+/// A list in the form that PHP's registers send when an address is missing in front of others.
+fn object(addresses: &[String]) -> String {
+    let entries = (1..).zip(addresses).map(|(key, address)| format!(r#""{key}":"{address}""#));
+    format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
 }
 
 /// Sends a worker a list, of which `addresses` is the JSON.
