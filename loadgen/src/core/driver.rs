@@ -9,19 +9,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use protocol::client::websocket::client::{Answer, decode_answer, encode_request};
-use tls::Session;
 use uring::{SocketId, Stats};
 
 use super::outbox::Outbox;
-use crate::client::{Client, Clients, Incoming, Stage, Wire, encode_message, encode_pong, encode_within};
+use super::writer::Writer;
+use crate::client::{Client, Clients, Incoming, Stage, Wire};
 use crate::clock::Nanos;
-use crate::config::{PENDING_MAX, UNSENT_BYTES_MAX};
+use crate::config::PENDING_MAX;
 use crate::failure::Cause;
 use crate::generator::Generator;
-use crate::measure::{Measure, Phase, Sample};
+use crate::measure::{Phase, Sample};
 use crate::pace::Pace;
 use crate::plan::Plan;
-use crate::stamp;
 use crate::target::Scheme;
 
 /// One core's clients.
@@ -39,22 +38,6 @@ pub(super) struct Driver {
     pending: VecDeque<(SocketId, Nanos)>,
     /// What was just decrypted; kept for its memory.
     decrypted: Vec<u8>,
-}
-
-/// Encodes what is sent. Apart from the clients, so that one of them can be borrowed meanwhile.
-struct Writer {
-    outbox: Outbox,
-    measure: Measure,
-    /// Makes masks. They have to differ, not to be hard to guess.
-    random: fastrand::Rng,
-    /// Which nonces this run has.
-    seed: u64,
-    /// Bytes of a message.
-    size: usize,
-    /// The message being written.
-    body: Vec<u8>,
-    /// What is being encrypted; kept for its memory.
-    plain: Vec<u8>,
 }
 
 /// A connection to make.
@@ -77,15 +60,7 @@ impl Driver {
             core,
             clients: Clients::with_capacity(share.len()),
             generator: Generator::Idle,
-            writer: Writer {
-                outbox: Outbox::default(),
-                measure: Measure::new(),
-                random: fastrand::Rng::with_seed(seed),
-                seed,
-                size: plan.steps[0].size,
-                body: Vec::new(),
-                plain: Vec::new(),
-            },
+            writer: Writer::new(seed, plan.steps[0].size),
             closing: Vec::new(),
             to_connect: share,
             ramp: Pace::share(now..Nanos::MAX, plan.ramp, core, plan.cores()),
@@ -396,57 +371,6 @@ fn decode_all(
     }
 }
 
-impl Writer {
-    /// A websocket mask.
-    fn mask(&mut self) -> [u8; 4] {
-        self.random.u32(..).to_ne_bytes()
-    }
-
-    /// The nonce of a socket's handshake, the same whenever it is asked for, so that nobody has to keep it.
-    fn nonce(&self, socket: SocketId) -> [u8; 16] {
-        let name = (socket.index() as u64) << 32 | u64::from(socket.generation());
-        fastrand::Rng::with_seed(self.seed ^ name).u128(..).to_ne_bytes()
-    }
-
-    /// Sends a message that was meant to be sent at `intended`.
-    fn send(&mut self, client: &mut Client, intended: Nanos) {
-        if client.unsent() > UNSENT_BYTES_MAX {
-            self.measure.counters.unsent += 1;
-            return;
-        }
-        self.measure.on_sent(intended);
-        self.body.clear();
-        stamp::write(intended, self.size, &mut self.body);
-        let (scheme, mask) = (client.wire.scheme(), self.mask());
-        let (body, plain) = (&self.body, &mut self.plain);
-        let encode = |out: &mut Vec<u8>| encode_message(scheme, body, mask, out);
-        if client.unsent() > 0 {
-            let output = &mut client.backlog.get_or_insert_default().output;
-            encode_within(&mut client.session, plain, output, encode);
-        } else {
-            self.outbox.stage(client.socket, |out| encode_within(&mut client.session, plain, out, encode));
-        }
-    }
-
-    /// Stages what `encode` appends, for a socket that has room.
-    fn stage(
-        &mut self,
-        socket: SocketId,
-        session: &mut Option<Box<Session>>,
-        encode: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let plain = &mut self.plain;
-        self.outbox.stage(socket, |out| encode_within(session, plain, out, encode));
-    }
-
-    /// Answers a ping, for a socket that has room.
-    fn pong(&mut self, socket: SocketId, session: &mut Option<Box<Session>>, payload: &[u8]) {
-        self.measure.counters.pings += 1;
-        let mask = self.mask();
-        self.stage(socket, session, |out| encode_pong(payload, mask, out));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use argh::FromArgs;
@@ -471,17 +395,6 @@ mod tests {
     fn connect(driver: &mut Driver, now: Nanos, socket: SocketId) {
         let connect = driver.connect_due(now).unwrap();
         driver.on_connect_begun(now, socket, connect);
-    }
-
-    #[test]
-    fn masks_differ_and_nonces_stay() {
-        let mut writer = driver("", 1).writer;
-        assert_ne!(writer.mask(), writer.mask());
-        let (first, second) = (SocketId::new(1, 0), SocketId::new(1, 1));
-        assert_eq!(writer.nonce(first), writer.nonce(first));
-        assert_ne!(writer.nonce(first), writer.nonce(second));
-        writer.seed += 1;
-        assert_ne!(writer.nonce(first), driver("", 1).writer.nonce(first));
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! * [`driver`]: what the clients do, without IO.
 //! * [`outbox`]: what leaves in one turn.
 //! * [`pump`]: the loop between ring and driver.
+//! * [`writer`]: how what leaves is encoded.
 
 mod channel;
 mod driver;
 mod outbox;
 mod pump;
+mod writer;
 
 use std::sync::Arc;
 
