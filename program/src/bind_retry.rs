@@ -7,23 +7,23 @@ use std::time::Duration;
 /// The kernel takes a killed process' ring apart after the process is gone, so its ports stay taken for some
 /// milliseconds: a program that is started again at once waits for them, once and not for long.
 #[derive(Debug)]
-pub struct Patience {
+pub struct BindRetry {
     tries: u32,
 }
 
-impl Default for Patience {
+impl Default for BindRetry {
     /// Half a second, for all ports of a program.
-    fn default() -> Patience {
-        Patience { tries: BIND_TRIES }
+    fn default() -> BindRetry {
+        BindRetry { tries: BIND_TRIES }
     }
 }
 
-impl Patience {
-    /// Calls `bind` until the port is free, or patience has come to its end.
+impl BindRetry {
+    /// Calls `bind` until the port is free, or has been taken for too long.
     ///
     /// # Errors
     /// The last of `bind`.
-    pub fn retry<T>(&mut self, bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    pub fn bind<T>(&mut self, bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
         loop {
             match bind() {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.tries > 0 => {

@@ -39,6 +39,7 @@
 
 mod allocator;
 mod bind_error;
+mod bind_retry;
 mod choice;
 mod common;
 mod config_file;
@@ -57,7 +58,6 @@ mod names;
 mod nearest;
 mod outlet;
 mod panics;
-mod patience;
 mod process;
 mod refusal;
 mod setting;
@@ -66,6 +66,7 @@ mod uptime;
 
 pub use allocator::Allocator;
 pub use bind_error::describe_bind_error;
+pub use bind_retry::BindRetry;
 pub use cpus::cpu_order;
 pub use executor::start_executor;
 pub use flags::{Both, Flags, Words, check_defaults};
@@ -76,7 +77,6 @@ pub use machine::{allowed_cpus, check_machine, cpus, run_on};
 pub use memory::memory_size;
 pub use names::Resolver;
 pub use panics::{PANIC_EXIT_CODE, Panic, catch, give_up, mark_vital, spawn_vital};
-pub use patience::Patience;
 pub use process::{
     begin, fail, fail_with, finish, is_said, mention, misuse, parse, parse_as, print, ready, say,
 };

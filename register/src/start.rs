@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::mpsc::{self, RecvError};
 
 use glommio::ExecutorJoinHandle;
-use program::Patience;
+use program::BindRetry;
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 use crate::config::{BACKLOG, Config, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
@@ -89,8 +89,8 @@ impl Drop for Running {
 /// Listens on the first address of `listen` that can be had. An address that old connections linger on counts as free.
 fn listen(listen: &str) -> io::Result<TcpListener> {
     let none = Err(io::Error::new(io::ErrorKind::InvalidInput, "the name has no address"));
-    let mut patience = Patience::default();
-    listen.to_socket_addrs()?.fold(none, |had, addr| had.or_else(|_| patience.retry(|| listen_on(addr))))
+    let mut retry = BindRetry::default();
+    listen.to_socket_addrs()?.fold(none, |had, addr| had.or_else(|_| retry.bind(|| listen_on(addr))))
 }
 
 fn listen_on(addr: SocketAddr) -> io::Result<TcpListener> {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, TcpListener};
 use std::time::Duration;
 
-use program::Patience;
+use program::BindRetry;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use tracing::warn;
 use uring::Steering;
@@ -34,10 +34,10 @@ impl ShardSockets {
 /// Ports 0 are chosen by the kernel: one per listener for all shards, one per shard for the inner ports.
 pub(super) fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String> {
     let mut addresses: Vec<SocketAddr> = settings.listen.iter().map(|listen| listen.address).collect();
-    let mut patience = Patience::default();
+    let mut retry = BindRetry::default();
     for address in &addresses {
-        patience
-            .retry(|| refuse_if_taken(*address))
+        retry
+            .bind(|| refuse_if_taken(*address))
             .map_err(|error| program::describe_bind_error(address, &error))?;
     }
     let mut shards = Vec::with_capacity(settings.count);
@@ -50,7 +50,7 @@ pub(super) fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String>
             address.set_port(socket.local_addr().map_err(|error| error.to_string())?.port());
             clients.push(socket);
         }
-        let (inner, address) = bind_inner(settings, index, &mut patience)?;
+        let (inner, address) = bind_inner(settings, index, &mut retry)?;
         shards.push(ShardSockets { clients, inner, address });
     }
     Ok(shards)
@@ -79,7 +79,7 @@ pub(super) fn steer(steer: Steer, shards: &[ShardSockets], cpus: &[usize]) -> Re
 fn bind_inner(
     settings: &Settings,
     index: usize,
-    patience: &mut Patience,
+    retry: &mut BindRetry,
 ) -> Result<(TcpListener, SocketAddrV4), String> {
     let ip: IpAddr = settings.inner_ip();
     let port = match settings.start_port {
@@ -88,7 +88,7 @@ fn bind_inner(
     };
     let address = SocketAddr::new(ip, port);
     let inner =
-        patience.retry(|| bind(address, Sharing::Alone)).and_then(notice_dead_peers).map_err(|error| {
+        retry.bind(|| bind(address, Sharing::Alone)).and_then(notice_dead_peers).map_err(|error| {
             let why = program::describe_bind_error(address, &error).replace("--listen", "--start-port");
             let is_elsewhere = error.kind() == io::ErrorKind::AddrNotAvailable;
             let hint = if is_elsewhere { "; see --lan-ip and --inner-listen" } else { "" };
