@@ -157,14 +157,16 @@ impl Pump {
     fn send(&mut self) -> io::Result<()> {
         let Lists { dirty, sent, .. } = &mut self.lists;
         self.runtime.take_dirty(dirty);
-        let sockets = &self.sockets.of_conns;
-        dirty.retain(|conn| sockets.contains_key(conn));
         if dirty.is_empty() {
             return Ok(());
         }
-        let unsent = self.runtime.unsent();
-        let sends: Vec<_> =
-            dirty.iter().map(|conn| (sockets[conn], IoSlice::new(unsent.of(*conn)))).collect();
+        let (unsent, sockets) = (self.runtime.unsent(), &self.sockets.of_conns);
+        let mut sends = Vec::with_capacity(dirty.len());
+        dirty.retain(|conn| {
+            let socket = sockets.get(conn);
+            sends.extend(socket.map(|socket| (*socket, IoSlice::new(unsent.of(*conn)))));
+            socket.is_some()
+        });
         self.ring.send_each(&sends, sent)?;
         drop(sends);
         drop(unsent);
