@@ -62,7 +62,7 @@ pub(crate) const BACKLOG: i32 = 4096;
 
 /// Sockets at a time: connections, and those that are being accepted or closed. Beyond, a connection is reset at accept
 /// and counted as one too many. A lower limit of open files is the bound instead.
-pub(crate) const SOCKETS_MAX: u32 = CONNECTIONS_MAX as u32 + 1_000;
+pub(crate) const SOCKETS_MAX: u32 = 11_000;
 
 /// How long the sockets may take to close when the register stops, in ms. Then the end of the ring closes them.
 pub(crate) const STOP_TIMEOUT_MS: u64 = 1_000;
@@ -85,6 +85,7 @@ pub(crate) const KEEPALIVE_PROBES: u32 = 3;
 // The list of a full register is a line that readers take: three bytes for quotes and comma, 64 around the list.
 const _: () = assert!(CONNECTIONS_MAX * (ADDRESS_SIZE_MAX + 3) + 64 <= LINE_SIZE_MAX);
 const _: () = assert!(STRANGERS_MAX < CONNECTIONS_MAX);
+const _: () = assert!(SOCKETS_MAX as usize == CONNECTIONS_MAX + 1_000);
 const _: () = assert!(READ_SIZE <= REQUEST_SIZE_MAX && REQUEST_SIZE_MAX <= LINE_SIZE_MAX);
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl Conn {
     /// To be called every [`protocol::pulse::LOOK_PERIOD_MS`] while it is watched; why it is to end, if it is.
     pub(crate) fn look(&mut self, now: u64) -> Option<End> {
         let is_silent = self.pulse.as_mut().is_some_and(|pulse| pulse.look(false) == Sign::Silent);
-        let is_stuck = |since| now >= since + WRITE_TIMEOUT.as_millis() as u64;
+        let is_stuck = |since| now >= since + protocol::millis(WRITE_TIMEOUT);
         if is_silent { Some(End::Dead) } else { self.full_since.is_some_and(is_stuck).then_some(End::Gone) }
     }
 }

@@ -3,6 +3,10 @@
 //! * [`Register`] is the register without IO: connections, what each line changes, who is told what, who is to go.
 //! * [`Register::start`] serves one on a thread of its own; [`Running`] is that server.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
+)]
 
 mod config;
 mod conn;

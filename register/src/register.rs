@@ -99,7 +99,7 @@ impl Register {
         }
         self.accept_failure = None;
         self.counters.accepted += 1;
-        self.directory.on_open(socket, now + self.introduction_timeout.as_millis() as u64);
+        self.directory.on_open(socket, now + protocol::millis(self.introduction_timeout));
         self.conns.insert(socket, Conn::new(from));
     }
 

@@ -22,7 +22,7 @@ impl Ring {
     /// preferred, or the kernel does not tell.
     pub fn acknowledged(&mut self, socket: SocketId) -> Option<Acks> {
         self.slots.live(socket)?;
-        let descriptor = self.descriptors.get(&(socket.index() as u32))?;
+        let descriptor = self.descriptors.get(&socket.slot())?;
         tcp_info(descriptor).ok().map(|info| Acks {
             awaited: info.tcpi_unacked > 0 || info.tcpi_probes > 0,
             last: Duration::from_millis(info.tcpi_last_ack_recv.into()),

@@ -31,7 +31,7 @@ impl Ring {
         let releases_at_once = self.releases_at_once;
         let Some(slot) = self.slots.live(socket) else { return };
         slot.set(flag::CLOSING);
-        self.descriptors.remove(&(socket.index() as u32));
+        self.descriptors.remove(&socket.slot());
         if slot.has(flag::CONNECTING) {
             // Before the shutdown: a connect that is woken by it would begin anew.
             let connect = Token::of(Op::Connect, socket);
@@ -56,7 +56,7 @@ impl Ring {
             return;
         }
         slot.set(flag::RELEASING);
-        let release = opcode::Close::new(types::Fixed(socket.index() as u32));
+        let release = opcode::Close::new(types::Fixed(socket.slot()));
         // SAFETY: the entry points to no memory.
         unsafe { self.queue.push(release.build().user_data(Token::of(Op::Release, socket).0)) };
     }
@@ -102,7 +102,7 @@ impl Ring {
     }
 
     fn push_shutdown(&mut self, socket: SocketId, how: i32, op: Op) {
-        let shutdown = opcode::Shutdown::new(types::Fixed(socket.index() as u32), how);
+        let shutdown = opcode::Shutdown::new(types::Fixed(socket.slot()), how);
         // SAFETY: the entry points to no memory.
         unsafe { self.queue.push(shutdown.build().user_data(Token::of(op, socket).0)) };
     }

@@ -39,7 +39,7 @@ impl Ring {
             slot.set(flag::CONNECTING);
         }
         self.stats.connects += 1;
-        let connect = opcode::Connect::new(types::Fixed(socket.index() as u32), to.as_ptr().cast(), to.len());
+        let connect = opcode::Connect::new(types::Fixed(socket.slot()), to.as_ptr().cast(), to.len());
         // SAFETY: `to` is read while the operation is submitted, at the latest then copied (IORING_FEAT_SUBMIT_STABLE);
         // `submit` below submits it, or fails and the ring is never entered again. `to` outlives this call.
         unsafe { self.queue.push(connect.build().user_data(Token::of(Op::Connect, socket).0)) };

@@ -67,7 +67,7 @@ impl Outbox {
 }
 
 pub(crate) fn entry(index: usize, staged: &Staged, headers: &[libc::msghdr]) -> Entry {
-    let fd = types::Fixed(staged.socket.index() as u32);
+    let fd = types::Fixed(staged.socket.slot());
     let entry = match staged.what {
         What::One { bytes, len } => opcode::Send::new(fd, bytes, len).flags(SEND_FLAGS).build(),
         What::Gathered { header_index } => {

@@ -38,7 +38,7 @@ impl Ring {
         let Some(slot) = self.slots.live(socket) else { return };
         let events = if slot.has(flag::ENDED) { 0 } else { libc::POLLIN | libc::POLLRDHUP };
         slot.set(flag::PARKED);
-        let poll = opcode::PollAdd::new(types::Fixed(socket.index() as u32), events as u32);
+        let poll = opcode::PollAdd::new(types::Fixed(socket.slot()), events as u32);
         // SAFETY: the entry points to no memory.
         unsafe { self.queue.push(poll.build().user_data(Token::of(Op::Park, socket).0)) };
     }
@@ -124,7 +124,7 @@ impl Ring {
 
     fn receive(&mut self, socket: SocketId) {
         let (buffer, bytes) = self.buffers.take(socket);
-        let fd = types::Fixed(socket.index() as u32);
+        let fd = types::Fixed(socket.slot());
         let receive =
             opcode::Recv::new(fd, bytes.as_ptr(), self.buffers.size() as u32).flags(libc::MSG_DONTWAIT);
         let token = Token::new(Op::Receive, u32::from(buffer), 0);

@@ -138,7 +138,7 @@ impl Ring {
     fn poll_for_room(&mut self, socket: SocketId) {
         let Some(slot) = self.slots.live(socket) else { return };
         slot.set(flag::BLOCKED);
-        let poll = opcode::PollAdd::new(types::Fixed(socket.index() as u32), libc::POLLOUT as u32);
+        let poll = opcode::PollAdd::new(types::Fixed(socket.slot()), libc::POLLOUT as u32);
         // SAFETY: the entry points to no memory.
         unsafe { self.queue.push(poll.build().user_data(Token::of(Op::PollOut, socket).0)) };
     }

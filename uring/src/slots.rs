@@ -21,6 +21,11 @@ impl SocketId {
         self.index as usize
     }
 
+    /// The same as the kernel has it.
+    pub(crate) fn slot(self) -> u32 {
+        self.index
+    }
+
     /// Which use of the slot.
     pub fn generation(self) -> u32 {
         self.generation

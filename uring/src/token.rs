@@ -35,7 +35,7 @@ impl Token {
     pub(crate) const IGNORED: Token = Token(0);
 
     pub(crate) fn of(op: Op, socket: SocketId) -> Token {
-        Token::new(op, socket.index() as u32, socket.generation())
+        Token::new(op, socket.slot(), socket.generation())
     }
 
     /// For operations that are not a socket's: accepts (listener, number), receives (buffer, 0).

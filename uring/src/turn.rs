@@ -223,7 +223,7 @@ mod tests {
         peers.iter_mut().for_each(|(peer, _)| peer.write_all(b"meanwhile").unwrap());
         other_end.write_all(&[7; 50_000]).unwrap();
         other_end.shutdown(Shutdown::Write).unwrap();
-        while tcp_info(&host.ring.descriptors[&(link.index() as u32)]).unwrap().tcpi_state != CLOSE_WAIT {
+        while tcp_info(&host.ring.descriptors[&link.slot()]).unwrap().tcpi_state != CLOSE_WAIT {
             std::thread::yield_now();
         }
         assert!(!host.ring.was_held_up());
