@@ -151,11 +151,11 @@ pub(crate) const OUTBOXES_START_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// the most is closed, with what is queued there.
 pub(crate) const OUTBOXES_BYTES_MAX: usize = 2 * OUTBOXES_START_BYTES_MAX;
 
-/// How long a core may begin the handlers of events, those that were just read and then those that wait, until sleeps and
-/// spawned futures have their turn, and what was said is sent.
-pub(crate) const TURN_TIME: Duration = Duration::from_millis(2);
+/// How long a core may do one kind of thing until the next has its turn: begin handlers of events that were just read, poll
+/// what was woken, begin handlers of events that wait.
+pub(crate) const TURN_TIME: Duration = Duration::from_millis(1);
 
-/// Handlers begun before the core looks whether that time is over.
+/// Handlers begun, or futures polled, before the core looks whether that time is over.
 pub(crate) const STARTS_PER_LOOK: usize = 4;
 
 /// Queries that may wait for one gateway. One more is answered at once as missing.

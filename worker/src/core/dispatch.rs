@@ -55,8 +55,7 @@ impl Core {
         self.queues.run(client);
     }
 
-    /// The next event that waited for its turn and whose handler may begin. It runs until [`Core::handler_ended`], or
-    /// [`Core::next_of`].
+    /// The next event that waited for its turn and whose handler may begin. It runs until [`Core::handler_ended`].
     pub(crate) fn start_waiting(&mut self) -> Option<(ClientId, Event)> {
         if !self.may_run_more() {
             return None;
@@ -65,17 +64,10 @@ impl Core {
         Some(started)
     }
 
-    /// A handler that began by [`Core::start_waiting`] has ended where it began.
+    /// A handler has ended that waited, or that began by [`Core::start_waiting`].
     pub(crate) fn handler_ended(&mut self, client: ClientId) {
         self.queues.end(client);
         self.changed = true;
-    }
-
-    /// A handler that waited has ended. The event that takes its place: the client's next one, or another that waited
-    /// because so many handlers ran.
-    pub(crate) fn next_of(&mut self, ended: ClientId) -> Option<(ClientId, Event)> {
-        self.changed = true;
-        self.with_queues(|queues, is_open| queues.next(ended, is_open))
     }
 
     /// Whether [`Core::start_waiting`] would find something.

@@ -133,25 +133,6 @@ impl<T> Queues<T> {
         self.running += 1;
     }
 
-    /// The event of a client has ended. Starts the event whose turn it is now, among those of gateways that are `open`;
-    /// that may be the client's next one.
-    pub(super) fn next(
-        &mut self,
-        ended: ClientId,
-        open: impl Fn(SocketAddrV4) -> bool,
-    ) -> Option<(ClientId, T)> {
-        let queue = self.clients.get_mut(&ended).expect("a client that runs is known");
-        if self.lines.is_empty() && open(ended.gateway) {
-            // Nobody is to be let in between: the usual case.
-            if let Some((event, size)) = queue.pop() {
-                self.waiting.take(Amount { events: 1, bytes: size });
-                return Some((ended, event));
-            }
-        }
-        self.end(ended);
-        self.start(open)
-    }
-
     /// The event of a client has ended. If there are more, the client goes to the end of the line.
     pub(super) fn end(&mut self, client: ClientId) {
         self.running -= 1;

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use futures_lite::future::yield_now;
 use protocol::ClientId;
 use tracing::error;
 
@@ -111,20 +110,12 @@ where
         }
     }
 
-    /// Runs a handler that waits to its end, then events whose turn it is: the client's next ones, or others that waited
-    /// because so many handlers ran.
+    /// Runs a handler that waits to its end.
     fn go_on(&self, client: ClientId, mut waiting: Place<F>) {
         let dispatch = Rc::clone(&self.dispatch);
         self.dispatch.shared().spawn(async move {
             poll_fn(|cx| poll_place(&mut waiting, cx)).await;
-            let mut ended = client;
-            while let Some((next, event)) = dispatch.next_of(ended) {
-                ended = next;
-                if dispatch.shared().is_turn_over() {
-                    yield_now().await;
-                }
-                Rc::clone(&dispatch).handle(event).await;
-            }
+            dispatch.shared().core.borrow_mut().handler_ended(client);
         });
     }
 }
@@ -144,10 +135,6 @@ fn poll_place<F: Future<Output = ()>>(place: &mut Place<F>, cx: &mut Context<'_>
 impl<E: Events> Dispatch<E> {
     fn shared(&self) -> &Rc<Shared> {
         self.gateway.shared()
-    }
-
-    fn next_of(&self, ended: ClientId) -> Option<(ClientId, Event)> {
-        self.shared().core.borrow_mut().next_of(ended)
     }
 
     /// One event's handler, with the client's session made sure of before it and stored after it.

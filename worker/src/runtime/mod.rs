@@ -121,18 +121,19 @@ impl Runtime {
         let now = shared.now();
         shared.core.borrow_mut().on_time(now);
         shared.alarms.fire(now);
-        shared.begin_turn();
         shared.enter(|| {
+            shared.begin_turn();
+            shared.tasks.run(|| shared.is_turn_over());
+            shared.begin_turn();
             while let Some((client, event)) = shared.next_waiting() {
                 handlers.start_waiting(client, event);
                 if shared.is_turn_over() {
                     break;
                 }
             }
-            shared.tasks.run();
+            shared.begin_turn();
         });
         shared.follow_up();
-        shared.begin_turn();
     }
 
     /// Whether there is something to do before anything happens.
@@ -200,7 +201,7 @@ impl Drop for Runtime {
             let waiters = shared.core.borrow_mut().forget_waiters();
             drop(waiters);
             shared.alarms.clear();
-            shared.tasks.run();
+            shared.tasks.run(|| false);
         });
     }
 }

@@ -74,8 +74,8 @@ impl Shared {
         (self.clock)()
     }
 
-    /// A handler has begun. Whether that has gone on for so long, since the first after [`Shared::begin_turn`], that others
-    /// are to have their turn.
+    /// A handler has begun, or a future was polled. Whether that has gone on for so long, since the first after
+    /// [`Shared::begin_turn`], that others are to have their turn.
     pub(super) fn is_turn_over(&self) -> bool {
         let begun = self.begun.get() + 1;
         self.begun.set(begun % STARTS_PER_LOOK);

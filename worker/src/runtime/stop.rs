@@ -31,7 +31,7 @@ async fn end(shared: Rc<Shared>, on_stop: LocalFuture, id: TaskId) {
     // A future that is dropped may spawn another, so this is not done once.
     while shared.tasks.count() > 1 {
         shared.tasks.cancel_others(id);
-        shared.tasks.run();
+        shared.tasks.run(|| false);
     }
     core.borrow_mut().leave_queries();
     core.borrow_mut().finish_links();

@@ -89,11 +89,14 @@ impl Tasks {
         !self.ready.is_empty()
     }
 
-    /// Polls those that were woken, and those that they wake, a bounded number.
-    pub(super) fn run(&self) {
+    /// Polls those that were woken, and those that they wake, a bounded number, until it is time for others.
+    pub(super) fn run(&self, is_time: impl Fn() -> bool) {
         for _ in 0..POLLS_PER_TURN {
             let Ok(runnable) = self.ready.try_recv() else { return };
             runnable.run();
+            if is_time() {
+                return;
+            }
         }
     }
 }
