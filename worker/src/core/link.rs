@@ -6,9 +6,8 @@ use std::time::Duration;
 use protocol::inner;
 use protocol::pulse::{LOOK_PERIOD_MS, Pulse, Sign};
 
-use super::connections::ConnId;
+use super::connections::{ConnId, Inbox};
 use super::reconnect::Reconnect;
-use super::wire::Inbox;
 use crate::config::{CONNECT_TIMEOUT, ESTABLISHED_AGE, HELLO_TIMEOUT, SHORT_LINK_AGE, TAKEN_LINK_AGE};
 
 /// The command link to one gateway shard, connected or not.

@@ -5,11 +5,11 @@
 //!
 //! * `registers`: where the gateways are;
 //! * `link`, `links`, `link_life`, `reconnect`: the command link to each of them, from the first attempt to the last;
-//! * `dispatch`, `event`, `queues`, `backlog`: which event's handler may begin;
+//! * `dispatch`, `queues`, `backlog`: which event's handler may begin;
 //! * `sessions`: which sessions are in doubt;
 //! * `queries`: what is asked of gateways;
 //! * `drain`: how it hands its clients over;
-//! * `connections`, `wire`, `timers`: the bytes of all connections, and the times of all parts.
+//! * `connections`, `timers`: the bytes of all connections, and the times of all parts.
 
 mod announced;
 mod backlog;
@@ -17,7 +17,6 @@ mod connections;
 mod counters;
 mod dispatch;
 mod drain;
-mod event;
 mod link;
 mod link_life;
 mod links;
@@ -27,7 +26,6 @@ mod reconnect;
 mod registers;
 mod sessions;
 mod timers;
-mod wire;
 
 use std::collections::VecDeque;
 use std::io;
@@ -45,8 +43,8 @@ use backlog::Backlog;
 pub use connections::ConnId;
 use connections::{Connections, Purpose};
 pub use counters::{Counters, Status};
+pub(crate) use dispatch::{Event, What};
 use drain::Draining;
-pub(crate) use event::{Event, What};
 use links::Links;
 use queries::Queries;
 pub(crate) use queries::{Asked, ByName, QuestionId};

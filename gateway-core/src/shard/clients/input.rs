@@ -11,7 +11,7 @@ use super::client::Reading;
 use crate::Handshake;
 use crate::ResponseHeader;
 use crate::answer::{SUBPROTOCOL_HEADER, chosen_subprotocol, is_header};
-use crate::shard::events::route::Stall;
+use crate::shard::events::Stall;
 use crate::shard::events::{ClientEvent, TooLarge};
 use crate::shard::links::LinkId;
 use crate::shard::{Action, Shard};

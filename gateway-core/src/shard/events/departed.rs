@@ -10,8 +10,8 @@ use protocol::LogLimit;
 use protocol::inner::{Cmd, FLAG_SCALAR, Frame};
 use tracing::warn;
 
+use super::Stall;
 use super::reroute::{self, OwnedEvent};
-use super::route::Stall;
 use super::{ClientEvent, Subject, TooLarge};
 use crate::Millis;
 use crate::config::{DEPARTED_BYTES_MAX, DEPARTED_LOG_PERIOD_MS};

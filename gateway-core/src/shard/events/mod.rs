@@ -1,8 +1,8 @@
-//! What clients do, on its way to their workers: as frames on links, or waiting for a link.
+//! What clients do, on its way to their workers: as frames on links, or waiting for a link. Which link a client's next
+//! event goes to, or why none.
 
 pub(super) mod departed;
 pub(super) mod reroute;
-pub(super) mod route;
 
 use std::net::SocketAddrV4;
 
@@ -10,9 +10,12 @@ use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, Frame};
 
 use super::Shard;
 use super::clients::ClientSlot;
-use super::links::LinkId;
+use super::counters::Counters;
 use super::links::link::Link;
+use super::links::workers::{WorkerId, WorkerLink};
+use super::links::{LinkId, Links};
 use super::output::Output;
+use crate::ClientInfo;
 
 /// An event for a client's worker: what differs between frames of one client.
 pub(crate) struct ClientEvent<'a> {
@@ -34,6 +37,71 @@ pub(crate) struct Subject<'a> {
 /// An event that does not fit into a frame of the inner protocol.
 #[derive(Debug)]
 pub(crate) struct TooLarge;
+
+/// Why a client's events cannot go out now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stall {
+    /// There is no worker.
+    NoWorker,
+    /// The link to the client's worker is full.
+    LinkFull(LinkId),
+    /// The client's worker takes no more events, and may still handle an earlier one of this client.
+    Draining(LinkId),
+    /// Nothing is heard of the client's worker, and there is no other.
+    Silent(LinkId),
+    /// Others' events that lost links had not taken go first on this link.
+    Rerouting(LinkId),
+}
+
+impl Stall {
+    /// The link that is waited for.
+    pub(crate) fn link(self) -> Option<LinkId> {
+        match self {
+            Stall::NoWorker => None,
+            Stall::LinkFull(link) | Stall::Draining(link) | Stall::Silent(link) | Stall::Rerouting(link) => {
+                Some(link)
+            }
+        }
+    }
+}
+
+impl Counters {
+    /// How often clients were stalled for this reason.
+    pub(crate) fn stalls(&mut self, stall: Stall) -> &mut u64 {
+        match stall {
+            Stall::NoWorker => &mut self.stalls_no_worker,
+            Stall::LinkFull(_) => &mut self.stalls_link_full,
+            Stall::Draining(_) => &mut self.stalls_draining,
+            Stall::Silent(_) => &mut self.stalls_silent,
+            Stall::Rerouting(_) => &mut self.stalls_rerouting,
+        }
+    }
+}
+
+impl Links {
+    /// Whether a worker's link, with at most so many bytes queued, takes an event now.
+    pub(super) fn room(&self, id: LinkId, queued_max: usize) -> Result<LinkId, Stall> {
+        match self.get(id).expect("a worker's link is forgotten when it closes") {
+            Link { shut: true, .. } => Err(Stall::NoWorker),
+            Link { silent: true, .. } => Err(Stall::Silent(id)),
+            link if link.out.queue.len() >= queued_max => Err(Stall::LinkFull(id)),
+            _ => Ok(id),
+        }
+    }
+
+    /// The link of the worker that a client has; none if another is to be chosen.
+    pub(super) fn of_client(
+        &self,
+        worker: Option<WorkerId>,
+        connection_id: u32,
+    ) -> Result<Option<LinkId>, Stall> {
+        match worker.map_or(WorkerLink::Gone, |worker| self.workers.link_of(worker)) {
+            WorkerLink::Open(link) => Ok(Some(link)),
+            WorkerLink::Draining(link) if self.holds(link, connection_id) => Err(Stall::Draining(link)),
+            WorkerLink::Draining(_) | WorkerLink::Gone => Ok(None),
+        }
+    }
+}
 
 impl Link {
     /// Queues an event. PHP's workers are not told text from binary.
@@ -63,6 +131,55 @@ impl Link {
 }
 
 impl Shard {
+    /// The link for a client's next event.
+    pub(crate) fn route(&mut self, slot: ClientSlot) -> Result<LinkId, Stall> {
+        let link = self.worker_link(slot)?;
+        if self.is_behind(link) {
+            return Err(Stall::Rerouting(link));
+        }
+        self.links.room(link, self.settings.send_to_worker_buffer_size)
+    }
+
+    /// The link of a client's worker. Another worker is chosen if the client has none, or if its worker is gone or
+    /// has handed it over.
+    pub(super) fn worker_link(&mut self, slot: ClientSlot) -> Result<LinkId, Stall> {
+        let client = &self.clients[slot];
+        if let Some(link) = self.links.of_client(client.worker, client.connection_id)? {
+            return Ok(link);
+        }
+        let info =
+            self.identity.client_info(client.connection_id, client.peer.address(), client.listener.into());
+        let (worker, link) = self.rebind(client.worker, &info)?;
+        self.clients[slot].worker = Some(worker);
+        Ok(link)
+    }
+
+    /// Chooses a worker for a client, in place of the one that it had.
+    pub(super) fn rebind(
+        &mut self,
+        before: Option<WorkerId>,
+        client: &ClientInfo,
+    ) -> Result<(WorkerId, LinkId), Stall> {
+        let asked = self.hooks.routes(self.now).then(|| self.ask_hook(client)).flatten();
+        let (random, waiting_max) = (&mut self.random, self.settings.send_to_worker_buffer_size);
+        let workers = &mut self.links.workers;
+        let chosen = match asked {
+            Some(worker) => Some(workers.bind_to(worker)),
+            None => workers.bind(self.settings.router, random.usize(..), waiting_max),
+        };
+        let worker = chosen.ok_or(Stall::NoWorker)?;
+        workers.unbind(before);
+        Ok((worker, workers.link(worker).ok_or(Stall::NoWorker)?))
+    }
+
+    fn ask_hook(&mut self, info: &ClientInfo) -> Option<WorkerId> {
+        let (ids, infos): (Vec<_>, Vec<_>) = self.links.workers.connected().unzip();
+        if ids.is_empty() {
+            return None;
+        }
+        self.hooks.route(self.now, info, &infos).map(|index| ids[index])
+    }
+
     /// Queues an event of a client on a link that has been found for it.
     pub(super) fn emit(
         &mut self,
