@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::target::Target;
 
 /// Very many clients against a gateway, and what they saw.
@@ -173,34 +175,29 @@ impl StepFlags {
     }
 }
 
-/// What the clients do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Scenario {
-    /// Stay connected.
-    #[default]
-    Idle,
-    /// Send messages that the server sends back.
-    Echo,
-    /// Receive messages that go to all clients.
-    Broadcast,
-    /// Receive messages that go to groups.
-    Rooms,
-    /// Connect and leave.
-    Churn,
+program::choice! {
+    /// What the clients do.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Scenario {
+        /// Stay connected and answer pings.
+        #[default]
+        Idle = "idle",
+        /// Send messages that the server sends back.
+        Echo = "echo",
+        /// Receive messages that the sender of this program has the gateways send to all clients.
+        Broadcast = "broadcast",
+        /// Receive messages that it has them send to groups, the rooms in turn.
+        Rooms = "rooms",
+        /// Connect and leave: each new client replaces one that leaves.
+        Churn = "churn",
+    }
 }
 
-impl FromStr for Scenario {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Scenario, String> {
-        match name {
-            "idle" => Ok(Scenario::Idle),
-            "echo" => Ok(Scenario::Echo),
-            "broadcast" => Ok(Scenario::Broadcast),
-            "rooms" => Ok(Scenario::Rooms),
-            "churn" => Ok(Scenario::Churn),
-            _ => Err(format!("`{name}` is none of idle, echo, broadcast, rooms, churn")),
-        }
+impl Scenario {
+    /// Whether messages come from the sender of this program, by way of the gateways.
+    pub(crate) fn is_fanout(self) -> bool {
+        matches!(self, Scenario::Broadcast | Scenario::Rooms)
     }
 }
 
@@ -268,8 +265,8 @@ mod tests {
     #[test]
     fn what_is_no_step_is_said() {
         for (text, why) in [
-            ("", "is none of idle"),
-            ("sleep", "is none of idle"),
+            ("", "is not one of idle"),
+            ("sleep", "is not one of idle"),
             ("echo,10", "expected FLAG=VALUE"),
             ("echo,depth=x", "is no number"),
             ("echo,rate=0", "`0` is no number above 0"),

@@ -31,10 +31,12 @@ mod target;
 
 pub use check::{Conntrack, Finding, Severity, System, check};
 pub use failure::Failures;
-pub use flags::Flags;
+pub use flags::{Flags, Scenario};
+pub use measure::ChurnCounters;
 pub use plan::{Machine, Plan};
 pub use report::{
     Broadcast, Churn, Connections, Fanout, Latency, Measured, Outcome, Quantile, Report, Second,
-    ServerMemory, Setup, StepSetup,
+    ServerMemory, Setup,
 };
 pub use run::{Notice, run};
+pub use step::Step;

@@ -53,10 +53,9 @@ fn show(notice: Notice) {
                 "loadgen: the server is a process of another user; --server-pid says whose memory to show",
             );
         }
-        Notice::Measuring { scenario, conns, hold } => {
-            let hold = hold.as_secs_f64();
+        Notice::Measuring { scenario, conns, hold_seconds } => {
             program::say(format_args!(
-                "loadgen measuring: {conns} connections, {scenario} for {hold:.1} s\n"
+                "loadgen measuring: {conns} connections, {scenario} for {hold_seconds:.1} s\n"
             ));
         }
         Notice::MeasuringEnded => program::say(format_args!("loadgen measured\n")),

@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 use uring::Stats;
 
 use crate::clock::Nanos;
@@ -73,8 +74,8 @@ pub(crate) struct Counters {
 }
 
 /// Clients that connect and leave by the clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ChurnCounters {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChurnCounters {
     /// Connections begun.
     pub begun: u64,
     /// Connections that are or were ready for messages.

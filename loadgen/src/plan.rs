@@ -4,7 +4,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
 
 use program::Refusal;
 use tls::Connector;
@@ -14,8 +13,8 @@ use crate::config::{
     CORES_MAX, DESTINATIONS_MAX, PENDING_MAX, PORT_REST, PORT_REST_LOCAL, SPARE_SOCKETS, SPREAD_MAX,
     STEPS_MAX,
 };
-use crate::flags::Flags;
-use crate::step::{Step, Workload, refuse, require};
+use crate::flags::{Flags, Scenario};
+use crate::step::{Step, refuse, require};
 use crate::target::Target;
 
 /// What the machine allows.
@@ -30,26 +29,16 @@ pub struct Machine {
 /// A run, ready to start.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Connections in all, at least one.
-    pub conns: usize,
+    /// The command line. Where it asks for what follows here, this is what it means.
+    pub flags: Flags,
     /// The CPU of each core's thread; at most one core per connection.
     pub cpus: Vec<usize>,
     /// Where connections go to; see [`Plan::route`].
     pub destinations: Vec<Target>,
     /// How sessions begin with the destinations that have TLS.
     pub connector: Option<Connector>,
-    /// Where connections come from; empty: the system chooses.
-    pub sources: Vec<IpAddr>,
     /// What the clients do, one after the other; at least one.
     pub steps: Vec<Step>,
-    /// How long messages in flight at the end of a step are waited for.
-    pub drain: Duration,
-    /// Connections opened a second, in all.
-    pub ramp: f64,
-    /// How long connect and handshake may take.
-    pub timeout: Duration,
-    /// Processes whose memory is shown; empty: those that listen at the destinations.
-    pub server_pids: Vec<u32>,
 }
 
 impl Plan {
@@ -60,17 +49,13 @@ impl Plan {
     pub fn new(flags: &Flags, machine: &Machine) -> Result<Plan, Refusal> {
         require(flags.conns > 0, "--conns 0: at least one is needed")?;
         let destinations = destinations(flags)?;
+        check_sources(flags, &destinations)?;
         Ok(Plan {
-            conns: flags.conns,
+            flags: flags.clone(),
             cpus: cores(flags, machine)?,
-            sources: sources(flags, &destinations)?,
             connector: connector(flags, &destinations)?,
             destinations,
             steps: steps(flags)?,
-            drain: flags.drain,
-            ramp: flags.ramp,
-            timeout: flags.timeout,
-            server_pids: flags.server_pid.clone(),
         })
     }
 
@@ -81,15 +66,15 @@ impl Plan {
 
     /// The connections of a core, by their number in the run.
     pub fn share(&self, core: usize) -> Range<usize> {
-        let first = |core: usize| self.conns * core / self.cores();
+        let first = |core: usize| self.flags.conns * core / self.cores();
         first(core)..first(core + 1)
     }
 
     /// The destination of connection `number`, by its index, and its source. The destinations take turns, and when all
     /// had theirs, the sources: every pair of them gets as many connections.
     pub fn route(&self, number: usize) -> (usize, Option<IpAddr>) {
-        let round = number / self.destinations.len();
-        let source = round.checked_rem(self.sources.len()).map(|index| self.sources[index]);
+        let (sources, round) = (&self.flags.source, number / self.destinations.len());
+        let source = round.checked_rem(sources.len()).map(|index| sources[index]);
         (number % self.destinations.len(), source)
     }
 
@@ -118,10 +103,7 @@ impl Plan {
 
     /// Churn: clients that connect and leave per second; none without a step of it.
     fn churn(&self) -> Option<f64> {
-        self.steps.iter().find_map(|step| match step.workload {
-            Workload::Churn { per_second } => Some(per_second),
-            Workload::Idle | Workload::Echo(_) | Workload::Fanout(_) => None,
-        })
+        self.steps.iter().find(|step| step.scenario == Scenario::Churn).map(Step::per_second)
     }
 
     /// Whether every server is on this machine.
@@ -138,8 +120,8 @@ impl Plan {
     pub fn ports_per_destination(&self) -> u64 {
         let rest_seconds = if self.is_local() { PORT_REST_LOCAL } else { PORT_REST };
         let resting = self.churn().map_or(0.0, |per_second| per_second * rest_seconds);
-        (self.conns as u64 + resting as u64)
-            .div_ceil((self.destinations.len() * self.sources.len().max(1)) as u64)
+        (self.flags.conns as u64 + resting as u64)
+            .div_ceil((self.destinations.len() * self.flags.source.len().max(1)) as u64)
     }
 }
 
@@ -152,9 +134,8 @@ fn steps(flags: &Flags) -> Result<Vec<Step>, Refusal> {
         .map(|asked| Step::new(flags, asked))
         .collect::<Result<_, _>>()?;
     require(steps.len() <= STEPS_MAX, format!("--then: at most {} times", STEPS_MAX - 1))?;
-    let churns = |step: &Step| matches!(step.workload, Workload::Churn { .. });
     require(
-        !steps[..steps.len() - 1].iter().any(churns),
+        !steps[..steps.len() - 1].iter().any(|step| step.scenario == Scenario::Churn),
         "nothing can follow churn: --then churn is the last",
     )?;
     Ok(steps)
@@ -205,15 +186,15 @@ fn connector(flags: &Flags, destinations: &[Target]) -> Result<Option<Connector>
     Ok(Some(connector))
 }
 
-/// As many as given, of the family of every destination.
-fn sources(flags: &Flags, destinations: &[Target]) -> Result<Vec<IpAddr>, Refusal> {
+/// Sources are of the family of every destination.
+fn check_sources(flags: &Flags, destinations: &[Target]) -> Result<(), Refusal> {
     for source in &flags.source {
         let other = destinations.iter().find(|target| target.address.is_ipv4() != source.is_ipv4());
         if let Some(Target { address, .. }) = other {
             return refuse(format!("--source {source} cannot reach {address}: IPv4 and IPv6"));
         }
     }
-    Ok(flags.source.clone())
+    Ok(())
 }
 
 /// The same listener under 127.0.0.1 to 127.0.0.`count`.
@@ -231,7 +212,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::step::{FanoutLoad, Load};
     use argh::FromArgs;
 
     fn plan_on(machine: &Machine, line: &str) -> Result<Plan, String> {
@@ -301,18 +281,15 @@ mod tests {
 
     #[test]
     fn workloads() {
-        let workload = |line: &str| plan(line).unwrap().steps[0].workload.clone();
-        assert_eq!(workload(""), Workload::Idle);
-        assert_eq!(workload("--scenario echo"), Workload::Echo(Load::Closed { depth: 1 }));
-        assert_eq!(workload("--scenario echo --rate 50"), Workload::Echo(Load::Open { per_second: 50.0 }));
-        assert!(
-            matches!(workload("--scenario broadcast --rate 2"), Workload::Fanout(load) if load.per_second == 2.0)
-        );
-        assert!(matches!(
-            workload("--scenario rooms --room-size 5"),
-            Workload::Fanout(FanoutLoad { room_size: Some(5), .. })
-        ));
-        assert_eq!(workload("--scenario churn"), Workload::Churn { per_second: 100.0 });
+        let step = |line: &str| plan(line).unwrap().steps.swap_remove(0);
+        let load = |line: &str| (step(line).scenario, step(line).depth, step(line).rate_per_second);
+        assert_eq!(load(""), (Scenario::Idle, None, None));
+        assert_eq!(load("--scenario echo"), (Scenario::Echo, Some(1), None));
+        assert_eq!(load("--scenario echo --rate 50"), (Scenario::Echo, None, Some(50.0)));
+        assert_eq!(load("--scenario broadcast --rate 2"), (Scenario::Broadcast, None, Some(2.0)));
+        let rooms = step("--scenario rooms --room-size 5");
+        assert_eq!((rooms.scenario, rooms.room_size, rooms.burst), (Scenario::Rooms, Some(5), Some(1)));
+        assert_eq!(load("--scenario churn"), (Scenario::Churn, None, Some(100.0)));
         let churn = plan("--scenario churn --rate 500").unwrap();
         assert_eq!(
             (churn.ports_per_destination(), churn.sockets(0)),
@@ -320,8 +297,8 @@ mod tests {
         );
         let far = plan("--scenario churn --rate 500 --target ws://192.0.2.1:1").unwrap();
         assert_eq!(far.ports_per_destination(), 31_000);
-        assert_eq!(plan("--scenario echo").unwrap().steps[0].warmup, Duration::from_secs(1));
-        assert_eq!(plan("--scenario broadcast").unwrap().steps[0].warmup, Duration::ZERO);
+        assert_eq!(plan("--scenario echo").unwrap().steps[0].warmup_seconds, 1.0);
+        assert_eq!(plan("--scenario broadcast").unwrap().steps[0].warmup_seconds, 0.0);
     }
 
     #[test]
@@ -329,11 +306,11 @@ mod tests {
         let plan = plan("--conns 10 --hold 5 --then echo,clients=3,hold=2,size=99 --then broadcast,burst=4")
             .unwrap();
         let [idle, echo, broadcast] = plan.steps.as_slice() else { panic!("three steps") };
-        assert_eq!((idle.workload.name(), idle.clients, idle.hold.as_secs(), idle.size), ("idle", 10, 5, 64));
-        assert_eq!((echo.workload.name(), echo.clients, echo.hold.as_secs(), echo.size), ("echo", 3, 2, 99));
-        assert!(
-            matches!(&broadcast.workload, Workload::Fanout(load) if load.burst == 4)
-                && broadcast.hold.as_secs() == 5
+        let seen = [idle, echo].map(|step| (step.scenario, step.clients, step.hold_seconds, step.size));
+        assert_eq!(seen, [(Scenario::Idle, 10, 5.0, 64), (Scenario::Echo, 3, 2.0, 99)]);
+        assert_eq!(
+            (broadcast.scenario, broadcast.burst, broadcast.hold_seconds),
+            (Scenario::Broadcast, Some(4), 5.0)
         );
         assert_eq!([0, 1].map(|core| plan.senders(1, core)), [1, 2]);
         assert_eq!([0, 1].map(|core| plan.senders(0, core)), [5, 5]);

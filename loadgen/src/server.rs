@@ -6,52 +6,34 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Processes of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Server {
-    pids: Vec<u32>,
-}
-
 /// A process of this machine listens there, but this one may not see which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unseen;
 
-impl Server {
-    /// These.
-    pub(crate) fn of(pids: &[u32]) -> Server {
-        Server { pids: pids.to_vec() }
+/// The processes that listen at one of `addresses`; none if none on this machine does.
+///
+/// # Errors
+/// A process of another user does, whose files this one may not look at.
+pub(crate) fn listening_at(addresses: &[SocketAddr]) -> Result<Vec<u32>, Unseen> {
+    let own: Vec<SocketAddr> = addresses.iter().copied().filter(|address| is_own(address.ip())).collect();
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let sockets: HashSet<u64> = tables
+        .iter()
+        .filter_map(|table| fs::File::open(table).ok())
+        .flat_map(|table| listeners(BufReader::new(table)))
+        .filter(|listener| own.iter().any(|address| listener.serves(*address)))
+        .map(|listener| listener.inode)
+        .collect();
+    if sockets.is_empty() {
+        return Ok(Vec::new());
     }
+    let pids: Vec<u32> = processes().filter(|pid| has_one(*pid, &sockets)).collect();
+    if pids.is_empty() { Err(Unseen) } else { Ok(pids) }
+}
 
-    /// The processes that listen at one of `addresses`; none if none on this machine does.
-    ///
-    /// # Errors
-    /// A process of another user does, whose files this one may not look at.
-    pub(crate) fn at(addresses: &[SocketAddr]) -> Result<Option<Server>, Unseen> {
-        let own: Vec<SocketAddr> = addresses.iter().copied().filter(|address| is_own(address.ip())).collect();
-        let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-        let sockets: HashSet<u64> = tables
-            .iter()
-            .filter_map(|table| fs::File::open(table).ok())
-            .flat_map(|table| listeners(BufReader::new(table)))
-            .filter(|listener| own.iter().any(|address| listener.serves(*address)))
-            .map(|listener| listener.inode)
-            .collect();
-        if sockets.is_empty() {
-            return Ok(None);
-        }
-        let pids: Vec<u32> = processes().filter(|pid| has_one(*pid, &sockets)).collect();
-        if pids.is_empty() { Err(Unseen) } else { Ok(Some(Server { pids })) }
-    }
-
-    /// Their ids.
-    pub(crate) fn pids(&self) -> &[u32] {
-        &self.pids
-    }
-
-    /// Bytes that they have resident together; none if none of them is there.
-    pub(crate) fn resident_bytes(&self) -> Option<u64> {
-        self.pids.iter().filter_map(|pid| resident(*pid)).reduce(|sum, bytes| sum + bytes)
-    }
+/// Bytes that processes have resident together; none if none of them is there.
+pub(crate) fn resident_bytes(pids: &[u32]) -> Option<u64> {
+    pids.iter().filter_map(|pid| resident(*pid)).reduce(|sum, bytes| sum + bytes)
 }
 
 /// Whether `ip` is an address of this machine.
@@ -138,20 +120,19 @@ mod tests {
         for own in ["127.0.0.1:0", "0.0.0.0:0"] {
             let listener = TcpListener::bind(own).unwrap();
             let port = listener.local_addr().unwrap().port();
-            let server = Server::at(&[SocketAddr::from(([127, 0, 0, 1], port))]).unwrap().unwrap();
-            assert_eq!(server.pids(), [std::process::id()]);
-            assert!(server.resident_bytes().unwrap() > 100_000);
+            let pids = listening_at(&[SocketAddr::from(([127, 0, 0, 1], port))]).unwrap();
+            assert_eq!(pids, [std::process::id()]);
+            assert!(resident_bytes(&pids).unwrap() > 100_000);
             drop(listener);
         }
         // An address for documentation, which no machine has.
-        assert_eq!(Server::at(&["192.0.2.1:80".parse().unwrap()]), Ok(None));
+        assert_eq!(listening_at(&["192.0.2.1:80".parse().unwrap()]), Ok(Vec::new()));
     }
 
     #[test]
     fn who_is_gone_has_no_memory() {
-        assert_eq!(Server::of(&[u32::MAX]).resident_bytes(), None);
-        let both = Server::of(&[u32::MAX, std::process::id()]);
-        assert!(both.resident_bytes().is_some());
+        assert_eq!((resident_bytes(&[]), resident_bytes(&[u32::MAX])), (None, None));
+        assert!(resident_bytes(&[u32::MAX, std::process::id()]).is_some());
     }
 
     #[test]

@@ -14,6 +14,7 @@
 ///     }
 /// }
 /// assert_eq!("off-white".parse(), Ok(Colour::OffWhite));
+/// assert_eq!(Colour::Blue.to_string(), "blue");
 /// assert_eq!("red".parse::<Colour>(), Err("`red` is not one of blue, off-white".to_owned()));
 /// ```
 #[macro_export]
@@ -37,6 +38,14 @@ macro_rules! choice {
                     $($word => Ok($name::$variant),)*
                     _ => Err(format!("`{word}` is not one of {}", [$($word),*].join(", "))),
                 }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(match self {
+                    $($name::$variant => $word,)*
+                })
             }
         }
     };

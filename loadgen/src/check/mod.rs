@@ -9,8 +9,9 @@ use crate::config::{
     BYTES_PER_CLIENT, BYTES_PER_CORE, BYTES_PER_SERVER_CLIENT, BYTES_PER_SOCKET, FILES_PER_CORE,
     LOCKED_BYTES_MIN, PAGE_SIZE, PENDING_MAX, PORT_RANGE_MAX, SPREAD_MAX,
 };
+use crate::flags::Scenario;
 use crate::plan::Plan;
-use crate::step::{Step, Workload};
+use crate::step::Step;
 
 pub use system::{Conntrack, System};
 
@@ -81,7 +82,7 @@ fn ring_files(plan: &Plan, system: &System) -> Option<Finding> {
     let limit = system.open_files?;
     let needed = (0..plan.cores()).map(|core| plan.sockets(core)).max()? as u64;
     let for_clients = usize::try_from(limit).ok()?.saturating_sub(plan.spare_sockets()).max(1);
-    let threads = plan.conns.div_ceil(for_clients);
+    let threads = plan.flags.conns.div_ceil(for_clients);
     let setting = "open files (ulimit -n), for the sockets of one thread";
     let remedy = || format!("`ulimit -n {needed}`, or --count {threads}");
     Finding::below(Severity::Error, setting, limit, needed, remedy)
@@ -97,7 +98,7 @@ fn process_files(plan: &Plan, system: &System) -> Option<Finding> {
 
 /// Sockets are files of the system, wherever their descriptors are.
 fn system_files(plan: &Plan, system: &System) -> Option<Finding> {
-    let needed = plan.conns as u64 * plan.ends();
+    let needed = plan.flags.conns as u64 * plan.ends();
     let remedy = || format!("`sysctl -w fs.file-max={}`", 2 * needed);
     let setting = "fs.file-max, less files in use,";
     Finding::below(Severity::Warning, setting, system.files_left?, needed, remedy)
@@ -115,7 +116,7 @@ fn ports(plan: &Plan, system: &System) -> Option<Finding> {
         value: format!("{range} ports, {} of them found fast", range / 2),
         needed: format!(
             "{needed} per destination{}",
-            if plan.sources.len() > 1 { " and source" } else { "" }
+            if plan.flags.source.len() > 1 { " and source" } else { "" }
         ),
         remedy: more_ports(plan, range, needed),
     })
@@ -130,7 +131,7 @@ fn more_ports(plan: &Plan, range: u64, needed: u64) -> String {
     if widest {
         "`sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`".into()
     } else if !plan.is_local() {
-        let sources = times * plan.sources.len().max(1) as u64;
+        let sources = times * plan.flags.source.len().max(1) as u64;
         format!("--source with {sources} addresses, or {times} times as many targets (addresses or ports)")
     } else if addresses <= u64::from(SPREAD_MAX) {
         format!("--spread {addresses}, with a server that listens on 0.0.0.0")
@@ -142,7 +143,7 @@ fn more_ports(plan: &Plan, range: u64, needed: u64) -> String {
 /// What does not fit into a listener's queue is dropped, and comes again after a second.
 fn accept_queue(plan: &Plan, system: &System) -> Option<Finding> {
     let queue = system.accept_queue.filter(|_| plan.is_local())?;
-    let needed = plan.conns.min(PENDING_MAX * plan.cores()) as u64;
+    let needed = plan.flags.conns.min(PENDING_MAX * plan.cores()) as u64;
     let remedy = || format!("`sysctl -w net.core.somaxconn={}` before the server starts", needed.min(65_535));
     let found = Finding::below(Severity::Warning, "net.core.somaxconn", queue, needed, remedy)?;
     Some(Finding { needed: format!("up to {needed}"), ..found })
@@ -151,7 +152,7 @@ fn accept_queue(plan: &Plan, system: &System) -> Option<Finding> {
 /// A socket with a message in its buffers takes at least a page for it, an idle one none.
 fn tcp_pages(plan: &Plan, system: &System) -> Option<Finding> {
     let mark = system.tcp_pages?;
-    let busy = plan.steps.iter().filter(|step| !matches!(step.workload, Workload::Idle));
+    let busy = plan.steps.iter().filter(|step| step.scenario != Scenario::Idle);
     let pages = |step: &Step| step.clients as u64 * plan.ends() * (step.size as u64).div_ceil(PAGE_SIZE);
     let needed = busy.map(pages).max().unwrap_or(0);
     let remedy = || format!("`sysctl -w net.ipv4.tcp_mem=\"{needed} {needed} {}\"`", 2 * needed);
@@ -162,7 +163,7 @@ fn tcp_pages(plan: &Plan, system: &System) -> Option<Finding> {
 
 fn conntrack(plan: &Plan, system: &System) -> Option<Finding> {
     let Conntrack { tracked, max } = system.conntrack?;
-    let needed = tracked + plan.conns as u64;
+    let needed = tracked + plan.flags.conns as u64;
     let setting = "net.netfilter.nf_conntrack_max";
     Finding::below(Severity::Error, setting, max, needed, || format!("`sysctl -w {setting}={needed}`"))
 }
@@ -181,7 +182,7 @@ fn memory(plan: &Plan, system: &System) -> Option<Finding> {
     let server = if plan.is_local() { BYTES_PER_SERVER_CLIENT } else { 0 };
     let each = BYTES_PER_SOCKET * plan.ends() + BYTES_PER_CLIENT + server;
     let threads = plan.cores() as u64 * BYTES_PER_CORE;
-    let needed = plan.conns as u64 * each + threads;
+    let needed = plan.flags.conns as u64 * each + threads;
     let conns = available.saturating_sub(threads) / each;
     let remedy = || format!("--conns {conns}, or a machine with more memory");
     let found = Finding::below(Severity::Error, "MemAvailable", available, needed, remedy)?;

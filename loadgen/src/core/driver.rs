@@ -63,7 +63,7 @@ impl Driver {
             writer: Writer::new(seed, plan.steps[0].size),
             closing: Vec::new(),
             to_connect: share,
-            ramp: Pace::share(now..Nanos::MAX, plan.ramp, core, plan.cores()),
+            ramp: Pace::share(now..Nanos::MAX, plan.flags.ramp, core, plan.cores()),
             pending: VecDeque::new(),
             decrypted: Vec::new(),
             plan,
@@ -123,7 +123,7 @@ impl Driver {
         let connector = self.plan.connector.as_ref().filter(|_| target.tls);
         let session = connector
             .map(|connector| connector.connect(target.name()).expect("the plan has tried all destinations"));
-        self.pending.push_back((socket, now.plus(self.plan.timeout)));
+        self.pending.push_back((socket, now.plus(self.plan.flags.timeout)));
         if let (Some(intended), Some(churn)) = (connect.intended, self.generator.churn()) {
             churn.pending.insert(socket, intended);
         }

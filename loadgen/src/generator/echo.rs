@@ -5,7 +5,7 @@ use crate::clock::Nanos;
 use crate::config::SENDS_PER_TURN;
 use crate::measure::Phase;
 use crate::pace::Pace;
-use crate::step::Load;
+use crate::step::Step;
 
 /// One core's part of an echo load.
 #[derive(Debug)]
@@ -31,13 +31,12 @@ enum Schedule {
 }
 
 impl Echo {
-    /// A load within `phase`. `turn`: index of this core among those that send, and their count.
-    pub(crate) fn new(load: Load, phase: Phase, senders: usize, turn: (usize, usize)) -> Echo {
-        let schedule = match load {
-            Load::Closed { depth } => Schedule::Closed { depth, started: 0 },
-            Load::Open { per_second } => {
-                Schedule::Open(Pace::share(phase.load_from..phase.until, per_second, turn.0, turn.1))
-            }
+    /// The load of `step` within `phase`. `turn`: index of this core among those that send, and their count.
+    pub(crate) fn new(step: &Step, phase: Phase, senders: usize, turn: (usize, usize)) -> Echo {
+        let span = phase.load_from..phase.until;
+        let schedule = match step.depth {
+            Some(depth) => Schedule::Closed { depth, started: 0 },
+            None => Schedule::Open(Pace::share(span, step.per_second(), turn.0, turn.1)),
         };
         Echo { phase, senders, slots: None, schedule }
     }
@@ -99,7 +98,10 @@ impl Echo {
 
 #[cfg(test)]
 mod tests {
+    use argh::FromArgs;
+
     use super::*;
+    use crate::Flags;
     use crate::client::{Stage, Wire};
     use crate::target::Scheme;
     use uring::SocketId;
@@ -118,6 +120,19 @@ mod tests {
         clients
     }
 
+    fn step(line: &str) -> Step {
+        let flags = Flags::from_args(&["loadgen"], &["--scenario", "echo"]).unwrap();
+        Step::new(&flags, &line.parse().unwrap()).unwrap()
+    }
+
+    fn closed(depth: u32) -> Step {
+        step(&format!("echo,depth={depth}"))
+    }
+
+    fn open(per_second: f64) -> Step {
+        step(&format!("echo,rate={per_second}"))
+    }
+
     /// The clients that sent at `now`, each with the moment its message was meant for, in ns.
     fn drive(echo: &mut Echo, clients: &mut Clients, now: u64) -> Vec<(usize, u64)> {
         let mut sent = Vec::new();
@@ -127,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_closed_loop_starts_everybody_once_and_goes_on_until_the_end() {
-        let (mut echo, mut clients) = (Echo::new(Load::Closed { depth: 2 }, PHASE, 2, (0, 1)), clients(2));
+        let (mut echo, mut clients) = (Echo::new(&closed(2), PHASE, 2, (0, 1)), clients(2));
         assert_eq!(echo.next_at(), Some(Nanos(1_000)));
         assert_eq!(drive(&mut echo, &mut clients, 999), []);
         assert_eq!(drive(&mut echo, &mut clients, 1_005), [(0, 1_005), (0, 1_005), (1, 1_005), (1, 1_005)]);
@@ -140,19 +155,17 @@ mod tests {
     /// Or its loop would not sleep.
     #[test]
     fn a_core_without_senders_has_nothing_to_do() {
-        let (mut echo, mut clients) = (Echo::new(Load::Closed { depth: 1 }, PHASE, 0, (0, 1)), clients(2));
+        let (mut echo, mut clients) = (Echo::new(&closed(1), PHASE, 0, (0, 1)), clients(2));
         assert_eq!((drive(&mut echo, &mut clients, 1_000), echo.next_at()), (vec![], None));
         // Nor has one that comes too late to start its senders.
-        let mut late = Echo::new(Load::Closed { depth: 1 }, PHASE, 2, (0, 1));
+        let mut late = Echo::new(&closed(1), PHASE, 2, (0, 1));
         assert_eq!((drive(&mut late, &mut clients, 10_000), late.next_at()), (vec![], None));
     }
 
     #[test]
     fn many_clients_are_started_in_slices() {
-        let (mut echo, mut clients) = (
-            Echo::new(Load::Closed { depth: 1 }, PHASE, usize::MAX, (0, 1)),
-            clients(2 * SENDS_PER_TURN as u32 + 1),
-        );
+        let (mut echo, mut clients) =
+            (Echo::new(&closed(1), PHASE, usize::MAX, (0, 1)), clients(2 * SENDS_PER_TURN as u32 + 1));
         let counts: Vec<_> = (0..4).map(|_| drive(&mut echo, &mut clients, 2_000).len()).collect();
         assert_eq!(echo.next_at(), None);
         assert_eq!(counts, [SENDS_PER_TURN, SENDS_PER_TURN, 1, 0]);
@@ -161,8 +174,7 @@ mod tests {
     #[test]
     fn an_open_loop_does_not_wait_and_does_not_forget() {
         // One message a microsecond; the second of two cores sends every other one.
-        let (mut echo, mut clients) =
-            (Echo::new(Load::Open { per_second: 1e6 }, PHASE, 3, (1, 2)), clients(3));
+        let (mut echo, mut clients) = (Echo::new(&open(1e6), PHASE, 3, (1, 2)), clients(3));
         assert_eq!(drive(&mut echo, &mut clients, 2_000), [(0, 2_000)]);
         assert_eq!(echo.next_at(), Some(Nanos(4_000)));
         assert!(!echo.wants_next(Nanos(3_000)));
@@ -175,11 +187,10 @@ mod tests {
     fn some_send_while_the_others_stay_connected() {
         let mut clients = clients(5);
         clients.remove(SocketId::new(1, 0));
-        for (load, expected) in [
-            (Load::Closed { depth: 1 }, vec![(0, 2_000), (2, 2_000)]),
-            (Load::Open { per_second: 2e6 }, vec![(0, 1_000), (2, 1_500), (0, 2_000)]),
-        ] {
-            let mut echo = Echo::new(load, PHASE, 2, (0, 1));
+        for (step, expected) in
+            [(closed(1), vec![(0, 2_000), (2, 2_000)]), (open(2e6), vec![(0, 1_000), (2, 1_500), (0, 2_000)])]
+        {
+            let mut echo = Echo::new(&step, PHASE, 2, (0, 1));
             assert_eq!(drive(&mut echo, &mut clients, 2_000), expected);
             echo.end(Nanos(2_100));
             assert_eq!(
@@ -191,8 +202,7 @@ mod tests {
 
     #[test]
     fn without_clients_there_is_no_endless_loop() {
-        let (mut echo, mut clients) =
-            (Echo::new(Load::Open { per_second: 1e9 }, PHASE, 1, (0, 1)), Clients::default());
+        let (mut echo, mut clients) = (Echo::new(&open(1e9), PHASE, 1, (0, 1)), Clients::default());
         assert_eq!(drive(&mut echo, &mut clients, 9_000), []);
     }
 }

@@ -11,13 +11,13 @@ pub(crate) use echo::Echo;
 
 use crate::client::{Client, Clients};
 use crate::clock::Nanos;
+use crate::flags::Scenario;
 use crate::measure::{Delivery, Measure, Phase};
 use crate::pace::Pace;
 use crate::plan::Plan;
 use crate::stamp;
-use crate::step::Workload;
 
-/// One core's part of a step's workload.
+/// One core's part of a step.
 #[derive(Debug)]
 pub(crate) enum Generator {
     /// Clients stay connected.
@@ -33,16 +33,17 @@ pub(crate) enum Generator {
 impl Generator {
     /// The part of core number `core` in a step, within `phase`.
     pub(crate) fn new(plan: &Plan, step: usize, core: usize, phase: Phase) -> Generator {
-        match plan.steps[step].workload {
-            Workload::Idle => Generator::Idle,
-            Workload::Echo(load) => {
+        let asked = &plan.steps[step];
+        match asked.scenario {
+            Scenario::Idle => Generator::Idle,
+            Scenario::Echo => {
                 let (senders, turn) = (plan.senders(step, core), plan.turn(step, core));
-                Generator::Echo(Echo::new(load, phase, senders, turn))
+                Generator::Echo(Echo::new(asked, phase, senders, turn))
             }
-            Workload::Fanout(_) => Generator::Fanout(DeliveryLog::default()),
-            Workload::Churn { per_second } => {
+            Scenario::Broadcast | Scenario::Rooms => Generator::Fanout(DeliveryLog::default()),
+            Scenario::Churn => {
                 let span = phase.load_from..phase.until;
-                Generator::Churn(Churn::new(Pace::share(span, per_second, core, plan.cores())))
+                Generator::Churn(Churn::new(Pace::share(span, asked.per_second(), core, plan.cores())))
             }
         }
     }

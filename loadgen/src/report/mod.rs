@@ -9,6 +9,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failures;
+use crate::measure::ChurnCounters;
+use crate::step::Step;
 
 pub use latency::{Latency, Quantile};
 
@@ -33,7 +35,7 @@ pub struct Report {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// What was asked for.
-    pub setup: StepSetup,
+    pub setup: Step,
     /// What happened in the measured phase.
     pub measured: Measured,
     /// Latency of the messages of the measured phase, from the moment a message was meant to be sent; none if none came
@@ -90,29 +92,6 @@ pub struct Setup {
     pub cores: usize,
     /// Connections to be opened a second.
     pub ramp_per_second: f64,
-}
-
-/// What was asked for in a step.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StepSetup {
-    /// `idle`, `echo`, `broadcast`, `rooms` or `churn`.
-    pub scenario: String,
-    /// Clients that send; the others stay connected.
-    pub clients: u64,
-    /// Closed loop: messages in flight per connection.
-    pub depth: Option<u32>,
-    /// By the clock: messages (churn: clients) a second.
-    pub rate_per_second: Option<f64>,
-    /// Broadcasts, rooms: messages that leave at once.
-    pub burst: Option<usize>,
-    /// Rooms: clients in a room.
-    pub room_size: Option<usize>,
-    /// Bytes of a message.
-    pub size: usize,
-    /// Seconds to be measured.
-    pub hold_seconds: f64,
-    /// Seconds of load before.
-    pub warmup_seconds: f64,
 }
 
 /// Connections made, failed and lost.
@@ -197,16 +176,11 @@ pub struct Broadcast {
 /// Clients that connected and left by the clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Churn {
-    /// Connections begun.
-    pub begun: u64,
-    /// Connections that were ready for messages.
-    pub made: u64,
-    /// Connections that never were, by cause.
-    pub failures: Failures,
+    /// What was counted.
+    #[serde(flatten)]
+    pub counters: ChurnCounters,
     /// Connections that were neither ready nor failed at the end.
     pub unsettled: u64,
-    /// Clients that left, by closing.
-    pub left: u64,
 }
 
 impl Report {

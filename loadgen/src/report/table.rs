@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::{Broadcast, Churn, Fanout, Latency, Measured, Outcome, Report, StepSetup};
+use super::{Broadcast, Churn, Fanout, Latency, Measured, Outcome, Report};
 use crate::failure::Failures;
+use crate::measure::ChurnCounters;
+use crate::step::Step;
 
 type Row = (&'static str, String);
 
@@ -55,7 +57,7 @@ impl Report {
 impl Outcome {
     /// The scenario and its load.
     fn in_words(&self) -> String {
-        let StepSetup { scenario, size, clients, .. } = &self.setup;
+        let Step { scenario, size, clients, .. } = &self.setup;
         match (self.setup.depth, self.setup.rate_per_second) {
             (Some(depth), _) => format!("{scenario}, {size} B, depth {depth}, {clients} clients"),
             (None, Some(rate)) if self.churn.is_some() => format!("{scenario}, {rate}/s"),
@@ -65,7 +67,7 @@ impl Outcome {
                 let burst = burst.map_or(String::new(), |burst| format!(", {burst} at once"));
                 format!("{scenario}, {size} B, {rate}/s{burst}{rooms}")
             }
-            (None, None) => scenario.clone(),
+            (None, None) => scenario.to_string(),
         }
     }
 
@@ -73,7 +75,8 @@ impl Outcome {
         let Measured { seconds, received, received_per_second, unanswered, bytes_in, bytes_out, .. } =
             self.measured;
         rows.push(("measured", format!("{seconds:.1} s")));
-        if let Some(Churn { begun, made, failures: failed, unsettled, left }) = &self.churn {
+        if let Some(Churn { counters, unsettled }) = &self.churn {
+            let ChurnCounters { begun, made, failures: failed, left } = counters;
             let rate = *made as f64 / seconds.max(f64::MIN_POSITIVE);
             rows.push(("came", format!("{made} of {begun} ({rate:.0}/s)")));
             rows.extend(failures("did not come", failed));

@@ -13,12 +13,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use crate::clock::{Clock, Nanos};
 use crate::config::{LEAD, STOP_DRAIN_MAX};
 use crate::core::{Command, Core, Reported};
+use crate::flags::Scenario;
 use crate::measure::Phase;
 use crate::plan::Plan;
 use crate::report::{Report, Second, ServerMemory};
 use crate::sender::{Sender, Sending, Sent};
-use crate::server::{Server, Unseen};
-use crate::step::{Step, Workload};
+use crate::server::{self, Unseen};
+use crate::step::Step;
 
 use self::collected::Collected;
 use self::summary::{RunRecord, StepRecord};
@@ -33,11 +34,11 @@ pub enum Notice {
     /// The measured phase of a step begins now.
     Measuring {
         /// What the clients do.
-        scenario: &'static str,
+        scenario: Scenario,
         /// Open connections.
         conns: u64,
         /// How long it lasts.
-        hold: Duration,
+        hold_seconds: f64,
     },
     /// The measured phase ended now.
     MeasuringEnded,
@@ -52,29 +53,14 @@ pub enum Notice {
 /// In one line: a thread, a ring, or (for broadcasts and rooms) the register or a gateway cannot be had.
 pub fn run(plan: Plan, stop: impl Fn() -> bool, notice: impl FnMut(Notice)) -> Result<Report, String> {
     let plan = Arc::new(plan);
+    let sender =
+        |step: &Step| step.scenario.is_fanout().then(|| Sender::connect(&plan.flags, step)).transpose();
     let senders = plan.steps.iter().map(sender).collect::<Result<Vec<_>, _>>()?;
     let mut run = Run::start(plan, stop, notice)?;
     let carried_out = run.carry_out(senders);
     let ended = run.end();
     carried_out.and(ended)?;
     Ok(summary::report(&run.plan, &run.collected, &run.record))
-}
-
-/// The sender of a step; none unless it is a fan-out.
-fn sender(step: &Step) -> Result<Option<Sender>, String> {
-    match &step.workload {
-        Workload::Fanout(load) => Sender::connect(load).map(Some),
-        Workload::Idle | Workload::Echo(_) | Workload::Churn { .. } => Ok(None),
-    }
-}
-
-/// How a wait ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Waited {
-    /// What was waited for has happened, or its time is over.
-    Done,
-    /// The user asks for the end.
-    Stopped,
 }
 
 struct Run<S, N> {
@@ -84,9 +70,6 @@ struct Run<S, N> {
     reports: Receiver<Reported>,
     collected: Collected,
     record: RunRecord,
-    server: Option<Server>,
-    /// The user has asked for the end.
-    stopping: bool,
     stop: S,
     notice: N,
     next_progress: Nanos,
@@ -104,13 +87,11 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
         let cores = (0..plan.cores()).map(start).collect::<Result<_, _>>()?;
         Ok(Run {
             collected: Collected::new(plan.cores(), plan.steps.len()),
-            record: RunRecord { server: server.as_ref().and_then(memory), ..RunRecord::default() },
+            record: RunRecord { server, ..RunRecord::default() },
             plan,
             clock,
             cores,
             reports,
-            server,
-            stopping: false,
             stop,
             notice,
             next_progress: Nanos::default().plus(PROGRESS_PERIOD).plus(PROGRESS_LAG),
@@ -118,17 +99,16 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
     }
 
     fn carry_out(&mut self, senders: Vec<Option<Sender>>) -> Result<(), String> {
-        let conns = self.plan.conns as u64;
-        let ramped = self.wait(None, |collected| collected.counters().settled() >= conns)?;
-        if ramped == Waited::Done && self.collected.counters().opened > 0 {
+        let conns = self.plan.flags.conns as u64;
+        self.wait(None, |collected| collected.counters().settled() >= conns)?;
+        if !self.record.interrupted && self.collected.counters().opened > 0 {
             for (index, sender) in senders.into_iter().enumerate() {
                 self.carry_out_step(index, sender)?;
-                if self.stopping {
+                if self.record.interrupted {
                     break;
                 }
             }
         }
-        self.record.interrupted = self.stopping;
         (self.notice)(Notice::Done);
         Ok(())
     }
@@ -140,10 +120,11 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
         let join_rooms = |mut sender: Sender| sender.join_rooms(clients).map(|()| sender);
         let sender = sender.map(join_rooms).transpose()?;
         let load_from = self.clock.now().plus(LEAD);
-        let from = load_from.plus(step.warmup);
-        let phase = Phase { load_from, from, until: from.plus(step.hold) };
+        let from = load_from.plus(Duration::from_secs_f64(step.warmup_seconds));
+        let until = from.plus(Duration::from_secs_f64(step.hold_seconds));
+        let phase = Phase { load_from, from, until };
         self.command(Command::Begin(index, phase));
-        let sending = sender.map(|sender| sender.start(self.clock, phase, step.size)).transpose();
+        let sending = sender.map(|sender| sender.start(self.clock, phase)).transpose();
         let sending = sending.map_err(|error| format!("cannot start the sender: {error}"))?;
         let measured = self.measure(step, phase)?;
         let sent = sending.map(Sending::finish);
@@ -155,15 +136,15 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
 
     /// Waits for the end of a phase. Returns how long it was.
     fn measure(&mut self, step: &Step, phase: Phase) -> Result<Duration, String> {
-        let mut waited = self.wait(Some(phase.from), |_| false)?;
-        if waited == Waited::Done {
+        self.wait(Some(phase.from), |_| false)?;
+        if !self.record.interrupted {
             let conns = self.collected.counters().connected();
-            let (scenario, hold) = (step.workload.name(), step.hold);
-            (self.notice)(Notice::Measuring { scenario, conns, hold });
-            waited = self.wait(Some(phase.until), |_| false)?;
+            let Step { scenario, hold_seconds, .. } = *step;
+            (self.notice)(Notice::Measuring { scenario, conns, hold_seconds });
+            self.wait(Some(phase.until), |_| false)?;
         }
         let mut ended = phase.until;
-        if waited == Waited::Stopped {
+        if self.record.interrupted {
             ended = self.clock.now().plus(LEAD).min(phase.until);
             self.command(Command::End(ended));
             self.wait(Some(ended), |_| false)?;
@@ -174,13 +155,12 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
 
     /// Waits for messages in flight for a limited time. What does not come by then is part of the report.
     fn drain(&mut self, ended: Nanos, sent: Option<&Sent>) -> Result<(), String> {
-        let drain = if self.stopping { self.plan.drain.min(STOP_DRAIN_MAX) } else { self.plan.drain };
-        let until = self.clock.now().plus(drain);
+        let drain_max = if self.record.interrupted { STOP_DRAIN_MAX } else { Duration::MAX };
+        let until = self.clock.now().plus(self.plan.flags.drain.min(drain_max));
         match sent {
-            None => self.wait(Some(until), |collected| collected.is_answered(ended))?,
-            Some(sent) => self.wait(Some(until), |collected| collected.is_delivered(&sent.messages))?,
-        };
-        Ok(())
+            None => self.wait(Some(until), |collected| collected.is_answered(ended)),
+            Some(sent) => self.wait(Some(until), |collected| collected.is_delivered(&sent.messages)),
+        }
     }
 
     /// Ends the cores and takes their last counts.
@@ -198,16 +178,16 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
     }
 
     /// Takes what the cores report until `until`, or `done`, or the user asks for the end.
-    fn wait(&mut self, until: Option<Nanos>, done: impl Fn(&Collected) -> bool) -> Result<Waited, String> {
+    fn wait(&mut self, until: Option<Nanos>, done: impl Fn(&Collected) -> bool) -> Result<(), String> {
         loop {
             let now = self.clock.now();
             self.report_progress(now);
             if done(&self.collected) || until.is_some_and(|until| until <= now) {
-                return Ok(Waited::Done);
+                return Ok(());
             }
-            if !self.stopping && (self.stop)() {
-                self.stopping = true;
-                return Ok(Waited::Stopped);
+            if !self.record.interrupted && (self.stop)() {
+                self.record.interrupted = true;
+                return Ok(());
             }
             let wait = until.map_or(LOOK_AGAIN, |until| until.since(now).min(LOOK_AGAIN));
             match self.reports.recv_timeout(wait) {
@@ -221,30 +201,33 @@ impl<S: Fn() -> bool, N: FnMut(Notice)> Run<S, N> {
     fn report_progress(&mut self, now: Nanos) {
         if now >= self.next_progress {
             self.next_progress = now.next_multiple(PROGRESS_PERIOD).plus(PROGRESS_LAG);
-            let server_bytes = self.server.as_ref().and_then(Server::resident_bytes);
-            if let (Some(bytes), Some(memory)) = (server_bytes, &mut self.record.server) {
-                memory.most_bytes = memory.most_bytes.max(bytes);
-                memory.last_bytes = bytes;
-            }
+            let server_bytes = self.record.server.as_mut().and_then(look);
             (self.notice)(Notice::Progress(self.collected.progress(now, server_bytes)));
         }
     }
 }
 
-/// What the server's processes have now; none if they are gone.
-fn memory(server: &Server) -> Option<ServerMemory> {
-    let bytes = server.resident_bytes()?;
-    let pids = server.pids().to_vec();
-    Some(ServerMemory { pids, first_bytes: bytes, most_bytes: bytes, last_bytes: bytes })
+/// The processes whose memory is shown, and what they have now; none if they are gone.
+fn find_server(plan: &Plan) -> Result<Option<ServerMemory>, Unseen> {
+    let mut pids = plan.flags.server_pid.clone();
+    if pids.is_empty() {
+        let addresses: Vec<SocketAddr> = plan.destinations.iter().map(|target| target.address).collect();
+        pids = server::listening_at(&addresses)?;
+    }
+    Ok(server::resident_bytes(&pids).map(|bytes| ServerMemory {
+        pids,
+        first_bytes: bytes,
+        most_bytes: bytes,
+        last_bytes: bytes,
+    }))
 }
 
-/// The processes whose memory is shown.
-fn find_server(plan: &Plan) -> Result<Option<Server>, Unseen> {
-    if !plan.server_pids.is_empty() {
-        return Ok(Some(Server::of(&plan.server_pids)));
-    }
-    let addresses: Vec<SocketAddr> = plan.destinations.iter().map(|target| target.address).collect();
-    Server::at(&addresses)
+/// Looks what the server's processes have now; none if they are gone.
+fn look(memory: &mut ServerMemory) -> Option<u64> {
+    let bytes = server::resident_bytes(&memory.pids)?;
+    memory.most_bytes = memory.most_bytes.max(bytes);
+    memory.last_bytes = bytes;
+    Some(bytes)
 }
 
 /// How often the progress is reported.

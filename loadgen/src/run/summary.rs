@@ -5,13 +5,14 @@ use std::time::Duration;
 use super::collected::Collected;
 use crate::clock::Nanos;
 use crate::config::BROADCASTS_KEPT;
+use crate::flags::Scenario;
 use crate::measure::histogram;
 use crate::plan::Plan;
 use crate::report::{
-    Broadcast, Churn, Connections, Fanout, Latency, Measured, Outcome, Report, ServerMemory, Setup, StepSetup,
+    Broadcast, Churn, Connections, Fanout, Latency, Measured, Outcome, Report, ServerMemory, Setup,
 };
 use crate::sender::{Message, Sent};
-use crate::step::{Load, Step, Workload};
+use crate::step::Step;
 use crate::target::Target;
 
 /// What the control thread knows of a run beyond what the cores counted.
@@ -45,9 +46,9 @@ pub(super) fn report(plan: &Plan, collected: &Collected, record: &RunRecord) -> 
     Report {
         setup: Setup {
             targets: plan.destinations.iter().map(Target::url).collect(),
-            sources: plan.sources.clone(),
+            sources: plan.flags.source.clone(),
             cores: plan.cores(),
-            ramp_per_second: plan.ramp,
+            ramp_per_second: plan.flags.ramp,
         },
         interrupted: record.interrupted,
         connections: connections(plan, collected),
@@ -61,7 +62,7 @@ fn connections(plan: &Plan, collected: &Collected) -> Connections {
     let counters = collected.counters();
     let ramp = counters.settled_at.since(Nanos::default());
     Connections {
-        asked: plan.conns as u64,
+        asked: plan.flags.conns as u64,
         opened: counters.opened,
         failures: counters.failures,
         losses: counters.losses,
@@ -72,51 +73,20 @@ fn connections(plan: &Plan, collected: &Collected) -> Connections {
 
 fn outcome(plan: &Plan, collected: &Collected, index: usize, record: &StepRecord) -> Outcome {
     let step = &plan.steps[index];
-    let churn = collected.counters().churn;
-    let is_churn = matches!(step.workload, Workload::Churn { .. });
+    let counters = collected.counters().churn;
+    let is_churn = step.scenario == Scenario::Churn;
     Outcome {
-        setup: setup(step),
+        setup: step.clone(),
         measured: measured(step, collected, index, record),
         latency_us: Latency::new(collected.latency(index)),
         fanout: record.sent.as_ref().map(|sent| fanout(step, collected, record, sent)),
-        churn: is_churn.then(|| Churn {
-            begun: churn.begun,
-            made: churn.made,
-            failures: churn.failures,
-            unsettled: churn.pending(),
-            left: churn.left,
-        }),
-    }
-}
-
-fn setup(step: &Step) -> StepSetup {
-    let (mut depth, mut rate_per_second, mut burst, mut room_size) = (None, None, None, None);
-    match &step.workload {
-        Workload::Idle => {}
-        Workload::Echo(Load::Closed { depth: in_flight }) => depth = Some(*in_flight),
-        Workload::Echo(Load::Open { per_second }) | Workload::Churn { per_second } => {
-            rate_per_second = Some(*per_second);
-        }
-        Workload::Fanout(load) => {
-            (rate_per_second, burst, room_size) = (Some(load.per_second), Some(load.burst), load.room_size);
-        }
-    }
-    StepSetup {
-        scenario: step.workload.name().to_owned(),
-        clients: step.clients as u64,
-        depth,
-        rate_per_second,
-        burst,
-        room_size,
-        size: step.size,
-        hold_seconds: step.hold.as_secs_f64(),
-        warmup_seconds: step.warmup.as_secs_f64(),
+        churn: is_churn.then(|| Churn { counters, unsettled: counters.pending() }),
     }
 }
 
 fn measured(step: &Step, collected: &Collected, index: usize, record: &StepRecord) -> Measured {
     let (counters, traffic) = (collected.counters(), collected.traffic(index));
-    let is_echo = matches!(step.workload, Workload::Echo(_));
+    let is_echo = step.scenario == Scenario::Echo;
     let unanswered = traffic.sent.saturating_sub(collected.latency(index).len());
     Measured {
         seconds: record.measured.as_secs_f64(),
@@ -145,7 +115,7 @@ fn fanout(step: &Step, collected: &Collected, record: &StepRecord, sent: &Sent) 
         complete += u64::from(delivery.receivers >= message.members.unwrap_or(record.connected));
         deliveries += delivery.receivers;
     }
-    let is_rooms = matches!(&step.workload, Workload::Fanout(load) if load.room_size.is_some());
+    let is_rooms = step.scenario == Scenario::Rooms;
     let kept = if is_rooms { 0 } else { BROADCASTS_KEPT };
     let broadcast = |message| broadcast(message, collected, record.connected);
     Fanout {
@@ -303,8 +273,11 @@ mod tests {
             &collected(counters, &[150], Vec::new()),
             &record(3, None),
         );
-        let churn = report.first().churn.as_ref().unwrap();
-        assert_eq!((churn.made, churn.left, churn.failures.total(), churn.unsettled), (7, 6, 1, 2));
+        let Churn { counters, unsettled } = report.first().churn.as_ref().unwrap();
+        assert_eq!((counters.made, counters.left, counters.failures.total(), *unsettled), (7, 6, 1, 2));
+        let json: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
+        let churn = &json["steps"][0]["churn"];
+        assert_eq!((&churn["begun"], &churn["unsettled"]), (&10.into(), &2.into()));
         let table = report.to_string();
         for words in [
             "churn, 100/s on",

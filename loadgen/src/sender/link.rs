@@ -9,7 +9,6 @@ use protocol::php::{self, Key};
 use protocol::register::{self, Lines, Request};
 
 use crate::config::{REPLY_SIZE_MAX, SENDER_TIMEOUT};
-use crate::step::FanoutLoad;
 
 /// A connection to one gateway.
 #[derive(Debug)]
@@ -23,13 +22,13 @@ impl Link {
     ///
     /// # Errors
     /// In one line: the register or a gateway cannot be reached, or there is no gateway.
-    pub(super) fn to_all(load: &FanoutLoad) -> Result<Vec<Link>, String> {
-        let gateways = ask_register(load).map_err(|error| format!("register {}: {error}", load.register))?;
+    pub(super) fn to_all(register: &str, secret_key: &str) -> Result<Vec<Link>, String> {
+        let gateways =
+            ask_register(register, secret_key).map_err(|error| format!("register {register}: {error}"))?;
         if gateways.is_empty() {
-            return Err(format!("register {} knows no gateway", load.register));
+            return Err(format!("register {register} knows no gateway"));
         }
-        let link = |address: &String| Link::open(address, &load.secret_key);
-        gateways.iter().map(link).collect()
+        gateways.iter().map(|address| Link::open(address, secret_key)).collect()
     }
 
     fn open(address: &str, secret_key: &str) -> Result<Link, String> {
@@ -100,10 +99,10 @@ impl Link {
 }
 
 /// The list that a register gives to a GatewayClient.
-fn ask_register(load: &FanoutLoad) -> io::Result<Vec<String>> {
-    let mut stream = connect(&load.register)?;
+fn ask_register(register: &str, secret_key: &str) -> io::Result<Vec<String>> {
+    let mut stream = connect(register)?;
     let mut request = Vec::new();
-    Request::WorkerConnect { secret_key: load.secret_key.clone() }.encode(&mut request);
+    Request::WorkerConnect { secret_key: secret_key.to_owned() }.encode(&mut request);
     stream.write_all(&request)?;
     let (mut lines, mut buffer) = (Lines::default(), vec![0; 64 * 1024]);
     loop {

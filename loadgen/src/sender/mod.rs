@@ -14,15 +14,16 @@ use self::link::Link;
 use self::rooms::Rooms;
 use crate::clock::{Clock, Nanos};
 use crate::config::{JOIN_BYTES, SENDS_PER_TURN, SYNC_PERIOD, SYNC_TRIES_MAX};
+use crate::flags::Flags;
 use crate::measure::Phase;
 use crate::pace::Pace;
 use crate::stamp;
-use crate::step::FanoutLoad;
+use crate::step::Step;
 
 /// A connection to every gateway.
 pub(crate) struct Sender {
     links: Vec<Link>,
-    load: FanoutLoad,
+    step: Step,
     /// None: every message goes to all clients.
     rooms: Option<Rooms>,
 }
@@ -57,8 +58,9 @@ impl Sender {
     ///
     /// # Errors
     /// In one line: the register or a gateway cannot be reached, or there is no gateway.
-    pub(crate) fn connect(load: &FanoutLoad) -> Result<Sender, String> {
-        Ok(Sender { links: Link::to_all(load)?, load: load.clone(), rooms: None })
+    pub(crate) fn connect(flags: &Flags, step: &Step) -> Result<Sender, String> {
+        let links = Link::to_all(&flags.register, &flags.secret_key)?;
+        Ok(Sender { links, step: step.clone(), rooms: None })
     }
 
     /// Has the gateways put their clients into rooms, if messages go to rooms. Waits until the gateways know at least
@@ -67,7 +69,7 @@ impl Sender {
     /// # Errors
     /// In one line: a gateway does not answer, or they know too few.
     pub(crate) fn join_rooms(&mut self, clients: u64) -> Result<(), String> {
-        let Some(size) = self.load.room_size else { return Ok(()) };
+        let Some(size) = self.step.room_size else { return Ok(()) };
         let found = self.find_clients(clients)?;
         let rooms = Rooms::new(found.iter().map(Vec::len).sum(), size);
         let mut index = 0;
@@ -99,20 +101,20 @@ impl Sender {
         Err(format!("the gateways know {count} clients, {clients} are connected: is it their --register?"))
     }
 
-    /// Begins to send messages of `size` bytes.
+    /// Begins to send.
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(crate) fn start(self, clock: Clock, phase: Phase, size: usize) -> io::Result<Sending> {
+    pub(crate) fn start(self, clock: Clock, phase: Phase) -> io::Result<Sending> {
         let (_stop, stopped) = crossbeam_channel::bounded(0);
-        let work = move || self.send_all(clock, phase, size, &stopped);
+        let work = move || self.send_all(clock, phase, &stopped);
         let thread = program::spawn_vital("loadgen-sender", work)?;
         Ok(Sending { thread, _stop })
     }
 
-    fn send_all(mut self, clock: Clock, phase: Phase, size: usize, stopped: &Receiver<()>) -> Sent {
-        let burst = self.load.burst;
-        let mut pace = Pace::new(phase.from..phase.until, self.load.per_second / burst as f64);
+    fn send_all(mut self, clock: Clock, phase: Phase, stopped: &Receiver<()>) -> Sent {
+        let burst = self.step.burst.unwrap_or(1);
+        let mut pace = Pace::new(phase.from..phase.until, self.step.per_second() / burst as f64);
         let mut sent = Sent::default();
         let mut frames = Vec::new();
         while let Some(next) = pace.next_at() {
@@ -126,7 +128,7 @@ impl Sender {
                 due.flat_map(|at| (0..burst as u64).map(move |n| Nanos(at.0 + n))).collect();
             frames.clear();
             let messages: Vec<Message> =
-                stamps.into_iter().map(|stamp| self.write(stamp, size, &mut frames)).collect();
+                stamps.into_iter().map(|stamp| self.write(stamp, &mut frames)).collect();
             if let Err(why) = self.links.iter_mut().try_for_each(|link| link.send(&frames)) {
                 sent.error = Some(why);
                 break;
@@ -136,9 +138,9 @@ impl Sender {
         sent
     }
 
-    fn write(&mut self, stamp: Nanos, size: usize, frames: &mut Vec<u8>) -> Message {
-        let mut body = Vec::with_capacity(size);
-        stamp::write(stamp, size, &mut body);
+    fn write(&mut self, stamp: Nanos, frames: &mut Vec<u8>) -> Message {
+        let mut body = Vec::with_capacity(self.step.size);
+        stamp::write(stamp, self.step.size, &mut body);
         let members = match &mut self.rooms {
             Some(rooms) => Some(rooms.write_next(&body, frames)),
             None => {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use loadgen::Report;
+use loadgen::{Report, Scenario};
 
 use crate::server::echo;
 
@@ -31,7 +31,7 @@ fn a_run_prints_a_table_and_writes_files() {
         assert!(stdout.contains(words), "{words}\n{stdout}");
     }
     let report: Report = serde_json::from_str(&json.unwrap()).unwrap();
-    assert_eq!((report.connections.opened, report.first().setup.scenario.as_str()), (4, "echo"));
+    assert_eq!((report.connections.opened, report.first().setup.scenario), (4, Scenario::Echo));
 }
 
 #[test]
