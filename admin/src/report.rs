@@ -112,18 +112,13 @@ pub struct Row {
 impl Process {
     /// This process, `uptime` after its start.
     pub fn this(program: &str, version: &str, uptime: Duration) -> Process {
+        let pid = std::process::id();
         Process {
             program: program.to_owned(),
             version: version.to_owned(),
-            pid: std::process::id(),
+            pid,
             uptime_seconds: uptime.as_secs(),
-            memory_bytes: resident_bytes().unwrap_or(0),
+            memory_bytes: program::resident_bytes(pid).unwrap_or(0),
         }
     }
-}
-
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }

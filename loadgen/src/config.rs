@@ -103,7 +103,5 @@ pub(crate) const BYTES_PER_SERVER_CLIENT: u64 = 900;
 pub(crate) const BYTES_PER_CORE: u64 = 24 << 20;
 /// Ordinary descriptors of a thread: those of the executor's three rings, of the client ring, and what they are woken by.
 pub(crate) const FILES_PER_CORE: u64 = 16;
-/// Bytes of locked memory below which no executor starts.
-pub(crate) const LOCKED_BYTES_MIN: u64 = program::MEMLOCK_MIN;
 /// Bytes of a page as `net.ipv4.tcp_mem` counts them.
 pub(crate) const PAGE_SIZE: u64 = 4096;

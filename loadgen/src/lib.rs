@@ -33,7 +33,7 @@ pub use check::{Conntrack, Finding, Severity, System, check};
 pub use failure::Failures;
 pub use flags::{Flags, Scenario};
 pub use measure::ChurnCounters;
-pub use plan::{Machine, Plan};
+pub use plan::Plan;
 pub use report::{
     Broadcast, Churn, Connections, Fanout, Latency, Measured, Outcome, Quantile, Report, Second,
     ServerMemory, Setup,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use loadgen::{Flags, Machine, Notice, Plan, Report, Second, Severity, System};
+use loadgen::{Flags, Notice, Plan, Report, Second, Severity, System};
 
 #[global_allocator]
 static ALLOCATOR: program::Allocator = program::Allocator;
@@ -14,9 +14,9 @@ fn main() {
         program::fail(why);
     }
     let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
-    let machine = Machine { cpus: program::cpu_order(), open_files: program::raise_open_files() };
-    let plan = Plan::new(&flags, &machine).unwrap_or_else(|refusal| refusal.end());
-    check(&plan, flags.force);
+    let system = System::read();
+    let plan = Plan::new(&flags, &system).unwrap_or_else(|refusal| refusal.end());
+    check(&plan, &system);
     let report =
         loadgen::run(plan, || shutdown.requested(), show).unwrap_or_else(|error| program::fail(error));
     write_files(&flags, &report);
@@ -34,12 +34,12 @@ fn main() {
 }
 
 /// Says what this machine lacks, and ends where that cannot go well.
-fn check(plan: &Plan, force: bool) {
-    let findings = loadgen::check(plan, &System::read());
+fn check(plan: &Plan, system: &System) {
+    let findings = loadgen::check(plan, system);
     for finding in &findings {
         program::mention(format_args!("loadgen: {finding}"));
     }
-    if !force && findings.iter().any(|finding| finding.severity == Severity::Error) {
+    if !plan.flags.force && findings.iter().any(|finding| finding.severity == Severity::Error) {
         program::fail("this machine is not ready for so much; --force starts all the same");
     }
 }

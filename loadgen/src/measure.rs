@@ -196,9 +196,10 @@ pub(crate) struct Measure {
     /// Counts since the run began.
     pub counters: Counters,
     latency: Histogram<u64>,
-    step: usize,
+    /// Index of the step.
+    pub step: usize,
     /// Of the step; before the first step one that never comes.
-    phase: Phase,
+    pub phase: Phase,
     /// What the ring had counted before the measured phase.
     before: Stats,
 }
@@ -220,16 +221,6 @@ impl Measure {
         (self.step, self.phase) = (step, phase);
         self.counters.phase = Traffic::default();
         self.counters.answered = self.counters.sent;
-    }
-
-    /// The measured phase ends earlier than was planned.
-    pub(crate) fn end(&mut self, until: Nanos) {
-        self.phase.end(until);
-    }
-
-    /// Index of the step.
-    pub(crate) fn step(&self) -> usize {
-        self.step
     }
 
     /// A message was sent that was meant to be sent at `intended`.
@@ -302,8 +293,8 @@ mod tests {
         assert_eq!(measure.counters.in_flight(), 1);
         // The next step does not wait for it, and counts its own.
         measure.begin(1, Phase { load_from: Nanos(0), from: Nanos(30_000), until: Nanos(40_000) });
-        assert_eq!((measure.counters.in_flight(), measure.step()), (0, 1));
-        measure.end(Nanos(35_000));
+        assert_eq!((measure.counters.in_flight(), measure.step), (0, 1));
+        measure.phase.end(Nanos(35_000));
         for intended in [34_000, 36_000] {
             measure.on_sent(Nanos(intended));
         }

@@ -9,6 +9,7 @@ use program::Refusal;
 use tls::Connector;
 use uring::SOCKETS_MAX;
 
+use crate::check::System;
 use crate::config::{
     CORES_MAX, DESTINATIONS_MAX, PENDING_MAX, PORT_REST, PORT_REST_LOCAL, SPARE_SOCKETS, SPREAD_MAX,
     STEPS_MAX,
@@ -16,15 +17,6 @@ use crate::config::{
 use crate::flags::{Flags, Scenario};
 use crate::step::{Step, refuse, require};
 use crate::target::Target;
-
-/// What the machine allows.
-#[derive(Clone, Debug)]
-pub struct Machine {
-    /// The CPUs that threads are pinned to, at least one.
-    pub cpus: Vec<usize>,
-    /// Open files, which bound the sockets of one thread.
-    pub open_files: u64,
-}
 
 /// A run, ready to start.
 #[derive(Clone, Debug)]
@@ -46,13 +38,13 @@ impl Plan {
     ///
     /// # Errors
     /// Flags that do not go together, more than the machine allows, or a file that is not there.
-    pub fn new(flags: &Flags, machine: &Machine) -> Result<Plan, Refusal> {
+    pub fn new(flags: &Flags, system: &System) -> Result<Plan, Refusal> {
         require(flags.conns > 0, "--conns 0: at least one is needed")?;
         let destinations = destinations(flags)?;
         check_sources(flags, &destinations)?;
         Ok(Plan {
             flags: flags.clone(),
-            cpus: cores(flags, machine)?,
+            cpus: cores(flags, system)?,
             connector: connector(flags, &destinations)?,
             destinations,
             steps: steps(flags)?,
@@ -142,12 +134,13 @@ fn steps(flags: &Flags) -> Result<Vec<Step>, Refusal> {
 }
 
 /// As many cores as asked for, or as CPUs, or as the open files make necessary; pinned round robin.
-fn cores(flags: &Flags, machine: &Machine) -> Result<Vec<usize>, Refusal> {
-    let sockets_max = usize::try_from(machine.open_files.min(SOCKETS_MAX.into())).unwrap_or(usize::MAX);
+fn cores(flags: &Flags, system: &System) -> Result<Vec<usize>, Refusal> {
+    let open_files = system.open_files.unwrap_or(u64::MAX);
+    let sockets_max = usize::try_from(open_files.min(SOCKETS_MAX.into())).unwrap_or(usize::MAX);
     let needed = flags.conns.div_ceil(sockets_max.saturating_sub(SPARE_SOCKETS).max(1));
-    let count = flags.count.unwrap_or(machine.cpus.len().max(needed.min(CORES_MAX)));
+    let count = flags.count.unwrap_or(system.cpus.len().max(needed.min(CORES_MAX)));
     require((1..=CORES_MAX).contains(&count), format!("--count {count}: 1 to {CORES_MAX} threads"))?;
-    Ok((0..count.min(flags.conns)).map(|index| machine.cpus[index % machine.cpus.len()]).collect())
+    Ok((0..count.min(flags.conns)).map(|index| system.cpus[index % system.cpus.len()]).collect())
 }
 
 fn destinations(flags: &Flags) -> Result<Vec<Target>, Refusal> {
@@ -214,15 +207,19 @@ mod tests {
     use super::*;
     use argh::FromArgs;
 
-    fn plan_on(machine: &Machine, line: &str) -> Result<Plan, String> {
+    fn plan_on(system: &System, line: &str) -> Result<Plan, String> {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let flags =
             Flags::from_args(&["loadgen"], &words).map_err(|exit| exit.output.trim_end().to_owned())?;
-        Plan::new(&flags, machine).map_err(|error| error.to_string())
+        Plan::new(&flags, system).map_err(|error| error.to_string())
+    }
+
+    fn system(cpus: &[usize], open_files: u64) -> System {
+        System { cpus: cpus.to_vec(), open_files: Some(open_files), ..System::default() }
     }
 
     fn plan(line: &str) -> Result<Plan, String> {
-        plan_on(&Machine { cpus: vec![4, 6], open_files: 20_000 }, line)
+        plan_on(&system(&[4, 6], 20_000), line)
     }
 
     #[test]
@@ -247,10 +244,7 @@ mod tests {
     fn open_files_ask_for_threads() {
         assert_eq!(plan("--conns 1000000 --spread 36").unwrap().cores(), 51);
         assert_eq!(plan("--conns 1000000 --spread 36 --count 8").unwrap().cores(), 8);
-        assert_eq!(
-            plan_on(&Machine { cpus: vec![0], open_files: 10 }, "--conns 2000").unwrap().cores(),
-            CORES_MAX
-        );
+        assert_eq!(plan_on(&system(&[0], 10), "--conns 2000").unwrap().cores(), CORES_MAX);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) fn listening_at(addresses: &[SocketAddr]) -> Result<Vec<u32>, Unseen>
 
 /// Bytes that processes have resident together; none if none of them is there.
 pub(crate) fn resident_bytes(pids: &[u32]) -> Option<u64> {
-    pids.iter().filter_map(|pid| resident(*pid)).reduce(|sum, bytes| sum + bytes)
+    pids.iter().filter_map(|pid| program::resident_bytes(*pid)).reduce(|sum, bytes| sum + bytes)
 }
 
 /// Whether `ip` is an address of this machine.
@@ -98,12 +98,6 @@ fn has_one(pid: u32, sockets: &HashSet<u64>) -> bool {
         let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']'));
         inode.and_then(|inode| inode.parse().ok()).is_some_and(|inode| sockets.contains(&inode))
     })
-}
-
-fn resident(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let value = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(value.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
 /// TCP_LISTEN as a table of sockets has it.

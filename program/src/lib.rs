@@ -74,7 +74,7 @@ pub use kernel::{KERNEL_MIN, KernelVersion};
 pub use limits::{MEMLOCK_MIN, raise_memlock, raise_open_files};
 pub use logging::{LogLevel, log_to_stderr};
 pub use machine::{allowed_cpus, check_machine, cpus, run_on};
-pub use memory::memory_size;
+pub use memory::{memory_available, memory_size, resident_bytes};
 pub use names::Resolver;
 pub use panics::{PANIC_EXIT_CODE, Panic, catch, give_up, mark_vital, spawn_vital};
 pub use process::{

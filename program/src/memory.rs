@@ -1,4 +1,4 @@
-//! Owns the question how much memory this process may use.
+//! Owns the questions how much memory there is, and how much of it a process has.
 
 use std::fs;
 
@@ -8,17 +8,28 @@ pub fn memory_size() -> Option<u64> {
     smallest(|path| fs::read_to_string(path).ok())
 }
 
+/// Memory in bytes that can be had without swapping. `None`: the kernel does not tell.
+pub fn memory_available() -> Option<u64> {
+    bytes_of("MemAvailable:", &fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+/// Memory in bytes that a process has resident. `None`: it is gone, or the kernel does not tell.
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    bytes_of("VmRSS:", &fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
 /// The smallest of what the files say; `read` gives a file's content.
 fn smallest(read: impl Fn(&str) -> Option<String>) -> Option<u64> {
-    let machine = read("/proc/meminfo").and_then(|text| meminfo_total(&text));
+    let machine = read("/proc/meminfo").and_then(|text| bytes_of("MemTotal:", &text));
     let cgroups = read("/proc/self/cgroup").unwrap_or_default();
     let limits = cgroups.lines().flat_map(limit_files).filter_map(|path| read(&path)?.trim().parse().ok());
     machine.into_iter().chain(limits).min()
 }
 
-fn meminfo_total(text: &str) -> Option<u64> {
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
+/// What a line like `MemTotal:  16384 kB` says.
+fn bytes_of(name: &str, text: &str) -> Option<u64> {
+    let size = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = size.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
 
@@ -76,6 +87,14 @@ mod tests {
             ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "2048\n"),
         ];
         assert_eq!(told(&first), Some(2048));
+    }
+
+    #[test]
+    fn what_the_kernel_writes_is_read() {
+        let text = "MemFree: 3 kB\nMemAvailable:   23429744 kB\n";
+        assert_eq!(bytes_of("MemAvailable:", text), Some(23_429_744 << 10));
+        assert_eq!((bytes_of("MemAvailable:", ""), resident_bytes(u32::MAX)), (None, None));
+        assert!(memory_available() < memory_size() && resident_bytes(std::process::id()) > Some(100_000));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::config::{
-    BYTES_PER_CLIENT, BYTES_PER_CORE, BYTES_PER_SERVER_CLIENT, BYTES_PER_SOCKET, FILES_PER_CORE,
-    LOCKED_BYTES_MIN, PAGE_SIZE, PENDING_MAX, PORT_RANGE_MAX, SPREAD_MAX,
+    BYTES_PER_CLIENT, BYTES_PER_CORE, BYTES_PER_SERVER_CLIENT, BYTES_PER_SOCKET, FILES_PER_CORE, PAGE_SIZE,
+    PENDING_MAX, PORT_RANGE_MAX, SPREAD_MAX,
 };
 use crate::flags::Scenario;
 use crate::plan::Plan;
@@ -52,9 +52,8 @@ impl fmt::Display for Finding {
 
 /// The settings that are too low for `plan`; none if the machine is ready. Settings that are not known are taken as enough.
 pub fn check(plan: &Plan, system: &System) -> Vec<Finding> {
-    let rules = [ring_files, process_files, system_files, ports, accept_queue, tcp_pages, conntrack];
-    let rules = rules.into_iter().chain([locked_memory, memory]);
-    rules.filter_map(|rule| rule(plan, system)).collect()
+    let rules = [ring_files, process_files, system_files, ports, accept_queue, tcp_pages, conntrack, memory];
+    rules.into_iter().filter_map(|rule| rule(plan, system)).collect()
 }
 
 impl Finding {
@@ -64,16 +63,11 @@ impl Finding {
         setting: &'static str,
         value: u64,
         needed: u64,
-        remedy: impl FnOnce() -> String,
+        remedy: String,
     ) -> Option<Finding> {
-        let finding = |remedy| Finding {
-            severity,
-            setting,
-            value: value.to_string(),
-            needed: needed.to_string(),
-            remedy,
-        };
-        (value < needed).then(|| finding(remedy()))
+        let (value_text, needed_text) = (value.to_string(), needed.to_string());
+        let finding = Finding { severity, setting, value: value_text, needed: needed_text, remedy };
+        (value < needed).then_some(finding)
     }
 }
 
@@ -84,14 +78,14 @@ fn ring_files(plan: &Plan, system: &System) -> Option<Finding> {
     let for_clients = usize::try_from(limit).ok()?.saturating_sub(plan.spare_sockets()).max(1);
     let threads = plan.flags.conns.div_ceil(for_clients);
     let setting = "open files (ulimit -n), for the sockets of one thread";
-    let remedy = || format!("`ulimit -n {needed}`, or --count {threads}");
+    let remedy = format!("`ulimit -n {needed}`, or --count {threads}");
     Finding::below(Severity::Error, setting, limit, needed, remedy)
 }
 
 /// Ordinary descriptors: each thread has some for its rings, whatever the sockets.
 fn process_files(plan: &Plan, system: &System) -> Option<Finding> {
     let needed = FILES_PER_CORE * (plan.cores() as u64 + 1);
-    let remedy = || format!("`ulimit -n {needed}`, or a lower --count");
+    let remedy = format!("`ulimit -n {needed}`, or a lower --count");
     let setting = "open files (ulimit -n), for all threads";
     Finding::below(Severity::Error, setting, system.open_files?, needed, remedy)
 }
@@ -99,7 +93,7 @@ fn process_files(plan: &Plan, system: &System) -> Option<Finding> {
 /// Sockets are files of the system, wherever their descriptors are.
 fn system_files(plan: &Plan, system: &System) -> Option<Finding> {
     let needed = plan.flags.conns as u64 * plan.ends();
-    let remedy = || format!("`sysctl -w fs.file-max={}`", 2 * needed);
+    let remedy = format!("`sysctl -w fs.file-max={}`", 2 * needed);
     let setting = "fs.file-max, less files in use,";
     Finding::below(Severity::Warning, setting, system.files_left?, needed, remedy)
 }
@@ -144,7 +138,7 @@ fn more_ports(plan: &Plan, range: u64, needed: u64) -> String {
 fn accept_queue(plan: &Plan, system: &System) -> Option<Finding> {
     let queue = system.accept_queue.filter(|_| plan.is_local())?;
     let needed = plan.flags.conns.min(PENDING_MAX * plan.cores()) as u64;
-    let remedy = || format!("`sysctl -w net.core.somaxconn={}` before the server starts", needed.min(65_535));
+    let remedy = format!("`sysctl -w net.core.somaxconn={}` before the server starts", needed.min(65_535));
     let found = Finding::below(Severity::Warning, "net.core.somaxconn", queue, needed, remedy)?;
     Some(Finding { needed: format!("up to {needed}"), ..found })
 }
@@ -155,7 +149,7 @@ fn tcp_pages(plan: &Plan, system: &System) -> Option<Finding> {
     let busy = plan.steps.iter().filter(|step| step.scenario != Scenario::Idle);
     let pages = |step: &Step| step.clients as u64 * plan.ends() * (step.size as u64).div_ceil(PAGE_SIZE);
     let needed = busy.map(pages).max().unwrap_or(0);
-    let remedy = || format!("`sysctl -w net.ipv4.tcp_mem=\"{needed} {needed} {}\"`", 2 * needed);
+    let remedy = format!("`sysctl -w net.ipv4.tcp_mem=\"{needed} {needed} {}\"`", 2 * needed);
     let found = Finding::below(Severity::Warning, "net.ipv4.tcp_mem, pressure,", mark, needed, remedy)?;
     let needed = format!("up to {needed}, if all have a message at once,");
     Some(Finding { value: format!("{mark} pages"), needed, ..found })
@@ -165,15 +159,7 @@ fn conntrack(plan: &Plan, system: &System) -> Option<Finding> {
     let Conntrack { tracked, max } = system.conntrack?;
     let needed = tracked + plan.flags.conns as u64;
     let setting = "net.netfilter.nf_conntrack_max";
-    Finding::below(Severity::Error, setting, max, needed, || format!("`sysctl -w {setting}={needed}`"))
-}
-
-fn locked_memory(_: &Plan, system: &System) -> Option<Finding> {
-    let (setting, limit) = ("locked memory (ulimit -l)", system.locked_memory?);
-    let remedy = || "`ulimit -l unlimited`".into();
-    let found = Finding::below(Severity::Error, setting, limit, LOCKED_BYTES_MIN, remedy)?;
-    let kib = |bytes: u64| format!("{} KiB", bytes >> 10);
-    Some(Finding { value: kib(limit), needed: kib(LOCKED_BYTES_MIN), ..found })
+    Finding::below(Severity::Error, setting, max, needed, format!("`sysctl -w {setting}={needed}`"))
 }
 
 /// Sockets of both ends if the server is here, what both programs keep for each, and the threads.
@@ -184,7 +170,7 @@ fn memory(plan: &Plan, system: &System) -> Option<Finding> {
     let threads = plan.cores() as u64 * BYTES_PER_CORE;
     let needed = plan.flags.conns as u64 * each + threads;
     let conns = available.saturating_sub(threads) / each;
-    let remedy = || format!("--conns {conns}, or a machine with more memory");
+    let remedy = format!("--conns {conns}, or a machine with more memory");
     let found = Finding::below(Severity::Error, "MemAvailable", available, needed, remedy)?;
     let (value, needed) = (available >> 20, needed.div_ceil(1 << 20));
     Some(Finding { value: format!("{value} MiB"), needed: format!("{needed} MiB"), ..found })
@@ -195,13 +181,13 @@ mod tests {
     use argh::FromArgs;
 
     use super::*;
-    use crate::{Flags, Machine};
+    use crate::Flags;
 
     /// A machine that has plenty of everything.
     fn plenty() -> System {
         System {
+            cpus: vec![0, 1],
             open_files: Some(1 << 20),
-            locked_memory: Some(u64::MAX),
             files_left: Some(1 << 40),
             ports: Some(28_232),
             accept_queue: Some(65_535),
@@ -214,7 +200,7 @@ mod tests {
     fn plan(line: &str) -> Plan {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let flags = Flags::from_args(&["loadgen"], &words).unwrap();
-        Plan::new(&flags, &Machine { cpus: vec![0, 1], open_files: 20_000 }).unwrap()
+        Plan::new(&flags, &System { open_files: Some(20_000), ..plenty() }).unwrap()
     }
 
     /// The only finding.
@@ -313,10 +299,10 @@ mod tests {
             ),
             []
         );
-        let locked = finding("", System { locked_memory: Some(64 << 10), ..plenty() });
+        let none = finding("--conns 1", System { memory: Some(0), ..plenty() });
         assert_eq!(
-            locked.to_string(),
-            "error: locked memory (ulimit -l) is 64 KiB, 512 KiB needed: `ulimit -l unlimited`"
+            none.to_string(),
+            "error: MemAvailable is 0 MiB, 25 MiB needed: --conns 0, or a machine with more memory"
         );
     }
 }

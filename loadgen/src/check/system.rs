@@ -1,14 +1,14 @@
-//! The limits of this machine, as `/proc` has them. Judges nothing.
+//! The limits of this machine, as the kernel says them. Judges nothing.
 
 use std::fs::read_to_string;
 
 /// Settings that bound a run. None: the kernel does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct System {
+    /// The CPUs that threads are pinned to, at least one.
+    pub cpus: Vec<usize>,
     /// Open files of this process, which are also the direct descriptors of one ring.
     pub open_files: Option<u64>,
-    /// Bytes of locked memory of this process.
-    pub locked_memory: Option<u64>,
     /// Open files that all processes together may still have (`fs.file-max` less those there are).
     pub files_left: Option<u64>,
     /// Ports of `net.ipv4.ip_local_port_range`.
@@ -33,13 +33,12 @@ pub struct Conntrack {
 }
 
 impl System {
-    /// Looks.
+    /// Looks, after it has raised the limit of open files as far as the process may.
     pub fn read() -> System {
-        let limits = read_to_string("/proc/self/limits").unwrap_or_default();
         let sysctl = |name: &str| read_to_string(format!("/proc/sys/{name}")).unwrap_or_default();
         System {
-            open_files: limit(&limits, "Max open files"),
-            locked_memory: limit(&limits, "Max locked memory"),
+            cpus: program::cpu_order(),
+            open_files: Some(program::raise_open_files()),
             files_left: files_left(&sysctl("fs/file-nr")),
             ports: ports(&sysctl("net/ipv4/ip_local_port_range")),
             accept_queue: number(&sysctl("net/core/somaxconn"), 0),
@@ -48,7 +47,7 @@ impl System {
                 &sysctl("net/netfilter/nf_conntrack_count"),
                 &sysctl("net/netfilter/nf_conntrack_max"),
             ),
-            memory: memory_available(&read_to_string("/proc/meminfo").unwrap_or_default()),
+            memory: program::memory_available(),
         }
     }
 }
@@ -56,12 +55,6 @@ impl System {
 /// The number in place `index` of a line.
 fn number(line: &str, index: usize) -> Option<u64> {
     line.split_ascii_whitespace().nth(index)?.parse().ok()
-}
-
-/// A soft limit of `/proc/PID/limits`.
-fn limit(limits: &str, name: &str) -> Option<u64> {
-    let value = limits.lines().find_map(|line| line.strip_prefix(name))?;
-    if value.trim_start().starts_with("unlimited") { Some(u64::MAX) } else { number(value, 0) }
 }
 
 fn files_left(file_nr: &str) -> Option<u64> {
@@ -78,35 +71,23 @@ fn conntrack(count: &str, max: &str) -> Option<Conntrack> {
     (found.tracked > 0).then_some(found)
 }
 
-fn memory_available(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    number(line, 0).map(|kib| kib * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_the_kernel_writes_is_read() {
-        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
-                      Max open files            20000                30000                files     \n\
-                      Max locked memory         unlimited            unlimited            bytes     \n";
-        assert_eq!(limit(limits, "Max open files"), Some(20_000));
-        assert_eq!(limit(limits, "Max locked memory"), Some(u64::MAX));
-        assert_eq!(limit(limits, "Max of nothing"), None);
         assert_eq!(files_left("871\t0\t2466177\n"), Some(2_465_306));
         assert_eq!(ports("32768\t60999\n"), Some(28_232));
         assert_eq!(number("287901\t383868\t575802\n", 1), Some(383_868));
         assert_eq!(conntrack("5\n", "262144\n"), Some(Conntrack { tracked: 5, max: 262_144 }));
         assert_eq!((conntrack("0\n", "262144\n"), conntrack("", "")), (None, None));
-        assert_eq!(memory_available("MemFree: 3 kB\nMemAvailable:   23429744 kB\n"), Some(23_429_744 << 10));
-        assert_eq!((memory_available(""), ports("x"), files_left("")), (None, None, None));
+        assert_eq!((ports("x"), files_left("")), (None, None));
     }
 
     #[test]
     fn this_machine_says_what_every_linux_does() {
         let system = System::read();
-        assert!(system.open_files.is_some() && system.memory.is_some() && system.locked_memory.is_some());
+        assert!(system.open_files.is_some() && system.memory.is_some() && !system.cpus.is_empty());
     }
 }

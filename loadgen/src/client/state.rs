@@ -70,23 +70,21 @@ impl Client {
 
     /// Takes the unfinished input out, to be decoded together with the bytes behind it.
     pub(crate) fn take_input(&mut self) -> Vec<u8> {
-        let input = self.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.input));
-        self.drop_empty_backlog();
-        input.unwrap_or_default()
+        self.take(|backlog| &mut backlog.input)
     }
 
     /// Takes what waits for room, to be sent again.
     pub(crate) fn take_output(&mut self) -> Vec<u8> {
-        let output = self.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.output));
-        self.drop_empty_backlog();
-        output.unwrap_or_default()
+        self.take(|backlog| &mut backlog.output)
     }
 
-    fn drop_empty_backlog(&mut self) {
-        if self.backlog.as_ref().is_some_and(|backlog| backlog.input.is_empty() && backlog.output.is_empty())
-        {
+    fn take(&mut self, part: fn(&mut Backlog) -> &mut Vec<u8>) -> Vec<u8> {
+        let Some(backlog) = &mut self.backlog else { return Vec::new() };
+        let bytes = std::mem::take(part(backlog));
+        if backlog.input.is_empty() && backlog.output.is_empty() {
             self.backlog = None;
         }
+        bytes
     }
 }
 

@@ -3,7 +3,7 @@
 use protocol::client::frame::{Frame, FrameCodec};
 use protocol::client::text::{Text, TextCodec};
 use protocol::client::websocket::client::{self as websocket, Decoder, Event};
-use protocol::client::{Codec, Decoded, Kind, Limits, Protocol};
+use protocol::client::{Codec, Decoded, Kind, Limits, Malformed, Protocol};
 
 use crate::config::PACKAGE_SIZE_MAX;
 use crate::target::Scheme;
@@ -19,23 +19,6 @@ pub(crate) enum Wire {
     Frame(FrameCodec),
     /// A stream; a message is every so many bytes.
     Tcp,
-}
-
-/// A unit of a server's bytes. `consumed` is how many bytes of the input are done with.
-#[derive(Debug)]
-pub(crate) enum Incoming<'a> {
-    /// Nothing whole in the rest of the input.
-    NeedMore { consumed: usize },
-    /// A message.
-    Message { consumed: usize, body: &'a [u8] },
-    /// To be answered with [`encode_pong`].
-    Ping { consumed: usize, payload: &'a [u8] },
-    /// An answer to a ping that nobody sent.
-    Pong { consumed: usize },
-    /// The server closes the connection.
-    Close,
-    /// The server broke the protocol.
-    Malformed,
 }
 
 impl Wire {
@@ -60,13 +43,13 @@ impl Wire {
     }
 
     /// Decodes the next unit of `input`. `size` cuts a stream into messages.
-    pub(crate) fn decode<'a>(&'a mut self, size: usize, input: &'a mut [u8]) -> Incoming<'a> {
+    pub(crate) fn decode<'a>(&'a mut self, size: usize, input: &'a mut [u8]) -> Event<'a> {
         match self {
-            Wire::Websocket(decoder) => from_websocket(decoder.decode(PACKAGE_SIZE_MAX, input)),
+            Wire::Websocket(decoder) => decoder.decode(PACKAGE_SIZE_MAX, input),
             Wire::Text(codec) => from_plain(codec.decode(&LIMITS, input, &mut Vec::new())),
             Wire::Frame(codec) => from_plain(codec.decode(&LIMITS, input, &mut Vec::new())),
-            Wire::Tcp if input.len() < size => Incoming::NeedMore { consumed: 0 },
-            Wire::Tcp => Incoming::Message { consumed: size, body: &input[..size] },
+            Wire::Tcp if input.len() < size => Event::NeedMore { consumed: 0 },
+            Wire::Tcp => Event::Message { consumed: size, body: &input[..size], kind: Kind::Unspecified },
         }
     }
 }
@@ -86,22 +69,13 @@ pub(crate) fn encode_pong(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     websocket::encode_frame(websocket::PONG, payload, mask, out);
 }
 
-fn from_websocket(event: Event<'_>) -> Incoming<'_> {
-    match event {
-        Event::NeedMore { consumed } => Incoming::NeedMore { consumed },
-        Event::Message { consumed, body, .. } => Incoming::Message { consumed, body },
-        Event::Ping { consumed, payload } => Incoming::Ping { consumed, payload },
-        Event::Pong { consumed, .. } => Incoming::Pong { consumed },
-        Event::Close { .. } => Incoming::Close,
-        Event::Malformed(_) => Incoming::Malformed,
-    }
-}
-
-fn from_plain(decoded: Decoded<'_>) -> Incoming<'_> {
+/// Protocols without a handshake have messages only.
+fn from_plain(decoded: Decoded<'_>) -> Event<'_> {
     match decoded {
-        Decoded::NeedMore { consumed } => Incoming::NeedMore { consumed },
-        Decoded::Message { consumed, body, .. } => Incoming::Message { consumed, body },
-        Decoded::Handshake { .. } | Decoded::Close { .. } | Decoded::Malformed(_) => Incoming::Malformed,
+        Decoded::NeedMore { consumed } => Event::NeedMore { consumed },
+        Decoded::Message { consumed, body, kind } => Event::Message { consumed, body, kind },
+        Decoded::Handshake { .. } | Decoded::Close { .. } => Event::Malformed(Malformed::Protocol),
+        Decoded::Malformed(malformed) => Event::Malformed(malformed),
     }
 }
 

@@ -8,12 +8,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
-use protocol::client::websocket::client::{Answer, decode_answer, encode_request};
+use protocol::client::websocket::client::{Answer, Event, decode_answer, encode_request};
 use uring::{SocketId, Stats};
 
 use super::outbox::Outbox;
 use super::writer::Writer;
-use crate::client::{Client, Clients, Incoming, Stage, Wire};
+use crate::client::{Client, Clients, Stage, Wire};
 use crate::clock::Nanos;
 use crate::config::PENDING_MAX;
 use crate::failure::Cause;
@@ -79,7 +79,7 @@ impl Driver {
 
     /// The step ends earlier than was planned.
     pub(super) fn end(&mut self, until: Nanos) {
-        self.writer.measure.end(until);
+        self.writer.measure.phase.end(until);
         self.generator.end(until);
     }
 
@@ -285,7 +285,7 @@ impl Driver {
         Sample {
             core: self.core,
             at: now,
-            step: self.writer.measure.step(),
+            step: self.writer.measure.step,
             counters: self.writer.measure.counters,
             latency: self.writer.measure.take_latency(),
             deliveries: self.generator.take_deliveries(),
@@ -351,22 +351,22 @@ fn decode_all(
     loop {
         let has_room = client.unsent() == 0;
         done += match client.wire.decode(writer.size, &mut input[done..]) {
-            Incoming::NeedMore { consumed } => return Ok(done + consumed),
-            Incoming::Message { consumed, body } => {
+            Event::NeedMore { consumed } => return Ok(done + consumed),
+            Event::Message { consumed, body, .. } => {
                 if generator.on_message(now, body, writer.size, &mut writer.measure) {
                     writer.send(client, now);
                 }
                 consumed
             }
-            Incoming::Ping { consumed, payload } => {
+            Event::Ping { consumed, payload } => {
                 if has_room {
                     writer.pong(client.socket, &mut client.session, payload);
                 }
                 consumed
             }
-            Incoming::Pong { consumed } => consumed,
-            Incoming::Close => return Err(Cause::Closed),
-            Incoming::Malformed => return Err(Cause::Protocol),
+            Event::Pong { consumed, .. } => consumed,
+            Event::Close { .. } => return Err(Cause::Closed),
+            Event::Malformed(_) => return Err(Cause::Protocol),
         };
     }
 }
@@ -376,14 +376,14 @@ mod tests {
     use argh::FromArgs;
 
     use super::*;
-    use crate::{Flags, Machine};
+    use crate::{Flags, System};
 
     /// One core's driver of a TCP run, its first clients open.
     fn driver(line: &str, conns: usize) -> Driver {
         let line = format!("--target tcp://127.0.0.1:1 --conns {conns} --count 1 {line}");
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let flags = Flags::from_args(&["loadgen"], &words).unwrap();
-        let plan = Plan::new(&flags, &Machine { cpus: vec![0], open_files: 20_000 }).unwrap();
+        let plan = Plan::new(&flags, &System { cpus: vec![0], ..System::default() }).unwrap();
         let mut driver = Driver::new(0, Arc::new(plan), Nanos(0), 1);
         for index in 0..conns {
             connect(&mut driver, Nanos(1_000_000_000), SocketId::new(index as u32, 0));

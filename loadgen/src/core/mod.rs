@@ -13,7 +13,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Sender;
 use glommio::ExecutorJoinHandle;
 
 use self::pump::Pump;
@@ -41,7 +41,11 @@ impl Core {
     ) -> Result<Core, String> {
         let (commands, inbox) = crossbeam_channel::unbounded();
         let cpu = plan.cpus[index];
-        let work = move || async move { work(index, plan, clock, &reports, inbox) };
+        let work = move || async move {
+            let pump = Pump::new(index, plan, clock, reports.clone(), inbox);
+            // The control thread waits for this; it is gone only if it failed itself.
+            let _ = reports.send(pump.map(Pump::run).map_err(|error| error.to_string()));
+        };
         let thread = program::start_executor(&format!("loadgen-{index}"), Some(cpu), work)
             .map_err(|error| format!("cannot start a thread on CPU {cpu}: {error}"))?;
         Ok(Core { commands, thread })
@@ -60,21 +64,4 @@ impl Core {
         drop(self.commands);
         self.thread.join().map_err(|error| format!("a thread failed: {error}"))
     }
-}
-
-fn work(
-    index: usize,
-    plan: Arc<Plan>,
-    clock: Clock,
-    reports: &Sender<Reported>,
-    commands: Receiver<Command>,
-) {
-    let last = match Pump::new(index, plan, clock, reports, commands) {
-        Ok(pump) => {
-            Ok(pump.run().unwrap_or_else(|error| program::give_up(format_args!("the ring broke: {error}"))))
-        }
-        Err(error) => Err(error.to_string()),
-    };
-    // The control thread waits for this; it is gone only if it failed itself.
-    let _ = reports.send(last);
 }

@@ -16,24 +16,24 @@ use crate::measure::Sample;
 use crate::plan::Plan;
 
 /// A core at work.
-pub(super) struct Pump<'a> {
+pub(super) struct Pump {
     clock: Clock,
-    reports: &'a Sender<Reported>,
+    reports: Sender<Reported>,
     commands: Receiver<Command>,
     ring: Ring,
     driver: Driver,
     next_sample: Nanos,
 }
 
-impl Pump<'_> {
+impl Pump {
     /// Sets up the ring of core number `core`.
     pub(super) fn new(
         core: usize,
         plan: Arc<Plan>,
         clock: Clock,
-        reports: &Sender<Reported>,
+        reports: Sender<Reported>,
         commands: Receiver<Command>,
-    ) -> Result<Pump<'_>, SetupError> {
+    ) -> Result<Pump, SetupError> {
         let sockets = u32::try_from(plan.sockets(core)).unwrap_or(u32::MAX);
         let ring = Ring::new(uring::Config {
             sockets_max: sockets,
@@ -47,14 +47,15 @@ impl Pump<'_> {
         Ok(Pump { clock, reports, commands, ring, driver, next_sample: now.next_multiple(SAMPLE_PERIOD) })
     }
 
-    /// Runs until it is to stop, and returns the last counts. The connections end with the ring.
+    /// Runs until it is to stop, and returns the last counts. The connections end with the ring; one that breaks ends the
+    /// process.
     ///
     /// It is the only task of its executor, so it never yields.
-    pub(super) fn run(mut self) -> io::Result<Sample> {
+    pub(super) fn run(mut self) -> Sample {
         while self.take_command() {
-            self.turn()?;
+            self.turn().unwrap_or_else(|error| program::give_up(format_args!("the ring broke: {error}")));
         }
-        Ok(self.driver.sample(self.clock.now()))
+        self.driver.sample(self.clock.now())
     }
 
     /// Carries out a command, if there is one. Returns whether to go on: not if the control thread is gone.

@@ -16,10 +16,3 @@ pub(crate) struct Churn {
     /// lets be pending.
     pub pending: HashMap<SocketId, Nanos>,
 }
-
-impl Churn {
-    /// Nobody has arrived yet.
-    pub(crate) fn new(arrivals: Pace) -> Churn {
-        Churn { arrivals, pending: HashMap::new() }
-    }
-}

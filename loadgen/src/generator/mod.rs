@@ -5,8 +5,10 @@ mod churn;
 mod deliveries;
 mod echo;
 
+use std::collections::HashMap;
+use std::mem;
+
 pub(crate) use churn::Churn;
-pub(crate) use deliveries::DeliveryLog;
 pub(crate) use echo::Echo;
 
 use crate::client::{Client, Clients};
@@ -24,8 +26,8 @@ pub(crate) enum Generator {
     Idle,
     /// Clients send, and await the same back.
     Echo(Echo),
-    /// Clients receive what the sender has the gateways send.
-    Fanout(DeliveryLog),
+    /// Clients receive what the sender has the gateways send. The deliveries since they were last taken, so few.
+    Fanout(Vec<Delivery>),
     /// Clients connect and leave.
     Churn(Churn),
 }
@@ -40,10 +42,11 @@ impl Generator {
                 let (senders, turn) = (plan.senders(step, core), plan.turn(step, core));
                 Generator::Echo(Echo::new(asked, phase, senders, turn))
             }
-            Scenario::Broadcast | Scenario::Rooms => Generator::Fanout(DeliveryLog::default()),
+            Scenario::Broadcast | Scenario::Rooms => Generator::Fanout(Vec::new()),
             Scenario::Churn => {
                 let span = phase.load_from..phase.until;
-                Generator::Churn(Churn::new(Pace::share(span, asked.per_second(), core, plan.cores())))
+                let arrivals = Pace::share(span, asked.per_second(), core, plan.cores());
+                Generator::Churn(Churn { arrivals, pending: HashMap::new() })
             }
         }
     }
@@ -88,9 +91,9 @@ impl Generator {
                 measure.on_answered(now, stamp);
                 return echo.wants_next(now);
             }
-            (Generator::Fanout(log), Some(stamp)) => {
+            (Generator::Fanout(deliveries), Some(stamp)) => {
                 measure.on_received(now, stamp);
-                log.on_delivery(now, stamp);
+                deliveries::count(deliveries, now, stamp);
             }
         }
         false
@@ -98,6 +101,6 @@ impl Generator {
 
     /// Takes the deliveries since the last call.
     pub(crate) fn take_deliveries(&mut self) -> Vec<Delivery> {
-        if let Generator::Fanout(log) = self { log.take() } else { Vec::new() }
+        if let Generator::Fanout(deliveries) = self { mem::take(deliveries) } else { Vec::new() }
     }
 }

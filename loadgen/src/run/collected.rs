@@ -19,23 +19,24 @@ pub(super) struct Collected {
     /// When each core reported them.
     reported_at: Vec<Nanos>,
     /// What each step counted.
-    steps: Vec<StepCounts>,
+    pub steps: Vec<StepCounts>,
     /// Latencies since the last progress.
     recent: Histogram<u64>,
     /// By stamp.
     deliveries: BTreeMap<Nanos, Delivery>,
-    seconds: Vec<Second>,
+    /// The results of [`Collected::progress`].
+    pub seconds: Vec<Second>,
     /// When the last progress was, and the count that its rate is made of.
     last: (Nanos, u64),
 }
 
 /// The measured phase of one step.
 #[derive(Debug)]
-struct StepCounts {
+pub(super) struct StepCounts {
     /// The last counts of each core.
     traffic: Vec<Traffic>,
     /// In nanoseconds.
-    latency: Histogram<u64>,
+    pub latency: Histogram<u64>,
 }
 
 impl Collected {
@@ -84,11 +85,6 @@ impl Collected {
         sum(&self.steps[step].traffic)
     }
 
-    /// Latencies of it in nanoseconds.
-    pub(super) fn latency(&self, step: usize) -> &Histogram<u64> {
-        &self.steps[step].latency
-    }
-
     /// The delivery of a message; none if no client received it.
     pub(super) fn delivery(&self, message: &Message) -> Option<&Delivery> {
         self.deliveries.get(&message.stamp)
@@ -101,11 +97,6 @@ impl Collected {
             let members = message.members.unwrap_or(connected);
             members == 0 || self.delivery(message).is_some_and(|delivery| delivery.receivers >= members)
         })
-    }
-
-    /// The results of [`Collected::progress`].
-    pub(super) fn seconds(&self) -> &[Second] {
-        &self.seconds
     }
 
     /// How the run is getting on, since the last call.
@@ -165,7 +156,7 @@ mod tests {
         collected.add(sample(0, 5, &[1_000, 2_000], &[]));
         collected.add(sample(1, 7, &[3_000], &[]));
         collected.add(sample(0, 9, &[], &[]));
-        assert_eq!((collected.counters().received, collected.latency(0).len()), (16, 3));
+        assert_eq!((collected.counters().received, collected.steps[0].latency.len()), (16, 3));
         assert!(collected.is_answered(Nanos(7)) && !collected.is_answered(Nanos(8)));
     }
 
@@ -182,7 +173,7 @@ mod tests {
             collected.add(sample);
         }
         assert_eq!((collected.traffic(0).sent, collected.traffic(1).sent), (13, 1));
-        assert_eq!((collected.latency(0).len(), collected.latency(1).len()), (3, 1));
+        assert_eq!((collected.steps[0].latency.len(), collected.steps[1].latency.len()), (3, 1));
     }
 
     #[test]
@@ -215,9 +206,8 @@ mod tests {
         collected.add(sample(0, 1_500, &[], &[]));
         let second = collected.progress(Nanos(2_000_000_000), None);
         assert_eq!((second.rate, second.p50_us, second.at_seconds), (500.0, None, 2.0));
-        let rates: Vec<_> =
-            collected.seconds().iter().map(|second| (second.at_seconds, second.rate)).collect();
+        let rates: Vec<_> = collected.seconds.iter().map(|second| (second.at_seconds, second.rate)).collect();
         assert_eq!(rates, [(1.0, 1_000.0), (2.0, 500.0)]);
-        assert!(collected.seconds()[0].p99_us.is_some() && collected.seconds()[1].p50_us.is_none());
+        assert!(collected.seconds[0].p99_us.is_some() && collected.seconds[1].p50_us.is_none());
     }
 }

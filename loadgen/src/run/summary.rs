@@ -54,7 +54,7 @@ pub(super) fn report(plan: &Plan, collected: &Collected, record: &RunRecord) -> 
         connections: connections(plan, collected),
         server: record.server.clone(),
         steps: begun.iter().enumerate().map(|(index, step)| outcome(plan, collected, index, step)).collect(),
-        seconds: collected.seconds().to_vec(),
+        seconds: collected.seconds.clone(),
     }
 }
 
@@ -78,7 +78,7 @@ fn outcome(plan: &Plan, collected: &Collected, index: usize, record: &StepRecord
     Outcome {
         setup: step.clone(),
         measured: measured(step, collected, index, record),
-        latency_us: Latency::new(collected.latency(index)),
+        latency_us: Latency::new(&collected.steps[index].latency),
         fanout: record.sent.as_ref().map(|sent| fanout(step, collected, record, sent)),
         churn: is_churn.then(|| Churn { counters, unsettled: counters.pending() }),
     }
@@ -87,7 +87,7 @@ fn outcome(plan: &Plan, collected: &Collected, index: usize, record: &StepRecord
 fn measured(step: &Step, collected: &Collected, index: usize, record: &StepRecord) -> Measured {
     let (counters, traffic) = (collected.counters(), collected.traffic(index));
     let is_echo = step.scenario == Scenario::Echo;
-    let unanswered = traffic.sent.saturating_sub(collected.latency(index).len());
+    let unanswered = traffic.sent.saturating_sub(collected.steps[index].latency.len());
     Measured {
         seconds: record.measured.as_secs_f64(),
         from_seconds: record.measured_from.since(Nanos::default()).as_secs_f64(),
@@ -150,14 +150,14 @@ mod tests {
     use argh::FromArgs;
 
     use super::*;
-    use crate::Machine;
+    use crate::System;
     use crate::failure::Cause;
     use crate::measure::{ChurnCounters, Counters, Delivery, Sample, Traffic};
 
     fn plan(line: &str) -> Plan {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let flags = crate::Flags::from_args(&["loadgen"], &words).unwrap();
-        Plan::new(&flags, &Machine { cpus: vec![0], open_files: 20_000 }).unwrap()
+        Plan::new(&flags, &System { cpus: vec![0], ..System::default() }).unwrap()
     }
 
     fn collected(counters: Counters, latencies_us: &[u64], deliveries: Vec<Delivery>) -> Collected {

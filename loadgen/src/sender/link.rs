@@ -81,16 +81,12 @@ impl Link {
         let mut bytes = Vec::new();
         question.encode(&mut bytes);
         self.stream.write_all(&bytes)?;
-        let (mut input, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
-        loop {
-            if let Some((value, _)) = reply::decode(&input, REPLY_SIZE_MAX).map_err(invalid)? {
-                return Ok(value.to_vec());
-            }
-            match self.stream.read(&mut buffer)? {
-                0 => return Err(io::Error::other("closed without an answer; is the --secret-key right?")),
-                size => input.extend_from_slice(&buffer[..size]),
-            }
-        }
+        let mut input = Vec::new();
+        receive(&mut self.stream, |bytes| {
+            input.extend_from_slice(bytes);
+            let reply = reply::decode(&input, REPLY_SIZE_MAX).map_err(invalid)?;
+            Ok(reply.map(|(value, _)| value.to_vec()))
+        })
     }
 
     fn explain(&self, error: &io::Error) -> String {
@@ -104,14 +100,24 @@ fn ask_register(register: &str, secret_key: &str) -> io::Result<Vec<String>> {
     let mut request = Vec::new();
     Request::WorkerConnect { secret_key: secret_key.to_owned() }.encode(&mut request);
     stream.write_all(&request)?;
-    let (mut lines, mut buffer) = (Lines::default(), vec![0; 64 * 1024]);
+    let mut lines = Lines::default();
+    receive(&mut stream, |bytes| {
+        lines.push(bytes);
+        let Some(line) = lines.next_line().map_err(invalid)? else { return Ok(None) };
+        Ok(Some(register::Broadcast::decode(line).map_err(invalid)?.addresses))
+    })
+}
+
+/// Hands what comes to `take` until that has its answer.
+fn receive<T>(stream: &mut TcpStream, mut take: impl FnMut(&[u8]) -> io::Result<Option<T>>) -> io::Result<T> {
+    let mut buffer = vec![0; 64 * 1024];
     loop {
-        if let Some(line) = lines.next_line().map_err(invalid)? {
-            return Ok(register::Broadcast::decode(line).map_err(invalid)?.addresses);
+        let size = stream.read(&mut buffer)?;
+        if size == 0 {
+            return Err(io::Error::other("closed without an answer; is the --secret-key right?"));
         }
-        match stream.read(&mut buffer)? {
-            0 => return Err(io::Error::other("closed without an answer; is the --secret-key right?")),
-            size => lines.push(&buffer[..size]),
+        if let Some(answer) = take(&buffer[..size])? {
+            return Ok(answer);
         }
     }
 }

@@ -8,15 +8,15 @@ mod server;
 mod workloads;
 
 use argh::FromArgs;
-use loadgen::{Flags, Machine, Plan, Report};
+use loadgen::{Flags, Plan, Report, System};
 
 /// A plan for a command line, on one CPU.
 fn plan(line: &str) -> Plan {
     ::program::check_machine().unwrap();
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     let flags = Flags::from_args(&["loadgen"], &words).unwrap();
-    let machine = Machine { cpus: ::program::allowed_cpus(), open_files: 20_000 };
-    Plan::new(&flags, &machine).unwrap()
+    let system = System { cpus: ::program::allowed_cpus(), open_files: Some(20_000), ..System::default() };
+    Plan::new(&flags, &system).unwrap()
 }
 
 /// Runs a command line to its end.
