@@ -6,6 +6,7 @@ use cluster::own_address;
 use cluster::process::Process;
 
 use crate::cpus::{self, Cpus};
+use crate::goals::harness::Side;
 use crate::programs;
 
 /// One of the examples of `uring`, at work. Dropped, it is killed.
@@ -29,9 +30,9 @@ impl Bare {
         &self.address
     }
 
-    /// The same as a target of the load generator.
-    pub(crate) fn target(&self) -> String {
-        format!("tcp://{}", self.address)
+    /// It alone, as who is measured.
+    pub(crate) fn side(&self) -> Side {
+        Side { target: format!("tcp://{}", self.address), pids: vec![self.id()] }
     }
 
     /// The process id.

@@ -10,16 +10,44 @@ use std::path::{Path, PathBuf};
 use cluster::Cluster;
 use serde::Serialize;
 
-use crate::goals::fanout;
-use crate::goals::harness::{Harness, echo_flags, in_turns, path_pids, target};
-use crate::goals::{Bound, Figures, Goal, Kind, Scenario, Setup, run_rounds};
+use crate::goals::harness::{Harness, in_turns, path};
+use crate::goals::{Figures, Goal, Scenario, Setup, echo, fanout, latency, rate};
 use crate::watch::Stopped;
+
+/// Scenarios that two builds can be compared by; the last one only if it is asked for.
+pub const SCENARIOS: [Compared; 5] = [
+    Compared { scenario: &echo::ECHO, load: Load::Echo("--depth 1") },
+    Compared { scenario: &fanout::BROADCAST, load: Load::Broadcasts(1) },
+    Compared { scenario: &fanout::BURST, load: Load::Broadcasts(fanout::BROADCASTS_OF_BURST) },
+    Compared { scenario: &latency::LATENCY, load: Load::Echo("--depth 1") },
+    // Leaves a CPU idle for most of the time, so that many messages wake somebody.
+    Compared { scenario: &rate::RATE, load: Load::Echo("--rate 10000") },
+];
+
+/// A scenario, and what is measured with both builds.
+#[derive(Clone, Copy, Debug)]
+pub struct Compared {
+    /// With its own goals, which do not count here.
+    pub scenario: &'static Scenario,
+    load: Load,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Load {
+    /// At a pace.
+    Echo(&'static str),
+    /// So many at once, and the gateway's CPU alone.
+    Broadcasts(usize),
+}
 
 /// Most that the build under test may cost, as a multiple of the other one.
 pub const RATIO_MAX: f64 = 1.03;
 
-/// Scenarios that two builds can be compared by; the last one only if it is asked for.
-pub const KINDS: [Kind; 5] = [Kind::Echo, Kind::Broadcast, Kind::Burst, Kind::Latency, Kind::Rate];
+const COLUMNS: [&str; 3] = ["before µs", "after µs", "ratio"];
+
+/// The median of the rounds' ratios is judged, not the ratio of the medians: what disturbs both sides of a round cancels
+/// out.
+const GOAL: Goal = Goal::at_most("CPU per message as a multiple of that before", 2, RATIO_MAX);
 
 /// Folders with the programs `register`, `gateway` and `worker`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -28,12 +56,6 @@ pub struct Builds {
     pub before: PathBuf,
     /// What is judged.
     pub after: PathBuf,
-}
-
-/// A scenario of [`KINDS`] with both builds.
-struct Comparison<'a> {
-    kind: Kind,
-    builds: &'a Builds,
 }
 
 impl Builds {
@@ -47,57 +69,34 @@ impl Builds {
     }
 }
 
-impl Comparison<'_> {
+impl Compared {
     /// Microseconds of CPU per message with the programs of a folder.
     fn measure(&self, harness: &Harness<'_>, programs: &Path) -> Result<f64, Stopped> {
         let mut cluster = harness.start(Cluster::builder().programs(programs));
         // The worker's link: then the register knows the gateway, which the load generator asks it for.
         cluster.await_links(0, 0, 1);
-        let (pids, conns) = (path_pids(&mut cluster), harness.setup.conns);
-        let echo = |pace: &str| echo_flags(&target(&cluster), conns, pace);
-        let (flags, pids) = match self.kind {
-            Kind::Broadcast => (fanout::flags(&cluster, conns, 1), &pids[..1]),
-            Kind::Burst => (fanout::flags(&cluster, conns, fanout::BURST), &pids[..1]),
-            Kind::Rate => (echo(&format!("--rate {RATE}")), &pids[..]),
-            _ => (echo("--depth 1"), &pids[..]),
-        };
-        let measured = harness.measure(&flags, pids)?;
-        if measured.outcome.measured.received == 0 {
-            return Err(format!("{}: no message came through", self.kind.name()));
-        }
-        Ok(match self.kind {
-            Kind::Broadcast | Kind::Burst => {
-                measured.cpu_us_per(fanout::deliveries(&measured, harness.setup.size))
+        let (measured, messages) = match self.load {
+            Load::Echo(pace) => {
+                let echo = harness.echo(&path(&mut cluster), harness.setup.conns, pace)?;
+                let echoes = echo.echoes();
+                (echo, echoes)
             }
-            _ => measured.cpu_us_per_echo(),
-        })
+            Load::Broadcasts(burst) => {
+                let (side, flags) = fanout::load(harness, &mut cluster, burst);
+                let broadcasts = harness.measure(&side, &flags)?;
+                let deliveries = fanout::deliveries(harness, &broadcasts);
+                (broadcasts, deliveries)
+            }
+        };
+        match measured.outcome.measured.received {
+            0 => Err(format!("{}: no message came through", self.scenario.name)),
+            _ => Ok(measured.cpu_us_per(messages)),
+        }
     }
 }
 
-impl Scenario for Comparison<'_> {
-    fn columns(&self) -> Vec<&'static str> {
-        vec!["before µs", "after µs", "ratio"]
-    }
-
-    /// The median of the rounds' ratios is judged, not the ratio of the medians: what disturbs both sides of a round
-    /// cancels out.
-    fn goals(&self) -> Vec<Goal> {
-        let what = "CPU per message as a multiple of that before";
-        vec![Goal { what, column: 2, bound: Bound::AtMost(RATIO_MAX) }]
-    }
-
-    fn round(&mut self, harness: &Harness<'_>, index: usize) -> Result<Vec<f64>, Stopped> {
-        let (before, after) = in_turns(
-            index,
-            || self.measure(harness, &self.builds.before),
-            || self.measure(harness, &self.builds.after),
-        )?;
-        Ok(vec![before, after, after / before])
-    }
-}
-
-/// Runs all rounds of scenarios of [`KINDS`], each with a setup. `stop` is asked often whether the user wants the end;
-/// `print` gets a line of the table at a time.
+/// Runs all rounds of scenarios, each with a setup. `stop` is asked often whether the user wants the end; `print` gets a line
+/// of the table at a time.
 ///
 /// # Errors
 /// The user wants the end, a program is missing, memory runs out, or the load generator fails: one line that says what.
@@ -105,20 +104,22 @@ impl Scenario for Comparison<'_> {
 /// # Panics
 /// A program does not start, with its output.
 pub fn run(
-    kinds: &[(Kind, Setup)],
+    scenarios: &[(Compared, Setup)],
     builds: &Builds,
     stop: &dyn Fn() -> bool,
     mut print: impl FnMut(&str),
 ) -> Result<Vec<Figures>, String> {
     builds.check()?;
-    let mut all = Vec::with_capacity(kinds.len());
-    for (kind, setup) in kinds {
-        let figures = run_rounds(
-            &kind.name(),
-            &mut Comparison { kind: *kind, builds },
-            &Harness::new(*setup, stop),
-            &mut print,
-        )?;
+    let mut all = Vec::with_capacity(scenarios.len());
+    for (compared, setup) in scenarios {
+        let harness = Harness::new(*setup, stop);
+        let judged = Scenario { columns: &COLUMNS, goals: &[GOAL], ..*compared.scenario };
+        let round = |index| {
+            let sides = [&builds.before, &builds.after];
+            let [before, after] = in_turns(index, sides, |build| compared.measure(&harness, build))?;
+            Ok(vec![before, after, after / before])
+        };
+        let figures = judged.run_rounds(*setup, Box::new(round), &mut print)?;
         print(figures.to_string().trim_end());
         all.push(figures);
     }
@@ -127,9 +128,6 @@ pub fn run(
 
 /// What a build is made of.
 const PROGRAMS: [&str; 3] = ["register", "gateway", "worker"];
-
-/// Messages a second that leave a CPU idle for most of the time, so that many of them wake somebody.
-const RATE: u32 = 10_000;
 
 #[cfg(test)]
 mod tests {

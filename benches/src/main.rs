@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use benches::goals::{self, Kind, Setup};
+use benches::compare::Compared;
+use benches::goals::{self, Scenario, Setup};
 use benches::instructions::{self, Comparison, Figures};
 use benches::{Environment, compare, million, plot, results_directory};
 use program::Shutdown;
@@ -64,18 +65,14 @@ fn main() -> ExitCode {
     }
     let words: Vec<&str> = flags.what.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        [] => goal(Kind::Echo, &flags),
+        [] => goal("echo", &flags),
         ["million"] => million(&flags),
         ["compare", names @ ..] => compare(&flags, names),
         ["instructions", names @ ..] => instructions(&flags, names),
         ["plot", file] => plot(file.as_ref()),
         ["plot"] => program::fail("plot: which file shall it write?"),
-        [name, others @ ..] => match name.parse() {
-            Ok(kind) if others.is_empty() => goal(kind, &flags),
-            _ => program::fail(format_args!(
-                "there is no benchmark `{name}`, or it takes no names: see --help"
-            )),
-        },
+        [name] => goal(name, &flags),
+        [name, ..] => no_benchmark(name),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -120,11 +117,16 @@ fn print(line: &str) {
     println!("{line}");
 }
 
-fn goal(kind: Kind, flags: &Flags) -> Done {
+fn no_benchmark(name: &str) -> ! {
+    program::fail(format_args!("there is no benchmark `{name}`, or it takes no names: see --help"))
+}
+
+fn goal(name: &str, flags: &Flags) -> Done {
+    let scenario = Scenario::named(name).unwrap_or_else(|| no_benchmark(name));
     let shutdown = shutdown()?;
-    let figures = goals::run(kind, flags.setup(kind.setup()), &|| shutdown.requested(), print)?;
+    let figures = scenario.run(flags.setup(scenario.usual), &|| shutdown.requested(), print)?;
     print!("{figures}");
-    flags.save(&kind.name(), &figures)?;
+    flags.save(scenario.name, &figures)?;
     Ok(figures.are_kept())
 }
 
@@ -149,22 +151,23 @@ fn compare(flags: &Flags, names: &[&str]) -> Done {
     let [before, after] = flags.programs.as_slice() else {
         program::misuse("compare: it takes two folders, --programs BEFORE --programs AFTER");
     };
-    let kind = |name: &&str| {
-        name.parse().ok().filter(|kind| compare::KINDS.contains(kind)).unwrap_or_else(|| {
+    let named = |name: &&str| {
+        compare::SCENARIOS.into_iter().find(|compared| compared.scenario.name == *name).unwrap_or_else(|| {
             program::misuse(format_args!(
                 "compare: `{name}` is none of echo, rate, latency, broadcast, burst"
             ))
         })
     };
-    let kinds: Vec<Kind> = match names {
-        [] => compare::KINDS[..4].to_vec(),
-        _ => names.iter().map(kind).collect(),
+    let compared: Vec<Compared> = match names {
+        [] => compare::SCENARIOS[..4].to_vec(),
+        _ => names.iter().map(named).collect(),
     };
-    let setup = |kind: &Kind| flags.setup(Setup { rounds: 10, hold_seconds: 3.0, ..kind.setup() });
-    let kinds: Vec<_> = kinds.iter().map(|kind| (*kind, setup(kind))).collect();
+    let setup = |usual| flags.setup(Setup { rounds: 10, hold_seconds: 3.0, ..usual });
+    let scenarios: Vec<_> =
+        compared.into_iter().map(|compared| (compared, setup(compared.scenario.usual))).collect();
     let builds = compare::Builds { before: before.clone(), after: after.clone() };
     let shutdown = shutdown()?;
-    let figures = compare::run(&kinds, &builds, &|| shutdown.requested(), print)?;
+    let figures = compare::run(&scenarios, &builds, &|| shutdown.requested(), print)?;
     flags.save("compare", &(builds, &figures))?;
     Ok(figures.iter().all(goals::Figures::are_kept))
 }

@@ -1,13 +1,14 @@
 //! Every benchmark, tiny: that it runs to its end and its figures are sound, not what they are.
 
 use benches::compare::{self, Builds};
-use benches::goals::{self, Kind};
+use benches::goals::{self, Scenario};
 use benches::million;
 use cluster::process::binary_path;
 
 /// Two rounds of a scenario with few clients.
-fn tiny(kind: Kind) -> goals::Figures {
-    let usual = kind.setup();
+fn tiny(name: &str) -> goals::Figures {
+    let scenario = Scenario::named(name).expect("a scenario");
+    let usual = scenario.usual;
     let setup = goals::Setup {
         rounds: 2,
         conns: usual.conns.min(20),
@@ -17,7 +18,7 @@ fn tiny(kind: Kind) -> goals::Figures {
         ..usual
     };
     let mut lines = 0;
-    let figures = goals::run(kind, setup, &|| false, |_| lines += 1).expect("it runs to its end");
+    let figures = scenario.run(setup, &|| false, |_| lines += 1).expect("it runs to its end");
     assert_eq!((lines, figures.rounds.len(), figures.medians.len()), (3, 2, figures.columns.len()));
     assert!(!figures.verdicts.is_empty() && figures.to_string().contains("the goal of at"), "{figures}");
     assert!(figures.verdicts.iter().all(|verdict| verdict.spread.0 <= verdict.spread.1), "{figures}");
@@ -26,48 +27,49 @@ fn tiny(kind: Kind) -> goals::Figures {
 
 #[test]
 fn echo_runs() {
-    let figures = tiny(Kind::Echo);
+    let figures = tiny("echo");
     assert!(figures.medians.iter().all(|value| *value > 0.0), "{figures}");
 }
 
 #[test]
 fn latency_runs() {
-    let figures = tiny(Kind::Latency);
+    let figures = tiny("latency");
     assert!(figures.medians[..3].iter().all(|value| *value > 0.0), "{figures}");
 }
 
 #[test]
 fn rate_runs() {
-    let figures = tiny(Kind::Rate);
+    let figures = tiny("rate");
     assert!(figures.medians[0] > figures.medians[2] && figures.medians[4] > 0.0, "{figures}");
 }
 
 #[test]
 fn broadcasts_run() {
-    let single = tiny(Kind::Broadcast);
+    let single = tiny("broadcast");
     assert!(single.medians[3] > 0.0, "{single}");
-    let burst = tiny(Kind::Burst);
+    let burst = tiny("burst");
     assert!(burst.medians[3] > 0.0 && burst.medians[4] >= 1.0, "{burst}");
 }
 
 #[test]
 fn idle_and_bound_run() {
-    tiny(Kind::Idle);
-    tiny(Kind::Bound);
+    tiny("idle");
+    tiny("bound");
 }
 
 /// Empty programs take next to nothing of a core, but some of it.
 #[test]
 fn empty_runs() {
-    let setup = goals::Setup { rounds: 1, hold_seconds: 3.0, ..Kind::Empty.setup() };
-    let figures = goals::run(Kind::Empty, setup, &|| false, |_| ()).expect("it runs to its end");
+    let empty = Scenario::named("empty").expect("a scenario");
+    let setup = goals::Setup { rounds: 1, hold_seconds: 3.0, ..empty.usual };
+    let figures = empty.run(setup, &|| false, |_| ()).expect("it runs to its end");
     let [shard, worker, register] = figures.medians[..] else { panic!("{figures}") };
     assert!(0.0 < shard && 0.0 < worker && 0.0 <= register && shard + worker + register < 100.0, "{figures}");
 }
 
 #[test]
 fn sleep_runs() {
-    let figures = tiny(Kind::Sleep);
+    let figures = tiny("sleep");
     let [p99, max, loaded_p99, loaded_max, busy] = figures.medians[..] else { panic!("{figures}") };
     assert!(
         0.0 < p99 && p99 <= max && 0.0 < loaded_p99 && loaded_p99 <= loaded_max && busy > 0.0,
@@ -80,11 +82,11 @@ fn sleep_runs() {
 fn a_comparison_runs() {
     let programs = binary_path("gateway").parent().expect("programs are in a folder").to_owned();
     let builds = Builds { before: programs.clone(), after: programs };
-    let setup =
-        goals::Setup { rounds: 2, conns: 10, hold_seconds: 0.2, warmup_seconds: 0.05, ..Kind::Echo.setup() };
-    let kinds = compare::KINDS.map(|kind| (kind, setup));
+    let usual = compare::SCENARIOS[0].scenario.usual;
+    let setup = goals::Setup { rounds: 2, conns: 10, hold_seconds: 0.2, warmup_seconds: 0.05, ..usual };
+    let scenarios = compare::SCENARIOS.map(|compared| (compared, setup));
     let mut lines = 0;
-    let all = compare::run(&kinds, &builds, &|| false, |_| lines += 1).expect("it runs to its end");
+    let all = compare::run(&scenarios, &builds, &|| false, |_| lines += 1).expect("it runs to its end");
     // A heading, two rounds, and the verdict of each.
     assert_eq!((lines, all.len()), (4 * 5, 5));
     for figures in all {

@@ -5,34 +5,25 @@ use gateway_client::{Config, blocking, php};
 
 use super::harness::Harness;
 use super::idle::hold;
-use super::{Bound, Goal, Scenario};
+use super::{Goal, Round, Scenario, Setup};
 use crate::shards::shards;
 use crate::watch::Stopped;
 
+pub(crate) const BOUND: Scenario = Scenario {
+    name: "bound",
+    usual: Setup { rounds: 1, conns: 50_000, ..Setup::USUAL },
+    columns: &["idle B", "bound B", "worker B"],
+    goals: &[
+        Goal::at_most("bytes of the gateway per client with uid, group and session", 1, 900.0),
+        // Pages and buffers of the whole process, on few clients.
+        Goal::at_most("bytes of the worker per idle client", 2, 8.0),
+    ],
+    start,
+};
+
 /// Starts a cluster for each round, so that every round begins with empty processes.
-pub(super) struct Bind;
-
-impl Scenario for Bind {
-    fn columns(&self) -> Vec<&'static str> {
-        vec!["idle B", "bound B", "worker B"]
-    }
-
-    fn goals(&self) -> Vec<Goal> {
-        vec![
-            Goal {
-                what: "bytes of the gateway per client with uid, group and session",
-                column: 1,
-                bound: Bound::AtMost(900.0),
-            },
-            Goal {
-                what: "bytes of the worker per idle client",
-                column: 2,
-                bound: Bound::AtMost(WORKER_BYTES_MAX),
-            },
-        ]
-    }
-
-    fn round(&mut self, harness: &Harness<'_>, _: usize) -> Result<Vec<f64>, Stopped> {
+fn start<'a>(harness: &'a Harness<'_>) -> Result<Round<'a>, Stopped> {
+    Ok(Box::new(|_| {
         let half = harness.setup.conns.div_ceil(2);
         let mut cluster = harness.cluster(shards(2 * half, program::raise_open_files(), 1));
         let gateway_before = cluster.gateway(0).rss();
@@ -48,7 +39,7 @@ impl Scenario for Bind {
         let bound = per_client(cluster.gateway(0).rss(), gateway_before, 2 * half);
         drop((first, second));
         Ok(vec![idle, bound, worker])
-    }
+    }))
 }
 
 /// Gives every client a uid of its own, a group that it shares with nine others, and a session of 100 bytes.
@@ -83,6 +74,3 @@ const SESSION_BYTES: usize = 100;
 
 /// `a:1:{s:4:"name";s:75:"";}`
 const EMPTY_SESSION_BYTES: usize = 25;
-
-/// Pages and buffers of the whole process, on few clients.
-const WORKER_BYTES_MAX: f64 = 8.0;

@@ -3,85 +3,62 @@
 
 use cluster::Cluster;
 
-use super::harness::{Harness, Measurement, in_turns, target};
-use super::{Bound, Goal, Scenario};
+use super::harness::{Harness, Measurement, Side, in_turns, target};
+use super::{Goal, Round, Scenario, Setup};
 use crate::bare::Bare;
 use crate::watch::Stopped;
 
-/// Both senders.
-pub(crate) struct Fanout {
-    bare: Bare,
-    cluster: Cluster,
-    /// Messages at once.
-    burst: usize,
-}
+pub(crate) const BROADCAST: Scenario = Scenario {
+    name: "broadcast",
+    usual: Setup::USUAL,
+    columns: COLUMNS,
+    goals: &[Goal::at_most("CPU per delivery as a multiple of a bare send loop's", 2, 1.15)],
+    start: |harness| start(harness, 1),
+};
 
-impl Fanout {
-    /// `burst` broadcasts at once.
-    pub(crate) fn start(harness: &Harness<'_>, burst: usize) -> Fanout {
-        let bytes = burst * frame_size(harness.setup.size);
-        let seconds = period(burst).to_string();
-        Fanout {
-            bare: Bare::start(harness.cpus, "broadcast", &[&bytes.to_string(), &seconds]),
-            cluster: harness.cluster(1),
-            burst,
-        }
-    }
-}
+pub(crate) const BURST: Scenario = Scenario {
+    name: "burst",
+    usual: Setup { conns: 900, ..Setup::USUAL },
+    columns: COLUMNS,
+    goals: &[
+        Goal::at_most("CPU per delivery in µs", 1, 0.35),
+        Goal::at_least("messages that a client gets at once", 4, BROADCASTS_OF_BURST as f64 * 0.99),
+    ],
+    start: |harness| start(harness, BROADCASTS_OF_BURST),
+};
 
-impl Scenario for Fanout {
-    fn columns(&self) -> Vec<&'static str> {
-        vec!["bare µs", "gateway µs", "ratio", "deliveries/s", "in one receive"]
-    }
+const COLUMNS: &[&str] = &["bare µs", "gateway µs", "ratio", "deliveries/s", "in one receive"];
 
-    fn goals(&self) -> Vec<Goal> {
-        if self.burst == 1 {
-            return vec![Goal {
-                what: "CPU per delivery as a multiple of a bare send loop's",
-                column: 2,
-                bound: Bound::AtMost(1.15),
-            }];
-        }
-        vec![
-            Goal { what: "CPU per delivery in µs", column: 1, bound: Bound::AtMost(0.35) },
-            Goal {
-                what: "messages that a client gets at once",
-                column: 4,
-                bound: Bound::AtLeast(BURST as f64 * 0.99),
-            },
-        ]
-    }
-
-    fn round(&mut self, harness: &Harness<'_>, index: usize) -> Result<Vec<f64>, Stopped> {
-        let conns = harness.setup.conns;
-        let bare_flags = format!("--scenario idle --conns {conns} --target {}", self.bare.target());
-        let flags = flags(&self.cluster, conns, self.burst);
-        let (bare_pid, gateway_pid) = (self.bare.id(), self.cluster.gateway(0).id());
-        let (bare, gateway) = in_turns(
-            index,
-            || harness.measure(&bare_flags, &[bare_pid]),
-            || harness.measure(&flags, &[gateway_pid]),
-        )?;
-        let us = |side: &Measurement| side.cpu_us_per(deliveries(side, harness.setup.size));
-        let (measured, deliveries) = (&gateway.outcome.measured, deliveries(&gateway, harness.setup.size));
+/// `burst` broadcasts at once.
+fn start<'a>(harness: &'a Harness<'_>, burst: usize) -> Result<Round<'a>, Stopped> {
+    let bytes = burst * frame_size(harness.setup.size);
+    let arguments = [bytes.to_string(), period(burst).to_string()];
+    let bare = Bare::start(harness.cpus, "broadcast", &arguments.each_ref().map(String::as_str));
+    let mut cluster = harness.cluster(1);
+    Ok(Box::new(move |index| {
+        let idle = format!("--scenario idle --conns {}", harness.setup.conns);
+        let sides = [(bare.side(), idle), load(harness, &mut cluster, burst)];
+        let [bare, gateway] = in_turns(index, sides, |(side, flags)| harness.measure(&side, &flags))?;
+        let us = [&bare, &gateway].map(|side| side.cpu_us_per(deliveries(harness, side)));
+        let measured = &gateway.outcome.measured;
+        let rate = deliveries(harness, &gateway) / measured.seconds;
         let at_once = measured.received as f64 / measured.receives.max(1) as f64;
-        Ok(vec![us(&bare), us(&gateway), us(&gateway) / us(&bare), deliveries / measured.seconds, at_once])
-    }
+        Ok(vec![us[0], us[1], us[1] / us[0], rate, at_once])
+    }))
 }
 
-/// The load generator's flags for broadcasts to `conns` clients, `burst` at once.
-pub(crate) fn flags(cluster: &Cluster, conns: usize, burst: usize) -> String {
-    format!(
-        "--scenario broadcast --conns {conns} --target {} --register {} --burst {burst} --rate {}",
-        target(cluster),
-        cluster.register_address(),
-        burst as f64 / period(burst),
-    )
+/// The gateway, whose CPU counts, and the load generator's flags for broadcasts, `burst` at once.
+pub(crate) fn load(harness: &Harness<'_>, cluster: &mut Cluster, burst: usize) -> (Side, String) {
+    let (conns, register) = (harness.setup.conns, cluster.register_address());
+    let rate = burst as f64 / period(burst);
+    let flags =
+        format!("--scenario broadcast --conns {conns} --register {register} --burst {burst} --rate {rate}");
+    (Side { target: target(cluster), pids: vec![cluster.gateway(0).id()] }, flags)
 }
 
-/// How many messages of `size` bytes have come; at least one.
-pub(crate) fn deliveries(measured: &Measurement, size: usize) -> f64 {
-    (measured.outcome.measured.bytes_in / frame_size(size) as u64).max(1) as f64
+/// How many messages have come; at least one.
+pub(crate) fn deliveries(harness: &Harness<'_>, measured: &Measurement) -> f64 {
+    (measured.outcome.measured.bytes_in / frame_size(harness.setup.size) as u64).max(1) as f64
 }
 
 /// Bytes of a websocket frame to a client.
@@ -95,4 +72,4 @@ fn period(burst: usize) -> f64 {
 }
 
 /// Broadcasts of a burst.
-pub(crate) const BURST: usize = 20;
+pub(crate) const BROADCASTS_OF_BURST: usize = 20;

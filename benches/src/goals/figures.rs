@@ -2,24 +2,25 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::Setup;
+use super::{Scenario, Setup};
 use crate::median::median;
 
 /// A column and its bound.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Goal {
     /// In words.
     pub what: &'static str,
     /// Which column, counted from 0.
+    #[serde(skip)]
     pub column: usize,
     /// What its median must keep.
     pub bound: Bound,
 }
 
 /// What a figure must keep.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum Bound {
     /// No more.
     AtMost(f64),
@@ -28,14 +29,14 @@ pub enum Bound {
 }
 
 /// All rounds, and how they are judged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
     /// Which scenario.
-    pub scenario: String,
+    pub scenario: &'static str,
     /// What was run.
     pub setup: Setup,
     /// What was measured.
-    pub columns: Vec<String>,
+    pub columns: &'static [&'static str],
     /// Every round, in the order of the columns.
     pub rounds: Vec<Vec<f64>>,
     /// The medians, in the same order.
@@ -44,19 +45,30 @@ pub struct Figures {
     pub verdicts: Vec<Verdict>,
 }
 
-/// A figure and its goal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A goal and its figure.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
-    /// In words.
-    pub what: String,
+    /// What is judged, and by what.
+    #[serde(flatten)]
+    pub goal: Goal,
     /// The median of the rounds.
     pub median: f64,
     /// The lowest and the highest of them.
     pub spread: (f64, f64),
-    /// What it must keep.
-    pub bound: Bound,
-    /// Whether it does.
+    /// Whether the goal is kept.
     pub kept: bool,
+}
+
+impl Goal {
+    /// The median of a column is no more than this.
+    pub const fn at_most(what: &'static str, column: usize, most: f64) -> Goal {
+        Goal { what, column, bound: Bound::AtMost(most) }
+    }
+
+    /// The median of a column is no less than this.
+    pub const fn at_least(what: &'static str, column: usize, least: f64) -> Goal {
+        Goal { what, column, bound: Bound::AtLeast(least) }
+    }
 }
 
 impl Bound {
@@ -69,33 +81,22 @@ impl Bound {
 }
 
 impl Figures {
-    pub(super) fn new(
-        scenario: &str,
-        setup: Setup,
-        columns: &[&str],
-        rounds: Vec<Vec<f64>>,
-        goals: &[Goal],
-    ) -> Figures {
+    /// The rounds of a scenario.
+    pub(super) fn new(scenario: &Scenario, setup: Setup, rounds: Vec<Vec<f64>>) -> Figures {
+        let Scenario { name, columns, goals, .. } = *scenario;
         let column = |index: usize| rounds.iter().map(move |round| round[index]);
         let medians: Vec<f64> = (0..columns.len()).map(|index| median(column(index).collect())).collect();
         let judge = |goal: &Goal| Verdict {
-            what: goal.what.to_owned(),
+            goal: *goal,
             median: medians[goal.column],
             spread: (
                 column(goal.column).fold(f64::INFINITY, f64::min),
                 column(goal.column).fold(f64::NEG_INFINITY, f64::max),
             ),
-            bound: goal.bound,
             kept: goal.bound.holds(medians[goal.column]),
         };
-        Figures {
-            scenario: scenario.to_owned(),
-            setup,
-            columns: columns.iter().map(|&name| name.to_owned()).collect(),
-            verdicts: goals.iter().map(judge).collect(),
-            medians,
-            rounds,
-        }
+        let verdicts = goals.iter().map(judge).collect();
+        Figures { scenario: name, setup, columns, verdicts, medians, rounds }
     }
 
     /// Whether every goal is kept.
@@ -105,13 +106,13 @@ impl Figures {
 }
 
 /// The line above the rounds.
-pub(super) fn heading(columns: &[impl AsRef<str>]) -> String {
-    columns.iter().fold("round ".to_owned(), |line, name| format!("{line}  {:>WIDTH_MIN$}", name.as_ref()))
+pub(super) fn heading(columns: &[&str]) -> String {
+    columns.iter().fold("round ".to_owned(), |line, name| format!("{line}  {name:>WIDTH_MIN$}"))
 }
 
 /// One round, or the medians, as a line under [`heading`].
-pub(super) fn row(name: &str, columns: &[impl AsRef<str>], values: &[f64]) -> String {
-    let widths = columns.iter().map(|name| name.as_ref().chars().count().max(WIDTH_MIN));
+pub(super) fn row(name: &str, columns: &[&str], values: &[f64]) -> String {
+    let widths = columns.iter().map(|name| name.chars().count().max(WIDTH_MIN));
     let cells = widths.zip(values).map(|(width, value)| format!("  {:>width$}", short(*value)));
     format!("{name:<6}{}", cells.collect::<String>())
 }
@@ -129,14 +130,14 @@ fn short(value: f64) -> String {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", row("median", &self.columns, &self.medians))?;
+        writeln!(f, "{}", row("median", self.columns, &self.medians))?;
         self.verdicts.iter().try_for_each(|verdict| writeln!(f, "{}: {verdict}", self.scenario))
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Verdict { what, median, spread: (low, high), bound, kept } = self;
+        let Verdict { goal: Goal { what, bound, .. }, median, spread: (low, high), kept } = self;
         let goal = match bound {
             Bound::AtMost(most) => format!("at most {most}"),
             Bound::AtLeast(least) => format!("at least {least}"),
@@ -153,14 +154,16 @@ const WIDTH_MIN: usize = 9;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::goals::Kind;
+    use crate::goals::SCENARIOS;
 
     fn figures(rounds: Vec<Vec<f64>>) -> Figures {
-        let goals = [
-            Goal { what: "ratio", column: 1, bound: Bound::AtMost(1.3) },
-            Goal { what: "rate", column: 0, bound: Bound::AtLeast(10.0) },
-        ];
-        Figures::new("latency", Kind::Latency.setup(), &["rate", "ratio"], rounds, &goals)
+        const GOALS: &[Goal] = &[Goal::at_most("ratio", 1, 1.3), Goal::at_least("rate", 0, 10.0)];
+        let latency = Scenario::named("latency").unwrap();
+        Figures::new(
+            &Scenario { columns: &["rate", "ratio"], goals: GOALS, ..*latency },
+            latency.usual,
+            rounds,
+        )
     }
 
     #[test]
@@ -189,7 +192,8 @@ mod tests {
 
     #[test]
     fn scenarios_have_names() {
-        assert!(Kind::ALL.into_iter().all(|kind| kind.name().parse() == Ok(kind)));
-        assert_eq!("million".parse::<Kind>(), Err(()));
+        let named = |name| Scenario::named(name).map(|scenario| scenario.name);
+        assert!(SCENARIOS.into_iter().all(|scenario| named(scenario.name) == Some(scenario.name)));
+        assert_eq!(named("million"), None);
     }
 }

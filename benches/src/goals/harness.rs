@@ -1,9 +1,11 @@
 //! What every scenario has at hand: what is to be run, on which CPUs, and one run of the load generator.
 
+use std::time::Duration;
+
 use cluster::process::cpu_time;
 use cluster::wait::Stopwatch;
 use cluster::{Builder, Cluster, Listen};
-use loadgen::{Outcome, Report};
+use loadgen::Outcome;
 
 use super::Setup;
 use crate::cpus::{self, Cpus};
@@ -20,23 +22,39 @@ pub(crate) struct Harness<'a> {
     pub watch: Watch<'a>,
 }
 
+/// Who is measured: where the load goes, and the processes whose CPU counts.
+pub(crate) struct Side {
+    /// For the load generator.
+    pub target: String,
+    /// Of the server.
+    pub pids: Vec<u32>,
+}
+
 /// One run of the load generator.
 pub(crate) struct Measurement {
     /// What it saw.
     pub outcome: Outcome,
-    /// CPU of each process of the server in the measured phase, in microseconds.
-    cpu_us: Vec<f64>,
+    /// How much of a core each process of the server used in the measured phase.
+    cores: Vec<f64>,
+}
+
+/// CPU of processes from a moment on.
+pub(crate) struct CpuMeter<'a> {
+    pids: &'a [u32],
+    before: Vec<Duration>,
+    clock: Stopwatch,
 }
 
 impl Measurement {
     /// CPU of each process, in microseconds per message of so many.
-    pub(crate) fn cpu_us_each<const N: usize>(&self, messages: f64) -> [f64; N] {
-        std::array::from_fn(|index| self.cpu_us[index] / messages)
+    pub(crate) fn cpu_us_each(&self, messages: f64) -> Vec<f64> {
+        let us = self.outcome.measured.seconds * 1e6 / messages;
+        self.cores.iter().map(|cores| cores * us).collect()
     }
 
     /// CPU of all processes, in microseconds per message of so many.
     pub(crate) fn cpu_us_per(&self, messages: f64) -> f64 {
-        self.cpu_us.iter().sum::<f64>() / messages
+        self.cpu_us_each(messages).iter().sum()
     }
 
     /// CPU of all processes, in microseconds per message that came back.
@@ -51,12 +69,27 @@ impl Measurement {
 
     /// How busy one CPU was with the processes, in percent.
     pub(crate) fn busy_percent(&self) -> f64 {
-        self.cpu_us_per(self.outcome.measured.seconds * 1e4)
+        self.cores.iter().sum::<f64>() * 100.0
     }
 
     /// Median latency and the one that 99 % did not exceed, in microseconds.
     pub(crate) fn p50_p99_us(&self) -> (f64, f64) {
         self.outcome.latency_us.as_ref().map_or((0.0, 0.0), |us| (us.p50, us.p99))
+    }
+}
+
+impl CpuMeter<'_> {
+    /// From now on.
+    pub(crate) fn start(pids: &[u32]) -> CpuMeter<'_> {
+        let before = pids.iter().map(|pid| cpu_time(*pid)).collect();
+        CpuMeter { pids, before, clock: Stopwatch::start() }
+    }
+
+    /// How much of a core each process has used until now.
+    pub(crate) fn cores(&self) -> Vec<f64> {
+        let seconds = self.clock.elapsed().as_secs_f64();
+        let used = self.pids.iter().zip(&self.before).map(|(pid, before)| cpu_time(*pid) - *before);
+        used.map(|used| used.as_secs_f64() / seconds).collect()
     }
 }
 
@@ -66,27 +99,37 @@ impl<'a> Harness<'a> {
         Harness { setup, cpus: Cpus::of_this_process(), watch: Watch::new(stop, setup.conns + setup.few) }
     }
 
-    /// Lets the load generator run with `flags` against a server that is these processes.
+    /// Lets the load generator run with `flags` against a server.
     ///
     /// CPU is taken as CPU per second between two looks at the processes: on a busy machine the looks come late, and are not
     /// as far apart as the ends of what the load generator measures.
-    pub(crate) fn measure(&self, flags: &str, pids: &[u32]) -> Result<Measurement, Stopped> {
+    pub(crate) fn measure(&self, side: &Side, flags: &str) -> Result<Measurement, Stopped> {
         let Setup { size, hold_seconds, warmup_seconds, .. } = self.setup;
-        let flags =
-            format!("{flags} --count 1 --size {size} --hold {hold_seconds} --warmup {warmup_seconds}");
-        let mut load = Load::start("load", Some(self.cpus.load), &flags);
-        load.await_measuring(&self.watch, || ())?;
-        let clock = Stopwatch::start();
-        let before: Vec<_> = pids.iter().map(|pid| cpu_time(*pid)).collect();
+        let mut load = self.load(&format!(
+            "{flags} --target {} --count 1 --size {size} --hold {hold_seconds} --warmup {warmup_seconds}",
+            side.target
+        ))?;
+        let meter = CpuMeter::start(&side.pids);
         load.await_measured(&self.watch)?;
-        let used = pids.iter().zip(before).map(|(pid, before)| cpu_time(*pid) - before);
-        let used: Vec<f64> = used.map(|used| used.as_secs_f64() * 1e6).collect();
-        let elapsed = clock.elapsed().as_secs_f64();
+        let cores = meter.cores();
         let mut report = load.finish(&self.watch)?;
-        all_connected(&report)?;
-        let outcome = report.steps.swap_remove(0);
-        let share = outcome.measured.seconds / elapsed;
-        Ok(Measurement { outcome, cpu_us: used.iter().map(|us| us * share).collect() })
+        let connections = &report.connections;
+        if connections.failures.total() + connections.losses.total() > 0 {
+            return Err(format!("connections failed or were lost: {report}"));
+        }
+        Ok(Measurement { outcome: report.steps.swap_remove(0), cores })
+    }
+
+    /// The same with an echo of `conns` clients.
+    pub(crate) fn echo(&self, side: &Side, conns: usize, pace: &str) -> Result<Measurement, Stopped> {
+        self.measure(side, &format!("--scenario echo {pace} --conns {conns}"))
+    }
+
+    /// A load generator, at the beginning of what it measures.
+    pub(crate) fn load(&self, flags: &str) -> Result<Load, Stopped> {
+        let mut load = Load::start("load", Some(self.cpus.load), flags);
+        load.await_measuring(&self.watch, || ())?;
+        Ok(load)
     }
 
     /// A register, a gateway with so many shards, and a worker, on the servers' CPU.
@@ -106,35 +149,21 @@ pub(crate) fn target(cluster: &Cluster) -> String {
     format!("ws://{}", cluster.address(0, Listen::Websocket))
 }
 
-/// The flags for an echo of `conns` clients.
-pub(crate) fn echo_flags(target: &str, conns: usize, pace: &str) -> String {
-    format!("--scenario echo {pace} --conns {conns} --target {target}")
-}
-
 /// Gateway and worker.
-pub(crate) fn path_pids(cluster: &mut Cluster) -> [u32; 2] {
-    [cluster.gateway(0).id(), cluster.worker(0).id()]
+pub(crate) fn path(cluster: &mut Cluster) -> Side {
+    Side { target: target(cluster), pids: vec![cluster.gateway(0).id(), cluster.worker(0).id()] }
 }
 
-/// Runs both sides of a comparison, in odd rounds the second one first.
-pub(crate) fn in_turns<T>(
+/// Measures both sides of a comparison, in odd rounds the second one first.
+pub(crate) fn in_turns<S, T>(
     index: usize,
-    one: impl FnOnce() -> Result<T, Stopped>,
-    other: impl FnOnce() -> Result<T, Stopped>,
-) -> Result<(T, T), Stopped> {
+    [one, other]: [S; 2],
+    mut measure: impl FnMut(S) -> Result<T, Stopped>,
+) -> Result<[T; 2], Stopped> {
     if index.is_multiple_of(2) {
-        let one = one()?;
-        Ok((one, other()?))
+        Ok([measure(one)?, measure(other)?])
     } else {
-        let other = other()?;
-        Ok((one()?, other))
-    }
-}
-
-fn all_connected(report: &Report) -> Result<(), Stopped> {
-    let connections = &report.connections;
-    match connections.failures.total() + connections.losses.total() {
-        0 => Ok(()),
-        _ => Err(format!("connections failed or were lost: {report}")),
+        let other = measure(other)?;
+        Ok([measure(one)?, other])
     }
 }

@@ -2,43 +2,35 @@
 
 use cluster::Cluster;
 
-use super::harness::{Harness, Measurement, echo_flags, in_turns, path_pids, target};
-use super::{Bound, Goal, Scenario};
+use super::harness::{Harness, in_turns, path, target};
+use super::{Goal, Round, Scenario, Setup};
 use crate::load::Load;
 use crate::shards::shards;
 use crate::watch::Stopped;
 
-/// Both clusters.
-pub(super) struct Idle {
-    few: IdleCluster,
-    many: IdleCluster,
-}
+pub(crate) const IDLE: Scenario = Scenario {
+    name: "idle",
+    usual: Setup { conns: 100_000, ..Setup::USUAL },
+    columns: &["µs among few", "µs among many", "ratio"],
+    goals: &[Goal::at_most("CPU per echo among many idle clients as a multiple of that among few", 2, 1.2)],
+    start,
+};
 
-/// A cluster and its idle clients.
-struct IdleCluster {
-    cluster: Cluster,
-    _idle: Load,
-}
-
-impl Idle {
-    pub(super) fn start(harness: &Harness<'_>) -> Result<Idle, Stopped> {
-        let shards = shards(harness.setup.conns, program::raise_open_files(), 1);
-        let start = |conns| IdleCluster::start(harness, shards, conns);
-        Ok(Idle { few: start(harness.setup.few)?, many: start(harness.setup.conns)? })
-    }
-}
-
-impl IdleCluster {
-    fn start(harness: &Harness<'_>, shards: usize, conns: usize) -> Result<IdleCluster, Stopped> {
+fn start<'a>(harness: &'a Harness<'_>) -> Result<Round<'a>, Stopped> {
+    let shards = shards(harness.setup.conns, program::raise_open_files(), 1);
+    let start = |conns| -> Result<_, Stopped> {
         let cluster = harness.cluster(shards);
         let idle = hold(harness, &cluster, 0, conns)?;
-        Ok(IdleCluster { cluster, _idle: idle })
-    }
-
-    fn echo(&mut self, harness: &Harness<'_>) -> Result<Measurement, Stopped> {
-        let pids = path_pids(&mut self.cluster);
-        harness.measure(&echo_flags(&target(&self.cluster), ECHO_CONNS, "--depth 1"), &pids)
-    }
+        Ok((cluster, idle))
+    };
+    let (mut few, mut many) = (start(harness.setup.few)?, start(harness.setup.conns)?);
+    Ok(Box::new(move |index| {
+        let [few, many] = in_turns(index, [&mut few, &mut many], |(cluster, _)| {
+            let echo = harness.echo(&path(cluster), ECHO_CONNS, "--depth 1")?;
+            Ok(echo.cpu_us_per_echo())
+        })?;
+        Ok(vec![few, many, many / few])
+    }))
 }
 
 /// So many clients that idle until their load generator is dropped, from addresses behind the first `skip`.
@@ -49,37 +41,15 @@ pub(super) fn hold(
     conns: usize,
 ) -> Result<Load, Stopped> {
     let (target, sources) = (target(cluster), sources(skip, conns));
-    let flags =
-        format!("--conns {conns} --target {target} --source {sources} --hold {IDLE_SECONDS} --timeout 60");
-    let mut load = Load::start("idle", Some(harness.cpus.load), &flags);
-    load.await_measuring(&harness.watch, || ())?;
-    Ok(load)
+    harness.load(&format!(
+        "--conns {conns} --target {target} --source {sources} --hold {IDLE_SECONDS} --timeout 60"
+    ))
 }
 
 /// Addresses of this machine that so many connections to one port come from; the first `skip` are others'.
 fn sources(skip: usize, conns: usize) -> String {
     let octets = (1..255).skip(skip).take(conns.div_ceil(CONNS_PER_SOURCE));
     octets.map(|octet| format!("127.0.1.{octet}")).collect::<Vec<_>>().join(",")
-}
-
-impl Scenario for Idle {
-    fn columns(&self) -> Vec<&'static str> {
-        vec!["µs among few", "µs among many", "ratio"]
-    }
-
-    fn goals(&self) -> Vec<Goal> {
-        vec![Goal {
-            what: "CPU per echo among many idle clients as a multiple of that among few",
-            column: 2,
-            bound: Bound::AtMost(1.2),
-        }]
-    }
-
-    fn round(&mut self, harness: &Harness<'_>, index: usize) -> Result<Vec<f64>, Stopped> {
-        let (few, many) = in_turns(index, || self.few.echo(harness), || self.many.echo(harness))?;
-        let (few, many) = (few.cpu_us_per_echo(), many.cpu_us_per_echo());
-        Ok(vec![few, many, many / few])
-    }
 }
 
 /// Connections that echo.
