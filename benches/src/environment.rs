@@ -4,10 +4,12 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::{kernel, programs};
 
 /// Where and when, of what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Environment {
     /// UTC, as 2026-01-31T12:00:00Z.
     pub date: String,
@@ -28,14 +30,15 @@ pub struct Environment {
 impl Environment {
     /// Here and now.
     pub fn now() -> Environment {
+        let known = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
         Environment {
-            date: output("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]).unwrap_or_else(unknown),
-            commit: output("git", &["rev-parse", "--short=10", "HEAD"]).unwrap_or_else(unknown),
+            date: known(output("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])),
+            commit: known(output("git", &["rev-parse", "--short=10", "HEAD"])),
             dirty: output("git", &["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty()),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
-            cpu: field("/proc/cpuinfo", "model name").unwrap_or_else(unknown),
+            cpu: known(kernel::value(&kernel::read("/proc/cpuinfo"), "model name").map(str::to_owned)),
             cpus: program::cpus(),
-            memory_mib: memory_mib(),
+            memory_mib: kernel::memory_bytes() >> 20,
         }
     }
 
@@ -45,18 +48,12 @@ impl Environment {
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, bench: &str, figures: &impl Serialize) -> io::Result<PathBuf> {
-        #[derive(Serialize)]
-        struct Kept<'a, F> {
-            bench: &'a str,
-            environment: &'a Environment,
-            figures: &'a F,
-        }
         let directory = results_directory();
         std::fs::create_dir_all(&directory)?;
         let moment: String = self.date.chars().filter(char::is_ascii_digit).collect();
         let path = directory.join(format!("{bench}-{moment}-{}.json", self.commit));
-        let json = serde_json::to_string_pretty(&Kept { bench, environment: self, figures })?;
-        std::fs::write(&path, json + "\n")?;
+        let kept = serde_json::json!({ "bench": bench, "environment": self, "figures": figures });
+        std::fs::write(&path, serde_json::to_string_pretty(&kept)? + "\n")?;
         Ok(path)
     }
 }
@@ -66,28 +63,10 @@ pub fn results_directory() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/results"))
 }
 
-fn unknown() -> String {
-    "unknown".to_owned()
-}
-
-fn memory_mib() -> u64 {
-    let total = field("/proc/meminfo", "MemTotal");
-    total.and_then(|total| total.split(' ').next()?.parse::<u64>().ok()).map_or(0, |kib| kib / 1024)
-}
-
-/// The value of the first `name : value` line of a file.
-fn field(path: &str, name: &str) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'))?;
-    Some(value.trim().to_owned())
-}
-
-/// What a command prints, if it succeeds.
+/// What a command prints in the repository, if it succeeds.
 fn output(program: &str, arguments: &[&str]) -> Option<String> {
-    let output =
-        Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().ok()?;
-    let text = output.status.success().then(|| String::from_utf8(output.stdout).ok())??;
-    Some(text.trim().to_owned())
+    let here = env!("CARGO_MANIFEST_DIR");
+    programs::output(Command::new(program).args(arguments).current_dir(here)).ok()
 }
 
 #[cfg(test)]
@@ -99,12 +78,5 @@ mod tests {
         let environment = Environment::now();
         assert!(environment.cpus >= 1 && environment.memory_mib > 0 && !environment.kernel.is_empty());
         assert!(environment.date.ends_with('Z'), "{}", environment.date);
-    }
-
-    #[test]
-    fn fields_of_proc_files() {
-        assert!(field("/proc/meminfo", "MemTotal").unwrap().ends_with(" kB"));
-        assert_eq!(field("/proc/meminfo", "NoSuchThing"), None);
-        assert_eq!(field("/nowhere", "MemTotal"), None);
     }
 }

@@ -22,8 +22,8 @@ impl KernelMemory {
         let other = ["KernelStack", "PageTables", "VmallocUsed"];
         KernelMemory {
             slabs: slabs(&read("/proc/slabinfo")),
-            slab_bytes: field(&meminfo, "Slab"),
-            other_bytes: other.iter().map(|name| field(&meminfo, name)).sum(),
+            slab_bytes: bytes(&meminfo, "Slab"),
+            other_bytes: other.iter().map(|name| bytes(&meminfo, name)).sum(),
         }
     }
 
@@ -51,7 +51,12 @@ impl KernelMemory {
 
 /// Bytes that processes could still get.
 pub(crate) fn available_bytes() -> u64 {
-    field(&read("/proc/meminfo"), "MemAvailable")
+    bytes(&read("/proc/meminfo"), "MemAvailable")
+}
+
+/// Bytes that there are.
+pub(crate) fn memory_bytes() -> u64 {
+    bytes(&read("/proc/meminfo"), "MemTotal")
 }
 
 /// TCP sockets of this machine that are connected or listen.
@@ -81,13 +86,20 @@ fn slabs(text: &str) -> BTreeMap<String, u64> {
     text.lines().filter_map(parse).collect()
 }
 
-fn field(text: &str, name: &str) -> u64 {
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let kib = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+/// Bytes that a line `name: value kB` tells of.
+fn bytes(text: &str, name: &str) -> u64 {
+    let kib = value(text, name).and_then(|value| value.strip_suffix(" kB")?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
 
-fn read(path: &str) -> String {
+/// The value of the first line `name: value`.
+pub(crate) fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'));
+    value.map(str::trim)
+}
+
+/// A file of /proc; empty if there is none.
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
@@ -130,6 +142,14 @@ ext4_inode_cache 68110  68110   1128   14    4 : tunables    0    0    0 : slabd
     #[test]
     fn this_machine_tells() {
         assert!(available_bytes() > 0 && uptime_seconds() > 0.0);
-        assert_eq!(field("MemTotal:  12 kB\n", "MemTotal"), 12 * 1024);
+        assert_eq!(bytes("MemTotal:  12 kB\n", "MemTotal"), 12 * 1024);
+    }
+
+    #[test]
+    fn values_of_lines() {
+        assert!(value(&read("/proc/meminfo"), "MemTotal").unwrap().ends_with(" kB"));
+        assert_eq!(value("model name\t: fast\n", "model name"), Some("fast"));
+        assert_eq!(value(&read("/proc/meminfo"), "NoSuchThing"), None);
+        assert_eq!(value(&read("/nowhere"), "MemTotal"), None);
     }
 }

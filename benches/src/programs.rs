@@ -30,6 +30,22 @@ pub(crate) fn giving_way(program: &Path) -> Command {
     command
 }
 
+/// What a command prints, without the end of its last line.
+///
+/// # Errors
+/// It cannot be run, or fails: what it says.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .map_err(|error| format!("{name}: {error} (scripts/bench instructions installs what it needs)"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{name} ended with {}: {}", output.status, said.trim_end()))
+}
+
 /// Where the program `micro` is, as production is built; builds it from what is in the tree now.
 pub(crate) fn micro_directory() -> PathBuf {
     let release = profile_directory().with_file_name("release");

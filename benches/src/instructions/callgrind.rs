@@ -5,9 +5,8 @@
 //! shows every machine that has AVX2 the same CPU, so the C library and others choose the same routines everywhere.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -43,14 +42,13 @@ impl Micro {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("micro/fixed_random.c");
         let mut cc = Command::new("cc");
         cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&fixed_random).arg(source);
-        succeed(&mut cc, "cc, the C compiler")?;
+        programs::output(&mut cc)?;
         Ok(Micro { directory, profiles, fixed_random })
     }
 
     /// All benchmarks.
     pub(super) fn list(&self) -> Result<Vec<Listed>, String> {
-        let output = succeed(&mut Command::new(self.directory.join("micro")), "micro")?;
-        parse_list(&String::from_utf8_lossy(&output.stdout))
+        parse_list(&programs::output(&mut Command::new(self.directory.join("micro")))?)
     }
 
     /// Counts them, as many at a time as there are CPUs: they do not disturb each other. Returns the instructions per
@@ -81,7 +79,7 @@ impl Micro {
         command.arg("./micro").arg(&bench.name).current_dir(&self.directory);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("LD_PRELOAD", &self.fixed_random).env("GLIBC_TUNABLES", TUNABLES);
-        succeed(&mut command, "valgrind")?;
+        programs::output(&mut command)?;
         let text = std::fs::read_to_string(&profile).map_err(of(profile.display()))?;
         let total = parse_total(&text).ok_or_else(|| format!("{}: without a total", profile.display()))?;
         Ok((total as f64 / bench.operations as f64 * 10.0).round() / 10.0)
@@ -94,20 +92,6 @@ const COUNTED: &str = "--toggle-collect=*meter::counted*";
 /// The C library copies large blocks by `rep movsb`, each byte of which would count as an instruction.
 const TUNABLES: &str =
     "glibc.cpu.x86_rep_movsb_threshold=0x40000000:glibc.cpu.x86_rep_stosb_threshold=0x40000000";
-
-fn succeed(command: &mut Command, what: &str) -> Result<Output, String> {
-    let output = command.output().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            format!("{what} is needed: scripts/bench instructions installs it")
-        }
-        _ => format!("{what}: {error}"),
-    })?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{what} ended with {}: {}", output.status, said.trim_end()))
-}
 
 fn parse_list(text: &str) -> Result<Vec<Listed>, String> {
     let parse = |line: &str| {

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{kernel, programs};
+
 /// Programs and a CPU feature by which counts differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toolchain {
@@ -21,14 +23,14 @@ impl Toolchain {
     /// Of this machine.
     pub fn here() -> Result<Toolchain, String> {
         let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let version = |program: &str, argument| programs::output(Command::new(program).arg(argument));
+        let cpu = kernel::read("/proc/cpuinfo");
         Ok(Toolchain {
             rustc: version(&rustc, "--version")?,
             valgrind: version("valgrind", "--version")?,
             libc: version("getconf", "GNU_LIBC_VERSION")?,
-            avx2: cpu
-                .lines()
-                .any(|line| line.starts_with("flags") && line.split(' ').any(|flag| flag == "avx2")),
+            avx2: kernel::value(&cpu, "flags")
+                .is_some_and(|flags| flags.split(' ').any(|flag| flag == "avx2")),
         })
     }
 
@@ -44,14 +46,6 @@ impl Toolchain {
         let different = pairs.iter().filter(|(here, there)| here != there);
         different.map(|(here, there)| format!("{here} instead of {there}")).collect()
     }
-}
-
-fn version(program: &str, argument: &str) -> Result<String, String> {
-    let output = Command::new(program).arg(argument).output();
-    let output = output.map_err(|error| {
-        format!("{program}: {error} (scripts/bench instructions installs what is needed)")
-    })?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 #[cfg(test)]
