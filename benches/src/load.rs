@@ -27,15 +27,13 @@ impl Load {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let file = format!("ringway-bench-{}-{number}.json", std::process::id());
         let json = std::env::temp_dir().join(file);
-        let mut command = match cpu {
-            Some(_) => Command::new(programs::loadgen()),
-            None => programs::giving_way(&programs::loadgen()),
+        let start = |mut command: Command| {
+            command.args(flags.split_ascii_whitespace()).arg("--json").arg(&json);
+            Process::spawn(name, command)
         };
-        command.args(flags.split_ascii_whitespace()).arg("--json").arg(&json);
-        let start = || Process::spawn(name, command);
         let process = match cpu {
-            Some(cpu) => cpus::on(cpu, start),
-            None => start(),
+            Some(cpu) => cpus::on(cpu, || start(Command::new(programs::loadgen()))),
+            None => start(programs::giving_way(&programs::loadgen())),
         };
         Load { process, json, begun: 0 }
     }

@@ -31,14 +31,7 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// The run has to end.
     pub(crate) fn pause(&self, time: Duration) -> Result<(), Stopped> {
-        self.until_over(Deadline::after(time))
-    }
-
-    /// Lets the time until `deadline` pass.
-    ///
-    /// # Errors
-    /// The run has to end.
-    pub(crate) fn until_over(&self, deadline: Deadline) -> Result<(), Stopped> {
+        let deadline = Deadline::after(time);
         while !deadline.is_over() {
             self.check()?;
             std::thread::park_timeout(deadline.left().min(LOOK_AGAIN));

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use loadgen::{Broadcast, Connections, Failures, Measured, Outcome, Report};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::servers::{Moment, PING_SECONDS, Span};
 use super::{Ledger, Setup};
 
 /// Everything about one run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Figures {
     /// What was run.
     pub setup: Setup,
@@ -46,7 +46,7 @@ pub struct Figures {
 }
 
 /// Memory, in bytes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Memory {
     /// Of the gateway per client while they came and when all were there: clients, bytes of growth per client.
     pub user_per_client: Vec<(u64, f64)>,
@@ -67,7 +67,7 @@ pub struct Memory {
 }
 
 /// CPU of clients that came before the first of them was due to be pinged, so that heartbeats are not in it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AcceptCost {
     /// How many that were.
     pub clients: u64,
@@ -80,7 +80,7 @@ pub struct AcceptCost {
 }
 
 /// An echo.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Echo {
     /// Clients that were there; most of them idled.
     pub idle: usize,

@@ -1,10 +1,10 @@
 //! What became of every client: a sum that must come out.
 
 use loadgen::{Connections, Failures};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Every client that was asked for, in one place each: `asked == failed + lost + held`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ledger {
     /// Asked for.
     pub asked: u64,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use cluster::wait::Deadline;
 use loadgen::{Outcome, Report};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use self::servers::{Moment, Servers, Span};
 use crate::load::Load;
@@ -26,7 +26,7 @@ pub use figures::{AcceptCost, Echo, Figures, Memory};
 pub use ledger::Ledger;
 
 /// What is run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Setup {
     /// Connections to hold.
     pub conns: usize,

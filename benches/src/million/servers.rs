@@ -1,6 +1,7 @@
 //! One register, one gateway, one worker: started, asked, measured.
 
 use std::net::Ipv4Addr;
+use std::process::Command;
 use std::time::Duration;
 
 use cluster::own_address;
@@ -51,24 +52,23 @@ impl Servers {
     pub(super) fn start(shards: usize, watch: &Watch<'_>) -> Result<Servers, Stopped> {
         let ip = own_address();
         let register = format!("{ip}:{REGISTER_PORT}");
-        let start = |program: &str, flags: String| {
-            let flags: Vec<String> = flags.split_ascii_whitespace().map(str::to_owned).collect();
-            Process::start(program, program, &flags)
+        let start = |program: &str, mut command: Command, flags: String| {
+            command.args(flags.split_ascii_whitespace());
+            Process::spawn(program, command)
         };
-        let register_process = start("register", format!("--listen {register}"));
+        let plain = |program: &str| Command::new(binary_path(program));
+        let register_process = start("register", plain("register"), format!("--listen {register}"));
         register_process.await_ready("register");
-        let mut command = giving_way(&binary_path("gateway"));
         let flags = format!(
             "--listen websocket://0.0.0.0:0 --lan-ip {ip} --count {shards} --register-address {register} \
              --admin {ip}:{ADMIN_PORT} --ping-interval {PING_SECONDS} --websocket-ping"
         );
-        command.args(flags.split_ascii_whitespace());
-        let gateway = Process::spawn("gateway", command);
+        let gateway = start("gateway", giving_way(&binary_path("gateway")), flags);
         let ready = gateway.await_ready("gateway");
         let port = ready.split_ascii_whitespace().next().and_then(|url| url.rsplit(':').next()?.parse().ok());
         let port = port.ok_or_else(|| format!("no port in `gateway ready: {ready}`"))?;
-        let worker =
-            start("worker", format!("--app echo --count 1 --no-master --register-address {register}"));
+        let flags = format!("--app echo --count 1 --no-master --register-address {register}");
+        let worker = start("worker", plain("worker"), flags);
         let servers = Servers { ip, port, gateway, worker, _register: register_process };
         watch.until("the worker's links to all shards", LINKS_LIMIT, || {
             let linked = servers.ask().is_some_and(|rows| rows.iter().all(|row| row.links >= 1));
