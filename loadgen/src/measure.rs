@@ -53,8 +53,6 @@ pub(crate) struct Counters {
     pub failures: Failures,
     /// Connections that were ready and ended before the run did, by cause.
     pub losses: Failures,
-    /// When the last connection was made or failed.
-    pub settled_at: Nanos,
     /// Messages sent.
     pub sent: u64,
     /// Messages of this program that came.
@@ -112,6 +110,8 @@ pub(crate) struct Traffic {
 
 add_fields!(Traffic: sent, received, bytes_in, bytes_out, receives);
 
+add_fields!(Counters: opened, failures, losses, sent, received, answered, strays, unsent, pings, churn, phase);
+
 impl Counters {
     /// Connections of which it is known whether they could be made.
     pub(crate) fn settled(&self) -> u64 {
@@ -126,23 +126,6 @@ impl Counters {
     /// Messages in flight whose answer is awaited, if the connections last, and connections not made yet.
     pub(crate) fn in_flight(&self) -> u64 {
         self.sent.saturating_sub(self.answered) + self.churn.pending()
-    }
-}
-
-impl AddAssign for Counters {
-    fn add_assign(&mut self, more: Counters) {
-        self.opened += more.opened;
-        self.failures += more.failures;
-        self.losses += more.losses;
-        self.settled_at = self.settled_at.max(more.settled_at);
-        self.sent += more.sent;
-        self.received += more.received;
-        self.answered += more.answered;
-        self.strays += more.strays;
-        self.unsent += more.unsent;
-        self.pings += more.pings;
-        self.churn += more.churn;
-        self.phase += more.phase;
     }
 }
 
@@ -177,6 +160,8 @@ pub(crate) struct Sample {
     pub step: usize,
     /// Counts since the run began.
     pub counters: Counters,
+    /// When the last connection of the start was made or failed.
+    pub settled_at: Nanos,
     /// Latencies in nanoseconds of the messages since the last sample that were meant for the measured phase; none if
     /// there were none.
     pub latency: Option<Histogram<u64>>,
@@ -195,6 +180,8 @@ pub(crate) fn histogram() -> Histogram<u64> {
 pub(crate) struct Measure {
     /// Counts since the run began.
     pub counters: Counters,
+    /// When the last connection of the start was made or failed.
+    pub settled_at: Nanos,
     latency: Histogram<u64>,
     /// Index of the step.
     pub step: usize,
@@ -209,6 +196,7 @@ impl Measure {
     pub(crate) fn new() -> Measure {
         Measure {
             counters: Counters::default(),
+            settled_at: Nanos::default(),
             latency: histogram(),
             step: 0,
             phase: Phase { load_from: Nanos::MAX, from: Nanos::MAX, until: Nanos::MAX },

@@ -3,27 +3,20 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-/// A client protocol.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Scheme {
-    /// RFC 6455.
-    Websocket,
-    /// Lines.
-    Text,
-    /// A length in front.
-    Frame,
-    /// A bare stream; a message is every so many bytes.
-    Tcp,
+program::choice! {
+    /// A client protocol.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Scheme {
+        /// RFC 6455.
+        Websocket = "ws",
+        /// Lines.
+        Text = "text",
+        /// A length in front.
+        Frame = "frame",
+        /// A bare stream; a message is every so many bytes.
+        Tcp = "tcp",
+    }
 }
-
-/// The schemes by name; the first name of each is the one that reports use.
-const SCHEMES: [(&str, Scheme); 5] = [
-    ("ws", Scheme::Websocket),
-    ("websocket", Scheme::Websocket),
-    ("text", Scheme::Text),
-    ("frame", Scheme::Frame),
-    ("tcp", Scheme::Tcp),
-];
 
 /// One server's listener.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,7 +46,8 @@ impl FromStr for Target {
             None if scheme == "wss" => (true, "ws"),
             None => (false, scheme),
         };
-        let (_, scheme) = *SCHEMES.iter().find(|(name, _)| *name == scheme).ok_or_else(|| {
+        let scheme = if scheme == "websocket" { "ws" } else { scheme };
+        let scheme = scheme.parse().map_err(|_: String| {
             wrong("the schemes are ws, websocket, text, frame, tcp, wss, ssl+text, ssl+frame and ssl+tcp")
         })?;
         let (host, path) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
@@ -75,13 +69,12 @@ impl Target {
 
     /// Scheme and address, as reports name the target.
     pub fn url(&self) -> String {
-        let name = SCHEMES.iter().find(|(_, scheme)| *scheme == self.scheme).map_or("", |(name, _)| name);
-        let (before, name) = match (self.tls, self.scheme) {
-            (false, _) => ("", name),
-            (true, Scheme::Websocket) => ("", "wss"),
-            (true, _) => ("ssl+", name),
-        };
-        format!("{before}{name}://{}", self.address)
+        let Target { scheme, address, .. } = self;
+        match (self.tls, scheme) {
+            (false, _) => format!("{scheme}://{address}"),
+            (true, Scheme::Websocket) => format!("wss://{address}"),
+            (true, _) => format!("ssl+{scheme}://{address}"),
+        }
     }
 }
 

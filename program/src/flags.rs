@@ -93,19 +93,11 @@ impl<'a> Words<'a> {
 }
 
 /// What a command line asks for.
-#[derive(Debug)]
-pub(crate) enum Asked {
-    /// Run.
-    Run(Inputs),
-    /// Print this (help or version) on stdout and end with exit code 0.
-    Print(String),
-}
-
-/// What a program is to be run with.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Parsed<F> {
-    Run(F),
-    /// As [`Asked::Print`], of a command.
+pub(crate) enum Asked<T> {
+    /// Run, with this.
+    Run(T),
+    /// Print this (help or version) on stdout and end with exit code 0.
     Print(String),
 }
 
@@ -132,7 +124,7 @@ pub(crate) fn gather<F: Flags>(
     program: Program<'_>,
     words: &[String],
     variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Asked, UsageError> {
+) -> Result<Asked<Inputs>, UsageError> {
     let declared = Declared::new(F::parts(), F::defaults(program.name));
     let line = CommandLine::read(words, &declared)?;
     let name = program.name;
@@ -203,7 +195,7 @@ impl Inputs {
     ///
     /// # Errors
     /// An unknown flag, a missing or wrong value.
-    pub(crate) fn read<F: Flags>(&self) -> Result<Parsed<F>, UsageError> {
+    pub(crate) fn read<F: Flags>(&self) -> Result<Asked<F>, UsageError> {
         let from_elsewhere = self.settings.iter().flat_map(|setting| {
             let part = self.declared.part_of(&setting.name).unwrap_or(0);
             setting.words().into_iter().map(move |word| (part, word))
@@ -215,8 +207,8 @@ impl Inputs {
             parts[*part].push(word.as_str());
         }
         match F::read(&mut Words { name: &self.name, parts }) {
-            Ok(flags) => Ok(Parsed::Run(flags)),
-            Err(EarlyExit { output, status: Ok(()) }) => Ok(Parsed::Print(output)),
+            Ok(flags) => Ok(Asked::Run(flags)),
+            Err(EarlyExit { output, status: Ok(()) }) => Ok(Asked::Print(output)),
             Err(EarlyExit { output, status: Err(()) }) => Err(self.explain(&one_line(&output))),
         }
     }

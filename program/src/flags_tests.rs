@@ -66,8 +66,8 @@ fn read<F: Flags>(
         Asked::Print(text) => panic!("printed instead: {text}"),
     };
     match inputs.read().map_err(|error| error.to_string())? {
-        Parsed::Run(flags) => Ok((flags, inputs.log_level(), inputs.warnings)),
-        Parsed::Print(text) => panic!("printed instead: {text}"),
+        Asked::Run(flags) => Ok((flags, inputs.log_level(), inputs.warnings)),
+        Asked::Print(text) => panic!("printed instead: {text}"),
     }
 }
 
@@ -330,7 +330,7 @@ fn the_whole_has_the_short_names_and_shares_them() {
     ];
     let variables = variables.map(|(name, value)| (name.into(), value.into()));
     let Ok(Asked::Run(inputs)) = gather::<Sample>(ringway, &[], variables) else { panic!("must run") };
-    let Ok(Parsed::Run(sample)) = inputs.read::<Sample>() else { panic!("must run") };
+    let Ok(Asked::Run(sample)) = inputs.read::<Sample>() else { panic!("must run") };
     assert_eq!((sample.count, sample.listen), (4, Vec::new()));
     assert_eq!(inputs.warnings, ["the variable RINGWAY_LISTN is no flag; did you mean RINGWAY_LISTEN?"]);
 }

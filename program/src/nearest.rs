@@ -1,33 +1,17 @@
 //! Owns the guess at what somebody meant who mistyped a name.
 
+use strsim::osa_distance;
+
 /// The one of `names` that is nearest to `word`, if it is so near that it was probably meant.
 pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let measured = names.map(|name| (distance(word, name), name));
+    let measured = names.map(|name| (osa_distance(word, name), name));
     let (distance, name) = measured.min_by_key(|(distance, _)| *distance)?;
     let near = (name.len() / LETTERS_PER_SLIP).clamp(1, SLIPS_MAX);
     (distance <= near).then_some(name)
 }
 
-/// How many letters have to be put in, left out, changed, or swapped with their neighbour to make `b` of `a`.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before_last = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let changed = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = changed.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before_last[j - 2] + 1);
-            }
-        }
-        (before_last, last) = (last, row);
-    }
-    last[b.len()]
-}
-
-/// One slip for so many letters of a name, since of short ones every other is near.
+/// One slip (a letter put in, left out, changed, or swapped with its neighbour) for so many letters of a name, since of
+/// short ones every other is near.
 const LETTERS_PER_SLIP: usize = 4;
 
 /// Beyond it even a long name is another one.

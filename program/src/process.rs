@@ -17,7 +17,7 @@ use tracing::warn;
 
 use crate::cpus;
 use crate::declared::Program;
-use crate::flags::{Asked, Flags, Parsed, gather};
+use crate::flags::{Asked, Flags, gather};
 use crate::logging::log_to_stderr;
 use crate::outlet::{STDERR, STDOUT};
 use crate::panics::watch_panics;
@@ -41,28 +41,25 @@ pub fn parse_as<F: Flags>(kind: &str, name: &'static str) -> F {
     begin(name);
     let words = std::env::args_os().skip(1).map(OsString::into_string).collect::<Result<Vec<_>, _>>();
     let words = words.unwrap_or_else(|word| misuse(format_args!("the argument {word:?} is not UTF-8")));
-    let wrong = |error: UsageError| -> ! { misuse(error) };
-    let inputs = match gather::<F>(Program { kind, name }, &words, std::env::vars_os()) {
-        Ok(Asked::Run(inputs)) => inputs,
-        Ok(Asked::Print(text)) => answer(&text),
-        Err(error) => wrong(error),
-    };
+    let inputs = asked(gather::<F>(Program { kind, name }, &words, std::env::vars_os()));
     // Before the flags get their defaults, some of which are a number of CPUs.
     inputs.cpus().into_iter().for_each(cpus::choose);
-    match inputs.read() {
-        Ok(Parsed::Run(flags)) => {
-            log_to_stderr(inputs.log_level());
-            inputs.warnings.iter().for_each(|warning| warn!("{warning}"));
-            flags
-        }
-        Ok(Parsed::Print(text)) => answer(&text),
-        Err(error) => wrong(error),
-    }
+    let flags = asked(inputs.read());
+    log_to_stderr(inputs.log_level());
+    inputs.warnings.iter().for_each(|warning| warn!("{warning}"));
+    flags
 }
 
-fn answer(text: &str) -> ! {
-    print(text);
-    exit(0)
+/// What to run with, if that was asked for.
+fn asked<T>(asked: Result<Asked<T>, UsageError>) -> T {
+    match asked {
+        Ok(Asked::Run(with)) => with,
+        Ok(Asked::Print(text)) => {
+            print(&text);
+            exit(0)
+        }
+        Err(error) => misuse(error),
+    }
 }
 
 /// Takes over the process for the program `name`, whose main thread calls this: what panics do from here on is said in

@@ -6,4 +6,4 @@ mod wire;
 
 pub(crate) use state::{Client, Stage, encode_within};
 pub(crate) use table::Clients;
-pub(crate) use wire::{Wire, encode_message, encode_pong};
+pub(crate) use wire::{Wire, encode_pong};

@@ -32,16 +32,6 @@ impl Wire {
         }
     }
 
-    /// Which protocol it is.
-    pub(crate) fn scheme(&self) -> Scheme {
-        match self {
-            Wire::Websocket(_) => Scheme::Websocket,
-            Wire::Text(_) => Scheme::Text,
-            Wire::Frame(_) => Scheme::Frame,
-            Wire::Tcp => Scheme::Tcp,
-        }
-    }
-
     /// Decodes the next unit of `input`. `size` cuts a stream into messages.
     pub(crate) fn decode<'a>(&'a mut self, size: usize, input: &'a mut [u8]) -> Event<'a> {
         match self {
@@ -52,15 +42,15 @@ impl Wire {
             Wire::Tcp => Event::Message { consumed: size, body: &input[..size], kind: Kind::Unspecified },
         }
     }
-}
 
-/// Appends a message. The mask is websocket's.
-pub(crate) fn encode_message(scheme: Scheme, body: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
-    match scheme {
-        Scheme::Websocket => websocket::encode_frame(websocket::TEXT, body, mask, out),
-        Scheme::Text => Text.encode(body, Kind::Text, out),
-        Scheme::Frame => Frame.encode(body, Kind::Text, out),
-        Scheme::Tcp => out.extend_from_slice(body),
+    /// Appends a message. The mask is websocket's.
+    pub(crate) fn encode(&self, body: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
+        match self {
+            Wire::Websocket(_) => websocket::encode_frame(websocket::TEXT, body, mask, out),
+            Wire::Text(_) => Text.encode(body, Kind::Text, out),
+            Wire::Frame(_) => Frame.encode(body, Kind::Text, out),
+            Wire::Tcp => out.extend_from_slice(body),
+        }
     }
 }
 

@@ -21,7 +21,6 @@ use crate::generator::Generator;
 use crate::measure::{Phase, Sample};
 use crate::pace::Pace;
 use crate::plan::Plan;
-use crate::target::Scheme;
 
 /// One core's clients.
 pub(super) struct Driver {
@@ -155,7 +154,7 @@ impl Driver {
     /// TCP is connected, and the TLS session open if there is one.
     fn on_transport_open(&mut self, now: Nanos, socket: SocketId) {
         let Some(client) = self.clients.get_mut(socket) else { return };
-        if client.wire.scheme() != Scheme::Websocket {
+        if !matches!(client.wire, Wire::Websocket(_)) {
             return self.open(now, socket);
         }
         client.stage = Stage::Handshaking;
@@ -287,6 +286,7 @@ impl Driver {
             at: now,
             step: self.writer.measure.step,
             counters: self.writer.measure.counters,
+            settled_at: self.writer.measure.settled_at,
             latency: self.writer.measure.take_latency(),
             deliveries: self.generator.take_deliveries(),
         }
@@ -301,9 +301,8 @@ impl Driver {
         if let Some(intended) = self.take_intended(socket) {
             return self.writer.measure.on_connected(now, intended);
         }
-        let counters = &mut self.writer.measure.counters;
-        counters.opened += 1;
-        counters.settled_at = now;
+        self.writer.measure.counters.opened += 1;
+        self.writer.measure.settled_at = now;
     }
 
     fn fail(&mut self, now: Nanos, cause: Cause, intended: Option<Nanos>) {
@@ -312,7 +311,7 @@ impl Driver {
             return counters.churn.failures.count(cause);
         }
         counters.failures.count(cause);
-        counters.settled_at = now;
+        self.writer.measure.settled_at = now;
     }
 
     /// When the connection was meant to begin, if it is not one of the start. Asked once: when it is open or has failed.

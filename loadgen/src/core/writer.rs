@@ -4,7 +4,7 @@ use tls::Session;
 use uring::SocketId;
 
 use super::outbox::Outbox;
-use crate::client::{Client, encode_message, encode_pong, encode_within};
+use crate::client::{Client, encode_pong, encode_within};
 use crate::clock::Nanos;
 use crate::config::UNSENT_BYTES_MAX;
 use crate::measure::Measure;
@@ -60,9 +60,9 @@ impl Writer {
         self.measure.on_sent(intended);
         self.body.clear();
         stamp::write(intended, self.size, &mut self.body);
-        let (scheme, mask) = (client.wire.scheme(), self.mask());
-        let (body, plain) = (&self.body, &mut self.plain);
-        let encode = |out: &mut Vec<u8>| encode_message(scheme, body, mask, out);
+        let mask = self.mask();
+        let (wire, body, plain) = (&client.wire, &self.body, &mut self.plain);
+        let encode = |out: &mut Vec<u8>| wire.encode(body, mask, out);
         if client.unsent() > 0 {
             let output = &mut client.backlog.get_or_insert_default().output;
             encode_within(&mut client.session, plain, output, encode);

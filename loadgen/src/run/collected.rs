@@ -18,6 +18,8 @@ pub(super) struct Collected {
     cores: Vec<Counters>,
     /// When each core reported them.
     reported_at: Vec<Nanos>,
+    /// When the last connection of the start was made or failed.
+    pub settled_at: Nanos,
     /// What each step counted.
     pub steps: Vec<StepCounts>,
     /// Latencies since the last progress.
@@ -46,6 +48,7 @@ impl Collected {
         Collected {
             cores: vec![Counters::default(); cores],
             reported_at: vec![Nanos::default(); cores],
+            settled_at: Nanos::default(),
             steps: std::iter::repeat_with(of_step).take(steps).collect(),
             recent: histogram(),
             deliveries: BTreeMap::new(),
@@ -58,6 +61,7 @@ impl Collected {
     pub(super) fn add(&mut self, sample: Sample) {
         self.cores[sample.core] = sample.counters;
         self.reported_at[sample.core] = sample.at;
+        self.settled_at = self.settled_at.max(sample.settled_at);
         let step = &mut self.steps[sample.step];
         step.traffic[sample.core] = sample.counters.phase;
         if let Some(latency) = &sample.latency {
@@ -147,7 +151,8 @@ mod tests {
         });
         let counters = Counters { opened: 2, received, ..Counters::default() };
         let latency = (!latencies.is_empty()).then_some(latency);
-        Sample { core, at: Nanos(received), step: 0, counters, latency, deliveries: deliveries.collect() }
+        let (at, deliveries) = (Nanos(received), deliveries.collect());
+        Sample { core, at, step: 0, counters, settled_at: at, latency, deliveries }
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(super) fn report(plan: &Plan, collected: &Collected, record: &RunRecord) -> 
 
 fn connections(plan: &Plan, collected: &Collected) -> Connections {
     let counters = collected.counters();
-    let ramp = counters.settled_at.since(Nanos::default());
+    let ramp = collected.settled_at.since(Nanos::default());
     Connections {
         asked: plan.flags.conns as u64,
         opened: counters.opened,
@@ -169,6 +169,7 @@ mod tests {
             at: Nanos(0),
             step: 0,
             counters,
+            settled_at: Nanos(500_000_000),
             latency: Some(latency),
             deliveries,
         });
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn an_echo_report_counts_what_never_came_back() {
-        let mut counters = Counters { opened: 3, settled_at: Nanos(500_000_000), ..Counters::default() };
+        let mut counters = Counters { opened: 3, ..Counters::default() };
         counters.failures.count(Cause::Refused);
         counters.losses.count(Cause::Reset);
         counters.phase = Traffic { sent: 5, received: 4, bytes_in: 100, bytes_out: 200, receives: 4 };
@@ -335,6 +336,7 @@ mod tests {
                 at: Nanos(0),
                 step,
                 counters,
+                settled_at: Nanos(0),
                 latency: None,
                 deliveries: Vec::new(),
             });
