@@ -108,14 +108,16 @@ fn ask_register(register: &str, secret_key: &str) -> io::Result<Vec<String>> {
     })
 }
 
-/// Hands what comes to `take` until that has its answer.
-fn receive<T>(stream: &mut TcpStream, mut take: impl FnMut(&[u8]) -> io::Result<Option<T>>) -> io::Result<T> {
+/// Hands what comes to `take` until that has its answer. A read with a timeout ends when its thread is interrupted, whatever
+/// becomes of the signal.
+fn receive<T>(stream: &mut impl Read, mut take: impl FnMut(&[u8]) -> io::Result<Option<T>>) -> io::Result<T> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let size = stream.read(&mut buffer)?;
-        if size == 0 {
-            return Err(io::Error::other("closed without an answer; is the --secret-key right?"));
-        }
+        let size = match stream.read(&mut buffer) {
+            Ok(0) => return Err(io::Error::other("closed without an answer; is the --secret-key right?")),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
         if let Some(answer) = take(&buffer[..size])? {
             return Ok(answer);
         }
@@ -134,4 +136,29 @@ fn connect(address: &str) -> io::Result<TcpStream> {
 
 fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Is interrupted once.
+    struct Interrupted(bool);
+
+    impl Read for Interrupted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if std::mem::replace(&mut self.0, true) {
+                return (&b"answer"[..]).read(buffer);
+            }
+            Err(io::ErrorKind::Interrupted.into())
+        }
+    }
+
+    #[test]
+    fn an_interrupted_read_goes_on() {
+        let answer = receive(&mut Interrupted(false), |bytes| Ok(Some(bytes.to_vec()))).unwrap();
+        assert_eq!(answer, b"answer");
+        let ended = receive(&mut io::empty(), |_| Ok(Some(()))).unwrap_err();
+        assert!(ended.to_string().contains("closed without an answer"), "{ended}");
+    }
 }
