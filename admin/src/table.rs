@@ -30,12 +30,13 @@ fn process(address: SocketAddr, report: &Report) -> String {
         uptime(process.uptime_seconds),
         process.memory_bytes as f64 / (1024.0 * 1024.0)
     );
-    let mut lines = vec![HEADINGS.map(str::to_owned)];
+    let mut lines = vec![HEADINGS.map(str::to_owned).to_vec()];
     let mut notes = String::new();
     for part in parts(&report.rows) {
-        lines.extend(part.iter().map(cells));
+        lines.extend(part.iter().map(|row| cells(&row.name, &row.listen, numbers(row))));
         if part.len() > 1 {
-            lines.push(cells(&total(part)));
+            let sum = |column: usize| part.iter().map(|row| numbers(row)[column]).sum();
+            lines.push(cells("total", "", std::array::from_fn(sum)));
         }
         notes.push_str(&counters(part));
     }
@@ -71,40 +72,20 @@ fn counters(rows: &[Row]) -> String {
     }
 }
 
-fn total(rows: &[Row]) -> Row {
-    let sum = |of: fn(&Row) -> u64| rows.iter().map(of).sum();
-    let sum_known = |of: fn(&Row) -> Option<u64>| rows.iter().map(of).sum();
-    Row {
-        name: "total".to_owned(),
-        links: sum(|row| row.links),
-        clients: sum_known(|row| row.clients),
-        uids: sum_known(|row| row.uids),
-        groups: sum_known(|row| row.groups),
-        messages_in: sum(|row| row.messages_in),
-        messages_out: sum(|row| row.messages_out),
-        dropped: sum(|row| row.dropped),
-        ..Row::default()
-    }
+/// The columns of a row that are numbers; none where one is not known.
+fn numbers(row: &Row) -> [Option<u64>; HEADINGS.len() - WORDS] {
+    let Row { links, clients, uids, groups, messages_in, messages_out, dropped, .. } = *row;
+    [Some(links), clients, uids, groups, Some(messages_in), Some(messages_out), Some(dropped)]
 }
 
-fn cells(row: &Row) -> [String; HEADINGS.len()] {
+fn cells(name: &str, listen: &str, numbers: [Option<u64>; HEADINGS.len() - WORDS]) -> Vec<String> {
+    let words = [name, listen].map(|word| if word.is_empty() { "-".to_owned() } else { word.to_owned() });
     let known = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
-    let listen = if row.listen.is_empty() { "-".to_owned() } else { row.listen.clone() };
-    [
-        row.name.clone(),
-        listen,
-        row.links.to_string(),
-        known(row.clients),
-        known(row.uids),
-        known(row.groups),
-        row.messages_in.to_string(),
-        row.messages_out.to_string(),
-        row.dropped.to_string(),
-    ]
+    words.into_iter().chain(numbers.map(known)).collect()
 }
 
 /// Words to the left, numbers to the right.
-fn align(lines: &[[String; HEADINGS.len()]]) -> String {
+fn align(lines: &[Vec<String>]) -> String {
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; HEADINGS.len()] = std::array::from_fn(width);
     let mut text = String::new();

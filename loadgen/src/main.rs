@@ -20,7 +20,7 @@ fn main() {
     let report =
         loadgen::run(plan, || shutdown.requested(), show).unwrap_or_else(|error| program::fail(error));
     write_files(&flags, &report);
-    if !report.any_connected() && !report.interrupted {
+    if report.connections.opened == 0 && !report.interrupted {
         let why = report.connections.failures.summary();
         program::fail(format_args!(
             "no connection could be made to {}: {why}",

@@ -12,11 +12,9 @@ use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
 
 use crate::common::Common;
 use crate::config_file::ConfigFile;
-use crate::cpus::Cpus;
 use crate::declared::{Declared, Program, has_value, long_name};
 use crate::environment::Environment;
 use crate::help::help;
-use crate::logging::LogLevel;
 use crate::nearest::nearest;
 use crate::setting::{Setting, UsageError};
 
@@ -106,7 +104,8 @@ pub(crate) enum Asked<T> {
 pub(crate) struct Inputs {
     name: String,
     declared: Declared,
-    common: Common,
+    /// From wherever.
+    pub(crate) common: Common,
     /// Of environment and file, where the command line has nothing.
     settings: Vec<Setting>,
     /// Of the command line, each with the index of the struct it is for.
@@ -168,16 +167,6 @@ impl Inputs {
         }
         given.extend(new);
         Ok(())
-    }
-
-    /// The level of `--log-level`, from wherever.
-    pub(crate) fn log_level(&self) -> Option<LogLevel> {
-        self.common.log_level
-    }
-
-    /// The CPUs of `--cpus`, from wherever.
-    pub(crate) fn cpus(&self) -> Option<&Cpus> {
-        self.common.cpus.as_ref()
     }
 
     /// What nobody has set, if it is not as the structs say.

@@ -2,6 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
+use crate::logging::LogLevel;
 
 /// Flags of every kind that programs use.
 #[derive(Debug, PartialEq, Eq, FromArgs, ArgsInfo)]
@@ -66,7 +67,7 @@ fn read<F: Flags>(
         Asked::Print(text) => panic!("printed instead: {text}"),
     };
     match inputs.read().map_err(|error| error.to_string())? {
-        Asked::Run(flags) => Ok((flags, inputs.log_level(), inputs.warnings)),
+        Asked::Run(flags) => Ok((flags, inputs.common.log_level, inputs.warnings)),
         Asked::Print(text) => panic!("printed instead: {text}"),
     }
 }

@@ -43,9 +43,9 @@ pub fn parse_as<F: Flags>(kind: &str, name: &'static str) -> F {
     let words = words.unwrap_or_else(|word| misuse(format_args!("the argument {word:?} is not UTF-8")));
     let inputs = asked(gather::<F>(Program { kind, name }, &words, std::env::vars_os()));
     // Before the flags get their defaults, some of which are a number of CPUs.
-    inputs.cpus().into_iter().for_each(cpus::choose);
+    inputs.common.cpus.iter().for_each(cpus::choose);
     let flags = asked(inputs.read());
-    log_to_stderr(inputs.log_level());
+    log_to_stderr(inputs.common.log_level);
     inputs.warnings.iter().for_each(|warning| warn!("{warning}"));
     flags
 }

@@ -74,7 +74,6 @@ impl Shutdown {
         for signal in Signal::ALL {
             // In this order: the handler that ends the process sees the flag as the signal before left it.
             flag::register_conditional_shutdown(signal.number(), signal.exit_code(), Arc::clone(&requested))?;
-            flag::register(signal.number(), Arc::clone(&requested))?;
         }
         Self::listen_with(requested)
     }
@@ -85,14 +84,14 @@ impl Shutdown {
     /// # Errors
     /// As [`Shutdown::listen`].
     pub fn listen_patiently() -> io::Result<Self> {
-        let requested = Arc::new(AtomicBool::new(false));
-        for signal in Signal::ALL {
-            flag::register(signal.number(), Arc::clone(&requested))?;
-        }
-        Self::listen_with(requested)
+        Self::listen_with(Arc::default())
     }
 
     fn listen_with(requested: Arc<AtomicBool>) -> io::Result<Self> {
+        // Behind what a second signal does: the flags are set in the order in which they are registered.
+        for signal in Signal::ALL {
+            flag::register(signal.number(), Arc::clone(&requested))?;
+        }
         let (sender, requests) = channel();
         let reloads = Arc::new(AtomicBool::new(false));
         let hears_of_reloads = Arc::clone(&reloads);

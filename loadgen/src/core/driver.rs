@@ -319,54 +319,49 @@ impl Driver {
         self.generator.churn()?.pending.remove(&socket)
     }
 
-    /// Decodes all that is whole; returns how many bytes are done with.
+    /// Handles all that is whole; returns how many bytes are done with.
     fn on_input(&mut self, now: Nanos, socket: SocketId, input: &mut [u8]) -> Result<usize, Cause> {
-        let Some(client) = self.clients.get_mut(socket) else { return Ok(input.len()) };
-        let mut start = 0;
-        if client.stage == Stage::Handshaking {
-            match decode_answer(input, self.writer.nonce(socket)) {
-                Answer::NeedMore => return Ok(0),
-                Answer::Open { consumed } => start = consumed,
-                Answer::Refused { .. } => return Err(Cause::HandshakeRefused),
-                Answer::Malformed => return Err(Cause::Protocol),
-            }
-            self.open(now, socket);
+        let Some(mut done) = self.on_answer(now, socket, input)? else { return Ok(0) };
+        let Driver { clients, generator, writer, .. } = self;
+        let Some(client) = clients.get_mut(socket) else { return Ok(input.len()) };
+        loop {
+            let has_room = client.unsent() == 0;
+            done += match client.wire.decode(writer.size, &mut input[done..]) {
+                Event::NeedMore { consumed } => return Ok(done + consumed),
+                Event::Message { consumed, body, .. } => {
+                    if generator.on_message(now, body, writer.size, &mut writer.measure) {
+                        writer.send(client, now);
+                    }
+                    consumed
+                }
+                Event::Ping { consumed, payload } => {
+                    if has_room {
+                        writer.pong(client.socket, &mut client.session, payload);
+                    }
+                    consumed
+                }
+                Event::Pong { consumed, .. } => consumed,
+                Event::Close { .. } => return Err(Cause::Closed),
+                Event::Malformed(_) => return Err(Cause::Protocol),
+            };
         }
-        let Some(client) = self.clients.get_mut(socket) else { return Ok(input.len()) };
-        let decoded = decode_all(client, &mut self.generator, &mut self.writer, now, &mut input[start..]);
-        decoded.map(|consumed| start + consumed)
     }
-}
 
-/// Handles every whole unit of `input`; returns how many bytes are done with.
-fn decode_all(
-    client: &mut Client,
-    generator: &mut Generator,
-    writer: &mut Writer,
-    now: Nanos,
-    input: &mut [u8],
-) -> Result<usize, Cause> {
-    let mut done = 0;
-    loop {
-        let has_room = client.unsent() == 0;
-        done += match client.wire.decode(writer.size, &mut input[done..]) {
-            Event::NeedMore { consumed } => return Ok(done + consumed),
-            Event::Message { consumed, body, .. } => {
-                if generator.on_message(now, body, writer.size, &mut writer.measure) {
-                    writer.send(client, now);
-                }
-                consumed
+    /// Handles the answer to a handshake, where one is awaited; returns how many bytes it is, none while it is not whole.
+    fn on_answer(&mut self, now: Nanos, socket: SocketId, input: &[u8]) -> Result<Option<usize>, Cause> {
+        let client = self.clients.get_mut(socket);
+        if client.is_none_or(|client| client.stage != Stage::Handshaking) {
+            return Ok(Some(0));
+        }
+        match decode_answer(input, self.writer.nonce(socket)) {
+            Answer::NeedMore => Ok(None),
+            Answer::Open { consumed } => {
+                self.open(now, socket);
+                Ok(Some(consumed))
             }
-            Event::Ping { consumed, payload } => {
-                if has_room {
-                    writer.pong(client.socket, &mut client.session, payload);
-                }
-                consumed
-            }
-            Event::Pong { consumed, .. } => consumed,
-            Event::Close { .. } => return Err(Cause::Closed),
-            Event::Malformed(_) => return Err(Cause::Protocol),
-        };
+            Answer::Refused { .. } => Err(Cause::HandshakeRefused),
+            Answer::Malformed => Err(Cause::Protocol),
+        }
     }
 }
 

@@ -189,11 +189,6 @@ impl Report {
         &self.steps[0]
     }
 
-    /// Whether any connection could be made.
-    pub fn any_connected(&self) -> bool {
-        self.connections.opened > 0
-    }
-
     /// As JSON, with a line end.
     ///
     /// # Errors
