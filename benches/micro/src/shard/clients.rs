@@ -2,7 +2,7 @@
 
 use protocol::inner::{Cmd, Frame};
 
-use super::setting::{Setting, Speak, encoded, to_client};
+use super::fixture::{ClientProtocol, Fixture, encoded, to_client};
 use crate::codecs::HANDSHAKE;
 use crate::meter::{Bench, MANY};
 use crate::php::session;
@@ -17,8 +17,8 @@ pub(super) fn benches() -> Vec<Bench> {
         update.into()
     });
     vec![
-        come(),
-        go(),
+        connect(),
+        disconnect(),
         command("bind uid", Cmd::BindUid, b"grete"),
         command("join group", Cmd::JoinGroup, b"lobby"),
         command("set session", Cmd::SetSession, &session()),
@@ -28,30 +28,30 @@ pub(super) fn benches() -> Vec<Bench> {
 }
 
 /// Accepted, shaken hands with, and told to the worker: ON_CONNECT and ON_WEBSOCKET_CONNECT.
-fn come() -> Bench {
+fn connect() -> Bench {
     Bench::new("shard/client comes, websocket", MANY, |meter| {
-        let mut setting = Setting::new(Speak::Websocket, CLIENTS);
-        meter.each(|| HANDSHAKE.to_vec(), |request| setting.come(request));
+        let mut fixture = Fixture::new(ClientProtocol::Websocket, CLIENTS);
+        meter.each(|| HANDSHAKE.to_vec(), |request| fixture.connect(request));
     })
 }
 
 /// It has a uid, a group and a session; its worker is told.
-fn go() -> Bench {
+fn disconnect() -> Bench {
     Bench::new("shard/client goes, with uid and group", MANY, |meter| {
-        let mut setting = Setting::new(Speak::Websocket, CLIENTS);
+        let mut fixture = Fixture::new(ClientProtocol::Websocket, CLIENTS);
         let session = session();
         for id in 1..=CLIENTS {
             let uid = format!("user {id}");
-            setting.command(&Frame { ext: uid.as_bytes(), ..to_client(Cmd::BindUid, id) });
-            setting.command(&Frame { ext: b"lobby", ..to_client(Cmd::JoinGroup, id) });
-            setting.command(&Frame { ext: &session, ..to_client(Cmd::SetSession, id) });
+            fixture.command(&Frame { ext: uid.as_bytes(), ..to_client(Cmd::BindUid, id) });
+            fixture.command(&Frame { ext: b"lobby", ..to_client(Cmd::JoinGroup, id) });
+            fixture.command(&Frame { ext: &session, ..to_client(Cmd::SetSession, id) });
         }
         meter.each(
             || (),
             |()| {
-                let client = setting.clients.pop().expect("more clients than rounds");
-                setting.shard.on_failed(setting.now, client);
-                setting.send();
+                let client = fixture.clients.pop().expect("more clients than rounds");
+                fixture.shard.on_failed(fixture.now, client);
+                fixture.send();
             },
         );
     })
@@ -61,10 +61,10 @@ fn go() -> Bench {
 fn command(what: &str, cmd: Cmd, ext: &[u8]) -> Bench {
     let ext = ext.to_vec();
     Bench::new(format!("shard/{what}"), MANY, move |meter| {
-        let mut setting = Setting::new(Speak::Websocket, CLIENTS);
+        let mut fixture = Fixture::new(ClientProtocol::Websocket, CLIENTS);
         let session = session();
         for id in 1..=CLIENTS {
-            setting.command(&Frame { ext: &session, ..to_client(Cmd::SetSession, id) });
+            fixture.command(&Frame { ext: &session, ..to_client(Cmd::SetSession, id) });
         }
         let mut id = 0;
         meter.each(
@@ -73,7 +73,7 @@ fn command(what: &str, cmd: Cmd, ext: &[u8]) -> Bench {
                 encoded(&Frame { ext: &ext, ..to_client(cmd, id) })
             },
             |bytes| {
-                setting.hear(setting.worker, bytes);
+                fixture.receive(fixture.worker, bytes);
             },
         );
     })

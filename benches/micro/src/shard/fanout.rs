@@ -3,7 +3,7 @@
 use protocol::inner::ext::GroupTargets;
 use protocol::inner::{Cmd, Frame};
 
-use super::setting::{Setting, Speak, encoded, to_client};
+use super::fixture::{ClientProtocol, Fixture, encoded, to_client};
 use crate::codecs::text;
 use crate::meter::{Bench, FEW};
 
@@ -50,12 +50,12 @@ fn burst() -> Bench {
 /// The frames that `bytes` makes, for clients that are all in one group.
 fn fan_out(name: String, clients: u32, bytes: impl Fn() -> Vec<u8> + 'static) -> Bench {
     let bench = Bench::new(name, FEW, move |meter| {
-        let mut setting = Setting::new(Speak::Websocket, clients);
+        let mut fixture = Fixture::new(ClientProtocol::Websocket, clients);
         for id in 1..=clients {
-            setting.command(&Frame { ext: GROUP, ..to_client(Cmd::JoinGroup, id) });
+            fixture.command(&Frame { ext: GROUP, ..to_client(Cmd::JoinGroup, id) });
         }
         let at_least = clients as usize * 64;
-        meter.each(&bytes, |bytes| assert!(setting.hear(setting.worker, bytes) > at_least, "all get it"));
+        meter.each(&bytes, |bytes| assert!(fixture.receive(fixture.worker, bytes) > at_least, "all get it"));
     });
     bench.per(clients.into())
 }

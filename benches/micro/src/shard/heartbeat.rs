@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateway_core::Settings;
 use gateway_core::config::TICK_PERIOD_MS;
 
-use super::setting::{Setting, Speak};
+use super::fixture::{ClientProtocol, Fixture};
 use crate::meter::{Bench, FEW};
 
 const CLIENTS: u32 = 10_000;
@@ -23,29 +23,29 @@ fn all_quiet() -> Bench {
 
 /// Nobody does.
 fn all_said_something() -> Bench {
-    sweep("shard/heartbeat without ping, of 10,000", |setting| {
-        let message = setting.message(b"x");
-        for index in 0..setting.clients.len() {
-            setting.hear(setting.clients[index], &mut message.clone());
+    sweep("shard/heartbeat without ping, of 10,000", |fixture| {
+        let message = fixture.message(b"x");
+        for index in 0..fixture.clients.len() {
+            fixture.receive(fixture.clients[index], &mut message.clone());
         }
     })
 }
 
-fn sweep(name: &str, before: fn(&mut Setting)) -> Bench {
+fn sweep(name: &str, before: fn(&mut Fixture)) -> Bench {
     let bench = Bench::new(name, FEW, move |meter| {
         let settings = Settings { ping_interval: PERIOD, websocket_ping: true, ..Settings::default() };
-        let setting = std::cell::RefCell::new(Setting::with(settings, Speak::Websocket, CLIENTS));
+        let fixture = std::cell::RefCell::new(Fixture::with(settings, ClientProtocol::Websocket, CLIENTS));
         meter.each(
-            || before(&mut setting.borrow_mut()),
+            || before(&mut fixture.borrow_mut()),
             |()| {
-                let mut setting = setting.borrow_mut();
-                setting.now = setting.now.plus(PERIOD.as_millis() as u64);
+                let mut fixture = fixture.borrow_mut();
+                fixture.now = fixture.now.plus(PERIOD.as_millis() as u64);
                 // More clients than one tick sees to (`gateway_core::config::HEARTBEAT_SLICE`).
                 for _ in 0..2 {
-                    let now = setting.now;
-                    setting.shard.on_tick(now);
-                    setting.send();
-                    setting.now = now.plus(TICK_PERIOD_MS);
+                    let now = fixture.now;
+                    fixture.shard.on_tick(now);
+                    fixture.send();
+                    fixture.now = now.plus(TICK_PERIOD_MS);
                 }
             },
         );

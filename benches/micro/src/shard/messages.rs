@@ -2,7 +2,7 @@
 
 use protocol::inner::{Cmd, Frame};
 
-use super::setting::{Setting, Speak, encoded, to_client};
+use super::fixture::{ClientProtocol, Fixture, encoded, to_client};
 use crate::codecs::text;
 use crate::meter::{Bench, FEW, MANY};
 use crate::php::session;
@@ -18,38 +18,38 @@ const PIPELINED: u32 = 20;
 
 pub(super) fn benches() -> Vec<Bench> {
     let mut benches = Vec::new();
-    for speak in [Speak::Websocket, Speak::Text] {
+    for protocol in [ClientProtocol::Websocket, ClientProtocol::Text] {
         for (size, in_words) in [(64, "64 B"), (1024, "1 KiB")] {
-            benches.push(message_in(speak, size, in_words));
-            benches.push(message_out(speak, size, in_words));
+            benches.push(message_in(protocol, size, in_words));
+            benches.push(message_out(protocol, size, in_words));
         }
-        benches.push(batch_in(speak));
-        benches.push(batch_out(speak));
+        benches.push(batch_in(protocol));
+        benches.push(batch_out(protocol));
     }
     benches.push(pipelined());
     benches
 }
 
 /// A client's bytes to a frame for the worker, on its way.
-fn message_in(speak: Speak, size: usize, in_words: &str) -> Bench {
-    Bench::new(format!("shard/message in, {}, {in_words}", speak.name()), MANY, move |meter| {
-        let mut setting = with_sessions(speak, CLIENTS);
-        let message = setting.message(&text(size));
+fn message_in(protocol: ClientProtocol, size: usize, in_words: &str) -> Bench {
+    Bench::new(format!("shard/message in, {}, {in_words}", protocol.name()), MANY, move |meter| {
+        let mut fixture = with_sessions(protocol, CLIENTS);
+        let message = fixture.message(&text(size));
         let mut turn = 0;
         meter.each(
             || message.clone(),
             |bytes| {
                 turn = (turn + 1) % CLIENTS as usize;
-                setting.hear(setting.clients[turn], bytes);
+                fixture.receive(fixture.clients[turn], bytes);
             },
         );
     })
 }
 
 /// A frame of the worker to a client's bytes, on their way.
-fn message_out(speak: Speak, size: usize, in_words: &str) -> Bench {
-    Bench::new(format!("shard/message out, {}, {in_words}", speak.name()), MANY, move |meter| {
-        let mut setting = with_sessions(speak, CLIENTS);
+fn message_out(protocol: ClientProtocol, size: usize, in_words: &str) -> Bench {
+    Bench::new(format!("shard/message out, {}, {in_words}", protocol.name()), MANY, move |meter| {
+        let mut fixture = with_sessions(protocol, CLIENTS);
         let body = text(size);
         let mut turn = 0;
         meter.each(
@@ -58,58 +58,64 @@ fn message_out(speak: Speak, size: usize, in_words: &str) -> Bench {
                 encoded(&Frame { body: &body, ..to_client(Cmd::SendToOne, turn) })
             },
             |bytes| {
-                setting.hear(setting.worker, bytes);
+                fixture.receive(fixture.worker, bytes);
             },
         );
     })
 }
 
 /// Every client says something in the same turn.
-fn batch_in(speak: Speak) -> Bench {
-    let bench =
-        Bench::new(format!("shard/1,000 messages in at once, {}, 64 B", speak.name()), FEW, move |meter| {
-            let mut setting = with_sessions(speak, BATCH);
-            let message = setting.message(&text(64));
+fn batch_in(protocol: ClientProtocol) -> Bench {
+    let bench = Bench::new(
+        format!("shard/1,000 messages in at once, {}, 64 B", protocol.name()),
+        FEW,
+        move |meter| {
+            let mut fixture = with_sessions(protocol, BATCH);
+            let message = fixture.message(&text(64));
             meter.each(
                 || vec![message.clone(); BATCH as usize],
                 |messages| {
-                    for (client, bytes) in setting.clients.iter().zip(messages) {
-                        setting.shard.on_received(setting.now, *client, bytes);
+                    for (client, bytes) in fixture.clients.iter().zip(messages) {
+                        fixture.shard.on_received(fixture.now, *client, bytes);
                     }
-                    setting.send();
+                    fixture.send();
                 },
             );
-        });
+        },
+    );
     bench.per(BATCH.into())
 }
 
 /// The worker has something for every client in one piece.
-fn batch_out(speak: Speak) -> Bench {
-    let bench =
-        Bench::new(format!("shard/1,000 messages out at once, {}, 64 B", speak.name()), FEW, move |meter| {
-            let mut setting = with_sessions(speak, BATCH);
+fn batch_out(protocol: ClientProtocol) -> Bench {
+    let bench = Bench::new(
+        format!("shard/1,000 messages out at once, {}, 64 B", protocol.name()),
+        FEW,
+        move |meter| {
+            let mut fixture = with_sessions(protocol, BATCH);
             let body = text(64);
             let frame = |id| encoded(&Frame { body: &body, ..to_client(Cmd::SendToOne, id) });
             let frames: Vec<u8> = (1..=BATCH).flat_map(frame).collect();
             meter.each(
                 || frames.clone(),
                 |bytes| {
-                    setting.hear(setting.worker, bytes);
+                    fixture.receive(fixture.worker, bytes);
                 },
             );
-        });
+        },
+    );
     bench.per(BATCH.into())
 }
 
 /// One client sends many messages in one piece.
 fn pipelined() -> Bench {
     let bench = Bench::new("shard/20 messages in one piece, websocket, 64 B", MANY, |meter| {
-        let mut setting = with_sessions(Speak::Websocket, 1);
-        let message = setting.message(&text(64)).repeat(PIPELINED as usize);
+        let mut fixture = with_sessions(ClientProtocol::Websocket, 1);
+        let message = fixture.message(&text(64)).repeat(PIPELINED as usize);
         meter.each(
             || message.clone(),
             |bytes| {
-                setting.hear(setting.clients[0], bytes);
+                fixture.receive(fixture.clients[0], bytes);
             },
         );
     });
@@ -117,11 +123,11 @@ fn pipelined() -> Bench {
 }
 
 /// Clients that have sessions: every event about them carries one.
-fn with_sessions(speak: Speak, client_count: u32) -> Setting {
-    let mut setting = Setting::new(speak, client_count);
+fn with_sessions(protocol: ClientProtocol, client_count: u32) -> Fixture {
+    let mut fixture = Fixture::new(protocol, client_count);
     let session = session();
     for id in 1..=client_count {
-        setting.command(&Frame { ext: &session, ..to_client(Cmd::SetSession, id) });
+        fixture.command(&Frame { ext: &session, ..to_client(Cmd::SetSession, id) });
     }
-    setting
+    fixture
 }

@@ -2,9 +2,9 @@
 
 mod clients;
 mod fanout;
+mod fixture;
 mod heartbeat;
 mod messages;
-mod setting;
 
 use crate::meter::Bench;
 

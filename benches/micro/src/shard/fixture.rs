@@ -12,26 +12,26 @@ use crate::codecs::{HANDSHAKE, masked};
 
 /// What clients speak.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Speak {
+pub(super) enum ClientProtocol {
     Websocket,
     Text,
 }
 
 /// The other end of everything that a shard holds.
-pub(super) struct Setting {
+pub(super) struct Fixture {
     pub shard: Shard,
     pub worker: SocketId,
     pub clients: Vec<SocketId>,
     pub now: Millis,
-    speak: Speak,
+    protocol: ClientProtocol,
 }
 
 /// Takes everything, and counts the bytes.
-struct Taker {
+struct CountingSink {
     bytes: usize,
 }
 
-impl Sink for Taker {
+impl Sink for CountingSink {
     type Error = Infallible;
 
     fn act(&mut self, _: Action) {}
@@ -48,92 +48,97 @@ impl Sink for Taker {
     }
 }
 
-impl Speak {
+impl ClientProtocol {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Speak::Websocket => "websocket",
-            Speak::Text => "text",
+            ClientProtocol::Websocket => "websocket",
+            ClientProtocol::Text => "text",
         }
     }
 
     /// A client's message.
     pub(super) fn message(self, body: &[u8]) -> Vec<u8> {
         match self {
-            Speak::Websocket => masked(TEXT, body),
-            Speak::Text => [body, b"\n"].concat(),
+            ClientProtocol::Websocket => masked(TEXT, body),
+            ClientProtocol::Text => [body, b"\n"].concat(),
         }
     }
 
     /// What a client says first.
     fn greeting(self) -> &'static [u8] {
         match self {
-            Speak::Websocket => HANDSHAKE,
-            Speak::Text => b"",
+            ClientProtocol::Websocket => HANDSHAKE,
+            ClientProtocol::Text => b"",
         }
     }
 }
 
-impl Setting {
+impl Fixture {
     /// So many clients; their connection ids are 1 and up, in the order of `clients`.
-    pub(super) fn new(speak: Speak, client_count: u32) -> Setting {
-        Setting::with(Settings::default(), speak, client_count)
+    pub(super) fn new(protocol: ClientProtocol, client_count: u32) -> Fixture {
+        Fixture::with(Settings::default(), protocol, client_count)
     }
 
     /// The same with other settings; where clients connect is not theirs to say.
-    pub(super) fn with(settings: Settings, speak: Speak, client_count: u32) -> Setting {
+    pub(super) fn with(settings: Settings, protocol: ClientProtocol, client_count: u32) -> Fixture {
         let listen: Listen =
-            format!("{}://127.0.0.1:8282", speak.name()).parse().expect("an address to listen on");
+            format!("{}://127.0.0.1:8282", protocol.name()).parse().expect("an address to listen on");
         let settings = Settings { listen: vec![listen], ..settings };
         let identity = Identity { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900), seed: 1 << 32 };
         let (now, worker) = (Millis(0), SocketId::new(0, 1));
-        let mut setting =
-            Setting { shard: Shard::new(settings, identity, now), worker, clients: Vec::new(), now, speak };
-        setting.shard.on_link_accepted(now, worker, PEER.into());
+        let mut fixture = Fixture {
+            shard: Shard::new(settings, identity, now),
+            worker,
+            clients: Vec::new(),
+            now,
+            protocol,
+        };
+        fixture.shard.on_link_accepted(now, worker, PEER.into());
         let connect = ext::WorkerConnect {
             worker_key: "a".into(),
             secret_key: Some(String::new()),
             ringway: true,
             run: None,
         };
-        setting.command(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) });
+        fixture.command(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) });
         for _ in 0..client_count {
-            setting.come(&mut speak.greeting().to_vec());
+            fixture.connect(&mut protocol.greeting().to_vec());
         }
-        setting
+        fixture
     }
 
-    /// A client comes and says `greeting`.
-    pub(super) fn come(&mut self, greeting: &mut [u8]) {
+    /// A client connects and says `greeting`.
+    pub(super) fn connect(&mut self, greeting: &mut [u8]) {
         let client = SocketId::new(self.clients.len() as u32 + 1, 1);
         self.clients.push(client);
         self.shard.on_client_accepted(self.now, 0, client, PEER.into());
-        self.hear(client, greeting);
+        self.receive(client, greeting);
     }
 
     /// `bytes` arrive in one piece on a socket, and what comes of it is sent. Returns how many bytes that was.
-    pub(super) fn hear(&mut self, socket: SocketId, bytes: &mut [u8]) -> usize {
+    pub(super) fn receive(&mut self, socket: SocketId, bytes: &mut [u8]) -> usize {
         self.shard.on_received(self.now, socket, bytes);
         self.send()
     }
 
     /// The worker commands.
     pub(super) fn command(&mut self, frame: &Frame<'_>) {
-        self.hear(self.worker, &mut encoded(frame));
+        self.receive(self.worker, &mut encoded(frame));
     }
 
     /// What the glue does behind the events of a turn, and again as long as there is something to do. Returns the
     /// bytes sent.
     pub(super) fn send(&mut self) -> usize {
-        let mut taker = Taker { bytes: 0 };
+        let mut sink = CountingSink { bytes: 0 };
         while self.shard.is_pending() {
-            let Ok(()) = self.shard.turn(self.now, &mut taker);
+            let Ok(()) = self.shard.turn(self.now, &mut sink);
         }
-        taker.bytes
+        sink.bytes
     }
 
     /// What a client says to be heard.
     pub(super) fn message(&self, body: &[u8]) -> Vec<u8> {
-        self.speak.message(body)
+        self.protocol.message(body)
     }
 }
 
