@@ -53,13 +53,28 @@ pub const COPY_MAX: usize = 1_024;
 /// buffers are kept for reuse.
 pub const CHUNK_SIZE_MAX: usize = 8 * 1024;
 
-/// Sends that one turn may have when a fan-out begins, that fan-outs under way may add to it, and heartbeats: each some 4 µs
-/// of the kernel's time. Between slices everybody else gets a turn, most often some 4 ms later. It also bounds the buffers
-/// that are in use at once.
+/// Targets of a fan-out that get it at once. With more it joins the log of fan-outs.
+pub const FANOUT_DIRECT_MAX: usize = 1_024;
+
+/// Sends that a turn may have when a fan-out begins that is done at once, and that heartbeats may add to it: each some 4 µs of
+/// the kernel's time. With more the fan-out joins the log. It also bounds the buffers that are in use at once.
 pub const FANOUT_SENDS_MAX: usize = 1_024;
 
-/// Targets of one fan-out looked at in one turn, those included whose send is due anyway.
+/// Sends that the log of fan-outs may add to a turn: about a millisecond. Then everybody else gets a turn.
+pub const WALK_SENDS_MAX: usize = 256;
+
+/// Clients that the walk over the log looks at in one turn, and targets of a fan-out that are looked up in one turn.
 pub const FANOUT_SLICE: usize = 32_768;
+
+/// Fan-outs in the log. Beyond any of these three bounds the next one waits, and its link is not served, until there is room;
+/// one alone may exceed them.
+pub const FANOUTS_MAX: usize = 64;
+
+/// Bytes of messages in the log and of their encoded forms.
+pub const FANOUTS_SIZE_MAX: usize = 16 * 1024 * 1024;
+
+/// Targets in the log that are listed one by one: 4 bytes each.
+pub const FANOUTS_LISTED_MAX: usize = 1_000_000;
 
 /// Elements of one list, the answer to a query, that are written in one turn, and names looked at for it: some 2 ms at
 /// most. One list takes its slice per turn; when there are several, they take turns.

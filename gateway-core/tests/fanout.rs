@@ -3,7 +3,7 @@
 mod world;
 
 use gateway_core::Action;
-use gateway_core::config::FANOUT_SENDS_MAX;
+use gateway_core::config::{FANOUT_SENDS_MAX, FANOUTS_MAX, WALK_SENDS_MAX};
 use protocol::inner::{Cmd, Frame};
 use world::{World, frame_bytes, to_client};
 
@@ -26,18 +26,52 @@ fn others_get_their_turn_between_slices() {
     let (mut world, worker, other, clients) = crowd();
     let (worker, other) = (world.peers[worker].socket, world.peers[other].socket);
     world.shard.on_received(world.now, worker, &mut to_all(b"all"));
-    let echo = frame_bytes(&Frame { body: b"echo", ..to_client(Cmd::SendToOne, 5) });
-    // The echo comes in when the fan-out has begun, and leaves with the next send.
+    // The echo comes in when the fan-out has begun, and leaves with the next send, behind the fan-out's message. The last
+    // client would be the last to get that.
+    let last = CLIENTS as u32;
+    let echo = frame_bytes(&Frame { body: b"echo", ..to_client(Cmd::SendToOne, last) });
     world.shard.on_received(world.now, other, &mut echo.clone());
     let turn = world.turn();
-    // As it comes, and in its first turn.
-    let sends_max = 2 * FANOUT_SENDS_MAX + 1;
-    assert!((FANOUT_SENDS_MAX..=sends_max).contains(&turn.sent.len()), "{}", turn.sent.len());
-    assert!(turn.sent.contains(&world.peers[clients[4]].socket));
-    assert_eq!(turn.actions, [Action::Pause(worker)]);
+    assert_eq!(turn.sent.len(), WALK_SENDS_MAX + 1);
+    assert_eq!(world.take(clients[CLIENTS - 1]), b"all\necho\n");
+    // The link it came on is read on, too.
+    assert_eq!(turn.actions, []);
+    world.shard.on_received(world.now, worker, &mut echo.clone());
+    world.turn();
+    assert_eq!(world.take(clients[CLIENTS - 1]), b"echo\n");
     assert!(world.shard.is_pending());
     world.settle();
-    assert!(!world.peers[0].paused);
+    assert_eq!(world.take(clients[CLIENTS - 1]), b"");
+    assert_eq!(world.take(clients[CLIENTS - 2]), b"all\n");
+}
+
+#[test]
+fn a_burst_to_many_leaves_in_one_send_per_client() {
+    let (mut world, worker, _, clients) = crowd();
+    let mut burst: Vec<u8> = (0..5).flat_map(|_| to_all(b"tick")).collect();
+    world.shard.on_received(world.now, world.peers[worker].socket, &mut burst);
+    let mut sends = 0;
+    while world.shard.is_pending() {
+        sends += world.turn().sent.len();
+    }
+    assert_eq!(sends, CLIENTS);
+    assert!(clients.iter().all(|client| world.take(*client) == b"tick\n".repeat(5)));
+}
+
+#[test]
+fn a_link_with_more_fan_outs_than_the_log_holds_waits() {
+    let (mut world, worker, _, clients) = crowd();
+    let socket = world.peers[worker].socket;
+    let bodies: Vec<String> = (0..FANOUTS_MAX + 3).map(|number| number.to_string()).collect();
+    let behind = frame_bytes(&Frame { body: b"behind", ..to_client(Cmd::SendToOne, CLIENTS as u32) });
+    let mut said: Vec<u8> = bodies.iter().flat_map(|body| to_all(body.as_bytes())).chain(behind).collect();
+    world.shard.on_received(world.now, socket, &mut said);
+    assert_eq!(world.turn().actions, [Action::Pause(socket)]);
+    world.settle();
+    assert!(!world.peers[worker].paused);
+    let expected: String = bodies.iter().flat_map(|body| [body, "\n"]).collect();
+    assert_eq!(world.take(clients[0]), expected.as_bytes());
+    assert_eq!(world.take(clients[CLIENTS - 1]), (expected + "behind\n").as_bytes());
 }
 
 #[test]

@@ -90,19 +90,18 @@ impl Shard {
         let (Some(targets), Some(message)) = (ext::Targets::decode(frame.ext), Message::of(frame)) else {
             return;
         };
-        let everybody = || Targets::Found(self.clients.everybody());
-        let fanout = match targets {
-            ext::Targets::All => Fanout::new(message, everybody(), HashSet::new()),
-            ext::Targets::Only(ids) => Fanout::new(message, Targets::Ids(ids), HashSet::new()),
-            ext::Targets::Except(exclude) => Fanout::new(message, everybody(), exclude.into_iter().collect()),
+        let (targets, exclude) = match targets {
+            ext::Targets::All => (Targets::Everybody, HashSet::new()),
+            ext::Targets::Only(ids) => (Targets::Ids(ids.into_iter()), HashSet::new()),
+            ext::Targets::Except(exclude) => (Targets::Everybody, exclude.into_iter().collect()),
         };
-        self.start_fan_out(link, fanout);
+        self.start_fan_out(link, Fanout::new(message, targets, exclude));
     }
 
     /// In list order; a uid twice sends twice.
     fn send_to_uids(&mut self, link: LinkId, frame: &Frame<'_>) {
         let (Some(uids), Some(message)) = (ext::decode_names(frame.ext), Message::of(frame)) else { return };
-        let targets = Targets::Uids(uids);
+        let targets = Targets::Uids(uids.into_iter());
         self.start_fan_out(link, Fanout::new(message, targets, HashSet::new()));
     }
 
@@ -111,13 +110,14 @@ impl Shard {
         let (Some(to), Some(message)) = (ext::GroupTargets::decode(frame.ext), Message::of(frame)) else {
             return;
         };
-        let targets = Targets::Groups(to.groups);
+        let targets = Targets::Groups(to.groups.into_iter());
         self.start_fan_out(link, Fanout::new(message, targets, to.exclude.into_iter().collect()));
     }
 
     /// Last words, if there are any; then the client goes. Nothing it sends is read any more.
     fn kick(&mut self, slot: ClientSlot, frame: &Frame<'_>) {
         let socket = self.clients[slot].socket;
+        self.catch_up(slot);
         if let Some(message) = Message::of_kick(frame) {
             self.send_to_client(slot, &message);
         }

@@ -24,7 +24,6 @@ mod table;
 mod tick;
 mod turn;
 
-use std::collections::VecDeque;
 use std::net::{SocketAddr, SocketAddrV4};
 
 use hashbrown::HashMap;
@@ -42,7 +41,7 @@ use self::clients::stop::Stop;
 use self::deadlines::Deadlines;
 use self::events::departed::DepartedTable;
 use self::events::reroute::Backlog;
-use self::fanouts::Job;
+use self::fanouts::Fanouts;
 use self::hooks::CaughtHooks;
 use self::links::Links;
 use self::notices::Notices;
@@ -84,8 +83,7 @@ pub struct Shard {
     /// Events that lost links had not taken.
     backlog: Backlog,
     departed: DepartedTable,
-    /// Fan-outs that take more than one turn.
-    fanouts: VecDeque<Job>,
+    fanouts: Fanouts,
     /// Answers that take more than one turn.
     listings: Listings,
     deadlines: Deadlines,
@@ -108,7 +106,7 @@ impl Shard {
             lingering: HashMap::new(),
             backlog: Backlog::default(),
             departed: DepartedTable::default(),
-            fanouts: VecDeque::new(),
+            fanouts: Fanouts::default(),
             listings: Listings::default(),
             deadlines: Deadlines::new(&settings, now),
             output: Output::default(),

@@ -151,7 +151,7 @@ impl Shard {
     /// block before another [`Shard::turn`].
     pub fn is_pending(&self) -> bool {
         self.output.is_pending()
-            || !self.fanouts.is_empty()
+            || self.fanouts.are_under_way()
             || self.listings.are_under_way()
             || self.clients.heartbeat.is_sweeping()
             || self.clients.unfinished.is_too_much()

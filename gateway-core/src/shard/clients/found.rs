@@ -1,4 +1,4 @@
-//! Clients found for a command or a query that takes more than one turn.
+//! Clients found for a query that takes more than one turn.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -21,27 +21,16 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Who is next, if still there.
-    pub(crate) fn peek<'a>(&self, clients: &'a Clients) -> Option<(ClientSlot, &'a Client)> {
-        let slot = *self.slots.get(self.next)?;
-        let client = clients.rows.get(slot.index())?;
-        (client.accepted <= self.accepted).then_some((slot, client))
-    }
-
     /// Whether those were all.
     pub(crate) fn is_at_end(&self) -> bool {
         self.next >= self.slots.len()
     }
 
-    pub(crate) fn advance(&mut self) {
-        self.next += 1;
-    }
-
     /// The next one; `None` if it has gone, or at the end.
     pub(crate) fn next<'a>(&mut self, clients: &'a Clients) -> Option<&'a Client> {
-        let client = self.peek(clients).map(|(_, client)| client);
-        self.next = self.slots.len().min(self.next + 1);
-        client
+        let slot = *self.slots.get(self.next)?;
+        self.next += 1;
+        clients.get(slot).filter(|client| client.accepted <= self.accepted)
     }
 }
 
@@ -107,14 +96,6 @@ impl Ordered {
 impl Clients {
     pub(crate) fn found(&self, slots: impl Iterator<Item = ClientSlot>) -> Found {
         Found { slots: slots.collect(), next: 0, accepted: self.accepted }
-    }
-
-    /// Every client, in no order that would mean anything.
-    pub(crate) fn everybody(&self) -> Found {
-        let mut slots = Vec::with_capacity(self.len());
-        // Faster than to extend by an iterator of chunks.
-        self.iter().for_each(|(slot, _)| slots.push(slot));
-        Found { slots, next: 0, accepted: self.accepted }
     }
 
     pub(crate) fn ordered(&self, rank: fn(&Client) -> Rank) -> Ordered {

@@ -111,8 +111,10 @@ impl Shard {
 
     /// A websocket ping where that is wanted and the protocol has one, else the ping data, if there is any.
     fn ping_client(&mut self, slot: ClientSlot) {
-        if self.settings.websocket_ping {
-            let client = &mut self.clients[slot];
+        self.catch_up(slot);
+        if self.settings.websocket_ping
+            && let Some(client) = self.clients.get_mut(slot)
+        {
             let protocol = self.settings.protocol_of(client.listener);
             let mut has_pings = false;
             if client.codec.is_open() {

@@ -28,6 +28,11 @@ pub(crate) enum Flow {
 impl Shard {
     /// Bytes from a client, or none: then what is possible now is done, at the start and after a stall.
     pub(crate) fn client_received(&mut self, slot: ClientSlot, bytes: &mut [u8]) {
+        // What it is answered comes behind that. One that does not take it may be gone.
+        self.catch_up(slot);
+        if self.clients.get(slot).is_none() {
+            return;
+        }
         let before = self.clients.before_input(slot, self.counters.messages_in);
         self.take_input(slot, bytes);
         self.clients.note_input(slot, before, self.counters.messages_in, self.now);

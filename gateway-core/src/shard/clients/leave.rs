@@ -81,10 +81,9 @@ impl Client {
 impl Shard {
     /// Closes a client and tells it why, if its protocol has words for that. Who is closed already has been told.
     pub(crate) fn close_client_because(&mut self, slot: ClientSlot, reason: CloseReason) {
-        if self.clients[slot].closing {
-            return;
-        }
-        let (client, output) = (&mut self.clients[slot], &mut self.output);
+        self.catch_up(slot);
+        let Some(client) = self.clients.get_mut(slot).filter(|client| !client.closing) else { return };
+        let output = &mut self.output;
         let said = client.queue_close_frame(output, &self.settings, reason.code(), "")
             || (reason.is_passing() && client.refuse_handshake(output));
         if !said && reason.is_fault() {
@@ -95,7 +94,10 @@ impl Shard {
 
     /// Nothing more is read from a client; it goes when its queue is empty, or after a while.
     pub(crate) fn close_client_when_sent(&mut self, slot: ClientSlot) {
-        let client = &mut self.clients[slot];
+        if self.clients[slot].codec.is_open() {
+            self.catch_up(slot);
+        }
+        let Some(client) = self.clients.get_mut(slot) else { return };
         if !client.closing {
             client.closing = true;
             client.rest.take();

@@ -33,11 +33,11 @@ use crate::{Millis, Settings};
 pub(crate) struct ClientSlot(u32);
 
 impl ClientSlot {
-    fn of(index: usize) -> ClientSlot {
+    pub(crate) fn of(index: usize) -> ClientSlot {
         ClientSlot(u32::try_from(index).expect("slots are below the ring's SOCKETS_MAX"))
     }
 
-    fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -97,6 +97,26 @@ impl Clients {
     /// The same, its row.
     pub(crate) fn live_mut(&mut self, socket: SocketId) -> Option<&mut Client> {
         self.rows.get_mut(socket.index()).filter(|client| client.socket == socket)
+    }
+
+    /// The client of this slot, if there is one.
+    pub(crate) fn get(&self, slot: ClientSlot) -> Option<&Client> {
+        self.rows.get(slot.index())
+    }
+
+    /// The same.
+    pub(crate) fn get_mut(&mut self, slot: ClientSlot) -> Option<&mut Client> {
+        self.rows.get_mut(slot.index())
+    }
+
+    /// One past the highest slot that may have a client.
+    pub(crate) fn end(&self) -> usize {
+        self.rows.end()
+    }
+
+    /// How many were accepted so far.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted
     }
 
     /// The client with this connection id.

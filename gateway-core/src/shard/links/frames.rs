@@ -151,7 +151,7 @@ impl Shard {
         }
     }
 
-    /// A large fan-out that came on this link is done.
+    /// What held up a link is done: its fan-out had to wait, or its list took several turns.
     pub(crate) fn link_idle(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         link.busy = false;

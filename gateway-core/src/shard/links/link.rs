@@ -36,7 +36,7 @@ pub(crate) struct Link {
     pub pulse: Pulse,
     /// Does not read its replies: no frame is served until it does.
     pub stalled: bool,
-    /// A large fan-out of its is under way: no frame is served until it is done.
+    /// Its fan-out waits for room, or its list is being written: no frame is served until that is done.
     pub busy: bool,
     /// The peer has sent its FIN; goes once its queue is empty.
     pub closing: bool,

@@ -38,11 +38,6 @@ impl Outbound {
     pub(crate) fn is_blocked(&self) -> bool {
         self.blocked
     }
-
-    /// Whether a send is due with the end of this turn.
-    pub(crate) fn is_dirty(&self) -> bool {
-        self.dirty
-    }
 }
 
 /// Collected for the glue until the end of the batch.

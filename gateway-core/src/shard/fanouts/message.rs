@@ -1,0 +1,170 @@
+//! What clients are to get: one message, encoded once per listener and kind. How one of them gets it.
+
+use std::borrow::Cow;
+
+use protocol::client::{Kind, Protocol};
+use protocol::inner::{FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, Frame};
+use protocol::php;
+
+use crate::Listen;
+use crate::settings::SlowClient;
+use crate::shard::Shard;
+use crate::shard::clients::ClientSlot;
+use crate::shard::clients::client::Client;
+use crate::shard::clients::leave::CloseReason;
+use crate::shard::output::Output;
+use crate::shard::output::queue::SharedMessage;
+
+/// What clients are to get.
+pub(crate) struct Message<'a> {
+    body: Cow<'a, [u8]>,
+    /// It goes out as it is, without the protocol's encoding (flag bit 1).
+    raw: bool,
+    kind: Kind,
+}
+
+/// A message with the forms in which its targets get it, each made when it is first needed.
+pub(crate) struct Encodings<'a> {
+    message: Message<'a>,
+    /// By listener and kind: rarely more than one.
+    encoded: Vec<(u8, Kind, SharedMessage)>,
+}
+
+impl<'a> Message<'a> {
+    /// One of ours, of whatever kind its clients' protocols have.
+    pub(crate) fn of_bytes(body: &'a [u8]) -> Message<'a> {
+        Message { body: body.into(), raw: false, kind: Kind::default() }
+    }
+
+    /// The message in a frame. Arrays go out as JSON, as PHP gateways send them to websocket clients (WIRE.md §5);
+    /// `None` if the body is neither.
+    pub(crate) fn of(frame: &Frame<'a>) -> Option<Message<'a>> {
+        let raw = frame.flag & FLAG_RAW != 0;
+        if frame.flag & FLAG_SCALAR == 0 {
+            let json = php::to_json(&php::decode(frame.body).ok()?).ok()?;
+            return Some(Message { body: json.into(), raw, kind: Kind::Text });
+        }
+        let kind = match frame.flag & (FLAG_TEXT | FLAG_BINARY) {
+            FLAG_TEXT => Kind::Text,
+            FLAG_BINARY => Kind::Binary,
+            _ => Kind::Unspecified,
+        };
+        Some(Message { body: frame.body.into(), raw, kind })
+    }
+
+    /// KICK knows no raw bodies, and serialized null is no message (WIRE.md §5).
+    pub(crate) fn of_kick(frame: &Frame<'a>) -> Option<Message<'a>> {
+        if frame.flag & FLAG_SCALAR == 0 && frame.body == b"N;" {
+            return None;
+        }
+        let mut message = Message::of(frame)?;
+        message.raw = false;
+        Some(message)
+    }
+
+    fn encode(&self, protocol: &dyn Protocol, kind: Kind, out: &mut Vec<u8>) {
+        match self.raw {
+            true => out.extend_from_slice(&self.body),
+            false => protocol.encode(&self.body, kind, out),
+        }
+    }
+
+    fn to_owned(&self) -> Message<'static> {
+        Message { body: Cow::Owned(self.body.to_vec()), raw: self.raw, kind: self.kind }
+    }
+}
+
+impl<'a> From<Message<'a>> for Encodings<'a> {
+    fn from(message: Message<'a>) -> Encodings<'a> {
+        Encodings { message, encoded: Vec::new() }
+    }
+}
+
+impl Encodings<'_> {
+    /// The same message, for later.
+    pub(super) fn to_owned(&self) -> Encodings<'static> {
+        self.message.to_owned().into()
+    }
+
+    /// Bytes that are held: the body and what was made of it.
+    pub(super) fn size(&self) -> usize {
+        let encoded = self.encoded.iter().map(|(_, _, message)| message.as_bytes().len());
+        self.message.body.len() + encoded.sum::<usize>()
+    }
+
+    /// Queues the message for a client.
+    fn queue(&mut self, output: &mut Output, listen: &[Listen], client: &mut Client) {
+        let kind = client.kind_of(self.message.kind);
+        client.queue_shared(output, self.encoded(listen, client.listener, kind));
+    }
+
+    fn encoded(&mut self, listen: &[Listen], listener: u8, kind: Kind) -> &SharedMessage {
+        let known = self.encoded.iter().position(|(of, as_kind, _)| (*of, *as_kind) == (listener, kind));
+        let index = known.unwrap_or_else(|| {
+            let mut encoded = Vec::new();
+            let protocol = listen[usize::from(listener)].protocol.protocol();
+            self.message.encode(protocol, kind, &mut encoded);
+            self.encoded.push((listener, kind, SharedMessage::new(encoded)));
+            self.encoded.len() - 1
+        });
+        &self.encoded[index].2
+    }
+}
+
+impl Client {
+    /// Queues a message, until the handshake is done beside the queue.
+    fn queue_message(&mut self, output: &mut Output, protocol: &dyn Protocol, message: &Message<'_>) {
+        let kind = self.kind_of(message.kind);
+        if self.codec.is_open() {
+            output.append_with(self.socket, &mut self.out, |out| message.encode(protocol, kind, out));
+        } else {
+            message.encode(protocol, kind, self.held.get_or_insert_default());
+        }
+    }
+
+    /// The same with one that others get, too.
+    #[inline]
+    fn queue_shared(&mut self, output: &mut Output, message: &SharedMessage) {
+        if self.codec.is_open() {
+            output.append_shared(self.socket, &mut self.out, message);
+        } else {
+            self.held.get_or_insert_default().extend_from_slice(message.as_bytes());
+        }
+    }
+}
+
+impl Shard {
+    /// Queues a message for one client.
+    pub(crate) fn send_to_client(&mut self, slot: ClientSlot, message: &Message<'_>) {
+        self.catch_up(slot);
+        let Some(client) = self.clients.get_mut(slot) else { return };
+        if !client.takes_message(self.settings.send_to_client_buffer_size) {
+            return self.refuse_message(slot);
+        }
+        self.counters.messages_out += 1;
+        client.queue_message(&mut self.output, self.settings.protocol_of(client.listener), message);
+    }
+
+    /// Queues a message that others get, too, for a client.
+    pub(super) fn send_shared(&mut self, slot: ClientSlot, message: &mut Encodings<'_>) {
+        let Some(client) = self.clients.get_mut(slot) else { return };
+        if !client.takes_message(self.settings.send_to_client_buffer_size) {
+            return self.refuse_message(slot);
+        }
+        self.counters.messages_out += 1;
+        message.queue(&mut self.output, &self.settings.listen, client);
+    }
+
+    /// What becomes of a client that takes no message, and of the message, is the settings' choice.
+    #[cold]
+    fn refuse_message(&mut self, slot: ClientSlot) {
+        match self.settings.slow_client {
+            _ if self.clients[slot].closing => {}
+            SlowClient::Drop => self.counters.messages_dropped_slow_client += 1,
+            SlowClient::Close => {
+                self.counters.clients_closed_slow += 1;
+                self.close_client_because(slot, CloseReason::Policy);
+            }
+        }
+    }
+}
