@@ -81,8 +81,13 @@ impl Worker {
             drain_timeout,
             ..Config::default()
         };
-        let setup =
-            Setup { config, key_name: format!("worker {number}"), index: 0, announced: Default::default() };
+        let setup = Setup {
+            config,
+            key_name: format!("worker {number}"),
+            index: 0,
+            announced: Default::default(),
+            own_gateway: None,
+        };
         let clock = Rc::clone(now);
         let host = Host { clock: Box::new(move || clock.get()), wake: Box::new(|| {}) };
         let events = Echo { record, random: RefCell::new(fastrand::Rng::with_seed(seed)) };

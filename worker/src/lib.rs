@@ -100,6 +100,7 @@ mod client;
 mod config;
 mod control;
 pub mod core;
+pub mod driver;
 mod events;
 mod flags;
 mod gateway;

@@ -9,7 +9,8 @@ use glommio::ExecutorJoinHandle;
 use crate::config::Config;
 use crate::control::{Control, Request, control};
 use crate::core::{Announced, Notice, Setup};
-use crate::pump::{self, Launch};
+use crate::driver::Launch;
+use crate::pump;
 use crate::runtime::Bridge;
 use crate::{Events, StatusSource};
 
@@ -27,7 +28,7 @@ pub struct Running {
 
 #[derive(Debug)]
 struct RunningCore {
-    /// `None` once it was waited for.
+    /// `None` once it was waited for, and if it is somebody else's.
     thread: Option<ExecutorJoinHandle<()>>,
     ready: Receiver<()>,
     control: Control,
@@ -67,19 +68,45 @@ impl Worker {
         notices: Sender<Notice>,
         make_events: impl Fn(usize) -> E + Clone + Send + 'static,
     ) -> io::Result<Running> {
-        let config = checked(config)?.bounded();
         let cpus = if config.cpus.is_empty() { program::cpu_order() } else { config.cpus.clone() };
+        let (mut running, launches) = Worker::prepare_as(config, key_name, &notices)?;
+        for (core, launch) in running.cores.iter_mut().zip(launches) {
+            core.thread = Some(start_core(cpus[launch.index() % cpus.len()], launch, make_events.clone())?);
+        }
+        Ok(running)
+    }
+
+    /// Cores that are to be started by somebody else, on threads and rings of theirs, each with a
+    /// [`Driver`](crate::driver::Driver). When these have stopped, [`Running::stop`] ends the rest.
+    ///
+    /// # Errors
+    /// An address of a register that cannot be one.
+    pub fn prepare(config: Config) -> io::Result<(Running, Vec<Launch>)> {
+        let key_name = config.name.clone();
+        let (notices, nobody) = unbounded();
+        drop(nobody);
+        Worker::prepare_as(config, key_name, &notices)
+    }
+
+    fn prepare_as(
+        config: Config,
+        key_name: String,
+        notices: &Sender<Notice>,
+    ) -> io::Result<(Running, Vec<Launch>)> {
+        let config = checked(config)?.bounded();
         let bridge = Bridge::new(&program::allowed_cpus());
         let announced = Arc::new(Announced::default());
         let mut running = Running { name: config.name.clone(), cores: Vec::new(), bridge: bridge.clone() };
+        let mut launches = Vec::new();
         for index in 0..config.count.max(1) {
-            let (config, key_name) = (config.clone(), key_name.clone());
-            let setup = Setup { config, key_name, index, announced: Arc::clone(&announced) };
-            let (control, requests) = control();
-            let launch = Launch { setup, bridge: bridge.clone(), requests, notices: notices.clone() };
-            running.cores.push(start_core(cpus[index % cpus.len()], launch, control, make_events.clone())?);
+            let (config, key_name, announced) = (config.clone(), key_name.clone(), Arc::clone(&announced));
+            let setup = Setup { config, key_name, index, announced, own_gateway: None };
+            let ((control, requests), (tell_ready, ready)) = (control(), bounded(1));
+            let (bridge, notices) = (bridge.clone(), notices.clone());
+            launches.push(Launch { setup, bridge, requests, notices, ready: tell_ready });
+            running.cores.push(RunningCore { thread: None, ready, control });
         }
-        Ok(running)
+        Ok((running, launches))
     }
 }
 
@@ -95,19 +122,9 @@ fn checked(mut config: Config) -> io::Result<Config> {
 fn start_core<E: Events>(
     cpu: usize,
     launch: Launch,
-    control: Control,
     make_events: impl Fn(usize) -> E + Send + 'static,
-) -> io::Result<RunningCore> {
-    let (tell_ready, ready) = bounded(1);
-    let thread = program::start_executor("worker", Some(cpu), move || {
-        // Nobody may be waiting for it any more; the worker runs all the same.
-        let on_ready = move || {
-            let _ = tell_ready.send(());
-        };
-        let index = launch.setup.index;
-        pump::run(launch, move || make_events(index), on_ready)
-    })?;
-    Ok(RunningCore { thread: Some(thread), ready, control })
+) -> io::Result<ExecutorJoinHandle<()>> {
+    program::start_executor("worker", Some(cpu), move || pump::run(launch, make_events))
 }
 
 impl Running {

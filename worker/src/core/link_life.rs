@@ -296,7 +296,8 @@ impl Core {
 
     /// Says that the core is ready, the first time that it is: a register has answered, and every known gateway was tried.
     pub(super) fn check_ready(&mut self) {
-        if !self.is_ready && self.links.all().iter().all(|link| link.attempted) {
+        let are_tried = self.links.all().iter().all(|link| link.attempted);
+        if !self.is_ready && self.registers.have_listed() && are_tried {
             self.is_ready = true;
             self.actions.push(Action::Tell(Notice::Ready));
         }

@@ -1,7 +1,7 @@
 //! One core of a worker, without IO, clock or tasks: what it knows of gateways, clients and handlers, and what follows.
 //!
 //! [`Core`] takes bytes, ends of connections, ends of handlers, and `now`; it leaves bytes ([`Core::unsent`]) and
-//! [`Action`]s. `crate::runtime` runs the handlers on it, `crate::pump` joins it to sockets. Its parts:
+//! [`Action`]s. `crate::runtime` runs the handlers on it, `crate::driver` joins it to sockets. Its parts:
 //!
 //! * `registers`: where the gateways are;
 //! * `link`, `links`, `link_life`, `reconnect`: the command link to each of them, from the first attempt to the last;
@@ -64,6 +64,8 @@ pub struct Setup {
     pub index: usize,
     /// The same for all cores of a worker.
     pub announced: Arc<Announced>,
+    /// A gateway that is there whatever registers say: the one in the core's own thread.
+    pub own_gateway: Option<SocketAddrV4>,
 }
 
 /// What the host is to do.
@@ -130,6 +132,7 @@ pub(crate) struct Core {
     /// Who waits for something here to change.
     waiters: Vec<Waker>,
     changed: bool,
+    pub(crate) is_started: bool,
     is_ready: bool,
     announced: Arc<Announced>,
     /// A link has stood for so long that another worker of the name must be the newer one.
@@ -147,9 +150,9 @@ enum Timer {
 
 impl Core {
     pub(crate) fn new(setup: Setup) -> Core {
-        let Setup { config, key_name, index, announced } = setup;
+        let Setup { config, key_name, index, announced, own_gateway } = setup;
         Core {
-            registers: Registers::new(&config),
+            registers: Registers::new(&config, own_gateway),
             config,
             key_name,
             index,
@@ -171,6 +174,7 @@ impl Core {
             paused: 0,
             waiters: Vec::new(),
             changed: false,
+            is_started: false,
             is_ready: false,
             announced,
             established: false,
@@ -241,6 +245,10 @@ impl Core {
     /// Begins: asks the registers.
     pub(crate) fn start(&mut self, now: Duration) {
         self.now = now;
+        self.is_started = true;
+        if let Some(gateway) = self.registers.own_gateway() {
+            self.link_begin(gateway);
+        }
         for index in 0..self.registers.count() {
             self.register_due(index);
         }

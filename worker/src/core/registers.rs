@@ -14,7 +14,13 @@ use crate::config::Config;
 
 /// What a core knows of its registers.
 #[derive(Debug)]
-pub(super) struct Registers(Vec<Register>);
+pub(super) struct Registers {
+    list: Vec<Register>,
+    /// One of them has listed gateways.
+    has_listed: bool,
+    /// Listed by none of them, perhaps, and there all the same.
+    own_gateway: Option<SocketAddrV4>,
+}
 
 #[derive(Debug)]
 struct Register {
@@ -28,7 +34,7 @@ struct Register {
 }
 
 impl Registers {
-    pub(super) fn new(config: &Config) -> Registers {
+    pub(super) fn new(config: &Config, own_gateway: Option<SocketAddrV4>) -> Registers {
         let register = |address: &String| Register {
             client: RegisterClient::new(
                 address.clone(),
@@ -40,22 +46,32 @@ impl Registers {
             list: HashSet::new(),
             is_listed: false,
         };
-        Registers(config.register_addresses.iter().map(register).collect())
+        let list = config.register_addresses.iter().map(register).collect();
+        Registers { list, has_listed: false, own_gateway }
     }
 
     pub(super) fn count(&self) -> usize {
-        self.0.len()
+        self.list.len()
+    }
+
+    pub(super) fn own_gateway(&self) -> Option<SocketAddrV4> {
+        self.own_gateway
+    }
+
+    /// Whether one has answered, if there is one.
+    pub(super) fn have_listed(&self) -> bool {
+        self.has_listed || self.list.is_empty()
     }
 
     fn lists(&self, gateway: SocketAddrV4) -> bool {
-        self.0.iter().any(|register| register.list.contains(&gateway))
+        self.own_gateway == Some(gateway) || self.list.iter().any(|register| register.list.contains(&gateway))
     }
 }
 
 impl Core {
     pub(super) fn register_resolved(&mut self, index: usize) -> bool {
         let now = self.now_ms();
-        let client = &mut self.registers.0[index].client;
+        let client = &mut self.registers.list[index].client;
         let is_wanted = client.is_looking_up(Connection::Main);
         if is_wanted {
             client.on_connecting(now, Connection::Main);
@@ -66,7 +82,7 @@ impl Core {
 
     pub(super) fn register_opened(&mut self, index: usize) {
         let now = self.now_ms();
-        let register = &mut self.registers.0[index];
+        let register = &mut self.registers.list[index];
         register.is_listed = false;
         register.client.on_connected(now, Connection::Main);
         self.follow_register(index);
@@ -74,19 +90,19 @@ impl Core {
 
     pub(super) fn register_received(&mut self, index: usize, bytes: &[u8]) {
         let now = self.now_ms();
-        self.registers.0[index].client.on_bytes(now, Connection::Main, bytes);
+        self.registers.list[index].client.on_bytes(now, Connection::Main, bytes);
         self.follow_register(index);
     }
 
     pub(super) fn register_ended(&mut self, index: usize, error: io::Error) {
         let now = self.now_ms();
-        self.registers.0[index].client.on_failed(now, Connection::Main, error);
+        self.registers.list[index].client.on_failed(now, Connection::Main, error);
         self.follow_register(index);
     }
 
     pub(super) fn register_due(&mut self, index: usize) {
         let now = self.now_ms();
-        if let Some(register) = self.registers.0.get_mut(index) {
+        if let Some(register) = self.registers.list.get_mut(index) {
             register.client.on_tick(now);
             self.follow_register(index);
         }
@@ -94,7 +110,8 @@ impl Core {
 
     /// No gateway is new to a core that ends.
     pub(crate) fn leave_registers(&mut self) {
-        for conn in std::mem::take(&mut self.registers.0).into_iter().filter_map(|register| register.conn) {
+        for conn in std::mem::take(&mut self.registers.list).into_iter().filter_map(|register| register.conn)
+        {
             self.close(conn);
         }
     }
@@ -105,24 +122,24 @@ impl Core {
 
     /// Does what the client of a register wants.
     fn follow_register(&mut self, index: usize) {
-        while let Some(action) = self.registers.0[index].client.next_action() {
+        while let Some(action) = self.registers.list[index].client.next_action() {
             match action {
                 ClientAction::Connect(_) => {
                     let conn = self.connections.add(Purpose::Register(index));
-                    let register = &mut self.registers.0[index];
+                    let register = &mut self.registers.list[index];
                     register.conn = Some(conn);
                     let name = register.client.register().to_owned();
                     self.actions.push(Action::ConnectByName(conn, name));
                 }
                 ClientAction::Close(_) => {
-                    if let Some(conn) = self.registers.0[index].conn.take() {
+                    if let Some(conn) = self.registers.list[index].conn.take() {
                         self.close(conn);
                     }
                 }
                 ClientAction::News(news) => self.register_news(index, news),
             }
         }
-        let register = &mut self.registers.0[index];
+        let register = &mut self.registers.list[index];
         if let Some(conn) = register.conn {
             let unsent = register.client.unsent(Connection::Main);
             if !unsent.is_empty() {
@@ -138,7 +155,7 @@ impl Core {
     }
 
     fn register_news(&mut self, index: usize, news: News) {
-        let register = self.registers.0[index].client.register();
+        let register = self.registers.list[index].client.register();
         match news {
             News::Held if self.announced.is_new_register(register) => {
                 info!(register, core = self.index, "connected to register");
@@ -164,7 +181,8 @@ impl Core {
 
     /// Notes a register's new list, and connects to gateways that are new in it.
     fn take_list(&mut self, index: usize, gateways: &[SocketAddrV4]) {
-        let register = &mut self.registers.0[index];
+        self.registers.has_listed = true;
+        let register = &mut self.registers.list[index];
         let list: HashSet<_> = gateways.iter().copied().collect();
         let was_listed = std::mem::replace(&mut register.is_listed, true);
         let before = std::mem::replace(&mut register.list, list);
@@ -175,7 +193,7 @@ impl Core {
                 link.listed = listed;
             }
         }
-        let mut list: Vec<_> = self.registers.0[index].list.iter().copied().collect();
+        let mut list: Vec<_> = self.registers.list[index].list.iter().copied().collect();
         list.sort_unstable();
         for gateway in list {
             match self.links.find_mut(gateway).map(|link| link.relist(is_new(&gateway))) {

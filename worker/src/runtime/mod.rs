@@ -1,7 +1,7 @@
 //! What runs on a core: the handlers of its events, what they spawn, and their time. Without IO.
 //!
 //! [`Runtime`] joins a [`Core`](crate::core) and the user's [`Events`]. Whoever has sockets and a clock drives it, as
-//! `crate::pump` does on `uring`, and a simulation on nothing: hand in what happened, call [`Runtime::turn`], do what
+//! `crate::driver` does on `uring`, and a simulation on nothing: hand in what happened, call [`Runtime::turn`], do what
 //! [`Runtime::take_actions`] says, send what [`Runtime::take_dirty`] names, do nothing until [`Runtime::next_at`].
 
 mod background;
@@ -178,6 +178,11 @@ impl Runtime {
         if self.ending.is_none() {
             self.ending = Some(self.begin_stop());
         }
+    }
+
+    /// Whether `on_start` has ended, and well.
+    pub fn is_started(&self) -> bool {
+        self.shared.core.borrow().is_started
     }
 
     /// Whether nothing is left to do.

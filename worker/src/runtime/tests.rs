@@ -65,7 +65,13 @@ impl Stage {
 
     fn with_clock(now: Rc<Cell<Duration>>, events: impl Events, max_concurrent_events: usize) -> Stage {
         let config = Config { max_concurrent_events, ..Config::default() };
-        let setup = Setup { config, key_name: "worker".to_owned(), index: 0, announced: Default::default() };
+        let setup = Setup {
+            config,
+            key_name: "worker".to_owned(),
+            index: 0,
+            announced: Default::default(),
+            own_gateway: None,
+        };
         let clock = Rc::clone(&now);
         let host = Host { clock: Box::new(move || clock.get()), wake: Box::new(|| {}) };
         let mut runtime = Runtime::new(setup, host, || events);
