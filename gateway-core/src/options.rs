@@ -159,6 +159,7 @@ impl Options {
             slow_client: self.slow_client,
             sockets_max: None,
             hooks: HooksFactory::default(),
+            guests: None,
         })
     }
 }

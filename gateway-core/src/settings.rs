@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::client::{Limits, Protocol};
 
 use crate::config::UNFINISHED_SIZE_DEFAULT;
-use crate::{HooksFactory, Listen, ResponseHeader, Subprotocol};
+use crate::{GuestFactory, HooksFactory, Listen, ResponseHeader, Subprotocol};
 
 /// Everything about a gateway that is not the same for all gateways.
 #[derive(Clone)]
@@ -67,6 +67,8 @@ pub struct Settings {
     pub sockets_max: Option<u32>,
     /// What this gateway decides by itself; default: nothing.
     pub hooks: HooksFactory,
+    /// What shares each shard's thread; `None`: nothing.
+    pub guests: Option<GuestFactory>,
 }
 
 impl Settings {

@@ -13,7 +13,7 @@ use crate::{Settings, Steer};
 
 /// One shard's listening sockets.
 pub(super) struct ShardSockets {
-    /// In the order of `Settings::listen`.
+    /// In the order of `Settings::listen`. They do not listen before [`listen`].
     pub clients: Vec<TcpListener>,
     pub inner: TcpListener,
     /// What is registered: `lan_ip` and the inner port.
@@ -56,15 +56,25 @@ pub(super) fn bind_all(settings: &Settings) -> Result<Vec<ShardSockets>, String>
     Ok(shards)
 }
 
+/// Lets clients connect: the shards' sockets listen from here on, in their order, by which they are steered to.
+pub(super) fn listen(shards: &[Vec<TcpListener>]) -> Result<(), String> {
+    for socket in shards.iter().flatten() {
+        let address = socket.local_addr().map_err(|error| error.to_string())?;
+        let listen = SockRef::from(socket).listen(BACKLOG);
+        listen.map_err(|error| program::describe_bind_error(address, &error))?;
+    }
+    Ok(())
+}
+
 /// Sets which shard gets a new client; `cpus` are the shards'. An even spread is a nicety that a container may forbid, and
 /// the kernel has its own way; whoever asks for CPUs is to know if it cannot be.
-pub(super) fn steer(steer: Steer, shards: &[ShardSockets], cpus: &[usize]) -> Result<(), String> {
+pub(super) fn steer(steer: Steer, shards: &[Vec<TcpListener>], cpus: &[usize]) -> Result<(), String> {
     let [first, _, ..] = shards else { return Ok(()) };
     let steering = match steer {
         Steer::Even => Steering::Even { sockets: shards.len() },
         Steer::Cpu => Steering::ByCpu { cpus },
     };
-    for listener in &first.clients {
+    for listener in first {
         match (uring::steer(listener, steering), steer) {
             (Ok(()), _) => {}
             (Err(error), Steer::Even) => warn!("the kernel's own way spreads clients over shards: {error}"),
@@ -111,7 +121,9 @@ fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     // Accepted sockets inherit it.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&SockAddr::from(address))?;
-    socket.listen(BACKLOG)?;
+    if sharing == Sharing::Alone {
+        socket.listen(BACKLOG)?;
+    }
     Ok(socket.into())
 }
 
@@ -183,6 +195,7 @@ mod tests {
     fn clients_that_vanish_are_noticed_by_the_kernel() {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = bind(any, Sharing::AllShards).and_then(notice_vanished_clients).unwrap();
+        listen(&[vec![listener.try_clone().unwrap()]]).unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         let accepted = SockRef::from(&accepted);

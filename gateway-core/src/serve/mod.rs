@@ -13,7 +13,7 @@ mod register_link;
 mod worker_log;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
@@ -28,7 +28,7 @@ use self::pump::Pump;
 use self::register_link::RegisterLog;
 use self::worker_log::WorkerLog;
 use crate::config::UNFINISHED_MEMORY_DIVISOR;
-use crate::{Counters, Settings, Status};
+use crate::{Counters, Settings, Status, Steer};
 
 /// A gateway: as many shards as `Settings::count`, in this process.
 pub struct Gateway {
@@ -64,6 +64,8 @@ enum Control {
     Status(SyncSender<Status>),
     /// Serve clients that come from now on with these.
     Certificates(tls::Acceptor),
+    /// Let clients in, who connect here, in the order of `Settings::listen`.
+    LetIn(Vec<TcpListener>),
     Stop,
 }
 
@@ -119,7 +121,7 @@ impl Gateway {
         for warning in check::warnings(&settings) {
             warn!("{warning}");
         }
-        let sockets = bind::bind_all(&settings).map_err(StartError::Bind)?;
+        let mut sockets = bind::bind_all(&settings).map_err(StartError::Bind)?;
         let listen = sockets[0].listen_addresses();
         for (setting, real) in settings.listen.iter_mut().zip(&listen) {
             setting.address.set_port(real.port());
@@ -127,7 +129,6 @@ impl Gateway {
         settings.max_unfinished_size = settings.max_unfinished_size.or_else(part_of_memory);
         let open_files = program::raise_open_files();
         let cpus: Vec<usize> = program::cpu_order().into_iter().cycle().take(settings.count).collect();
-        bind::steer(settings.steer, &sockets, &cpus).map_err(StartError::Bind)?;
         for notice in settings.tls.iter().flat_map(tls::Acceptor::notices) {
             warn!("{notice}");
         }
@@ -136,6 +137,8 @@ impl Gateway {
             let (register_log, worker_log) = (Arc::clone(&register_log), Arc::clone(&worker_log));
             ShardSetup { index, cpu: cpus[index], open_files, register_log, worker_log }
         };
+        let steer = settings.steer;
+        let clients = sockets.iter_mut().map(|sockets| std::mem::take(&mut sockets.clients)).collect();
         // All of them first, so that they start side by side.
         let starting: Vec<_> = sockets
             .into_iter()
@@ -150,9 +153,23 @@ impl Gateway {
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        let Some(error) = failure else { return Ok(gateway) };
-        gateway.stop();
-        Err(error)
+        match failure.map_or_else(|| gateway.let_in(steer, &cpus, clients), Err) {
+            Ok(()) => Ok(gateway),
+            Err(error) => {
+                gateway.stop();
+                Err(error)
+            }
+        }
+    }
+
+    /// Every shard serves: clients may come.
+    fn let_in(&self, steer: Steer, cpus: &[usize], sockets: Vec<Vec<TcpListener>>) -> Result<(), StartError> {
+        bind::listen(&sockets).and_then(|()| bind::steer(steer, &sockets, cpus)).map_err(StartError::Bind)?;
+        for (shard, sockets) in self.shards.iter().zip(sockets) {
+            // One that has ended by now is noticed as later.
+            let _ = shard.control.tell(Control::LetIn(sockets));
+        }
+        Ok(())
     }
 
     /// Where clients connect, in the order of `Settings::listen`, with the real ports.
@@ -254,13 +271,14 @@ impl StartingShard {
         let name = format!("{}-{}", settings.name, setup.index);
         let cpu = setup.cpu;
         let thread = program::start_executor(&name, Some(cpu), move || async move {
-            let (pump, result) = match Pump::new(setup, settings, sockets, told) {
-                Ok((pump, waker)) => (Some(pump), Ok(waker)),
-                Err(error) => (None, Err(error)),
-            };
-            // Who started it waits for this.
-            let _ = start.send(result);
-            pump.map_or_else(Counters::default, Pump::run)
+            // Who started it waits for what is sent.
+            match Pump::new(setup, settings, sockets, told) {
+                Ok((pump, waker)) => pump.run(move || drop(start.send(Ok(waker)))).await,
+                Err(error) => {
+                    let _ = start.send(Err(error));
+                    Counters::default()
+                }
+            }
         })?;
         Ok(StartingShard { commands, started, thread })
     }

@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::{self, IoSlice};
+use std::net::TcpListener;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +16,22 @@ use super::bind::ShardSockets;
 use super::register_link::RegisterLinks;
 use super::worker_log::ShardWorkers;
 use super::{Control, ShardSetup, StartError};
-use crate::config::{STOP_TIMEOUT_MS, TICK_PERIOD_MS};
+use crate::config::{GUEST_CONNECTS_MAX, STOP_TIMEOUT_MS, TICK_PERIOD_MS};
 use crate::shard::{Action, Counters, Identity, Sends, Shard, Sink};
-use crate::{Millis, Settings};
+use crate::{Guest, Millis, Place, Settings};
 
 /// A shard and its ring, in the shard's own thread.
 pub(super) struct Pump {
     ring: Ring,
     shard: Shard,
     listeners: Listeners,
+    /// What shares the thread.
+    guest: Option<Box<dyn Guest>>,
+    /// Slots from here on are not the ring's: they are links of the guest's.
+    first_guest_slot: usize,
     commands: Receiver<Control>,
     registers: RegisterLinks,
-    ranges: Vec<Range<usize>>,
+    ranges: Vec<(SocketId, Range<usize>)>,
     drain_timeout_ms: u64,
     refusals: RefusalLog,
     workers: ShardWorkers,
@@ -55,7 +60,7 @@ struct RefusalLog {
 /// Which listener of the ring is what.
 #[derive(Clone)]
 struct Listeners {
-    /// In the order of `Settings::listen`.
+    /// In the order of `Settings::listen`; empty while no client may come.
     clients: Vec<ListenerId>,
     inner: ListenerId,
 }
@@ -64,8 +69,10 @@ struct Listeners {
 struct RingSink<'a> {
     ring: &'a mut Ring,
     listeners: &'a Listeners,
+    guest: Option<&'a mut (dyn Guest + 'static)>,
+    first_guest_slot: usize,
     /// Where each socket's slices are, for one batch of sends; kept for its memory.
-    ranges: &'a mut Vec<Range<usize>>,
+    ranges: &'a mut Vec<(SocketId, Range<usize>)>,
     held_back: &'a mut bool,
 }
 
@@ -78,9 +85,11 @@ impl Pump {
         commands: Receiver<Control>,
     ) -> Result<(Pump, Waker), StartError> {
         let registers = u32::try_from(settings.register_address.len()).unwrap_or(u32::MAX);
+        let sockets_max = sockets_max(settings.sockets_max, registers, setup.open_files);
+        let for_guest = settings.guests.is_some().then(|| GUEST_CONNECTS_MAX.min(sockets_max / 8));
         let mut ring = Ring::new(uring::Config {
-            sockets_max: sockets_max(settings.sockets_max, registers, setup.open_files),
-            reserved_for_connects: registers,
+            sockets_max,
+            reserved_for_connects: registers.saturating_add(for_guest.unwrap_or(0)),
             tick: Duration::ZERO,
             ..uring::Config::default()
         })?;
@@ -89,14 +98,23 @@ impl Pump {
         let log = Arc::clone(&setup.register_log);
         let registers = RegisterLinks::new(&settings, sockets.address, log, waker.clone());
         let workers = ShardWorkers::new(Arc::clone(&setup.worker_log), setup.index, sockets.address);
-        let listeners =
-            Listeners::new(&mut ring, sockets).map_err(|error| StartError::Bind(error.to_string()))?;
+        let inner =
+            ring.listen_preferred(sockets.inner).map_err(|error| StartError::Bind(error.to_string()))?;
+        let place = Place {
+            shard: setup.index,
+            address: sockets.address,
+            waker: waker.clone(),
+            first_slot: sockets_max,
+        };
+        let guest = settings.guests.as_ref().map(|guests| guests.make(place));
         let drain_timeout_ms = protocol::millis(settings.drain_timeout);
         let shard = Shard::new(settings, identity, now(&ring));
         let pump = Pump {
             ring,
             shard,
-            listeners,
+            listeners: Listeners { clients: Vec::new(), inner },
+            guest,
+            first_guest_slot: sockets_max as usize,
             commands,
             registers,
             ranges: Vec::new(),
@@ -113,28 +131,47 @@ impl Pump {
         Ok((pump, waker))
     }
 
-    /// Runs until told to stop, and then until the shard is done. The executor does nothing else meanwhile: everything
-    /// that a shard waits for comes through its ring.
-    pub(super) fn run(mut self) -> Counters {
-        match self.serve() {
+    /// Runs until told to stop, and then until the shard is done; `on_started` is called when clients may come. The executor
+    /// does nothing else meanwhile, but for what a guest wants of it: everything that a shard waits for comes through its ring.
+    pub(super) async fn run(mut self, on_started: impl FnOnce()) -> Counters {
+        match self.serve(on_started).await {
             Ok(()) => self.shard.counters(),
             Err(error) => program::give_up(format_args!("the ring of this shard broke: {error}")),
         }
     }
 
-    fn serve(&mut self) -> io::Result<()> {
+    async fn serve(&mut self, on_started: impl FnOnce()) -> io::Result<()> {
+        while self.guest.as_ref().is_some_and(|guest| !guest.is_started()) {
+            self.round().await?;
+        }
+        on_started();
         while !self.is_done() {
-            self.turn()?;
-            self.registers.turn(&mut self.ring)?;
-            let now = now(&self.ring);
-            if self.is_woken || now >= self.served.plus(CONTROL_PERIOD_MS) {
-                (self.served, self.has_news, self.is_woken) = (now, false, false);
-                self.handle_control();
-                self.refusals.look(now, self.ring.stats().refusals);
-                self.workers.look(now, &mut self.shard);
-            }
+            self.round().await?;
+        }
+        if let Some(guest) = &mut self.guest {
+            guest.stop();
+        }
+        while self.guest.as_ref().is_some_and(|guest| !guest.is_over()) {
+            self.round().await?;
         }
         self.leave_links()
+    }
+
+    /// A turn, and what is not the clients'.
+    async fn round(&mut self) -> io::Result<()> {
+        self.turn()?;
+        self.registers.turn(&mut self.ring)?;
+        let now = now(&self.ring);
+        if self.is_woken || now >= self.served.plus(CONTROL_PERIOD_MS) {
+            (self.served, self.has_news, self.is_woken) = (now, false, false);
+            self.handle_control()?;
+            self.refusals.look(now, self.ring.stats().refusals);
+            self.workers.look(now, &mut self.shard);
+        }
+        if let Some(rest) = self.guest.as_mut().and_then(|guest| guest.rest()) {
+            rest.await;
+        }
+        Ok(())
     }
 
     /// The last of a shard: workers are told of clients that did not go in time, and get our FIN behind all that. A
@@ -151,12 +188,17 @@ impl Pump {
 
     fn turn(&mut self) -> io::Result<()> {
         let (wait, time) = (self.wait(), self.ring.time());
-        let Pump { ring, shard, listeners, registers, is_woken, has_news, .. } = self;
+        let Pump { ring, shard, listeners, guest, registers, is_woken, has_news, .. } = self;
         ring.turn(wait, |event| {
             *has_news = true;
             *is_woken |= matches!(event, Event::Woken);
             let now = Millis(time.now());
-            if let Some(event) = registers.deliver(now, event) {
+            let event = registers.deliver(now, event);
+            let event = event.and_then(|event| match guest {
+                Some(guest) => guest.deliver(event),
+                None => Some(event),
+            });
+            if let Some(event) = event {
                 deliver(shard, listeners, now, event);
             }
         })?;
@@ -165,8 +207,22 @@ impl Pump {
             self.ticked = now;
             self.shard.on_tick(now);
         }
-        let Pump { ring, listeners, ranges, held_back, .. } = self;
-        self.shard.turn(now, &mut RingSink { ring, listeners, ranges, held_back })
+        self.turn_shard(now)?;
+        for _ in 0..GUEST_PASSES {
+            let due = self.guest.as_mut().filter(|guest| guest.wait().is_zero());
+            let Some(guest) = due else { break };
+            guest.turn(&mut self.ring, &mut self.shard, now)?;
+            if self.shard.is_pending() {
+                self.turn_shard(now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn turn_shard(&mut self, now: Millis) -> io::Result<()> {
+        let Pump { ring, listeners, first_guest_slot, ranges, held_back, .. } = self;
+        let (guest, first_guest_slot) = (self.guest.as_deref_mut(), *first_guest_slot);
+        self.shard.turn(now, &mut RingSink { ring, listeners, guest, first_guest_slot, ranges, held_back })
     }
 
     /// How long nothing is to be done, unless something comes.
@@ -177,23 +233,36 @@ impl Pump {
         let tick = self.ticked.plus(TICK_PERIOD_MS).max(self.shard.next_tick());
         let control = if self.has_news { self.served.plus(CONTROL_PERIOD_MS) } else { NEVER };
         let due = tick.min(control).min(self.registers.deadline());
-        Duration::from_millis(due.since(now(&self.ring)).min(WAIT_MAX_MS))
+        let wait = Duration::from_millis(due.since(now(&self.ring)).min(WAIT_MAX_MS));
+        self.guest.as_ref().map_or(wait, |guest| guest.wait().min(wait))
     }
 
     /// Does what the control thread wants. A control thread that is gone wants the end.
-    fn handle_control(&mut self) {
+    fn handle_control(&mut self) -> io::Result<()> {
         loop {
             match self.commands.try_recv() {
-                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Ok(Control::LetIn(sockets)) => self.let_in(sockets)?,
                 Ok(Control::Status(answer)) => {
                     // Who asked may have given up.
                     let _ = answer.send(self.shard.status());
                 }
                 Ok(Control::Certificates(acceptor)) => self.shard.on_certificates(acceptor),
                 Ok(Control::Stop) => self.stop(),
-                Err(TryRecvError::Disconnected) => return self.stop(),
+                Err(TryRecvError::Disconnected) => {
+                    self.stop();
+                    return Ok(());
+                }
             }
         }
+    }
+
+    /// Clients may come.
+    fn let_in(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
+        for socket in sockets.into_iter().filter(|_| self.stop_by.is_none()) {
+            self.listeners.clients.push(self.ring.listen(socket)?);
+        }
+        Ok(())
     }
 
     /// Out of the register first, so that nobody new comes. Clients that are still there are served until their turn to
@@ -231,11 +300,23 @@ impl RefusalLog {
     }
 }
 
-impl Listeners {
-    fn new(ring: &mut Ring, sockets: ShardSockets) -> io::Result<Listeners> {
-        let clients =
-            sockets.clients.into_iter().map(|socket| ring.listen(socket)).collect::<io::Result<_>>()?;
-        Ok(Listeners { clients, inner: ring.listen_preferred(sockets.inner)? })
+impl RingSink<'_> {
+    /// The guest, if the socket is one of its links.
+    fn guest_of(&mut self, socket: SocketId) -> Option<&mut (dyn Guest + 'static)> {
+        self.guest.as_deref_mut().filter(|_| socket.index() >= self.first_guest_slot)
+    }
+}
+
+impl Action {
+    /// The socket that it is about.
+    fn socket(self) -> Option<SocketId> {
+        match self {
+            Action::Pause(socket)
+            | Action::Resume(socket)
+            | Action::Shutdown(socket)
+            | Action::Close(socket) => Some(socket),
+            Action::HoldAccepts(_) => None,
+        }
     }
 }
 
@@ -243,6 +324,9 @@ impl Sink for RingSink<'_> {
     type Error = io::Error;
 
     fn act(&mut self, action: Action) {
+        if let Some(guest) = action.socket().and_then(|socket| self.guest_of(socket)) {
+            return guest.act(action);
+        }
         match action {
             Action::Pause(socket) => self.ring.pause(socket),
             Action::Resume(socket) => self.ring.resume(socket),
@@ -269,12 +353,18 @@ impl Sink for RingSink<'_> {
     fn send(&mut self, sends: Sends<'_>, short: &mut Vec<Short>) -> io::Result<()> {
         self.ranges.clear();
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(sends.sockets().len());
-        for socket in sends.sockets() {
+        for socket in sends.sockets().iter().copied() {
+            if let Some(guest) = self.guest_of(socket) {
+                let size: usize = sends.bytes(socket).map(|slice| slice.len()).sum();
+                let sent = guest.take(socket, &mut sends.bytes(socket));
+                short.extend((sent < size).then_some(Short { socket, sent }));
+                continue;
+            }
             let start = slices.len();
-            slices.extend(sends.bytes(*socket));
-            self.ranges.push(start..slices.len());
+            slices.extend(sends.bytes(socket));
+            self.ranges.push((socket, start..slices.len()));
         }
-        let sends = sends.sockets().iter().zip(self.ranges.iter());
+        let sends = self.ranges.iter();
         let sends = sends.map(|(socket, range)| Send { socket: *socket, slices: &slices[range.clone()] });
         self.ring.send_all(sends, short)
     }
@@ -324,6 +414,9 @@ const CONTROL_PERIOD_MS: u64 = 5;
 
 /// A full shard says so this often, in ms.
 const REFUSAL_LOG_PERIOD_MS: u64 = 60_000;
+
+/// How often a guest has its turn in one turn of the ring: what it asks for in the first is answered in the second.
+const GUEST_PASSES: usize = 2;
 
 /// How long workers may take to close their ends, in ms.
 const LEAVE_TIMEOUT_MS: u64 = 1_000;

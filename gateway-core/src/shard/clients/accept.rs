@@ -6,6 +6,7 @@ use uring::SocketId;
 
 use super::client::{Client, Reading, Rest};
 use super::codec::AnyCodec;
+use crate::shard::links::LinkId;
 use crate::shard::links::link::Link;
 use crate::shard::output::Outbound;
 use crate::shard::{Action, Shard};
@@ -67,6 +68,14 @@ impl Shard {
             self.deadlines.authorization.push(now, socket);
         }
         self.links.insert(Link::new(socket, peer, authorized));
+    }
+
+    /// The same of what shares the shard's thread: if it is a worker, clients get no other while it takes events.
+    pub fn on_guest_link(&mut self, now: Millis, socket: SocketId, peer: SocketAddr) {
+        self.on_link_accepted(now, socket, peer);
+        if let Some(link) = self.links.get_mut(LinkId::of(socket)) {
+            link.is_guest = true;
+        }
     }
 
     /// A connection was lost before it was ours.

@@ -251,6 +251,7 @@ impl Shard {
             self.links.workers.disconnect(previous, id);
         }
         if let Some(link) = self.links.get_mut(id) {
+            let is_guest = link.is_guest;
             if link.worker.replace(worker).is_none() {
                 link.out.queue.set_apart();
             }
@@ -260,6 +261,9 @@ impl Shard {
                 link.queue_frame(&mut self.output, &hello);
                 link.pulse.begin();
                 link.ping(&mut self.output);
+            }
+            if is_guest {
+                self.links.workers.prefer(worker);
             }
         }
         if let Some(displaced) = displaced.filter(|displaced| *displaced != id) {

@@ -18,6 +18,8 @@ use crate::shard::output::{Outbound, Output};
 pub(crate) struct Link {
     pub id: LinkId,
     pub peer: SocketAddr,
+    /// The peer is in the shard's own thread.
+    pub is_guest: bool,
     /// Said the secret key, or none is set.
     pub authorized: bool,
     pub worker: Option<WorkerId>,
@@ -96,6 +98,7 @@ impl Link {
         Link {
             id: LinkId(socket),
             peer,
+            is_guest: false,
             authorized,
             worker: None,
             ringway: false,

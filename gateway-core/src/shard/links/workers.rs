@@ -35,6 +35,8 @@ pub(crate) struct Workers {
     vacant: Vec<WorkerId>,
     /// Keys in order of connecting, those connected now that take events.
     connected: Vec<WorkerId>,
+    /// Chosen first while it is connected: it is in the shard's own thread.
+    preferred: Option<WorkerId>,
 }
 
 struct Worker {
@@ -86,8 +88,14 @@ impl Workers {
         if worker.link == Some(link) {
             worker.link = None;
             self.connected.retain(|other| *other != id);
+            self.preferred = self.preferred.filter(|preferred| *preferred != id);
             self.vacate_if_unused(id);
         }
+    }
+
+    /// A worker that is connected is to be chosen before all others.
+    pub(crate) fn prefer(&mut self, id: WorkerId) {
+        self.preferred = Some(id);
     }
 
     /// A worker that is connected takes no more events: it is chosen no more.
@@ -100,6 +108,10 @@ impl Workers {
     /// `random` is any number.
     pub(crate) fn bind(&mut self, router: Router, random: usize, waiting_max: usize) -> Option<WorkerId> {
         let is_full = |id: &WorkerId| self.waiting(*id) >= waiting_max;
+        let preferred = self.preferred.filter(|id| self.connected.contains(id) && !is_full(id));
+        if let Some(id) = preferred {
+            return Some(self.bind_to(id));
+        }
         let id = match router {
             // The first of equals: `connected` is in order of connecting.
             Router::LeastConnections => {
@@ -252,6 +264,25 @@ mod tests {
         workers.unbind(Some(a));
         workers.unbind(Some(a));
         assert_eq!(least(&mut workers), Some(a));
+    }
+
+    #[test]
+    fn the_preferred_one_is_chosen_while_it_takes_events() {
+        let mut workers = Workers::default();
+        let (a, _) = workers.connect("a", link(1)).unwrap();
+        let (b, _) = workers.connect("b", link(2)).unwrap();
+        workers.prefer(b);
+        assert_eq!([(); 3].map(|()| workers.bind(Router::Random, 0, 1)), [Some(b); 3]);
+        *workers.waiting_mut(b) = 1;
+        assert_eq!(least(&mut workers), Some(a));
+        *workers.waiting_mut(b) = 0;
+        workers.drain(b);
+        assert_eq!([(); 4].map(|()| least(&mut workers)), [Some(a); 4]);
+        workers.connect("b", link(3)).unwrap();
+        assert_eq!(least(&mut workers), Some(b));
+        workers.disconnect(b, link(3));
+        workers.connect("b", link(4)).unwrap();
+        assert_eq!(workers.bind(Router::Random, 0, 1), Some(a), "nobody has said so again");
     }
 
     #[test]
