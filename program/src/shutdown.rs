@@ -10,9 +10,9 @@
 //! then and tells the others in its own way.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 
 use signal_hook::consts::{
     SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXFSZ,
@@ -20,7 +20,7 @@ use signal_hook::consts::{
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::panics::spawn_vital;
 
@@ -55,6 +55,7 @@ pub struct Shutdown {
     requests: Receiver<Request>,
     requested: Arc<AtomicBool>,
     reloads: Arc<AtomicBool>,
+    no_reload: Arc<OnceLock<&'static str>>,
 }
 
 /// What the signals' thread passes on.
@@ -95,8 +96,18 @@ impl Shutdown {
         let (sender, requests) = channel();
         let reloads = Arc::new(AtomicBool::new(false));
         let hears_of_reloads = Arc::clone(&reloads);
-        take(&Signal::ALL.map(Signal::number), move |number| pass_on(number, &sender, &hears_of_reloads))?;
-        Ok(Self { requests, requested, reloads })
+        let no_reload = Arc::new(OnceLock::new());
+        let explanation = Arc::clone(&no_reload);
+        take(&Signal::ALL.map(Signal::number), move |number| match explanation.get() {
+            Some(why) if number == SIGUSR1 => warn!("no reload: {why}"),
+            _ => pass_on(number, &sender, &hears_of_reloads),
+        })?;
+        Ok(Self { requests, requested, reloads, no_reload })
+    }
+
+    /// SIGUSR1, by which a worker is reloaded, is from here on answered with a line that says why it is not. Once.
+    pub fn explain_reload(&self, why: &'static str) {
+        self.no_reload.set(why).expect("there is one reason");
     }
 
     /// SIGHUP reloads from here on: see [`Shutdown::wait_and_reload`].

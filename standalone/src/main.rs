@@ -1,22 +1,19 @@
 //! The binary `ringway`: register, gateway, worker and the chat page in one process, or the page alone.
 #![forbid(unsafe_code)]
 
-mod cluster;
 mod page;
-mod status;
 
 use std::net::{SocketAddr, TcpListener};
 
 use admin::{Address, Admin};
 use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
-use gateway_core::protocol::address;
-use gateway_core::{Certificates, Listen, ListenProtocol, Options, Settings, StartError, overlap};
-use program::{Both, Flags, Refusal, Words};
+use gateway_core::{Certificates, Listen, ListenProtocol, overlap};
+use program::{Both, Flags, Words};
+use ringway::{Embedded, Options, RELOAD, StatusSource, reachable, refusal};
 use ringway_apps::App;
+use ringway_apps::chat::Chat;
+use ringway_apps::echo::Echo;
 use tokio::sync::oneshot;
-
-use crate::cluster::{Cluster, Meeting, reachable};
-use crate::status::StatusSource;
 
 #[global_allocator]
 static ALLOCATOR: program::Allocator = program::Allocator;
@@ -39,12 +36,6 @@ struct Own {
     /// what the worker runs: `chat` or `echo` (default chat)
     #[argh(option, arg_name = "APP", default = "App::Chat")]
     app: App,
-    /// where its register listens, so that other programs find it (default: a port that is told nobody)
-    #[argh(option, arg_name = "HOST:PORT")]
-    register_listen: Option<String>,
-    /// where `ringway status` may ask how things are (default: none)
-    #[argh(option, arg_name = "[IP:]PORT")]
-    admin: Option<Address>,
     #[argh(subcommand)]
     command: Option<Command>,
 }
@@ -65,7 +56,7 @@ struct StatusFlags {
     address: Vec<Address>,
 }
 
-/// All flags: its own, and the gateway's.
+/// All flags: its own, and those of every program that is gateway and worker at once.
 struct All(Own, Options);
 
 impl Flags for All {
@@ -78,40 +69,19 @@ impl Flags for All {
         Ok(All(own, options))
     }
 
-    /// Open to this machine alone, and beside another gateway.
-    fn defaults(_program: &str) -> Vec<(&'static str, String)> {
-        vec![("listen", "websocket://127.0.0.1:8282".to_owned()), ("start-port", "0".to_owned())]
-    }
-}
-
-/// Where gateway and worker meet.
-fn meeting(own: &Own, options: &Options) -> Result<Meeting, Refusal> {
-    let wrong = |flag: &str, why: String| Refusal::Usage(format!("{flag}: {why}"));
-    let secret_key = options.secret_key.clone();
-    match (&own.register_listen, &options.register_address) {
-        (Some(_), Some(_)) => Err(Refusal::Usage(
-            "--register-listen is for a register of our own, --register-address for others: one of them"
-                .to_owned(),
-        )),
-        (Some(listen), None) => {
-            let listen = address::register_listen(listen).map_err(|why| wrong("--register-listen", why))?;
-            Ok(Meeting::Served { listen: listen.to_string(), secret_key })
-        }
-        (None, Some(addresses)) => {
-            let addresses = address::registers(addresses).map_err(|why| wrong("--register-address", why))?;
-            Ok(Meeting::Joined { addresses, secret_key })
-        }
-        (None, None) => Ok(Meeting::Private),
+    fn defaults(program: &str) -> Vec<(&'static str, String)> {
+        Options::defaults(program)
     }
 }
 
 fn main() {
     let All(own, options) = program::parse("ringway");
     if let Some(Command::Status(StatusFlags { address })) = own.command {
-        return status::show(&address);
+        return show_status(&address);
     }
-    let meeting = meeting(&own, &options).unwrap_or_else(|refusal| refusal.end());
-    let settings = options.settings().unwrap_or_else(|refusal| refusal.end());
+    let meeting = options.meeting().unwrap_or_else(|refusal| refusal.end());
+    let Options { beside, gateway } = options;
+    let settings = gateway.settings().unwrap_or_else(|refusal| refusal.end());
     let listen = &settings.listen;
     let websocket = listen.iter().position(|listen| matches!(listen.protocol, ListenProtocol::Websocket(_)));
     let Some(websocket) = websocket else {
@@ -127,59 +97,61 @@ fn main() {
         program::fail(why);
     }
     let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+    shutdown.explain_reload(RELOAD);
     if settings.tls.is_some() {
         shutdown.take_hangups();
     }
     let page = TcpListener::bind(own.page).unwrap_or_else(|error| {
         program::fail(program::describe_bind_error(own.page, &error).replace("--listen", "--page"))
     });
-    if let Err(error) = run(&own, settings, meeting, websocket, page, shutdown) {
+    let start = || -> Result<Option<Embedded>, Box<dyn std::error::Error>> {
+        Ok(match own.app {
+            _ if own.page_only => None,
+            App::Chat => Some(Embedded::start(settings.clone(), meeting, |_core| Chat::default())?),
+            App::Echo => Some(Embedded::start(settings.clone(), meeting, |_core| Echo)?),
+        })
+    };
+    let served = start().and_then(|embedded| {
+        serve(embedded, beside.admin, settings.listen[websocket].clone(), websocket, page, shutdown)
+    });
+    if let Err(error) = served {
         refusal(error).end();
     }
     program::finish();
 }
 
-/// What is wrong with the flags, or with the rest of the world.
-fn refusal(error: Box<dyn std::error::Error>) -> Refusal {
-    match error.downcast::<StartError>() {
-        Ok(error) => (*error).into(),
-        Err(other) => Refusal::Environment(other.to_string()),
-    }
-}
-
-/// Runs until a signal. `websocket` is the index of the listener that the page connects to.
-fn run(
-    own: &Own,
-    settings: Settings,
-    meeting: Meeting,
+/// Serves the page until a signal. `websocket` is the index of the listener that it connects to.
+fn serve(
+    embedded: Option<Embedded>,
+    admin: Option<Address>,
+    listen: Listen,
     websocket: usize,
     page: TcpListener,
     mut shutdown: program::Shutdown,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let url = format!("http://{}", reachable(page.local_addr()?));
-    let Listen { mut address, tls: secured, .. } = settings.listen[websocket];
-    let cluster = if own.page_only { None } else { Some(Cluster::start(settings, own.app, meeting)?) };
-    let ready = match &cluster {
-        Some(cluster) => {
-            address = cluster.listen()[websocket];
-            format!("open {url} (websocket {address}, {})", cluster.describe())
+    let Listen { mut address, tls: secured, .. } = listen;
+    let ready = match &embedded {
+        Some(embedded) => {
+            address = embedded.listen()[websocket];
+            format!("open {url} (websocket {address}, {})", embedded.describe())
         }
         None => format!("open {url} (the page alone; its websocket is port {})", address.port()),
     };
-    let source = StatusSource::new(cluster.as_ref());
+    let source = StatusSource::new(embedded.as_ref());
     let status = source.clone();
-    let _admin = own.admin.map(|address| Admin::serve(address, move || status.report())).transpose()?;
-    let certificates = cluster.as_ref().and_then(|cluster| cluster.gateway.certificates());
+    let _admin = admin.map(|address| Admin::serve(address, move || status.report())).transpose()?;
+    let certificates = embedded.as_ref().and_then(|embedded| embedded.gateway().certificates());
     let (stop, stopped) = oneshot::channel();
     program::spawn_vital("signals", move || {
         shutdown.wait_and_reload(|| certificates.iter().for_each(Certificates::reload));
         // The page may have failed: then the process is ending anyway.
         let _ = stop.send(());
     })?;
-    let on_ready = match &cluster {
+    let on_ready = match &embedded {
         // A register elsewhere may be away for long.
-        Some(cluster) if cluster.register.is_none() => {
-            cluster.worker.when_ready(|| program::ready(ready))?;
+        Some(embedded) if embedded.register().is_none() => {
+            embedded.worker().when_ready(|| program::ready(ready))?;
             None
         }
         _ => Some(ready),
@@ -191,8 +163,23 @@ fn run(
         || on_ready.into_iter().for_each(program::ready),
         stopped,
     );
-    if let Some(cluster) = cluster {
-        cluster.stop()?;
+    if let Some(embedded) = embedded {
+        embedded.stop()?;
     }
     Ok(served?)
+}
+
+/// Prints the table of `ringway status`; fails if nobody answers.
+fn show_status(addresses: &[Address]) {
+    if addresses.is_empty() {
+        program::fail(
+            "whose status? give what the programs have as --admin: ringway status 9501 10.0.0.2:9501",
+        );
+    }
+    let ask = |address: &Address| (address.0, admin::fetch(address.0).map_err(|error| error.to_string()));
+    let answers: Vec<_> = addresses.iter().map(ask).collect();
+    program::print(&admin::table(&answers));
+    if answers.iter().all(|(_, answer)| answer.is_err()) {
+        program::fail("no program answers");
+    }
 }

@@ -1,6 +1,7 @@
 //! Real processes of this workspace, started and ended for a test ([`cluster`], whose items are here too), and clients that
 //! speak to them.
 //!
+//! * [`app`]: what workers of tests do.
 //! * [`network`]: several machines, of which some can be cut off.
 //! * [`load`]: clients that talk without a break, and notice what they lose.
 //! * [`crowd`]: many clients with many messages under way, that check every answer.
@@ -14,6 +15,7 @@
 //! until a deadline ([`wait::wait_until`]). What goes wrong panics, with the output of the processes concerned.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod client;
 pub mod crowd;
 pub mod load;

@@ -1,38 +1,43 @@
-//! A register, a gateway and a worker in this process, joined by ports of which nobody has to choose one; or the last two,
-//! with a register elsewhere.
+//! A gateway with a worker's core in each of its threads, and a register in this process, or others that it joins.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 
-use gateway_core::{Gateway, Listen, Settings};
-use ringway_apps::App;
-use ringway_apps::chat::Chat;
-use ringway_apps::echo::Echo;
+use gateway_core::{Gateway, GuestFactory, Listen, Settings, StartError};
 use ringway_register::Register;
-use ringway_worker::{Config, Worker};
+use ringway_worker::{Config, Events, Running, Worker};
 
-/// Where gateway and worker find each other, and others find them.
+use super::guest::CoreGuest;
+
+/// Where gateway and worker find others, and are found.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Meeting {
+pub enum Meeting {
     /// A register of our own that nobody else can use.
     Private,
     /// A register of our own, for others too.
     Served {
         /// HOST:PORT
         listen: String,
+        /// What others must know.
         secret_key: String,
     },
     /// Registers that are there already.
-    Joined { addresses: Vec<String>, secret_key: String },
+    Joined {
+        /// HOST:PORT each.
+        addresses: Vec<String>,
+        /// What they know.
+        secret_key: String,
+    },
 }
 
-/// The parts, running. They speak to each other as programs of their own would.
-pub(crate) struct Cluster {
-    /// `None` where a register elsewhere was joined.
-    pub register: Option<ringway_register::Running>,
-    pub gateway: Gateway,
-    pub worker: ringway_worker::Running,
+/// A gateway and a worker in the same threads, running, and perhaps a register beside them. On the wire they are what programs
+/// of their own would be.
+pub struct Embedded {
+    register: Option<ringway_register::Running>,
+    gateway: Gateway,
+    worker: Running,
     schemes: Vec<String>,
     /// Where others meet it; empty if nowhere.
     registers: String,
@@ -46,59 +51,93 @@ struct Met {
     is_public: bool,
 }
 
-impl Cluster {
-    /// Starts the parts, the gateway with `settings` but for where the others are. With a register of its own it returns when
-    /// the worker has found the gateway; whether one that it joins is there, nobody waits for here.
-    pub(crate) fn start(
+impl Embedded {
+    /// Starts the parts, the gateway with `settings` but for where the others are, and a core for each of its shards with
+    /// `make_events`, which is called with the core's index from 0. Returns when `on_start` has ended on all of them and clients
+    /// may connect; with a register of its own, when the cores have found each other, too.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; then nothing is left running.
+    pub fn start<E: Events>(
         settings: Settings,
-        app: App,
         meeting: Meeting,
-    ) -> Result<Cluster, Box<dyn std::error::Error>> {
-        let (schemes, count) = (settings.listen.iter().map(Listen::scheme).collect(), settings.count);
+        make_events: impl Fn(usize) -> E + Clone + Send + 'static,
+    ) -> Result<Embedded, Box<dyn std::error::Error>> {
+        if cfg!(panic = "abort") {
+            let why = "panic = \"abort\" in the Cargo profile: a handler's panic would end the gateway, too; leave it away, \
+                       or run the worker as a program of its own";
+            return Err(StartError::Settings(why.to_owned()).into());
+        }
+        let schemes = settings.listen.iter().map(Listen::scheme).collect();
         let Met { register, addresses, secret_key, is_public } = meet(meeting)?;
         let registers = if is_public { addresses.join(" ") } else { String::new() };
-        let gateway = Gateway::start(Settings {
-            register_address: addresses.clone(),
-            secret_key: secret_key.clone(),
-            ..settings
-        })?;
         let config = Config {
-            count,
-            cpus: cpus_behind(count),
-            register_addresses: addresses,
-            secret_key,
+            count: settings.count,
+            register_addresses: addresses.clone(),
+            secret_key: secret_key.clone(),
             ..Config::default()
         };
-        let worker = match app {
-            App::Chat => Worker::start(config, |_core| Chat::default()),
-            App::Echo => Worker::start(config, |_core| Echo),
-        }?;
+        let (worker, launches) = Worker::prepare(config)?;
+        let launches: Vec<_> = launches.into_iter().map(Some).collect();
+        let to_launch = Mutex::new((launches, make_events));
+        let guests = GuestFactory::new(move |place| {
+            let mut to_launch = to_launch.lock().unwrap_or_else(PoisonError::into_inner);
+            let launch = to_launch.0[place.shard].take().expect("each shard has one guest, once");
+            let make_events = to_launch.1.clone();
+            drop(to_launch);
+            CoreGuest::new(place, launch, make_events)
+        });
+        let gateway = Gateway::start(Settings {
+            register_address: addresses,
+            secret_key,
+            guests: Some(guests),
+            ..settings
+        })?;
         if register.is_some() {
             worker.ready()?;
         }
-        Ok(Cluster { register, gateway, worker, schemes, registers })
+        Ok(Embedded { register, gateway, worker, schemes, registers })
+    }
+
+    /// The gateway.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The worker. Its cores end with the gateway's threads.
+    pub fn worker(&self) -> &Running {
+        &self.worker
+    }
+
+    /// The register, if it has one of its own.
+    pub fn register(&self) -> Option<&ringway_register::Running> {
+        self.register.as_ref()
     }
 
     /// Where clients connect, in the order asked, with the real ports.
-    pub(crate) fn listen(&self) -> &[SocketAddr] {
+    pub fn listen(&self) -> &[SocketAddr] {
         self.gateway.listen()
     }
 
     /// The same with their protocols, in one line.
-    pub(crate) fn listen_urls(&self) -> String {
+    pub fn listen_urls(&self) -> String {
         let urls = self.schemes.iter().zip(self.listen());
         urls.map(|(scheme, address)| format!("{scheme}://{address}")).collect::<Vec<_>>().join(" ")
     }
 
     /// How many shards it has, and where other programs find it.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         let count = self.gateway.shard_count();
         let shards = if count == 1 { "1 shard".to_owned() } else { format!("{count} shards") };
         if self.registers.is_empty() { shards } else { format!("{shards}, register {}", self.registers) }
     }
 
-    /// Ends all parts, the gateway first, so that clients are told.
-    pub(crate) fn stop(self) -> io::Result<()> {
+    /// Ends all parts. First the gateway leaves its registers and closes its clients, whose handlers run; then the cores hand
+    /// over the clients of other gateways, let handlers and `on_stop` finish, and send what is queued.
+    ///
+    /// # Errors
+    /// The register did not end well.
+    pub fn stop(self) -> io::Result<()> {
         self.gateway.stop();
         self.worker.stop()?;
         self.register.map_or(Ok(()), ringway_register::Running::stop)
@@ -127,20 +166,12 @@ fn meet(meeting: Meeting) -> Result<Met, Box<dyn std::error::Error>> {
 }
 
 /// An address at which programs on this machine reach what listens there.
-pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         let localhost: SocketAddr = ([127, 0, 0, 1], address.port()).into();
         address = localhost;
     }
     address
-}
-
-/// The worker's CPUs begin where the shards' end, so that few of both do not share one.
-fn cpus_behind(shard_count: usize) -> Vec<usize> {
-    let mut cpus = program::cpu_order();
-    let behind = shard_count % cpus.len();
-    cpus.rotate_left(behind);
-    cpus
 }
 
 /// A key that nobody else on this machine knows: loopback ports are open to all its users.

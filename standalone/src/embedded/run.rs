@@ -1,0 +1,87 @@
+//! A gateway and a worker in the same threads, as a program of its own.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use admin::Admin;
+use gateway_core::{Certificates, Settings, StartError};
+use program::Refusal;
+use ringway_worker::Events;
+
+use super::{Embedded, StatusSource};
+use crate::Options;
+
+/// A main in one line: runs `Events` in the gateway's process until SIGINT or SIGTERM, a core in the thread of each shard.
+/// A client's message never leaves the thread that received it. `make_events` is called on each core, with its index from 0.
+///
+/// Everything else is as with [`ringway_worker::run`] and a gateway beside it: the same `Events`, the same calls, the same
+/// cluster. Other programs push to its clients, other workers serve them when they have to, and handlers command clients of
+/// other gateways. It can be split when it grows: the same `Events`, given to [`ringway_worker::run`], are a worker, for
+/// gateways that are the program `gateway`.
+///
+/// What being one process costs: there is no reload, a crash ends the connections, and a handler that computes for long
+/// holds up the clients of its shard.
+///
+/// ```no_run
+/// use ringway::{Client, Events, Gateway, Message};
+///
+/// struct Shout;
+///
+/// impl Events for Shout {
+///     async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
+///         gateway.send_to_client(client.id(), message.text().to_uppercase());
+///     }
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     ringway::embedded(ringway::options("shout"), |_core| Shout)
+/// }
+/// ```
+pub fn embedded<E: Events>(
+    options: Options,
+    make_events: impl Fn(usize) -> E + Clone + Send + 'static,
+) -> ExitCode {
+    program::begin("ringway");
+    program::log_to_stderr(None);
+    let meeting = options.meeting().unwrap_or_else(|refusal| refusal.end());
+    let Options { beside, gateway } = options;
+    let settings = gateway.settings().unwrap_or_else(|refusal| refusal.end());
+    if let Err(why) = program::check_machine() {
+        program::fail(why);
+    }
+    let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
+    shutdown.explain_reload(RELOAD);
+    if settings.tls.is_some() {
+        shutdown.take_hangups();
+    }
+    let start = |settings: Settings| -> Result<(Embedded, Option<Admin>), Box<dyn Error>> {
+        let embedded = Embedded::start(settings, meeting, make_events)?;
+        let status = StatusSource::new(Some(&embedded));
+        let admin = beside.admin.map(|address| Admin::serve(address, move || status.report())).transpose()?;
+        let ready = format!("{} ({})", embedded.listen_urls(), embedded.describe());
+        if embedded.register().is_some() {
+            program::ready(ready);
+        } else {
+            // Registers elsewhere may be away for long.
+            embedded.worker().when_ready(|| program::ready(ready))?;
+        }
+        Ok((embedded, admin))
+    };
+    let (embedded, _admin) = start(settings).unwrap_or_else(|error| refusal(error).end());
+    let certificates = embedded.gateway().certificates();
+    shutdown.wait_and_reload(|| certificates.iter().for_each(Certificates::reload));
+    embedded.stop().unwrap_or_else(|error| program::fail(error));
+    program::finish();
+    ExitCode::SUCCESS
+}
+
+/// What is wrong with the flags, or with the rest of the world.
+pub fn refusal(error: Box<dyn Error>) -> Refusal {
+    match error.downcast::<StartError>() {
+        Ok(error) => (*error).into(),
+        Err(other) => Refusal::Environment(other.to_string()),
+    }
+}
+
+/// Why a worker in the gateway's process cannot be replaced as one of its own is.
+pub const RELOAD: &str = "embedded: restart, or split the worker off";

@@ -1,0 +1,80 @@
+//! What an operator sets by flags of a program that is gateway and worker at once.
+
+use admin::Address;
+use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
+use gateway_core::protocol::address;
+use program::{Both, Flags, Refusal, Words};
+
+use crate::Meeting;
+
+/// What the program is beside its gateway.
+#[derive(FromArgs, ArgsInfo, Clone, Debug, Default)]
+#[argh(description = "A whole Ringway in one process: register, gateway and worker.")]
+pub struct Beside {
+    /// where its register listens, so that other programs find it (default: a port that is told nobody)
+    #[argh(option, arg_name = "HOST:PORT")]
+    pub register_listen: Option<String>,
+    /// where `ringway status` may ask how things are (default: none)
+    #[argh(option, arg_name = "[IP:]PORT")]
+    pub admin: Option<Address>,
+}
+
+/// The flags of a program that is gateway and worker at once: the gateway's, open to this machine alone unless they say
+/// otherwise, and a few of its own.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What is not the gateway's.
+    pub beside: Beside,
+    /// The gateway's. Their number of shards, register and key are the worker's, too.
+    pub gateway: gateway_core::Options,
+}
+
+impl Flags for Options {
+    fn parts() -> Vec<CommandInfoWithArgs> {
+        Both::<Beside, gateway_core::Options>::parts()
+    }
+
+    fn read(words: &mut Words<'_>) -> Result<Options, EarlyExit> {
+        let Both(beside, gateway) = Both::read(words)?;
+        Ok(Options { beside, gateway })
+    }
+
+    /// Open to this machine alone, and beside another gateway.
+    fn defaults(_program: &str) -> Vec<(&'static str, String)> {
+        vec![("listen", "websocket://127.0.0.1:8282".to_owned()), ("start-port", "0".to_owned())]
+    }
+}
+
+impl Options {
+    /// Where gateway and worker find others.
+    ///
+    /// # Errors
+    /// A flag that is wrong, or two that exclude each other.
+    pub fn meeting(&self) -> Result<Meeting, Refusal> {
+        let wrong = |flag: &str, why: String| Refusal::Usage(format!("{flag}: {why}"));
+        let secret_key = self.gateway.secret_key.clone();
+        match (&self.beside.register_listen, &self.gateway.register_address) {
+            (Some(_), Some(_)) => Err(Refusal::Usage(
+                "--register-listen is for a register of our own, --register-address for others: one of them"
+                    .to_owned(),
+            )),
+            (Some(listen), None) => {
+                let listen =
+                    address::register_listen(listen).map_err(|why| wrong("--register-listen", why))?;
+                Ok(Meeting::Served { listen: listen.to_string(), secret_key })
+            }
+            (None, Some(addresses)) => {
+                let addresses =
+                    address::registers(addresses).map_err(|why| wrong("--register-address", why))?;
+                Ok(Meeting::Joined { addresses, secret_key })
+            }
+            (None, None) => Ok(Meeting::Private),
+        }
+    }
+}
+
+/// Takes the flags of the program `name`, from the command line, the environment as `RINGWAY_…`, and the config file. Ends the
+/// process where there is nothing to run: after `--help` and the like, after wrong usage.
+pub fn options(name: &'static str) -> Options {
+    program::parse_as("ringway", name)
+}

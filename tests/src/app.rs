@@ -1,0 +1,66 @@
+//! What workers of tests run: a client's message is what its handler does.
+
+use std::time::Duration;
+
+use ringway_worker::{Client, ClientId, Events, Gateway, Message, time};
+
+/// A message is a word and a number; the answer is the message, or as said here.
+#[derive(Clone, Copy, Debug)]
+pub struct TestApp;
+
+impl Events for TestApp {
+    /// As the environment says: `TEST_START` is `panic`, or a file without which the start fails.
+    async fn try_start(&self, _gateway: &Gateway) -> Result<(), Box<dyn std::error::Error>> {
+        match std::env::var("TEST_START") {
+            Ok(word) if word == "panic" => panic!("asked to"),
+            Ok(file) => Ok(std::fs::metadata(file).map(drop)?),
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
+        let text = message.text().into_owned();
+        let (word, number) = text.split_once(' ').unwrap_or((&text, "0"));
+        let to: Option<ClientId> = number.parse().ok();
+        let number: u64 = number.parse().unwrap_or(0);
+        match word {
+            // Takes some milliseconds.
+            "wait" => time::sleep(Duration::from_millis(number % 4)).await,
+            // Answers with how many of these the client's session has seen.
+            "count" => {
+                let mut session = client.session();
+                let count = session.get("count").and_then(|count| count.as_int()).unwrap_or(0);
+                session.insert("count", count + 1);
+                client.set_session(session);
+                time::sleep(Duration::from_millis(number % 3)).await;
+                return gateway.send_to_client(client.id(), format!("count {count}"));
+            }
+            // Answers with how many clients there are, and how many gateways did not say.
+            "online" => {
+                let online = gateway.client_count().await;
+                let answer = format!("{} {}", online.value, online.missing.len());
+                return gateway.send_to_client(client.id(), answer);
+            }
+            "pid" => return gateway.send_to_client(client.id(), std::process::id().to_string()),
+            "id" => return gateway.send_to_client(client.id(), client.id().to_string()),
+            "all" => return gateway.send_to_all(text),
+            // Is for the client of this id.
+            "to" => return to.into_iter().for_each(|other| gateway.send_to_client(other, &*text)),
+            "hush" => return,
+            "leave" => return gateway.close_client_with(client.id(), "last words"),
+            "abort" => std::process::abort(),
+            "panic" => panic!("a handler"),
+            // Keeps its core from everything else.
+            "block" => std::thread::sleep(Duration::from_secs(number)),
+            _ => {}
+        }
+        gateway.send_to_client(client.id(), text);
+    }
+
+    /// Tells everybody, if `TEST_STOP` is in the environment.
+    async fn on_stop(&self, gateway: &Gateway) {
+        if std::env::var_os("TEST_STOP").is_some() {
+            gateway.send_to_all(format!("stop {}", std::process::id()));
+        }
+    }
+}

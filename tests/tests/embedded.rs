@@ -1,0 +1,200 @@
+//! Gateway and worker in one process and its threads: to clients and to the rest of a cluster it is what both are apart.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+
+use gateway_client::{Config, blocking};
+use ringway_tests::client::websocket::{Event, WebsocketClient};
+use ringway_tests::crowd::{Crowd, Plan};
+use ringway_tests::process::{Process, Signal};
+use ringway_tests::wait::wait_until;
+use ringway_tests::{Clients, Cluster, Listen, own_address};
+
+/// A process that is gateway and worker, with an address of its own.
+struct Embedded {
+    process: Process,
+    ip: Ipv4Addr,
+}
+
+impl Embedded {
+    /// With two shards, ready.
+    fn ready(flags: &[&str]) -> Embedded {
+        Embedded::spawn(flags, Command::new(env!("CARGO_BIN_EXE_test-embedded")))
+    }
+
+    /// The same, and its `on_stop` speaks to all clients.
+    fn ready_to_say_stop(flags: &[&str]) -> Embedded {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_test-embedded"));
+        command.env("TEST_STOP", "1");
+        Embedded::spawn(flags, command)
+    }
+
+    fn spawn(flags: &[&str], mut command: Command) -> Embedded {
+        let ip = own_address();
+        command.args([
+            "--listen",
+            &format!("websocket://{ip}:8282"),
+            "--listen",
+            &format!("text://{ip}:8283"),
+        ]);
+        command.args(["--lan-ip", &ip.to_string(), "--start-port", "2900", "--count", "2"]);
+        command.args(flags);
+        let process = Process::spawn("test-embedded", command);
+        process.await_ready("test-embedded");
+        Embedded { process, ip }
+    }
+
+    fn client(&self) -> WebsocketClient {
+        WebsocketClient::connect(self.address(8282))
+    }
+
+    fn address(&self, port: u16) -> SocketAddr {
+        (self.ip, port).into()
+    }
+
+    /// Asks it to end, and sees that it does, whatever its clients say to that.
+    fn stop(mut self) -> String {
+        self.process.terminate();
+        self.process.await_clean_exit();
+        self.process.output()
+    }
+}
+
+/// What a client is told next.
+fn said(client: &mut WebsocketClient) -> String {
+    match client.receive() {
+        Event::Text(text) => String::from_utf8(text).expect("handlers say text"),
+        other => panic!("{other:?} where an answer is due"),
+    }
+}
+
+fn ask(client: &mut WebsocketClient, what: &str) -> String {
+    client.send_text(what);
+    said(client)
+}
+
+/// A register, and a gateway without a worker if `gateways` is 1.
+fn cluster(gateways: usize) -> Cluster {
+    let builder = Cluster::builder().gateways(gateways).workers(0).listen(&[Listen::Text]);
+    builder.gateway_flags(&["--no-worker-wait", "25"]).start()
+}
+
+#[test]
+fn clients_are_served_until_a_stop_says_goodbye() {
+    let embedded = Embedded::ready_to_say_stop(&[]);
+    let pid = embedded.process.id().to_string();
+    let mut clients: Vec<_> = (0..8).map(|_| embedded.client()).collect();
+    for client in &mut clients {
+        assert_eq!(ask(client, "pid"), pid);
+        assert_eq!(ask(client, "wait 3"), "wait 3");
+        assert_eq!(["count 1", "count 2"].map(|text| ask(client, text)), ["count 0", "count 1"]);
+        assert_eq!(ask(client, "online"), "8 0", "all shards answer");
+    }
+    let ids: Vec<String> = clients.iter_mut().map(|client| ask(client, "id")).collect();
+    assert_eq!(
+        ids.iter().map(|id| &id[..12]).collect::<std::collections::HashSet<_>>().len(),
+        2,
+        "two shards"
+    );
+    clients[0].send_text("all of us");
+    assert!(clients.iter_mut().all(|client| said(client) == "all of us"));
+    let ending = std::thread::spawn(move || embedded.stop());
+    for mut client in clients {
+        client.expect(&Event::Close(Some(1001)));
+        drop(client);
+    }
+    ending.join().expect("it ends in good order");
+}
+
+#[test]
+fn a_panic_costs_its_event_alone() {
+    let embedded = Embedded::ready(&[]);
+    let (mut one, mut other) = (embedded.client(), embedded.client());
+    one.send_text("panic");
+    assert_eq!(ask(&mut one, "next"), "next");
+    assert_eq!(ask(&mut other, "hello"), "hello");
+    let log = embedded.process.stderr();
+    assert!(log.contains("on_message panicked: a handler"), "{log}");
+}
+
+#[test]
+fn nobody_is_let_in_whose_start_fails() {
+    let ip = own_address();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_test-embedded"));
+    command.args(["--listen", &format!("websocket://{ip}:8282")]).env("TEST_START", "/nowhere/at/all");
+    let mut process = Process::spawn("test-embedded", command);
+    assert_eq!(process.await_exit().code(), Some(70), "{}", process.output());
+    assert!(process.stderr().contains("the start of core"), "{}", process.output());
+    assert_eq!(process.stdout(), "");
+}
+
+#[test]
+fn a_reload_is_answered_with_what_to_do_instead() {
+    let embedded = Embedded::ready(&[]);
+    let mut client = embedded.client();
+    let pid = rustix::process::Pid::from_raw(embedded.process.id() as i32).expect("a process id");
+    rustix::process::kill_process(pid, Signal::USR1).expect("it runs");
+    wait_until("the line about it", || {
+        embedded.process.stderr().contains("embedded: restart, or split the worker off").then_some(())
+    });
+    assert_eq!(ask(&mut client, "hello"), "hello");
+}
+
+#[test]
+fn two_of_them_are_one_cluster_with_all_others() {
+    let cluster = cluster(0);
+    let register = cluster.register_address().to_string();
+    let flags = ["--register-address", &register];
+    let (one, other) = (Embedded::ready_to_say_stop(&flags), Embedded::ready(&flags));
+    let (mut ann, mut bob) = (one.client(), other.client());
+    // The first may not know yet of the second.
+    wait_until("each to know of the other", || {
+        let answers = [&mut ann, &mut bob].map(|client| ask(client, "online"));
+        (answers == ["2 0", "2 0"]).then_some(())
+    });
+    assert_ne!(ask(&mut ann, "pid"), ask(&mut bob, "pid"), "each is served where it is");
+    let bobs_id = ask(&mut bob, "id");
+    ann.send_text(&format!("to {bobs_id}"));
+    assert_eq!(said(&mut bob), format!("to {bobs_id}"));
+    bob.send_text("all of us");
+    assert!([&mut ann, &mut bob].map(said).iter().all(|text| text == "all of us"));
+
+    let config = Config { register_addresses: vec![register], ..Config::default() };
+    let push = blocking::Client::connect(config).expect("the register knows both");
+    let delivery = push.send_to_all("from elsewhere");
+    assert!(delivery.is_complete(), "{:?}", delivery.missing);
+    assert!([&mut ann, &mut bob].map(said).iter().all(|text| text == "from elsewhere"));
+    assert_eq!(push.client_count().value, 2);
+
+    let stopped = one.process.id();
+    let ending = std::thread::spawn(move || one.stop());
+    ann.expect(&Event::Close(Some(1001)));
+    drop(ann);
+    assert_eq!(said(&mut bob), format!("stop {stopped}"));
+    assert_eq!(said(&mut bob), format!("stop {stopped}"), "each of its cores says so");
+    ending.join().expect("it ends in good order");
+    assert_eq!(ask(&mut bob, "online"), "1 0");
+}
+
+#[test]
+fn one_that_stops_hands_over_the_clients_of_other_gateways() {
+    let cluster = cluster(1);
+    let register = cluster.register_address().to_string();
+    let flags = ["--register-address", &register];
+    let (one, other) = (Embedded::ready(&flags), Embedded::ready(&flags));
+    let address = cluster.address(0, Listen::Text);
+    let mut pids: Vec<_> = (0..8).map(|_| cluster.plain(0, ringway_tests::client::Framing::Text)).collect();
+    let mut pid_of = |client: usize| {
+        pids[client].send(b"pid");
+        String::from_utf8(pids[client].receive().expect("it is served")).expect("a number")
+    };
+    let before: Vec<String> = (0..8).map(&mut pid_of).collect();
+    let [one_pid, other_pid] = [&one, &other].map(|embedded| embedded.process.id().to_string());
+    assert!(before.contains(&one_pid) && before.contains(&other_pid), "both serve clients of the gateway");
+    let words = &["wait", "count", "echo"];
+    let crowd = Crowd::start(Plan { address, words, clients: 24, rate: 300, lossy: false });
+    one.stop();
+    assert!((0..8).all(|client| pid_of(client) == other_pid));
+    let sum = crowd.stop();
+    assert_eq!(sum.heard, sum.said);
+}
