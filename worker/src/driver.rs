@@ -183,8 +183,10 @@ impl Driver {
         while let Some(request) = self.requests.next() {
             match request {
                 Request::Status(answer) => {
+                    let mut status = self.runtime.status();
+                    status.counters.ring_enters = ring.stats().enters;
                     // Whoever asked may have given up.
-                    let _ = answer.send(self.runtime.status());
+                    let _ = answer.send(status);
                 }
                 Request::Stop => {
                     self.runtime.stop();

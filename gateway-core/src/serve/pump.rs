@@ -17,7 +17,7 @@ use super::register_link::RegisterLinks;
 use super::worker_log::ShardWorkers;
 use super::{Control, ShardSetup, StartError};
 use crate::config::{GUEST_CONNECTS_MAX, STOP_TIMEOUT_MS, TICK_PERIOD_MS};
-use crate::shard::{Action, Counters, Identity, Sends, Shard, Sink};
+use crate::shard::{Action, Counters, Identity, Sends, Shard, Sink, Status};
 use crate::{Guest, Millis, Place, Settings};
 
 /// A shard and its ring, in the shard's own thread.
@@ -135,7 +135,7 @@ impl Pump {
     /// does nothing else meanwhile, but for what a guest wants of it: everything that a shard waits for comes through its ring.
     pub(super) async fn run(mut self, on_started: impl FnOnce()) -> Counters {
         match self.serve(on_started).await {
-            Ok(()) => self.shard.counters(),
+            Ok(()) => self.status().counters,
             Err(error) => program::give_up(format_args!("the ring of this shard broke: {error}")),
         }
     }
@@ -237,6 +237,12 @@ impl Pump {
         self.guest.as_ref().map_or(wait, |guest| guest.wait().min(wait))
     }
 
+    fn status(&self) -> Status {
+        let mut status = self.shard.status();
+        status.counters.ring_enters = self.ring.stats().enters;
+        status
+    }
+
     /// Does what the control thread wants. A control thread that is gone wants the end.
     fn handle_control(&mut self) -> io::Result<()> {
         loop {
@@ -245,7 +251,7 @@ impl Pump {
                 Ok(Control::LetIn(sockets)) => self.let_in(sockets)?,
                 Ok(Control::Status(answer)) => {
                     // Who asked may have given up.
-                    let _ = answer.send(self.shard.status());
+                    let _ = answer.send(self.status());
                 }
                 Ok(Control::Certificates(acceptor)) => self.shard.on_certificates(acceptor),
                 Ok(Control::Stop) => self.stop(),

@@ -94,6 +94,8 @@ admin::counters! {
     closes_dropped,
     /// Commands ignored for exceeding a limit.
     commands_refused,
+    /// System calls on the shard's ring: nearly all that its thread makes.
+    ring_enters,
 }
 
 impl Counters {

@@ -45,4 +45,7 @@ admin::counters! {
     panics,
     /// Websocket requests that could not be read; their event was left out.
     bad_requests,
+    /// System calls on the core's ring, which is the gateway shard's too if the core runs in its thread: nearly all that the
+    /// thread makes.
+    ring_enters,
 }
