@@ -1,4 +1,4 @@
-//! A program made of `uring` alone: the budget that Ringway is measured against.
+//! Programs made of `uring` alone: the budget that Ringway is measured against.
 
 use std::process::Command;
 
@@ -12,7 +12,27 @@ use crate::programs;
 /// One of the examples of `uring`, at work. Dropped, it is killed.
 pub(crate) struct Bare {
     process: Process,
+    /// HOST:PORT where it serves.
     address: String,
+}
+
+/// The path that a message takes through gateway and worker: client → `relay` → `echo` → `relay` → client.
+pub(crate) struct TwoHops {
+    hop: Bare,
+    end: Bare,
+}
+
+impl TwoHops {
+    /// Starts both.
+    pub(crate) fn start(cpus: Cpus) -> TwoHops {
+        let end = Bare::start(cpus, "echo", &[]);
+        TwoHops { hop: Bare::start(cpus, "relay", &[&end.address]), end }
+    }
+
+    /// Both, as who is measured.
+    pub(crate) fn side(&self) -> Side {
+        Side { pids: vec![self.hop.process.id(), self.end.process.id()], ..self.hop.side() }
+    }
 }
 
 impl Bare {
@@ -25,18 +45,8 @@ impl Bare {
         Bare { process, address }
     }
 
-    /// HOST:PORT where it serves.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
     /// It alone, as who is measured.
     pub(crate) fn side(&self) -> Side {
-        Side { target: format!("tcp://{}", self.address), pids: vec![self.id()] }
-    }
-
-    /// The process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
+        Side { target: format!("tcp://{}", self.address), pids: vec![self.process.id()], admin: Vec::new() }
     }
 }

@@ -17,8 +17,8 @@ use crate::watch::Stopped;
 /// Scenarios that two builds can be compared by; the last one only if it is asked for.
 pub const SCENARIOS: [Compared; 5] = [
     Compared { scenario: &echo::ECHO, load: Load::Echo("--depth 1") },
-    Compared { scenario: &fanout::BROADCAST, load: Load::Broadcasts(1) },
-    Compared { scenario: &fanout::BURST, load: Load::Broadcasts(fanout::BROADCASTS_OF_BURST) },
+    Compared { scenario: &fanout::BROADCAST, load: Load::Broadcasts(fanout::SINGLE) },
+    Compared { scenario: &fanout::BURST, load: Load::Broadcasts(fanout::BURST_OF_20) },
     Compared { scenario: &latency::LATENCY, load: Load::Echo("--depth 1") },
     // Leaves a CPU idle for most of the time, so that many messages wake somebody.
     Compared { scenario: &rate::RATE, load: Load::Echo("--rate 10000") },
@@ -36,8 +36,8 @@ pub struct Compared {
 enum Load {
     /// At a pace.
     Echo(&'static str),
-    /// So many at once, and the gateway's CPU alone.
-    Broadcasts(usize),
+    /// And the gateway's CPU alone.
+    Broadcasts(fanout::Broadcasts),
 }
 
 /// Most that the build under test may cost, as a multiple of the other one.
@@ -81,11 +81,11 @@ impl Compared {
                 let echoes = echo.echoes();
                 (echo, echoes)
             }
-            Load::Broadcasts(burst) => {
-                let (side, flags) = fanout::load(harness, &mut cluster, burst);
-                let broadcasts = harness.measure(&side, &flags)?;
-                let deliveries = fanout::deliveries(harness, &broadcasts);
-                (broadcasts, deliveries)
+            Load::Broadcasts(broadcasts) => {
+                let (side, flags) = fanout::load(harness, &mut cluster, broadcasts);
+                let delivered = harness.measure(&side, &flags)?;
+                let deliveries = fanout::deliveries(harness, &delivered);
+                (delivered, deliveries)
             }
         };
         match measured.outcome.measured.received {

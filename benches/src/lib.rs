@@ -1,6 +1,7 @@
 //! Benchmarks of Ringway.
 //!
-//! * [`goals`]: CPU per echo, latency, rate, broadcasts, idle clients, memory, idle programs, sleeps, each against its goal.
+//! * [`goals`]: CPU and system calls per echo, latency, rates, broadcasts, idle clients, memory, idle programs, sleeps, each
+//!   against its goal.
 //! * [`compare`]: CPU per message of two builds.
 //! * [`million`]: what a million connections cost in memory and CPU, idle and talked to.
 //! * [`instructions`]: micro benchmarks, counted by callgrind, against a committed baseline.

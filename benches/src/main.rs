@@ -16,20 +16,22 @@ use serde::Serialize;
 #[derive(FromArgs, ArgsInfo)]
 #[argh(
     example = "scripts/bench echo --rounds 10 --save",
+    example = "scripts/bench load latency --rounds 3",
     example = "scripts/bench million --conns 200000",
     example = "scripts/bench compare HEAD~3 echo burst",
     example = "scripts/bench instructions shard --check"
 )]
 struct Flags {
-    /// what to run: echo (default), latency, rate, broadcast, burst, idle, bound, empty, sleep, million, compare, instructions,
-    /// or plot; behind compare, scenarios (default: echo, broadcast, burst and latency); behind instructions, parts of the
+    /// what to run: some of echo (default), load, latency, rate, broadcast, burst, beside, idle, bound, empty, sleep, or all
+    /// of these; or million, compare, instructions or plot; behind compare, scenarios (default: echo, broadcast, burst and latency); behind instructions, parts of the
     /// names of benchmarks, to count those alone; behind plot, the file to write
     #[argh(positional)]
     what: Vec<String>,
     /// comparisons (default 5; compare 10, bound 1)
     #[argh(option)]
     rounds: Option<usize>,
-    /// connections (default 1000; latency 1, burst 900, idle 100000, bound 50000, million 1000000)
+    /// connections, of all variants (default 1000, or as the variant's name says; load 800, latency 1, burst 900, beside 15000,
+    /// idle 100000, bound 50000, million 1000000)
     #[argh(option)]
     conns: Option<usize>,
     /// echo: messages in flight per connection (default 1)
@@ -65,14 +67,13 @@ fn main() -> ExitCode {
     }
     let words: Vec<&str> = flags.what.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        [] => goal("echo", &flags),
+        [] => goals(&["echo"], &flags),
         ["million"] => million(&flags),
         ["compare", names @ ..] => compare(&flags, names),
         ["instructions", names @ ..] => instructions(&flags, names),
         ["plot", file] => plot(file.as_ref()),
         ["plot"] => program::fail("plot: which file shall it write?"),
-        [name] => goal(name, &flags),
-        [name, ..] => no_benchmark(name),
+        names => goals(names, &flags),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -117,17 +118,27 @@ fn print(line: &str) {
     println!("{line}");
 }
 
-fn no_benchmark(name: &str) -> ! {
-    program::fail(format_args!("there is no benchmark `{name}`, or it takes no names: see --help"))
-}
-
-fn goal(name: &str, flags: &Flags) -> Done {
-    let scenario = Scenario::named(name).unwrap_or_else(|| no_benchmark(name));
+fn goals(names: &[&str], flags: &Flags) -> Done {
+    let scenarios = names.iter().map(|name| match Scenario::group(name) {
+        group if group.is_empty() => {
+            program::fail(format_args!("there is no scenario `{name}`: see --help"));
+        }
+        group => group,
+    });
+    let scenarios = scenarios.collect::<Vec<_>>().concat();
     let shutdown = shutdown()?;
-    let figures = scenario.run(flags.setup(scenario.usual), &|| shutdown.requested(), print)?;
-    print!("{figures}");
-    flags.save(scenario.name, &figures)?;
-    Ok(figures.are_kept())
+    let mut all = Vec::with_capacity(scenarios.len());
+    for scenario in scenarios {
+        println!("{}", scenario.name);
+        let figures = scenario.run(flags.setup(scenario.usual), &|| shutdown.requested(), print)?;
+        println!("{figures}");
+        flags.save(scenario.name, &figures)?;
+        all.push(figures);
+    }
+    if all.len() > 1 {
+        all.iter().for_each(|figures| print!("{}", figures.judgement()));
+    }
+    Ok(all.iter().all(goals::Figures::are_kept))
 }
 
 fn million(flags: &Flags) -> Done {

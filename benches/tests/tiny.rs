@@ -27,8 +27,19 @@ fn tiny(name: &str) -> goals::Figures {
 
 #[test]
 fn echo_runs() {
-    let figures = tiny("echo");
-    assert!(figures.medians.iter().all(|value| *value > 0.0), "{figures}");
+    for name in ["echo", "echo-100"] {
+        let figures = tiny(name);
+        assert!(figures.medians.iter().all(|value| *value > 0.0), "{figures}");
+    }
+}
+
+/// Every message costs CPU in every program, and system calls in both servers.
+#[test]
+fn load_runs() {
+    for scenario in Scenario::group("load") {
+        let figures = tiny(scenario.name);
+        assert!(figures.medians.iter().all(|value| *value > 0.0), "{figures}");
+    }
 }
 
 #[test]
@@ -39,16 +50,26 @@ fn latency_runs() {
 
 #[test]
 fn rate_runs() {
-    let figures = tiny("rate");
-    assert!(figures.medians[0] > figures.medians[2] && figures.medians[4] > 0.0, "{figures}");
+    for name in ["rate", "rate-60"] {
+        let figures = tiny(name);
+        assert!(figures.medians[0] > figures.medians[2] && figures.medians[5] > 0.0, "{figures}");
+    }
 }
 
 #[test]
 fn broadcasts_run() {
-    let single = tiny("broadcast");
-    assert!(single.medians[3] > 0.0, "{single}");
-    let burst = tiny("burst");
-    assert!(burst.medians[3] > 0.0 && burst.medians[4] >= 1.0, "{burst}");
+    for name in ["broadcast", "broadcast-900", "broadcast-10000", "burst", "burst-10000"] {
+        let figures = tiny(name);
+        assert!(figures.medians[3] > 0.0 && figures.medians[4] >= 1.0, "{figures}");
+    }
+}
+
+#[test]
+fn echoes_beside_broadcasts_run() {
+    let figures = tiny("beside");
+    let [p50, p99, max, unanswered, broadcast, missing] = figures.medians[..] else { panic!("{figures}") };
+    assert!(0.0 < p50 && p50 <= p99 && p99 <= max && broadcast > 0.0, "{figures}");
+    assert_eq!((unanswered, missing), (0.0, 0.0), "{figures}");
 }
 
 #[test]

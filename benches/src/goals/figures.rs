@@ -99,6 +99,11 @@ impl Figures {
         Figures { scenario: name, setup, columns, verdicts, medians, rounds }
     }
 
+    /// A line for each goal.
+    pub fn judgement(&self) -> String {
+        self.verdicts.iter().map(|verdict| format!("{}: {verdict}\n", self.scenario)).collect()
+    }
+
     /// Whether every goal is kept.
     pub fn are_kept(&self) -> bool {
         self.verdicts.iter().all(|verdict| verdict.kept)
@@ -130,8 +135,7 @@ fn short(value: f64) -> String {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", row("median", self.columns, &self.medians))?;
-        self.verdicts.iter().try_for_each(|verdict| writeln!(f, "{}: {verdict}", self.scenario))
+        write!(f, "{}\n{}", row("median", self.columns, &self.medians), self.judgement())
     }
 }
 
@@ -195,5 +199,10 @@ mod tests {
         let named = |name| Scenario::named(name).map(|scenario| scenario.name);
         assert!(SCENARIOS.into_iter().all(|scenario| named(scenario.name) == Some(scenario.name)));
         assert_eq!(named("million"), None);
+        let group =
+            |word| Scenario::group(word).into_iter().map(|scenario| scenario.name).collect::<Vec<_>>();
+        assert_eq!(group("burst"), ["burst", "burst-10000"]);
+        assert_eq!(group("load-half"), ["load-half"]);
+        assert_eq!((group("all").len(), group("loa").len()), (SCENARIOS.len(), 0));
     }
 }

@@ -1,5 +1,6 @@
 //! What every scenario has at hand: what is to be run, on which CPUs, and one run of the load generator.
 
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use cluster::process::cpu_time;
@@ -28,6 +29,8 @@ pub(crate) struct Side {
     pub target: String,
     /// Of the server.
     pub pids: Vec<u32>,
+    /// Where processes tell how many system calls they make; empty if nobody wants to know.
+    pub admin: Vec<SocketAddrV4>,
 }
 
 /// One run of the load generator.
@@ -36,12 +39,21 @@ pub(crate) struct Measurement {
     pub outcome: Outcome,
     /// How much of a core each process of the server used in the measured phase.
     cores: Vec<f64>,
+    /// System calls of each process a second, of those that tell.
+    calls: Vec<f64>,
 }
 
 /// CPU of processes from a moment on.
 pub(crate) struct CpuMeter<'a> {
     pids: &'a [u32],
     before: Vec<Duration>,
+    clock: Stopwatch,
+}
+
+/// System calls of processes from a moment on.
+struct CallMeter<'a> {
+    admin: &'a [SocketAddrV4],
+    before: Vec<u64>,
     clock: Stopwatch,
 }
 
@@ -62,9 +74,20 @@ impl Measurement {
         self.cpu_us_per(self.echoes())
     }
 
+    /// System calls of each process that tells, per message that came back.
+    pub(crate) fn calls_each(&self) -> Vec<f64> {
+        let seconds = self.outcome.measured.seconds / self.echoes();
+        self.calls.iter().map(|calls| calls * seconds).collect()
+    }
+
     /// Messages that came back; at least one.
     pub(crate) fn echoes(&self) -> f64 {
         self.outcome.measured.received.max(1) as f64
+    }
+
+    /// Messages that came back a second.
+    pub(crate) fn per_second(&self) -> f64 {
+        self.outcome.measured.received_per_second
     }
 
     /// How busy one CPU was with the processes, in percent.
@@ -93,6 +116,30 @@ impl CpuMeter<'_> {
     }
 }
 
+impl CallMeter<'_> {
+    /// From now on.
+    fn start(admin: &[SocketAddrV4]) -> Result<CallMeter<'_>, Stopped> {
+        Ok(CallMeter { admin, before: calls(admin)?, clock: Stopwatch::start() })
+    }
+
+    /// How many each process has made a second until now.
+    fn per_second(&self) -> Result<Vec<f64>, Stopped> {
+        let seconds = self.clock.elapsed().as_secs_f64();
+        let made = calls(self.admin)?.into_iter().zip(&self.before).map(|(after, before)| after - before);
+        Ok(made.map(|calls| calls as f64 / seconds).collect())
+    }
+}
+
+/// System calls on the rings of each process since its start.
+fn calls(admin: &[SocketAddrV4]) -> Result<Vec<u64>, Stopped> {
+    let ask = |address: &SocketAddrV4| {
+        let report = admin::fetch((*address).into()).map_err(|error| format!("{address}: {error}"))?;
+        let count = report.rows.iter().map(|row| row.counters.get("ring_enters").copied());
+        count.sum::<Option<u64>>().ok_or_else(|| format!("{address} does not count ring_enters"))
+    };
+    admin.iter().map(ask).collect()
+}
+
 impl<'a> Harness<'a> {
     /// `stop` is asked often whether the user wants the end.
     pub(crate) fn new(setup: Setup, stop: &'a dyn Fn() -> bool) -> Harness<'a> {
@@ -109,20 +156,25 @@ impl<'a> Harness<'a> {
             "{flags} --target {} --count 1 --size {size} --hold {hold_seconds} --warmup {warmup_seconds}",
             side.target
         ))?;
-        let meter = CpuMeter::start(&side.pids);
+        let (calls, meter) = (CallMeter::start(&side.admin)?, CpuMeter::start(&side.pids));
         load.await_measured(&self.watch)?;
-        let cores = meter.cores();
+        let (cores, calls) = (meter.cores(), calls.per_second()?);
         let mut report = load.finish(&self.watch)?;
         let connections = &report.connections;
         if connections.failures.total() + connections.losses.total() > 0 {
             return Err(format!("connections failed or were lost: {report}"));
         }
-        Ok(Measurement { outcome: report.steps.swap_remove(0), cores })
+        Ok(Measurement { outcome: report.steps.swap_remove(0), cores, calls })
     }
 
     /// The same with an echo of `conns` clients.
     pub(crate) fn echo(&self, side: &Side, conns: usize, pace: &str) -> Result<Measurement, Stopped> {
         self.measure(side, &format!("--scenario echo {pace} --conns {conns}"))
+    }
+
+    /// The same with an echo by the clock, of the usual clients.
+    pub(crate) fn echo_at(&self, side: &Side, per_second: f64) -> Result<Measurement, Stopped> {
+        self.echo(side, self.setup.conns, &format!("--rate {per_second:.1}"))
     }
 
     /// A load generator, at the beginning of what it measures.
@@ -151,19 +203,23 @@ pub(crate) fn target(cluster: &Cluster) -> String {
 
 /// Gateway and worker.
 pub(crate) fn path(cluster: &mut Cluster) -> Side {
-    Side { target: target(cluster), pids: vec![cluster.gateway(0).id(), cluster.worker(0).id()] }
+    let pids = vec![cluster.gateway(0).id(), cluster.worker(0).id()];
+    Side { target: target(cluster), pids, admin: Vec::new() }
 }
 
-/// Measures both sides of a comparison, in odd rounds the second one first.
-pub(crate) fn in_turns<S, T>(
+/// Measures all sides of a comparison, in odd rounds the last one first.
+pub(crate) fn in_turns<S, T, const N: usize>(
     index: usize,
-    [one, other]: [S; 2],
-    mut measure: impl FnMut(S) -> Result<T, Stopped>,
-) -> Result<[T; 2], Stopped> {
-    if index.is_multiple_of(2) {
-        Ok([measure(one)?, measure(other)?])
-    } else {
-        let other = measure(other)?;
-        Ok([measure(one)?, other])
+    mut sides: [S; N],
+    measure: impl FnMut(S) -> Result<T, Stopped>,
+) -> Result<[T; N], Stopped> {
+    let is_odd = !index.is_multiple_of(2);
+    if is_odd {
+        sides.reverse();
     }
+    let mut measured: Vec<T> = sides.into_iter().map(measure).collect::<Result<_, _>>()?;
+    if is_odd {
+        measured.reverse();
+    }
+    Ok(measured.try_into().unwrap_or_else(|_| unreachable!("each side is measured once")))
 }

@@ -40,9 +40,20 @@ pub(super) fn hold(
     skip: usize,
     conns: usize,
 ) -> Result<Load, Stopped> {
+    hold_with(harness, cluster, skip, conns, "")
+}
+
+/// The same with more flags.
+pub(super) fn hold_with(
+    harness: &Harness<'_>,
+    cluster: &Cluster,
+    skip: usize,
+    conns: usize,
+    flags: &str,
+) -> Result<Load, Stopped> {
     let (target, sources) = (target(cluster), sources(skip, conns));
     harness.load(&format!(
-        "--conns {conns} --target {target} --source {sources} --hold {IDLE_SECONDS} --timeout 60"
+        "--conns {conns} --target {target} --source {sources} --hold {IDLE_SECONDS} --timeout 60 {flags}"
     ))
 }
 

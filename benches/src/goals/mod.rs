@@ -7,6 +7,7 @@
 //!
 //! A scenario is one file: what is run, what a round measures, what that is judged by, and the round itself.
 
+mod beside;
 mod bound;
 pub(crate) mod echo;
 mod empty;
@@ -15,6 +16,7 @@ mod figures;
 pub(crate) mod harness;
 mod idle;
 pub(crate) mod latency;
+mod load;
 pub(crate) mod rate;
 mod sleep;
 
@@ -26,12 +28,22 @@ use crate::watch::Stopped;
 pub use figures::{Bound, Figures, Goal, Verdict};
 
 /// All scenarios.
-pub const SCENARIOS: [&Scenario; 9] = [
+pub const SCENARIOS: [&Scenario; 19] = [
     &echo::ECHO,
+    &echo::ECHO_100,
+    &load::LOAD_2000,
+    &load::LOAD_10000,
+    &load::LOAD_40000,
+    &load::LOAD_HALF,
     &latency::LATENCY,
     &rate::RATE,
+    &rate::RATE_60,
     &fanout::BROADCAST,
+    &fanout::BROADCAST_900,
+    &fanout::BROADCAST_10000,
     &fanout::BURST,
+    &fanout::BURST_10000,
+    &beside::BESIDE,
     &idle::IDLE,
     &bound::BOUND,
     &empty::EMPTY,
@@ -43,7 +55,7 @@ pub const SCENARIOS: [&Scenario; 9] = [
 pub struct Setup {
     /// How often.
     pub rounds: usize,
-    /// Clients; idle: those that idle beside the echo.
+    /// Clients; idle and beside: those that idle beside the echo.
     pub conns: usize,
     /// Idle: those that idle on the side it is compared with.
     pub few: usize,
@@ -93,6 +105,16 @@ impl Scenario {
     /// The one of this name.
     pub fn named(name: &str) -> Option<&'static Scenario> {
         SCENARIOS.into_iter().find(|scenario| scenario.name == name)
+    }
+
+    /// Those that a word on the command line means: the scenario of this name with its variants, which are named NAME-…; or
+    /// `all`.
+    pub fn group(word: &str) -> Vec<&'static Scenario> {
+        let is_meant = |scenario: &&Scenario| {
+            let variant = scenario.name.strip_prefix(word);
+            word == "all" || variant.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        SCENARIOS.into_iter().filter(is_meant).collect()
     }
 
     /// Starts the servers and runs all rounds. `stop` is asked often whether the user wants the end; `print` gets a line of

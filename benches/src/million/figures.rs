@@ -233,7 +233,7 @@ impl Figures {
             idle_us - empty_us
         );
         vec![
-            row("ramp", format!("{opened_per_second:.0}/s, {ramp_seconds:.1} s"), ""),
+            row("ramp", format!("{opened_per_second:.0}/s, {ramp_seconds:.1} s"), "20000/s"),
             row("CPU per accept", accept, "30 µs"),
             row(
                 "CPU without clients",
@@ -245,11 +245,11 @@ impl Figures {
     }
 
     fn messages(&self) -> Vec<Row> {
-        let echoes = [&self.echo_few, &self.echo_many].into_iter().map(|echo| {
+        let echoes = [(&self.echo_few, ""), (&self.echo_many, "1.3 times the CPU")].map(|(echo, aim)| {
             let Echo { idle, gateway_us, worker_us, outcome, .. } = echo;
             let (latency, rate) = (latency(outcome), outcome.measured.received_per_second);
             let value = format!("{gateway_us:.1} + {worker_us:.1} µs CPU, {latency}, {rate:.0}/s");
-            row(&format!("echo, {idle} idle"), value, "")
+            row(&format!("echo, {idle} idle"), value, aim)
         });
         let broadcasts = self.broadcasts.iter().map(|broadcast| {
             let Broadcast { delivered, expected, last_receiver_us, .. } = broadcast;
@@ -258,7 +258,11 @@ impl Figures {
         });
         let Measured { unanswered, sent, .. } = &self.probe.measured;
         let probe = format!("{}; {unanswered} of {sent} unanswered", latency(&self.probe));
-        echoes.chain(broadcasts).chain([row("echo during broadcast", probe, "")]).collect()
+        echoes
+            .into_iter()
+            .chain(broadcasts)
+            .chain([row("echo during broadcast", probe, "p50 100 ms, p99 500 ms")])
+            .collect()
     }
 
     fn end(&self) -> Vec<Row> {
