@@ -155,8 +155,15 @@ pub(crate) const OUTBOXES_BYTES_MAX: usize = 2 * OUTBOXES_START_BYTES_MAX;
 /// what was woken, begin handlers of events that wait.
 pub(crate) const TURN_TIME: Duration = Duration::from_millis(1);
 
-/// Handlers begun, or futures polled, before the core looks whether that time is over.
-pub(crate) const STARTS_PER_LOOK: usize = 4;
+/// A handler, or a future, that holds its core up for so long without awaiting is counted, and the log says which: everybody else
+/// on the core waits meanwhile, and where it shares its thread with a gateway's shard, all clients of that, too.
+pub(crate) const HELD_UP: Duration = Duration::from_millis(50);
+
+/// Lines about that in the log, a core, in each [`HELD_UP_LOG_PERIOD_MS`]. The next one says how many were left out.
+pub(crate) const HELD_UP_LOG_LINES: u32 = 1;
+
+/// See [`HELD_UP_LOG_LINES`]; in ms.
+pub(crate) const HELD_UP_LOG_PERIOD_MS: u64 = 10_000;
 
 /// Queries that may wait for one gateway. One more is answered at once as missing.
 pub(crate) const QUERY_QUEUE_MAX: usize = 10_000;

@@ -43,6 +43,8 @@ admin::counters! {
     malformed,
     /// Panics of handlers and of spawned futures.
     panics,
+    /// Polls of handlers and of spawned futures that held the core up for 50 ms or more.
+    slow_handlers,
     /// Websocket requests that could not be read; their event was left out.
     bad_requests,
     /// System calls on the core's ring, which is the gateway shard's too if the core runs in its thread: nearly all that the

@@ -92,12 +92,13 @@ impl Runtime {
 
     /// Bytes came. Handlers of events among them that may begin are polled before this returns, as far as there is time.
     pub fn on_bytes(&mut self, conn: ConnId, bytes: &[u8]) {
-        self.shared.core.borrow_mut().on_bytes(self.shared.now(), conn, bytes);
+        self.shared.core.borrow_mut().on_bytes(self.shared.look(), conn, bytes);
         let (shared, handlers) = (&self.shared, &mut self.handlers);
         shared.enter(|| {
             while let Some(event) = shared.next_fresh() {
+                let (what, client) = (event.what.handler(), event.client.id());
                 handlers.start_fresh(event);
-                if shared.is_turn_over() {
+                if shared.is_turn_over(what, Some(client)) {
                     shared.core.borrow_mut().defer_fresh();
                 }
             }
@@ -118,16 +119,17 @@ impl Runtime {
     /// [`Runtime::next_at`].
     pub fn turn(&mut self) {
         let (shared, handlers) = (&self.shared, &mut self.handlers);
-        let now = shared.now();
+        let now = shared.look();
         shared.core.borrow_mut().on_time(now);
         shared.alarms.fire(now);
         shared.enter(|| {
             shared.begin_turn();
-            shared.tasks.run(|| shared.is_turn_over());
+            shared.tasks.run(|| shared.is_turn_over("a handler that had waited, or what was spawned,", None));
             shared.begin_turn();
             while let Some((client, event)) = shared.next_waiting() {
+                let what = event.what.handler();
                 handlers.start_waiting(client, event);
-                if shared.is_turn_over() {
+                if shared.is_turn_over(what, Some(client)) {
                     break;
                 }
             }

@@ -8,12 +8,13 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use protocol::ClientId;
+use protocol::{ClientId, LogLimit};
+use tracing::warn;
 
 use super::tasks::Tasks;
 use super::timing::Alarms;
 use super::{Bridge, Host};
-use crate::config::{STARTS_PER_LOOK, TURN_TIME};
+use crate::config::{HELD_UP, HELD_UP_LOG_LINES, HELD_UP_LOG_PERIOD_MS, TURN_TIME};
 use crate::core::{Asked, ByName, Core, Event, QuestionId, Setup};
 
 /// What handlers, tasks and the host of one core share. The core is never borrowed while any of them runs.
@@ -24,8 +25,9 @@ pub(crate) struct Shared {
     pub(super) is_over: Cell<bool>,
     /// When no more handlers are to begin before others had their turn; `None` before the first.
     turn_ends: Cell<Option<Duration>>,
-    /// Handlers that have begun since the clock was last looked at.
-    begun: Cell<usize>,
+    /// When the clock was last looked at.
+    looked: Cell<Duration>,
+    slow_log: RefCell<LogLimit>,
     #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "without tokio there is no way to it"))]
     pub(super) bridge: Bridge,
     clock: Box<dyn Fn() -> Duration>,
@@ -48,7 +50,8 @@ impl Shared {
             alarms: Alarms::default(),
             is_over: Cell::new(false),
             turn_ends: Cell::new(None),
-            begun: Cell::new(0),
+            looked: Cell::default(),
+            slow_log: RefCell::new(LogLimit::new(HELD_UP_LOG_LINES, HELD_UP_LOG_PERIOD_MS)),
             bridge,
             clock: host.clock,
         }
@@ -74,18 +77,36 @@ impl Shared {
         (self.clock)()
     }
 
-    /// A handler has begun, or a future was polled. Whether that has gone on for so long, since the first after
-    /// [`Shared::begin_turn`], that others are to have their turn.
-    pub(super) fn is_turn_over(&self) -> bool {
-        let begun = self.begun.get() + 1;
-        self.begun.set(begun % STARTS_PER_LOOK);
-        if begun < STARTS_PER_LOOK {
-            return false;
-        }
+    /// The time, from which on the next handler's is counted.
+    pub(super) fn look(&self) -> Duration {
         let now = self.now();
+        self.looked.set(now);
+        now
+    }
+
+    /// A handler has begun, of this client's event, or a future was polled. Whether that has gone on for so long, since the
+    /// first after [`Shared::begin_turn`], that others are to have their turn.
+    pub(super) fn is_turn_over(&self, what: &'static str, client: Option<ClientId>) -> bool {
+        let begun = self.looked.get();
+        let now = self.look();
+        let held_up = now.saturating_sub(begun);
+        if held_up >= HELD_UP {
+            self.tell_slow(what, client, held_up, now);
+        }
         let ends = self.turn_ends.get().unwrap_or(now + TURN_TIME);
         self.turn_ends.set(Some(ends));
         now >= ends
+    }
+
+    fn tell_slow(&self, what: &str, client: Option<ClientId>, held_up: Duration, now: Duration) {
+        self.core.borrow_mut().counters.slow_handlers += 1;
+        let Some(left_out) = self.slow_log.borrow_mut().admit(protocol::millis(now)) else { return };
+        let (core, ms) = (self.index, held_up.as_millis());
+        let client = client.map(tracing::field::display);
+        warn!(
+            core,
+            client, ms, left_out, "{what} held up its core: what computes for long belongs on another thread"
+        );
     }
 
     pub(super) fn begin_turn(&self) {

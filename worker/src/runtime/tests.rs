@@ -413,3 +413,40 @@ fn sleeps_end_in_time_however_much_waits() {
         assert!(count >= 28, "{client} had {count}");
     }
 }
+
+/// Handlers that compute for as many ms as the message says, and then perhaps again after they have waited.
+struct Computing {
+    now: Rc<Cell<Duration>>,
+}
+
+impl Computing {
+    fn compute(&self, ms: u32) {
+        self.now.set(self.now.get() + Duration::from_millis(ms.into()));
+    }
+}
+
+impl Events for Computing {
+    async fn on_message(&self, _gateway: &Gateway, _client: &Client, message: Message) {
+        let [before, after] = parse(&message.text());
+        self.compute(before);
+        if after > 0 {
+            yield_now().await;
+            self.compute(after);
+        }
+    }
+}
+
+#[test]
+fn who_holds_up_the_core_is_counted_and_nobody_else() {
+    let now: Rc<Cell<Duration>> = Rc::default();
+    let mut stage = Stage::with_clock(Rc::clone(&now), Computing { now: Rc::clone(&now) }, 100);
+    let slow = |stage: &Stage| stage.runtime.status().counters.slow_handlers;
+    for (text, count) in [("49 0", 0), ("50 0", 1), ("0 0", 1), ("20 40", 1), ("0 60", 2), ("70 80", 4)] {
+        // Nothing of the time between events is anybody's.
+        now.set(now.get() + Duration::from_secs(1));
+        stage.offer(7, text);
+        now.set(now.get() + Duration::from_secs(1));
+        stage.settle();
+        assert_eq!(slow(&stage), count, "{text}");
+    }
+}
