@@ -41,10 +41,9 @@ pub const STOP_CLIENTS_PER_TICK_MIN: usize = 50;
 /// drain timeout is over. Then they are closed, and their workers told.
 pub const STOP_TIMEOUT_MS: u64 = 5_000;
 
-/// Sockets of a shard that are kept for the connections of a [guest](crate::Guest): two for each gateway that registers may
-/// list, as a worker on a thread of its own has; but no more than an eighth of all. Beyond it, connections fail while there are
-/// as many clients as there may be.
-pub const GUEST_CONNECTS_MAX: u32 = 16_384;
+/// Sockets of a shard that are kept for the connections of a [guest](crate::Guest): two for each of 500 shards elsewhere; but no
+/// more than a sixteenth of all. Beyond it, connections fail while there are as many clients as there may be.
+pub const GUEST_CONNECTS_MAX: u32 = 1_024;
 
 /// Clients that the heartbeat looks at in one turn. A larger table takes several, so that a sweep never holds up the
 /// shard for more than about a millisecond; its pings count as [`FANOUT_SENDS_MAX`] says.

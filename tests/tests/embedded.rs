@@ -1,11 +1,13 @@
 //! Gateway and worker in one process and its threads: to clients and to the rest of a cluster it is what both are apart.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::Command;
 
 use gateway_client::{Config, blocking};
+use protocol::inner::Cmd;
 use ringway_tests::client::websocket::{Event, WebsocketClient};
 use ringway_tests::crowd::{Crowd, Plan};
+use ringway_tests::peer::Link;
 use ringway_tests::process::{Process, Signal};
 use ringway_tests::wait::wait_until;
 use ringway_tests::{Clients, Cluster, Listen, own_address};
@@ -118,6 +120,16 @@ fn a_panic_costs_its_event_alone() {
 }
 
 #[test]
+fn who_holds_up_the_shard_is_named() {
+    let embedded = Embedded::ready(&[]);
+    let mut client = embedded.client();
+    let id = ask(&mut client, "id");
+    assert_eq!(ask(&mut client, "block 1"), "block 1");
+    let log = embedded.process.stderr();
+    assert!(log.contains("on_message held up its core") && log.contains(&format!("client={id}")), "{log}");
+}
+
+#[test]
 fn nobody_is_let_in_whose_start_fails() {
     let ip = own_address();
     let mut command = Command::new(env!("CARGO_BIN_EXE_test-embedded"));
@@ -174,6 +186,29 @@ fn two_of_them_are_one_cluster_with_all_others() {
     assert_eq!(said(&mut bob), format!("stop {stopped}"), "each of its cores says so");
     ending.join().expect("it ends in good order");
     assert_eq!(ask(&mut bob, "online"), "1 0");
+}
+
+#[test]
+fn a_worker_of_php_is_beside_the_own_core_and_has_no_clients() {
+    let embedded = Embedded::ready(&["--secret-key", "k3y", "--register-listen", "127.0.0.1:0"]);
+    let ports = [2900, 2901].map(|port| SocketAddrV4::new(embedded.ip, port));
+    let mut workers = ports.map(|port| Link::worker(port, "php:0", "k3y"));
+    let mut clients = [(); 8].map(|()| embedded.client());
+    let pid = embedded.process.id().to_string();
+    assert!(clients.iter_mut().all(|client| ask(client, "pid") == pid));
+    for worker in &mut workers {
+        worker.command(Cmd::SendToAll, 0, b"", b"from php");
+    }
+    assert!(clients.iter_mut().all(|client| said(client) == "from php"));
+    let count_at = |port: SocketAddrV4| {
+        let answer = Link::gateway_client(port, "k3y").query(Cmd::GetClientCountByGroup, 0, b"");
+        let count = answer.strip_prefix(b"i:").and_then(|answer| answer.strip_suffix(b";"));
+        let count = count.and_then(|count| std::str::from_utf8(count).ok()?.parse::<usize>().ok());
+        count.expect("a number, as PHP serializes it")
+    };
+    assert_eq!(ports.into_iter().map(count_at).sum::<usize>(), 8);
+    clients[0].send_text("all of us");
+    assert!(clients.iter_mut().all(|client| said(client) == "all of us"));
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Pump {
     ) -> Result<(Pump, Waker), StartError> {
         let registers = u32::try_from(settings.register_address.len()).unwrap_or(u32::MAX);
         let sockets_max = sockets_max(settings.sockets_max, registers, setup.open_files);
-        let for_guest = settings.guests.is_some().then(|| GUEST_CONNECTS_MAX.min(sockets_max / 8));
+        let for_guest = settings.guests.is_some().then(|| GUEST_CONNECTS_MAX.min(sockets_max / 16));
         let mut ring = Ring::new(uring::Config {
             sockets_max,
             reserved_for_connects: registers.saturating_add(for_guest.unwrap_or(0)),
