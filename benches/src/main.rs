@@ -22,7 +22,7 @@ use serde::Serialize;
     example = "scripts/bench instructions shard --check"
 )]
 struct Flags {
-    /// what to run: some of echo (default), load, latency, rate, broadcast, burst, beside, idle, bound, empty, sleep, or all
+    /// what to run: some of echo (default), embedded, load, latency, rate, broadcast, burst, beside, idle, bound, empty, sleep, or all
     /// of these; or million, compare, instructions or plot; behind compare, scenarios (default: echo, broadcast, burst and latency); behind instructions, parts of the
     /// names of benchmarks, to count those alone; behind plot, the file to write
     #[argh(positional)]
@@ -40,7 +40,7 @@ struct Flags {
     /// bytes of a message (default 64)
     #[argh(option)]
     size: Option<usize>,
-    /// seconds that are measured of each (default 4 for echo, 10 for empty, 60 of idling for million, else 3)
+    /// seconds that are measured of each (default 4 for echo and embedded, 10 for empty, 60 of idling for million, else 3)
     #[argh(option)]
     hold: Option<f64>,
     /// million: connections opened a second at most (default 50000)

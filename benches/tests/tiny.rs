@@ -43,6 +43,14 @@ fn load_runs() {
 }
 
 #[test]
+fn embedded_runs() {
+    for name in ["embedded", "embedded-100", "embedded-1"] {
+        let figures = tiny(name);
+        assert!(figures.medians.iter().all(|value| *value > 0.0), "{figures}");
+    }
+}
+
+#[test]
 fn latency_runs() {
     let figures = tiny("latency");
     assert!(figures.medians[..3].iter().all(|value| *value > 0.0), "{figures}");

@@ -10,6 +10,7 @@
 mod beside;
 mod bound;
 pub(crate) mod echo;
+mod embedded;
 mod empty;
 pub(crate) mod fanout;
 mod figures;
@@ -28,9 +29,12 @@ use crate::watch::Stopped;
 pub use figures::{Bound, Figures, Goal, Verdict};
 
 /// All scenarios.
-pub const SCENARIOS: [&Scenario; 19] = [
+pub const SCENARIOS: [&Scenario; 22] = [
     &echo::ECHO,
     &echo::ECHO_100,
+    &embedded::EMBEDDED,
+    &embedded::EMBEDDED_100,
+    &embedded::EMBEDDED_1,
     &load::LOAD_2000,
     &load::LOAD_10000,
     &load::LOAD_40000,
