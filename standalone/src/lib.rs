@@ -1,6 +1,6 @@
 //! A whole Ringway in one process: register, gateway, and a worker in the gateway's threads.
 //!
-//! [`embedded`] makes a program of your [`Events`]; [`Embedded`] runs them inside another program.
+//! [`embedded()`] makes a program of your [`Events`]; [`Embedded`] runs them inside another program.
 //!
 //! ```no_run
 //! use ringway::{Client, Events, Gateway, Message};
