@@ -95,7 +95,7 @@ impl Sink for Ring {
     }
 
     fn send(&mut self, sends: &[(SocketId, IoSlice<'_>)], sent: &mut Vec<usize>) -> io::Result<()> {
-        self.send_each(sends, sent)
+        self.send_each(sends, sent, Duration::ZERO)
     }
 }
 

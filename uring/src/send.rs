@@ -1,5 +1,6 @@
 //! Sending: borrowed slices, submitted at once, short sends collected before returning. Never keeps a byte.
 
+use std::time::Duration;
 use std::{io, slice};
 
 use io_uring::{opcode, types};
@@ -26,17 +27,34 @@ impl Ring {
         sends: impl IntoIterator<Item = Send<'a>>,
         short: &mut Vec<Short>,
     ) -> io::Result<()> {
+        self.send_all_and_wait(sends, short, Duration::ZERO)
+    }
+
+    /// The same, and then waits at most `wait_max` for something to come, as [`Ring::turn`] does, in the system call of the last
+    /// sends: for a caller that has nothing to do until then, whatever becomes of the sends. The next turn delivers what
+    /// has come. It does not wait if there is a send that falls short, nor if there is none at all.
+    ///
+    /// # Errors
+    /// As [`Ring::send_all`].
+    pub fn send_all_and_wait<'a>(
+        &mut self,
+        sends: impl IntoIterator<Item = Send<'a>>,
+        short: &mut Vec<Short>,
+        wait_max: Duration,
+    ) -> io::Result<()> {
         self.outbox.clear();
         for send in sends {
             if self.outbox.is_full() {
-                self.flush(short)?;
+                self.flush(short, Duration::ZERO)?;
             }
             self.stage(&send, short)?;
         }
-        self.flush(short)
+        // Somebody has to be told of what fell short.
+        let wait_max = if short.is_empty() { wait_max } else { Duration::ZERO };
+        self.flush(short, wait_max)
     }
 
-    /// The same with one slice for each socket. Adds to `sent` how many bytes each of them took, in the order of `sends`; a send
+    /// [`Ring::send_all_and_wait`] with one slice for each socket. Adds to `sent` how many bytes each of them took, in the order of `sends`; a send
     /// that is skipped counts as taken.
     ///
     /// # Errors
@@ -45,11 +63,12 @@ impl Ring {
         &mut self,
         sends: &[(SocketId, io::IoSlice<'_>)],
         sent: &mut Vec<usize>,
+        wait_max: Duration,
     ) -> io::Result<()> {
         let mut short = Vec::new();
         let all =
             sends.iter().map(|(socket, slice)| Send { socket: *socket, slices: slice::from_ref(slice) });
-        self.send_all(all, &mut short)?;
+        self.send_all_and_wait(all, &mut short, wait_max)?;
         short.sort_unstable_by_key(|short| short.socket);
         sent.extend(sends.iter().map(|(socket, slice)| {
             let fell_short = short.binary_search_by_key(socket, |short| short.socket);
@@ -62,7 +81,7 @@ impl Ring {
         let staged = self.slots.live(send.socket).is_some_and(|slot| slot.has(flag::STAGED));
         if staged {
             // Two sends of one socket in one batch could overtake each other when the first falls short.
-            self.flush(short)?;
+            self.flush(short, Duration::ZERO)?;
         }
         let Some(slot) = self.slots.live(send.socket) else { return Ok(()) };
         if send.slices.is_empty() || slot.has(flag::CONNECTING | flag::SHUT) {
@@ -77,8 +96,8 @@ impl Ring {
         Ok(())
     }
 
-    /// Submits the staged sends and collects what fell short.
-    fn flush(&mut self, short: &mut Vec<Short>) -> io::Result<()> {
+    /// Submits the staged sends, waits at most `wait_max` for something to come, and collects what fell short.
+    fn flush(&mut self, short: &mut Vec<Short>, wait_max: Duration) -> io::Result<()> {
         if self.outbox.staged.is_empty() {
             return Ok(());
         }
@@ -91,11 +110,11 @@ impl Ring {
             let entry = entry(index, staged, &self.outbox.headers);
             // SAFETY: the entry points to slices that the caller of `send_all` lent for longer than that call, and to
             // headers that stay as they are until `clear` below. The operation is done when submitted (MSG_DONTWAIT: the
-            // kernel neither parks nor hands over a send that would wait), and `submit` below submits all. No code
-            // of the caller runs between here and there. If `submit` fails, the ring is never entered again.
+            // kernel neither parks nor hands over a send that would wait), and `submit_and_wait` below submits all. No
+            // code of the caller runs between here and there. If it fails, the ring is never entered again.
             unsafe { self.queue.push(entry) };
         }
-        let submitted = self.queue.submit();
+        let submitted = self.submit_and_wait(wait_max);
         self.collect_short(short);
         self.outbox.clear();
         submitted

@@ -28,8 +28,7 @@ impl Ring {
         self.begin_accepts();
         let mut held_up = self.was_held_up();
         if held_up || !self.has_work() {
-            let wait = wait_max.min(self.clock.until_tick()).min(self.until_rest_ends());
-            let wait = if !held_up && (wait.is_zero() || self.may_wait()) { wait } else { Duration::ZERO };
+            let wait = if held_up { Duration::ZERO } else { self.wait_allowed(wait_max) };
             self.queue.turn(wait)?;
             held_up |= self.clock.was_held_up(wait);
         }
@@ -50,6 +49,24 @@ impl Ring {
             on_event(Event::Tick);
         }
         Ok(())
+    }
+
+    /// Submits everything queued. Waits at most `wait_max` for something to come if there is nothing to do; the next turn
+    /// delivers it.
+    pub(crate) fn submit_and_wait(&mut self, wait_max: Duration) -> io::Result<()> {
+        if !(wait_max.is_zero() || self.has_work()) {
+            self.begin_accepts();
+            let wait = self.wait_allowed(wait_max);
+            self.queue.turn(wait)?;
+            self.clock.was_held_up(wait);
+        }
+        self.queue.submit()
+    }
+
+    /// How long the ring may wait of `wait_max`.
+    fn wait_allowed(&self, wait_max: Duration) -> Duration {
+        let wait = wait_max.min(self.clock.until_tick()).min(self.until_rest_ends());
+        if wait.is_zero() || self.may_wait() { wait } else { Duration::ZERO }
     }
 
     /// Whether the thread was held up for seconds since the last turn looked at the clock: its process was stopped, its machine

@@ -40,7 +40,7 @@ pub trait Near {
 
 /// All connections have sockets.
 #[derive(Debug)]
-pub(crate) struct NoneNear;
+struct NoneNear;
 
 impl Near for NoneNear {
     fn act(&mut self, _action: &Action) -> bool {
@@ -171,13 +171,32 @@ impl Driver {
     /// # Errors
     /// The ring is broken.
     pub fn turn(&mut self, ring: &mut Ring, near: &mut impl Near) -> io::Result<()> {
+        self.prepare(ring, near);
+        self.send(ring, near, Duration::ZERO)?;
+        self.act(ring, near);
+        Ok(())
+    }
+
+    /// The same of a core that has the ring for itself: where nothing follows from what is sent, it waits as
+    /// [`Driver::wait`] says, in the system call of the sends.
+    ///
+    /// # Errors
+    /// The ring is broken.
+    pub(crate) fn turn_and_wait(&mut self, ring: &mut Ring) -> io::Result<()> {
+        self.prepare(ring, &mut NoneNear);
+        let wait = if self.runtime.is_over_when_sent() { self.wait() } else { Duration::ZERO };
+        self.send(ring, &mut NoneNear, wait)?;
+        self.act(ring, &mut NoneNear);
+        Ok(())
+    }
+
+    /// What comes before the sends.
+    fn prepare(&mut self, ring: &mut Ring, near: &mut impl Near) {
         self.is_touched = false;
         while let Some((conn, address)) = self.resolver.next() {
             self.connect_resolved(ring, conn, address);
         }
         self.runtime.turn();
-        self.act(ring, near);
-        self.send(ring, near)?;
         self.act(ring, near);
         self.tell_alive();
         while let Some(request) = self.requests.next() {
@@ -194,7 +213,6 @@ impl Driver {
                 }
             }
         }
-        Ok(())
     }
 
     /// How long nothing is to be done, unless something comes.
@@ -218,8 +236,8 @@ impl Driver {
         self.glommio_at = Some(self.clock.elapsed() + GLOMMIO_PERIOD);
     }
 
-    /// One send per connection that has something to send.
-    fn send(&mut self, ring: &mut Ring, near: &mut impl Near) -> io::Result<()> {
+    /// One send per connection that has something to send, and a wait behind the last.
+    fn send(&mut self, ring: &mut Ring, near: &mut impl Near, wait: Duration) -> io::Result<()> {
         let Lists { dirty, sent, sent_near, .. } = &mut self.lists;
         self.runtime.take_dirty(dirty);
         if dirty.is_empty() {
@@ -237,7 +255,7 @@ impl Driver {
             sends.extend(socket.map(|socket| (*socket, IoSlice::new(bytes))));
             socket.is_some()
         });
-        ring.send_each(&sends, sent)?;
+        ring.send_each(&sends, sent, wait)?;
         drop(sends);
         drop(unsent);
         for (conn, sent) in dirty.drain(..).zip(sent.drain(..)).chain(sent_near.drain(..)) {

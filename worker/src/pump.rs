@@ -7,7 +7,7 @@ use uring::Ring;
 
 use crate::Events;
 use crate::config::{READ_BUFFERS, READ_SIZE, SOCKETS_MAX};
-use crate::driver::{Driver, Launch, NoneNear};
+use crate::driver::{Driver, Launch};
 
 /// Runs a core until it is told to end, and is done.
 pub(crate) async fn run<E: Events>(launch: Launch, make_events: impl FnOnce(usize) -> E) {
@@ -30,7 +30,7 @@ async fn serve<E: Events>(launch: Launch, make_events: impl FnOnce(usize) -> E) 
     while !driver.is_over() {
         // All that the ring has is the core's.
         ring.turn(driver.wait(), |event| drop(driver.deliver(event)))?;
-        driver.turn(&mut ring, &mut NoneNear)?;
+        driver.turn_and_wait(&mut ring)?;
         if driver.is_glommio_due() {
             driver.let_glommio_turn().await;
         }

@@ -74,6 +74,8 @@ struct RingSink<'a> {
     /// Where each socket's slices are, for one batch of sends; kept for its memory.
     ranges: &'a mut Vec<(SocketId, Range<usize>)>,
     held_back: &'a mut bool,
+    /// How long may be waited behind sends from which nothing follows.
+    wait: Duration,
 }
 
 impl Pump {
@@ -157,17 +159,9 @@ impl Pump {
         self.leave_links()
     }
 
-    /// A turn, and what is not the clients'.
+    /// A turn, and what the guest wants of the executor.
     async fn round(&mut self) -> io::Result<()> {
         self.turn()?;
-        self.registers.turn(&mut self.ring)?;
-        let now = now(&self.ring);
-        if self.is_woken || now >= self.served.plus(CONTROL_PERIOD_MS) {
-            (self.served, self.has_news, self.is_woken) = (now, false, false);
-            self.handle_control()?;
-            self.refusals.look(now, self.ring.stats().refusals);
-            self.workers.look(now, &mut self.shard);
-        }
         if let Some(rest) = self.guest.as_mut().and_then(|guest| guest.rest()) {
             rest.await;
         }
@@ -207,6 +201,13 @@ impl Pump {
             self.ticked = now;
             self.shard.on_tick(now);
         }
+        self.registers.turn(&mut self.ring)?;
+        if self.is_woken || now >= self.served.plus(CONTROL_PERIOD_MS) {
+            (self.served, self.has_news, self.is_woken) = (now, false, false);
+            self.handle_control()?;
+            self.refusals.look(now, self.ring.stats().refusals);
+            self.workers.look(now, &mut self.shard);
+        }
         self.turn_shard(now)?;
         for _ in 0..GUEST_PASSES {
             let due = self.guest.as_mut().filter(|guest| guest.wait().is_zero());
@@ -220,9 +221,13 @@ impl Pump {
     }
 
     fn turn_shard(&mut self, now: Millis) -> io::Result<()> {
+        // A guest may have something to do because of what is sent, and who stops looks at the time.
+        let may_wait = self.guest.is_none() && self.stop_by.is_none();
+        let wait = if may_wait { self.until_due() } else { Duration::ZERO };
         let Pump { ring, listeners, first_guest_slot, ranges, held_back, .. } = self;
         let (guest, first_guest_slot) = (self.guest.as_deref_mut(), *first_guest_slot);
-        self.shard.turn(now, &mut RingSink { ring, listeners, guest, first_guest_slot, ranges, held_back })
+        let mut sink = RingSink { ring, listeners, guest, first_guest_slot, ranges, held_back, wait };
+        self.shard.turn(now, &mut sink)
     }
 
     /// How long nothing is to be done, unless something comes.
@@ -230,11 +235,16 @@ impl Pump {
         if self.shard.is_pending() {
             return Duration::ZERO;
         }
+        let wait = self.until_due();
+        self.guest.as_ref().map_or(wait, |guest| guest.wait().min(wait))
+    }
+
+    /// How long until it is time for something of the shard's.
+    fn until_due(&self) -> Duration {
         let tick = self.ticked.plus(TICK_PERIOD_MS).max(self.shard.next_tick());
         let control = if self.has_news { self.served.plus(CONTROL_PERIOD_MS) } else { NEVER };
         let due = tick.min(control).min(self.registers.deadline());
-        let wait = Duration::from_millis(due.since(now(&self.ring)).min(WAIT_MAX_MS));
-        self.guest.as_ref().map_or(wait, |guest| guest.wait().min(wait))
+        Duration::from_millis(due.since(now(&self.ring)).min(WAIT_MAX_MS))
     }
 
     fn status(&self) -> Status {
@@ -370,9 +380,10 @@ impl Sink for RingSink<'_> {
             slices.extend(sends.bytes(socket));
             self.ranges.push((socket, start..slices.len()));
         }
+        let wait = if sends.are_last() { self.wait } else { Duration::ZERO };
         let sends = self.ranges.iter();
         let sends = sends.map(|(socket, range)| Send { socket: *socket, slices: &slices[range.clone()] });
-        self.ring.send_all(sends, short)
+        self.ring.send_all_and_wait(sends, short, wait)
     }
 }
 

@@ -58,12 +58,18 @@ pub trait Sink {
 pub struct Sends<'a> {
     shard: &'a Shard,
     sockets: &'a [SocketId],
+    are_last: bool,
 }
 
 impl<'a> Sends<'a> {
     /// The sockets that have something to send.
     pub fn sockets(self) -> &'a [SocketId] {
         self.sockets
+    }
+
+    /// Whether nothing is to be done once they are sent whole, before something comes in or it is time for something.
+    pub fn are_last(self) -> bool {
+        self.are_last
     }
 
     /// The bytes for one of them.
@@ -178,12 +184,27 @@ impl Shard {
         let mut sockets = self.output.take_dirty();
         self.seal(&sockets);
         let mut short = mem::take(&mut self.output.short);
-        sink.send(Sends { shard: self, sockets: &sockets }, &mut short)?;
+        let are_last = sockets.len() <= LAST_SENDS_MAX
+            && !self.is_pending()
+            && sockets.iter().all(|socket| self.is_over_when_sent(*socket));
+        sink.send(Sends { shard: self, sockets: &sockets, are_last }, &mut short)?;
         self.on_sent(&mut sockets, &mut short);
         short.clear();
         self.output.short = short;
         self.output.keep_batch(sockets);
         Ok(())
+    }
+
+    /// Whether nothing follows from what is sent on a socket now.
+    fn is_over_when_sent(&self, socket: SocketId) -> bool {
+        if let Some(client) = self.clients.live(socket) {
+            let out = &client.out;
+            return !client.closing && !self.clients.sessions.has(socket) && out.offered(false) == out.queue.len();
+        }
+        self.links.get(LinkId::of(socket)).is_some_and(|link| {
+            let is_waited_for = link.refused || link.leaving || link.is_waited_for();
+            !is_waited_for && link.out.offered(false) == link.out.queue.len()
+        })
     }
 
     /// What was offered for the sockets in `batch` has been sent, except as `short` says.
@@ -266,3 +287,6 @@ impl Shard {
         Some((out, &mut self.output))
     }
 }
+
+/// In a turn with more sends it is not looked whether they are the last: a system call more does not matter then.
+const LAST_SENDS_MAX: usize = 16;

@@ -2,6 +2,7 @@
 
 use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use ringway_uring::{Config, Send, Short};
@@ -145,4 +146,22 @@ fn ticks_come_without_anything_else() {
     host.until(|seen| seen.len() == 3);
     assert!(host.seen.iter().all(|seen| *seen == Seen::Tick));
     assert!(host.ring.now() >= 3);
+}
+
+/// A wait behind sends is one for connections, too, also if all accepts have just been used.
+#[test]
+fn a_wait_behind_sends_ends_with_a_connection() {
+    let mut host = Host::new(Config { accepts_in_flight: 1, ..config() });
+    let (_, address) = host.listen();
+    let _first = TcpStream::connect(address).unwrap();
+    let socket = host.accept();
+    let second = thread::spawn(move || TcpStream::connect(address).unwrap());
+    let (slices, mut short) = ([IoSlice::new(b"welcome")], Vec::new());
+    let wait = Duration::from_secs(10);
+    host.ring.send_all_and_wait([Send { socket, slices: &slices }], &mut short, wait).unwrap();
+    let enters = host.ring.stats().enters;
+    host.turn(Duration::ZERO);
+    assert!(matches!(host.seen[..], [Seen::Accepted(..)]), "{:?}", host.seen);
+    assert_eq!(host.ring.stats().enters, enters, "the wait brought it");
+    second.join().unwrap();
 }

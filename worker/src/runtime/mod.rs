@@ -144,6 +144,11 @@ impl Runtime {
         self.shared.tasks.are_ready() || core.has_startable() || core.is_followed()
     }
 
+    /// Whether nothing is to be done once all that is unsent is sent, before something comes or [`Runtime::next_at`].
+    pub fn is_over_when_sent(&self) -> bool {
+        !self.shared.tasks.are_ready() && self.shared.core.borrow().is_over_when_sent()
+    }
+
     /// When [`Runtime::turn`] is to be called although nothing happened. `None`: never. Maybe a little early.
     pub fn next_at(&self) -> Option<Duration> {
         if self.is_pending() {
