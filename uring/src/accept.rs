@@ -241,8 +241,10 @@ impl Ring {
                 break;
             }
             while let Some(done) = self.queue.completions.pop_front() {
-                if done.token.op() == Op::Accept {
-                    self.on_accept(done, &mut |_| {});
+                match done.token.op() {
+                    Op::Accept => self.on_accept(done, &mut |_| {}),
+                    Op::ReceiveAhead => self.on_received_ahead(done, &mut |_| {}),
+                    _ => {}
                 }
             }
         }

@@ -78,6 +78,7 @@ impl Ring {
             return self.join(socket);
         }
         self.slots.free(socket);
+        self.ahead.forget(socket);
         self.stats.closes += 1;
         if !self.releases_at_once {
             self.renew_polls();
@@ -85,7 +86,7 @@ impl Ring {
         on_event(Event::Closed { socket });
     }
 
-    /// Cancels the polls of the next slots; the cancelled ones begin anew.
+    /// Cancels what the next slots wait by; it begins anew.
     fn renew_polls(&mut self) {
         for _ in 0..RENEWED_PER_RELEASE {
             self.renewed_next =
@@ -97,6 +98,9 @@ impl Ring {
                     // SAFETY: the entry points to no memory.
                     unsafe { self.queue.push(cancel.user_data(Token::IGNORED.0)) };
                 }
+            }
+            if slot.has(flag::RECEIVING_AHEAD) {
+                self.cancel_ahead(socket);
             }
         }
     }

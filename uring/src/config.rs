@@ -64,5 +64,11 @@ pub(crate) const ACCEPT_REST_MS: u64 = 100;
 /// How often a submission that the kernel takes nothing of (out of memory) is tried again before the ring gives up.
 pub(crate) const SUBMIT_TRIES_MAX: u32 = 1000;
 
+/// Preferred sockets that wait with a buffer of their own. Others wait as those that are not preferred do.
+pub(crate) const AHEAD_COUNT_MAX: usize = 256;
+
+/// Bytes of the buffer that a preferred socket waits with. Who brings more is then received from as others are.
+pub(crate) const AHEAD_SIZE: usize = 16 * 1024;
+
 /// Slots are allocated in chunks of this many, so that growing never copies the table.
 pub(crate) const SLOTS_PER_CHUNK: usize = 4096;

@@ -20,6 +20,22 @@ impl Ring {
     /// # Errors
     /// `QuotaExceeded` if the table is full; else what the kernel says of making or binding the socket, or of the ring.
     pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<SocketId> {
+        self.begin_connection(to, from)
+    }
+
+    /// The same, and the socket is preferred ([`Ring::listen_preferred`]): for few that are busy.
+    ///
+    /// # Errors
+    /// As [`Ring::connect`].
+    pub fn connect_preferred(&mut self, to: SocketAddr) -> io::Result<SocketId> {
+        let socket = self.begin_connection(to, None)?;
+        if let Some(slot) = self.slots.live(socket) {
+            slot.set(flag::PREFERRED);
+        }
+        Ok(socket)
+    }
+
+    fn begin_connection(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<SocketId> {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
         if let Some(from) = from {

@@ -48,6 +48,7 @@
 
 mod accept;
 mod acks;
+mod ahead;
 mod buffers;
 mod clock;
 mod close;

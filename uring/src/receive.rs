@@ -1,5 +1,5 @@
 //! Receiving: idle sockets are parked with a poll; readable ones wait in a queue for a buffer, one receive each per turn.
-//! Preferred sockets have a queue of their own, which goes first.
+//! Preferred sockets have a queue of their own, which goes first, and wait otherwise (`ahead`).
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::token::{Op, Token};
 
 impl Ring {
     /// Delivers no more bytes of this socket until `resume`; they stay in the kernel, whose window then stops the
-    /// peer. That the connection ended or broke may be told only after `resume`.
+    /// peer (of a preferred socket, the first 16 KiB may stay here). That the connection ended or broke may be told only after `resume`.
     pub fn pause(&mut self, socket: SocketId) {
         if let Some(slot) = self.slots.live(socket) {
             slot.set(flag::PAUSED);
@@ -27,7 +27,9 @@ impl Ring {
             return;
         }
         slot.clear(flag::PAUSED);
-        if !slot.has(flag::PARKED | flag::QUEUED | flag::RECEIVING | flag::CONNECTING | flag::FAILED) {
+        if !slot.has(flag::IN_FLIGHT_IN | flag::QUEUED | flag::CONNECTING | flag::FAILED)
+            && !self.ahead.resume(socket)
+        {
             self.queue_readable(socket);
         }
     }
@@ -36,6 +38,9 @@ impl Ring {
     /// break shows with the next send.
     pub(crate) fn park(&mut self, socket: SocketId) {
         let Some(slot) = self.slots.live(socket) else { return };
+        if slot.has(flag::PREFERRED) && !slot.has(flag::ENDED) && self.ahead.has_room_for(socket) {
+            return self.receive_ahead(socket);
+        }
         let events = if slot.has(flag::ENDED) { 0 } else { libc::POLLIN | libc::POLLRDHUP };
         slot.set(flag::PARKED);
         let poll = opcode::PollAdd::new(types::Fixed(socket.slot()), events as u32);
@@ -143,18 +148,23 @@ impl Ring {
         }
         match done.result {
             1.. => self.deliver(socket, buffer, done.result as usize, on_event),
-            0 => {
-                slot.set(flag::ENDED);
-                // Parked in the next turn: most callers close it before.
-                self.queue_readable(socket);
-                on_event(Event::EndOfStream { socket });
-            }
+            0 => self.on_end(socket, on_event),
             error if error == -libc::EAGAIN => {
                 slot.clear(flag::DRAINING);
                 self.park(socket);
             }
             error if error == -libc::EINTR || error == -libc::ENOMEM => self.queue_readable(socket),
             error => self.fail(socket, -error, on_event),
+        }
+    }
+
+    /// The peer will send no more.
+    pub(crate) fn on_end(&mut self, socket: SocketId, on_event: &mut impl FnMut(Event<'_>)) {
+        if let Some(slot) = self.slots.live(socket) {
+            slot.set(flag::ENDED);
+            // Parked in the next turn: most callers close it before.
+            self.queue_readable(socket);
+            on_event(Event::EndOfStream { socket });
         }
     }
 

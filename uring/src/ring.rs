@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use socket2::Socket;
 
+use crate::ahead::Ahead;
 use crate::buffers::Buffers;
 use crate::clock::{Clock, Time};
 use crate::config::Config;
@@ -30,6 +31,8 @@ pub struct Ring {
     pub(crate) preferred: VecDeque<SocketId>,
     /// The ordinary descriptors of preferred sockets, by slot.
     pub(crate) descriptors: HashMap<u32, Socket>,
+    /// Of preferred sockets, what they wait with.
+    pub(crate) ahead: Ahead,
     pub(crate) outbox: Outbox,
     /// Sockets that broke in a send, with the error number; told in the next turn.
     pub(crate) failures: Vec<(SocketId, i32)>,
@@ -61,6 +64,7 @@ impl Ring {
             readable: VecDeque::new(),
             preferred: VecDeque::new(),
             descriptors: HashMap::new(),
+            ahead: Ahead::default(),
             outbox: Outbox::new(config.entries as usize),
             failures: Vec::new(),
             clock: Clock::new(config.tick),

@@ -74,9 +74,15 @@ pub(crate) mod flag {
     /// Received from before the others; see `listen_preferred`.
     pub(crate) const PREFERRED: Flags = 1 << 16;
 
+    /// In flight: the receive that a preferred socket waits by; see `ahead`.
+    pub(crate) const RECEIVING_AHEAD: Flags = 1 << 17;
+
+    /// In flight: something that tells of bytes.
+    pub(crate) const IN_FLIGHT_IN: Flags = PARKED | RECEIVING | RECEIVING_AHEAD;
+
     /// A slot is freed only when none of these is set.
     pub(crate) const IN_FLIGHT: Flags =
-        PARKED | BLOCKED | RECEIVING | CONNECTING | SHUTTING_WRITE | SHUTTING_BOTH | RELEASING;
+        IN_FLIGHT_IN | BLOCKED | CONNECTING | SHUTTING_WRITE | SHUTTING_BOTH | RELEASING;
 }
 
 /// One slot.

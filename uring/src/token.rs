@@ -25,6 +25,8 @@ pub(crate) enum Op {
     Release,
     /// The poll that tells of wakes by other threads.
     Waker,
+    /// The receive that a preferred socket waits by.
+    ReceiveAhead,
 }
 
 /// Operation, index (below 2^28) and generation.
@@ -56,6 +58,7 @@ impl Token {
             8 => Op::ShutdownBoth,
             9 => Op::Release,
             10 => Op::Waker,
+            11 => Op::ReceiveAhead,
             _ => Op::Ignored,
         }
     }

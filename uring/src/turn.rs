@@ -34,6 +34,7 @@ impl Ring {
         }
         self.clock.read();
         self.deliver_wake(&mut on_event);
+        self.deliver_held(&mut on_event);
         self.handle_completions(&mut on_event);
         self.deliver_failures(&mut on_event);
         if held_up {
@@ -79,7 +80,7 @@ impl Ring {
     /// Whether a turn has something to do without asking the kernel.
     fn has_work(&self) -> bool {
         let readable = !(self.readable.is_empty() && self.preferred.is_empty());
-        readable || !(self.queue.completions.is_empty() && self.failures.is_empty())
+        readable || self.ahead.is_due() || !(self.queue.completions.is_empty() && self.failures.is_empty())
     }
 
     /// Receives from preferred sockets until they have no more, in a bounded number of rounds.
@@ -119,6 +120,7 @@ impl Ring {
             Op::ShutdownBoth => self.on_shut(done, flag::SHUTTING_BOTH),
             Op::Release => self.on_released(done, on_event),
             Op::Waker => self.on_waker(done),
+            Op::ReceiveAhead => self.on_received_ahead(done, on_event),
             Op::Send | Op::Ignored => unreachable!("kept apart when fetched"),
         }
     }
@@ -176,7 +178,9 @@ impl Ring {
 impl Drop for Ring {
     /// Ends what the kernel could still write for, so that the memory can be freed. Sockets end with the ring.
     fn drop(&mut self) {
+        self.begin_end_ahead();
         self.end_accepts();
+        self.end_ahead();
         if !self.buffers.all_free() {
             // Receives are done when submitted, so this happens only to a broken ring: better leaked than written to.
             std::mem::forget(std::mem::replace(&mut self.buffers, Buffers::new(1, 1)));

@@ -294,7 +294,7 @@ impl Driver {
     }
 
     fn connect(&mut self, ring: &mut Ring, conn: ConnId, to: SocketAddr) {
-        match ring.connect(to, None) {
+        match ring.connect_preferred(to) {
             Ok(socket) => self.sockets.add(conn, socket),
             Err(error) => self.runtime.on_end(conn, error),
         }

@@ -199,7 +199,9 @@ impl Shard {
     fn is_over_when_sent(&self, socket: SocketId) -> bool {
         if let Some(client) = self.clients.live(socket) {
             let out = &client.out;
-            return !client.closing && !self.clients.sessions.has(socket) && out.offered(false) == out.queue.len();
+            return !client.closing
+                && !self.clients.sessions.has(socket)
+                && out.offered(false) == out.queue.len();
         }
         self.links.get(LinkId::of(socket)).is_some_and(|link| {
             let is_waited_for = link.refused || link.leaving || link.is_waited_for();

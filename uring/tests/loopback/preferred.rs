@@ -1,10 +1,11 @@
 //! Few connections on which much depends, beside very many others.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
 use std::time::Duration;
 
-use ringway_uring::{Config, SocketId};
+use ringway_uring::{Config, Send, SocketId};
 
 use crate::common::{Host, Seen, config, pattern};
 
@@ -100,4 +101,88 @@ fn while_accepts_are_held_newcomers_wait_in_the_kernel() {
 
 fn is_of(seen: &Seen, socket: SocketId) -> bool {
     matches!(seen, Seen::Received(from, _) if *from == socket)
+}
+
+/// A receive may be in flight when a socket is paused: what it brings waits until the socket is resumed, and so does the end.
+#[test]
+fn a_paused_preferred_socket_delivers_nothing_and_loses_nothing() {
+    for size in [1, 10_000, 200_000] {
+        let mut host = Host::new(config());
+        let (_, links) = host.listen_preferred();
+        let mut other_end = TcpStream::connect(links).unwrap();
+        let link = host.accept();
+        other_end.write_all(b"first").unwrap();
+        host.until(|seen| seen.iter().any(|seen| is_of(seen, link)));
+        host.turn(Duration::ZERO);
+        host.ring.pause(link);
+        let bytes = pattern(size);
+        other_end.write_all(&bytes).unwrap();
+        other_end.shutdown(Shutdown::Write).unwrap();
+        for _ in 0..3 {
+            host.turn(Duration::from_millis(20));
+        }
+        assert_eq!(host.received(link), b"first");
+        host.ring.resume(link);
+        host.ring.pause(link);
+        host.turn(Duration::ZERO);
+        assert_eq!(host.received(link), b"first");
+        host.ring.resume(link);
+        host.until_seen(&Seen::End(link));
+        assert!(host.received(link)[b"first".len()..] == bytes, "{size}");
+        host.ring.close(link);
+        host.until_seen(&Seen::Closed(link));
+    }
+}
+
+/// To receive, to answer and to wait for the next.
+#[test]
+fn a_message_of_a_preferred_socket_costs_one_system_call() {
+    const MESSAGES: u64 = 100;
+    let mut host = Host::new(config());
+    let (_, links) = host.listen_preferred();
+    let peer = thread::spawn(move || {
+        let mut other_end = TcpStream::connect(links).unwrap();
+        for number in 0..MESSAGES {
+            other_end.write_all(&number.to_ne_bytes()).unwrap();
+            let mut answer = [0; 8];
+            other_end.read_exact(&mut answer).unwrap();
+            assert_eq!(answer, number.to_ne_bytes());
+        }
+        other_end
+    });
+    let link = host.accept();
+    let (before, mut answered) = (host.ring.stats().enters, 0);
+    while answered < MESSAGES {
+        host.turn(Duration::from_secs(10));
+        for seen in std::mem::take(&mut host.seen) {
+            let Seen::Received(_, bytes) = seen else { continue };
+            answered += 1;
+            let (slices, mut short) = ([IoSlice::new(&bytes)], Vec::new());
+            let wait = if answered < MESSAGES { Duration::from_secs(10) } else { Duration::ZERO };
+            host.ring.send_all_and_wait([Send { socket: link, slices: &slices }], &mut short, wait).unwrap();
+            assert_eq!(short, []);
+        }
+    }
+    let enters = host.ring.stats().enters - before;
+    assert!(enters <= MESSAGES + 3, "{enters}");
+    peer.join().unwrap();
+}
+
+/// Only some have a buffer of their own.
+#[test]
+fn any_number_of_preferred_sockets_is_received_from() {
+    let mut host = Host::new(Config { sockets_max: 512, ..config() });
+    let (_, links) = host.listen_preferred();
+    let connect = |_| (TcpStream::connect(links).unwrap(), host.accept());
+    let (mut other_ends, sockets): (Vec<TcpStream>, Vec<SocketId>) = (0..270).map(connect).unzip();
+    for size in [3, 20_000] {
+        host.seen.clear();
+        other_ends.iter_mut().for_each(|end| end.write_all(&pattern(size)).unwrap());
+        host.until(|seen| seen.iter().map(received).sum::<usize>() == size * sockets.len());
+        assert!(sockets.iter().all(|socket| host.received(*socket) == pattern(size)));
+    }
+}
+
+fn received(seen: &Seen) -> usize {
+    if let Seen::Received(_, bytes) = seen { bytes.len() } else { 0 }
 }
