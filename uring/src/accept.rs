@@ -11,6 +11,7 @@ use socket2::{SockRef, Socket};
 use crate::config::ACCEPT_REST_MS;
 use crate::event::{Event, ListenerId};
 use crate::listener::{Accept, Listener};
+use crate::narrow::narrow;
 use crate::queue::Completion;
 use crate::ring::Ring;
 use crate::slots::flag;
@@ -69,7 +70,7 @@ impl Ring {
         listener.stopping = true;
         for (number, accept) in listener.accepts.iter().enumerate() {
             if *accept != Accept::Idle {
-                let accept = Token::new(Op::Accept, index as u32, number as u32);
+                let accept = Token::new(Op::Accept, narrow(index), narrow(number));
                 let cancel = opcode::AsyncCancel::new(accept.0).build().user_data(Token::IGNORED.0);
                 // SAFETY: the entry points to no memory.
                 unsafe { self.queue.push(cancel) };
@@ -105,7 +106,7 @@ impl Ring {
             };
             listener.accepts[number] = accept;
             listener.in_flight += 1;
-            let token = Token::new(Op::Accept, index as u32, number as u32);
+            let token = Token::new(Op::Accept, narrow(index), narrow(number));
             let entry = listener.entry(number, accept);
             // SAFETY: the entry points to the peer's place and the listener's descriptor. Both live as long as the listener,
             // which is dropped only when no accept is in flight; the place is read only after the completion.
@@ -132,7 +133,7 @@ impl Ring {
         let listener = self.listeners[index].as_mut().expect("a listener outlives its accepts");
         let accept = std::mem::replace(&mut listener.accepts[number], Accept::Idle);
         listener.in_flight -= 1;
-        let id = ListenerId(index as u16);
+        let id = listener_id(index);
         let socket = match accept {
             Accept::Into(slot) if done.result >= 0 => Ok(slot),
             Accept::Beside(slot) if done.result >= 0 => self.admit_beside(done.result, slot),
@@ -234,7 +235,7 @@ impl Ring {
     /// Ends all accepts, so that the kernel writes no more peers. What cannot be ended in time is leaked, which is safe.
     pub(crate) fn end_accepts(&mut self) {
         for index in 0..self.listeners.len() {
-            self.stop_listening(ListenerId(index as u16));
+            self.stop_listening(listener_id(index));
         }
         for _ in 0..END_TURNS_MAX {
             if self.listeners.iter().all(Option::is_none) || self.queue.turn(END_WAIT).is_err() {
@@ -250,6 +251,10 @@ impl Ring {
         }
         self.listeners.drain(..).for_each(std::mem::forget);
     }
+}
+
+fn listener_id(index: usize) -> ListenerId {
+    ListenerId(u16::try_from(index).expect("`listen` refuses more"))
 }
 
 /// Whether the error concerns only the connection that was lost, so that the next accept may well succeed.

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use crate::narrow::narrow;
 use crate::ring::Ring;
 use crate::slots::SocketId;
 
@@ -33,7 +34,7 @@ impl Ring {
 pub(crate) fn tcp_info(socket: &impl AsRawFd) -> io::Result<libc::tcp_info> {
     // SAFETY: all zeros is a valid tcp_info: numbers only.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-    let mut size = size_of::<libc::tcp_info>() as libc::socklen_t;
+    let mut size = narrow(size_of::<libc::tcp_info>());
     let (option, level) = (libc::TCP_INFO, libc::IPPROTO_TCP);
     // SAFETY: the kernel writes at most `size` bytes to `info`, which has as many, and the size to `size`; both are ours. An
     // older kernel writes less, and zeros stay.

@@ -9,6 +9,7 @@ use io_uring::{opcode, types};
 use crate::config::{AHEAD_COUNT_MAX, AHEAD_SIZE};
 use crate::event::Event;
 use crate::memory::KernelMemory;
+use crate::narrow::narrow;
 use crate::queue::Completion;
 use crate::ring::Ring;
 use crate::slots::{SocketId, flag};
@@ -71,7 +72,7 @@ impl Ring {
             .entry(socket)
             .or_insert_with(|| spare.pop().unwrap_or_else(|| KernelMemory::new(0, AHEAD_SIZE)));
         let bytes = buffer.pointer(0);
-        let receive = opcode::Recv::new(types::Fixed(socket.slot()), bytes.as_ptr(), AHEAD_SIZE as u32);
+        let receive = opcode::Recv::new(types::Fixed(socket.slot()), bytes.as_ptr(), narrow(AHEAD_SIZE));
         // SAFETY: the buffer is the socket's alone, nobody touches it while RECEIVING_AHEAD is set, which is until the
         // completion was fetched; and it is freed when its slot is (nothing is in flight then), or by `end_ahead`.
         unsafe { self.queue.push(receive.build().user_data(Token::of(Op::ReceiveAhead, socket).0)) };
@@ -87,8 +88,8 @@ impl Ring {
         }
         let is_paused = slot.has(flag::PAUSED);
         match done.result {
-            1.. if is_paused => drop(self.ahead.held.insert(socket, done.result as usize)),
-            1.. => self.deliver_ahead(socket, done.result as usize, on_event),
+            1.. if is_paused => drop(self.ahead.held.insert(socket, done.size())),
+            1.. => self.deliver_ahead(socket, done.size(), on_event),
             // It is met again once the socket is resumed.
             0 if is_paused => {}
             0 => self.on_end(socket, on_event),

@@ -32,7 +32,7 @@ pub(crate) struct Clock {
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is where time enters the program")]
     pub(crate) fn new(tick: Duration) -> Clock {
-        let tick_ms = tick.as_millis() as u64;
+        let tick_ms = millis(tick);
         Clock {
             origin: Instant::now(),
             time: Time(Rc::default()),
@@ -52,7 +52,7 @@ impl Clock {
     }
 
     pub(crate) fn read(&mut self) {
-        self.time.0.set(self.origin.elapsed().as_millis() as u64);
+        self.time.0.set(millis(self.origin.elapsed()));
     }
 
     /// Whether the thread was held up since it was last asked, in which it meant to wait for `wait`; or before, and has not
@@ -69,11 +69,11 @@ impl Clock {
     /// As if the thread had been stopped for so long.
     #[cfg(test)]
     pub(crate) fn sleep_through(&mut self, time: Duration) {
-        self.awake_ms = self.awake_ms.saturating_sub(time.as_millis() as u64);
+        self.awake_ms = self.awake_ms.saturating_sub(millis(time));
     }
 
     fn look(&mut self, now_ms: u64, wait: Duration) -> bool {
-        let wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
+        let wait_ms = millis(wait);
         let late_ms = now_ms.saturating_sub(self.awake_ms).saturating_sub(wait_ms);
         self.awake_ms = now_ms;
         self.held_up |= late_ms >= HELD_UP_MS;
@@ -98,13 +98,17 @@ impl Clock {
     }
 }
 
+fn millis(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
 /// Milliseconds of CLOCK_BOOTTIME, which goes on while the machine sleeps.
 fn boot_time_ms() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a timespec of ours, which the call fills.
     let told = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
     // A kernel without it (none of those that have io_uring) just never finds the thread held up.
-    if told == 0 { time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000 } else { 0 }
+    if told == 0 { time.tv_sec.cast_unsigned() * 1_000 + time.tv_nsec.cast_unsigned() / 1_000_000 } else { 0 }
 }
 
 #[cfg(test)]

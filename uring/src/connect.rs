@@ -8,6 +8,7 @@ use io_uring::{opcode, types};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::event::Event;
+use crate::narrow::narrow;
 use crate::queue::Completion;
 use crate::ring::Ring;
 use crate::slots::{SocketId, flag};
@@ -81,7 +82,7 @@ impl Ring {
 
 /// Sets IP_BIND_ADDRESS_NO_PORT.
 fn choose_port_late(socket: &Socket) -> io::Result<()> {
-    let (yes, len) = (1 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
+    let (yes, len) = (1 as libc::c_int, narrow(size_of::<libc::c_int>()));
     let fd = socket.as_raw_fd();
     // SAFETY: the value's pointer and length are valid for the call; the option exists for IPv6 sockets too.
     match unsafe {

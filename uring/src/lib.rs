@@ -45,6 +45,10 @@
 //!
 //! Linux 6.1 or newer. This is the only crate of the project with unsafe code.
 #![warn(missing_docs)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
+)]
 
 mod accept;
 mod acks;
@@ -57,6 +61,7 @@ mod connect;
 mod event;
 mod listener;
 mod memory;
+mod narrow;
 mod outbox;
 mod probe;
 mod queue;

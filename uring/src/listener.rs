@@ -9,6 +9,7 @@ use io_uring::squeue::Entry;
 use io_uring::{opcode, types};
 
 use crate::memory::KernelMemory;
+use crate::narrow::narrow;
 
 /// A listening socket and its accepts. It is dropped only when none is in flight.
 pub(crate) struct Listener {
@@ -74,7 +75,7 @@ impl Listener {
     pub(crate) fn entry(&mut self, index: usize, accept: Accept) -> Entry {
         // SAFETY: called when accept `index` is not in flight, the only operation that writes there.
         let peer = unsafe { &mut self.peers.slice_mut(index, 1)[0] };
-        *peer = Peer { address: [0; SIZE], len: SIZE as u32 };
+        *peer = Peer { address: [0; SIZE], len: narrow(SIZE) };
         let (address, len) = (&raw mut peer.address, &raw mut peer.len);
         let entry = opcode::Accept::new(types::Fd(self.socket.as_raw_fd()), address.cast(), len);
         match accept {

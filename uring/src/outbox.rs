@@ -7,6 +7,7 @@ use io_uring::{opcode, types};
 
 use crate::config::{SLICE_BYTES_MAX, SLICES_MAX};
 use crate::event::Send;
+use crate::narrow::narrow;
 use crate::slots::SocketId;
 use crate::token::{Op, Token};
 
@@ -53,7 +54,7 @@ impl Outbox {
         let (what, size, cut) = match send.slices {
             [slice] => {
                 let size = slice.len().min(SLICE_BYTES_MAX);
-                (What::One { bytes: slice.as_ptr(), len: size as u32 }, size, size < slice.len())
+                (What::One { bytes: slice.as_ptr(), len: narrow(size) }, size, size < slice.len())
             }
             slices => {
                 let count = slices.len().min(SLICES_MAX);
@@ -74,7 +75,7 @@ pub(crate) fn entry(index: usize, staged: &Staged, headers: &[libc::msghdr]) -> 
             opcode::SendMsg::new(fd, &headers[header_index]).flags(SEND_FLAGS as u32).build()
         }
     };
-    let entry = entry.user_data(Token::new(Op::Send, index as u32, 0).0);
+    let entry = entry.user_data(Token::new(Op::Send, narrow(index), 0).0);
     if staged.cut { entry } else { entry.flags(EntryFlags::SKIP_SUCCESS) }
 }
 

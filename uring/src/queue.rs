@@ -9,6 +9,7 @@ use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{IoUring, Submitter, cqueue};
 
 use crate::config::SUBMIT_TRIES_MAX;
+use crate::narrow::narrow;
 use crate::token::{Op, Token};
 
 /// What an operation came to.
@@ -19,6 +20,13 @@ pub(crate) struct Completion {
     pub(crate) result: i32,
     /// The operation goes on and completes again.
     pub(crate) more: bool,
+}
+
+impl Completion {
+    /// Bytes, if that is what it came to.
+    pub(crate) fn size(&self) -> usize {
+        self.result.try_into().unwrap_or(0)
+    }
 }
 
 /// The queues of one io_uring.
@@ -138,7 +146,7 @@ impl Queue {
     }
 
     fn enter_now(&mut self) -> io::Result<usize> {
-        let count = self.uring.submission().len() as u32;
+        let count = narrow(self.uring.submission().len());
         // SAFETY: `count` entries are in the queue; there is no argument. GETEVENTS runs the deferred task work.
         unsafe { self.uring.submitter().enter::<libc::sigset_t>(count, 0, ENTER_GETEVENTS, None) }
     }

@@ -6,6 +6,7 @@ use std::io;
 use io_uring::{opcode, types};
 
 use crate::event::Event;
+use crate::narrow::narrow;
 use crate::queue::Completion;
 use crate::ring::Ring;
 use crate::slots::{SocketId, flag};
@@ -43,7 +44,7 @@ impl Ring {
         }
         let events = if slot.has(flag::ENDED) { 0 } else { libc::POLLIN | libc::POLLRDHUP };
         slot.set(flag::PARKED);
-        let poll = opcode::PollAdd::new(types::Fixed(socket.slot()), events as u32);
+        let poll = opcode::PollAdd::new(types::Fixed(socket.slot()), u32::from(events.cast_unsigned()));
         // SAFETY: the entry points to no memory.
         unsafe { self.queue.push(poll.build().user_data(Token::of(Op::Park, socket).0)) };
     }
@@ -59,7 +60,7 @@ impl Ring {
         if done.result == -libc::ECANCELED {
             return self.park(socket);
         }
-        let mask = if done.result < 0 { 0 } else { done.result as i16 };
+        let mask = i16::try_from(done.result).unwrap_or(0).max(0);
         if slot.has(flag::ENDED) {
             if mask & libc::POLLERR != 0 {
                 self.fail(socket, libc::ECONNRESET, on_event);
@@ -131,7 +132,7 @@ impl Ring {
         let (buffer, bytes) = self.buffers.take(socket);
         let fd = types::Fixed(socket.slot());
         let receive =
-            opcode::Recv::new(fd, bytes.as_ptr(), self.buffers.size() as u32).flags(libc::MSG_DONTWAIT);
+            opcode::Recv::new(fd, bytes.as_ptr(), narrow(self.buffers.size())).flags(libc::MSG_DONTWAIT);
         let token = Token::new(Op::Receive, u32::from(buffer), 0);
         // SAFETY: the buffer was taken for this operation: nobody touches it until `give_back` at its completion, and
         // the pool outlives the operation (`Drop for Ring`).
@@ -139,7 +140,8 @@ impl Ring {
     }
 
     pub(crate) fn on_received(&mut self, done: Completion, on_event: &mut impl FnMut(Event<'_>)) {
-        let buffer = done.token.index() as u16;
+        let buffer =
+            u16::try_from(done.token.index()).expect("there are as many buffers as a u16 has room for");
         let socket = self.buffers.give_back(buffer);
         let Some(slot) = self.slots.present(socket) else { return };
         slot.clear(flag::RECEIVING);
@@ -147,7 +149,7 @@ impl Ring {
             return self.join(socket);
         }
         match done.result {
-            1.. => self.deliver(socket, buffer, done.result as usize, on_event),
+            1.. => self.deliver(socket, buffer, done.size(), on_event),
             0 => self.on_end(socket, on_event),
             error if error == -libc::EAGAIN => {
                 slot.clear(flag::DRAINING);

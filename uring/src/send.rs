@@ -123,7 +123,7 @@ impl Ring {
     fn collect_short(&mut self, short: &mut Vec<Short>) {
         while let Some(completion) = self.queue.short_sends.pop() {
             let staged = &self.outbox.staged[completion.token.index() as usize];
-            let (socket, size, sent) = (staged.socket, staged.size, completion.result.max(0) as usize);
+            let (socket, size, sent) = (staged.socket, staged.size, completion.size());
             let Some(slot) = self.slots.live(socket) else { continue };
             self.stats.short_sends += 1;
             self.stats.bytes_out -= (size - sent) as u64;

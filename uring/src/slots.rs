@@ -2,6 +2,7 @@
 //! ring's file table. Knows no operation and no kernel.
 
 use crate::config::SLOTS_PER_CHUNK;
+use crate::narrow::narrow;
 
 /// Names a socket of a ring: a slot, and which use of the slot. A late completion never meets a fresh socket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -208,9 +209,10 @@ impl Slots {
         if index >= self.grown() {
             return None;
         }
-        let slot = *self.slot(index as u32);
+        let index = narrow(index);
+        let slot = *self.slot(index);
         let live = slot.has(flag::LIVE) && !slot.has(flag::CLOSING);
-        live.then_some((SocketId { index: index as u32, generation: slot.generation }, slot))
+        live.then_some((SocketId { index, generation: slot.generation }, slot))
     }
 
     fn grow(&mut self) -> u32 {

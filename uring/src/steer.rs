@@ -5,6 +5,8 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 
+use crate::narrow::narrow;
+
 /// How the kernel is to choose among the sockets of one port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Steering<'a> {
@@ -39,7 +41,7 @@ pub fn steer(listener: &TcpListener, steering: Steering<'_>) -> io::Result<()> {
             libc::SOL_SOCKET,
             libc::SO_ATTACH_REUSEPORT_CBPF,
             (&raw const program).cast(),
-            size_of::<libc::sock_fprog>() as libc::socklen_t,
+            narrow(size_of::<libc::sock_fprog>()),
         )
     };
     match result {
@@ -97,7 +99,7 @@ fn by_lot_of_any(program: &mut Vec<Instruction>, sockets: &[usize]) -> Option<()
     program.push(load(libc::SKF_AD_RANDOM));
     program.push(calculate(libc::BPF_MOD, sockets.len().try_into().ok()?));
     for (number, socket) in sockets.iter().enumerate() {
-        program.push(jump(libc::BPF_JEQ, number as u32, 0, 1));
+        program.push(jump(libc::BPF_JEQ, narrow(number), 0, 1));
         program.push(statement(libc::BPF_RET | libc::BPF_K, (*socket).try_into().ok()?));
     }
     // Not reached: the remainder is one of the numbers. The kernel wants every path to end.
@@ -106,7 +108,7 @@ fn by_lot_of_any(program: &mut Vec<Instruction>, sockets: &[usize]) -> Option<()
 }
 
 fn load(what: libc::c_int) -> Instruction {
-    statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, (libc::SKF_AD_OFF + what) as u32)
+    statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, (libc::SKF_AD_OFF + what).cast_unsigned())
 }
 
 fn calculate(operation: u32, operand: u32) -> Instruction {
@@ -115,15 +117,19 @@ fn calculate(operation: u32, operand: u32) -> Instruction {
 
 fn jump(condition: u32, operand: u32, if_true: u8, if_false: u8) -> Instruction {
     Instruction {
-        code: (libc::BPF_JMP | condition | libc::BPF_K) as u16,
+        code: opcode(libc::BPF_JMP | condition | libc::BPF_K),
         jt: if_true,
         jf: if_false,
         k: operand,
     }
 }
 
+fn opcode(code: u32) -> u16 {
+    code.try_into().expect("the opcodes of BPF have 16 bits")
+}
+
 fn statement(code: u32, operand: u32) -> Instruction {
-    Instruction { code: code as u16, jt: 0, jf: 0, k: operand }
+    Instruction { code: opcode(code), jt: 0, jf: 0, k: operand }
 }
 
 /// The kernel's BPF_MAXINSNS.

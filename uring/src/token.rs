@@ -68,7 +68,7 @@ impl Token {
     }
 
     pub(crate) fn second(self) -> u32 {
-        self.0 as u32
+        (self.0 & 0xffff_ffff) as u32
     }
 
     pub(crate) fn socket(self) -> SocketId {
