@@ -28,6 +28,8 @@ pub(crate) struct Encodings<'a> {
     message: Message<'a>,
     /// By listener and kind: rarely more than one.
     encoded: Vec<(u8, Kind, SharedMessage)>,
+    /// Bytes that are held: the body and what was made of it.
+    size: usize,
 }
 
 impl<'a> Message<'a> {
@@ -76,7 +78,7 @@ impl<'a> Message<'a> {
 
 impl<'a> From<Message<'a>> for Encodings<'a> {
     fn from(message: Message<'a>) -> Encodings<'a> {
-        Encodings { message, encoded: Vec::new() }
+        Encodings { size: message.body.len(), message, encoded: Vec::new() }
     }
 }
 
@@ -86,10 +88,9 @@ impl Encodings<'_> {
         self.message.to_owned().into()
     }
 
-    /// Bytes that are held: the body and what was made of it.
+    /// Bytes that are held.
     pub(super) fn size(&self) -> usize {
-        let encoded = self.encoded.iter().map(|(_, _, message)| message.as_bytes().len());
-        self.message.body.len() + encoded.sum::<usize>()
+        self.size
     }
 
     /// Queues the message for a client.
@@ -104,6 +105,7 @@ impl Encodings<'_> {
             let mut encoded = Vec::new();
             let protocol = listen[usize::from(listener)].protocol.protocol();
             self.message.encode(protocol, kind, &mut encoded);
+            self.size += encoded.len();
             self.encoded.push((listener, kind, SharedMessage::new(encoded)));
             self.encoded.len() - 1
         });
