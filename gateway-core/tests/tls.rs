@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fastrand::Rng;
 use gateway_core::Settings;
-use gateway_core::config::{HANDSHAKE_TIMEOUT_MS, SEAL_SIZE_MAX};
+use gateway_core::config::{HANDSHAKE_TIMEOUT_MS, HANDSHAKES_PER_TURN, SEAL_SIZE_MAX};
 use gateway_core::tls::{Acceptor, Connector, KeyPair, Session};
 use protocol::client::websocket::client as websocket;
 use protocol::inner::{Cmd, Frame};
@@ -99,6 +99,39 @@ fn text_goes_both_ways_and_the_worker_notices_no_difference() {
     // close_notify, sealed.
     assert_eq!(world.take(client.peer).len(), 24);
     assert!(world.peers[client.peer].closed);
+}
+
+#[test]
+fn a_storm_of_handshakes_holds_up_nobody() {
+    const STORM: usize = 20;
+    let mut world = world("storm");
+    world.worker("w");
+    let mut clients: Vec<Secured> = (0..STORM)
+        .map(|_| {
+            let session = Connector::insecure().connect("localhost").expect("localhost is a name");
+            Secured { peer: world.client(0), session, got: Vec::new() }
+        })
+        .collect();
+    world.settle();
+    for client in &mut clients {
+        let mut hello = Vec::new();
+        client.session.receive(&mut [], &mut Vec::new(), &mut hello).expect("a hello is no failure");
+        world.shard.on_received(world.now, world.peers[client.peer].socket, &mut hello);
+    }
+    // One breaks while it waits, and its slot is somebody else's.
+    world.shard.on_failed(world.now, world.peers[clients.pop().unwrap().peer].socket);
+    let mut turns = 0;
+    while world.shard.is_pending() {
+        let sent = world.turn().sent.len();
+        assert!(sent <= 2 * HANDSHAKES_PER_TURN, "as they come, and in the first turn behind that");
+        turns += 1;
+    }
+    assert!(turns >= STORM / HANDSHAKES_PER_TURN - 2, "{turns}");
+    for client in &mut clients {
+        assert!(!world.peers[client.peer].paused);
+        client.hear(&mut world);
+        assert!(client.session.is_open());
+    }
 }
 
 #[test]

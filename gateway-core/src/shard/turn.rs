@@ -161,12 +161,14 @@ impl Shard {
             || self.listings.are_under_way()
             || self.clients.heartbeat.is_sweeping()
             || self.clients.unfinished.is_too_much()
+            || self.clients.sessions.are_waiting()
     }
 
-    /// Large fan-outs, long answers and heartbeats take their next slice.
+    /// Handshakes, large fan-outs, long answers and heartbeats take their next slice.
     fn take_slices(&mut self) {
         self.shed_unfinished();
         self.close_after_hook_panics();
+        self.continue_handshakes();
         self.continue_heartbeat();
         self.continue_fan_outs();
         self.continue_listings();

@@ -3,6 +3,7 @@
 //! Clients without TLS are not in here. A client's session is kept beside its row; as long as its handshake is under way
 //! the row has a stand-in for a codec, so that to all others it is a client whose handshake is not done.
 
+use std::collections::VecDeque;
 use std::mem;
 
 use protocol::LogLimit;
@@ -16,11 +17,11 @@ use super::codec::AnyCodec;
 use super::lingering::Stage;
 use super::{ClientSlot, Clients};
 use crate::Listen;
-use crate::config::TLS_LOG_PERIOD_MS;
-use crate::shard::Shard;
+use crate::config::{HANDSHAKE_SIZE_MAX, HANDSHAKES_PER_TURN, TLS_LOG_PERIOD_MS};
 use crate::shard::output::{Outbound, Output};
 use crate::shard::table::Table;
 use crate::shard::turn::Conn;
+use crate::shard::{Action, Shard};
 
 /// The TLS sessions of a shard.
 ///
@@ -32,6 +33,10 @@ pub(crate) struct Sessions {
     plain: Vec<u8>,
     /// What a session has answered; empty, kept for its memory.
     reply: Vec<u8>,
+    /// How much more this turn does for handshakes, in receives.
+    handshakes_left: usize,
+    /// Sockets that are not read because this turn does no more, and what came on them.
+    waiting: VecDeque<(SocketId, Vec<u8>)>,
     /// Lines about handshakes that failed.
     failed_log: LogLimit,
     /// Lines about clients that speak TLS where none is spoken.
@@ -42,7 +47,15 @@ impl Default for Sessions {
     fn default() -> Sessions {
         let log = LogLimit::new(1, TLS_LOG_PERIOD_MS);
         let (plain, reply) = (Vec::new(), Vec::new());
-        Sessions { rows: Table::new(), plain, reply, failed_log: log.clone(), unexpected_log: log }
+        Sessions {
+            rows: Table::new(),
+            plain,
+            reply,
+            handshakes_left: HANDSHAKES_PER_TURN,
+            waiting: VecDeque::new(),
+            failed_log: log.clone(),
+            unexpected_log: log,
+        }
     }
 }
 
@@ -54,6 +67,22 @@ impl Sessions {
 
     pub(crate) fn is_handshaking(&self, socket: SocketId) -> bool {
         self.rows.get(socket.index()).is_some_and(|session| session.is_handshaking())
+    }
+
+    /// Whether handshakes wait for the next turn.
+    pub(crate) fn are_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether what came on a socket is for the next turns: handshakes cost more than all else, and a storm of them must not
+    /// hold up others. More than a handshake may be long is not kept.
+    fn has_to_wait(&mut self, socket: SocketId, size: usize) -> bool {
+        if !self.is_handshaking(socket) || size > HANDSHAKE_SIZE_MAX {
+            return false;
+        }
+        let is_over = self.handshakes_left == 0;
+        self.handshakes_left = self.handshakes_left.saturating_sub(1);
+        is_over
     }
 
     /// Bytes of a record that is not whole.
@@ -117,11 +146,28 @@ impl Shard {
 
     /// Bytes of a client with TLS, or of what lingers of one.
     pub(crate) fn session_received(&mut self, socket: SocketId, bytes: &mut [u8]) {
+        if self.clients.sessions.has_to_wait(socket, bytes.len()) {
+            self.clients.sessions.waiting.push_back((socket, bytes.to_vec()));
+            return self.output.actions.push(Action::Pause(socket));
+        }
         let slot = self.clients.find(socket);
         let before = slot.map(|slot| self.clients.before_input(slot, self.counters.messages_in));
         self.take_session_input(socket, bytes);
         if let Some((slot, before)) = slot.zip(before) {
             self.clients.note_input(slot, before, self.counters.messages_in, self.now);
+        }
+    }
+
+    /// Handshakes that waited, those first that waited longest. Who has gone meanwhile, or is closed, is passed over.
+    pub(crate) fn continue_handshakes(&mut self) {
+        self.clients.sessions.handshakes_left = HANDSHAKES_PER_TURN;
+        while self.clients.sessions.handshakes_left > 0
+            && let Some((socket, mut bytes)) = self.clients.sessions.waiting.pop_front()
+        {
+            if self.conn(socket).is_some() {
+                self.output.actions.push(Action::Resume(socket));
+                self.session_received(socket, &mut bytes);
+            }
         }
     }
 
