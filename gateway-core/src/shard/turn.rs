@@ -186,7 +186,8 @@ impl Shard {
         let mut sockets = self.output.take_dirty();
         self.seal(&sockets);
         let mut short = mem::take(&mut self.output.short);
-        let are_last = sockets.len() <= LAST_SENDS_MAX
+        let are_last = !sockets.is_empty()
+            && sockets.len() <= LAST_SENDS_MAX
             && !self.is_pending()
             && sockets.iter().all(|socket| self.is_over_when_sent(*socket));
         sink.send(Sends { shard: self, sockets: &sockets, are_last }, &mut short)?;

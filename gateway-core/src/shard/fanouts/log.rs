@@ -116,6 +116,7 @@ impl Entry {
     }
 
     /// The first slot from `at` on, before the end of the table, where it may be wanted.
+    #[inline]
     fn next(&mut self, at: usize, end: usize) -> Option<usize> {
         let end = if self.wrapped { self.start } else { end };
         let next = match &mut self.audience {
@@ -165,6 +166,7 @@ impl Log {
 
     /// The next slot that the walk comes to, in a table that ends at `end`, and the entries that its client has not had.
     /// `None`: the log is empty.
+    #[inline]
     pub(super) fn walk(&mut self, end: usize) -> Option<(ClientSlot, Range<usize>)> {
         while !self.is_empty() {
             let at = self.at;
@@ -176,10 +178,14 @@ impl Log {
             self.pop_ended();
             self.at += 1;
             let slot = ClientSlot::of(next);
-            let had = self.had.remove(&slot).unwrap_or(0);
+            // Most often nobody has caught up, and a look-up costs more than all else here.
+            let had = if self.had.is_empty() { None } else { self.had.remove(&slot) };
+            let had = had.unwrap_or(0);
             return Some((slot, self.index_of(had)..self.entries.len()));
         }
-        self.had = HashMap::new();
+        if self.had.capacity() > 0 {
+            self.had = HashMap::new();
+        }
         None
     }
 

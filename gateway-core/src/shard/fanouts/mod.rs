@@ -128,8 +128,15 @@ impl Shard {
     }
 
     /// The next slice of the log, and the next targets of a fan-out that is held up.
+    #[inline]
     pub(super) fn continue_fan_outs(&mut self) {
-        self.walk();
+        if self.fanouts.are_under_way() {
+            self.walk();
+            self.apply_held_up();
+        }
+    }
+
+    fn apply_held_up(&mut self) {
         if self.fanouts.log.is_full() {
             return;
         }
