@@ -115,8 +115,8 @@ fn a_panic_costs_its_event_alone() {
     one.send_text("panic");
     assert_eq!(ask(&mut one, "next"), "next");
     assert_eq!(ask(&mut other, "hello"), "hello");
-    let log = embedded.process.stderr();
-    assert!(log.contains("on_message panicked: a handler"), "{log}");
+    let log = || embedded.process.stderr();
+    wait_until("the line about it", || log().contains("on_message panicked: a handler").then_some(()));
 }
 
 #[test]
@@ -125,8 +125,10 @@ fn who_holds_up_the_shard_is_named() {
     let mut client = embedded.client();
     let id = ask(&mut client, "id");
     assert_eq!(ask(&mut client, "block 1"), "block 1");
-    let log = embedded.process.stderr();
-    assert!(log.contains("on_message held up its core") && log.contains(&format!("client={id}")), "{log}");
+    wait_until("the line about it", || {
+        let log = embedded.process.stderr();
+        (log.contains("on_message held up its core") && log.contains(&format!("client={id}"))).then_some(())
+    });
 }
 
 #[test]
