@@ -3,7 +3,7 @@
 mod world;
 
 use gateway_core::Action;
-use gateway_core::config::{FANOUT_SENDS_MAX, FANOUTS_MAX, WALK_SENDS_MAX};
+use gateway_core::config::{COPY_MAX, FANOUT_SENDS_MAX, FANOUTS_MAX, SLICES_PER_SEND_MAX, WALK_SENDS_MAX};
 use protocol::inner::{Cmd, Frame};
 use world::{World, frame_bytes, to_client};
 
@@ -119,4 +119,21 @@ fn a_burst_leaves_in_one_send_per_client() {
         assert_eq!(bytes.map(|slice| slice.len()).collect::<Vec<_>>(), [20 * b"tick\n".len()]);
     }
     assert_eq!(world.turn().sent.len(), clients.len());
+}
+
+/// A turn whose sends nothing follows from waits in the system call that sends. A client's queue may be longer than one send.
+#[test]
+fn what_does_not_fit_into_one_send_leaves_without_a_wait() {
+    let mut world = World::text();
+    let worker = world.worker("a");
+    let client = world.client(0);
+    world.settle();
+    let socket = world.peers[worker].socket;
+    // Too large to be copied, so each is a piece of its own.
+    let body = [b'x'; COPY_MAX + 1];
+    world.shard.on_received(world.now, socket, &mut to_all(&body).repeat(SLICES_PER_SEND_MAX + 1));
+    assert!(!world.turn().waits);
+    let turn = world.turn();
+    assert!(turn.waits && turn.sent.len() == 1);
+    assert_eq!(world.take(client).len(), (SLICES_PER_SEND_MAX + 1) * (body.len() + 1));
 }

@@ -44,9 +44,10 @@ impl Gateway {
 
     /// Runs turns until none is pending.
     pub(crate) fn turn(&mut self, now: Millis, pipes: &mut [Pipe]) {
-        let mut sink = PipeSink { sockets: &mut self.sockets, pipes };
         loop {
+            let mut sink = PipeSink { sockets: &mut self.sockets, pipes, waits: false };
             let Ok(()) = self.shard.turn(now, &mut sink);
+            assert!(!(sink.waits && self.shard.is_pending()), "it waits with work at hand");
             if !self.shard.is_pending() {
                 return;
             }

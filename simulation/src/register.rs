@@ -68,7 +68,7 @@ impl World {
             self.register = Some(RegisterProcess::new(self.register_lives));
         }
         let Some(RegisterProcess { register, sockets }) = &mut self.register else { return };
-        let mut sink = PipeSink { sockets, pipes: &mut self.pipes };
+        let mut sink = PipeSink { sockets, pipes: &mut self.pipes, waits: false };
         loop {
             let Ok(()) = register.turn(now.0, &mut sink);
             if register.deadline() > now.0 {

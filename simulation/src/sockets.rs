@@ -22,6 +22,8 @@ pub(crate) struct Sockets {
 pub(crate) struct PipeSink<'a> {
     pub(crate) sockets: &'a mut Sockets,
     pub(crate) pipes: &'a mut [Pipe],
+    /// A ring would wait by now: whatever follows would be late.
+    pub(crate) waits: bool,
 }
 
 impl Sockets {
@@ -80,6 +82,7 @@ impl gateway_core::Sink for PipeSink<'_> {
 
     fn act(&mut self, action: gateway_core::Action) {
         use gateway_core::Action;
+        assert!(!self.waits, "nothing was to follow from the last sends, and then {action:?}");
         match action {
             Action::Pause(socket) => self.pause(socket, true),
             Action::Resume(socket) => self.pause(socket, false),
@@ -104,6 +107,7 @@ impl gateway_core::Sink for PipeSink<'_> {
                 short.push(Short { socket: *socket, sent });
             }
         }
+        self.waits = sends.are_last() && short.is_empty();
         Ok(())
     }
 }

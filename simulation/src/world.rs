@@ -312,15 +312,22 @@ impl World {
 
     fn send_of_worker(&mut self, index: usize) {
         let Some(worker) = &mut self.workers[index] else { return };
+        let mut waits = worker.runtime.is_over_when_sent() && !worker.runtime.is_pending();
         let mut dirty = Vec::new();
         worker.runtime.take_dirty(&mut dirty);
+        waits &= !dirty.is_empty();
         for conn in dirty {
             let Some(pipe) = worker.conns.get(&conn) else { continue };
+            let size = worker.runtime.unsent().of(conn).len();
             let sent = self.pipes[*pipe].send(worker.runtime.unsent().of(conn));
+            waits &= sent == size;
             worker.runtime.on_sent(conn, sent);
         }
         let mut actions = Vec::new();
         worker.runtime.take_actions(&mut actions);
+        // A ring would wait by now, in the system call of the sends.
+        let follows = !actions.is_empty() || worker.runtime.is_pending();
+        assert!(!(waits && follows), "nothing was to follow from the last sends, and then {actions:?}");
         actions.into_iter().for_each(|action| self.act(index, action));
     }
 

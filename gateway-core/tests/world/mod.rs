@@ -49,6 +49,8 @@ pub(crate) struct Turn {
     pub actions: Vec<Action>,
     /// One for each send.
     pub sent: Vec<SocketId>,
+    /// The ring would have waited in the system call of the sends.
+    pub waits: bool,
 }
 
 /// A shard's turns take effect on its peers.
@@ -58,6 +60,8 @@ struct FakeSink<'a> {
     free_slots: &'a mut Vec<u32>,
     holds_accepts: &'a mut bool,
     turn: Turn,
+    /// The ring would wait by now: whatever follows would be late.
+    waits: bool,
 }
 
 impl FakeSink<'_> {
@@ -70,6 +74,7 @@ impl Sink for FakeSink<'_> {
     type Error = Infallible;
 
     fn act(&mut self, action: Action) {
+        assert!(!self.waits, "nothing was to follow from the last sends, and then {action:?}");
         self.turn.actions.push(action);
         match action {
             Action::Pause(socket) => self.peer(socket).paused = true,
@@ -106,6 +111,7 @@ impl Sink for FakeSink<'_> {
                 short.push(Short { socket: *socket, sent });
             }
         }
+        self.waits = sends.are_last() && short.is_empty();
         Ok(())
     }
 }
@@ -304,9 +310,13 @@ impl World {
     /// One turn; returns what the shard wanted done in it.
     pub(crate) fn turn(&mut self) -> Turn {
         let World { peers, by_socket, free_slots, holds_accepts, .. } = self;
-        let mut sink = FakeSink { peers, by_socket, free_slots, holds_accepts, turn: Turn::default() };
+        let turn = Turn::default();
+        let mut sink = FakeSink { peers, by_socket, free_slots, holds_accepts, turn, waits: false };
         let Ok(()) = self.shard.turn(self.now, &mut sink);
-        sink.turn
+        let FakeSink { mut turn, waits, .. } = sink;
+        assert!(!(waits && self.shard.is_pending()), "it waits with work at hand");
+        turn.waits = waits;
+        turn
     }
 
     fn open(&mut self) -> usize {

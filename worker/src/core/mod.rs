@@ -298,7 +298,7 @@ impl Core {
     /// Whether nothing is to be done once all is sent, before something comes or it is time for something.
     pub(crate) fn is_over_when_sent(&self) -> bool {
         let is_ending = self.draining.has_begun() || self.stopping || self.leaving;
-        !is_ending && self.paused == 0 && self.waiters.is_empty() && !self.queues.has_lines()
+        !is_ending && self.actions.is_empty() && self.waiters.is_empty() && !self.queues.has_lines()
     }
 
     /// Gets on with what waits for such a change; returns whom to wake because of it.
