@@ -252,5 +252,5 @@ impl Direction {
 const ROOM: usize = 128 * 1024;
 
 #[cfg(test)]
-#[path = "memory_tests.rs"]
+#[path = "memory_tests/mod.rs"]
 mod tests;
