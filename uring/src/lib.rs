@@ -7,7 +7,9 @@
 //! - Sockets live in the ring's own file table (direct descriptors), not in the process's: the limit on open
 //!   files counts for each ring, not for the process.
 //! - An idle socket is parked with a poll, which costs the kernel 256 bytes. Only a readable socket gets a receive
-//!   buffer, lent for the time of one event.
+//!   buffer, lent for the time of one event. Few that are busy can be [preferred](Ring::listen_preferred): they wait with
+//!   a receive, into 16 KiB of their own.
+//! - The wait can be part of the system call that sends ([`Ring::send_all_and_wait`]).
 //! - Sends borrow the caller's memory and are done when [`Ring::send_all`] returns.
 //! - Each [`SocketId`] carries a generation. After [`Ring::close`] nothing comes for an id but [`Event::Closed`], and
 //!   only after that the slot is used again.

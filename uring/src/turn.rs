@@ -175,6 +175,24 @@ impl Ring {
     }
 }
 
+impl Ring {
+    /// Lets what was cancelled end, until `is_over`; it takes a turn, and is given up after a hundred. Nobody is told.
+    pub(crate) fn end_until(&mut self, is_over: impl Fn(&mut Ring) -> bool) {
+        for _ in 0..END_TURNS_MAX {
+            if is_over(self) || self.queue.turn(END_WAIT).is_err() {
+                return;
+            }
+            while let Some(done) = self.queue.completions.pop_front() {
+                match done.token.op() {
+                    Op::Accept => self.on_accept(done, &mut |_| {}),
+                    Op::ReceiveAhead => self.on_received_ahead(done, &mut |_| {}),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
 impl Drop for Ring {
     /// Ends what the kernel could still write for, so that the memory can be freed. Sockets end with the ring.
     fn drop(&mut self) {
@@ -187,6 +205,10 @@ impl Drop for Ring {
         }
     }
 }
+
+/// How often, and how long each time, the end of a ring waits for what it has cancelled.
+const END_TURNS_MAX: u32 = 100;
+const END_WAIT: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
