@@ -83,9 +83,6 @@ pub const FANOUTS_LISTED_MAX: usize = 1_000_000;
 /// Receives of TLS handshakes that are served in one turn; others wait for the next. One may take a millisecond, with a key of RSA.
 pub const HANDSHAKES_PER_TURN: usize = 4;
 
-/// Bytes of a handshake that wait so: those of a message that is not whole, at most, and its header.
-pub const HANDSHAKE_SIZE_MAX: usize = 18 * 1024;
-
 /// Elements of one list, the answer to a query, that are written in one turn, and names looked at for it: some 2 ms at
 /// most. One list takes its slice per turn; when there are several, they take turns.
 pub const LISTING_SLICE: usize = 2_048;

@@ -70,6 +70,24 @@ pub enum Event<'a> {
     Tick,
 }
 
+impl Event<'_> {
+    /// The socket that it is about, if that is one that exists: none is told of an accept, nor of what has ended.
+    pub fn socket(&self) -> Option<SocketId> {
+        match self {
+            Event::Connected { socket }
+            | Event::Received { socket, .. }
+            | Event::EndOfStream { socket }
+            | Event::Writable { socket }
+            | Event::Failed { socket, .. } => Some(*socket),
+            Event::Accepted { .. }
+            | Event::AcceptFailed { .. }
+            | Event::Closed { .. }
+            | Event::Woken
+            | Event::Tick => None,
+        }
+    }
+}
+
 /// One gathered send: the slices in order.
 #[derive(Clone, Copy, Debug)]
 pub struct Send<'a> {

@@ -143,16 +143,9 @@ impl Driver {
 
     /// Takes the event if it is about a connection of the core's; else gives it back.
     pub fn deliver<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
-        let (Event::Connected { socket }
-        | Event::Received { socket, .. }
-        | Event::EndOfStream { socket }
-        | Event::Writable { socket }
-        | Event::Failed { socket, .. }) = event
-        else {
-            self.is_touched |= matches!(event, Event::Woken);
-            return Some(event);
-        };
-        let Some(conn) = self.sockets.conns.get(&socket).copied() else { return Some(event) };
+        self.is_touched |= matches!(event, Event::Woken);
+        let conn = event.socket().and_then(|socket| self.sockets.conns.get(&socket).copied());
+        let Some(conn) = conn else { return Some(event) };
         self.is_touched = true;
         let runtime = &mut self.runtime;
         match event {

@@ -69,14 +69,7 @@ impl RegisterLinks {
 
     /// Takes the event if it is about a register's connection; else gives it back.
     pub(super) fn deliver<'a>(&mut self, now: Millis, event: Event<'a>) -> Option<Event<'a>> {
-        let (Event::Connected { socket }
-        | Event::Received { socket, .. }
-        | Event::EndOfStream { socket }
-        | Event::Writable { socket }
-        | Event::Failed { socket, .. }) = event
-        else {
-            return Some(event);
-        };
+        let Some(socket) = event.socket() else { return Some(event) };
         let mut links = self.links.iter_mut();
         let Some((link, connection)) = links.find_map(|link| link.owner_of(socket)) else {
             return Some(event);

@@ -8,7 +8,7 @@ use std::mem;
 
 use protocol::LogLimit;
 use protocol::client::websocket;
-use tls::{Acceptor, Failure, Session};
+use tls::{Acceptor, Failure, REST_SIZE_MAX, Session};
 use tracing::warn;
 use uring::SocketId;
 
@@ -17,7 +17,7 @@ use super::codec::AnyCodec;
 use super::lingering::Stage;
 use super::{ClientSlot, Clients};
 use crate::Listen;
-use crate::config::{HANDSHAKE_SIZE_MAX, HANDSHAKES_PER_TURN, TLS_LOG_PERIOD_MS};
+use crate::config::{HANDSHAKES_PER_TURN, TLS_LOG_PERIOD_MS};
 use crate::shard::output::{Outbound, Output};
 use crate::shard::table::Table;
 use crate::shard::turn::Conn;
@@ -75,9 +75,9 @@ impl Sessions {
     }
 
     /// Whether what came on a socket is for the next turns: handshakes cost more than all else, and a storm of them must not
-    /// hold up others. More than a handshake may be long is not kept.
+    /// hold up others. More than a session would keep is not kept here either.
     fn has_to_wait(&mut self, socket: SocketId, size: usize) -> bool {
-        if !self.is_handshaking(socket) || size > HANDSHAKE_SIZE_MAX {
+        if !self.is_handshaking(socket) || size > REST_SIZE_MAX {
             return false;
         }
         let is_over = self.handshakes_left == 0;

@@ -149,7 +149,7 @@ impl Shard {
         }
     }
 
-    /// Looks up the next targets of a fan-out, if the log has room. Few get it at once, however long the log is.
+    /// Looks up the next targets of a fan-out, unless the log is full. Few get it at once, others by the log.
     fn apply_fan_out(&mut self, fanout: &mut Fanout<'_>) {
         if self.fanouts.log.is_full() {
             return;
