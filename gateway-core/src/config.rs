@@ -41,6 +41,9 @@ pub const STOP_CLIENTS_PER_TICK_MIN: usize = 50;
 /// drain timeout is over. Then they are closed, and their workers told.
 pub const STOP_TIMEOUT_MS: u64 = 5_000;
 
+/// How often a guest has its turn in one turn of the ring: what it asks for in the first is answered in the second.
+pub(crate) const GUEST_PASSES: usize = 2;
+
 /// Sockets of a shard that are kept for the connections of a [guest](crate::Guest): two for each of 500 shards elsewhere; but no
 /// more than a sixteenth of all. Beyond it, connections fail while there are as many clients as there may be.
 pub const GUEST_CONNECTS_MAX: u32 = 1_024;

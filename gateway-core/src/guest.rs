@@ -10,6 +10,7 @@ use std::time::Duration;
 use uring::{Event, Ring, SocketId, Waker};
 
 use crate::Millis;
+use crate::config::GUEST_PASSES;
 use crate::shard::{Action, Shard};
 
 /// What shares a shard's thread and ring, and has links to it that need no socket.
@@ -49,6 +50,42 @@ pub trait Guest {
 
     /// Whether nothing is left to do, after [`Guest::stop`].
     fn is_over(&self) -> bool;
+}
+
+/// A thread that has a shard and a guest, and the order of their turns in it.
+pub trait SharedThread {
+    /// Why it cannot go on.
+    type Error;
+
+    /// [`Shard::turn`].
+    fn turn_shard(&mut self) -> Result<(), Self::Error>;
+
+    /// [`Shard::is_pending`].
+    fn is_shard_pending(&self) -> bool;
+
+    /// [`Guest::turn`].
+    fn turn_guest(&mut self) -> Result<(), Self::Error>;
+
+    /// Whether there is a guest, and something for it to do.
+    fn is_guest_due(&self) -> bool;
+
+    /// The shard's turn; the guest's; and both once more if they have told each other something.
+    ///
+    /// # Errors
+    /// The first of either.
+    fn turn_both(&mut self) -> Result<(), Self::Error> {
+        self.turn_shard()?;
+        for _ in 0..GUEST_PASSES {
+            if !self.is_guest_due() {
+                break;
+            }
+            self.turn_guest()?;
+            if self.is_shard_pending() {
+                self.turn_shard()?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Where a guest is.

@@ -24,7 +24,7 @@ mod shard;
 mod status;
 
 pub use answer::{ResponseHeader, Subprotocol};
-pub use guest::{Guest, GuestFactory, Place};
+pub use guest::{Guest, GuestFactory, Place, SharedThread};
 pub use hooks::{Admission, ClientInfo, Handshake, Hooks, HooksFactory, NoHooks, WorkerInfo};
 pub use listen::{Listen, ListenFlag, ListenProtocol, overlap, resolve, resolve_lan_ip};
 pub use millis::Millis;

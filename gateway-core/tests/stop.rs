@@ -5,6 +5,7 @@ mod world;
 use std::time::Duration;
 
 use gateway_core::Settings;
+use protocol::inner::drain::Drain;
 use protocol::inner::{Cmd, Frame};
 use world::{World, listen, to_client};
 
@@ -176,4 +177,29 @@ fn stopping_says_goodbye_to_all() {
     assert!(world.peers[worker].closed && !world.shard.has_links());
     let late = world.client(1);
     assert!(world.peers[late].closed);
+}
+
+#[test]
+fn in_the_end_a_worker_that_stops_too_is_told_of_everybody_however_much_waits_for_it() {
+    let mut world = World::new(Settings {
+        listen: listen(&["text://127.0.0.1:1"]),
+        send_to_worker_buffer_size: 40,
+        drain_timeout: Duration::ZERO,
+        ..Settings::default()
+    });
+    let worker = world.ringway_worker("w");
+    let clients: Vec<usize> = (0..20).map(|_| world.client(0)).collect();
+    world.take_frames(worker);
+    world.peers[worker].room = Some(0);
+    begin_stop(&mut world);
+    clients.into_iter().for_each(|client| world.end(client));
+    world.pass(5_000);
+    assert!(!world.shard.is_stopped(), "most wait for room");
+    world.shard.end_clients(world.now);
+    let drain = Drain { round: 1, within_ms: 1_000 }.encode();
+    world.command(worker, &Frame { body: &drain, ..Frame::command(Cmd::Drain) });
+    world.read(worker, None);
+    let told = world.take_frames(worker).into_iter().map(|frame| frame.0);
+    let told: Vec<Cmd> = told.take_while(|cmd| *cmd != Cmd::Drained).collect();
+    assert_eq!(told, [Cmd::OnClose; 20]);
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::clients::{Client, closed};
+use crate::clients::{Client, PUSH, closed};
 use crate::faults::Faults;
 use crate::gateway::SEND_TO_WORKER_BUFFER_SIZE;
 use crate::network::End;
 use crate::worker::{CONCURRENT_EVENTS_MAX, SEND_TO_GATEWAY_BUFFER_SIZE};
-use crate::world::{GATEWAYS, ROOM, WORKERS, World};
+use crate::world::{GATEWAYS, ROOM, World};
 
 impl World {
     /// What a run came to: when it ended, how many connections there were, and what was handled.
@@ -20,20 +20,21 @@ impl World {
     pub fn check(&mut self) {
         self.check_clients();
         let workers: Vec<_> = self.workers.iter().flatten().collect();
-        assert_eq!(workers.len(), WORKERS, "those that ended have ended");
+        assert_eq!(workers.len(), self.worker_count, "those that ended have ended");
         for worker in workers {
             let status = worker.runtime.status();
             assert_eq!(status.links, GATEWAYS, "every worker is connected to every gateway");
             assert_eq!((status.handlers_running, status.events_waiting, status.queued_bytes), (0, 0, 0));
         }
         for gateway in &self.gateways {
-            assert_eq!(gateway.shard.worker_count(), WORKERS);
+            assert_eq!(gateway.shard.worker_count(), self.worker_count);
         }
         self.outlive_half_open();
         self.check_register();
         self.leave_all();
         self.settle();
         self.check_clients();
+        self.check_own_workers();
         self.check_losses();
         self.pass(IDLE_TIME);
         self.settle();
@@ -48,13 +49,23 @@ impl World {
         }
         for (index, client) in self.clients.iter().enumerate() {
             let handled = handled.remove(&index).unwrap_or_default();
-            let Client { said, heard, has_left, .. } = client;
+            let Client { said, heard, has_left, is_dismissed, .. } = client;
             let mut done = said.clone();
-            done.extend(has_left.then(|| closed(index)));
+            let is_known = !is_dismissed || self.record.borrow().connected.contains(&index);
+            done.extend(((*has_left || *is_dismissed) && is_known).then(|| closed(index)));
+            if !is_known {
+                done.clear();
+            } else if *is_dismissed && handled.len() < done.len() && handled.last() == done.last() {
+                // What it had said last was not read any more.
+                done.drain(handled.len().saturating_sub(1)..said.len());
+            }
             match self.faults {
                 Faults::Reloads | Faults::Pauses => {
                     assert_eq!(handled, done, "client {index}: each message is handled, once and in order");
-                    assert!(*has_left || heard == said, "client {index}: each message is answered");
+                    assert!(
+                        *has_left || *is_dismissed || heard == said,
+                        "client {index}: each message is answered"
+                    );
                     assert!(is_part(heard, said), "client {index}: {heard:?} of {said:?}");
                 }
                 Faults::Deaths | Faults::Outages => {
@@ -77,6 +88,48 @@ impl World {
         }
     }
 
+    /// Checks that a worker in a gateway's process, and no other, has heard of that gateway's clients, and of their ends before it
+    /// ended; and that what workers said unasked came in order.
+    fn check_own_workers(&self) {
+        let record = self.record.borrow();
+        let mut ended = BTreeSet::new();
+        for (number, (text, by)) in record.handled.iter().zip(&record.handled_by).enumerate() {
+            let client = text.split(':').next().and_then(|client| client.parse::<usize>().ok());
+            let client = client.expect("messages begin with their client");
+            if let Some(own) = self.clients[client].own_worker {
+                assert_eq!(*by, own, "client {client}: {text} is its own worker's");
+                let stopped = record.stopped.get(&own).copied().unwrap_or(usize::MAX);
+                assert!(number < stopped, "client {client}: {text} after on_stop");
+            }
+            ended.extend((*text == closed(client)).then_some(client));
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            let has_stopped = client.own_worker.is_some_and(|own| record.stopped.contains_key(&own));
+            let is_told = !record.connected.contains(&index) || ended.contains(&index);
+            assert!(!has_stopped || is_told, "client {index}: no on_close before on_stop");
+            let mut last: BTreeMap<&str, u32> = BTreeMap::new();
+            for (worker, number) in client.pushed.iter().filter_map(|text| text.rsplit_once(':')) {
+                let number: u32 = number.parse().expect("workers number what they say");
+                let before = last.insert(worker, number).unwrap_or(0);
+                assert!(before < number, "client {index}: {:?} came out of order", client.pushed);
+            }
+        }
+    }
+
+    /// How often clients of gateways with a worker in their process heard something unasked from other workers.
+    pub fn pushes_from_elsewhere(&self) -> usize {
+        let of_client = |client: &Client| {
+            let own = client.own_worker.map(|own| format!("{PUSH}:{own}:"));
+            own.map_or(0, |own| client.pushed.iter().filter(|text| !text.starts_with(&own)).count())
+        };
+        self.clients.iter().map(of_client).sum()
+    }
+
+    /// How many workers ended in good order that were in a gateway's process.
+    pub fn embedded_stops(&self) -> usize {
+        self.record.borrow().stopped.keys().filter(|worker| self.homes[**worker].is_some()).count()
+    }
+
     /// While no process dies, only such events are lost as a kernel had taken.
     fn check_losses(&self) {
         if self.faults != Faults::Freezes {
@@ -84,9 +137,13 @@ impl World {
         }
         let to_workers = self.pipes.iter().filter(|pipe| matches!(pipe.to, End::Worker(..)));
         let losable: usize = to_workers.map(|pipe| pipe.lost().div_ceil(EVENT_SIZE_MIN)).sum();
-        let said: usize =
-            self.clients.iter().map(|client| client.said.len() + usize::from(client.has_left)).sum();
-        let lost = said - self.record.borrow().handled.len();
+        let is_lossless = |client: &&Client| !client.is_dismissed;
+        let said = self.clients.iter().filter(is_lossless);
+        let said: usize = said.map(|client| client.said.len() + usize::from(client.has_left)).sum();
+        let record = self.record.borrow();
+        let of = |text: &str| text.split(':').next().and_then(|client| client.parse::<usize>().ok());
+        let handled = record.handled.iter().filter_map(|text| of(text)).map(|client| &self.clients[client]);
+        let lost = said - handled.filter(is_lossless).count();
         assert!(lost <= losable, "{lost} events are lost, of which kernels had at most {losable}");
     }
 
@@ -95,21 +152,24 @@ impl World {
         for gateway in &self.gateways {
             let status = gateway.shard.status();
             assert_eq!((status.clients, status.uids, status.groups), (0, 0, 0));
-            assert_eq!(gateway.sockets.pipes().len(), WORKERS, "nothing but links");
+            let near = usize::from(gateway.own.is_some());
+            assert_eq!(gateway.sockets.pipes().len() + near, self.worker_count, "nothing but links");
         }
-        for worker in self.workers.iter().flatten() {
+        for (worker, home) in self.workers.iter().zip(&self.homes) {
+            let Some(worker) = worker else { continue };
             let status = worker.runtime.status();
             assert_eq!((status.handlers_running, status.events_waiting, status.queued_bytes), (0, 0, 0));
-            assert_eq!(worker.conns.len(), GATEWAYS + 1, "nothing but links and the register's");
+            let near = usize::from(home.is_some());
+            assert_eq!(worker.conns.len() + near, GATEWAYS + 1, "nothing but links and the register's");
         }
         let register = self.register.as_ref().map_or(0, |process| process.sockets.pipes().len());
-        assert_eq!(register, GATEWAYS + WORKERS);
+        assert_eq!(register, GATEWAYS + self.worker_count);
     }
 
     /// Checks that what the programs hold is as little as they promise.
     pub(crate) fn check_bounds(&self) {
         for gateway in &self.gateways {
-            let present = gateway.sockets.pipes().len();
+            let present = gateway.sockets.pipes().len() + usize::from(gateway.own.is_some());
             let status = gateway.shard.status();
             assert!(status.clients + status.workers <= present, "{status:?}, {present} sockets");
             for (socket, pipe) in gateway.sockets.iter() {
@@ -119,9 +179,12 @@ impl World {
                 }
             }
         }
-        for worker in self.workers.iter().flatten() {
+        for (worker, home) in self.workers.iter().zip(&self.homes) {
+            let Some(worker) = worker else { continue };
             let status = worker.runtime.status();
             let most = if worker.is_ending { DRAIN_WAITING_MAX } else { WAITING_MAX };
+            // A stop gives the own worker the ends of all clients, whatever waits.
+            let most = if home.is_some() { most + self.clients.len() } else { most };
             // One that begins nothing for a gateway that takes little reads on, up to a MiB.
             assert!(worker.holds_back || status.events_waiting <= most, "{status:?}");
             assert!(!worker.holds_back || status.queued_bytes <= OUTBOXES_MAX, "{status:?}");

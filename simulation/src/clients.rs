@@ -8,22 +8,31 @@ use crate::world::{GATEWAYS, ROOM, World};
 /// A client of a gateway.
 pub(crate) struct Client {
     pub(crate) gateway: usize,
+    /// Which process that was.
+    pub(crate) life: u32,
+    /// The worker in the gateway's process, by its number: no other is to hear of the client.
+    pub(crate) own_worker: Option<usize>,
     /// To its gateway.
     pipe: usize,
     /// Its gateway's machine is gone.
     pub(crate) is_gone: bool,
     /// It has said that it says no more.
     pub(crate) has_left: bool,
+    /// Its gateway has been asked to end, and will close it.
+    pub(crate) is_dismissed: bool,
+    /// It has heard the end.
+    pub(crate) is_over: bool,
     pub(crate) said: Vec<String>,
     pub(crate) heard: Vec<String>,
+    /// What workers said to it of which it had asked nothing.
+    pub(crate) pushed: Vec<String>,
     unread: Vec<u8>,
 }
 
 impl World {
     /// Connects to a gateway that is there.
     pub(crate) fn connect_client(&mut self) {
-        let gateways: Vec<_> =
-            (0..GATEWAYS).filter(|gateway| !self.is_frozen(Some(Process::Gateway(*gateway)))).collect();
+        let gateways: Vec<_> = (0..GATEWAYS).filter(|gateway| self.takes_clients(*gateway)).collect();
         let Some(gateway) = self.random.choice(gateways) else { return };
         let pipe = self.pipes.len();
         let client = self.clients.len();
@@ -31,9 +40,14 @@ impl World {
         self.add_pipes(End::Client(client), End::Gateway(gateway, socket));
         self.clients.push(Client {
             gateway,
+            life: self.gateways[gateway].life,
+            own_worker: self.gateways[gateway].own.as_ref().map(|own| own.worker),
             pipe,
             is_gone: false,
             has_left: false,
+            is_dismissed: false,
+            is_over: false,
+            pushed: vec![],
             said: vec![],
             heard: vec![],
             unread: vec![],
@@ -42,6 +56,10 @@ impl World {
         let now = self.millis();
         self.gateways[gateway].shard.on_client_accepted(now, 0, socket, address.into());
         self.turn_gateway(gateway);
+    }
+
+    fn takes_clients(&self, gateway: usize) -> bool {
+        !self.is_frozen(Some(Process::Gateway(gateway))) && self.is_serving(gateway)
     }
 
     /// One says something.
@@ -90,7 +108,7 @@ impl World {
     fn present_clients(&self) -> impl Iterator<Item = usize> {
         (0..self.clients.len()).filter(|client| {
             let client = &self.clients[*client];
-            !client.is_gone && !client.has_left
+            !client.is_gone && !client.has_left && !client.is_over
         })
     }
 
@@ -99,7 +117,8 @@ impl World {
         let record = self.record.borrow();
         self.clients.iter().enumerate().all(|(index, client)| {
             client.is_gone
-                || if client.has_left {
+                || client.is_dismissed && !record.connected.contains(&index)
+                || if client.has_left || client.is_dismissed {
                     record.handled.contains(&closed(index))
                 } else {
                     client.said.len() == client.heard.len()
@@ -107,20 +126,35 @@ impl World {
         })
     }
 
+    /// It hears that its gateway says no more.
+    fn end_client(&mut self, index: usize) {
+        let Client { has_left, is_dismissed, pipe, .. } = self.clients[index];
+        assert!(has_left || is_dismissed, "client {index} was thrown out after {:?}", self.now.get());
+        self.clients[index].is_over = true;
+        if !has_left {
+            self.pipes[pipe].end();
+            self.connect_client();
+        }
+    }
+
     /// What a gateway has to say to a client.
     pub(crate) fn hear(&mut self, client: usize, arrival: Arrival) {
         let Arrival::Bytes(bytes) = arrival else {
-            let has_left = self.clients[client].has_left;
-            return assert!(has_left, "client {client} was thrown out after {:?}", self.now.get());
+            return self.end_client(client);
         };
         let client = &mut self.clients[client];
         client.unread.extend(bytes);
         while let Some(end) = client.unread.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = client.unread.drain(..=end).collect();
-            client.heard.push(String::from_utf8_lossy(&line[..end]).into_owned());
+            let line = String::from_utf8_lossy(&line[..end]).into_owned();
+            let list = if line.starts_with(PUSH) { &mut client.pushed } else { &mut client.heard };
+            list.push(line);
         }
     }
 }
+
+/// What messages begin with that answer nothing.
+pub(crate) const PUSH: &str = "push";
 
 /// What a handler notes when this client is gone.
 pub(crate) fn closed(client: usize) -> String {

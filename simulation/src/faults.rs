@@ -85,20 +85,27 @@ impl World {
             Faults::Deaths => 2,
             Faults::Cuts => 3,
         };
-        match self.random.u32(..most) {
+        match (self.random.u32(..most), self.homes[worker]) {
             // As the master waits for its successor's links, for which that needs a register and gateways.
-            0 if self.register.is_none() || self.is_disturbed() => {}
-            0 => {
+            (0, _) if self.register.is_none() || self.is_disturbed() => {}
+            (0, Some(gateway)) => self.stop_embedded(gateway),
+            (0, None) => {
                 self.start_worker();
                 self.settle_links();
                 self.stop_worker(worker);
             }
-            1 => {
+            (1, Some(gateway)) => self.kill_embedded(gateway),
+            (1, None) => {
                 self.kill(worker);
                 self.start_worker();
             }
             _ => self.cut_a_link(worker),
         }
+    }
+
+    /// Whether a worker is there and in no gateway's process.
+    fn has_own_process(&self, worker: usize) -> bool {
+        self.workers[worker].is_some() && self.homes[worker].is_none()
     }
 
     /// A process dies: its kernel ends its connections, perhaps with what nobody has read.
@@ -141,7 +148,7 @@ impl World {
         let until = now + Duration::from_millis(self.random.u64(1..=longest.as_millis() as u64));
         self.disturbances.quiet_until = until + QUIET_TIME;
         let gateways = (0..self.gateways.len()).map(Process::Gateway);
-        let workers = (0..self.workers.len()).filter(|worker| self.workers[*worker].is_some());
+        let workers = (0..self.workers.len()).filter(|worker| self.has_own_process(*worker));
         let register = self.register.is_some().then_some(Process::Register);
         let processes: Vec<_> = gateways.chain(workers.map(Process::Worker)).chain(register).collect();
         let pipes = (0..self.pipes.len()).filter(|pipe| {
@@ -180,7 +187,7 @@ impl World {
                 self.boot_at(Process::Register, until);
             }
             _ => {
-                let workers = (0..self.workers.len()).filter(|worker| self.workers[*worker].is_some());
+                let workers = (0..self.workers.len()).filter(|worker| self.has_own_process(*worker));
                 let workers: Vec<_> = workers.collect();
                 let Some(worker) = self.random.choice(workers) else { return };
                 self.lose_connections(Process::Worker(worker));
@@ -197,7 +204,8 @@ impl World {
         let now = self.now.get();
         self.disturbances.accepts.retain(|accept| accept.at.process() != Some(process));
         for pipe in 0..self.pipes.len() {
-            if self.pipes[pipe ^ 1].to.process() == Some(process) && !self.pipes[pipe].is_over() {
+            let sender = self.process_of(self.pipes[pipe ^ 1].to);
+            if sender == Some(process) && !self.pipes[pipe].is_over() {
                 self.pipes[pipe].lose();
                 self.pipes[pipe ^ 1].lose();
                 self.disturbances.half_open.push((pipe, now));
@@ -295,7 +303,7 @@ impl World {
         }
         let mut told = Vec::new();
         for pipe in 0..self.pipes.len() {
-            if self.pipes[pipe].to.process() == Some(process) && self.pipes[pipe].is_ready() {
+            if self.process_of(self.pipes[pipe].to) == Some(process) && self.pipes[pipe].is_ready() {
                 self.tell(pipe, usize::MAX);
                 told.push(pipe);
             }
@@ -311,7 +319,7 @@ impl World {
         told.into_iter().for_each(|pipe| self.tell_room(pipe));
         // What it had to say while there was no room.
         for pipe in 0..self.pipes.len() {
-            if self.pipes[pipe ^ 1].to.process() == Some(process) {
+            if self.process_of(self.pipes[pipe ^ 1].to) == Some(process) {
                 self.tell_room(pipe);
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use gateway_core::{Identity, Millis, Settings, Shard};
 use protocol::register_client::{Limits, RegisterClient, Role};
 
+use crate::embedded::Own;
 use crate::network::Pipe;
 use crate::sockets::{PipeSink, Sockets};
 
@@ -18,6 +19,8 @@ pub(crate) struct Gateway {
     pub(crate) registration: RegisterClient,
     /// Its pipes to the register, those that there are: the one that is kept, and the one that asks.
     pub(crate) to_register: [Option<usize>; 2],
+    /// The worker in its process, if there is one.
+    pub(crate) own: Option<Own>,
 }
 
 impl Gateway {
@@ -33,25 +36,33 @@ impl Gateway {
             listen,
             send_to_worker_buffer_size: SEND_TO_WORKER_BUFFER_SIZE,
             no_worker_wait,
+            drain_timeout: Duration::ZERO,
             lan_ip,
             ..Settings::default()
         };
         let (role, register) = (Role::Gateway(address.to_string()), settings.register_address[0].clone());
         let registration = RegisterClient::new(register, role, String::new(), Limits::default());
         let shard = Shard::new(settings, Identity { address, seed }, now);
-        Gateway { shard, address, sockets: Sockets::new(life), life, registration, to_register: [None; 2] }
+        let sockets = Sockets::new(life);
+        Gateway { shard, address, sockets, life, registration, to_register: [None; 2], own: None }
     }
 
     /// Runs turns until none is pending.
     pub(crate) fn turn(&mut self, now: Millis, pipes: &mut [Pipe]) {
         loop {
-            let mut sink = PipeSink { sockets: &mut self.sockets, pipes, waits: false };
-            let Ok(()) = self.shard.turn(now, &mut sink);
-            assert!(!(sink.waits && self.shard.is_pending()), "it waits with work at hand");
+            self.turn_once(now, pipes);
             if !self.shard.is_pending() {
                 return;
             }
         }
+    }
+
+    /// One turn.
+    pub(crate) fn turn_once(&mut self, now: Millis, pipes: &mut [Pipe]) {
+        let near = self.own.as_mut().map(|own| &mut own.links);
+        let mut sink = PipeSink { sockets: &mut self.sockets, pipes, near, waits: false };
+        let Ok(()) = self.shard.turn(now, &mut sink);
+        assert!(!(sink.waits && self.shard.is_pending()), "it waits with work at hand");
     }
 }
 

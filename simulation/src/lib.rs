@@ -7,6 +7,7 @@
 
 mod check;
 mod clients;
+mod embedded;
 mod faults;
 mod gateway;
 mod network;

@@ -10,7 +10,7 @@ use ringway_register::{Config, Register};
 use crate::faults::Accept;
 use crate::network::{Arrival, Connect, End, Process};
 use crate::sockets::{PipeSink, Sockets};
-use crate::world::{GATEWAYS, WORKERS, World};
+use crate::world::{GATEWAYS, World};
 
 /// A register's process.
 pub(crate) struct RegisterProcess {
@@ -68,7 +68,7 @@ impl World {
             self.register = Some(RegisterProcess::new(self.register_lives));
         }
         let Some(RegisterProcess { register, sockets }) = &mut self.register else { return };
-        let mut sink = PipeSink { sockets, pipes: &mut self.pipes, waits: false };
+        let mut sink = PipeSink { sockets, pipes: &mut self.pipes, near: None, waits: false };
         loop {
             let Ok(()) = register.turn(now.0, &mut sink);
             if register.deadline() > now.0 {
@@ -120,7 +120,7 @@ impl World {
 
     /// Does what a gateway's registration wants.
     pub(crate) fn turn_registration(&mut self, gateway: usize) {
-        if self.is_frozen(Some(Process::Gateway(gateway))) {
+        if self.is_frozen(Some(Process::Gateway(gateway))) || !self.is_serving(gateway) {
             return;
         }
         let now = self.millis().0;
@@ -166,7 +166,7 @@ impl World {
 
     /// Checks that all have found it again, and that it refused nobody and took nobody for dead who was not.
     pub(crate) fn check_register(&self) {
-        assert!(self.is_registered(GATEWAYS, WORKERS), "all are registered");
+        assert!(self.is_registered(GATEWAYS, self.worker_count), "all are registered");
         if !self.faults.are_noticed_by_silence() {
             self.check_refusals();
         }

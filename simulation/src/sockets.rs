@@ -6,8 +6,10 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use gateway_core::Sends;
+use ringway::MemoryLinks;
 use uring::{Acks, Short, SocketId};
 
+use crate::embedded::FIRST_SLOT;
 use crate::network::Pipe;
 
 /// Which pipes a program's sockets send to: indices into the world's list. What comes in is in the pipe beside it.
@@ -22,6 +24,8 @@ pub(crate) struct Sockets {
 pub(crate) struct PipeSink<'a> {
     pub(crate) sockets: &'a mut Sockets,
     pub(crate) pipes: &'a mut [Pipe],
+    /// Links that need no pipe.
+    pub(crate) near: Option<&'a mut MemoryLinks>,
     /// A ring would wait by now: whatever follows would be late.
     pub(crate) waits: bool,
 }
@@ -36,6 +40,7 @@ impl Sockets {
     pub(crate) fn open(&mut self, pipe: usize) -> SocketId {
         let socket = SocketId::new(self.opened, self.generation);
         self.opened += 1;
+        assert!(self.opened < FIRST_SLOT, "slots behind these are not the ring's");
         self.pipes.insert(socket, pipe);
         socket
     }
@@ -71,6 +76,11 @@ impl PipeSink<'_> {
         }
     }
 
+    /// Links that need no pipe, if the socket is one of theirs.
+    fn near_of(&mut self, socket: SocketId) -> Option<&mut MemoryLinks> {
+        self.near.as_deref_mut().filter(|_| socket.index() >= FIRST_SLOT as usize)
+    }
+
     /// How much there was room for.
     fn send_to(&mut self, socket: SocketId, bytes: &[u8]) -> usize {
         self.sockets.pipes.get(&socket).map_or(bytes.len(), |pipe| self.pipes[*pipe].send(bytes))
@@ -83,6 +93,9 @@ impl gateway_core::Sink for PipeSink<'_> {
     fn act(&mut self, action: gateway_core::Action) {
         use gateway_core::Action;
         assert!(!self.waits, "nothing was to follow from the last sends, and then {action:?}");
+        if let Some(near) = action.socket().and_then(|socket| self.near_of(socket)) {
+            return near.shard_acts(action);
+        }
         match action {
             Action::Pause(socket) => self.pause(socket, true),
             Action::Resume(socket) => self.pause(socket, false),
@@ -102,12 +115,16 @@ impl gateway_core::Sink for PipeSink<'_> {
     fn send(&mut self, sends: Sends<'_>, short: &mut Vec<Short>) -> Result<(), Infallible> {
         for socket in sends.sockets() {
             let bytes: Vec<u8> = sends.bytes(*socket).flat_map(|slice| slice.to_vec()).collect();
-            let sent = self.send_to(*socket, &bytes);
+            let sent = match self.near_of(*socket) {
+                Some(near) => near.shard_sends(*socket, &mut sends.bytes(*socket)),
+                None => self.send_to(*socket, &bytes),
+            };
             if sent < bytes.len() {
                 short.push(Short { socket: *socket, sent });
             }
         }
-        self.waits = sends.are_last() && short.is_empty();
+        // Who shares the thread may have something to do because of what is sent.
+        self.waits = sends.are_last() && short.is_empty() && self.near.is_none();
         Ok(())
     }
 }

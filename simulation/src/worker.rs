@@ -1,15 +1,16 @@
 //! A worker's core with handlers that answer, sometimes late, and note what they were told.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddrV4;
 use std::rc::Rc;
 use std::time::Duration;
 
 use ringway_worker::core::{ConnId, Setup};
 use ringway_worker::runtime::{Host, Runtime};
-use ringway_worker::{Client, Config, Events, Gateway, Message, time};
+use ringway_worker::{Client, ClientId, Config, Events, Gateway, Message, time};
 
-use crate::clients::{client_at, closed};
+use crate::clients::{PUSH, client_at, closed};
 
 /// What handlers note, and may know.
 pub(crate) type Record = Rc<RefCell<Notes>>;
@@ -18,6 +19,16 @@ pub(crate) type Record = Rc<RefCell<Notes>>;
 pub(crate) struct Notes {
     /// What handlers were told, in order.
     pub(crate) handled: Vec<String>,
+    /// Which worker that was, for each of them.
+    pub(crate) handled_by: Vec<usize>,
+    /// Clients of which a worker has heard.
+    pub(crate) connected: BTreeSet<usize>,
+    /// How much was handled when a worker's `on_stop` ran.
+    pub(crate) stopped: BTreeMap<usize, usize>,
+    /// Clients as their handlers know them.
+    ids: BTreeMap<usize, ClientId>,
+    /// How often each worker has said something to each client that had not asked.
+    pushes: BTreeMap<(usize, usize), u32>,
     /// Clients that may not be there.
     pub(crate) left: BTreeSet<usize>,
 }
@@ -32,15 +43,20 @@ pub(crate) struct Worker {
 }
 
 /// Answers each message with itself: at once, after a while, after a question to gateways, or after it has written to the
-/// client's session.
+/// client's session. Some are news for another client, too.
 struct Echo {
+    number: usize,
     record: Record,
     random: RefCell<fastrand::Rng>,
 }
 
 impl Events for Echo {
+    async fn on_connect(&self, _gateway: &Gateway, client: &Client) {
+        self.record.borrow_mut().connected.insert(client_at(client.addr().port()));
+    }
+
     async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
-        self.record.borrow_mut().handled.push(message.text().into_owned());
+        self.note(client, message.text().into_owned());
         let choice = self.random.borrow_mut().u32(..64);
         match choice % 8 {
             // Longer than a core that ends waits for gateways.
@@ -59,18 +75,58 @@ impl Events for Echo {
                 assert!(is_said, "a client that speaks is online");
             }
             2 => client.edit_session(|session| drop(session.insert("last", message.text().as_ref()))),
+            3 => self.push(gateway),
             _ => {}
         }
         gateway.send_to_client(client.id(), message);
     }
 
     async fn on_close(&self, _gateway: &Gateway, client: &Client) {
-        self.record.borrow_mut().handled.push(closed(client_at(client.addr().port())));
+        self.note(client, closed(client_at(client.addr().port())));
+    }
+
+    async fn on_stop(&self, _gateway: &Gateway) {
+        let mut record = self.record.borrow_mut();
+        let handled = record.handled.len();
+        record.stopped.insert(self.number, handled);
+    }
+}
+
+impl Notes {
+    fn note(&mut self, worker: usize, what: String) {
+        self.handled.push(what);
+        self.handled_by.push(worker);
+    }
+}
+
+impl Echo {
+    fn note(&self, client: &Client, what: String) {
+        let mut record = self.record.borrow_mut();
+        record.ids.insert(client_at(client.addr().port()), client.id());
+        record.note(self.number, what);
+    }
+
+    /// Says something to any client, whoever serves it.
+    fn push(&self, gateway: &Gateway) {
+        let mut record = self.record.borrow_mut();
+        let index = self.random.borrow_mut().usize(..record.ids.len());
+        let Some((client, id)) = record.ids.iter().nth(index).map(|(client, id)| (*client, *id)) else {
+            return;
+        };
+        let count = record.pushes.entry((self.number, client)).or_default();
+        *count += 1;
+        gateway.send_to_client(id, format!("{PUSH}:{}:{count}", self.number));
     }
 }
 
 impl Worker {
-    pub(crate) fn new(number: usize, record: Record, now: &Rc<Cell<Duration>>, seed: u64) -> Worker {
+    pub(crate) fn new(
+        number: usize,
+        record: Record,
+        now: &Rc<Cell<Duration>>,
+        seed: u64,
+        own_gateway: Option<SocketAddrV4>,
+    ) -> Worker {
         // Handlers get the time that they want: what is lost then is lost to another fault.
         let drain_timeout = Duration::from_secs(3_600);
         let holds_back = number.is_multiple_of(2);
@@ -86,11 +142,11 @@ impl Worker {
             key_name: format!("worker {number}"),
             index: 0,
             announced: Default::default(),
-            own_gateway: None,
+            own_gateway,
         };
         let clock = Rc::clone(now);
         let host = Host { clock: Box::new(move || clock.get()), wake: Box::new(|| {}) };
-        let events = Echo { record, random: RefCell::new(fastrand::Rng::with_seed(seed)) };
+        let events = Echo { number, record, random: RefCell::new(fastrand::Rng::with_seed(seed)) };
         Worker {
             runtime: Runtime::new(setup, host, || events),
             conns: HashMap::new(),

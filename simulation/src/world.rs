@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gateway_core::Millis;
 use ringway_worker::core::{Action as CoreAction, ConnId, Notice};
+use ringway_worker::driver::Near as _;
 
 use crate::clients::Client;
 use crate::faults::{Accept, Disturbances, Faults};
@@ -29,6 +30,10 @@ pub struct World {
     pub(crate) gateways: Vec<Gateway>,
     /// Those that died or ended are `None`.
     pub(crate) workers: Vec<Option<Worker>>,
+    /// In which gateway's process each is, if in one.
+    pub(crate) homes: Vec<Option<usize>>,
+    /// How many there are to be.
+    pub(crate) worker_count: usize,
     pub(crate) clients: Vec<Client>,
     pub(crate) pipes: Vec<Pipe>,
     pub(crate) disturbances: Disturbances,
@@ -38,7 +43,18 @@ pub struct World {
 impl World {
     /// Two gateways, two workers, a few clients.
     pub fn new(seed: u64, faults: Faults) -> World {
+        World::with(seed, faults, 0)
+    }
+
+    /// The same with a worker in the process of one gateway, or of each of them, and one with a process of its own.
+    pub fn embedded(seed: u64, faults: Faults) -> World {
+        World::with(seed, faults, 1 + usize::from(seed % 2 == 1))
+    }
+
+    /// So many gateways have a worker in their processes.
+    fn with(seed: u64, faults: Faults, embedded: usize) -> World {
         let mut random = fastrand::Rng::with_seed(seed);
+        let separate = if embedded == 0 { WORKERS } else { 1 };
         let gateways = (0..GATEWAYS).map(|index| Gateway::new(index, random.u64(..), 0, Millis(0))).collect();
         let mut world = World {
             random,
@@ -49,12 +65,15 @@ impl World {
             register_at: Duration::ZERO,
             gateways,
             workers: Vec::new(),
+            homes: Vec::new(),
+            worker_count: embedded + separate,
             clients: Vec::new(),
             pipes: Vec::new(),
             disturbances: Disturbances::default(),
             record: Record::default(),
         };
-        (0..WORKERS).for_each(|_| world.start_worker());
+        (0..embedded).for_each(|gateway| world.start_own_worker(gateway));
+        (0..separate).for_each(|_| world.start_worker());
         world.settle();
         (0..CLIENTS).for_each(|_| world.connect_client());
         world.settle();
@@ -109,9 +128,10 @@ impl World {
                 && (status.handlers_running, status.events_waiting, status.queued_bytes) == (0, 0, 0)
         };
         !self.is_disturbed()
-            && self.are_listed(GATEWAYS, WORKERS)
+            && self.are_listed(GATEWAYS, self.worker_count)
             && self.workers.iter().flatten().all(is_idle)
-            && self.gateways.iter().all(|gateway| gateway.shard.worker_count() == WORKERS)
+            && self.gateways.iter().all(|gateway| gateway.shard.worker_count() == self.worker_count)
+            && (0..GATEWAYS).all(|gateway| self.is_serving(gateway))
             && !self.pipes.iter().any(Pipe::is_ready)
     }
 
@@ -133,6 +153,12 @@ impl World {
     pub(crate) fn pass(&mut self, time: Duration) {
         self.now.set(self.now.get() + time);
         self.end_disturbances();
+        // A kernel takes all for who is gone.
+        for pipe in 0..self.pipes.len() {
+            if self.pipes[pipe].is_over() {
+                self.tell_room(pipe);
+            }
+        }
         self.turn_register();
         for gateway in 0..self.gateways.len() {
             self.tick_gateway(gateway);
@@ -143,10 +169,10 @@ impl World {
 
     /// Another process takes a gateway's place. Its clients are gone, and as many connect to another gateway.
     pub(crate) fn replace_gateway(&mut self, index: usize) {
-        let (life, now) = (self.gateways[index].life + 1, self.millis());
-        self.gateways[index] = Gateway::new(index, self.random.u64(..), life, now);
+        self.renew_gateway(index);
         for client in 0..self.clients.len() {
-            if self.clients[client].gateway == index && !self.clients[client].is_gone {
+            let Client { gateway, life, is_gone, is_over, .. } = self.clients[client];
+            if gateway == index && life < self.gateways[index].life && !is_gone && !is_over {
                 let had_left = self.clients[client].has_left;
                 self.lose_client(client);
                 if !had_left {
@@ -156,11 +182,30 @@ impl World {
         }
     }
 
+    /// Another process takes a gateway's place.
+    pub(crate) fn renew_gateway(&mut self, index: usize) {
+        let (life, now) = (self.gateways[index].life + 1, self.millis());
+        let own = self.gateways[index].own.take();
+        self.gateways[index] = Gateway::new(index, self.random.u64(..), life, now);
+        if let Some(own) = own {
+            self.workers[own.worker] = None;
+            self.start_own_worker(index);
+        }
+    }
+
     pub(crate) fn start_worker(&mut self) {
         let number = self.workers.len();
-        let worker = Worker::new(number, Rc::clone(&self.record), &self.now, self.random.u64(..));
-        self.workers.push(Some(worker));
+        self.add_worker(None);
         self.turn_worker(number);
+    }
+
+    /// `home`: in which gateway's process.
+    pub(crate) fn add_worker(&mut self, home: Option<usize>) {
+        let (number, seed) = (self.workers.len(), self.random.u64(..));
+        let own_gateway = home.map(|gateway| self.gateways[gateway].address);
+        let worker = Worker::new(number, Rc::clone(&self.record), &self.now, seed, own_gateway);
+        self.workers.push(Some(worker));
+        self.homes.push(home);
     }
 
     /// Lets the newest worker come to all gateways, whatever else waits.
@@ -187,7 +232,7 @@ impl World {
 
     /// Whether something can come out of a pipe, and there is somebody to take it.
     fn is_deliverable(&self, pipe: usize) -> bool {
-        self.pipes[pipe].is_ready() && !self.is_frozen(self.pipes[pipe].to.process())
+        self.pipes[pipe].is_ready() && !self.is_frozen(self.process_of(self.pipes[pipe].to))
     }
 
     fn deliver(&mut self, pipe: usize, size: usize) {
@@ -242,7 +287,7 @@ impl World {
     pub(crate) fn tell_room(&mut self, pipe: usize) {
         // Its sender is the receiver of the other one.
         let sender = self.pipes[pipe ^ 1].to;
-        if self.is_frozen(sender.process()) || !self.pipes[pipe].takes_again() {
+        if self.is_frozen(self.process_of(sender)) || !self.pipes[pipe].takes_again() {
             return;
         }
         match sender {
@@ -269,10 +314,14 @@ impl World {
     }
 
     pub(crate) fn turn_gateway(&mut self, index: usize) {
-        if !self.is_frozen(Some(Process::Gateway(index))) {
-            let now = self.millis();
-            self.gateways[index].turn(now, &mut self.pipes);
+        if self.is_frozen(Some(Process::Gateway(index))) {
+            return;
         }
+        if self.gateways[index].own.is_some() {
+            return self.turn_embedded(index);
+        }
+        let now = self.millis();
+        self.gateways[index].turn(now, &mut self.pipes);
     }
 
     pub(crate) fn tick_gateway(&mut self, index: usize) {
@@ -284,16 +333,14 @@ impl World {
     }
 
     pub(crate) fn turn_worker(&mut self, index: usize) {
+        if let Some(gateway) = self.homes[index] {
+            return self.turn_gateway(gateway);
+        }
         if self.is_frozen(Some(Process::Worker(index))) {
             return;
         }
         for _ in 0..TURNS_MAX {
-            let Some(worker) = &mut self.workers[index] else { return };
-            worker.runtime.turn();
-            let mut actions = Vec::new();
-            worker.runtime.take_actions(&mut actions);
-            actions.into_iter().for_each(|action| self.act(index, action));
-            self.send_of_worker(index);
+            self.turn_worker_once(index);
             let Some(worker) = &mut self.workers[index] else { return };
             if worker.runtime.is_over() {
                 let worker = self.workers[index].take();
@@ -310,17 +357,30 @@ impl World {
         panic!("a worker never comes to rest");
     }
 
+    pub(crate) fn turn_worker_once(&mut self, index: usize) {
+        let Some(worker) = &mut self.workers[index] else { return };
+        worker.runtime.turn();
+        let mut actions = Vec::new();
+        worker.runtime.take_actions(&mut actions);
+        actions.into_iter().for_each(|action| self.act(index, action));
+        self.send_of_worker(index);
+    }
+
     fn send_of_worker(&mut self, index: usize) {
+        let mut own = self.homes[index].and_then(|gateway| self.gateways[gateway].own.as_mut());
         let Some(worker) = &mut self.workers[index] else { return };
         let mut waits = worker.runtime.is_over_when_sent() && !worker.runtime.is_pending();
         let mut dirty = Vec::new();
         worker.runtime.take_dirty(&mut dirty);
         waits &= !dirty.is_empty();
         for conn in dirty {
-            let Some(pipe) = worker.conns.get(&conn) else { continue };
-            let size = worker.runtime.unsent().of(conn).len();
-            let sent = self.pipes[*pipe].send(worker.runtime.unsent().of(conn));
-            waits &= sent == size;
+            let unsent = worker.runtime.unsent();
+            let bytes = unsent.of(conn);
+            let near = own.as_mut().and_then(|own| own.links.send(conn, bytes));
+            let far = worker.conns.get(&conn);
+            let Some(sent) = near.or_else(|| far.map(|pipe| self.pipes[*pipe].send(bytes))) else { continue };
+            waits &= sent == bytes.len();
+            drop(unsent);
             worker.runtime.on_sent(conn, sent);
         }
         let mut actions = Vec::new();
@@ -332,6 +392,10 @@ impl World {
     }
 
     fn act(&mut self, index: usize, action: CoreAction) {
+        let own = self.homes[index].and_then(|gateway| self.gateways[gateway].own.as_mut());
+        if own.is_some_and(|own| own.links.act(&action)) {
+            return;
+        }
         match action {
             CoreAction::Connect(conn, to) => self.connect_link(index, conn, to),
             CoreAction::ConnectByName(conn, _) => {
@@ -408,14 +472,14 @@ impl World {
 }
 
 pub(crate) const GATEWAYS: usize = 2;
-pub(crate) const WORKERS: usize = 2;
+const WORKERS: usize = 2;
 const CLIENTS: usize = 6;
 
 /// Bytes that a pipe holds: less than some turns have to say.
 pub(crate) const ROOM: usize = 600;
 
 /// Turns of a worker until nothing is pending.
-const TURNS_MAX: usize = 10_000;
+pub(crate) const TURNS_MAX: usize = 10_000;
 
 /// How long everything takes to come to its end at most: longer than handlers one after the other, and any patience.
 const SETTLE_ROUNDS_MAX: usize = 400;

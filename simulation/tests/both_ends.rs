@@ -13,17 +13,32 @@ impl Drop for Seed {
     }
 }
 
-fn run(faults: Faults, seeds: u64) {
-    let only = std::env::var("RINGWAY_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seeds = only.map_or(0..seeds, |seed| seed..seed + 1);
-    for seed in seeds {
-        run_one(faults, seed);
-    }
+/// Makes a world of a seed.
+type Make = fn(u64, Faults) -> World;
+
+fn run(faults: Faults) {
+    seeds().for_each(|seed| drop(run_one(World::new, faults, seed)));
 }
 
-fn run_one(faults: Faults, seed: u64) -> World {
+fn run_embedded(faults: Faults) {
+    let (mut pushes, mut stops) = (0, 0);
+    for seed in seeds() {
+        let world = run_one(World::embedded, faults, seed);
+        pushes += world.pushes_from_elsewhere();
+        stops += world.embedded_stops();
+    }
+    let is_whole = std::env::var_os("RINGWAY_SEED").is_none();
+    assert!(!is_whole || pushes > 300 && stops > 300, "{pushes} pushes and {stops} stops");
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let only = std::env::var("RINGWAY_SEED").ok().and_then(|seed| seed.parse().ok());
+    only.map_or(0..SEEDS, |seed| seed..seed + 1)
+}
+
+fn run_one(make: Make, faults: Faults, seed: u64) -> World {
     let _seed = Seed(seed);
-    let mut world = World::new(seed, faults);
+    let mut world = make(seed, faults);
     (0..STEPS).for_each(|_| world.step());
     world.settle();
     world.check();
@@ -31,35 +46,36 @@ fn run_one(faults: Faults, seed: u64) -> World {
 }
 
 const STEPS: usize = 600;
+const SEEDS: u64 = 1_000;
 
 #[test]
 fn while_workers_are_replaced_each_message_is_handled_and_answered_once_and_in_order() {
-    run(Faults::Reloads, 1_000);
+    run(Faults::Reloads);
 }
 
 #[test]
 fn while_processes_and_connections_stand_still_for_a_while_nothing_is_lost() {
-    run(Faults::Pauses, 1_000);
+    run(Faults::Pauses);
 }
 
 #[test]
 fn when_they_stand_still_for_long_nothing_is_doubled_and_all_are_connected_in_the_end() {
-    run(Faults::Freezes, 1_000);
+    run(Faults::Freezes);
 }
 
 #[test]
 fn when_machines_go_without_a_word_nothing_is_doubled_or_out_of_order_and_all_are_connected_in_the_end() {
-    run(Faults::Outages, 1_000);
+    run(Faults::Outages);
 }
 
 #[test]
 fn when_workers_die_nothing_is_doubled_or_out_of_order_and_all_are_connected_in_the_end() {
-    run(Faults::Deaths, 1_000);
+    run(Faults::Deaths);
 }
 
 #[test]
 fn when_links_are_cut_nothing_is_doubled_and_all_are_connected_in_the_end() {
-    run(Faults::Cuts, 1_000);
+    run(Faults::Cuts);
 }
 
 #[test]
@@ -67,8 +83,42 @@ fn a_seed_repeats_itself() {
     use Faults::{Cuts, Deaths, Freezes, Outages, Pauses, Reloads};
     for faults in [Reloads, Pauses, Deaths, Cuts, Freezes, Outages] {
         for seed in 0..20 {
-            let [one, other] = [(); 2].map(|()| run_one(faults, seed).history());
-            assert_eq!(one, other, "seed {seed}, {faults:?}");
+            for make in [World::new as Make, World::embedded] {
+                let [one, other] = [(); 2].map(|()| run_one(make, faults, seed).history());
+                assert_eq!(one, other, "seed {seed}, {faults:?}");
+            }
         }
     }
+}
+
+// The same with gateways that have a worker in their process, which hears of their clients, and no other worker does.
+
+#[test]
+fn embedded_while_workers_and_gateways_are_replaced_each_message_is_handled_once_and_in_order() {
+    run_embedded(Faults::Reloads);
+}
+
+#[test]
+fn embedded_while_processes_and_connections_stand_still_for_a_while_nothing_is_lost() {
+    run_embedded(Faults::Pauses);
+}
+
+#[test]
+fn embedded_when_they_stand_still_for_long_nothing_is_doubled_and_all_are_connected_in_the_end() {
+    run_embedded(Faults::Freezes);
+}
+
+#[test]
+fn embedded_when_machines_go_without_a_word_nothing_is_doubled_or_out_of_order() {
+    run_embedded(Faults::Outages);
+}
+
+#[test]
+fn embedded_when_processes_die_nothing_is_doubled_or_out_of_order() {
+    run_embedded(Faults::Deaths);
+}
+
+#[test]
+fn embedded_when_links_are_cut_nothing_is_doubled_and_all_are_connected_in_the_end() {
+    run_embedded(Faults::Cuts);
 }

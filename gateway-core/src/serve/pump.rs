@@ -18,7 +18,7 @@ use super::worker_log::ShardWorkers;
 use super::{Control, ShardSetup, StartError};
 use crate::config::{GUEST_CONNECTS_MAX, STOP_TIMEOUT_MS, TICK_PERIOD_MS};
 use crate::shard::{Action, Counters, Identity, Sends, Shard, Sink, Status};
-use crate::{Guest, Millis, Place, Settings};
+use crate::{Guest, Millis, Place, Settings, SharedThread};
 
 /// A shard and its ring, in the shard's own thread.
 pub(super) struct Pump {
@@ -47,6 +47,12 @@ pub(super) struct Pump {
     held_back: bool,
     /// Set once the shard is to end.
     stop_by: Option<Millis>,
+}
+
+/// One turn of a pump, behind what its ring had.
+struct Turn<'a> {
+    pump: &'a mut Pump,
+    now: Millis,
 }
 
 /// Connections that were refused because the shard has as many as it may.
@@ -151,6 +157,8 @@ impl Pump {
             self.round().await?;
         }
         if let Some(guest) = &mut self.guest {
+            // Of clients that have not gone in time, too, it is to hear before it ends.
+            self.shard.end_clients(now(&self.ring));
             guest.stop();
         }
         while self.guest.as_ref().is_some_and(|guest| !guest.is_over()) {
@@ -208,26 +216,7 @@ impl Pump {
             self.refusals.look(now, self.ring.stats().refusals);
             self.workers.look(now, &mut self.shard);
         }
-        self.turn_shard(now)?;
-        for _ in 0..GUEST_PASSES {
-            let due = self.guest.as_mut().filter(|guest| guest.wait().is_zero());
-            let Some(guest) = due else { break };
-            guest.turn(&mut self.ring, &mut self.shard, now)?;
-            if self.shard.is_pending() {
-                self.turn_shard(now)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn turn_shard(&mut self, now: Millis) -> io::Result<()> {
-        // A guest may have something to do because of what is sent, and who stops looks at the time.
-        let may_wait = self.guest.is_none() && self.stop_by.is_none();
-        let wait = if may_wait { self.until_due() } else { Duration::ZERO };
-        let Pump { ring, listeners, first_guest_slot, ranges, held_back, .. } = self;
-        let (guest, first_guest_slot) = (self.guest.as_deref_mut(), *first_guest_slot);
-        let mut sink = RingSink { ring, listeners, guest, first_guest_slot, ranges, held_back, wait };
-        self.shard.turn(now, &mut sink)
+        Turn { pump: self, now }.turn_both()
     }
 
     /// How long nothing is to be done, unless something comes.
@@ -301,6 +290,34 @@ impl Pump {
     }
 }
 
+impl SharedThread for Turn<'_> {
+    type Error = io::Error;
+
+    fn turn_shard(&mut self) -> io::Result<()> {
+        let pump = &mut *self.pump;
+        // A guest may have something to do because of what is sent, and who stops looks at the time.
+        let may_wait = pump.guest.is_none() && pump.stop_by.is_none();
+        let wait = if may_wait { pump.until_due() } else { Duration::ZERO };
+        let Pump { ring, listeners, first_guest_slot, ranges, held_back, .. } = pump;
+        let (guest, first_guest_slot) = (pump.guest.as_deref_mut(), *first_guest_slot);
+        let mut sink = RingSink { ring, listeners, guest, first_guest_slot, ranges, held_back, wait };
+        pump.shard.turn(self.now, &mut sink)
+    }
+
+    fn is_shard_pending(&self) -> bool {
+        self.pump.shard.is_pending()
+    }
+
+    fn turn_guest(&mut self) -> io::Result<()> {
+        let Pump { ring, shard, guest, .. } = &mut *self.pump;
+        guest.as_mut().map_or(Ok(()), |guest| guest.turn(ring, shard, self.now))
+    }
+
+    fn is_guest_due(&self) -> bool {
+        self.pump.guest.as_ref().is_some_and(|guest| guest.wait().is_zero())
+    }
+}
+
 impl RefusalLog {
     /// Warns, now and then, that the shard is full: only the operator can help.
     fn look(&mut self, now: Millis, refusals: u64) {
@@ -320,19 +337,6 @@ impl RingSink<'_> {
     /// The guest, if the socket is one of its links.
     fn guest_of(&mut self, socket: SocketId) -> Option<&mut (dyn Guest + 'static)> {
         self.guest.as_deref_mut().filter(|_| socket.index() >= self.first_guest_slot)
-    }
-}
-
-impl Action {
-    /// The socket that it is about.
-    fn socket(self) -> Option<SocketId> {
-        match self {
-            Action::Pause(socket)
-            | Action::Resume(socket)
-            | Action::Shutdown(socket)
-            | Action::Close(socket) => Some(socket),
-            Action::HoldAccepts(_) => None,
-        }
     }
 }
 
@@ -431,9 +435,6 @@ const CONTROL_PERIOD_MS: u64 = 5;
 
 /// A full shard says so this often, in ms.
 const REFUSAL_LOG_PERIOD_MS: u64 = 60_000;
-
-/// How often a guest has its turn in one turn of the ring: what it asks for in the first is answered in the second.
-const GUEST_PASSES: usize = 2;
 
 /// How long workers may take to close their ends, in ms.
 const LEAVE_TIMEOUT_MS: u64 = 1_000;

@@ -30,6 +30,19 @@ pub enum Action {
     HoldAccepts(bool),
 }
 
+impl Action {
+    /// The socket that it is about, if it is about one.
+    pub fn socket(self) -> Option<SocketId> {
+        match self {
+            Action::Pause(socket)
+            | Action::Resume(socket)
+            | Action::Shutdown(socket)
+            | Action::Close(socket) => Some(socket),
+            Action::HoldAccepts(_) => None,
+        }
+    }
+}
+
 /// Where a shard's turns take effect: a ring, or what stands for one in tests.
 pub trait Sink {
     /// Why nothing can be sent any more.

@@ -23,7 +23,7 @@ impl CoreGuest {
         launch: Launch,
         make_events: impl FnOnce(usize) -> E,
     ) -> CoreGuest {
-        let links = MemoryLinks::new(place.address, place.first_slot);
+        let links = MemoryLinks::new(place.address, place.first_slot, ROOM);
         CoreGuest { driver: Driver::new(launch.beside(place.address), place.waker, make_events), links }
     }
 }
@@ -68,3 +68,6 @@ impl Guest for CoreGuest {
         self.driver.is_over()
     }
 }
+
+/// Bytes that wait in one direction of a link at most: as many as a worker takes from a socket at once.
+const ROOM: usize = 128 * 1024;

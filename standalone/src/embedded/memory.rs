@@ -13,11 +13,13 @@ use uring::SocketId;
 /// The links of one thread.
 ///
 /// Invariant: each has a connection of the core's and a socket of the shard's that no other has.
-pub(super) struct MemoryLinks {
+pub struct MemoryLinks {
     /// Where the shard is found; where it finds the core is at the same address.
     gateway: SocketAddrV4,
     /// Slots from here on are not the ring's.
     first_slot: u32,
+    /// Bytes that wait in one direction of a link at most.
+    room: usize,
     /// Links that there were.
     opened: u32,
     links: Vec<MemoryLink>,
@@ -32,9 +34,9 @@ struct MemoryLink {
 
 /// One direction of a link.
 ///
-/// Invariant: `bytes.len() <= ROOM`.
-#[derive(Default)]
+/// Invariant: `bytes.len() <= room`.
 struct Direction {
+    room: usize,
     bytes: Vec<u8>,
     /// The receiver knows of the link.
     is_known: bool,
@@ -51,19 +53,20 @@ struct Direction {
 }
 
 impl MemoryLinks {
-    /// None yet. `first_slot`: from there on, slots are none of the ring's.
-    pub(super) fn new(gateway: SocketAddrV4, first_slot: u32) -> MemoryLinks {
-        MemoryLinks { gateway, first_slot, opened: 0, links: Vec::new() }
+    /// None yet. `gateway` is where the shard is found; from `first_slot` on, slots are none of the ring's; of what is on its
+    /// way in one direction of a link there is room for `room` bytes.
+    pub fn new(gateway: SocketAddrV4, first_slot: u32, room: usize) -> MemoryLinks {
+        MemoryLinks { gateway, first_slot, room, opened: 0, links: Vec::new() }
     }
 
     /// Whether there is something to tell.
-    pub(super) fn is_pending(&self) -> bool {
+    pub fn is_pending(&self) -> bool {
         let is_pending = |link: &MemoryLink| link.to_core.is_pending() || link.to_shard.is_pending();
         self.links.iter().any(is_pending)
     }
 
     /// Tells the core what came for it.
-    pub(super) fn tell_core(&mut self, core: &mut Runtime) {
+    pub fn tell_core(&mut self, core: &mut Runtime) {
         for MemoryLink { conn, to_core, to_shard, .. } in &mut self.links {
             if to_core.begin() {
                 core.on_connected(*conn);
@@ -82,7 +85,7 @@ impl MemoryLinks {
     }
 
     /// Tells the shard what came for it.
-    pub(super) fn tell_shard(&mut self, shard: &mut Shard, now: Millis) {
+    pub fn tell_shard(&mut self, shard: &mut Shard, now: Millis) {
         let peer = SocketAddr::from((*self.gateway.ip(), 0));
         for MemoryLink { socket, to_core, to_shard, .. } in &mut self.links {
             if to_shard.begin() {
@@ -102,7 +105,7 @@ impl MemoryLinks {
     }
 
     /// The shard does something with a link.
-    pub(super) fn shard_acts(&mut self, action: ShardAction) {
+    pub fn shard_acts(&mut self, action: ShardAction) {
         let (ShardAction::Pause(socket)
         | ShardAction::Resume(socket)
         | ShardAction::Shutdown(socket)
@@ -125,11 +128,7 @@ impl MemoryLinks {
     }
 
     /// The shard sends. Returns how much there was room for.
-    pub(super) fn shard_sends(
-        &mut self,
-        socket: SocketId,
-        slices: &mut dyn Iterator<Item = IoSlice<'_>>,
-    ) -> usize {
+    pub fn shard_sends(&mut self, socket: SocketId, slices: &mut dyn Iterator<Item = IoSlice<'_>>) -> usize {
         let link = self.links.iter_mut().find(|link| link.socket == socket);
         let Some(link) = link else { return slices.map(|slice| slice.len()).sum() };
         let mut sent = 0;
@@ -148,7 +147,7 @@ impl MemoryLinks {
         let slot =
             (self.first_slot..=u32::MAX).find(is_free).expect("a core has few connections to one gateway");
         self.opened = self.opened.wrapping_add(1);
-        let (to_core, to_shard) = (Direction::default(), Direction::default());
+        let [to_core, to_shard] = [(); 2].map(|()| Direction::new(self.room));
         self.links.push(MemoryLink { conn, socket: SocketId::new(slot, self.opened), to_core, to_shard });
     }
 
@@ -194,12 +193,25 @@ impl Near for MemoryLinks {
 }
 
 impl Direction {
+    fn new(room: usize) -> Direction {
+        Direction {
+            room,
+            bytes: Vec::new(),
+            is_known: false,
+            is_paused: false,
+            is_waited_for: false,
+            is_ending: false,
+            is_over: false,
+            is_closed: false,
+        }
+    }
+
     /// Takes what there is room for; returns how much that is. What is for nobody is taken, too.
     fn send(&mut self, bytes: &[u8]) -> usize {
         if self.is_ending || self.is_closed {
             return bytes.len();
         }
-        let size = bytes.len().min(ROOM - self.bytes.len());
+        let size = bytes.len().min(self.room - self.bytes.len());
         self.bytes.extend_from_slice(&bytes[..size]);
         self.is_waited_for |= size < bytes.len();
         size
@@ -232,7 +244,7 @@ impl Direction {
     }
 
     fn has_room(&self) -> bool {
-        self.bytes.len() < ROOM
+        self.bytes.len() < self.room
     }
 
     /// The receiver is gone.
@@ -247,9 +259,6 @@ impl Direction {
         is_new || self.has_bytes() || has_end || (self.is_waited_for && self.has_room())
     }
 }
-
-/// Bytes that wait in one direction of a link at most: as many as a worker takes from a socket at once.
-const ROOM: usize = 128 * 1024;
 
 #[cfg(test)]
 #[path = "memory_tests/mod.rs"]

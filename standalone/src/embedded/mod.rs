@@ -10,5 +10,6 @@ mod run;
 mod status;
 
 pub use cluster::{Embedded, Meeting, reachable};
+pub use memory::MemoryLinks;
 pub use run::{RELOAD, embedded, refusal};
 pub use status::StatusSource;

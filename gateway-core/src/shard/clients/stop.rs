@@ -14,6 +14,8 @@ pub(crate) struct Stop {
     waiting: Vec<u32>,
     /// Everybody has been told by then.
     until: Millis,
+    /// There is no more time: see [`Shard::end_clients`].
+    is_ending: bool,
 }
 
 impl Stop {
@@ -41,7 +43,7 @@ impl Shard {
             waiting.swap(last, other);
         }
         let until = now.plus(protocol::millis(self.settings.drain_timeout));
-        self.stop = Some(Stop { waiting, until });
+        self.stop = Some(Stop { waiting, until, is_ending: false });
         self.stop_slice();
     }
 
@@ -56,15 +58,29 @@ impl Shard {
         self.is_stopping() && is_empty && !self.is_pending() && !self.departed.waits_for_workers()
     }
 
-    /// The end of a stop: who has not gone in time goes now, its worker told, and every link gets our FIN behind what
-    /// is queued for it.
-    pub fn end_stop(&mut self, now: Millis) {
+    /// The end of a stop for its clients: who has not gone in time goes now, and workers are told of each, however much is queued
+    /// for them already.
+    pub fn end_clients(&mut self, now: Millis) {
         self.now = now;
+        self.stop.iter_mut().for_each(|stop| stop.is_ending = true);
         self.end_drains();
         let slots: Vec<ClientSlot> = self.clients.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             self.close_client_now(slot);
         }
+        for index in 0..self.links.len() {
+            self.links.nth(index).into_iter().for_each(|link| self.retry_departed_of(link));
+        }
+    }
+
+    /// Whether a stop has no more time for its clients.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.is_ending)
+    }
+
+    /// The end of a stop: [`Shard::end_clients`], and every link gets our FIN behind what is queued for it.
+    pub fn end_stop(&mut self, now: Millis) {
+        self.end_clients(now);
         for index in 0..self.links.len() {
             self.links.nth(index).into_iter().for_each(|link| self.shut_down_link(link));
         }

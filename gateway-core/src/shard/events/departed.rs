@@ -242,7 +242,8 @@ impl Shard {
                 link
             }
         };
-        self.links.room(link, self.settings.send_to_worker_buffer_size)
+        let queued_max = if self.is_ending() { usize::MAX } else { self.settings.send_to_worker_buffer_size };
+        self.links.room(link, queued_max)
     }
 
     fn drop_departed(&mut self) {

@@ -150,7 +150,7 @@ impl Shard {
     }
 
     /// Departed clients that waited for this link: those that it still holds will again.
-    fn retry_departed_of(&mut self, id: LinkId) {
+    pub(crate) fn retry_departed_of(&mut self, id: LinkId) {
         if let Some(link) = self.links.get_mut(id) {
             let departed = mem::take(&mut link.departed);
             self.retry_departed(departed);

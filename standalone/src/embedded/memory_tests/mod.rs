@@ -20,6 +20,7 @@ use super::*;
 
 const GATEWAY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 2900);
 const FIRST_SLOT: u32 = 64;
+const ROOM: usize = 128 * 1024;
 
 /// How a shard and its core are joined.
 trait Joined: Near {
@@ -35,7 +36,7 @@ trait Joined: Near {
 
 impl Joined for MemoryLinks {
     fn new(_random: fastrand::Rng) -> MemoryLinks {
-        MemoryLinks::new(GATEWAY, FIRST_SLOT)
+        MemoryLinks::new(GATEWAY, FIRST_SLOT, ROOM)
     }
 
     fn core_hears(&mut self, core: &mut Runtime) {
