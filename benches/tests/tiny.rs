@@ -44,7 +44,7 @@ fn load_runs() {
 
 #[test]
 fn embedded_runs() {
-    for name in ["embedded", "embedded-100", "embedded-1"] {
+    for name in ["embedded", "embedded-100", "embedded-1", "busy-poll"] {
         let figures = tiny(name);
         assert!(figures.medians.iter().all(|value| *value > 0.0), "{figures}");
     }

@@ -107,6 +107,14 @@ pub struct Options {
     /// over how long a stop spreads the closing of many clients (default 10)
     #[argh(option, arg_name = "SECONDS", default = "Duration::from_secs(10)", from_str_fn(program::seconds))]
     pub drain_timeout: Duration,
+    /// how long an idle shard looks for work before it sleeps: takes its CPU, saves wakes; 0: sleep at once (default 0)
+    #[argh(
+        option,
+        arg_name = "MICROSECONDS",
+        default = "Duration::ZERO",
+        from_str_fn(program::microseconds)
+    )]
+    pub busy_poll: Duration,
 }
 
 impl Default for Options {
@@ -156,6 +164,7 @@ impl Options {
             send_to_worker_buffer_size: self.send_to_worker_buffer_size,
             no_worker_wait: self.no_worker_wait,
             drain_timeout: self.drain_timeout,
+            busy_poll: self.busy_poll,
             slow_client: self.slow_client,
             sockets_max: None,
             hooks: HooksFactory::default(),

@@ -59,6 +59,9 @@ pub struct Settings {
     /// Over how long a stop spreads the ends of its clients, so that they do not all come back at once. 1,000 clients
     /// per second and shard go in any case.
     pub drain_timeout: Duration,
+    /// How long a shard that has nothing to do looks for something by itself before it sleeps. Zero: not at all. More needs a
+    /// CPU for each shard.
+    pub busy_poll: Duration,
     /// What becomes of a message for a slow client.
     pub slow_client: SlowClient,
     /// What listeners with TLS are served with; needed where there is one.

@@ -80,6 +80,6 @@ pub use panics::{PANIC_EXIT_CODE, Panic, catch, give_up, mark_vital, spawn_vital
 pub use process::{
     begin, fail, fail_with, finish, is_said, mention, misuse, parse, parse_as, print, ready, say,
 };
-pub use refusal::{Refusal, seconds};
+pub use refusal::{Refusal, check_busy_poll, microseconds, seconds};
 pub use shutdown::{Shutdown, Signal, ignore_other_signals};
 pub use uptime::Uptime;

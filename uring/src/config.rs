@@ -23,6 +23,9 @@ pub struct Config {
     pub accepts_in_flight: u16,
     /// Period of `Event::Tick`. Zero: no ticks.
     pub tick: Duration,
+    /// How long a wait looks for what comes by itself before it sleeps, so that nobody has to wake the thread: it takes the CPU
+    /// for that long after each turn. Zero: not at all.
+    pub busy_poll: Duration,
 }
 
 impl Default for Config {
@@ -37,6 +40,7 @@ impl Default for Config {
             recv_buffers: 64,
             accepts_in_flight: 16,
             tick: Duration::from_millis(100),
+            busy_poll: Duration::ZERO,
         }
     }
 }

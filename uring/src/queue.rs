@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use io_uring::squeue::Entry;
 use io_uring::types::{SubmitArgs, Timespec};
@@ -39,14 +39,17 @@ pub(crate) struct Queue {
     /// Completions of sends that did not take everything.
     pub(crate) short_sends: Vec<Completion>,
     pub(crate) enters: u64,
+    /// How long a wait looks by itself, before it sleeps.
+    busy_poll: Duration,
     /// The kernel refused in a way that will not pass. It is never entered again, so entries left behind are never read.
     broken: bool,
 }
 
 impl Queue {
-    pub(crate) fn new(uring: IoUring) -> Queue {
+    pub(crate) fn new(uring: IoUring, busy_poll: Duration) -> Queue {
         Queue {
             uring,
+            busy_poll,
             overflow: VecDeque::new(),
             completions: VecDeque::new(),
             short_sends: Vec::new(),
@@ -133,8 +136,10 @@ impl Queue {
         if self.broken {
             return Err(io::Error::other("the io_uring is broken by an earlier error"));
         }
-        self.enters += 1;
-        let entered = if wait.is_zero() { self.enter_now() } else { self.enter_and_wait(wait) };
+        let entered = match wait.min(self.busy_poll) {
+            Duration::ZERO => self.enter_once(wait),
+            busy => self.enter_and_look(wait, busy),
+        };
         self.fetch();
         match entered.map_err(|error| (error.raw_os_error(), error)) {
             Ok(_) | Err((Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY), _)) => Ok(()),
@@ -145,13 +150,45 @@ impl Queue {
         }
     }
 
+    /// Sleeps only for what is left of `wait` when nothing has come by itself.
+    fn enter_and_look(&mut self, wait: Duration, busy: Duration) -> io::Result<usize> {
+        self.enter_now()?;
+        let left = wait.saturating_sub(self.look(busy));
+        let wait = if self.has_come() { Duration::ZERO } else { left };
+        self.enter_once(wait)
+    }
+
+    fn enter_once(&mut self, wait: Duration) -> io::Result<usize> {
+        if wait.is_zero() { self.enter_now() } else { self.enter_and_wait(wait) }
+    }
+
+    /// Looks for what comes, at most for `time`, and says for how long. What has come is known here without a system call.
+    #[expect(clippy::disallowed_methods, reason = "microseconds, which the cached time does not have")]
+    fn look(&mut self, time: Duration) -> Duration {
+        let begun = Instant::now();
+        loop {
+            let looked = begun.elapsed();
+            if looked >= time || self.has_come() {
+                return looked;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Whether something has completed, or would with the next enter.
+    fn has_come(&mut self) -> bool {
+        !self.uring.completion().is_empty() || self.uring.submission().taskrun()
+    }
+
     fn enter_now(&mut self) -> io::Result<usize> {
+        self.enters += 1;
         let count = narrow(self.uring.submission().len());
         // SAFETY: `count` entries are in the queue; there is no argument. GETEVENTS runs the deferred task work.
         unsafe { self.uring.submitter().enter::<libc::sigset_t>(count, 0, ENTER_GETEVENTS, None) }
     }
 
     fn enter_and_wait(&mut self, wait: Duration) -> io::Result<usize> {
+        self.enters += 1;
         let timeout = Timespec::from(wait.min(WAIT_MAX));
         self.uring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout))
     }

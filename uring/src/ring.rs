@@ -56,7 +56,7 @@ impl Ring {
     pub fn new(config: Config) -> Result<Ring, SetupError> {
         let uring = setup::build(&config)?;
         Ok(Ring {
-            queue: Queue::new(uring),
+            queue: Queue::new(uring, config.busy_poll),
             slots: Slots::new(config.sockets_max, config.reserved_for_connects),
             listeners: Vec::new(),
             accepts_in_flight: config.accepts_in_flight,

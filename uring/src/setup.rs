@@ -77,7 +77,11 @@ pub(crate) fn build(config: &Config) -> Result<IoUring, SetupError> {
     check(config)?;
     check_kernel()?;
     check_open_files(config)?;
-    let ring = IoUring::builder()
+    let mut builder = IoUring::builder();
+    if !config.busy_poll.is_zero() {
+        builder.setup_taskrun_flag();
+    }
+    let ring = builder
         .setup_single_issuer()
         .setup_defer_taskrun()
         .setup_submit_all()

@@ -60,6 +60,7 @@ impl Ring {
             let wait = self.wait_allowed(wait_max);
             self.queue.turn(wait)?;
             self.clock.was_held_up(wait);
+            self.clock.read();
         }
         self.queue.submit()
     }
@@ -212,10 +213,11 @@ const END_WAIT: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{IoSlice, Read, Write};
     use std::net::{Shutdown, TcpListener, TcpStream};
 
     use super::*;
+    use crate::Send;
     use crate::acks::tcp_info;
     use crate::config::Config;
     use crate::slots::SocketId;
@@ -280,5 +282,56 @@ mod tests {
         while !peers.iter().all(|(_, socket)| host.seen.contains(&(*socket, "meanwhile".len()))) {
             host.turn();
         }
+    }
+
+    /// How often this thread has gone to sleep.
+    fn sleeps() -> u64 {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let sleeps = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        sleeps.unwrap().trim().parse().unwrap()
+    }
+
+    /// Rounds in each of which the ring waits for what a peer says to what it sends; how often it slept in them.
+    fn sleeps_in_rounds(busy_poll: Duration, rounds: u64) -> u64 {
+        let ring = Ring::new(Config { sockets_max: 16, busy_poll, ..Config::default() });
+        let mut host = Host { ring: ring.unwrap(), seen: Vec::new() };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        host.ring.listen(listener).unwrap();
+        let (mut peer, socket) = host.accept(address);
+        let echo = std::thread::spawn(move || {
+            let mut byte = [0];
+            while peer.read_exact(&mut byte).is_ok() {
+                peer.write_all(&byte).unwrap();
+            }
+        });
+        let before = sleeps();
+        for _ in 0..rounds {
+            let (slices, mut short) = ([IoSlice::new(b"!")], Vec::new());
+            let send = Send { socket, slices: &slices };
+            host.ring.send_all_and_wait([send], &mut short, Duration::from_secs(60)).unwrap();
+            while host.seen.pop().is_none() {
+                host.turn();
+            }
+        }
+        let slept = sleeps() - before;
+        drop(host);
+        echo.join().unwrap();
+        slept
+    }
+
+    #[test]
+    fn a_ring_that_polls_busily_finds_what_comes_awake() {
+        // The lock of a socket that its peer holds may still be slept for.
+        let slept = sleeps_in_rounds(Duration::from_secs(60), 400);
+        assert!(slept < 100, "slept {slept} times in 400 rounds");
+    }
+
+    #[test]
+    fn a_ring_that_polls_busily_sleeps_when_nothing_has_come() {
+        let config = Config { sockets_max: 1, busy_poll: Duration::from_micros(1), ..Config::default() };
+        let (mut ring, before) = (Ring::new(config).unwrap(), sleeps());
+        ring.turn(Duration::from_millis(20), |_| {}).unwrap();
+        assert!(sleeps() > before);
     }
 }

@@ -30,6 +30,9 @@ pub struct Config {
     /// Events per core whose handlers may run at once. When so many run or wait, the core stops reading from its
     /// gateways, which then hold their clients back.
     pub max_concurrent_events: usize,
+    /// How long a core that has nothing to do looks for something by itself before it sleeps. Zero: not at all. More needs a
+    /// CPU for each core.
+    pub busy_poll: Duration,
 }
 
 impl Default for Config {

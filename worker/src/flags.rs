@@ -47,6 +47,14 @@ pub struct Settings {
     /// how long running handlers may take to end at a stop or reload (default 30)
     #[argh(option, arg_name = "SECONDS", default = "30")]
     pub drain_timeout: u64,
+    /// how long an idle core looks for work before it sleeps: takes its CPU, saves wakes; 0: sleep at once (default 0)
+    #[argh(
+        option,
+        arg_name = "MICROSECONDS",
+        default = "Duration::ZERO",
+        from_str_fn(program::microseconds)
+    )]
+    pub busy_poll: Duration,
     /// where `ringway status` may ask how things are (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     pub admin: Option<Address>,
@@ -124,6 +132,7 @@ impl Settings {
                 return Err(format!("{flag} {seconds}: at most {SECONDS_MAX} seconds, a year"));
             }
         }
+        program::check_busy_poll(self.busy_poll, "cores", self.count)?;
         Ok(Config {
             name: self.name,
             count: self.count,
@@ -134,6 +143,7 @@ impl Settings {
             send_to_gateway_buffer_size: self.send_to_gateway_buffer_size,
             max_concurrent_events: self.max_concurrent_events,
             drain_timeout: Duration::from_secs(self.drain_timeout),
+            busy_poll: self.busy_poll,
         })
     }
 
@@ -335,6 +345,7 @@ mod tests {
             (Settings { query_timeout: 0, ..default() }, "--query-timeout"),
             (Settings { query_timeout: u64::MAX, ..default() }, "--query-timeout"),
             (Settings { drain_timeout: u64::MAX, ..default() }, "--drain-timeout"),
+            (Settings { busy_poll: Duration::from_micros(1), count: 4096, ..default() }, "--busy-poll"),
         ] {
             let why = settings.config().unwrap_err();
             assert!(why.starts_with(flag), "{why}");

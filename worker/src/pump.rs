@@ -23,6 +23,7 @@ async fn serve<E: Events>(launch: Launch, make_events: impl FnOnce(usize) -> E) 
         recv_buffer_size: READ_SIZE,
         recv_buffers: READ_BUFFERS,
         tick: Duration::ZERO,
+        busy_poll: launch.setup.config.busy_poll,
         ..uring::Config::default()
     })
     .map_err(io::Error::other)?;

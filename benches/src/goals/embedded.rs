@@ -30,10 +30,31 @@ pub(crate) const EMBEDDED_1: Scenario = Scenario {
     ..EMBEDDED
 };
 
+/// What `--busy-poll` buys and costs: one message at a time, and a thread that does not sleep between.
+pub(crate) const BUSY_POLL: Scenario = Scenario {
+    name: "busy-poll",
+    usual: Setup { conns: 1, ..Setup::USUAL },
+    columns: &["p50 µs", "busy p50 µs", "ratio", "CPU µs", "busy CPU µs"],
+    goals: &[Goal::at_most("p50 as a multiple of that of a thread that sleeps", 2, 1.0)],
+    start: start_busy,
+};
+
+/// One that sleeps, and one that does not for longer than a client takes.
+fn start_busy<'a>(harness: &'a Harness<'_>) -> Result<Round<'a>, Stopped> {
+    let [sleeps, busy] = ["0", "1000"].map(|micros| Embedded::start(harness, &["--busy-poll", micros]));
+    Ok(Box::new(move |index| {
+        let sides = [sleeps.side(), busy.side()];
+        let sides = in_turns(index, sides, |side| harness.echo(&side, harness.setup.conns, "--depth 1"))?;
+        let [p50, busy_p50] = sides.each_ref().map(|side| side.p50_p99_us().0);
+        let [cpu, busy_cpu] = sides.each_ref().map(|side| side.cpu_us_per_echo());
+        Ok(vec![p50, busy_p50, busy_p50 / p50, cpu, busy_cpu])
+    }))
+}
+
 /// Raw TCP; websocket for both others.
 fn start<'a>(harness: &'a Harness<'_>) -> Result<Round<'a>, Stopped> {
     let bare = Bare::start(harness.cpus, "echo", &[]);
-    let embedded = Embedded::start(harness);
+    let embedded = Embedded::start(harness, &[]);
     let mut cluster = harness.cluster(1);
     let pace = format!("--depth {}", harness.setup.depth);
     Ok(Box::new(move |index| {
@@ -52,11 +73,12 @@ struct Embedded {
 }
 
 impl Embedded {
-    fn start(harness: &Harness<'_>) -> Embedded {
+    fn start(harness: &Harness<'_>, flags: &[&str]) -> Embedded {
         let ip = own_address();
         let target = format!("ws://{ip}:8282");
         let mut command = Command::new(binary_path("ringway"));
         command.args(["--app", "echo", "--count", "1", "--listen", &target, "--page", &format!("{ip}:8080")]);
+        command.args(flags);
         let process = cpus::on(harness.cpus.server, || Process::spawn("ringway", command));
         process.await_ready("ringway");
         Embedded { process, target }

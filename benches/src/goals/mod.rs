@@ -29,12 +29,13 @@ use crate::watch::Stopped;
 pub use figures::{Bound, Figures, Goal, Verdict};
 
 /// All scenarios.
-pub const SCENARIOS: [&Scenario; 22] = [
+pub const SCENARIOS: [&Scenario; 23] = [
     &echo::ECHO,
     &echo::ECHO_100,
     &embedded::EMBEDDED,
     &embedded::EMBEDDED_100,
     &embedded::EMBEDDED_1,
+    &embedded::BUSY_POLL,
     &load::LOAD_2000,
     &load::LOAD_10000,
     &load::LOAD_40000,

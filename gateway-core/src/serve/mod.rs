@@ -329,7 +329,10 @@ fn check(settings: &Settings) -> Result<(), StartError> {
         Settings { max_package_size, .. } if *max_package_size > PACKAGE_SIZE_MAX => wrong(
             "--max-package-size above 66060288 (63 MiB): larger messages do not fit between gateway and worker",
         ),
-        _ => Ok(()),
+        _ => {
+            let busy_poll = program::check_busy_poll(settings.busy_poll, "shards", settings.count);
+            busy_poll.map_err(StartError::Settings)
+        }
     }
 }
 

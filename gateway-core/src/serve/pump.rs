@@ -99,6 +99,7 @@ impl Pump {
             sockets_max,
             reserved_for_connects: registers.saturating_add(for_guest.unwrap_or(0)),
             tick: Duration::ZERO,
+            busy_poll: settings.busy_poll,
             ..uring::Config::default()
         })?;
         let waker = ring.waker()?;
