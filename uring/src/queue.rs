@@ -86,7 +86,9 @@ impl Queue {
         if !self.overflow.is_empty() {
             self.submit()?;
         }
-        let wait = if self.completions.is_empty() { wait } else { Duration::ZERO };
+        // What `submit` has fetched is to be seen to.
+        let is_idle = self.completions.is_empty() && self.short_sends.is_empty();
+        let wait = if is_idle { wait } else { Duration::ZERO };
         self.enter(wait)
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringway_uring::{Config, Send};
 
@@ -155,4 +155,30 @@ fn short_sends_are_told_when_completions_overflow() {
         host.ring.send_all([Send { socket: *socket, slices: &slices }], &mut short).unwrap();
         assert_eq!(short.iter().map(|short| short.socket).collect::<Vec<_>>(), [*socket]);
     }
+}
+
+/// Behind the sends of the turn, the queue has operations of the turn before; then all go in several system calls.
+#[test]
+fn a_short_send_is_not_waited_behind_when_submissions_overflow() {
+    const PEERS: usize = 16;
+    let sizes = Config { entries: 8, completions: 16, recv_buffers: PEERS as u16, ..config() };
+    let mut host = Host::new(sizes);
+    let (_, address) = host.listen();
+    let (mut peers, mut sockets) = (Vec::new(), Vec::new());
+    for _ in 0..PEERS {
+        peers.push(TcpStream::connect(address).unwrap());
+        sockets.push(host.accept());
+    }
+    host.settle();
+    peers.iter_mut().for_each(|peer| peer.write_all(b"x").unwrap());
+    while host.count(|seen| matches!(seen, Seen::Received(..))) < PEERS {
+        host.turn(Duration::ZERO);
+    }
+    let (large, mut short) = (vec![7; 24 * 1024 * 1024], Vec::new());
+    let slices = [IoSlice::new(&large)];
+    let (begun, wait) = (Instant::now(), Duration::from_secs(30));
+    let send = Send { socket: sockets[0], slices: &slices };
+    host.ring.send_all_and_wait([send], &mut short, wait).unwrap();
+    assert_eq!(short.len(), 1);
+    assert!(begun.elapsed() < wait, "who it is about was not told before");
 }
