@@ -118,13 +118,17 @@ impl Run<'_> {
         let left = self.servers.moment();
         self.watch.pause(quiet)?;
         let end = self.servers.moment();
+        let ledger = Ledger::new(&report.connections, gateway_held)?;
+        if !ledger.is_complete() {
+            self.servers.warnings().iter().for_each(|warning| (self.print)(warning));
+        }
         let background = hold.cores();
         let [empty_cores, _] = empty.cores();
         Ok(Figures {
             setup: self.setup,
             shards,
             clients_per_shard: clients,
-            ledger: Ledger::new(&report.connections, gateway_held)?,
+            ledger,
             memory: Memory::new(&start, &on_the_way, &hold.after, &end),
             empty_cores,
             accept: AcceptCost::new(&ramp_start, &on_the_way, empty_cores),

@@ -97,6 +97,13 @@ impl Servers {
         Some(report.rows)
     }
 
+    /// What gateway and worker have warned of.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let logs = [&self.gateway, &self.worker].map(Process::stderr);
+        let warnings = logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains(" WARN "));
+        warnings.map(str::to_owned).collect()
+    }
+
     /// Now.
     pub(super) fn moment(&self) -> Moment {
         Moment {
