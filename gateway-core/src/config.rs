@@ -63,6 +63,10 @@ pub const CHUNK_SIZE_MAX: usize = 8 * 1024;
 /// Targets of a fan-out that get it at once. With more it joins the log of fan-outs.
 pub const FANOUT_DIRECT_MAX: usize = 1_024;
 
+/// Clients of a shard up to which a message to everybody is sent at once. With more it joins the log, where those that come
+/// together are one piece for each client.
+pub const EVERYBODY_DIRECT_MAX: usize = 64;
+
 /// Sends that a turn may have when a fan-out begins that is done at once, and that heartbeats may add to it: each some 4 µs of
 /// the kernel's time. With more the fan-out joins the log. It also bounds the buffers that are in use at once.
 pub const FANOUT_SENDS_MAX: usize = 1_024;
@@ -79,6 +83,12 @@ pub const FANOUTS_MAX: usize = 64;
 
 /// Bytes of messages in the log and of their encoded forms.
 pub const FANOUTS_SIZE_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of fan-outs that stand one behind the other in the log and are kept in one piece, too, for clients that get all of them.
+pub const MERGED_SIZE_MAX: usize = 64 * 1024;
+
+/// In how many encoded forms such a piece is kept.
+pub const MERGED_FORMS_MAX: usize = 4;
 
 /// Targets in the log that are listed one by one: 4 bytes each.
 pub const FANOUTS_LISTED_MAX: usize = 1_000_000;

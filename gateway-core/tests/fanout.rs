@@ -2,10 +2,12 @@
 
 mod world;
 
-use gateway_core::Action;
-use gateway_core::config::{COPY_MAX, FANOUT_SENDS_MAX, FANOUTS_MAX, SLICES_PER_SEND_MAX, WALK_SENDS_MAX};
+use gateway_core::config::{
+    COPY_MAX, EVERYBODY_DIRECT_MAX, FANOUT_SENDS_MAX, FANOUTS_MAX, SLICES_PER_SEND_MAX, WALK_SENDS_MAX,
+};
+use gateway_core::{Action, Settings};
 use protocol::inner::{Cmd, Frame};
-use world::{World, frame_bytes, to_client};
+use world::{World, frame_bytes, listen, to_client};
 
 const CLIENTS: usize = FANOUT_SENDS_MAX * 3 + 10;
 
@@ -107,10 +109,10 @@ fn a_fan_out_outlives_its_link_and_its_targets() {
 }
 
 #[test]
-fn a_burst_leaves_in_one_send_per_client() {
+fn a_burst_to_few_is_done_at_once() {
     let mut world = World::text();
     let worker = world.worker("a");
-    let clients: Vec<usize> = (0..FANOUT_SENDS_MAX - 100).map(|_| world.client(0)).collect();
+    let clients: Vec<usize> = (0..EVERYBODY_DIRECT_MAX).map(|_| world.client(0)).collect();
     world.settle();
     let mut burst: Vec<u8> = (0..20).flat_map(|_| to_all(b"tick")).collect();
     world.shard.on_received(world.now, world.peers[worker].socket, &mut burst);
@@ -119,6 +121,34 @@ fn a_burst_leaves_in_one_send_per_client() {
         assert_eq!(bytes.map(|slice| slice.len()).collect::<Vec<_>>(), [20 * b"tick\n".len()]);
     }
     assert_eq!(world.turn().sent.len(), clients.len());
+}
+
+/// Of a burst that most get in one piece.
+#[test]
+fn a_burst_for_which_a_client_has_no_room_is_taken_in_part() {
+    let mut world = World::new(Settings {
+        listen: listen(&["text://127.0.0.1:1"]),
+        send_to_client_buffer_size: 101,
+        ..Settings::default()
+    });
+    let worker = world.worker("a");
+    let clients: Vec<usize> = (0..=EVERYBODY_DIRECT_MAX).map(|_| world.client(0)).collect();
+    let sent_before = frame_bytes(&Frame { body: b"1", ..to_client(Cmd::SendToOne, 1) });
+    let mut burst = [sent_before, to_all(b"tick").repeat(20)].concat();
+    let link = world.peers[worker].socket;
+    world.shard.on_received(world.now, link, &mut burst);
+    world.settle();
+    assert_eq!(world.take(clients[1]), b"tick\n".repeat(20));
+    // 2 bytes, and 20 times 5: the last begins below the bound.
+    assert_eq!(world.take(clients[0]), [b"1\n".as_slice(), &b"tick\n".repeat(20)].concat());
+    world.peers[clients[0]].room = Some(0);
+    world.shard.on_received(world.now, link, &mut to_all(b"tick").repeat(30));
+    world.settle();
+    assert_eq!(world.take(clients[1]), b"tick\n".repeat(21));
+    world.read(clients[0], None);
+    assert_eq!(world.take(clients[0]), b"tick\n".repeat(21));
+    let dropped = 9 * clients.len() as u64;
+    assert_eq!(world.shard.counters().messages_dropped_slow_client, dropped);
 }
 
 /// A turn whose sends nothing follows from waits in the system call that sends. A client's queue may be longer than one send.

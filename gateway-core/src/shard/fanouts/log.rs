@@ -13,10 +13,13 @@ use std::ops::Range;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::merged::Merged;
 use super::message::Encodings;
-use crate::config::{FANOUTS_LISTED_MAX, FANOUTS_MAX, FANOUTS_SIZE_MAX};
+use crate::Listen;
+use crate::config::{FANOUTS_LISTED_MAX, FANOUTS_MAX, FANOUTS_SIZE_MAX, MERGED_SIZE_MAX};
 use crate::shard::clients::ClientSlot;
 use crate::shard::clients::client::Client;
+use crate::shard::output::queue::SharedMessage;
 
 /// Fan-outs that wait. Entries are numbered in order, and numbers are never used again.
 ///
@@ -34,6 +37,8 @@ pub(crate) struct Log {
     size: usize,
     /// Targets in lists.
     listed: usize,
+    /// What was last brought in one piece.
+    merged: Merged,
 }
 
 /// A fan-out that waits.
@@ -107,6 +112,11 @@ impl Entry {
             Audience::Everybody => 1,
             Audience::Listed(listed) => listed.count(slot),
         }
+    }
+
+    /// Whether everybody gets it, once, who was there.
+    fn is_for_all(&self) -> bool {
+        matches!(self.audience, Audience::Everybody) && self.exclude.is_empty()
     }
 
     /// Whether the walk, now at slot `at`, has brought it to this slot.
@@ -186,6 +196,7 @@ impl Log {
         if self.had.capacity() > 0 {
             self.had = HashMap::new();
         }
+        self.merged = Merged::default();
         None
     }
 
@@ -203,6 +214,30 @@ impl Log {
     /// How often a client gets an entry.
     pub(super) fn times(&self, index: usize, slot: ClientSlot, client: &Client) -> usize {
         self.entries[index].times(slot, client)
+    }
+
+    /// The messages of several entries in one piece, if this client gets each of them, once, and they are not much.
+    #[inline]
+    pub(super) fn merged(
+        &mut self,
+        entries: &Range<usize>,
+        client: &Client,
+        listen: &[Listen],
+    ) -> Option<&SharedMessage> {
+        if entries.len() < 2 || client.accepted > self.entries[entries.start].accepted {
+            return None;
+        }
+        let Log { merged, entries: all, first, size, .. } = self;
+        let numbers = *first + entries.start as u64..*first + entries.end as u64;
+        merged.set(numbers, || all.range(entries.clone()).all(Entry::is_for_all));
+        merged.piece(client, || {
+            all.range_mut(entries.clone()).try_fold(Vec::new(), |mut piece, entry| {
+                let before = entry.message.size();
+                piece.extend_from_slice(entry.message.encoded_for(client, listen).as_bytes());
+                *size += entry.message.size() - before;
+                (piece.len() <= MERGED_SIZE_MAX).then_some(piece)
+            })
+        })
     }
 
     /// Gives an entry's message to `queue`, which may need it in one more form.

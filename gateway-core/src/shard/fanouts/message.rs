@@ -95,8 +95,13 @@ impl Encodings<'_> {
 
     /// Queues the message for a client.
     fn queue(&mut self, output: &mut Output, listen: &[Listen], client: &mut Client) {
-        let kind = client.kind_of(self.message.kind);
-        client.queue_shared(output, self.encoded(listen, client.listener, kind));
+        let encoded = self.encoded_for(client, listen);
+        client.queue_shared(output, encoded);
+    }
+
+    /// The message as this client gets it.
+    pub(super) fn encoded_for(&mut self, client: &Client, listen: &[Listen]) -> &SharedMessage {
+        self.encoded(listen, client.listener, client.kind_of(self.message.kind))
     }
 
     fn encoded(&mut self, listen: &[Listen], listener: u8, kind: Kind) -> &SharedMessage {
@@ -126,7 +131,7 @@ impl Client {
 
     /// The same with one that others get, too.
     #[inline]
-    fn queue_shared(&mut self, output: &mut Output, message: &SharedMessage) {
+    pub(super) fn queue_shared(&mut self, output: &mut Output, message: &SharedMessage) {
         if self.codec.is_open() {
             output.append_shared(self.socket, &mut self.out, message);
         } else {

@@ -4,6 +4,7 @@
 //! something for a client first has it catch up with the log ([`Shard::catch_up`]).
 
 mod log;
+mod merged;
 mod message;
 
 use std::collections::VecDeque;
@@ -19,7 +20,9 @@ use super::clients::directory::Directory;
 use super::clients::{ClientSlot, Clients};
 use super::links::LinkId;
 use super::{Action, Shard};
-use crate::config::{FANOUT_DIRECT_MAX, FANOUT_SENDS_MAX, FANOUT_SLICE, WALK_SENDS_MAX};
+use crate::config::{
+    EVERYBODY_DIRECT_MAX, FANOUT_DIRECT_MAX, FANOUT_SENDS_MAX, FANOUT_SLICE, WALK_SENDS_MAX,
+};
 
 /// The fan-outs of a shard that take more than one turn.
 #[derive(Default)]
@@ -81,7 +84,7 @@ impl Targets {
             Targets::Nobody => {}
             Targets::Everybody => {
                 *self = Targets::Nobody;
-                if clients.len() > FANOUT_DIRECT_MAX {
+                if clients.len() > EVERYBODY_DIRECT_MAX {
                     return None;
                 }
                 slots.reserve_exact(clients.len());
@@ -208,12 +211,30 @@ impl Shard {
         self.fanouts.log = log;
     }
 
+    /// Queues entries of the log for a client.
     fn bring(&mut self, log: &mut Log, slot: ClientSlot, entries: Range<usize>) {
+        if self.bring_merged(log, slot, &entries) {
+            return;
+        }
         for index in entries {
             let Some(client) = self.clients.get(slot) else { return };
             for _ in 0..log.times(index, slot, client) {
                 log.with_message(index, |message| self.send_shared(slot, message));
             }
         }
+    }
+
+    /// The same in one piece. `false`: the client may not get all of them.
+    #[inline]
+    fn bring_merged(&mut self, log: &mut Log, slot: ClientSlot, entries: &Range<usize>) -> bool {
+        let Some(client) = self.clients.get_mut(slot) else { return true };
+        let Some(piece) = log.merged(entries, client, &self.settings.listen) else { return false };
+        let room = self.settings.send_to_client_buffer_size.saturating_sub(piece.as_bytes().len());
+        let takes_all = client.takes_message(room);
+        if takes_all {
+            self.counters.messages_out += entries.len() as u64;
+            client.queue_shared(&mut self.output, piece);
+        }
+        takes_all
     }
 }

@@ -1,0 +1,59 @@
+//! Fan-outs that stand one behind the other in the log, in one piece: most clients get the same of them.
+
+use std::ops::Range;
+
+use protocol::client::Kind;
+
+use crate::config::MERGED_FORMS_MAX;
+use crate::shard::clients::client::Client;
+use crate::shard::output::queue::SharedMessage;
+
+/// Some entries of the log, in the forms in which clients get them.
+#[derive(Default)]
+pub(super) struct Merged {
+    /// Their numbers.
+    numbers: Range<u64>,
+    is_possible: bool,
+    forms: Vec<Form>,
+}
+
+/// For the clients of a listener that take messages of no kind as this one.
+struct Form {
+    listener: u8,
+    kind: Kind,
+    /// `None`: it would be too large.
+    piece: Option<SharedMessage>,
+}
+
+impl Merged {
+    /// Is about these entries from here on; `is_possible` says whether everybody gets each of them.
+    #[inline]
+    pub(super) fn set(&mut self, numbers: Range<u64>, is_possible: impl FnOnce() -> bool) {
+        if self.numbers != numbers {
+            *self = Merged { numbers, is_possible: is_possible(), forms: Vec::new() };
+        }
+    }
+
+    /// The piece for a client, made by `encode` when the first asks that gets it so; which returns `None` if it is too large.
+    #[inline]
+    pub(super) fn piece(
+        &mut self,
+        client: &Client,
+        encode: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Option<&SharedMessage> {
+        if !self.is_possible {
+            return None;
+        }
+        let is_its = |form: &Form| (form.listener, form.kind) == (client.listener, client.kind);
+        let index = match self.forms.iter().position(is_its) {
+            Some(index) => index,
+            None if self.forms.len() == MERGED_FORMS_MAX => return None,
+            None => {
+                let piece = encode().map(SharedMessage::new);
+                self.forms.push(Form { listener: client.listener, kind: client.kind, piece });
+                self.forms.len() - 1
+            }
+        };
+        self.forms[index].piece.as_ref()
+    }
+}
