@@ -23,6 +23,8 @@ pub struct Session {
     stage: Stage,
     /// The peer has said that it will send no more.
     ended: bool,
+    /// TLS has said something to the peer.
+    answered: bool,
 }
 
 enum Conn {
@@ -74,12 +76,16 @@ pub enum Failure {
 
 impl Session {
     pub(crate) fn server(conn: UnbufferedServerConnection) -> Session {
-        Session { conn: Conn::Server(conn), rest: Vec::new(), stage: Stage::New, ended: false }
+        Session::new(Conn::Server(conn), Stage::New)
     }
 
     /// A client begins: its hello is appended to `reply` by the first [`Session::receive`], of nothing.
     pub(crate) fn client(conn: UnbufferedClientConnection) -> Session {
-        Session { conn: Conn::Client(conn), rest: Vec::new(), stage: Stage::Handshaking, ended: false }
+        Session::new(Conn::Client(conn), Stage::Handshaking)
+    }
+
+    fn new(conn: Conn, stage: Stage) -> Session {
+        Session { conn, rest: Vec::new(), stage, ended: false, answered: false }
     }
 
     /// Whether the handshake is done and [`Session::seal`] may be called.
@@ -90,6 +96,11 @@ impl Session {
     /// Whether the handshake is not done, and has not failed.
     pub fn is_handshaking(&self) -> bool {
         matches!(self.stage, Stage::New | Stage::Handshaking)
+    }
+
+    /// Whether TLS has said something to the peer: of a server's handshake, that the largest part of it is done.
+    pub fn has_answered(&self) -> bool {
+        self.answered
     }
 
     /// Whether the peer has said, by close_notify, that it will send no more.
@@ -124,6 +135,7 @@ impl Session {
                 Some(_) => self.stage = Stage::Handshaking,
             }
         }
+        let said = reply.len();
         let result = if self.rest.is_empty() {
             let (done, result) = self.run(bytes, Outgoing::Nothing, plain, reply);
             self.rest.extend_from_slice(&bytes[done..]);
@@ -138,6 +150,7 @@ impl Session {
             }
             result
         };
+        self.answered |= reply.len() > said;
         match result {
             Err(failure) => self.fail(failure),
             Ok(()) if self.ended => {

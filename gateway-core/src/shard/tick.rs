@@ -49,6 +49,9 @@ impl Shard {
                 continue;
             }
             match client.reading {
+                Reading::Flowing if self.clients.sessions.is_waiting(socket) => {
+                    self.deadlines.handshake.push(self.now, socket);
+                }
                 Reading::Flowing => {
                     self.counters.clients_closed_handshake += 1;
                     self.close_client_now(slot);

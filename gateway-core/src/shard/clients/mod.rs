@@ -5,6 +5,7 @@ pub(super) mod client;
 pub(super) mod codec;
 pub(super) mod directory;
 pub(super) mod found;
+mod handshakes;
 pub(super) mod heartbeat;
 pub(super) mod input;
 pub(super) mod leave;

@@ -3,21 +3,21 @@
 //! Clients without TLS are not in here. A client's session is kept beside its row; as long as its handshake is under way
 //! the row has a stand-in for a codec, so that to all others it is a client whose handshake is not done.
 
-use std::collections::VecDeque;
 use std::mem;
 
 use protocol::LogLimit;
 use protocol::client::websocket;
-use tls::{Acceptor, Failure, REST_SIZE_MAX, Session};
+use tls::{Acceptor, Failure, Session};
 use tracing::warn;
 use uring::SocketId;
 
 use super::client::Client;
 use super::codec::AnyCodec;
+use super::handshakes::Handshakes;
 use super::lingering::Stage;
 use super::{ClientSlot, Clients};
 use crate::Listen;
-use crate::config::{HANDSHAKES_PER_TURN, TLS_LOG_PERIOD_MS};
+use crate::config::TLS_LOG_PERIOD_MS;
 use crate::shard::output::{Outbound, Output};
 use crate::shard::table::Table;
 use crate::shard::turn::Conn;
@@ -33,10 +33,7 @@ pub(crate) struct Sessions {
     plain: Vec<u8>,
     /// What a session has answered; empty, kept for its memory.
     reply: Vec<u8>,
-    /// How much more this turn does for handshakes, in receives.
-    handshakes_left: usize,
-    /// Sockets that are not read because this turn does no more, and what came on them.
-    waiting: VecDeque<(SocketId, Vec<u8>)>,
+    handshakes: Handshakes,
     /// Lines about handshakes that failed.
     failed_log: LogLimit,
     /// Lines about clients that speak TLS where none is spoken.
@@ -51,8 +48,7 @@ impl Default for Sessions {
             rows: Table::new(),
             plain,
             reply,
-            handshakes_left: HANDSHAKES_PER_TURN,
-            waiting: VecDeque::new(),
+            handshakes: Handshakes::default(),
             failed_log: log.clone(),
             unexpected_log: log,
         }
@@ -71,23 +67,26 @@ impl Sessions {
 
     /// Whether handshakes wait for the next turn.
     pub(crate) fn are_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        self.handshakes.are_waiting()
     }
 
-    /// Whether what came on a socket is for the next turns: handshakes cost more than all else, and a storm of them must not
-    /// hold up others. More than a session would keep is not kept here either.
-    fn has_to_wait(&mut self, socket: SocketId, size: usize) -> bool {
-        if !self.is_handshaking(socket) || size > REST_SIZE_MAX {
-            return false;
-        }
-        let is_over = self.handshakes_left == 0;
-        self.handshakes_left = self.handshakes_left.saturating_sub(1);
-        is_over
+    /// Whether what came on a socket waits for a later turn.
+    fn holds(&mut self, socket: SocketId, bytes: &[u8]) -> bool {
+        let session = self.rows.get(socket.index()).filter(|session| session.is_handshaking());
+        let Some(session) = session.filter(|_| self.handshakes.are_enough()) else { return false };
+        self.handshakes.hold(socket, session.has_answered(), bytes);
+        true
     }
 
-    /// Bytes of a record that is not whole.
+    /// Whether this one does: it is not the client that takes its time.
+    pub(crate) fn is_waiting(&self, socket: SocketId) -> bool {
+        self.handshakes.is_waiting(socket)
+    }
+
+    /// Bytes of a record that is not whole, and of a handshake that waits.
     pub(crate) fn kept_size(&self, socket: SocketId) -> usize {
-        self.rows.get(socket.index()).map_or(0, |session| session.kept_size())
+        let kept = self.rows.get(socket.index()).map_or(0, |session| session.kept_size());
+        kept + self.handshakes.held_size(socket)
     }
 
     /// A client with TLS has come; its worker is told when its handshake is done.
@@ -105,6 +104,7 @@ impl Sessions {
 
     pub(crate) fn forget(&mut self, socket: SocketId) {
         self.rows.remove(socket.index());
+        self.handshakes.forget(socket);
     }
 
     /// Queues what a session has answered.
@@ -146,28 +146,24 @@ impl Shard {
 
     /// Bytes of a client with TLS, or of what lingers of one.
     pub(crate) fn session_received(&mut self, socket: SocketId, bytes: &mut [u8]) {
-        if self.clients.sessions.has_to_wait(socket, bytes.len()) {
-            self.clients.sessions.waiting.push_back((socket, bytes.to_vec()));
-            return self.output.actions.push(Action::Pause(socket));
-        }
         let slot = self.clients.find(socket);
         let before = slot.map(|slot| self.clients.before_input(slot, self.counters.messages_in));
-        self.take_session_input(socket, bytes);
+        if self.clients.sessions.holds(socket, bytes) {
+            self.output.actions.push(Action::Pause(socket));
+        } else {
+            self.take_session_input(socket, bytes);
+        }
         if let Some((slot, before)) = slot.zip(before) {
             self.clients.note_input(slot, before, self.counters.messages_in, self.now);
         }
     }
 
-    /// Handshakes that waited, those first that waited longest. Who has gone meanwhile, or is closed, is passed over.
+    /// Handshakes that waited. Who is closed meanwhile is passed over.
     pub(crate) fn continue_handshakes(&mut self) {
-        self.clients.sessions.handshakes_left = HANDSHAKES_PER_TURN;
-        while self.clients.sessions.handshakes_left > 0
-            && let Some((socket, mut bytes)) = self.clients.sessions.waiting.pop_front()
-        {
-            if self.conn(socket).is_some() {
-                self.output.actions.push(Action::Resume(socket));
-                self.session_received(socket, &mut bytes);
-            }
+        self.clients.sessions.handshakes.begin_turn();
+        while let Some((socket, mut bytes)) = self.clients.sessions.handshakes.next() {
+            self.output.actions.push(Action::Resume(socket));
+            self.session_received(socket, &mut bytes);
         }
     }
 
@@ -179,10 +175,13 @@ impl Shard {
         let Some(session) = sessions.rows.get_mut(socket.index()) else { return };
         let mut plain = mem::take(&mut sessions.plain);
         plain.clear();
-        let was_open = session.is_open();
+        let (was_open, was_handshaking) = (session.is_open(), session.is_handshaking());
         let result = session.receive(bytes, &mut plain, &mut sessions.reply);
         let opened = !was_open && session.is_open();
         let ended = session.has_ended();
+        if opened || was_handshaking && !sessions.reply.is_empty() {
+            sessions.handshakes.answered();
+        }
         self.send_session_reply(socket);
         if opened && let Some(client) = self.clients.live_mut(socket) {
             client.on_secured(&self.settings.listen[usize::from(client.listener)], &mut self.output);
