@@ -63,6 +63,12 @@ pub const CHUNK_SIZE_MAX: usize = 8 * 1024;
 /// Targets of a fan-out that get it at once. With more it joins the log of fan-outs.
 pub const FANOUT_DIRECT_MAX: usize = 1_024;
 
+/// Targets of a fan-out that get it at once whatever the turn has to send already.
+pub const FANOUT_FEW_MAX: usize = 16;
+
+/// Fan-outs that were held up and are taken in one turn, if there is room. Each may look up as many names as [`FANOUT_SLICE`] says.
+pub const HELD_UP_PER_TURN_MAX: usize = 64;
+
 /// Clients of a shard up to which a message to everybody is sent at once. With more it joins the log, where those that come
 /// together are one piece for each client.
 pub const EVERYBODY_DIRECT_MAX: usize = 64;
@@ -73,6 +79,10 @@ pub const FANOUT_SENDS_MAX: usize = 1_024;
 
 /// Sends that the log of fan-outs may add to a turn: about a millisecond. Then everybody else gets a turn.
 pub const WALK_SENDS_MAX: usize = 256;
+
+/// Messages that the walk may queue in a turn: to those that take nothing now, or have not ended their handshake, it sends
+/// nothing, and a copy takes its time, too.
+pub const WALK_MESSAGES_MAX: usize = 16_384;
 
 /// Clients that the walk over the log looks at in one turn, and targets of a fan-out that are looked up in one turn.
 pub const FANOUT_SLICE: usize = 32_768;
@@ -163,6 +173,9 @@ pub const HOOK_LOG_PERIOD_MS: u64 = 10_000;
 
 /// Slices handed to the kernel in one send. More wait for the next turn; the kernel's own bound is 1,024.
 pub const SLICES_PER_SEND_MAX: usize = 64;
+
+/// Bytes of messages that are kept for a client whose handshake is under way; with as many it is slow.
+pub const HELD_SIZE_MAX: usize = 64 * 1024;
 
 /// Spare buffers for clients' queues that a shard keeps for reuse: one for each send of a fan-out's slice. A batch that
 /// needs more allocates, and frees what is over.

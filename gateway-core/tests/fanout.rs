@@ -3,10 +3,11 @@
 mod world;
 
 use gateway_core::config::{
-    COPY_MAX, EVERYBODY_DIRECT_MAX, FANOUT_SENDS_MAX, FANOUTS_MAX, SLICES_PER_SEND_MAX, WALK_SENDS_MAX,
+    COPY_MAX, EVERYBODY_DIRECT_MAX, FANOUT_SENDS_MAX, FANOUTS_MAX, HELD_UP_PER_TURN_MAX, SLICES_PER_SEND_MAX,
+    WALK_MESSAGES_MAX, WALK_SENDS_MAX,
 };
 use gateway_core::{Action, Settings};
-use protocol::inner::{Cmd, Frame};
+use protocol::inner::{Cmd, Frame, ext};
 use world::{World, frame_bytes, listen, to_client};
 
 const CLIENTS: usize = FANOUT_SENDS_MAX * 3 + 10;
@@ -121,6 +122,44 @@ fn a_burst_to_few_is_done_at_once() {
         assert_eq!(bytes.map(|slice| slice.len()).collect::<Vec<_>>(), [20 * b"tick\n".len()]);
     }
     assert_eq!(world.turn().sent.len(), clients.len());
+}
+
+/// What two links say to nobody here, while both wait for the log, is done with it, and not a turn for each.
+#[test]
+fn what_is_held_up_does_not_hold_up_for_longer_than_the_log() {
+    let (mut world, worker, other, _) = crowd();
+    let to_nobody = Frame { ext: &ext::encode_names(&["nobody"]), ..Frame::command(Cmd::SendToUid) };
+    let to_nobody = frame_bytes(&to_nobody).repeat(500);
+    let mut many = [to_all(b"all").repeat(FANOUTS_MAX + 1), to_nobody.clone()].concat();
+    world.shard.on_received(world.now, world.peers[worker].socket, &mut many);
+    world.shard.on_received(world.now, world.peers[other].socket, &mut to_nobody.clone());
+    let mut turns = 0;
+    while world.shard.is_pending() {
+        world.turn();
+        turns += 1;
+    }
+    let of_walk = CLIENTS.div_ceil(WALK_SENDS_MAX);
+    assert!(turns <= 2 * of_walk + 1_000 / HELD_UP_PER_TURN_MAX + 4, "{turns}");
+}
+
+/// Nothing is sent to those whose handshake is under way, or that take nothing; a turn has a bound all the same.
+#[test]
+fn the_walk_is_bounded_where_nothing_is_sent() {
+    let settings = Settings { listen: listen(&["ws://127.0.0.1:1"]), ..Settings::default() };
+    let mut world = World::new(settings);
+    let worker = world.worker("a");
+    (0..1_000).for_each(|_| _ = world.accept(0));
+    world.settle();
+    // Too large to be all in one piece.
+    let mut many = to_all(&[b'x'; 2_000]).repeat(FANOUTS_MAX);
+    world.shard.on_received(world.now, world.peers[worker].socket, &mut many);
+    world.turn();
+    let queued = world.shard.counters().messages_out as usize;
+    assert!((1..WALK_MESSAGES_MAX + FANOUTS_MAX).contains(&queued), "{queued}");
+    world.settle();
+    let counters = world.shard.counters();
+    assert!(counters.messages_dropped_slow_client > 0, "what is kept for each has a bound");
+    assert_eq!(counters.messages_out + counters.messages_dropped_slow_client, 1_000 * FANOUTS_MAX as u64);
 }
 
 /// Of a burst that most get in one piece.

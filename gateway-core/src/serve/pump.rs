@@ -80,8 +80,10 @@ struct RingSink<'a> {
     /// Where each socket's slices are, for one batch of sends; kept for its memory.
     ranges: &'a mut Vec<(SocketId, Range<usize>)>,
     held_back: &'a mut bool,
-    /// How long may be waited behind sends from which nothing follows.
+    /// How long may be waited behind sends from which nothing follows, but for the shard's tick.
     wait: Duration,
+    /// When that may come.
+    tick_at: Millis,
 }
 
 impl Pump {
@@ -299,9 +301,11 @@ impl SharedThread for Turn<'_> {
         // A guest may have something to do because of what is sent, and who stops looks at the time.
         let may_wait = pump.guest.is_none() && pump.stop_by.is_none();
         let wait = if may_wait { pump.until_due() } else { Duration::ZERO };
+        let tick_at = pump.ticked.plus(TICK_PERIOD_MS);
         let Pump { ring, listeners, first_guest_slot, ranges, held_back, .. } = pump;
         let (guest, first_guest_slot) = (pump.guest.as_deref_mut(), *first_guest_slot);
-        let mut sink = RingSink { ring, listeners, guest, first_guest_slot, ranges, held_back, wait };
+        let mut sink =
+            RingSink { ring, listeners, guest, first_guest_slot, ranges, held_back, wait, tick_at };
         pump.shard.turn(self.now, &mut sink)
     }
 
@@ -335,6 +339,15 @@ impl RefusalLog {
 }
 
 impl RingSink<'_> {
+    /// How long nothing is to be done, after a turn that may have brought forward when.
+    fn wait(&self, sends: &Sends<'_>) -> Duration {
+        if self.wait.is_zero() {
+            return Duration::ZERO;
+        }
+        let tick = sends.next_tick().max(self.tick_at);
+        self.wait.min(Duration::from_millis(tick.since(now(self.ring))))
+    }
+
     /// The guest, if the socket is one of its links.
     fn guest_of(&mut self, socket: SocketId) -> Option<&mut (dyn Guest + 'static)> {
         self.guest.as_deref_mut().filter(|_| socket.index() >= self.first_guest_slot)
@@ -385,7 +398,7 @@ impl Sink for RingSink<'_> {
             slices.extend(sends.bytes(socket));
             self.ranges.push((socket, start..slices.len()));
         }
-        let wait = if sends.are_last() { self.wait } else { Duration::ZERO };
+        let wait = if sends.are_last() { self.wait(&sends) } else { Duration::ZERO };
         let sends = self.ranges.iter();
         let sends = sends.map(|(socket, range)| Send { socket: *socket, slices: &slices[range.clone()] });
         self.ring.send_all_and_wait(sends, short, wait)

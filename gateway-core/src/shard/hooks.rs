@@ -75,6 +75,11 @@ impl CaughtHooks {
         chosen.flatten()
     }
 
+    /// Whether clients are to be sent away.
+    pub(super) fn are_to_close(&self) -> bool {
+        !self.to_close.is_empty()
+    }
+
     /// Calls a hook; none if it has panicked, which is counted and logged.
     pub(super) fn call<T>(
         &mut self,

@@ -85,6 +85,11 @@ impl<'a> Sends<'a> {
         self.are_last
     }
 
+    /// When it is time for something, as [`Shard::next_tick`] says it.
+    pub fn next_tick(self) -> Millis {
+        self.shard.next_tick()
+    }
+
     /// The bytes for one of them.
     pub fn bytes(self, socket: SocketId) -> impl Iterator<Item = IoSlice<'a>> {
         self.shard.unsent(socket)
@@ -175,6 +180,7 @@ impl Shard {
             || self.clients.heartbeat.is_sweeping()
             || self.clients.unfinished.is_too_much()
             || self.clients.sessions.are_waiting()
+            || self.hooks.are_to_close()
     }
 
     /// Handshakes, large fan-outs, long answers and heartbeats take their next slice.

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use protocol::client::{Kind, Limits};
 use uring::SocketId;
 
+use crate::config::HELD_SIZE_MAX;
 use crate::shard::clients::codec::AnyCodec;
 use crate::shard::clients::directory::Membership;
 use crate::shard::links::workers::WorkerId;
@@ -74,7 +75,7 @@ impl Client {
     /// Whether it takes one more message: it is not closing, nor are this many bytes queued for it.
     pub(crate) fn takes_message(&self, queued_max: usize) -> bool {
         let held = self.held.as_ref().map_or(0, |held| held.len());
-        !self.closing && self.out.queue.len() + held < queued_max
+        !self.closing && held < HELD_SIZE_MAX && self.out.queue.len() + held < queued_max
     }
 
     /// Bytes from a client that is closed and not forgotten yet: only its answer to our close frame counts.

@@ -144,11 +144,13 @@ impl Entry {
         }
     }
 
+    /// How many clients it names, as targets or as none.
     fn listed(&self) -> usize {
-        match &self.audience {
+        let targets = match &self.audience {
             Audience::Everybody => 0,
             Audience::Listed(listed) => listed.slots.len(),
-        }
+        };
+        targets + self.exclude.len()
     }
 }
 
@@ -229,7 +231,9 @@ impl Log {
         }
         let Log { merged, entries: all, first, size, .. } = self;
         let numbers = *first + entries.start as u64..*first + entries.end as u64;
-        merged.set(numbers, || all.range(entries.clone()).all(Entry::is_for_all));
+        if !merged.is_about(numbers, || all.range(entries.clone()).all(Entry::is_for_all)) {
+            return None;
+        }
         merged.piece(client, || {
             all.range_mut(entries.clone()).try_fold(Vec::new(), |mut piece, entry| {
                 let before = entry.message.size();

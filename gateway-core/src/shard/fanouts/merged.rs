@@ -13,6 +13,8 @@ use crate::shard::output::queue::SharedMessage;
 pub(super) struct Merged {
     /// Their numbers.
     numbers: Range<u64>,
+    /// The last that were asked for, if others.
+    asked: Range<u64>,
     is_possible: bool,
     forms: Vec<Form>,
 }
@@ -26,12 +28,19 @@ struct Form {
 }
 
 impl Merged {
-    /// Is about these entries from here on; `is_possible` says whether everybody gets each of them.
+    /// Whether it is about these entries, which it is once they are asked for twice in a row: some clients may have had some of
+    /// them. `is_possible` says whether everybody gets each of them.
     #[inline]
-    pub(super) fn set(&mut self, numbers: Range<u64>, is_possible: impl FnOnce() -> bool) {
-        if self.numbers != numbers {
-            *self = Merged { numbers, is_possible: is_possible(), forms: Vec::new() };
+    pub(super) fn is_about(&mut self, numbers: Range<u64>, is_possible: impl FnOnce() -> bool) -> bool {
+        if self.numbers == numbers {
+            return true;
         }
+        if self.asked != numbers {
+            self.asked = numbers;
+            return false;
+        }
+        *self = Merged { numbers, asked: 0..0, is_possible: is_possible(), forms: Vec::new() };
+        true
     }
 
     /// The piece for a client, made by `encode` when the first asks that gets it so; which returns `None` if it is too large.

@@ -21,7 +21,8 @@ use super::clients::{ClientSlot, Clients};
 use super::links::LinkId;
 use super::{Action, Shard};
 use crate::config::{
-    EVERYBODY_DIRECT_MAX, FANOUT_DIRECT_MAX, FANOUT_SENDS_MAX, FANOUT_SLICE, WALK_SENDS_MAX,
+    EVERYBODY_DIRECT_MAX, FANOUT_DIRECT_MAX, FANOUT_FEW_MAX, FANOUT_SENDS_MAX, FANOUT_SLICE,
+    HELD_UP_PER_TURN_MAX, WALK_MESSAGES_MAX, WALK_SENDS_MAX,
 };
 
 /// The fan-outs of a shard that take more than one turn.
@@ -139,16 +140,18 @@ impl Shard {
         }
     }
 
+    /// Takes those that are held up, and so what is behind them on their links: while any waits, all that come are held up.
     fn apply_held_up(&mut self) {
-        if self.fanouts.log.is_full() {
-            return;
-        }
-        let Some((mut fanout, link)) = self.fanouts.held_up.pop_front() else { return };
-        self.apply_fan_out(&mut fanout);
-        if fanout.targets.are_all_taken() {
+        for _ in 0..HELD_UP_PER_TURN_MAX {
+            if self.fanouts.log.is_full() {
+                return;
+            }
+            let Some((mut fanout, link)) = self.fanouts.held_up.pop_front() else { return };
+            self.apply_fan_out(&mut fanout);
+            if !fanout.targets.are_all_taken() {
+                return self.fanouts.held_up.push_back((fanout, link));
+            }
             self.link_idle(link);
-        } else {
-            self.fanouts.held_up.push_back((fanout, link));
         }
     }
 
@@ -158,9 +161,11 @@ impl Shard {
             return;
         }
         let targets = fanout.targets.take(&self.clients);
-        if let Some(few) = targets.as_ref().filter(|slots| slots.len() <= FANOUT_DIRECT_MAX)
-            && self.output.dirty_count() <= FANOUT_SENDS_MAX
-        {
+        let direct_max = match self.output.dirty_count() {
+            ..=FANOUT_SENDS_MAX => FANOUT_DIRECT_MAX,
+            _ => FANOUT_FEW_MAX,
+        };
+        if let Some(few) = targets.as_ref().filter(|slots| slots.len() <= direct_max) {
             return few.iter().for_each(|slot| self.send_at_once(*slot, fanout));
         }
         let audience = targets.map_or(Audience::Everybody, |slots| Audience::Listed(Listed::new(slots)));
@@ -184,12 +189,13 @@ impl Shard {
         let (mut log, end) = (mem::take(&mut self.fanouts.log), self.clients.end());
         // However much others send: the walk gets on.
         let dirty_max = self.output.dirty_count() + WALK_SENDS_MAX;
+        let mut queued = 0;
         for _ in 0..FANOUT_SLICE {
-            if self.output.dirty_count() >= dirty_max {
+            if self.output.dirty_count() >= dirty_max || queued >= WALK_MESSAGES_MAX {
                 break;
             }
             let Some((slot, entries)) = log.walk(end) else { break };
-            self.bring(&mut log, slot, entries);
+            queued += self.bring(&mut log, slot, entries);
         }
         self.fanouts.log = log;
     }
@@ -211,17 +217,19 @@ impl Shard {
         self.fanouts.log = log;
     }
 
-    /// Queues entries of the log for a client.
-    fn bring(&mut self, log: &mut Log, slot: ClientSlot, entries: Range<usize>) {
+    /// Queues entries of the log for a client; returns how many messages that were.
+    fn bring(&mut self, log: &mut Log, slot: ClientSlot, entries: Range<usize>) -> usize {
         if self.bring_merged(log, slot, &entries) {
-            return;
+            return 1;
         }
+        let mut queued = 0;
         for index in entries {
-            let Some(client) = self.clients.get(slot) else { return };
-            for _ in 0..log.times(index, slot, client) {
-                log.with_message(index, |message| self.send_shared(slot, message));
-            }
+            let Some(client) = self.clients.get(slot) else { break };
+            let times = log.times(index, slot, client);
+            (0..times).for_each(|_| log.with_message(index, |message| self.send_shared(slot, message)));
+            queued += times;
         }
+        queued
     }
 
     /// The same in one piece. `false`: the client may not get all of them.
