@@ -9,10 +9,14 @@ use ringway_worker::{Client, ClientId, Events, Gateway, Message, time};
 pub struct TestApp;
 
 impl Events for TestApp {
-    /// As the environment says: `TEST_START` is `panic`, or a file without which the start fails.
+    /// As the environment says: `TEST_START` is `panic`, `never`, or a file without which the start fails.
     async fn try_start(&self, _gateway: &Gateway) -> Result<(), Box<dyn std::error::Error>> {
         match std::env::var("TEST_START") {
             Ok(word) if word == "panic" => panic!("asked to"),
+            Ok(word) if word == "never" => {
+                eprintln!("the start never ends");
+                std::future::pending().await
+            }
             Ok(file) => Ok(std::fs::metadata(file).map(drop)?),
             Err(_) => Ok(()),
         }
@@ -48,6 +52,15 @@ impl Events for TestApp {
             "to" => return to.into_iter().for_each(|other| gateway.send_to_client(other, &*text)),
             "hush" => return,
             "leave" => return gateway.close_client_with(client.id(), "last words"),
+            // Says when it begins, and takes this many seconds.
+            "sleep" => {
+                gateway.send_to_client(client.id(), "sleeping");
+                time::sleep(Duration::from_secs(number)).await;
+            }
+            // So many MB.
+            "large" => {
+                return gateway.send_to_client(client.id(), vec![b'x'; number as usize * 1_000_000]);
+            }
             "abort" => std::process::abort(),
             "panic" => panic!("a handler"),
             // Keeps its core from everything else.
@@ -55,6 +68,13 @@ impl Events for TestApp {
             _ => {}
         }
         gateway.send_to_client(client.id(), text);
+    }
+
+    /// Tells everybody, if `TEST_CLOSE` is in the environment.
+    async fn on_close(&self, gateway: &Gateway, _client: &Client) {
+        if std::env::var_os("TEST_CLOSE").is_some() {
+            gateway.send_to_all(format!("close {}", std::process::id()));
+        }
     }
 
     /// Tells everybody, if `TEST_STOP` is in the environment.

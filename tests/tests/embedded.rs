@@ -1,13 +1,13 @@
 //! Gateway and worker in one process and its threads: to clients and to the rest of a cluster it is what both are apart.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::process::Command;
 
 use gateway_client::{Config, blocking};
 use protocol::inner::Cmd;
 use ringway_tests::client::websocket::{Event, WebsocketClient};
 use ringway_tests::crowd::{Crowd, Plan};
-use ringway_tests::peer::Link;
+use ringway_tests::peer::{FakeGateway, FakeRegister, Link};
 use ringway_tests::process::{Process, Signal};
 use ringway_tests::wait::wait_until;
 use ringway_tests::{Clients, Cluster, Listen, own_address};
@@ -21,17 +21,21 @@ struct Embedded {
 impl Embedded {
     /// With two shards, ready.
     fn ready(flags: &[&str]) -> Embedded {
-        Embedded::spawn(flags, Command::new(env!("CARGO_BIN_EXE_test-embedded")))
+        Embedded::spawn(flags, program(&[]))
     }
 
     /// The same, and its `on_stop` speaks to all clients.
     fn ready_to_say_stop(flags: &[&str]) -> Embedded {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_test-embedded"));
-        command.env("TEST_STOP", "1");
-        Embedded::spawn(flags, command)
+        Embedded::spawn(flags, program(&["TEST_STOP"]))
     }
 
-    fn spawn(flags: &[&str], mut command: Command) -> Embedded {
+    fn spawn(flags: &[&str], command: Command) -> Embedded {
+        let embedded = Embedded::start(flags, command);
+        embedded.process.await_ready("test-embedded");
+        embedded
+    }
+
+    fn start(flags: &[&str], mut command: Command) -> Embedded {
         let ip = own_address();
         command.args([
             "--listen",
@@ -41,9 +45,7 @@ impl Embedded {
         ]);
         command.args(["--lan-ip", &ip.to_string(), "--start-port", "2900", "--count", "2"]);
         command.args(flags);
-        let process = Process::spawn("test-embedded", command);
-        process.await_ready("test-embedded");
-        Embedded { process, ip }
+        Embedded { process: Process::spawn("test-embedded", command), ip }
     }
 
     fn client(&self) -> WebsocketClient {
@@ -235,4 +237,90 @@ fn one_that_stops_hands_over_the_clients_of_other_gateways() {
     assert!((0..8).all(|client| pid_of(client) == other_pid));
     let sum = crowd.stop();
     assert_eq!(sum.heard, sum.said);
+}
+
+/// What tests run, with these variables.
+fn program(variables: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_test-embedded"));
+    command.envs(variables.iter().map(|name| (name, "1")));
+    command
+}
+
+#[test]
+fn a_stop_gives_handlers_that_wait_the_drain_timeout_and_no_more() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[gateway.address]);
+    let register = register.address.to_string();
+    let mut embedded = Embedded::ready(&["--register-address", &register, "--drain-timeout", "1"]);
+    let (mut ann, mut bob) = (embedded.client(), embedded.client());
+    assert_eq!(ask(&mut ann, "sleep 600"), "sleeping");
+    // A question that is never answered, since a gateway of the cluster says nothing.
+    bob.send_text("online");
+    assert_eq!(ask(&mut embedded.client(), "hello"), "hello");
+    embedded.process.terminate();
+    embedded.process.await_clean_exit();
+    let log = embedded.process.stderr();
+    assert!(log.contains("stopping without waiting longer: handlers still run"), "{log}");
+}
+
+#[test]
+fn who_does_not_read_has_its_on_close_before_on_stop() {
+    let cluster = cluster(0);
+    let register = cluster.register_address().to_string();
+    let flags = [
+        "--register-address",
+        &register,
+        "--drain-timeout",
+        "0",
+        "--send-to-client-buffer-size",
+        "100000000",
+    ];
+    let mut one = Embedded::spawn(&flags, program(&["TEST_STOP", "TEST_CLOSE"]));
+    let other = Embedded::ready(&flags);
+    let (mut deaf, mut bob) = (one.client(), other.client());
+    wait_until("each to know of the other", || {
+        let answers = [&mut deaf, &mut bob].map(|client| ask(client, "online"));
+        (answers == ["2 0", "2 0"]).then_some(())
+    });
+    deaf.send_text("large 32");
+    assert_eq!(deaf.writer().peek(&mut [0]).expect("it begins to come"), 1);
+    let pid = one.process.id();
+    one.process.terminate();
+    let told = [(); 3].map(|()| said(&mut bob));
+    // Its two cores end when they have nothing to do any more: the other one at once.
+    let closed = told.iter().position(|text| *text == format!("close {pid}"));
+    assert!(closed.is_some_and(|closed| closed < 2), "{told:?}");
+    assert_eq!(told.iter().filter(|text| **text == format!("stop {pid}")).count(), 2, "{told:?}");
+    one.process.await_clean_exit();
+}
+
+#[test]
+fn its_own_clients_are_served_and_it_stops_while_no_register_is_there() {
+    let nowhere = SocketAddrV4::new(own_address(), 1236).to_string();
+    let embedded = Embedded::start(&["--register-address", &nowhere], program(&[]));
+    wait_until("clients to be let in", || TcpStream::connect(embedded.address(8282)).ok());
+    let mut client = embedded.client();
+    assert_eq!(ask(&mut client, "hello"), "hello");
+    drop(client);
+    assert!(embedded.process.stdout().is_empty(), "it says that it is ready when it is found");
+    embedded.stop();
+}
+
+#[test]
+fn it_can_be_stopped_before_on_start_has_ended() {
+    let mut command = program(&[]);
+    command.env("TEST_START", "never");
+    let embedded = Embedded::start(&["--drain-timeout", "0"], command);
+    wait_until("on_start to begin", || {
+        embedded.process.stderr().contains("the start never ends").then_some(())
+    });
+    embedded.stop();
+}
+
+#[test]
+fn a_start_that_panics_ends_the_process() {
+    let mut command = program(&[]);
+    command.env("TEST_START", "panic");
+    let mut embedded = Embedded::start(&[], command);
+    assert_eq!(embedded.process.await_exit().code(), Some(70), "{}", embedded.process.output());
 }

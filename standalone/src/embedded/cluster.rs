@@ -75,6 +75,7 @@ impl Embedded {
             count: settings.count,
             register_addresses: addresses.clone(),
             secret_key: secret_key.clone(),
+            drain_timeout: settings.drain_timeout,
             ..Config::default()
         };
         let (worker, launches) = Worker::prepare(config)?;
@@ -133,7 +134,8 @@ impl Embedded {
     }
 
     /// Ends all parts. First the gateway leaves its registers and closes its clients, whose handlers run; then the cores hand
-    /// over the clients of other gateways, let handlers and `on_stop` finish, and send what is queued.
+    /// over the clients of other gateways, let handlers that still run finish, for [`Settings::drain_timeout`] once more at most,
+    /// and `on_stop`, and send what is queued.
     ///
     /// # Errors
     /// The register did not end well.

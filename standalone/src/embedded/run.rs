@@ -2,11 +2,14 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock, mpsc};
+use std::time::Duration;
 
 use admin::Admin;
-use gateway_core::{Certificates, Settings, StartError};
+use gateway_core::{Certificates, StartError};
 use program::Refusal;
 use ringway_worker::Events;
+use tracing::warn;
 
 use super::{Embedded, StatusSource};
 use crate::Options;
@@ -54,7 +57,11 @@ pub fn embedded<E: Events>(
     if settings.tls.is_some() {
         shutdown.take_hangups();
     }
-    let start = |settings: Settings| -> Result<(Embedded, Option<Admin>), Box<dyn Error>> {
+    let start_timeout = settings.drain_timeout.max(START_TIMEOUT_MIN);
+    let (tell_started, started) = mpsc::channel();
+    let reloaded = Arc::new(OnceLock::new());
+    let certificates = Arc::clone(&reloaded);
+    let start = move || -> Result<(Embedded, Option<Admin>), Box<dyn Error>> {
         let embedded = Embedded::start(settings, meeting, make_events)?;
         let status = StatusSource::new(Some(&embedded));
         let admin = beside.admin.map(|address| Admin::serve(address, move || status.report())).transpose()?;
@@ -67,10 +74,20 @@ pub fn embedded<E: Events>(
         }
         Ok((embedded, admin))
     };
-    let (embedded, _admin) = start(settings).unwrap_or_else(|error| refusal(error).end());
-    let certificates = embedded.gateway().certificates();
-    shutdown.wait_and_reload(|| certificates.iter().for_each(Certificates::reload));
-    embedded.stop().unwrap_or_else(|error| program::fail(error));
+    // It lasts as long as `on_start` does, and may be asked to end before.
+    let starting = program::spawn_vital("start", move || {
+        let (embedded, admin) = start().unwrap_or_else(|error| refusal(error).end());
+        embedded.gateway().certificates().into_iter().for_each(|found| drop(certificates.set(found)));
+        // Nobody takes it who ends already.
+        let _ = tell_started.send((embedded, admin));
+    });
+    starting.unwrap_or_else(|error| program::fail(error));
+    shutdown.wait_and_reload(|| reloaded.get().into_iter().for_each(Certificates::reload));
+    match started.recv_timeout(start_timeout) {
+        Ok((embedded, _admin)) => embedded.stop().unwrap_or_else(|error| program::fail(error)),
+        // No client has been let in.
+        Err(_) => warn!("ending without waiting longer: on_start still runs"),
+    }
     program::finish();
     ExitCode::SUCCESS
 }
@@ -82,6 +99,9 @@ pub fn refusal(error: Box<dyn Error>) -> Refusal {
         Err(other) => Refusal::Environment(other.to_string()),
     }
 }
+
+/// What a process that is asked to end leaves its start at least: clients may have been let in a moment before.
+const START_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// Why a worker in the gateway's process cannot be replaced as one of its own is.
 pub const RELOAD: &str = "embedded: restart, or split the worker off";
