@@ -159,8 +159,16 @@ impl Shard {
     }
 
     /// Handshakes that waited. Who is closed meanwhile is passed over.
+    #[inline]
     pub(crate) fn continue_handshakes(&mut self) {
         self.clients.sessions.handshakes.begin_turn();
+        if self.clients.sessions.are_waiting() {
+            self.take_handshakes();
+        }
+    }
+
+    #[cold]
+    fn take_handshakes(&mut self) {
         while let Some((socket, mut bytes)) = self.clients.sessions.handshakes.next() {
             self.output.actions.push(Action::Resume(socket));
             self.session_received(socket, &mut bytes);

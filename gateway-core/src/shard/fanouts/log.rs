@@ -182,7 +182,7 @@ impl Log {
     pub(super) fn walk(&mut self, end: usize) -> Option<(ClientSlot, Range<usize>)> {
         while !self.is_empty() {
             let at = self.at;
-            let Some(next) = self.entries.iter_mut().filter_map(|entry| entry.next(at, end)).min() else {
+            let Some(next) = self.next(at, end) else {
                 self.wrap();
                 continue;
             };
@@ -202,6 +202,15 @@ impl Log {
         None
     }
 
+    /// The first slot from `at` on, before the end of the table, where any may be wanted.
+    #[inline]
+    fn next(&mut self, at: usize, end: usize) -> Option<usize> {
+        if self.entries.len() == 1 {
+            return self.entries[0].next(at, end);
+        }
+        self.entries.iter_mut().filter_map(|entry| entry.next(at, end)).min()
+    }
+
     /// The entries that a client has not had. It counts as having had them from now on.
     pub(super) fn catch_up(&mut self, slot: ClientSlot) -> Range<usize> {
         let (at, count) = (self.at, self.entries.len());
@@ -218,7 +227,13 @@ impl Log {
         self.entries[index].times(slot, client)
     }
 
-    /// The messages of several entries in one piece, if this client gets each of them, once, and they are not much.
+    /// Whether most clients may get these entries in one piece.
+    #[inline]
+    pub(super) fn may_be_merged(&self, entries: &Range<usize>) -> bool {
+        self.entries.get(entries.start).is_some_and(Entry::is_for_all)
+    }
+
+    /// The messages of entries in one piece, if this client gets each of them, once, and they are not much.
     #[inline]
     pub(super) fn merged(
         &mut self,
@@ -226,7 +241,8 @@ impl Log {
         client: &Client,
         listen: &[Listen],
     ) -> Option<&SharedMessage> {
-        if entries.len() < 2 || client.accepted > self.entries[entries.start].accepted {
+        let first = self.entries.get(entries.start)?;
+        if client.accepted > first.accepted {
             return None;
         }
         let Log { merged, entries: all, first, size, .. } = self;

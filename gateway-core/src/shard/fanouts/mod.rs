@@ -219,7 +219,7 @@ impl Shard {
 
     /// Queues entries of the log for a client; returns how many messages that were.
     fn bring(&mut self, log: &mut Log, slot: ClientSlot, entries: Range<usize>) -> usize {
-        if self.bring_merged(log, slot, &entries) {
+        if log.may_be_merged(&entries) && self.bring_merged(log, slot, &entries) {
             return 1;
         }
         let mut queued = 0;
