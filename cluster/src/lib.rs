@@ -3,6 +3,7 @@
 //! * [`Cluster`]: a register, gateways and workers on a loopback address of their own.
 //! * [`process`]: one program: its ready line, its output, its end, its CPU time and memory.
 //! * [`peer`]: a gateway, a register, a worker or a GatewayClient played by the test.
+//! * [`proxy`]: nginx or haproxy in front of a gateway.
 //! * [`conn`]: a blocking connection to a program.
 //! * [`sockets`]: what the kernel knows about its connections.
 //!
@@ -15,6 +16,7 @@ pub mod conn;
 mod loopback;
 pub mod peer;
 pub mod process;
+pub mod proxy;
 pub mod sockets;
 pub mod wait;
 

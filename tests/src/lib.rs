@@ -9,7 +9,6 @@
 //! * [`client`]: blocking clients of the four client protocols, of a cluster by [`Clients`]; the websocket one can break every
 //!   rule.
 //! * [`mariadb`]: a MariaDB server with data of its own.
-//! * [`proxy`]: nginx or haproxy in front of a gateway.
 //!
 //! Nothing here sleeps to let something happen: it blocks on a socket or a pipe with a time limit, or asks again
 //! until a deadline ([`wait::wait_until`]). What goes wrong panics, with the output of the processes concerned.
@@ -21,8 +20,7 @@ pub mod crowd;
 pub mod load;
 pub mod mariadb;
 pub mod network;
-pub mod proxy;
 pub mod status;
 
 pub use client::Clients;
-pub use cluster::{Builder, Cluster, Listen, own_address, peer, process, sockets, wait};
+pub use cluster::{Builder, Cluster, Listen, own_address, peer, process, proxy, sockets, wait};
