@@ -30,6 +30,9 @@ pub struct Flags {
     /// trust any server with TLS
     #[argh(switch)]
     pub tls_insecure: bool,
+    /// clients with TLS show a ticket that the server gave to one before them, as those do that come back
+    #[argh(switch)]
+    pub tls_resume: bool,
     /// destinations 127.0.0.1 to 127.0.0.N for a target there
     #[argh(option)]
     pub spread: Option<u8>,

@@ -78,13 +78,15 @@ pub struct ChurnCounters {
     pub begun: u64,
     /// Connections that are or were ready for messages.
     pub made: u64,
+    /// Those of them whose TLS handshake was a short one, by a ticket.
+    pub resumed: u64,
     /// Connections that never were, by cause.
     pub failures: Failures,
     /// Clients that left.
     pub left: u64,
 }
 
-add_fields!(ChurnCounters: begun, made, failures, left);
+add_fields!(ChurnCounters: begun, made, resumed, failures, left);
 
 impl ChurnCounters {
     /// Connections neither made nor failed yet.
@@ -231,8 +233,9 @@ impl Measure {
     }
 
     /// A connection is open that was meant to begin at `intended`.
-    pub(crate) fn on_connected(&mut self, now: Nanos, intended: Nanos) {
+    pub(crate) fn on_connected(&mut self, now: Nanos, intended: Nanos, is_resumed: bool) {
         self.counters.churn.made += 1;
+        self.counters.churn.resumed += u64::from(is_resumed);
         self.time(now, intended);
     }
 

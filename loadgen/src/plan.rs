@@ -176,7 +176,7 @@ fn connector(flags: &Flags, destinations: &[Target]) -> Result<Option<Connector>
         let why = || format!("target {}: no certificate could be for this host", target.url());
         require(connector.connect(target.name()).is_ok(), why())?;
     }
-    Ok(Some(connector))
+    Ok(Some(if flags.tls_resume { connector.resuming() } else { connector }))
 }
 
 /// Sources are of the family of every destination.

@@ -15,3 +15,6 @@ pub const EXPIRY_NOTICE_DAYS: u64 = 14;
 /// Tickets for a TLS 1.3 client with which it comes back for less CPU. A ticket is kept by the client; the server
 /// keeps nothing.
 pub(crate) const TICKETS: usize = 1;
+
+/// Tickets of one server that wait for clients that come back. Beyond, a new one is not kept: there are enough.
+pub(crate) const TICKETS_KEPT_MAX: usize = 4096;

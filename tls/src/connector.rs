@@ -1,16 +1,21 @@
-//! A client's settings: whom it trusts.
+//! A client's settings: whom it trusts, and whether it comes back.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, UnbufferedClientConnection};
+use rustls::client::{
+    ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
+    UnbufferedClientConnection,
+};
 use rustls::crypto::{CryptoProvider, ring as provider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
 
 use crate::certificate::{CertificateError, read_chain};
+use crate::config::TICKETS_KEPT_MAX;
 use crate::session::Session;
 
 /// Begins sessions with servers. Cheap to clone.
@@ -63,6 +68,14 @@ impl Connector {
         Connector::new(config)
     }
 
+    /// The same for clients that come back: a session begins with a ticket that the server gave to one before it, if one is
+    /// there that nobody has used (TLS 1.3).
+    pub fn resuming(&self) -> Connector {
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::store(Arc::new(Tickets::default()));
+        Connector { config: Arc::new(config) }
+    }
+
     /// A session with the server of this name or address. Its hello comes with the first [`Session::receive`], of
     /// nothing.
     ///
@@ -78,6 +91,39 @@ impl Connector {
         // Each connection is to cost the server a whole handshake, as that of a new client does.
         config.resumption = Resumption::disabled();
         Connector { config: Arc::new(config) }
+    }
+}
+
+/// What servers have given to those who may come back. Who comes back with a ticket gets another one; none is used twice
+/// (RFC 8446 §C.4).
+#[derive(Default, Debug)]
+struct Tickets(Mutex<HashMap<ServerName<'static>, Vec<Tls13ClientSessionValue>>>);
+
+impl ClientSessionStore for Tickets {
+    fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
+
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        None
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        None
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
+
+    fn insert_tls13_ticket(&self, server: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tickets = servers.entry(server).or_default();
+        if tickets.len() < TICKETS_KEPT_MAX {
+            tickets.push(ticket);
+        }
+    }
+
+    fn take_tls13_ticket(&self, server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(server)?.pop()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::mem;
 
+use rustls::HandshakeKind;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
@@ -91,6 +92,15 @@ impl Session {
     /// Whether the handshake is done and [`Session::seal`] may be called.
     pub fn is_open(&self) -> bool {
         self.stage == Stage::Open
+    }
+
+    /// Whether the handshake was a short one, by a ticket of an earlier session.
+    pub fn is_resumed(&self) -> bool {
+        let kind = match &self.conn {
+            Conn::Server(conn) => conn.handshake_kind(),
+            Conn::Client(conn) => conn.handshake_kind(),
+        };
+        kind == Some(HandshakeKind::Resumed)
     }
 
     /// Whether the handshake is not done, and has not failed.

@@ -299,7 +299,9 @@ impl Driver {
     fn open(&mut self, now: Nanos, socket: SocketId) {
         self.clients.set_open(socket);
         if let Some(intended) = self.take_intended(socket) {
-            return self.writer.measure.on_connected(now, intended);
+            let session = self.clients.get_mut(socket).and_then(|client| client.session.as_ref());
+            let is_resumed = session.is_some_and(|session| session.is_resumed());
+            return self.writer.measure.on_connected(now, intended, is_resumed);
         }
         self.writer.measure.counters.opened += 1;
         self.writer.measure.settled_at = now;

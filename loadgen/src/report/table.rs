@@ -76,9 +76,10 @@ impl Outcome {
             self.measured;
         rows.push(("measured", format!("{seconds:.1} s")));
         if let Some(Churn { counters, unsettled }) = &self.churn {
-            let ChurnCounters { begun, made, failures: failed, left } = counters;
+            let ChurnCounters { begun, made, resumed, failures: failed, left } = counters;
             let rate = *made as f64 / seconds.max(f64::MIN_POSITIVE);
             rows.push(("came", format!("{made} of {begun} ({rate:.0}/s)")));
+            rows.extend(above_zero("resumed", *resumed));
             rows.extend(failures("did not come", failed));
             rows.extend(above_zero("unsettled", *unsettled));
             rows.push(("left", left.to_string()));

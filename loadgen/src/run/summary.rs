@@ -267,7 +267,8 @@ mod tests {
     #[test]
     fn a_churn_report_accounts_for_every_client() {
         let mut counters = Counters { opened: 3, ..Counters::default() };
-        counters.churn = ChurnCounters { begun: 10, made: 7, failures: Default::default(), left: 6 };
+        counters.churn =
+            ChurnCounters { begun: 10, made: 7, resumed: 5, failures: Default::default(), left: 6 };
         counters.churn.failures.count(Cause::TimedOut);
         let report = report(
             &plan("--scenario churn --conns 3"),

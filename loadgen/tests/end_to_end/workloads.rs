@@ -183,6 +183,21 @@ fn clients_come_and_go() {
     }
 }
 
+#[test]
+fn clients_come_back_with_tickets_if_asked_to() {
+    let (address, _) = server::secure_echo("text");
+    let target = format!("ssl+text://localhost:{}", address.port());
+    for flag in ["", "--tls-resume"] {
+        let report = run(&format!(
+            "--target {target} --tls-insecure {flag} --conns 10 --scenario churn --rate 100 --hold 0.5 --drain 20"
+        ));
+        let churn = report.first().churn.as_ref().unwrap().counters;
+        assert_eq!((churn.made, churn.failures.total()), (50, 0));
+        assert_eq!(churn.resumed > 0, !flag.is_empty(), "{churn:?}");
+        assert_eq!(report.to_string().contains("resumed "), !flag.is_empty(), "{report}");
+    }
+}
+
 /// The server leaves the third connection and all later ones without an answer.
 #[test]
 fn who_does_not_come_is_counted() {

@@ -75,6 +75,20 @@ fn handshakes_and_messages_come_in_pieces_of_any_size() {
 }
 
 #[test]
+fn who_comes_back_shows_a_ticket() {
+    let (acceptor, new, back) = (acceptor(), Connector::insecure(), Connector::insecure().resuming());
+    let is_resumed = |connector: &Connector| {
+        let client = connector.connect("localhost").unwrap();
+        let server = acceptor.accept();
+        let mut pair = Pair { server, client, server_got: Vec::new(), client_got: Vec::new() };
+        pair.greet(1_000);
+        assert_eq!(pair.client.is_resumed(), pair.server.is_resumed());
+        pair.client.is_resumed()
+    };
+    assert_eq!([&back, &back, &back, &new].map(is_resumed), [false, true, true, false]);
+}
+
+#[test]
 fn one_records_seal_is_as_short_as_promised() {
     let mut pair = Pair::new();
     pair.greet(1_000);
