@@ -273,9 +273,9 @@ fn who_speaks_tls_or_not_in_the_wrong_place_is_closed_logged_and_counted() {
 }
 
 #[test]
-fn an_idle_client_costs_the_gateway_at_most_8_kb() {
+fn an_idle_client_costs_the_gateway_at_most_5_kb() {
     const CLIENTS: usize = 2_000;
-    const BYTES_MAX: u64 = 8_000;
+    const BYTES_MAX: u64 = 5_000;
     program::raise_open_files();
     let mut server = Server::start(&[&certificate("memory", &["localhost"])]);
     let connector = Connector::insecure();

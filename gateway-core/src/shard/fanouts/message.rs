@@ -123,7 +123,9 @@ impl Client {
     fn queue_message(&mut self, output: &mut Output, protocol: &dyn Protocol, message: &Message<'_>) {
         let kind = self.kind_of(message.kind);
         if self.codec.is_open() {
-            output.append_with(self.socket, &mut self.out, |out| message.encode(protocol, kind, out));
+            let size = message.body.len() + HEADER_SIZE_USUAL;
+            output
+                .append_message(self.socket, &mut self.out, size, |out| message.encode(protocol, kind, out));
         } else {
             message.encode(protocol, kind, self.held.get_or_insert_default());
         }
@@ -175,3 +177,6 @@ impl Shard {
         }
     }
 }
+
+/// Bytes that a client's protocol puts around a message, if it is one of ours.
+const HEADER_SIZE_USUAL: usize = 16;

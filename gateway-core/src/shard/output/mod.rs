@@ -57,14 +57,25 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Queues what `write` appends.
+    /// Queues the little that `write` appends.
     pub(crate) fn append_with(
         &mut self,
         socket: SocketId,
         out: &mut Outbound,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        out.queue.append_with(&mut self.spare, out.load, write);
+        self.append_message(socket, out, 0, write);
+    }
+
+    /// Queues what `write` appends: about `size` bytes.
+    pub(crate) fn append_message(
+        &mut self,
+        socket: SocketId,
+        out: &mut Outbound,
+        size: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        out.queue.append_with(&mut self.spare, out.load, size, write);
         self.mark(socket, out);
     }
 

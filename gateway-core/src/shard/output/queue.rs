@@ -46,23 +46,23 @@ impl OutQueue {
 
     /// Appends a copy of `bytes`.
     pub(crate) fn append(&mut self, spare: &mut Spare, load: Load, bytes: &[u8]) {
-        self.append_with(spare, load, |out| {
-            let size = out.len() + bytes.len();
-            if size > out.capacity() {
-                // A buffer that a burst has grown is then of a size that is kept, not just above it.
-                out.reserve_exact(size.next_power_of_two() - out.len());
-            }
-            out.extend_from_slice(bytes);
-        });
+        self.append_with(spare, load, bytes.len(), |out| out.extend_from_slice(bytes));
     }
 
-    /// Appends what `write` puts behind the end of the buffer it is given.
-    pub(crate) fn append_with(&mut self, spare: &mut Spare, load: Load, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends what `write` puts behind the end of the buffer it is given: about `size` bytes.
+    pub(crate) fn append_with(
+        &mut self,
+        spare: &mut Spare,
+        load: Load,
+        size: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         let queue = self.0.get_or_insert_with(|| spare.queue());
         if !matches!(queue.chunks.back(), Some(Chunk::Own(buffer)) if buffer.len() < CHUNK_SIZE_MAX) {
-            queue.chunks.push_back(Chunk::Own(spare.buffer(load)));
+            queue.chunks.push_back(Chunk::Own(spare.buffer(load, size)));
         }
         let Some(Chunk::Own(buffer)) = queue.chunks.back_mut() else { unreachable!("pushed above") };
+        reserve(buffer, size);
         let before = buffer.len();
         write(buffer);
         queue.bytes += buffer.len() - before;
@@ -210,6 +210,15 @@ impl SharedMessage {
     }
 }
 
+/// Makes room for `size` bytes more. A buffer that a burst has grown is then of a size that is kept, not just above it.
+fn reserve(buffer: &mut Vec<u8>, size: usize) {
+    let size = buffer.len() + size;
+    if size > buffer.capacity() {
+        let whole = if size <= SPARE_LARGE_SIZE_MAX { size.next_power_of_two() } else { size };
+        buffer.reserve_exact(whole - buffer.len());
+    }
+}
+
 /// How much a queue usually holds, and so which buffer it begins with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Load {
@@ -231,8 +240,11 @@ pub(crate) struct Spare {
 }
 
 impl Spare {
-    fn buffer(&mut self, load: Load) -> Vec<u8> {
+    /// One for `size` bytes as a start.
+    fn buffer(&mut self, load: Load, size: usize) -> Vec<u8> {
         match load {
+            // What grows beyond a small one is none any more, and there would be one less.
+            Load::Light if size > SPARE_SMALL_SIZE_MAX => self.large.pop().unwrap_or_default(),
             Load::Light => self.small.pop().unwrap_or_default(),
             Load::Heavy => self.large.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK_SIZE_MAX)),
         }

@@ -2,8 +2,8 @@
 
 use std::io::IoSlice;
 
-use super::{Load, OutQueue, Queue, Spare};
-use crate::config::{SEAL_SIZE_MAX, SPARE_SMALL_SIZE_MAX};
+use super::{Load, OutQueue, Queue, Spare, reserve};
+use crate::config::SEAL_SIZE_MAX;
 
 /// Encrypted bytes, of which the first `sent` are sent.
 ///
@@ -39,12 +39,13 @@ impl Sealed {
         }
     }
 
-    /// The buffer, for `size` bytes more.
+    /// The buffer, for `size` bytes more, sealed.
     fn room(&mut self, spare: &mut Spare, size: usize) -> &mut Vec<u8> {
+        let size = size + tls::SEALED_OVERHEAD_MAX;
         if self.buffer.capacity() == 0 {
-            let light = size + tls::SEALED_OVERHEAD_MAX <= SPARE_SMALL_SIZE_MAX;
-            self.buffer = spare.buffer(if light { Load::Light } else { Load::Heavy });
+            self.buffer = spare.buffer(Load::Light, size);
         }
+        reserve(&mut self.buffer, size);
         &mut self.buffer
     }
 }
