@@ -1,6 +1,6 @@
 //! Benchmarks of Ringway.
 //!
-//! * [`goals`]: CPU and system calls per echo, latency, rates, broadcasts, idle clients, memory, idle programs, sleeps, each
+//! * [`goals`]: CPU and system calls per echo, latency, rates, broadcasts, idle clients, memory, idle programs, sleeps, TLS, each
 //!   against its goal.
 //! * [`compare`]: CPU per message of two builds.
 //! * [`million`]: what a million connections cost in memory and CPU, idle and talked to.

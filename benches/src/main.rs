@@ -22,7 +22,7 @@ use serde::Serialize;
     example = "scripts/bench instructions shard --check"
 )]
 struct Flags {
-    /// what to run: some of echo (default), embedded, load, latency, rate, broadcast, burst, beside, idle, bound, empty, sleep, or all
+    /// what to run: some of echo (default), embedded, load, latency, rate, broadcast, burst, beside, idle, bound, empty, sleep, tls, or all
     /// of these; or million, compare, instructions or plot; behind compare, scenarios (default: echo, broadcast, burst and latency); behind instructions, parts of the
     /// names of benchmarks, to count those alone; behind plot, the file to write
     #[argh(positional)]
@@ -31,7 +31,7 @@ struct Flags {
     #[argh(option)]
     rounds: Option<usize>,
     /// connections, of all variants (default 1000, or as the variant's name says; load 800, latency 1, burst 900, beside 15000,
-    /// idle 100000, bound 50000, million 1000000)
+    /// idle 100000, bound 50000, tls-handshake and -resumed 100, million 1000000)
     #[argh(option)]
     conns: Option<usize>,
     /// echo: messages in flight per connection (default 1)
@@ -40,7 +40,7 @@ struct Flags {
     /// bytes of a message (default 64)
     #[argh(option)]
     size: Option<usize>,
-    /// seconds that are measured of each (default 4 for echo and embedded, 10 for empty, 60 of idling for million, else 3)
+    /// seconds that are measured of each (default 4 for echo, embedded and tls, 10 for empty, 60 of idling for million, else 3)
     #[argh(option)]
     hold: Option<f64>,
     /// million: connections opened a second at most (default 50000)

@@ -4,6 +4,7 @@ use benches::compare::{self, Builds};
 use benches::goals::{self, Scenario};
 use benches::million;
 use cluster::process::binary_path;
+use cluster::proxy::Kind;
 
 /// Two rounds of a scenario with few clients.
 fn tiny(name: &str) -> goals::Figures {
@@ -104,6 +105,20 @@ fn sleep_runs() {
         0.0 < p99 && p99 <= max && 0.0 < loaded_p99 && loaded_p99 <= loaded_max && busy > 0.0,
         "{figures}"
     );
+}
+
+/// Where nginx and haproxy are.
+#[test]
+fn tls_runs() {
+    if [Kind::Nginx, Kind::Haproxy].into_iter().any(|kind| kind.find().is_none()) {
+        return;
+    }
+    for name in ["tls", "tls-100", "tls-handshake", "tls-resumed"] {
+        let figures = tiny(name);
+        let resumed = figures.medians[7];
+        assert!(figures.medians[..7].iter().all(|value| *value > 0.0), "{figures}");
+        assert!((resumed > 0.0) != (name == "tls-handshake"), "{figures}");
+    }
 }
 
 /// This tree's programs against themselves.

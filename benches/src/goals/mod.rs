@@ -20,6 +20,7 @@ pub(crate) mod latency;
 mod load;
 pub(crate) mod rate;
 mod sleep;
+mod tls;
 
 use serde::Serialize;
 
@@ -29,7 +30,7 @@ use crate::watch::Stopped;
 pub use figures::{Bound, Figures, Goal, Verdict};
 
 /// All scenarios.
-pub const SCENARIOS: [&Scenario; 23] = [
+pub const SCENARIOS: [&Scenario; 27] = [
     &echo::ECHO,
     &echo::ECHO_100,
     &embedded::EMBEDDED,
@@ -53,6 +54,10 @@ pub const SCENARIOS: [&Scenario; 23] = [
     &bound::BOUND,
     &empty::EMPTY,
     &sleep::SLEEP,
+    &tls::TLS,
+    &tls::TLS_100,
+    &tls::TLS_HANDSHAKE,
+    &tls::TLS_RESUMED,
 ];
 
 /// What is run.
