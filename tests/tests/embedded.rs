@@ -1,11 +1,14 @@
 //! Gateway and worker in one process and its threads: to clients and to the rest of a cluster it is what both are apart.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gateway_client::{Config, blocking};
 use protocol::inner::Cmd;
 use ringway_tests::client::websocket::{Event, WebsocketClient};
+use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::crowd::{Crowd, Plan};
 use ringway_tests::peer::{FakeGateway, FakeRegister, Link};
 use ringway_tests::process::{Process, Signal};
@@ -223,7 +226,7 @@ fn one_that_stops_hands_over_the_clients_of_other_gateways() {
     let flags = ["--register-address", &register];
     let (one, other) = (Embedded::ready(&flags), Embedded::ready(&flags));
     let address = cluster.address(0, Listen::Text);
-    let mut pids: Vec<_> = (0..8).map(|_| cluster.plain(0, ringway_tests::client::Framing::Text)).collect();
+    let mut pids: Vec<_> = (0..8).map(|_| cluster.plain(0, Framing::Text)).collect();
     let mut pid_of = |client: usize| {
         pids[client].send(b"pid");
         String::from_utf8(pids[client].receive().expect("it is served")).expect("a number")
@@ -323,4 +326,54 @@ fn a_start_that_panics_ends_the_process() {
     command.env("TEST_START", "panic");
     let mut embedded = Embedded::start(&[], command);
     assert_eq!(embedded.process.await_exit().code(), Some(70), "{}", embedded.process.output());
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_in_one_line() {
+    let first = Embedded::ready(&[]);
+    let mut command = program(&[]);
+    command.args(["--listen", &format!("websocket://{}", first.address(8282))]);
+    let mut second = Process::spawn("test-embedded", command);
+    assert_eq!(second.await_exit().code(), Some(1), "{}", second.output());
+    assert!(second.stderr().contains("choose another --listen"), "{}", second.output());
+}
+
+/// Ends floods, also when the test fails.
+struct FloodEnd<'a>(&'a AtomicBool);
+
+impl Drop for FloodEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Says as much as a connection takes, and wants no answer, until it is told to end.
+fn flood(address: SocketAddr, is_over: &AtomicBool) {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let words = "hush\n".repeat(10_000);
+    while !is_over.load(Ordering::Relaxed) {
+        stream.write_all(words.as_bytes()).expect("it is served");
+    }
+}
+
+#[test]
+fn neither_its_own_clients_nor_those_of_other_gateways_wait_for_a_flood_of_the_others() {
+    let cluster = cluster(1);
+    let register = cluster.register_address().to_string();
+    let embedded = Embedded::ready(&["--register-address", &register]);
+    let elsewhere = cluster.address(0, Listen::Text);
+    let own = embedded.address(8283);
+    for (flooded, spared) in [(own, elsewhere), (elsewhere, own)] {
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _end = FloodEnd(&is_over);
+            (0..4).for_each(|_| drop(scope.spawn(|| flood(flooded, &is_over))));
+            let mut client = PlainClient::connect(spared, Framing::Text);
+            for number in 0..100 {
+                let text = format!("echo {number}");
+                client.send(text.as_bytes());
+                assert_eq!(client.receive().as_deref(), Some(text.as_bytes()));
+            }
+        });
+    }
 }
