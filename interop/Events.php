@@ -10,6 +10,7 @@ declare(strict_types=1);
 use GatewayWorker\BusinessWorker;
 use GatewayWorker\Lib\Gateway;
 use Workerman\Timer;
+use Workerman\Worker;
 
 require_once __DIR__ . '/calls.php';
 
@@ -112,6 +113,47 @@ class Events
             self::$links = $links;
             self::tell('links', '', $links);
         }
+    }
+}
+
+/**
+ * A worker beside gateways that have workers of their own in them: no client is its, and it calls the API as the driver asks for,
+ * over a port of its own.
+ */
+final class BesideEvents extends Events
+{
+    public static function onWorkerStart(BusinessWorker $worker): void
+    {
+        parent::onWorkerStart($worker);
+        if ($worker->id !== 0) {
+            return;
+        }
+        $orders = new Worker('text://' . interop_setting('INTEROP_ORDERS'));
+        $orders->onMessage = static function ($driver, string $line): void {
+            $call = json_decode($line, true);
+            $driver->send(interop_json(interop_call([Gateway::class, $call['op']], $call['args'])));
+        };
+        $orders->listen();
+    }
+
+    public static function onConnect(string $client): void
+    {
+        throw new LogicException("client $client has a worker in its gateway");
+    }
+
+    public static function onWebSocketConnect(string $client, array $request): void
+    {
+        self::onConnect($client);
+    }
+
+    public static function onMessage(string $client, string $message): void
+    {
+        self::onConnect($client);
+    }
+
+    public static function onClose(string $client): void
+    {
+        self::onConnect($client);
     }
 }
 

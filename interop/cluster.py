@@ -1,4 +1,7 @@
-"""The processes of one run: a register, a gateway and a worker, each ours or PHP's, and GatewayClient."""
+"""The processes of one run: a register, a gateway and a worker, each ours or PHP's, and GatewayClient.
+
+An embedded gateway has workers of ours in its threads; with several shards it is two processes.
+"""
 
 import json
 import os
@@ -23,7 +26,9 @@ PORTS = range(20000, 32000)
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run consists of. `register`, `gateway` and `worker` are "php" or "ours"."""
+    """What a run consists of. `register`, `gateway` and `worker` are "php" or "ours"; `gateway` may be "embedded", and beside
+    such a one `worker` is "php" or "none".
+    """
 
     register: str
     gateway: str
@@ -31,6 +36,15 @@ class Setup:
     protocol: str
     key: str
     shards: int
+
+    def is_embedded(self):
+        """Whether the gateway has workers in it."""
+        return self.gateway == "embedded"
+
+    def processes(self):
+        """What is started, in this order."""
+        gateways = ("gateway", "gateway2") if self.is_embedded() and self.shards > 1 else ("gateway",)
+        return ("register", *gateways, *(() if self.worker == "none" else ("worker",)))
 
     def roles(self):
         """The cell's name without what is common to a column."""
@@ -63,11 +77,15 @@ class Cluster:
         self.setup = setup
         self.places = places
         self.register_address = ("127.0.0.1", free_ports(1))
-        self.listen = ("127.0.0.1", free_ports(1))
+        first = free_ports(2)
+        self.listen = ("127.0.0.1", first)
+        self.listen2 = ("127.0.0.1", first + 1)
+        self.orders = ("127.0.0.1", free_ports(1))
         self.start_port = free_ports(setup.shards)
         self._running = {}
         # Where to look for what our worker says about its links.
         self._worker_log_mark = 0
+        self._gateway_log_marks = {}
         self._environment = {
             "INTEROP_PHP": str(places.php),
             "INTEROP_RUN": str(places.run),
@@ -79,6 +97,7 @@ class Cluster:
             "INTEROP_KEY": setup.key,
             "INTEROP_WORKERS": str(self.WORKERS),
             "INTEROP_EVENTS": joined(events),
+            "INTEROP_ORDERS": joined(self.orders),
         }
 
     def inner_addresses(self):
@@ -89,11 +108,16 @@ class Cluster:
         """Starts the register, the gateway (which in the mode "pings" pings its clients and closes those who are
         silent) or the worker (which in the mode "echo" only returns messages).
         """
+        if role == "worker" and self.setup.is_embedded():
+            mode = "beside"
         command = self._command(role, mode)
         log = open(self.places.run / f"{role}.log", "ab")
+        self._gateway_log_marks[role] = log.tell()
         worker_log = self.places.run / "worker.log"
         self._worker_log_mark = worker_log.stat().st_size if worker_log.exists() else 0
         environment = os.environ | self._environment | {"INTEROP_MODE": mode}
+        if role.startswith("gateway") and self.setup.is_embedded():
+            environment["INTEROP_EMBEDDED"] = "1"
         self._running[role] = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
         )
@@ -135,7 +159,7 @@ class Cluster:
 
     def stop_all(self):
         """Stops what runs, clients' side first."""
-        for role in ("worker", "gateway", "register"):
+        for role in reversed(self.setup.processes()):
             if role in self._running:
                 self.stop(role)
 
@@ -156,10 +180,22 @@ class Cluster:
         }
         wait_for(lambda: wanted <= self._links_logged(), "our worker's links", self)
 
+    def wait_own_links_logged(self):
+        """Waits until each worker in a gateway has said that it is connected to each shard."""
+        gateways = self.gateways()
+        cores = range(self.setup.shards // len(gateways))
+        wanted = {(address, str(core)) for address in self.inner_addresses() for core in cores}
+        for role in gateways:
+            log = self.places.run / f"{role}.log"
+            mark = self._gateway_log_marks[role]
+            wait_for(lambda: wanted <= links_in(log, mark), f"the links of {role}", self)
+
+    def gateways(self):
+        """What is started as the gateway."""
+        return [role for role in self.setup.processes() if role.startswith("gateway")]
+
     def _links_logged(self):
-        with open(self.places.run / "worker.log", encoding="utf-8") as log:
-            log.seek(self._worker_log_mark)
-            return set(re.findall(r"connected to gateway gateway=(\S+) core=(\d+)", log.read()))
+        return links_in(self.places.run / "worker.log", self._worker_log_mark)
 
     def _listed(self):
         request = json.dumps({"event": "worker_connect", "secret_key": self.setup.key}) + "\n"
@@ -177,6 +213,9 @@ class Cluster:
         return GatewayClient(self._environment, persistent, self.places.run / "client.log")
 
     def _command(self, role, mode):
+        if role == "gateway2" or self.setup.is_embedded() and role == "gateway":
+            flags = MODES[mode][1:] if mode else []
+            return [str(self.places.binaries / BINARIES["worker"]), *flags, *self._embedded_flags(role), *self._key_flags()]
         if getattr(self.setup, role) == "php":
             return ["php", str(HERE / f"start_{role}.php"), "start", "-q"]
         program, *flags = MODES.get(mode, [BINARIES[role]])
@@ -197,6 +236,16 @@ class Cluster:
             "--register-address", register,
         ]  # fmt: skip
 
+    def _embedded_flags(self, role):
+        number, count = int(role == "gateway2"), self.setup.shards // len(self.gateways())
+        return [
+            "--listen", f"{self.setup.protocol}://{joined((self.listen, self.listen2)[number])}",
+            "--count", str(count),
+            "--start-port", str(self.start_port + number * count),
+            "--register-address", joined(self.register_address),
+            "--log-level", "debug",
+        ]  # fmt: skip
+
     def _key_flags(self):
         return ["--secret-key", self.setup.key] if self.setup.key else []
 
@@ -206,6 +255,40 @@ MODES = {
     "echo": ["worker", "--app", "echo"],
     "pings": ["gateway", "--ping-interval", "1", "--ping-not-response-limit", "1", "--ping-data", "ping"],
 }
+
+
+def links_in(log, mark):
+    """Which core has said there, behind the mark, that it is connected to which shard."""
+    with open(log, encoding="utf-8") as lines:
+        lines.seek(mark)
+        return set(re.findall(r"connected to gateway gateway=(\S+) core=(\d+)", lines.read()))
+
+
+ONLY_GATEWAY_CLIENT = {"batchGetClientIdByUid", "isUidsOnline", "batchGetClientIdCountByGroup"}
+
+# Ids of no client of any gateway: each of PHP's two libraries has errors of its own for them.
+NO_IDS = ("7f0000010001ffffffff", "xyz")
+
+
+class BesideWorker:
+    """PHP's worker beside gateways that have workers of their own; `client` has what only GatewayClient can do."""
+
+    def __init__(self, address, client):
+        self._client = client
+        self._connection = socket.create_connection(address, timeout=PATIENCE)
+        self._answers = self._connection.makefile("rb")
+
+    def call(self, op, *args):
+        """Has it call a method, and returns its answer."""
+        if op in ONLY_GATEWAY_CLIENT or args and args[0] in NO_IDS:
+            return self._client.call(op, *args)
+        self._connection.sendall(json.dumps({"op": op, "args": args}).encode() + b"\n")
+        return json.loads(self._answers.readline())
+
+    def stop(self):
+        """Lets it be."""
+        self._connection.close()
+        self._client.stop()
 
 
 class GatewayClient:

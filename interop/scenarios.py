@@ -334,13 +334,15 @@ def heartbeats(stage):
 
 def restart_gateway(stage, mode=""):
     """Another gateway process; the clients of the old one are gone."""
-    stage.cluster.stop("gateway")
+    for role in stage.cluster.gateways():
+        stage.cluster.stop(role)
     for client in stage.clients.values():
         client.close()
     stage.clients.clear()
     stage.ids.clear()
     stage.events.forget()
-    stage.cluster.start("gateway", mode)
+    for role in stage.cluster.gateways():
+        stage.cluster.start(role, mode)
     stage.wait_linked()
 
 

@@ -10,7 +10,7 @@ import socket
 import time
 
 from clients import KINDS, Closed, Late
-from cluster import PATIENCE, Failed
+from cluster import PATIENCE, BesideWorker, Failed
 
 # Calls whose answer lists clients in an order that is free: ours puts clients with uid and group first, which makes
 # getAllGroupUidList complete.
@@ -88,16 +88,18 @@ class Stage:
 
     def start(self):
         """Starts everything and waits until it is connected."""
-        for role in ("register", "gateway", "worker"):
+        for role in self.cluster.setup.processes():
             self.cluster.start(role)
         self.wait_linked()
 
     def wait_linked(self):
         """Waits until every worker process has a link to every shard, and every shard has taken it in."""
         self.cluster.wait_listed()
+        if self.cluster.setup.is_embedded():
+            self.cluster.wait_own_links_logged()
         if self.cluster.setup.worker == "ours":
             self.cluster.wait_links_logged()
-        else:
+        elif self.cluster.setup.worker == "php":
             self._wait_links_told()
         self._pass_all_shards()
 
@@ -117,7 +119,7 @@ class Stage:
     def connect(self, name, target="/", recorded=True):
         """A new client; records the events of its coming."""
         setup = self.cluster.setup
-        client = KINDS[setup.protocol](name, self.cluster.listen)
+        client = KINDS[setup.protocol](name, self.address_for(name))
         self.clients[name] = client
         event = self._wait_event("onConnect", lambda event: event["server"]["REMOTE_PORT"] == client.port)
         self.ids[name] = event["client"]
@@ -129,6 +131,11 @@ class Stage:
             seen += self._drain(client, lambda item: item == "welcome")
         if recorded:
             self.record(f"{name} connects", seen)
+
+    def address_for(self, name):
+        """Where a client connects: every second one elsewhere, if there are two processes."""
+        is_second = len(self.cluster.gateways()) > 1 and ord(name) % 2 == 0
+        return self.cluster.listen2 if is_second else self.cluster.listen
 
     def client_event(self, name, kind):
         """Waits for an event of a client; it must come from the worker that has the client."""
@@ -147,7 +154,7 @@ class Stage:
         Our gateway tells websocket clients why, by this `code`; PHP's says nothing, and so does the record then.
         """
         received = self._drain(self.clients[name], lambda item: isinstance(item, Closed))
-        if self.cluster.setup.gateway == "ours" and received[-1].code == code:
+        if self.cluster.setup.gateway != "php" and received[-1].code == code:
             received[-1] = Closed(None)
         self.record(label, {"received": received, "event": self.client_event(name, "onClose")})
 
@@ -195,14 +202,21 @@ class Stage:
         """What clients have got since last time. A message to all, behind everything else, says that it is all."""
         self._count += 1
         barrier = f"barrier {self._count}"
-        speaker = self.actor or next(name for name, client in self.clients.items() if client.is_open)
-        self.ask(speaker, "sendToAll", barrier)
+        if self.actor is None and isinstance(self.gateway_client, BesideWorker):
+            # Behind what it has said on its links.
+            self.gateway_client.call("sendToAll", barrier)
+        else:
+            self._speak(barrier)
         received = {}
         for name, client in self.clients.items():
             items = self._drain(client, lambda item: item == barrier)
             if items:
                 received[name] = items
         return received
+
+    def _speak(self, barrier):
+        speaker = self.actor or next(name for name, client in self.clients.items() if client.is_open)
+        self.ask(speaker, "sendToAll", barrier)
 
     # Transcript
 
@@ -240,7 +254,7 @@ class Stage:
 
     def _named_number(self, number):
         if isinstance(number, int) and not isinstance(number, bool):
-            if number == self.cluster.listen[1]:
+            if number in (self.cluster.listen[1], self.cluster.listen2[1]):
                 return "<listening port>"
             for name, client in self.clients.items():
                 if number == client.port:

@@ -10,7 +10,11 @@ $worker->name = 'InteropWorker';
 $worker->count = (int) interop_setting('INTEROP_WORKERS');
 $worker->registerAddress = interop_setting('INTEROP_REGISTER');
 $worker->secretKey = interop_setting('INTEROP_KEY');
-$worker->eventHandler = interop_setting('INTEROP_MODE') === 'echo' ? EchoEvents::class : Events::class;
+$worker->eventHandler = match (interop_setting('INTEROP_MODE')) {
+    'echo' => EchoEvents::class,
+    'beside' => BesideEvents::class,
+    default => Events::class,
+};
 
 interop_workerman('worker');
 Workerman\Worker::runAll();

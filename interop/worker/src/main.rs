@@ -25,7 +25,11 @@ fn main() -> ExitCode {
         eprintln!("INTEROP_EVENTS is not set to an address");
         return ExitCode::from(2);
     };
-    run("InteropWorker", move |core| Interop { core, driver, socket: UdpSocket::bind("127.0.0.1:0").ok() })
+    let make = move |core| Interop { core, driver, socket: UdpSocket::bind("127.0.0.1:0").ok() };
+    if std::env::var_os("INTEROP_EMBEDDED").is_some() {
+        return ringway::embedded(ringway::options("interop-worker"), make);
+    }
+    run("InteropWorker", make)
 }
 
 /// Does what clients ask for, and tells the driver what happens to them.
