@@ -196,9 +196,12 @@ const SMALL_BROADCAST_MAX: u64 = 3;
 /// As for a small one, a message longer by its header while it is encoded, and its shared copy.
 const LARGE_BROADCAST_MAX: u64 = 5;
 
+/// In the log: a copy of the message instead of a list of targets, the list of pieces, and the piece.
+const LOGGED_MORE: u64 = 3;
+
 #[test]
 fn broadcasts_allocate_as_little_for_many_clients_as_for_few() {
-    for clients in [9, 900] {
+    for (clients, more) in [(9, 0), (900, LOGGED_MORE), (2_000, LOGGED_MORE)] {
         for mut setting in [Setting::text(clients), Setting::websocket(clients)] {
             let small = frame(Cmd::SendToAll, 0, b"hello");
             let large = frame(Cmd::SendToAll, 0, &[b'x'; COPY_MAX + 1]);
@@ -207,7 +210,7 @@ fn broadcasts_allocate_as_little_for_many_clients_as_for_few() {
                     setting.broadcast(&frame);
                 }
                 let allocations = setting.broadcast(&frame);
-                assert!((1..=allocations_max).contains(&allocations), "{allocations}");
+                assert!((1..=allocations_max + more).contains(&allocations), "{clients}: {allocations}");
             }
         }
     }
