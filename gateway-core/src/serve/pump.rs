@@ -227,6 +227,11 @@ impl Pump {
         if self.shard.is_pending() {
             return Duration::ZERO;
         }
+        self.until_all_due()
+    }
+
+    /// How long until it is time for something of the shard's or the guest's.
+    fn until_all_due(&self) -> Duration {
         let wait = self.until_due();
         self.guest.as_ref().map_or(wait, |guest| guest.wait().min(wait))
     }
@@ -298,9 +303,8 @@ impl SharedThread for Turn<'_> {
 
     fn turn_shard(&mut self) -> io::Result<()> {
         let pump = &mut *self.pump;
-        // A guest may have something to do because of what is sent, and who stops looks at the time.
-        let may_wait = pump.guest.is_none() && pump.stop_by.is_none();
-        let wait = if may_wait { pump.until_due() } else { Duration::ZERO };
+        // Who stops looks at the time.
+        let wait = if pump.stop_by.is_none() { pump.until_all_due() } else { Duration::ZERO };
         let tick_at = pump.ticked.plus(TICK_PERIOD_MS);
         let Pump { ring, listeners, first_guest_slot, ranges, held_back, .. } = pump;
         let (guest, first_guest_slot) = (pump.guest.as_deref_mut(), *first_guest_slot);
@@ -387,8 +391,11 @@ impl Sink for RingSink<'_> {
     fn send(&mut self, sends: Sends<'_>, short: &mut Vec<Short>) -> io::Result<()> {
         self.ranges.clear();
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(sends.sockets().len());
+        // A guest has something to do because of what it is sent.
+        let mut is_over = sends.are_last();
         for socket in sends.sockets().iter().copied() {
             if let Some(guest) = self.guest_of(socket) {
+                is_over = false;
                 let size: usize = sends.bytes(socket).map(|slice| slice.len()).sum();
                 let sent = guest.take(socket, &mut sends.bytes(socket));
                 short.extend((sent < size).then_some(Short { socket, sent }));
@@ -398,7 +405,7 @@ impl Sink for RingSink<'_> {
             slices.extend(sends.bytes(socket));
             self.ranges.push((socket, start..slices.len()));
         }
-        let wait = if sends.are_last() { self.wait(&sends) } else { Duration::ZERO };
+        let wait = if is_over { self.wait(&sends) } else { Duration::ZERO };
         let sends = self.ranges.iter();
         let sends = sends.map(|(socket, range)| Send { socket: *socket, slices: &slices[range.clone()] });
         self.ring.send_all_and_wait(sends, short, wait)
