@@ -120,6 +120,7 @@ impl Run<'_> {
         let end = self.servers.moment();
         let ledger = Ledger::new(&report.connections, gateway_held)?;
         if !ledger.is_complete() {
+            (self.print)(&format!("the gateway counts {:?}", self.servers.causes()));
             self.servers.warnings().iter().for_each(|warning| (self.print)(warning));
         }
         let background = hold.cores();

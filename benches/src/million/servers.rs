@@ -1,5 +1,6 @@
 //! One register, one gateway, one worker: started, asked, measured.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
@@ -97,6 +98,16 @@ impl Servers {
         Some(report.rows)
     }
 
+    /// Why the gateway has closed clients, or did not read them, and how often: its counters of that, of all shards.
+    pub(super) fn causes(&self) -> BTreeMap<String, u64> {
+        let mut causes = BTreeMap::new();
+        let counters = self.ask().into_iter().flatten().flat_map(|row| row.counters);
+        for (name, count) in counters.filter(|(name, count)| *count > 0 && is_cause(name)) {
+            *causes.entry(name).or_default() += count;
+        }
+        causes
+    }
+
     /// What gateway and worker have warned of.
     pub(super) fn warnings(&self) -> Vec<String> {
         let logs = [&self.gateway, &self.worker].map(Process::stderr);
@@ -144,6 +155,11 @@ impl Moment {
     pub(super) fn conns_since(&self, before: &Moment) -> u64 {
         self.sockets.saturating_sub(before.sockets) / 2
     }
+}
+
+/// Whether a counter tells of clients that had to go, or to wait.
+fn is_cause(name: &str) -> bool {
+    ["clients_closed", "stalls_", "accept"].iter().any(|start| name.starts_with(start))
 }
 
 /// The gateway's heartbeat period.
