@@ -3,10 +3,10 @@
 mod world;
 
 use gateway_core::config::{
-    COPY_MAX, EVERYBODY_DIRECT_MAX, FANOUT_SENDS_MAX, FANOUTS_MAX, HELD_UP_PER_TURN_MAX, SLICES_PER_SEND_MAX,
-    WALK_MESSAGES_MAX, WALK_SENDS_MAX,
+    COPY_MAX, EVERYBODY_DIRECT_MAX, FANOUT_SENDS_MAX, FANOUTS_MAX, HELD_SIZE_MAX, HELD_UP_PER_TURN_MAX,
+    SLICES_PER_SEND_MAX, WALK_MESSAGES_MAX, WALK_SENDS_MAX,
 };
-use gateway_core::{Action, Settings};
+use gateway_core::{Action, Settings, SlowClient};
 use protocol::inner::{Cmd, Frame, ext};
 use world::{World, frame_bytes, listen, to_client};
 
@@ -160,6 +160,25 @@ fn the_walk_is_bounded_where_nothing_is_sent() {
     let counters = world.shard.counters();
     assert!(counters.messages_dropped_slow_client > 0, "what is kept for each has a bound");
     assert_eq!(counters.messages_out + counters.messages_dropped_slow_client, 1_000 * FANOUTS_MAX as u64);
+}
+
+/// Whose handshake is under way takes nothing yet: that is no reason to close it.
+#[test]
+fn who_has_just_come_is_not_closed_for_being_slow() {
+    let settings = Settings {
+        listen: listen(&["ws://127.0.0.1:1"]),
+        slow_client: SlowClient::Close,
+        ..Settings::default()
+    };
+    let mut world = World::new(settings);
+    let worker = world.worker("a");
+    let newcomer = world.accept(0);
+    let body = [b'x'; 2 * HELD_SIZE_MAX];
+    world.shard.on_received(world.now, world.peers[worker].socket, &mut to_all(&body).repeat(3));
+    world.settle();
+    assert!(!world.peers[newcomer].closed);
+    let counters = world.shard.counters();
+    assert_eq!((counters.messages_out, counters.messages_dropped_slow_client), (1, 2));
 }
 
 /// Of a burst that most get in one piece.

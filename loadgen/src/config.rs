@@ -27,6 +27,10 @@ pub(crate) const CORES_MAX: usize = 1024;
 /// (net.core.somaxconn, 4096 by default), and a connection it drops is retried after a whole second.
 pub(crate) const PENDING_MAX: usize = 512;
 
+/// The same of all cores together: many more threads than CPUs get to each of theirs after seconds, and a server closes who does not
+/// say what it wants for long.
+pub(crate) const PENDING_ALL_MAX: usize = 8_192;
+
 /// Slots of a core's ring beyond its share of connections: sockets that ended but are not released yet.
 pub(crate) const SPARE_SOCKETS: usize = 64;
 

@@ -11,8 +11,8 @@ use uring::SOCKETS_MAX;
 
 use crate::check::System;
 use crate::config::{
-    CORES_MAX, DESTINATIONS_MAX, PENDING_MAX, PORT_REST, PORT_REST_LOCAL, SPARE_SOCKETS, SPREAD_MAX,
-    STEPS_MAX,
+    CORES_MAX, DESTINATIONS_MAX, PENDING_ALL_MAX, PENDING_MAX, PORT_REST, PORT_REST_LOCAL, SPARE_SOCKETS,
+    SPREAD_MAX, STEPS_MAX,
 };
 use crate::flags::{Flags, Scenario};
 use crate::step::{Step, refuse, require};
@@ -49,6 +49,11 @@ impl Plan {
             destinations,
             steps: steps(flags)?,
         })
+    }
+
+    /// Connections of one core that may be pending at once.
+    pub(crate) fn pending_max(&self) -> usize {
+        (PENDING_ALL_MAX / self.cores().max(1)).clamp(1, PENDING_MAX)
     }
 
     /// How many cores there are.

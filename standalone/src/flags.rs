@@ -68,7 +68,12 @@ impl Options {
                     address::registers(addresses).map_err(|why| wrong("--register-address", why))?;
                 Ok(Meeting::Joined { addresses, secret_key })
             }
-            (None, None) => Ok(Meeting::Private),
+            (None, None) if secret_key.is_empty() => Ok(Meeting::Private),
+            (None, None) => Err(wrong(
+                "--secret-key",
+                "nobody else can come without a register: add --register-listen or --register-address"
+                    .to_owned(),
+            )),
         }
     }
 }
@@ -77,4 +82,22 @@ impl Options {
 /// process where there is nothing to run: after `--help` and the like, after wrong usage.
 pub fn options(name: &'static str) -> Options {
     program::parse_as("ringway", name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_for_those_who_can_come() {
+        let options = |gateway: gateway_core::Options, listen: Option<&str>| Options {
+            beside: Beside { register_listen: listen.map(str::to_owned), ..Beside::default() },
+            gateway,
+        };
+        let with_key = gateway_core::Options { secret_key: "k".to_owned(), ..Default::default() };
+        let Err(Refusal::Usage(why)) = options(with_key.clone(), None).meeting() else { unreachable!() };
+        assert!(why.starts_with("--secret-key: "), "{why}");
+        assert!(options(with_key, Some("127.0.0.1:1236")).meeting().is_ok());
+        assert_eq!(options(gateway_core::Options::default(), None).meeting(), Ok(Meeting::Private));
+    }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::config::{
     BYTES_PER_CLIENT, BYTES_PER_CORE, BYTES_PER_SERVER_CLIENT, BYTES_PER_SOCKET, FILES_PER_CORE, PAGE_SIZE,
-    PENDING_MAX, PORT_RANGE_MAX, SPREAD_MAX,
+    PORT_RANGE_MAX, SPREAD_MAX,
 };
 use crate::flags::Scenario;
 use crate::plan::Plan;
@@ -137,7 +137,7 @@ fn more_ports(plan: &Plan, range: u64, needed: u64) -> String {
 /// What does not fit into a listener's queue is dropped, and comes again after a second.
 fn accept_queue(plan: &Plan, system: &System) -> Option<Finding> {
     let queue = system.accept_queue.filter(|_| plan.is_local())?;
-    let needed = plan.flags.conns.min(PENDING_MAX * plan.cores()) as u64;
+    let needed = plan.flags.conns.min(plan.pending_max() * plan.cores()) as u64;
     let remedy = format!("`sysctl -w net.core.somaxconn={}` before the server starts", needed.min(65_535));
     let found = Finding::below(Severity::Warning, "net.core.somaxconn", queue, needed, remedy)?;
     Some(Finding { needed: format!("up to {needed}"), ..found })

@@ -15,7 +15,6 @@ use super::outbox::Outbox;
 use super::writer::Writer;
 use crate::client::{Client, Clients, Stage, Wire};
 use crate::clock::Nanos;
-use crate::config::PENDING_MAX;
 use crate::failure::Cause;
 use crate::generator::Generator;
 use crate::measure::{Phase, Sample};
@@ -293,7 +292,7 @@ impl Driver {
     }
 
     fn is_crowded(&self) -> bool {
-        self.clients.count() - self.clients.open() >= PENDING_MAX
+        self.clients.count() - self.clients.open() >= self.plan.pending_max()
     }
 
     fn open(&mut self, now: Nanos, socket: SocketId) {

@@ -169,6 +169,10 @@ impl Shard {
     fn refuse_message(&mut self, slot: ClientSlot) {
         match self.settings.slow_client {
             _ if self.clients[slot].closing => {}
+            // It cannot take anything yet, however fast it is.
+            SlowClient::Close if !self.clients[slot].codec.is_open() => {
+                self.counters.messages_dropped_slow_client += 1;
+            }
             SlowClient::Drop => self.counters.messages_dropped_slow_client += 1,
             SlowClient::Close => {
                 self.counters.clients_closed_slow += 1;
