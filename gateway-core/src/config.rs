@@ -190,6 +190,20 @@ pub const SPARE_LARGE_MAX: usize = 64;
 /// A buffer that grew beyond this many bytes is freed after use instead of kept.
 pub const SPARE_LARGE_SIZE_MAX: usize = 32 * 1024;
 
+/// Events of one client that may be in flight to a worker that says what it has done. Beyond, the client is not read until there
+/// are no more than [`CLIENT_EVENTS_RESUMED`]: enough for a round trip of one that sends fast, and few before others'.
+pub const CLIENT_EVENTS_MAX: u8 = 16;
+
+/// See [`CLIENT_EVENTS_MAX`].
+pub const CLIENT_EVENTS_RESUMED: u8 = 8;
+
+/// An event whose frame is larger than this, in bytes, is a client's whole share.
+pub const CLIENT_LARGE_EVENT_SIZE: usize = 64 * 1024;
+
+/// Events in flight on one link, whatever its worker grants: twice that times 16 bytes is what is kept of them, 2 MiB. More
+/// is taken for this.
+pub const WINDOW_EVENTS_MAX: u32 = 65_536;
+
 /// What departed clients leave until a worker takes it (ON_CLOSE with the session, events before it), in bytes. Beyond, no new
 /// clients are accepted until half of it is gone; those that are there may still depart, which moves their sessions here. While
 /// there is no worker at all, the oldest are dropped and counted.

@@ -10,7 +10,7 @@ use allocation_counter::measure;
 use gateway_core::config::{COPY_MAX, FANOUT_SENDS_MAX};
 use gateway_core::{Action, Identity, Listen, Millis, Sends, Settings, Shard, Sink};
 use protocol::client::websocket::client::{TEXT, encode_frame, encode_request};
-use protocol::inner::{Cmd, Frame, ext};
+use protocol::inner::{Cmd, Done, Frame, Window, ext};
 use uring::{Acks, Short, SocketId};
 
 /// A shard, one worker, many clients; sockets take everything at once.
@@ -18,6 +18,8 @@ struct Setting {
     shard: Shard,
     worker: SocketId,
     clients: Vec<SocketId>,
+    /// Of a worker that says what is done: the number of the next event that is.
+    done: Option<u32>,
 }
 
 /// Takes everything. Counts sends and their bytes.
@@ -59,15 +61,9 @@ impl Setting {
         // The first connection id is 1.
         let shard = Shard::new(settings, Identity { address, seed: 1 << 32 }, NOW);
         let (worker, peer) = (SocketId::new(0, 1), SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5000));
-        let mut setting = Setting { shard, worker, clients: Vec::new() };
+        let mut setting = Setting { shard, worker, clients: Vec::new(), done: None };
         setting.shard.on_link_accepted(NOW, worker, peer.into());
-        let connect = ext::WorkerConnect {
-            worker_key: "a".into(),
-            secret_key: Some(String::new()),
-            ringway: true,
-            run: None,
-        };
-        setting.say(worker, &frame(Cmd::WorkerConnect, 0, &connect.encode()));
+        setting.introduce_worker(None);
         for index in 1..=client_count {
             let client = SocketId::new(index, 1);
             setting.shard.on_client_accepted(NOW, 0, client, peer.into());
@@ -85,6 +81,34 @@ impl Setting {
         let mut request = Vec::new();
         encode_request("localhost", "/", [7; 16], &mut request);
         Setting::new("websocket://127.0.0.1:1000", client_count, &request)
+    }
+
+    /// Gives the worker a window, in which nothing is in flight yet.
+    fn with_window(mut self) -> Setting {
+        self.introduce_worker(Some(Window { events: 1_000, bytes: u32::MAX }));
+        self.done = Some(0);
+        self
+    }
+
+    fn introduce_worker(&mut self, window: Option<Window>) {
+        let connect = ext::WorkerConnect {
+            worker_key: "a".into(),
+            secret_key: Some(String::new()),
+            ringway: true,
+            run: None,
+            window,
+        };
+        self.say(self.worker, &frame(Cmd::WorkerConnect, 0, &connect.encode()));
+    }
+
+    /// What the worker says of the next so many events, if it says anything.
+    fn say_done(&mut self, count: u32) -> Vec<u8> {
+        let mut body = Vec::new();
+        self.done.map_or(vec![], |first| {
+            Done { first, count }.encode(&mut body);
+            self.done = Some(first + count);
+            frame(Cmd::EventsDone, 0, &body)
+        })
     }
 
     /// `bytes` arrive in one piece, and what comes of it is sent.
@@ -121,6 +145,7 @@ impl Setting {
             let index = turn % self.clients.len();
             let mut message = message.to_vec();
             let mut answer = frame(Cmd::SendToOne, index as u32 + 1, body);
+            answer.extend(self.say_done(1));
             let client = self.clients[index];
             let info = measure(|| {
                 assert_ne!(self.hear(client, &mut message), 0);
@@ -136,6 +161,7 @@ impl Setting {
         let mut messages = vec![message.to_vec(); self.clients.len()];
         let ids = 1..=self.clients.len() as u32;
         let mut answers: Vec<u8> = ids.flat_map(|id| frame(Cmd::SendToOne, id, body)).collect();
+        answers.extend(self.say_done(self.clients.len() as u32));
         let info = measure(|| {
             for (client, message) in self.clients.iter().zip(&mut messages) {
                 self.shard.on_received(NOW, *client, message);
@@ -185,6 +211,17 @@ fn echoes_of_websocket_clients_do_not_allocate() {
 #[test]
 fn full_turns_do_not_allocate() {
     let mut setting = Setting::text(900);
+    let mut bursts = |times| -> u64 { (0..times).map(|_| setting.burst(b"hello\n", b"hello")).sum() };
+    bursts(900);
+    assert_eq!(bursts(100), 0);
+}
+
+#[test]
+fn what_is_done_does_not_allocate() {
+    let mut setting = Setting::text(20).with_window();
+    setting.echoes(b"hello\n", b"hello", 3_000);
+    assert_eq!(setting.echoes(b"hello\n", b"hello", 3_000), 0);
+    let mut setting = Setting::text(900).with_window();
     let mut bursts = |times| -> u64 { (0..times).map(|_| setting.burst(b"hello\n", b"hello")).sum() };
     bursts(900);
     assert_eq!(bursts(100), 0);

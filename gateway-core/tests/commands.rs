@@ -379,8 +379,13 @@ fn websocket_answers_wait_for_the_handshake_and_kinds_pass_between_our_own() {
     let mut world =
         World::new(Settings { listen: listen(&["websocket://127.0.0.1:1"]), ..Settings::default() });
     let worker = world.link();
-    let connect =
-        ext::WorkerConnect { worker_key: "w".into(), secret_key: Some("".into()), ringway: true, run: None };
+    let connect = ext::WorkerConnect {
+        worker_key: "w".into(),
+        secret_key: Some("".into()),
+        ringway: true,
+        run: None,
+        window: None,
+    };
     world.say(worker, &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
     assert_eq!(world.take_frames(worker)[0].0, Cmd::RingwayHello);
     let client = world.client(0);

@@ -29,6 +29,7 @@ fn worker(port: u16) -> TcpStream {
         secret_key: Some(String::new()),
         ringway: false,
         run: None,
+        window: None,
     };
     let mut bytes = Vec::new();
     Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }.encode(&mut bytes);

@@ -141,6 +141,7 @@ fn one_worker_key_too_many_ends_that_link_alone() {
         secret_key: Some(String::new()),
         ringway: false,
         run: None,
+        window: None,
     };
     world.say(first, &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
     assert!(world.peers[first].closed);

@@ -227,8 +227,13 @@ fn what_a_displaced_link_was_given_in_the_same_batch_is_not_given_to_its_success
     let asker = world.link();
     world.peers[asker].room = Some(0);
     let mut input = frame_bytes(&Frame::command(Cmd::GetGroupIdList)).repeat(20);
-    let connect =
-        WorkerConnect { worker_key: "w".into(), secret_key: Some(String::new()), ringway: false, run: None };
+    let connect = WorkerConnect {
+        worker_key: "w".into(),
+        secret_key: Some(String::new()),
+        ringway: false,
+        run: None,
+        window: None,
+    };
     input.extend(frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
     world.say(asker, &input);
     assert!(!world.peers[worker].closed && world.peers[asker].paused);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use fastrand::Rng;
 use gateway_core::Settings;
-use protocol::inner::{Cmd, Frame};
+use protocol::inner::{Cmd, Done, Frame};
 use world::{World, frame_bytes, listen, to_client};
 
 /// Prints the seed of a run that failed.
@@ -31,12 +31,25 @@ struct Client {
     ended: bool,
 }
 
+/// Events that a worker has to say done.
+#[derive(Default)]
+struct Numbers {
+    /// The worker's.
+    key: String,
+    /// `None` until the gateway has said that it counts.
+    next: Option<u32>,
+    undone: Vec<u32>,
+}
+
 /// Workers echo; what they are told is checked on the way.
 struct Simulation {
     world: World,
     random: Rng,
     clients: Vec<Client>,
     workers: Vec<usize>,
+    /// Of those with windows.
+    numbers: HashMap<usize, Numbers>,
+    has_windows: bool,
     /// Workers break, and take what is on its way with them.
     lossy: bool,
     /// By connection id: how many ON_CONNECT less ON_CLOSE the workers saw.
@@ -46,7 +59,7 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Simulation {
+    fn new(seed: u64, has_windows: bool) -> Simulation {
         let settings = Settings {
             listen: listen(&["text://127.0.0.1:1000"]),
             send_to_worker_buffer_size: 200,
@@ -58,6 +71,8 @@ impl Simulation {
             random,
             clients: vec![],
             workers: vec![],
+            numbers: HashMap::new(),
+            has_windows,
             lossy: false,
             known: HashMap::new(),
             handled: HashMap::new(),
@@ -73,6 +88,38 @@ impl Simulation {
             _ => self.change_room(),
         }
         self.listen();
+        self.world.shard.check_windows();
+    }
+
+    /// A worker introduces itself on a link, perhaps once more.
+    fn introduce(&mut self, link: usize, key: &str) {
+        if !self.has_windows {
+            return self.world.introduce(link, key, false);
+        }
+        self.numbers.insert(link, Numbers { key: key.to_owned(), ..Numbers::default() });
+        let (events, bytes) = (1 + self.random.u32(..5), 1 + self.random.u32(..500));
+        self.world.introduce_with_window(link, key, events, bytes);
+    }
+
+    /// The same of one that has done so before.
+    fn introduce_again(&mut self) {
+        let links: Vec<usize> =
+            self.workers.iter().copied().filter(|link| self.numbers.contains_key(link)).collect();
+        if let Some(link) = self.random.choice(links) {
+            let key = self.numbers[&link].key.clone();
+            self.introduce(link, &key);
+        }
+    }
+
+    /// A worker says that some of its events are done, in any order.
+    fn say_done(&mut self, link: usize) {
+        let Some(numbers) = self.numbers.get_mut(&link) else { return };
+        self.random.shuffle(&mut numbers.undone);
+        let kept = self.random.usize(..=numbers.undone.len());
+        let mut body = Vec::new();
+        numbers.undone.drain(kept..).for_each(|first| Done { first, count: 1 }.encode(&mut body));
+        let frame = frame_bytes(&Frame { body: &body, ..Frame::command(Cmd::EventsDone) });
+        self.world.peers[link].inbox.extend(frame);
     }
 
     fn connect(&mut self) {
@@ -112,11 +159,23 @@ impl Simulation {
         }
         let link = self.workers[self.random.usize(..self.workers.len())];
         self.work_of(link);
+        self.say_done(link);
     }
 
     /// What a link was given whole is its worker's, also when the link is lost then.
     fn work_of(&mut self, link: usize) {
         for (cmd, id, _, body) in self.world.take_frames(link) {
+            match (self.numbers.get_mut(&link), cmd) {
+                (Some(numbers), Cmd::RingwayHello) => {
+                    numbers.next = Some(0);
+                    continue;
+                }
+                (Some(Numbers { next: Some(next), undone, .. }), _) => {
+                    undone.push(*next);
+                    *next += 1;
+                }
+                _ => {}
+            }
             match cmd {
                 Cmd::OnConnect => *self.known.entry(id).or_default() += 1,
                 Cmd::OnClose => *self.known.entry(id).or_default() -= 1,
@@ -175,11 +234,12 @@ impl Simulation {
 
 #[test]
 fn every_message_is_answered_once_and_in_order() {
-    for seed in 0..300 {
+    for seed in 0..600 {
         let _seed = Seed(seed);
-        let mut simulation = Simulation::new(seed);
+        let mut simulation = Simulation::new(seed, seed % 2 == 1);
         for key in ["a", "b"] {
-            let link = simulation.world.worker(key);
+            let link = simulation.world.link();
+            simulation.introduce(link, key);
             simulation.workers.push(link);
         }
         for _ in 0..400 {
@@ -195,6 +255,7 @@ fn every_message_is_answered_once_and_in_order() {
         simulation.drain();
         assert_eq!(simulation.world.shard.client_count(), 0);
         assert!(simulation.known.values().all(|balance| *balance == 0), "{:?}", simulation.known);
+        assert_eq!(simulation.world.shard.status().events_in_flight, 0);
     }
 }
 
@@ -202,9 +263,9 @@ fn every_message_is_answered_once_and_in_order() {
 /// workers are lost, full, displaced or away in between.
 #[test]
 fn workers_that_break_take_nothing_with_them_but_what_they_were_given() {
-    for seed in 0..300 {
+    for seed in 0..600 {
         let _seed = Seed(seed);
-        let mut simulation = Simulation::new(seed);
+        let mut simulation = Simulation::new(seed, seed % 2 == 1);
         simulation.lossy = true;
         for turn in 0..500 {
             match simulation.random.usize(..30) {
@@ -221,11 +282,12 @@ fn workers_that_break_take_nothing_with_them_but_what_they_were_given() {
                     for link in simulation.workers.clone() {
                         simulation.work_of(link);
                     }
-                    simulation.world.introduce(link, &format!("key {}", turn % 4), false);
+                    simulation.introduce(link, &format!("key {}", turn % 4));
                     simulation.workers.push(link);
                     let world = &simulation.world;
                     simulation.workers.retain(|link| !world.peers[*link].closed);
                 }
+                3 => simulation.introduce_again(),
                 2 if simulation.clients.len() > 10 => {
                     let client = simulation.random.usize(..simulation.clients.len());
                     simulation.clients[client].ended = true;
@@ -234,7 +296,8 @@ fn workers_that_break_take_nothing_with_them_but_what_they_were_given() {
                 _ => simulation.step(),
             }
         }
-        let link = simulation.world.worker("the last");
+        let link = simulation.world.link();
+        simulation.introduce(link, "the last");
         simulation.workers.push(link);
         for _ in 0..4 {
             simulation.drain();
@@ -252,6 +315,7 @@ fn workers_that_break_take_nothing_with_them_but_what_they_were_given() {
         assert!(simulation.known.values().all(|balance| *balance == 0), "{:?}", simulation.known);
         let counters = simulation.world.shard.counters();
         assert_eq!((counters.events_dropped, counters.closes_dropped), (0, 0));
+        assert_eq!(simulation.world.shard.status().events_in_flight, 0);
     }
 }
 
@@ -259,7 +323,7 @@ fn workers_that_break_take_nothing_with_them_but_what_they_were_given() {
 fn clients_and_workers_that_break_harm_nobody_else() {
     for seed in 0..300 {
         let _seed = Seed(seed);
-        let mut simulation = Simulation::new(seed);
+        let mut simulation = Simulation::new(seed, false);
         simulation.lossy = true;
         for turn in 0..500 {
             match simulation.random.usize(..40) {

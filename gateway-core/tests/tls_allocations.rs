@@ -144,6 +144,7 @@ impl Gateway {
             secret_key: Some(String::new()),
             ringway: true,
             run: None,
+            window: None,
         };
         let body = connect.encode();
         gateway.say(worker, frame(Cmd::WorkerConnect, 0, &body));

@@ -13,7 +13,7 @@ pub struct SocketId {
 
 impl SocketId {
     /// For tables kept beside the ring and for tests; the ring's own ids come in events.
-    pub fn new(index: u32, generation: u32) -> SocketId {
+    pub const fn new(index: u32, generation: u32) -> SocketId {
         SocketId { index, generation }
     }
 

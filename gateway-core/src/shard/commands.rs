@@ -64,6 +64,7 @@ impl Shard {
             (Cmd::DrainBusy, _) => self.drain_busy(link, frame),
             (Cmd::DrainFree, _) => self.drain_free(link, frame),
             (Cmd::RingwayPing, _) => self.links.pinged(link),
+            (Cmd::EventsDone, _) => self.events_done(link, frame),
             // The start of a link is not for here, PHP's PING says nothing, and the others are what we say to workers.
             (
                 Cmd::WorkerConnect

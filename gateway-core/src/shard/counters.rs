@@ -11,6 +11,8 @@ pub struct Status {
     pub groups: usize,
     /// Workers connected.
     pub workers: usize,
+    /// Events that workers who say so have not done.
+    pub events_in_flight: usize,
     /// What has been counted since start.
     pub counters: Counters,
 }
@@ -88,6 +90,10 @@ admin::counters! {
     stalls_silent,
     /// Times a client was not read any more because events of lost links went first.
     stalls_rerouting,
+    /// Times a client was not read any more because its worker had as many events in hand as it takes.
+    stalls_window,
+    /// Times a client was not read any more because its worker had as many of its events in hand as are one client's share.
+    stalls_own_events,
     /// Workers that did not let their clients go in the time that they had said.
     drains_expired,
     /// ON_CLOSE frames dropped because there was no worker for too long.

@@ -133,6 +133,7 @@ impl Shard {
             uids: self.clients.uids.names().len(),
             groups: self.clients.groups.names().len(),
             workers: self.worker_count(),
+            events_in_flight: self.links.events_in_flight(),
             counters: self.counters(),
         }
     }

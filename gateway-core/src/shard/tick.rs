@@ -57,7 +57,7 @@ impl Shard {
                     self.close_client_now(slot);
                 }
                 // It is not the client that takes its time.
-                Reading::Stalled => {
+                Reading::Stalled | Reading::OwnEvents => {
                     self.counters.clients_closed_unserved += 1;
                     self.close_client_because(slot, CloseReason::Unserved);
                 }

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gateway_core::{Action, Identity, Listen, Millis, Notice, Sends, Settings, Shard, Sink};
-use protocol::inner::{self, Cmd, Frame, Run, ext};
+use protocol::inner::{self, Cmd, Done, Frame, Run, Window, ext};
 use uring::{Acks, Short, SocketId};
 
 /// The other end of a socket of the shard.
@@ -179,6 +179,27 @@ impl World {
         link
     }
 
+    /// One of ours that says which events are done, and until then takes so many, and so many bytes of them.
+    pub(crate) fn windowed_worker(&mut self, key: &str, events: u32, bytes: u32) -> usize {
+        let link = self.link();
+        self.introduce_with_window(link, key, events, bytes);
+        self.take(link);
+        link
+    }
+
+    /// Says WORKER_CONNECT as such a worker does.
+    pub(crate) fn introduce_with_window(&mut self, link: usize, key: &str, events: u32, bytes: u32) {
+        let window = Some(Window { events, bytes });
+        self.connect_worker(link, &connect(key, "", true, None, window));
+    }
+
+    /// A worker says that so many of its events are done, from this number on.
+    pub(crate) fn done(&mut self, link: usize, first: u32, count: u32) {
+        let mut body = Vec::new();
+        Done { first, count }.encode(&mut body);
+        self.say(link, &frame_bytes(&Frame { body: &body, ..Frame::command(Cmd::EventsDone) }));
+    }
+
     /// Says WORKER_CONNECT on a link.
     pub(crate) fn introduce(&mut self, link: usize, key: &str, ringway: bool) {
         self.introduce_as(link, key, "", ringway, None);
@@ -193,8 +214,10 @@ impl World {
         ringway: bool,
         run: Option<Run>,
     ) {
-        let connect =
-            ext::WorkerConnect { worker_key: key.into(), secret_key: Some(secret.into()), ringway, run };
+        self.connect_worker(link, &connect(key, secret, ringway, run, None));
+    }
+
+    fn connect_worker(&mut self, link: usize, connect: &ext::WorkerConnect) {
         self.say(
             link,
             &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }),
@@ -343,6 +366,16 @@ impl World {
 
 pub(crate) fn listen(addresses: &[&str]) -> Vec<Listen> {
     addresses.iter().map(|address| address.parse().expect("a listen address")).collect()
+}
+
+fn connect(
+    key: &str,
+    secret: &str,
+    ringway: bool,
+    run: Option<Run>,
+    window: Option<Window>,
+) -> ext::WorkerConnect {
+    ext::WorkerConnect { worker_key: key.into(), secret_key: Some(secret.into()), ringway, run, window }
 }
 
 pub(crate) fn frame_bytes(frame: &Frame<'_>) -> Vec<u8> {

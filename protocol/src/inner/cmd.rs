@@ -104,6 +104,8 @@ commands! {
     DrainFree = 245 "DRAIN_FREE",
     /// Both ways, ours: a sign of life (WIRE.md §14).
     RingwayPing = 246 "RINGWAY_PING",
+    /// Worker → gateway, ours: these events are done, others may come: [`super::Done`].
+    EventsDone = 248 "EVENTS_DONE",
 }
 
 impl Cmd {

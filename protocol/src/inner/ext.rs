@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::de::MapAccess;
 
 use super::hello::Run;
+use super::window::Window;
 use crate::json::{self, Fields, IntoFields, Scalar, Shape};
 use crate::php::write::decimal;
 use crate::php::{KeyRef, Unicode, write_json_string};
@@ -20,19 +21,25 @@ pub struct WorkerConnect {
     pub ringway: bool,
     /// Which start of the worker it is; said by ours only, and by old ones not (WIRE.md §14).
     pub run: Option<Run>,
+    /// How much the worker takes before it has said that something is done; said by ours only, and by old ones not (WIRE.md §14).
+    pub window: Option<Window>,
 }
 
 impl WorkerConnect {
     /// `None`: not a JSON object.
     pub fn decode(body: &[u8]) -> Option<WorkerConnect> {
         let mut connect = WorkerConnect::default();
+        let (mut events, mut bytes) = (None, None);
         let shape = json::read_elements(body, |name, value| match name {
             KeyRef::Bytes(b"worker_key") => connect.worker_key = value.into_text().unwrap_or_default(),
             KeyRef::Bytes(b"secret_key") => connect.secret_key = value.into_text(),
             KeyRef::Bytes(b"ringway") => connect.ringway = value == Scalar::Int(1),
             KeyRef::Bytes(b"run") => connect.run = value.into_text().as_deref().and_then(Run::parse),
+            KeyRef::Bytes(b"window_events") => events = amount(&value),
+            KeyRef::Bytes(b"window_bytes") => bytes = amount(&value),
             _ => {}
         });
+        connect.window = events.zip(bytes).map(|(events, bytes)| Window { events, bytes });
         matches!(shape, Some(Shape::Object(_))).then_some(connect)
     }
 
@@ -50,8 +57,20 @@ impl WorkerConnect {
         if let Some(run) = self.run {
             out.extend_from_slice(format!(r#","run":"{run}""#).as_bytes());
         }
+        if let Some(Window { events, bytes }) = self.window {
+            let window = format!(r#","window_events":{events},"window_bytes":{bytes}"#);
+            out.extend_from_slice(window.as_bytes());
+        }
         out.push(b'}');
         out
+    }
+}
+
+/// Part of a window: at least 1.
+fn amount(value: &Scalar) -> Option<u32> {
+    match value {
+        Scalar::Int(amount) => u32::try_from(*amount).ok().filter(|amount| *amount > 0),
+        _ => None,
     }
 }
 

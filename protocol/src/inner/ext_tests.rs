@@ -20,7 +20,29 @@ fn a_worker_says_who_it_is() {
     connect.run = Some(Run(0x0123_4567_89ab_cdef));
     let ours = br#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1,"run":"0123456789abcdef"}"#;
     assert_eq!(connect.encode(), ours);
+    assert_eq!(WorkerConnect::decode(ours), Some(connect.clone()));
+    connect.window = Some(Window { events: 39, bytes: 262_144 });
+    let ours = br#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1,"run":"0123456789abcdef","window_events":39,"window_bytes":262144}"#;
+    assert_eq!(connect.encode(), ours);
     assert_eq!(WorkerConnect::decode(ours), Some(connect));
+}
+
+#[test]
+fn a_window_has_both_of_its_parts_or_is_none() {
+    let window = |fields: &str| WorkerConnect::decode(format!("{{{fields}}}").as_bytes()).unwrap().window;
+    let largest = Window { events: 1, bytes: u32::MAX };
+    assert_eq!(window(r#""window_bytes":4294967295,"window_events":1"#), Some(largest));
+    for fields in [
+        r#""window_events":1"#,
+        r#""window_bytes":1"#,
+        r#""window_events":0,"window_bytes":1"#,
+        r#""window_events":1,"window_bytes":-1"#,
+        r#""window_events":1,"window_bytes":4294967296"#,
+        r#""window_events":"1","window_bytes":1"#,
+        r#""window_events":1.5,"window_bytes":[1]"#,
+    ] {
+        assert_eq!(window(fields), None, "{fields}");
+    }
 }
 
 #[test]

@@ -40,15 +40,18 @@ pub enum Refused {
 pub struct Hello {
     /// `None`: the link is taken. Said only to who said a run.
     pub refused: Option<Refused>,
+    /// The gateway keeps to the window that the worker has said.
+    pub windows: bool,
 }
 
 impl Hello {
     /// `None`: not a JSON object. A reason that nobody knows is none: the FIN behind it says enough.
     pub fn decode(body: &[u8]) -> Option<Hello> {
-        let (mut refused, mut leaving) = (None, false);
+        let (mut refused, mut leaving, mut windows) = (None, false, false);
         let shape = json::read_elements(body, |name, value| match name {
             KeyRef::Bytes(b"refused") => refused = value.into_text(),
             KeyRef::Bytes(b"leaving") => leaving = value == Scalar::Int(1),
+            KeyRef::Bytes(b"windows") => windows = value == Scalar::Int(1),
             _ => {}
         });
         let refused = match refused.as_deref() {
@@ -57,12 +60,13 @@ impl Hello {
             Some("key") => Some(Refused::Key),
             _ => None,
         };
-        matches!(shape, Some(Shape::Object(_))).then_some(Hello { refused })
+        matches!(shape, Some(Shape::Object(_))).then_some(Hello { refused, windows })
     }
 
     /// The body.
     pub fn encode(self) -> &'static [u8] {
         match self.refused {
+            None if self.windows => br#"{"ringway":1,"windows":1}"#,
             None => br#"{"ringway":1}"#,
             Some(Refused::Name) => br#"{"ringway":1,"refused":"name"}"#,
             Some(Refused::NameLeaving) => br#"{"ringway":1,"refused":"name","leaving":1}"#,
@@ -95,10 +99,16 @@ mod tests {
             (r#"{"ringway":1,"refused":"name","leaving":1}"#, Some(Refused::NameLeaving)),
             (r#"{"ringway":1,"refused":"key"}"#, Some(Refused::Key)),
         ] {
-            assert_eq!(Hello { refused }.encode(), body.as_bytes());
-            assert_eq!(Hello::decode(body.as_bytes()), Some(Hello { refused }));
+            let hello = Hello { refused, windows: false };
+            assert_eq!(hello.encode(), body.as_bytes());
+            assert_eq!(Hello::decode(body.as_bytes()), Some(hello));
         }
-        for body in [r#"{"refused":"weather"}"#, r#"{"refused":["name"]}"#, r#"{"refused":1}"#, "{}"] {
+        let windows = Hello { refused: None, windows: true };
+        assert_eq!(windows.encode(), br#"{"ringway":1,"windows":1}"#);
+        assert_eq!(Hello::decode(windows.encode()), Some(windows));
+        for body in
+            [r#"{"refused":"weather"}"#, r#"{"refused":["name"]}"#, r#"{"refused":1,"windows":2}"#, "{}"]
+        {
             assert_eq!(Hello::decode(body.as_bytes()), Some(Hello::default()), "{body}");
         }
         assert_eq!(Hello::decode(b"[]"), None);

@@ -9,6 +9,7 @@ mod hello;
 mod parse_str;
 pub mod reply;
 mod websocket_request;
+mod window;
 
 pub use close_reason::{CloseReason, CloseReasonError};
 pub use cmd::Cmd;
@@ -18,3 +19,4 @@ pub use frame::{
 };
 pub use hello::{Hello, Refused, Run};
 pub use websocket_request::WebsocketRequest;
+pub use window::{Done, Window};

@@ -348,6 +348,7 @@ impl Core {
             secret_key: Some(self.config.secret_key.clone()),
             ringway: true,
             run: Some(self.announced.run()),
+            window: None,
         };
         encode(Cmd::WorkerConnect, &body.encode())
     }

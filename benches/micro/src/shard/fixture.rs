@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gateway_core::{Action, Identity, Listen, Millis, Sends, Settings, Shard, Sink};
 use protocol::client::websocket::client::TEXT;
-use protocol::inner::{Cmd, Frame, ext};
+use protocol::inner::{Cmd, Frame, Window, ext};
 use uring::{Acks, Short, SocketId};
 
 use crate::codecs::{HANDSHAKE, masked};
@@ -94,17 +94,23 @@ impl Fixture {
             protocol,
         };
         fixture.shard.on_link_accepted(now, worker, PEER.into());
+        fixture.introduce_worker(None);
+        for _ in 0..client_count {
+            fixture.connect(&mut protocol.greeting().to_vec());
+        }
+        fixture
+    }
+
+    /// The worker says who it is, and how much it takes before it has said what is done.
+    pub(super) fn introduce_worker(&mut self, window: Option<Window>) {
         let connect = ext::WorkerConnect {
             worker_key: "a".into(),
             secret_key: Some(String::new()),
             ringway: true,
             run: None,
+            window,
         };
-        fixture.command(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) });
-        for _ in 0..client_count {
-            fixture.connect(&mut protocol.greeting().to_vec());
-        }
-        fixture
+        self.command(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) });
     }
 
     /// A client connects and says `greeting`.

@@ -1,6 +1,6 @@
 //! Messages between clients and their worker: one a turn, and batches of them.
 
-use protocol::inner::{Cmd, Frame};
+use protocol::inner::{Cmd, Done, Frame, Window};
 
 use super::fixture::{ClientProtocol, Fixture, encoded, to_client};
 use crate::codecs::text;
@@ -27,6 +27,9 @@ pub(super) fn benches() -> Vec<Bench> {
         benches.push(batch_out(protocol));
     }
     benches.push(pipelined());
+    benches.push(echo("shard/echo, websocket, 64 B", None));
+    let window = Some(Window { events: BATCH, bytes: u32::MAX });
+    benches.push(echo("shard/echo with a window, websocket, 64 B", window));
     benches
 }
 
@@ -59,6 +62,34 @@ fn message_out(protocol: ClientProtocol, size: usize, in_words: &str) -> Bench {
             },
             |bytes| {
                 fixture.receive(fixture.worker, bytes);
+            },
+        );
+    })
+}
+
+/// A client's message, and the worker's answer; with a window also that it is done.
+fn echo(name: &str, window: Option<Window>) -> Bench {
+    Bench::new(name, MANY, move |meter| {
+        let mut fixture = with_sessions(ClientProtocol::Websocket, CLIENTS);
+        fixture.introduce_worker(window);
+        let (body, message) = (text(64), fixture.message(&text(64)));
+        let mut number = 0;
+        meter.each(
+            || {
+                let mut answer =
+                    encoded(&Frame { body: &body, ..to_client(Cmd::SendToOne, number % CLIENTS + 1) });
+                let mut done = Vec::new();
+                Done { first: number, count: 1 }.encode(&mut done);
+                if window.is_some() {
+                    answer.extend(encoded(&Frame { body: &done, ..Frame::command(Cmd::EventsDone) }));
+                }
+                let client = number % CLIENTS;
+                number += 1;
+                (client as usize, message.clone(), answer)
+            },
+            |(client, message, answer)| {
+                fixture.receive(fixture.clients[*client], message);
+                fixture.receive(fixture.worker, answer);
             },
         );
     })

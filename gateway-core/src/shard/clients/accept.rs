@@ -49,6 +49,7 @@ impl Shard {
             worker: None,
             silence: -1,
             reading: Reading::Flowing,
+            in_flight: 0,
             announced: false,
             closing: false,
             ended: false,

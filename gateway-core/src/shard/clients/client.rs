@@ -44,6 +44,8 @@ pub(crate) struct Client {
     /// The heartbeat's counter (WIRE.md §11).
     pub silence: i32,
     pub reading: Reading,
+    /// What its events in flight take of its share; below twice that.
+    pub in_flight: u8,
     /// A worker has been told of this client and is to be told of its end.
     pub announced: bool,
     pub closing: bool,
@@ -59,6 +61,8 @@ pub(crate) enum Reading {
     Stalled,
     /// The same until there is a worker; `--no-worker-wait` bounds that.
     NoWorker,
+    /// The same until its worker has done some of its events.
+    OwnEvents,
 }
 
 impl Client {

@@ -100,17 +100,20 @@ impl Shard {
     /// Stops reading a client until [`Shard::resume_client`].
     fn stall(&mut self, slot: ClientSlot, stall: Stall) {
         let client = &mut self.clients[slot];
-        client.reading = if stall == Stall::NoWorker { Reading::NoWorker } else { Reading::Stalled };
+        client.reading = match stall {
+            Stall::NoWorker => Reading::NoWorker,
+            Stall::OwnEvents => Reading::OwnEvents,
+            _ => Reading::Stalled,
+        };
         let socket = client.socket;
         self.output.actions.push(Action::Pause(socket));
         *self.counters.stalls(stall) += 1;
-        match stall.link() {
-            None => self.deadlines.no_worker.push(self.now, socket),
-            Some(link) => {
-                let link = self.links.get_mut(link).expect("route found it");
-                link.stalled_clients.push_back(socket);
-                self.deadlines.stalled = true;
-            }
+        if stall == Stall::NoWorker {
+            self.deadlines.no_worker.push(self.now, socket);
+        } else if let Some(link) = stall.link() {
+            let link = self.links.get_mut(link).expect("route found it");
+            link.stalled_clients.push_back(socket);
+            self.deadlines.stalled = true;
         }
     }
 
@@ -152,6 +155,10 @@ impl Shard {
         let mut reply = mem::take(&mut self.output.reply);
         let (mut done, mut answered) = (0, false);
         let flow = loop {
+            if done > 0 && done == input.len() {
+                // Nothing is left that would have to wait.
+                break Flow::NeedMore;
+            }
             let link = match self.route(slot) {
                 Ok(link) => link,
                 Err(stall) => break Flow::Stalled(stall),

@@ -57,6 +57,8 @@ pub(crate) struct Clients {
     /// What is held of clients' input.
     pub unfinished: Unfinished,
     pub heartbeat: Heartbeat,
+    /// Those that waited for their own events and are to be read again; kept for its memory.
+    pub ready: Vec<SocketId>,
     accepted: u64,
     last_id: u32,
 }
@@ -72,6 +74,7 @@ impl Clients {
             sessions: Sessions::default(),
             unfinished: Unfinished::new(settings, now),
             heartbeat: Heartbeat::new(settings, now),
+            ready: Vec::new(),
             accepted: 0,
             last_id,
         }

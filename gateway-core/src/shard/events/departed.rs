@@ -219,7 +219,7 @@ impl Shard {
                 port: departed.port,
                 session: &departed.session,
             };
-            if let Err(TooLarge) = link.queue_event(&mut self.output, &about, &event) {
+            if let Err(TooLarge) = link.queue_event(&mut self.output, &about, &event, None) {
                 self.counters.events_dropped += 1;
             }
             departed.events.pop_front();
@@ -242,8 +242,8 @@ impl Shard {
                 link
             }
         };
-        let queued_max = if self.is_ending() { usize::MAX } else { self.settings.send_to_worker_buffer_size };
-        self.links.room(link, queued_max)
+        let limit = self.settings.send_to_worker_buffer_size;
+        self.links.room(link, (!self.is_ending()).then_some(limit))
     }
 
     fn drop_departed(&mut self) {

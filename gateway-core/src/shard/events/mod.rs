@@ -7,6 +7,7 @@ pub(super) mod reroute;
 use std::net::SocketAddrV4;
 
 use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, Frame};
+use uring::SocketId;
 
 use super::Shard;
 use super::clients::ClientSlot;
@@ -51,16 +52,22 @@ pub(crate) enum Stall {
     Silent(LinkId),
     /// Others' events that lost links had not taken go first on this link.
     Rerouting(LinkId),
+    /// The worker has not done as many events as it lets come.
+    Window(LinkId),
+    /// As many events of this client are in flight as may be of one.
+    OwnEvents,
 }
 
 impl Stall {
     /// The link that is waited for.
     pub(crate) fn link(self) -> Option<LinkId> {
         match self {
-            Stall::NoWorker => None,
-            Stall::LinkFull(link) | Stall::Draining(link) | Stall::Silent(link) | Stall::Rerouting(link) => {
-                Some(link)
-            }
+            Stall::NoWorker | Stall::OwnEvents => None,
+            Stall::LinkFull(link)
+            | Stall::Draining(link)
+            | Stall::Silent(link)
+            | Stall::Rerouting(link)
+            | Stall::Window(link) => Some(link),
         }
     }
 }
@@ -74,17 +81,21 @@ impl Counters {
             Stall::Draining(_) => &mut self.stalls_draining,
             Stall::Silent(_) => &mut self.stalls_silent,
             Stall::Rerouting(_) => &mut self.stalls_rerouting,
+            Stall::Window(_) => &mut self.stalls_window,
+            Stall::OwnEvents => &mut self.stalls_own_events,
         }
     }
 }
 
 impl Links {
-    /// Whether a worker's link, with at most so many bytes queued, takes an event now.
-    pub(super) fn room(&self, id: LinkId, queued_max: usize) -> Result<LinkId, Stall> {
+    /// Whether a worker's link takes an event now, with at most so many bytes queued; `None`: however many, and whatever is in
+    /// flight.
+    pub(super) fn room(&self, id: LinkId, queued_max: Option<usize>) -> Result<LinkId, Stall> {
         match self.get(id).expect("a worker's link is forgotten when it closes") {
             Link { shut: true, .. } => Err(Stall::NoWorker),
             Link { silent: true, .. } => Err(Stall::Silent(id)),
-            link if link.out.queue.len() >= queued_max => Err(Stall::LinkFull(id)),
+            link if queued_max.is_some_and(|max| link.out.queue.len() >= max) => Err(Stall::LinkFull(id)),
+            link if queued_max.is_some() && !link.is_window_open() => Err(Stall::Window(id)),
             _ => Ok(id),
         }
     }
@@ -104,13 +115,15 @@ impl Links {
 }
 
 impl Link {
-    /// Queues an event. PHP's workers are not told text from binary.
+    /// Queues an event; `client`: whose share it is of, if the client is there. Returns how much of it. PHP's workers are not
+    /// told text from binary.
     pub(super) fn queue_event(
         &mut self,
         output: &mut Output,
         about: &Subject<'_>,
         event: &ClientEvent<'_>,
-    ) -> Result<(), TooLarge> {
+        client: Option<SocketId>,
+    ) -> Result<u8, TooLarge> {
         let kinds = if self.ringway { 0 } else { FLAG_TEXT | FLAG_BINARY };
         let frame = Frame {
             cmd: event.cmd as u8,
@@ -122,11 +135,12 @@ impl Link {
             ext: about.session,
             body: event.body,
         };
-        if frame.size() > self.frame_size_max() {
+        let size = frame.size();
+        if size > self.frame_size_max() {
             return Err(TooLarge);
         }
         self.queue_frame(output, &frame);
-        Ok(())
+        Ok(self.in_flight.as_mut().map_or(0, |in_flight| in_flight.add(client, size)))
     }
 }
 
@@ -137,7 +151,15 @@ impl Shard {
         if self.is_behind(link) {
             return Err(Stall::Rerouting(link));
         }
-        self.links.room(link, self.settings.send_to_worker_buffer_size)
+        self.room(slot, link)
+    }
+
+    /// Whether a link takes an event of this client now.
+    pub(super) fn room(&self, slot: ClientSlot, link: LinkId) -> Result<LinkId, Stall> {
+        if self.clients[slot].has_its_share() {
+            return Err(Stall::OwnEvents);
+        }
+        self.links.room(link, Some(self.settings.send_to_worker_buffer_size))
     }
 
     /// The link of a client's worker. Another worker is chosen if the client has none, or if its worker is gone or
@@ -196,6 +218,8 @@ impl Shard {
             session: &client.session,
         };
         let link = self.links.get_mut(link).expect("a worker's link is forgotten when it closes");
-        link.queue_event(&mut self.output, &about, &event)
+        let weight = link.queue_event(&mut self.output, &about, &event, Some(client.socket))?;
+        self.clients[slot].in_flight += weight;
+        Ok(())
     }
 }

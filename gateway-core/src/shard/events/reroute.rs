@@ -196,12 +196,11 @@ impl Shard {
         if self.backlog.bytes == 0 {
             return Flow::NeedMore;
         }
-        let limit = self.settings.send_to_worker_buffer_size;
         let client = &self.clients[slot];
         let mut events = self.backlog.take(&mut self.links.workers, client.worker, client.connection_id);
         let flow = loop {
             let Some(next) = events.front() else { break Flow::NeedMore };
-            let link = match self.worker_link(slot).and_then(|link| self.links.room(link, limit)) {
+            let link = match self.worker_link(slot).and_then(|link| self.room(slot, link)) {
                 Ok(link) => link,
                 Err(stall) => break Flow::Stalled(stall),
             };

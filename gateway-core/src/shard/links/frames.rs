@@ -2,10 +2,11 @@
 
 use std::mem;
 
-use protocol::inner::{self, Cmd, Frame, FrameError, Hello, ext};
+use protocol::inner::{self, Cmd, Frame, FrameError, Hello, Run, ext};
 
 use super::LinkId;
 use super::link::Link;
+use super::workers::WorkerId;
 use crate::shard::events::reroute;
 use crate::shard::notices::{Gone, Notice};
 use crate::shard::{Action, Shard};
@@ -90,6 +91,9 @@ impl Shard {
     pub(crate) fn close_link(&mut self, id: LinkId) {
         let Some(mut link) = self.links.remove(id) else { return };
         let mut clients = Vec::new();
+        if let Some(in_flight) = link.in_flight.take() {
+            in_flight.give_back(&mut self.clients);
+        }
         if let Some(worker) = link.worker {
             let key = self.links.workers.key(worker).to_owned();
             self.hooks.call(self.now, "on_worker_closed", |hooks| hooks.on_worker_closed(&key));
@@ -104,6 +108,7 @@ impl Shard {
         for client in link.stalled_clients {
             self.resume_client(client);
         }
+        self.resume_ready();
     }
 
     /// Something has been sent on a link: who waited for room may have it now.
@@ -138,7 +143,7 @@ impl Shard {
         // Once each: who waits for others' events may have to wait again.
         for _ in 0..link.departed.len() + link.stalled_clients.len() {
             let Some(link) = self.links.get_mut(id) else { return };
-            if link.out.queue.len() >= limit || link.silent {
+            if link.out.queue.len() >= limit || link.silent || !link.is_window_open() {
                 return;
             }
             if let Some(departed) = link.departed.pop_front() {
@@ -250,22 +255,7 @@ impl Shard {
             self.notices.push(Notice::Gone { key, why: Gone::Renamed });
             self.links.workers.disconnect(previous, id);
         }
-        if let Some(link) = self.links.get_mut(id) {
-            let is_guest = link.is_guest;
-            if link.worker.replace(worker).is_none() {
-                link.out.queue.set_apart();
-            }
-            link.introduce(connect.ringway, run);
-            if link.ringway {
-                let hello = Frame { body: Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) };
-                link.queue_frame(&mut self.output, &hello);
-                link.pulse.begin();
-                link.ping(&mut self.output);
-            }
-            if is_guest {
-                self.links.workers.prefer(worker);
-            }
-        }
+        self.greet(id, worker, &connect, run);
         if let Some(displaced) = displaced.filter(|displaced| *displaced != id) {
             self.displace(&key, displaced, run);
         }
@@ -278,7 +268,32 @@ impl Shard {
         for (_, client) in self.deadlines.no_worker.take_all() {
             self.resume_client(client);
         }
+        if previous.is_some() {
+            self.resume_stalled_clients(id);
+            self.resume_ready();
+        }
         LinkState::Open
+    }
+
+    /// Notes what a worker that is taken has said of itself, and answers one of ours.
+    fn greet(&mut self, id: LinkId, worker: WorkerId, connect: &ext::WorkerConnect, run: Option<Run>) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.worker.replace(worker).is_none() {
+            link.out.queue.set_apart();
+        }
+        if let Some(before) = link.introduce(connect.ringway, run, connect.window) {
+            before.give_back(&mut self.clients);
+        }
+        if link.ringway {
+            let hello = Hello { refused: None, windows: link.in_flight.is_some() };
+            let hello = Frame { body: hello.encode(), ..Frame::command(Cmd::RingwayHello) };
+            link.queue_frame(&mut self.output, &hello);
+            link.pulse.begin();
+            link.ping(&mut self.output);
+        }
+        if link.is_guest {
+            self.links.workers.prefer(worker);
+        }
     }
 
     /// Compares the key strictly; a missing one matches nothing, not even the empty key (WIRE.md §3).

@@ -1,14 +1,16 @@
 //! One inner connection: a worker's, or one for queries.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::net::SocketAddr;
 
-use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, Run};
+use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, Run, Window};
 use protocol::pulse::Pulse;
 use uring::SocketId;
 
 use super::LinkId;
 use super::drain::Drain;
+use super::window::InFlight;
 use super::workers::WorkerId;
 use crate::config::UNAUTHORIZED_FRAME_SIZE_MAX;
 use crate::shard::notices::Gone;
@@ -50,8 +52,10 @@ pub(crate) struct Link {
     pub drain: Option<Box<Drain>>,
     /// Nothing has been heard of a worker that pings, but no other would take its clients: they are not read.
     pub silent: bool,
-    /// Clients that are not read because `out` is full, or because of `drain` or `silent`, or because others' events
-    /// that lost links had not taken go first.
+    /// Events that the worker has not done, if it says so (WIRE.md §14).
+    pub in_flight: Option<InFlight>,
+    /// Clients that are not read because `out` or the worker's window is full, or because of `drain` or `silent`, or because
+    /// others' events that lost links had not taken go first.
     pub stalled_clients: VecDeque<SocketId>,
     /// Departed clients whose last events wait for the same reasons, by connection id.
     pub departed: VecDeque<u32>,
@@ -63,9 +67,9 @@ impl Link {
         self.stalled || self.busy
     }
 
-    /// Whether anything but its own sends depends on its queue.
+    /// Whether anything but its own sends depends on its queue. Of clients that wait for the worker's window, nothing does.
     pub(crate) fn is_waited_for(&self) -> bool {
-        let waiting = !(self.stalled_clients.is_empty() && self.departed.is_empty());
+        let waiting = !(self.stalled_clients.is_empty() && self.departed.is_empty()) && self.is_window_open();
         waiting || self.stalled || self.closing
     }
 
@@ -89,9 +93,16 @@ impl Link {
     }
 
     /// What the worker said of itself in an accepted WORKER_CONNECT.
-    pub(crate) fn introduce(&mut self, ringway: bool, run: Option<Run>) {
+    /// Returns what was in flight before.
+    pub(crate) fn introduce(
+        &mut self,
+        ringway: bool,
+        run: Option<Run>,
+        window: Option<Window>,
+    ) -> Option<InFlight> {
         self.ringway = ringway;
         self.run = run;
+        mem::replace(&mut self.in_flight, window.filter(|_| ringway).map(InFlight::new))
     }
 
     pub(crate) fn new(socket: SocketId, peer: SocketAddr, authorized: bool) -> Link {
@@ -115,6 +126,7 @@ impl Link {
             shut: false,
             drain: None,
             silent: false,
+            in_flight: None,
             stalled_clients: VecDeque::new(),
             departed: VecDeque::new(),
         }

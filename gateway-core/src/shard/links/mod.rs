@@ -5,6 +5,7 @@ pub(super) mod frames;
 pub(super) mod link;
 pub(super) mod pulse;
 pub(super) mod refusals;
+pub(super) mod window;
 pub(super) mod workers;
 
 use uring::SocketId;
