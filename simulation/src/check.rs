@@ -28,6 +28,7 @@ impl World {
         }
         for gateway in &self.gateways {
             assert_eq!(gateway.shard.worker_count(), self.worker_count);
+            assert_eq!((gateway.shard.status().events_in_flight, gateway.shard.check_windows()), (0, 0));
         }
         self.outlive_half_open();
         self.check_register();
@@ -152,6 +153,7 @@ impl World {
         for gateway in &self.gateways {
             let status = gateway.shard.status();
             assert_eq!((status.clients, status.uids, status.groups), (0, 0, 0));
+            assert_eq!(status.events_in_flight, 0);
             let near = usize::from(gateway.own.is_some());
             assert_eq!(gateway.sockets.pipes().len() + near, self.worker_count, "nothing but links");
         }
@@ -172,6 +174,7 @@ impl World {
             let present = gateway.sockets.pipes().len() + usize::from(gateway.own.is_some());
             let status = gateway.shard.status();
             assert!(status.clients + status.workers <= present, "{status:?}, {present} sockets");
+            gateway.shard.check_windows();
             for (socket, pipe) in gateway.sockets.iter() {
                 let queued: usize = gateway.shard.unsent(socket).map(|slice| slice.len()).sum();
                 if matches!(self.pipes[pipe].to, End::Worker(..)) {
@@ -183,12 +186,13 @@ impl World {
             let Some(worker) = worker else { continue };
             let status = worker.runtime.status();
             let most = if worker.is_ending { DRAIN_WAITING_MAX } else { WAITING_MAX };
+            let most = most + worker.concurrent_max;
             // A stop gives the own worker the ends of all clients, whatever waits.
             let most = if home.is_some() { most + self.clients.len() } else { most };
             // One that begins nothing for a gateway that takes little reads on, up to a MiB.
             assert!(worker.holds_back || status.events_waiting <= most, "{status:?}");
             assert!(!worker.holds_back || status.queued_bytes <= OUTBOXES_MAX, "{status:?}");
-            assert!(status.handlers_running <= CONCURRENT_EVENTS_MAX, "{status:?}");
+            assert!(status.handlers_running <= worker.concurrent_max, "{status:?}");
             assert!(status.sessions_remembered <= self.clients.len(), "{status:?}");
         }
         if let Some(process) = &self.register {
@@ -220,8 +224,8 @@ const EVENTS_PER_READ: usize = ROOM / EVENT_SIZE_MIN;
 /// kept.
 const LINK_QUEUED_MAX: usize = SEND_TO_WORKER_BUFFER_SIZE + EVENT_SIZE_MAX + (4 + 60) * 28;
 
-/// Events that wait in a core: up to the flag, and one read of each link beyond.
-const WAITING_MAX: usize = CONCURRENT_EVENTS_MAX + GATEWAYS * EVENTS_PER_READ;
+/// Events that wait in a core beyond the flag: one read of each link.
+const WAITING_MAX: usize = GATEWAYS * EVENTS_PER_READ;
 
 /// The same of one that hands its clients over, and takes all that gateways have for it.
 const DRAIN_WAITING_MAX: usize = WAITING_MAX

@@ -66,7 +66,15 @@ impl World {
     pub(crate) fn speak(&mut self) {
         let there: Vec<_> = self.present_clients().collect();
         let Some(index) = self.random.choice(there) else { return };
-        let size = self.random.usize(..60);
+        // Now and then more than is its share.
+        let (count, size) = match self.random.u32(..16) {
+            0 => (self.random.usize(1..30), 0),
+            _ => (1, self.random.usize(..60)),
+        };
+        (0..count).for_each(|_| self.say_line(index, size));
+    }
+
+    fn say_line(&mut self, index: usize, size: usize) {
         let client = &mut self.clients[index];
         let text = format!("{index}:{}:{}", client.said.len(), "x".repeat(size));
         let line = format!("{text}\n");

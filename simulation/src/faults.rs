@@ -52,7 +52,7 @@ pub(crate) struct Disturbances {
     /// Processes whose machine is down: who connects to it gets no answer.
     down: Vec<Process>,
     /// Pipes whose sender's machine is gone, and since when.
-    half_open: Vec<(usize, Duration)>,
+    pub(crate) half_open: Vec<(usize, Duration)>,
     /// Nothing more begins before.
     quiet_until: Duration,
 }

@@ -40,6 +40,8 @@ pub(crate) struct Worker {
     /// It begins nothing for a gateway that takes little.
     pub(crate) holds_back: bool,
     pub(crate) is_ending: bool,
+    /// Handlers that it may run at once.
+    pub(crate) concurrent_max: usize,
 }
 
 /// Answers each message with itself: at once, after a while, after a question to gateways, or after it has written to the
@@ -131,8 +133,10 @@ impl Worker {
         let drain_timeout = Duration::from_secs(3_600);
         let holds_back = number.is_multiple_of(2);
         let send_to_gateway_buffer_size = if holds_back { SEND_TO_GATEWAY_BUFFER_SIZE } else { 10_240_000 };
+        // What it grants to a gateway is less than a client's share, or more.
+        let concurrent_max = if number % 4 == 1 { MANY_CONCURRENT_EVENTS } else { CONCURRENT_EVENTS_MAX };
         let config = Config {
-            max_concurrent_events: CONCURRENT_EVENTS_MAX,
+            max_concurrent_events: concurrent_max,
             send_to_gateway_buffer_size,
             drain_timeout,
             ..Config::default()
@@ -152,12 +156,16 @@ impl Worker {
             conns: HashMap::new(),
             holds_back,
             is_ending: false,
+            concurrent_max,
         }
     }
 }
 
 /// Handlers that run at once.
 pub(crate) const CONCURRENT_EVENTS_MAX: usize = 3;
+
+/// The same of some workers: each gateway may have 20 events in flight.
+const MANY_CONCURRENT_EVENTS: usize = 320;
 
 /// Bytes queued for a gateway, half of which hold its clients' events up.
 pub(crate) const SEND_TO_GATEWAY_BUFFER_SIZE: usize = 400;

@@ -131,6 +131,7 @@ impl World {
             && self.are_listed(GATEWAYS, self.worker_count)
             && self.workers.iter().flatten().all(is_idle)
             && self.gateways.iter().all(|gateway| gateway.shard.worker_count() == self.worker_count)
+            && self.gateways.iter().all(|gateway| gateway.shard.status().events_in_flight == 0)
             && (0..GATEWAYS).all(|gateway| self.is_serving(gateway))
             && !self.pipes.iter().any(Pipe::is_ready)
     }

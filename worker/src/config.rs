@@ -27,8 +27,8 @@ pub struct Config {
     pub send_to_gateway_buffer_size: usize,
     /// How long running handlers may take to end when the worker is to end. Then they are given up.
     pub drain_timeout: Duration,
-    /// Events per core whose handlers may run at once. When so many run or wait, the core stops reading from its
-    /// gateways, which then hold their clients back.
+    /// Events per core whose handlers may run at once. A gateway of ours may have a part of as many on their way to a core or
+    /// in its hands, and holds its clients back beyond that. When so many run or wait, no more is read of other gateways.
     pub max_concurrent_events: usize,
     /// How long a core that has nothing to do looks for something by itself before it sleeps. Zero: not at all. More needs a
     /// CPU for each core.
@@ -142,6 +142,19 @@ pub(crate) const BUFFER_KEEP_SIZE: usize = 1024 * 1024;
 
 /// Bytes of sessions and bodies that may wait behind running handlers, per core. Beyond it the core stops reading.
 pub(crate) const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Gateway shards among which a core divides what it can hold, whatever the number of the moment: what a gateway was granted is
+/// not taken back when others come. With more of them, all together may have more in flight than a core would read of others.
+pub(crate) const GATEWAYS_EXPECTED: usize = 16;
+
+/// Events that each gateway may have in flight at least.
+pub(crate) const WINDOW_EVENTS_MIN: usize = 4;
+
+/// Bytes of events that each gateway may have in flight at least. One event may be in flight whatever its size.
+pub(crate) const WINDOW_BYTES_MIN: usize = 128 * 1024;
+
+/// How long a gateway waits to hear that an event is done, unless it is sent something before, or half of its window waits.
+pub(crate) const DONE_DELAY: Duration = Duration::from_millis(10);
 
 /// Bytes of events that one gateway whose clients' events are not started may have read ahead, so that its pings are still
 /// heard. Beyond it that gateway is not read.

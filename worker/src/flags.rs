@@ -41,7 +41,7 @@ pub struct Settings {
     /// queued towards one gateway: from half of it on, its clients' events wait; 0: while anything is (default 10240000)
     #[argh(option, arg_name = "BYTES", default = "10_240_000")]
     pub send_to_gateway_buffer_size: usize,
-    /// handlers per core that run at once; as many events running or waiting, and no more are read (default 10000)
+    /// handlers per core that run at once; what a gateway may have in flight is a part of it (default 10000)
     #[argh(option, arg_name = "N", default = "10_000")]
     pub max_concurrent_events: usize,
     /// how long running handlers may take to end at a stop or reload (default 30)

@@ -23,10 +23,10 @@
 //! # Waiting
 //!
 //! A handler may wait: for a query of its [`Gateway`], for [`time::sleep`], for what `Gateway::tokio` brings from a
-//! database. The client's next event waits behind it, other clients' events do not. A worker holds at most
-//! [`max_concurrent_events`](Config::max_concurrent_events) per core, running or waiting; beyond that it stops reading,
-//! and gateways hold their clients back. What is to go on after the handler is given to [`Gateway::spawn`], what is to happen
-//! again and again to [`Gateway::every`].
+//! database. The client's next event waits behind it, other clients' events do not. A worker grants each gateway a part of
+//! [`max_concurrent_events`](Config::max_concurrent_events) per core, running, waiting or on their way to it; of gateways that
+//! know no grants it reads no more when as many run or wait. Beyond that gateways hold their clients back. What is to go on
+//! after the handler is given to [`Gateway::spawn`], what is to happen again and again to [`Gateway::every`].
 //!
 //! A core's thread sleeps in its own ring. Tasks, timers and sockets of glommio, on whose executor it runs, get their turn only
 //! with [`Events::USES_GLOMMIO`]; without it they wait for ever.

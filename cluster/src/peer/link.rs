@@ -108,6 +108,12 @@ impl Link {
         self.event(Cmd::RingwayPing, 0, b"");
     }
 
+    /// The same, and keeps to the windows that workers grant; so the test has to.
+    pub fn greet_with_windows(&mut self) {
+        self.event(Cmd::RingwayHello, 0, br#"{"ringway":1,"windows":1}"#);
+        self.event(Cmd::RingwayPing, 0, b"");
+    }
+
     /// Sends an event of a client.
     pub fn event(&mut self, cmd: Cmd, connection_id: u32, body: &[u8]) {
         self.event_with(cmd, connection_id, FLAG_SCALAR, b"", body);

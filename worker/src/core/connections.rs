@@ -32,6 +32,8 @@ struct Connection {
     is_open: bool,
     /// The host was told that there is something to send, or has to say first that there is room.
     is_dirty: bool,
+    /// Of that, the latter.
+    is_blocked: bool,
     /// Nothing more is to be sent behind what is queued.
     finishes: bool,
     outbox: Outbox,
@@ -51,6 +53,7 @@ impl Connections {
             purpose,
             is_open: false,
             is_dirty: false,
+            is_blocked: false,
             finishes: false,
             outbox: Outbox::default(),
         };
@@ -103,6 +106,16 @@ impl Connections {
         self.get(conn).is_none_or(|connection| connection.finishes && connection.outbox.is_empty())
     }
 
+    /// Whether something is to be sent now.
+    pub(super) fn is_to_be_sent(&self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|connection| connection.is_dirty && !connection.is_blocked)
+    }
+
+    /// Whether what is added would be sent now.
+    pub(super) fn takes_more(&self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|connection| !connection.is_blocked && !connection.finishes)
+    }
+
     /// Bytes that wait to be sent.
     pub(super) fn queued(&self, conn: ConnId) -> usize {
         self.get(conn).map_or(0, |connection| connection.outbox.unsent().len())
@@ -133,13 +146,14 @@ impl Connections {
         if let Some(connection) = self.get_mut(conn) {
             connection.outbox.advance(size);
             connection.is_dirty = !connection.outbox.is_empty();
+            connection.is_blocked = connection.is_dirty;
         }
     }
 
     /// There is room again.
     pub(super) fn writable(&mut self, conn: ConnId) {
         if let Some(connection) = self.get_mut(conn) {
-            connection.is_dirty = false;
+            (connection.is_dirty, connection.is_blocked) = (false, false);
             self.touch(conn);
         }
     }

@@ -9,12 +9,12 @@ use std::net::SocketAddrV4;
 use bytes::Bytes;
 use protocol::ClientId;
 use protocol::client::Kind;
-use protocol::inner::{FLAG_BINARY, FLAG_TEXT, Frame, WebsocketRequest};
+use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, Frame, WebsocketRequest};
 use protocol::php::DecodeError;
 use tracing::warn;
 
 use super::link::Link;
-use super::{Action, Core};
+use super::{Action, Core, Ticket};
 use crate::config::{LINK_WAITING_BYTES_MAX, WAITING_BYTES_MAX};
 use crate::{Client, Message};
 
@@ -23,6 +23,8 @@ use crate::{Client, Message};
 pub(crate) struct Event {
     pub(crate) client: Client,
     pub(crate) what: What,
+    /// What its gateway is told when it is done.
+    pub(crate) ticket: Option<Ticket>,
     /// What it holds while it waits, in bytes: itself, session and body.
     pub(super) size: usize,
 }
@@ -36,6 +38,16 @@ pub(crate) enum What {
 }
 
 impl What {
+    fn message(frame: &Frame<'_>) -> What {
+        let kind = match frame.flag & (FLAG_TEXT | FLAG_BINARY) {
+            FLAG_TEXT => Kind::Text,
+            FLAG_BINARY => Kind::Binary,
+            _ => Kind::Unspecified,
+        };
+        // Copied: a body that shared the read buffer would keep all of it for as long as a handler keeps the body.
+        What::Message(Message::new(Bytes::copy_from_slice(frame.body), kind))
+    }
+
     /// What its handler is called.
     pub(crate) fn handler(&self) -> &'static str {
         match self {
@@ -48,39 +60,20 @@ impl What {
 }
 
 impl Event {
-    pub(super) fn connect(frame: &Frame<'_>) -> Event {
-        Event::new(frame, What::Connect)
-    }
-
-    pub(super) fn websocket_connect(frame: &Frame<'_>) -> Result<Event, DecodeError> {
-        let request = Box::new(WebsocketRequest::decode(frame.body)?);
-        Ok(Event::new(frame, What::WebsocketConnect(request)))
-    }
-
-    pub(super) fn message(frame: &Frame<'_>) -> Event {
-        let kind = match frame.flag & (FLAG_TEXT | FLAG_BINARY) {
-            FLAG_TEXT => Kind::Text,
-            FLAG_BINARY => Kind::Binary,
-            _ => Kind::Unspecified,
+    /// Of a frame that is about a client.
+    pub(super) fn read(frame: &Frame<'_>, ticket: Option<Ticket>) -> Result<Event, DecodeError> {
+        let what = match Cmd::from_u8(frame.cmd) {
+            Some(Cmd::OnConnect) => What::Connect,
+            Some(Cmd::OnClose) => What::Close,
+            Some(Cmd::OnWebsocketConnect) => {
+                What::WebsocketConnect(Box::new(WebsocketRequest::decode(frame.body)?))
+            }
+            _ => What::message(frame),
         };
-        // Copied: a body that shared the read buffer would keep all of it for as long as a handler keeps the body.
-        let message = Message::new(Bytes::copy_from_slice(frame.body), kind);
-        Event::new(frame, What::Message(message))
-    }
-
-    pub(super) fn close(frame: &Frame<'_>) -> Event {
-        Event::new(frame, What::Close)
-    }
-
-    fn new(frame: &Frame<'_>, what: What) -> Event {
-        Event {
-            client: Client::new(frame),
-            what,
-            size: size_of::<Event>() + frame.ext.len() + frame.body.len(),
-        }
+        let size = size_of::<Event>() + frame.ext.len() + frame.body.len();
+        Ok(Event { client: Client::new(frame), what, ticket, size })
     }
 }
-
 impl Core {
     /// The next event that was just read and whose handler may begin at once; the others are put behind what is in front of
     /// them. To be asked until there is none, a handler polled in between.
@@ -103,8 +96,11 @@ impl Core {
 
     /// The next event that was just read, unless the core has stopped.
     fn pop_fresh(&mut self) -> Option<Event> {
-        if self.stopping {
-            self.counters.events_dropped += self.fresh.drain(..).count() as u64;
+        while self.stopping
+            && let Some(event) = self.fresh.pop_front()
+        {
+            self.counters.events_dropped += 1;
+            self.event_done(event.ticket);
         }
         let event = self.fresh.pop_front()?;
         self.counters.events += 1;
@@ -132,9 +128,10 @@ impl Core {
     }
 
     /// A handler has ended that waited, or that began by [`Core::start_waiting`].
-    pub(crate) fn handler_ended(&mut self, client: ClientId) {
+    pub(crate) fn handler_ended(&mut self, client: ClientId, ticket: Option<Ticket>) {
         self.queues.end(client);
         self.changed = true;
+        self.event_done(ticket);
     }
 
     /// Whether [`Core::start_waiting`] would find something.
@@ -148,10 +145,15 @@ impl Core {
     pub(crate) fn give_up_waiting(&mut self) {
         self.stopping = true;
         let dropped = self.queues.clear();
-        if dropped > 0 {
-            self.counters.events_dropped += dropped as u64;
-            warn!(core = self.index, dropped, "events were read and had no time to be handled");
+        if !dropped.is_empty() {
+            self.counters.events_dropped += dropped.len() as u64;
+            warn!(
+                core = self.index,
+                dropped = dropped.len(),
+                "events were read and had no time to be handled"
+            );
         }
+        dropped.into_iter().for_each(|event| self.event_done(event.ticket));
     }
 
     /// The queues, and whether events of a gateway may be started.
@@ -216,7 +218,8 @@ impl Core {
 
     /// Whether more may be read from a gateway.
     fn has_room_for(&self, gateway: SocketAddrV4) -> bool {
-        if self.reads_all() {
+        let open = || self.links.find(gateway).and_then(Link::open);
+        if self.reads_all() || open().is_some_and(|open| self.windows.is_kept(open.conn)) {
             return true;
         }
         let in_line = self.queues.in_line(gateway);

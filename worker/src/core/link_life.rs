@@ -32,7 +32,7 @@ impl Core {
         if self.draining.has_begun() {
             return self.link_disconnect(gateway);
         }
-        let hello = self.hello();
+        let hello = self.hello(gateway);
         self.backlog.add(hello.len());
         self.connections.tail(conn).extend_from_slice(&hello);
         if let Some(link) = self.links.find_mut(gateway) {
@@ -110,7 +110,7 @@ impl Core {
         let conn = open.conn;
         let mut inbox = std::mem::take(&mut open.inbox);
         self.touched.push(gateway);
-        let fed = inbox.feed(bytes, |frame| self.take_frame(gateway, frame));
+        let fed = inbox.feed(bytes, |frame| self.take_frame(gateway, conn, frame));
         if let Err(FrameError) = fed {
             self.counters.malformed += 1;
             return self.link_ended(gateway, io::Error::new(io::ErrorKind::InvalidData, FrameError));
@@ -124,40 +124,41 @@ impl Core {
     }
 
     /// Handles one frame. Commands that a worker does not know are ignored (WIRE.md §4, §14).
-    fn take_frame(&mut self, gateway: SocketAddrV4, frame: &Frame<'_>) {
-        let event = match Cmd::from_u8(frame.cmd) {
-            Some(Cmd::OnMessage) => Event::message(frame),
-            Some(Cmd::OnConnect) => Event::connect(frame),
-            Some(Cmd::OnClose) => Event::close(frame),
-            Some(Cmd::OnWebsocketConnect) => match Event::websocket_connect(frame) {
-                Ok(event) => event,
-                Err(error) => {
-                    self.counters.bad_requests += 1;
-                    return debug!(%gateway, "unreadable websocket request: {error}");
+    fn take_frame(&mut self, gateway: SocketAddrV4, conn: ConnId, frame: &Frame<'_>) {
+        match Cmd::from_u8(frame.cmd) {
+            Some(Cmd::OnMessage | Cmd::OnConnect | Cmd::OnClose | Cmd::OnWebsocketConnect) => {
+                let ticket = self.windows.read(conn, frame.size());
+                match Event::read(frame, ticket) {
+                    Ok(event) => self.fresh.push_back(event),
+                    Err(error) => {
+                        self.counters.bad_requests += 1;
+                        debug!(%gateway, "unreadable websocket request: {error}");
+                        self.event_done(ticket);
+                    }
                 }
-            },
-            Some(Cmd::RingwayHello) => return self.on_hello(gateway, frame.body),
+            }
+            Some(Cmd::RingwayHello) => self.on_hello(gateway, frame.body),
             Some(ping @ (Cmd::RingwayPing | Cmd::Ping)) => {
                 if let Some(open) = self.links.find_mut(gateway).and_then(Link::open_mut) {
                     if ping == Cmd::Ping { open.php_pinged() } else { open.pinged() }
                 }
-                return;
             }
-            Some(Cmd::Drained) => return self.on_drained(gateway, decode_round(frame.body)),
-            _ => return,
-        };
-        self.fresh.push_back(event);
+            Some(Cmd::Drained) => self.on_drained(gateway, decode_round(frame.body)),
+            _ => {}
+        }
     }
 
     /// A gateway of ours answers: it takes the link, perhaps when others have been told already to give no more events, or
     /// says why not. Its FIN follows then.
     fn on_hello(&mut self, gateway: SocketAddrV4, body: &[u8]) {
-        let refused = Hello::decode(body).and_then(|hello| hello.refused);
+        let hello = Hello::decode(body).unwrap_or_default();
+        let window = self.window_for(gateway).filter(|_| hello.windows);
         let Some(link) = self.links.find_mut(gateway) else { return };
         if let Some(open) = link.open_mut() {
-            open.refused = refused;
+            open.refused = hello.refused;
+            window.into_iter().for_each(|window| self.windows.begin(open.conn, window));
         }
-        if refused.is_some() {
+        if hello.refused.is_some() {
             return;
         }
         link.greeted();

@@ -6,6 +6,7 @@
 //! * `registers`: where the gateways are;
 //! * `link`, `links`, `link_life`, `reconnect`: the command link to each of them, from the first attempt to the last;
 //! * `dispatch`, `queues`, `backlog`: which event's handler may begin;
+//! * `windows`: what gateways may have in flight, and what of it is done;
 //! * `sessions`: which sessions are in doubt;
 //! * `queries`: what is asked of gateways;
 //! * `drain`: how it hands its clients over;
@@ -26,6 +27,7 @@ mod reconnect;
 mod registers;
 mod sessions;
 mod timers;
+mod windows;
 
 use std::collections::VecDeque;
 use std::io;
@@ -35,7 +37,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use protocol::inner::ext::{ClientConnect, WorkerConnect};
-use protocol::inner::{Cmd, Frame};
+use protocol::inner::{Cmd, Frame, Window};
 
 use crate::config::Config;
 pub use announced::Announced;
@@ -52,6 +54,8 @@ use queues::Queues;
 use registers::Registers;
 use sessions::Sessions;
 use timers::Timers;
+pub(crate) use windows::Ticket;
+use windows::Windows;
 
 /// What a core is started with.
 #[derive(Clone, Debug)]
@@ -113,6 +117,7 @@ pub(crate) struct Core {
     fresh: VecDeque<Event>,
     /// Clients whose handler waits, and events that do.
     queues: Queues<Event>,
+    windows: Windows,
     sessions: Sessions,
     backlog: Backlog,
     draining: Draining,
@@ -146,6 +151,7 @@ enum Timer {
     Queries(SocketAddrV4),
     Register(usize),
     Drain,
+    Done,
 }
 
 impl Core {
@@ -161,6 +167,7 @@ impl Core {
             queries: Queries::default(),
             fresh: VecDeque::new(),
             queues: Queues::default(),
+            windows: Windows::default(),
             sessions: Sessions::default(),
             backlog: Backlog::default(),
             draining: Draining::default(),
@@ -233,6 +240,7 @@ impl Core {
                 Timer::Queries(gateway) => self.queries_due(gateway),
                 Timer::Register(index) => self.register_due(index),
                 Timer::Drain => self.changed = true,
+                Timer::Done => self.windows.due(),
             }
         }
     }
@@ -262,6 +270,7 @@ impl Core {
 
     /// Moves the connections that have something to send to `list`. Each is to be followed by [`Core::sent`].
     pub(crate) fn take_dirty(&mut self, list: &mut Vec<ConnId>) {
+        self.say_done();
         self.connections.take_dirty(list);
     }
 
@@ -338,19 +347,26 @@ impl Core {
     /// Closes a connection; what was queued is lost with it. Returns how much that was.
     fn close(&mut self, conn: ConnId) -> usize {
         self.actions.push(Action::Close(conn));
+        self.windows.end(conn);
         self.connections.remove(conn)
     }
 
     /// The first frame on a command link (WIRE.md §4). Sent with the key field even when there is no key (WIRE.md §3).
-    fn hello(&self) -> Vec<u8> {
+    fn hello(&self, gateway: SocketAddrV4) -> Vec<u8> {
         let body = WorkerConnect {
             worker_key: format!("{}:{}", self.key_name, self.index),
             secret_key: Some(self.config.secret_key.clone()),
             ringway: true,
             run: Some(self.announced.run()),
-            window: None,
+            window: self.window_for(gateway),
         };
         encode(Cmd::WorkerConnect, &body.encode())
+    }
+
+    /// What a gateway may have in flight. The one in the core's own thread has a link that holds little.
+    fn window_for(&self, gateway: SocketAddrV4) -> Option<Window> {
+        let is_own = self.registers.own_gateway() == Some(gateway);
+        (!is_own).then(|| windows::window(self.config.max_concurrent_events))
     }
 
     /// What goes in front of every query while a key is set (WIRE.md §3).

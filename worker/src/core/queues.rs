@@ -179,16 +179,18 @@ impl<T> Queues<T> {
         (client, event)
     }
 
-    /// Forgets everything that waits; returns how many events that were.
-    pub(super) fn clear(&mut self) -> usize {
+    /// Forgets everything that waits, and returns it.
+    pub(super) fn clear(&mut self) -> Vec<T> {
+        let mut cleared = Vec::new();
         self.clients.retain(|_, queue| {
-            queue.events.clear();
+            cleared.extend(queue.events.drain(..).map(|(event, _)| event));
             queue.bytes = 0;
             queue.runs
         });
         self.lines.clear();
         self.turns.clear();
-        std::mem::take(&mut self.waiting).events
+        self.waiting = Amount::default();
+        cleared
     }
 }
 
@@ -220,7 +222,7 @@ fn line_of<'l>(
 }
 
 impl Amount {
-    fn add(&mut self, other: Amount) {
+    pub(super) fn add(&mut self, other: Amount) {
         self.events += other.events;
         self.bytes += other.bytes;
     }

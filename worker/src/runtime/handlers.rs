@@ -11,7 +11,7 @@ use tracing::error;
 use super::panic::caught;
 use super::tasks::LocalFuture;
 use super::{Runtime, Shared};
-use crate::core::{Event, What};
+use crate::core::{Event, Ticket, What};
 use crate::{Client, Events, Gateway};
 
 /// The user's `Events`, whatever their type.
@@ -58,17 +58,21 @@ where
     F: Future<Output = ()> + 'static,
 {
     fn start_fresh(&mut self, event: Event) {
-        let client = event.client.id();
-        if let Some(waiting) = self.poll_once(event) {
-            self.dispatch.shared().core.borrow_mut().handler_waits(client);
-            self.go_on(client, waiting);
+        let (client, ticket) = (event.client.id(), event.ticket);
+        match self.poll_once(event) {
+            Some(waiting) => {
+                self.dispatch.shared().core.borrow_mut().handler_waits(client);
+                self.go_on(client, ticket, waiting);
+            }
+            None => self.dispatch.shared().core.borrow_mut().event_done(ticket),
         }
     }
 
     fn start_waiting(&mut self, client: ClientId, event: Event) {
+        let ticket = event.ticket;
         match self.poll_once(event) {
-            Some(waiting) => self.go_on(client, waiting),
-            None => self.dispatch.shared().core.borrow_mut().handler_ended(client),
+            Some(waiting) => self.go_on(client, ticket, waiting),
+            None => self.dispatch.shared().core.borrow_mut().handler_ended(client, ticket),
         }
     }
 
@@ -111,11 +115,11 @@ where
     }
 
     /// Runs a handler that waits to its end.
-    fn go_on(&self, client: ClientId, mut waiting: Place<F>) {
+    fn go_on(&self, client: ClientId, ticket: Option<Ticket>, mut waiting: Place<F>) {
         let dispatch = Rc::clone(&self.dispatch);
         self.dispatch.shared().spawn(async move {
             poll_fn(|cx| poll_place(&mut waiting, cx)).await;
-            dispatch.shared().core.borrow_mut().handler_ended(client);
+            dispatch.shared().core.borrow_mut().handler_ended(client, ticket);
         });
     }
 }

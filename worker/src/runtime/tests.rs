@@ -1,5 +1,7 @@
 //! Order and concurrency of handlers, under seeded schedules, on a core whose register and gateway are the test itself.
 
+mod windows;
+
 use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;

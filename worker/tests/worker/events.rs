@@ -18,9 +18,27 @@ fn the_worker_says_who_it_is() {
     let hello = gateway.accept().frame();
     let (cmd, client, flag, ext, body) = sent(&hello);
     assert_eq!((cmd, client, flag, ext), (200, 0, 1, ""));
-    // Behind it are the 16 digits of the run.
-    let run = body.strip_prefix(r#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1,"run":""#);
-    assert_eq!(run.and_then(|run| run.strip_suffix("\"}")).map(str::len), Some(16), "{body}");
+    // Behind it are the 16 digits of the run, and the window.
+    let rest = body.strip_prefix(r#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1,"run":""#);
+    let (run, window) = rest.and_then(|rest| rest.split_once('"')).unwrap();
+    assert_eq!(run.len(), 16, "{body}");
+    assert_eq!(window, r#","window_events":625,"window_bytes":4194304}"#);
+}
+
+/// Behind the handler's answer, and alone when there is none.
+#[test]
+fn a_gateway_with_windows_is_told_what_is_done() {
+    let gateway = FakeGateway::start();
+    let register = FakeRegister::start(&[&gateway]);
+    let worker = FakeWorker::start(&register, echo);
+    let mut link = gateway.accept_worker();
+    link.greet_with_windows();
+    link.event(Cmd::OnConnect, CLIENT, b"");
+    assert_eq!(link.expect(Cmd::EventsDone).body, [0, 0, 0, 0, 0, 0, 0, 1]);
+    link.message("hello");
+    assert_eq!(link.expect(Cmd::SendToOne).body, b"hello");
+    assert_eq!(link.expect(Cmd::EventsDone).body, [0, 0, 0, 1, 0, 0, 0, 1]);
+    drop(worker);
 }
 
 #[test]
