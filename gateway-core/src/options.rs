@@ -107,7 +107,7 @@ pub struct Options {
     /// over how long a stop spreads the closing of many clients (default 10)
     #[argh(option, arg_name = "SECONDS", default = "Duration::from_secs(10)", from_str_fn(program::seconds))]
     pub drain_timeout: Duration,
-    /// how long an idle shard looks for work before it sleeps: takes its CPU, saves wakes; 0: sleep at once (default 0)
+    /// how long an idle shard looks for work before it sleeps, at most 1000000 (default 0)
     #[argh(
         option,
         arg_name = "MICROSECONDS",

@@ -11,7 +11,7 @@ use crate::Meeting;
 #[derive(FromArgs, ArgsInfo, Clone, Debug, Default)]
 #[argh(description = "A whole Ringway in one process: register, gateway and worker.")]
 pub struct Beside {
-    /// where its register listens, so that other programs find it (default: a port that is told nobody)
+    /// where its register listens, for other programs (default: a port that is told nobody)
     #[argh(option, arg_name = "HOST:PORT")]
     pub register_listen: Option<String>,
     /// where `ringway status` may ask how things are (default: none)

@@ -47,7 +47,7 @@ pub struct Settings {
     /// how long running handlers may take to end at a stop or reload (default 30)
     #[argh(option, arg_name = "SECONDS", default = "30")]
     pub drain_timeout: u64,
-    /// how long an idle core looks for work before it sleeps: takes its CPU, saves wakes; 0: sleep at once (default 0)
+    /// how long an idle core looks for work before it sleeps, at most 1000000 (default 0)
     #[argh(
         option,
         arg_name = "MICROSECONDS",
