@@ -60,7 +60,7 @@ pub const COPY_MAX: usize = 1_024;
 /// buffers are kept for reuse.
 pub const CHUNK_SIZE_MAX: usize = 8 * 1024;
 
-/// Targets of a fan-out that get it at once. With more it joins the log of fan-outs.
+/// Listed targets of a fan-out that get it at once. With more it joins the log of fan-outs.
 pub const FANOUT_DIRECT_MAX: usize = 1_024;
 
 /// Targets of a fan-out that get it at once whatever the turn has to send already.
@@ -74,7 +74,7 @@ pub const HELD_UP_PER_TURN_MAX: usize = 64;
 pub const EVERYBODY_DIRECT_MAX: usize = 64;
 
 /// Sends that a turn may have when a fan-out begins that is done at once, and that heartbeats may add to it: each some 4 µs of
-/// the kernel's time. With more the fan-out joins the log. It also bounds the buffers that are in use at once.
+/// the kernel's time. With more only [`FANOUT_FEW_MAX`] targets get it at once. It also bounds the buffers that are in use at once.
 pub const FANOUT_SENDS_MAX: usize = 1_024;
 
 /// Sends that the log of fan-outs may add to a turn: about a millisecond. Then everybody else gets a turn.
