@@ -156,6 +156,9 @@ impl Queue {
     fn enter_and_look(&mut self, wait: Duration, busy: Duration) -> io::Result<usize> {
         self.enter_now()?;
         let left = wait.saturating_sub(self.look(busy));
+        if !self.uring.completion().is_empty() {
+            return Ok(0);
+        }
         let wait = if self.has_come() { Duration::ZERO } else { left };
         self.enter_once(wait)
     }
