@@ -1,5 +1,5 @@
-//! The programs that a cluster does not consist of: the load generator, the bare ones, the worker that sleeps, and the
-//! micro benchmarks.
+//! The programs that a cluster does not consist of: the load generator, the bare ones, the workers that sleep or say nothing of
+//! what they have done, attackers, and the micro benchmarks.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,11 +22,26 @@ pub(crate) fn sleep_worker() -> PathBuf {
     directory().join("sleep-worker")
 }
 
+/// The worker that says what PHP's say, and no more.
+pub(crate) fn bare_worker() -> PathBuf {
+    directory().join("bare-worker")
+}
+
+/// Clients that mean harm.
+pub(crate) fn attacker() -> PathBuf {
+    directory().join("attacker")
+}
+
 /// Starts a program of very many threads, which gives way to those of few (`nice`): a hundred busy threads on two CPUs leave
 /// a worker's one a hundredth of them, too little even to say in time that it is there.
 pub(crate) fn giving_way(program: &Path) -> Command {
+    nice(program, 10)
+}
+
+/// Starts a program that gives way to others, by this much of 19.
+pub(crate) fn nice(program: &Path, by: u8) -> Command {
     let mut command = Command::new("nice");
-    command.args(["-n", "10"]).arg(program);
+    command.args(["-n", &by.to_string()]).arg(program);
     command
 }
 

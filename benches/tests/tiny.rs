@@ -81,6 +81,22 @@ fn echoes_beside_broadcasts_run() {
     assert_eq!((unanswered, missing), (0.0, 0.0), "{figures}");
 }
 
+/// Attackers attack, and others are served.
+#[test]
+fn attacks_run() {
+    for kind in ["bytes", "bare-5", "pings", "pongs", "fragments", "headers", "queries"] {
+        let figures = tiny(&format!("hostile-{kind}"));
+        let [quiet_p50, quiet_p99, p50, p99, share, max, _, attacks, busy] = figures.medians[..] else {
+            panic!("{figures}")
+        };
+        assert!(
+            0.0 < quiet_p50 && quiet_p50 <= quiet_p99 && 0.0 < p50 && p50 <= p99 && p99 <= max,
+            "{figures}"
+        );
+        assert!(share > 0.0 && attacks > 0.0 && busy > 0.0, "{figures}");
+    }
+}
+
 #[test]
 fn idle_and_bound_run() {
     tiny("idle");

@@ -15,6 +15,7 @@ mod empty;
 pub(crate) mod fanout;
 mod figures;
 pub(crate) mod harness;
+mod hostile;
 mod idle;
 pub(crate) mod latency;
 mod load;
@@ -30,7 +31,7 @@ use crate::watch::Stopped;
 pub use figures::{Bound, Figures, Goal, Verdict};
 
 /// All scenarios.
-pub const SCENARIOS: [&Scenario; 27] = [
+pub const SCENARIOS: [&Scenario; 37] = [
     &echo::ECHO,
     &echo::ECHO_100,
     &embedded::EMBEDDED,
@@ -54,6 +55,16 @@ pub const SCENARIOS: [&Scenario; 27] = [
     &bound::BOUND,
     &empty::EMPTY,
     &sleep::SLEEP,
+    &hostile::BYTES,
+    &hostile::BYTES_2,
+    &hostile::BYTES_5,
+    &hostile::BARE,
+    &hostile::BARE_5,
+    &hostile::PINGS,
+    &hostile::PONGS,
+    &hostile::FRAGMENTS,
+    &hostile::HEADERS,
+    &hostile::QUERIES,
     &tls::TLS,
     &tls::TLS_100,
     &tls::TLS_HANDSHAKE,
