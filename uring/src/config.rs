@@ -17,6 +17,9 @@ pub struct Config {
     pub completions: u32,
     /// Bytes of one receive buffer, which bounds one `Event::Received`.
     pub recv_buffer_size: usize,
+    /// Bytes that are received in one turn from a socket that is not preferred, if less than a buffer: its share of the turn. At
+    /// least 1.
+    pub recv_size_max: usize,
     /// How many receive buffers, which is how many sockets are received from in one turn. The others wait their turn.
     pub recv_buffers: u16,
     /// Accepts in flight for each listener, so how many connections come in by one system call. Each keeps one slot of the table reserved.
@@ -37,6 +40,7 @@ impl Default for Config {
             entries: 256,
             completions: 4_096,
             recv_buffer_size: 64 * 1024,
+            recv_size_max: usize::MAX,
             recv_buffers: 64,
             accepts_in_flight: 16,
             tick: Duration::from_millis(100),

@@ -124,15 +124,21 @@ impl Ring {
             self.park(socket);
         } else {
             slot.set(flag::RECEIVING);
-            self.receive(socket);
+            let is_preferred = slot.has(flag::PREFERRED);
+            self.receive(socket, self.receive_size(is_preferred));
         }
     }
 
-    fn receive(&mut self, socket: SocketId) {
+    /// Bytes of one receive at most.
+    fn receive_size(&self, is_preferred: bool) -> usize {
+        if is_preferred { self.buffers.size() } else { self.receive_max }
+    }
+
+    fn receive(&mut self, socket: SocketId, size: usize) {
         let (buffer, bytes) = self.buffers.take(socket);
         let fd = types::Fixed(socket.slot());
-        let receive =
-            opcode::Recv::new(fd, bytes.as_ptr(), narrow(self.buffers.size())).flags(libc::MSG_DONTWAIT);
+        debug_assert!(size <= self.buffers.size());
+        let receive = opcode::Recv::new(fd, bytes.as_ptr(), narrow(size)).flags(libc::MSG_DONTWAIT);
         let token = Token::new(Op::Receive, u32::from(buffer), 0);
         // SAFETY: the buffer was taken for this operation: nobody touches it until `give_back` at its completion, and
         // the pool outlives the operation (`Drop for Ring`).
@@ -171,8 +177,11 @@ impl Ring {
     }
 
     fn deliver(&mut self, socket: SocketId, buffer: u16, len: usize, on_event: &mut impl FnMut(Event<'_>)) {
-        let drained = len < self.buffers.size()
-            && !self.slots.live(socket).is_some_and(|slot| slot.has(flag::DRAINING));
+        let (is_preferred, is_draining) = match self.slots.live(socket) {
+            Some(slot) => (slot.has(flag::PREFERRED), slot.has(flag::DRAINING)),
+            None => (false, false),
+        };
+        let drained = len < self.receive_size(is_preferred) && !is_draining;
         if drained {
             self.park(socket);
         } else {

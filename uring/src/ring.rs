@@ -25,6 +25,8 @@ pub struct Ring {
     pub(crate) listeners: Vec<Option<Listener>>,
     pub(crate) accepts_in_flight: u16,
     pub(crate) buffers: Buffers,
+    /// What others than preferred sockets may fill of a buffer.
+    pub(crate) receive_max: usize,
     /// Sockets to receive from, the one that waits longest first.
     pub(crate) readable: VecDeque<SocketId>,
     /// The preferred ones among them, apart.
@@ -61,6 +63,7 @@ impl Ring {
             listeners: Vec::new(),
             accepts_in_flight: config.accepts_in_flight,
             buffers: Buffers::new(config.recv_buffer_size, config.recv_buffers),
+            receive_max: config.recv_size_max.min(config.recv_buffer_size),
             readable: VecDeque::new(),
             preferred: VecDeque::new(),
             descriptors: HashMap::new(),

@@ -121,6 +121,9 @@ fn check(config: &Config) -> Result<(), SetupError> {
     if config.recv_buffers == 0 || config.recv_buffer_size == 0 || config.recv_buffer_size > 1 << 24 {
         return bad("there must be a receive buffer, of 1 byte to 16 MiB");
     }
+    if config.recv_size_max == 0 {
+        return bad("recv_size_max must be at least 1");
+    }
     if config.accepts_in_flight == 0 {
         return bad("accepts_in_flight must be at least 1");
     }
@@ -224,6 +227,7 @@ mod tests {
             Config { completions: fine.entries, ..fine.clone() },
             Config { recv_buffers: 0, ..fine.clone() },
             Config { recv_buffer_size: 0, ..fine.clone() },
+            Config { recv_size_max: 0, ..fine.clone() },
             Config { accepts_in_flight: 0, ..fine.clone() },
         ] {
             assert!(matches!(check(&config), Err(SetupError::Config(_))), "{config:?}");

@@ -123,6 +123,35 @@ fn one_turn_delivers_at_most_one_buffer_of_a_socket() {
     assert!(host.received(socket) == pattern(10_000));
 }
 
+#[test]
+fn a_socket_has_its_share_of_a_turn_and_a_preferred_one_a_buffer() {
+    let mut host = Host::new(Config { recv_size_max: 1_000, recv_buffer_size: 60_000, ..config() });
+    let ((_, clients), (_, links)) = (host.listen(), host.listen_preferred());
+    let mut peer = TcpStream::connect(clients).unwrap();
+    let client = host.accept();
+    let mut other_end = TcpStream::connect(links).unwrap();
+    let link = host.accept();
+    peer.write_all(&pattern(20_500)).unwrap();
+    other_end.write_all(&pattern(200_000)).unwrap();
+    host.until(|seen| seen.iter().any(|seen| matches!(seen, Seen::Received(..))));
+    while host.received(client).len() < 20_500 || host.received(link).len() < 200_000 {
+        host.turn(Duration::from_secs(10));
+    }
+    let sizes = |from| {
+        let size = move |seen: &Seen| match seen {
+            Seen::Received(of, bytes) if *of == from => Some(bytes.len()),
+            _ => None,
+        };
+        host.seen.iter().filter_map(size).max()
+    };
+    assert_eq!(
+        (sizes(client), host.count(|seen| matches!(seen, Seen::Received(of, _) if *of == client))),
+        (Some(1_000), 21)
+    );
+    assert!(sizes(link).is_some_and(|size| size > 1_000));
+    assert!(host.received(client) == pattern(20_500) && host.received(link) == pattern(200_000));
+}
+
 /// Completions that find no room in the queue wait in the kernel; a short send's is found behind them.
 #[test]
 fn short_sends_are_told_when_completions_overflow() {
