@@ -200,6 +200,21 @@ pub const CLIENT_EVENTS_RESUMED: u8 = 8;
 /// An event whose frame is larger than this, in bytes, is a client's whole share.
 pub const CLIENT_LARGE_EVENT_SIZE: usize = 64 * 1024;
 
+/// Bytes that are received from one client in a turn: some thousand pings, or a fifth of a ms. The rest stays in the kernel until
+/// the next turn.
+pub const CLIENT_BYTES_PER_TURN: usize = 16 * 1024;
+
+/// Events that one client may have in a period of [`SHARE_PERIOD_MS`] to a worker that does not say what it has done, as PHP's. Beyond,
+/// the client is not read until the next one. 8,000 a second: of five that send as fast as they can, a worker still does all, and
+/// others wait behind 160 events.
+pub const SHARE_EVENTS_MAX: u8 = 32;
+
+/// A longer message counts once more for each of so many bytes: 32 MiB a second of large ones.
+pub const SHARE_EVENT_SIZE: usize = 4 * 1024;
+
+/// See [`SHARE_EVENTS_MAX`], in ms.
+pub const SHARE_PERIOD_MS: u64 = 4;
+
 /// Events in flight on one link, whatever its worker grants: twice that times 16 bytes is what is kept of them, 2 MiB. More
 /// is taken for this.
 pub const WINDOW_EVENTS_MAX: u32 = 65_536;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use fastrand::Rng;
 use gateway_core::Settings;
+use gateway_core::config::SHARE_PERIOD_MS;
 use protocol::inner::{Cmd, Done, Frame};
 use world::{World, frame_bytes, listen, to_client};
 
@@ -220,6 +221,7 @@ impl Simulation {
     /// Fair weather until nothing moves any more.
     fn drain(&mut self) {
         for _ in 0..200 {
+            self.world.pause(SHARE_PERIOD_MS);
             for peer in 0..self.world.peers.len() {
                 self.world.read(peer, None);
                 self.world.deliver(peer, usize::MAX);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fastrand::Rng;
 use gateway_core::Settings;
-use gateway_core::config::{HANDSHAKE_TIMEOUT_MS, HANDSHAKES_PER_TURN, SEAL_SIZE_MAX};
+use gateway_core::config::{HANDSHAKE_TIMEOUT_MS, HANDSHAKES_PER_TURN, SEAL_SIZE_MAX, SHARE_PERIOD_MS};
 use gateway_core::tls::{Acceptor, Connector, KeyPair, Session};
 use protocol::client::websocket::client as websocket;
 use protocol::inner::{Cmd, Frame};
@@ -434,6 +434,7 @@ fn whatever_the_pieces_nothing_is_lost_or_out_of_order() {
         world.peers[client.peer].inbox.extend(sealed);
         said.push(message);
         world.deliver(client.peer, random.usize(1..4_000));
+        world.pause(SHARE_PERIOD_MS);
         world.read(client.peer, Some(random.usize(0..60_000)));
         let dropped = world.shard.counters().messages_dropped_slow_client;
         let answer = vec![b'A' + (turn % 26) as u8; random.usize(0..40_000)];

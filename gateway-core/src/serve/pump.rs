@@ -16,7 +16,7 @@ use super::bind::ShardSockets;
 use super::register_link::RegisterLinks;
 use super::worker_log::ShardWorkers;
 use super::{Control, ShardSetup, StartError};
-use crate::config::{GUEST_CONNECTS_MAX, STOP_TIMEOUT_MS, TICK_PERIOD_MS};
+use crate::config::{CLIENT_BYTES_PER_TURN, GUEST_CONNECTS_MAX, STOP_TIMEOUT_MS, TICK_PERIOD_MS};
 use crate::shard::{Action, Counters, Identity, Sends, Shard, Sink, Status};
 use crate::{Guest, Millis, Place, Settings, SharedThread};
 
@@ -102,6 +102,7 @@ impl Pump {
             reserved_for_connects: registers.saturating_add(for_guest.unwrap_or(0)),
             tick: Duration::ZERO,
             busy_poll: settings.busy_poll,
+            recv_size_max: CLIENT_BYTES_PER_TURN,
             ..uring::Config::default()
         })?;
         let waker = ring.waker()?;
@@ -240,7 +241,8 @@ impl Pump {
     fn until_due(&self) -> Duration {
         let tick = self.ticked.plus(TICK_PERIOD_MS).max(self.shard.next_tick());
         let control = if self.has_news { self.served.plus(CONTROL_PERIOD_MS) } else { NEVER };
-        let due = tick.min(control).min(self.registers.deadline());
+        let due =
+            tick.min(control).min(self.registers.deadline()).min(self.shard.next_turn().unwrap_or(NEVER));
         Duration::from_millis(due.since(now(&self.ring)).min(WAIT_MAX_MS))
     }
 

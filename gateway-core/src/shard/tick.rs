@@ -21,6 +21,7 @@ impl Shard {
             self.departed.first_deadline(),
             self.clients.unfinished.next_look(),
             self.clients.heartbeat.next_sweep(),
+            self.next_turn(),
         ];
         all.into_iter().flatten().min().unwrap_or(self.now)
     }
@@ -57,7 +58,7 @@ impl Shard {
                     self.close_client_now(slot);
                 }
                 // It is not the client that takes its time.
-                Reading::Stalled | Reading::OwnEvents => {
+                Reading::Stalled | Reading::OwnEvents | Reading::Share => {
                     self.counters.clients_closed_unserved += 1;
                     self.close_client_because(slot, CloseReason::Unserved);
                 }

@@ -181,12 +181,14 @@ impl Shard {
             || self.clients.unfinished.is_too_much()
             || self.clients.sessions.are_waiting()
             || self.hooks.are_to_close()
+            || self.are_shares_due()
     }
 
-    /// Handshakes, large fan-outs, long answers and heartbeats take their next slice.
+    /// Clients that had their share, handshakes, large fan-outs, long answers and heartbeats take their next slice.
     fn take_slices(&mut self) {
         self.shed_unfinished();
         self.close_after_hook_panics();
+        self.resume_shares();
         self.continue_handshakes();
         self.continue_heartbeat();
         self.continue_fan_outs();
@@ -208,6 +210,7 @@ impl Shard {
         let are_last = !sockets.is_empty()
             && sockets.len() <= LAST_SENDS_MAX
             && !self.is_pending()
+            && self.next_turn().is_none()
             && sockets.iter().all(|socket| self.is_over_when_sent(*socket));
         sink.send(Sends { shard: self, sockets: &sockets, are_last }, &mut short)?;
         self.on_sent(&mut sockets, &mut short);

@@ -322,6 +322,13 @@ impl World {
         }
     }
 
+    /// A little time passes, in which nothing but a turn is due.
+    pub(crate) fn pause(&mut self, ms: u64) {
+        self.now = self.now.plus(ms);
+        self.turn();
+        self.settle();
+    }
+
     /// Does everything the shard wants done.
     pub(crate) fn settle(&mut self) {
         while self.shard.is_pending() {

@@ -6,6 +6,7 @@ use uring::SocketId;
 
 use super::client::{Client, Reading, Rest};
 use super::codec::AnyCodec;
+use super::share::Spent;
 use crate::shard::links::LinkId;
 use crate::shard::links::link::Link;
 use crate::shard::output::Outbound;
@@ -50,6 +51,7 @@ impl Shard {
             silence: -1,
             reading: Reading::Flowing,
             in_flight: 0,
+            spent: Spent::default(),
             announced: false,
             closing: false,
             ended: false,

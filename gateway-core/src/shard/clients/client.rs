@@ -8,6 +8,7 @@ use uring::SocketId;
 use crate::config::HELD_SIZE_MAX;
 use crate::shard::clients::codec::AnyCodec;
 use crate::shard::clients::directory::Membership;
+use crate::shard::clients::share::Spent;
 use crate::shard::links::workers::WorkerId;
 use crate::shard::output::Outbound;
 
@@ -46,6 +47,7 @@ pub(crate) struct Client {
     pub reading: Reading,
     /// What its events in flight take of its share; below twice that.
     pub in_flight: u8,
+    pub spent: Spent,
     /// A worker has been told of this client and is to be told of its end.
     pub announced: bool,
     pub closing: bool,
@@ -63,6 +65,8 @@ pub(crate) enum Reading {
     NoWorker,
     /// The same until its worker has done some of its events.
     OwnEvents,
+    /// The same until the next period (`share.rs`).
+    Share,
 }
 
 impl Client {

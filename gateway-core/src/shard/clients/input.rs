@@ -103,6 +103,7 @@ impl Shard {
         client.reading = match stall {
             Stall::NoWorker => Reading::NoWorker,
             Stall::OwnEvents => Reading::OwnEvents,
+            Stall::Share => Reading::Share,
             _ => Reading::Stalled,
         };
         let socket = client.socket;
@@ -110,6 +111,8 @@ impl Shard {
         *self.counters.stalls(stall) += 1;
         if stall == Stall::NoWorker {
             self.deadlines.no_worker.push(self.now, socket);
+        } else if stall == Stall::Share {
+            self.clients.shares.wait(socket, self.now);
         } else if let Some(link) = stall.link() {
             let link = self.links.get_mut(link).expect("route found it");
             link.stalled_clients.push_back(socket);

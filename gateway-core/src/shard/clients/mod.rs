@@ -11,6 +11,7 @@ pub(super) mod input;
 pub(super) mod leave;
 pub(super) mod lingering;
 pub(super) mod names;
+pub(super) mod share;
 pub(super) mod stop;
 pub(super) mod tls;
 pub(super) mod unfinished;
@@ -23,6 +24,7 @@ use uring::SocketId;
 use self::client::Client;
 use self::directory::Directory;
 use self::heartbeat::Heartbeat;
+use self::share::Shares;
 use self::tls::Sessions;
 use self::unfinished::Unfinished;
 use super::table::Table;
@@ -59,6 +61,7 @@ pub(crate) struct Clients {
     pub heartbeat: Heartbeat,
     /// Those that waited for their own events and are to be read again; kept for its memory.
     pub ready: Vec<SocketId>,
+    pub shares: Shares,
     accepted: u64,
     last_id: u32,
 }
@@ -75,6 +78,7 @@ impl Clients {
             unfinished: Unfinished::new(settings, now),
             heartbeat: Heartbeat::new(settings, now),
             ready: Vec::new(),
+            shares: Shares::default(),
             accepted: 0,
             last_id,
         }

@@ -56,13 +56,15 @@ pub(crate) enum Stall {
     Window(LinkId),
     /// As many events of this client are in flight as may be of one.
     OwnEvents,
+    /// The client has had its share of this period.
+    Share,
 }
 
 impl Stall {
     /// The link that is waited for.
     pub(crate) fn link(self) -> Option<LinkId> {
         match self {
-            Stall::NoWorker | Stall::OwnEvents => None,
+            Stall::NoWorker | Stall::OwnEvents | Stall::Share => None,
             Stall::LinkFull(link)
             | Stall::Draining(link)
             | Stall::Silent(link)
@@ -83,6 +85,7 @@ impl Counters {
             Stall::Rerouting(_) => &mut self.stalls_rerouting,
             Stall::Window(_) => &mut self.stalls_window,
             Stall::OwnEvents => &mut self.stalls_own_events,
+            Stall::Share => &mut self.stalls_share,
         }
     }
 }
@@ -150,6 +153,9 @@ impl Shard {
         let link = self.worker_link(slot)?;
         if self.is_behind(link) {
             return Err(Stall::Rerouting(link));
+        }
+        if self.clients[slot].has_spent_its_share(self.now) {
+            return Err(Stall::Share);
         }
         self.room(slot, link)
     }
@@ -219,7 +225,11 @@ impl Shard {
         };
         let link = self.links.get_mut(link).expect("a worker's link is forgotten when it closes");
         let weight = link.queue_event(&mut self.output, &about, &event, Some(client.socket))?;
-        self.clients[slot].in_flight += weight;
+        let client = &mut self.clients[slot];
+        client.in_flight += weight;
+        if !link.ringway {
+            client.spent.add(event.body.len(), self.now);
+        }
         Ok(())
     }
 }

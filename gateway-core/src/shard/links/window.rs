@@ -232,6 +232,7 @@ impl Shard {
             assert!(events <= usize::from(CLIENT_EVENTS_MAX), "{events} events of one client in flight");
             let waits = client.reading == Reading::OwnEvents;
             assert!(!waits || client.in_flight > CLIENT_EVENTS_RESUMED, "nothing would have it read again");
+            assert!(client.reading != Reading::Share || self.clients.shares.has(client.socket), "as above");
             unread += usize::from(client.is_stalled());
         }
         unread
