@@ -1,4 +1,4 @@
-//! A whole Ringway: a register, gateways and workers, each a process of its own.
+//! A whole Ringway: registers, gateways and workers, each a process of its own.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ impl Listen {
     }
 }
 
-/// The register's port on the cluster's address.
+/// The first register's port on the cluster's address; those of others follow.
 const REGISTER_PORT: u16 = 1236;
 /// The first gateway's first listener; a gateway's listeners follow in the order of [`Listen`].
 const CLIENT_PORT: u16 = 8282;
@@ -47,7 +47,7 @@ const INNER_PORT: u16 = 2900;
 /// Between the first shards of two gateways, and so the most shards of one.
 const INNER_PORT_STEP: u16 = 100;
 
-/// Where the register tells how it is; those of the gateways and of the workers follow at a distance.
+/// Where the first register tells how it is; those of the gateways and of the workers follow at a distance.
 const ADMIN_PORT: u16 = 9500;
 /// Between the register's and the first gateway's, and between that and the first worker's.
 const ADMIN_PORT_STEP: u16 = 100;
@@ -55,6 +55,7 @@ const ADMIN_PORT_STEP: u16 = 100;
 /// What a cluster shall be made of.
 #[derive(Clone, Debug)]
 pub struct Builder {
+    registers: u16,
     gateways: usize,
     shards: u16,
     workers: usize,
@@ -68,6 +69,12 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// How many registers; 1 by default.
+    pub fn registers(mut self, count: u16) -> Builder {
+        self.registers = count;
+        self
+    }
+
     /// How many gateway processes; 1 by default.
     pub fn gateways(mut self, count: usize) -> Builder {
         self.gateways = count;
@@ -134,13 +141,15 @@ impl Builder {
         let mut cluster = Cluster {
             ip: own_address(),
             plan: self,
-            register: None,
+            registers: Vec::new(),
             gateways: Vec::new(),
             workers: Vec::new(),
         };
-        cluster.start_register();
+        for index in 0..usize::from(cluster.plan.registers) {
+            cluster.registers.push(None);
+            cluster.start_register_at(index);
+        }
         for index in 0..cluster.plan.gateways {
-            cluster.gateways.push(None);
             cluster.start_gateway(index);
         }
         for index in 0..cluster.plan.workers {
@@ -157,7 +166,7 @@ impl Builder {
 pub struct Cluster {
     ip: Ipv4Addr,
     plan: Builder,
-    register: Option<Process>,
+    registers: Vec<Option<Process>>,
     gateways: Vec<Option<Process>>,
     workers: Vec<Option<Process>>,
 }
@@ -166,6 +175,7 @@ impl Cluster {
     /// A cluster of one gateway with one shard, a websocket listener, and one echo worker.
     pub fn builder() -> Builder {
         Builder {
+            registers: 1,
             gateways: 1,
             shards: 1,
             workers: 1,
@@ -179,9 +189,20 @@ impl Cluster {
         }
     }
 
-    /// Where the register serves.
+    /// Where the first register serves.
     pub fn register_address(&self) -> SocketAddrV4 {
-        SocketAddrV4::new(self.ip, REGISTER_PORT)
+        self.register_address_at(0)
+    }
+
+    fn register_address_at(&self, index: usize) -> SocketAddrV4 {
+        SocketAddrV4::new(self.ip, REGISTER_PORT + index as u16)
+    }
+
+    /// Where all registers serve, as gateways and workers are told.
+    fn register_list(&self) -> String {
+        let all =
+            (0..usize::from(self.plan.registers)).map(|index| self.register_address_at(index).to_string());
+        all.collect::<Vec<_>>().join(",")
     }
 
     /// Where a gateway serves clients of a protocol.
@@ -198,11 +219,12 @@ impl Cluster {
         SocketAddrV4::new(self.ip, INNER_PORT + gateway as u16 * INNER_PORT_STEP + shard)
     }
 
-    /// Where the processes tell how they are: the register, the gateways, the workers.
+    /// Where the processes tell how they are: the registers, the gateways, the workers.
     pub fn admin_addresses(&self) -> Vec<SocketAddrV4> {
+        let registers = (0..self.registers.len()).map(|index| self.admin_address(0, index));
         let gateways = (0..self.gateways.len()).map(|index| self.admin_address(1, index));
         let workers = (0..self.workers.len()).map(|index| self.admin_address(2, index));
-        [self.admin_address(0, 0)].into_iter().chain(gateways).chain(workers).collect()
+        registers.chain(gateways).chain(workers).collect()
     }
 
     fn admin_address(&self, step: u16, index: usize) -> SocketAddrV4 {
@@ -219,9 +241,14 @@ impl Cluster {
         wait_until(&what, || (accepted_count(address) == count).then_some(()));
     }
 
-    /// The register's process.
+    /// The first register's process.
     pub fn register(&mut self) -> &mut Process {
-        self.register.as_mut().expect("the register was started")
+        self.register_at(0)
+    }
+
+    /// Any register's process.
+    pub fn register_at(&mut self, index: usize) -> &mut Process {
+        self.registers[index].as_mut().expect("the register was started")
     }
 
     /// A gateway's process.
@@ -239,16 +266,24 @@ impl Cluster {
         self.workers[index].as_ref().expect("the worker was started").stderr()
     }
 
-    /// Starts the register, or starts it again once it has ended, on the same address.
+    /// Starts the first register, or starts it again once it has ended, on the same address.
     pub fn start_register(&mut self) {
-        self.register = None;
-        let flags = vec!["--listen".to_owned(), self.register_address().to_string()];
-        let flags = self.with_common(flags, self.admin_address(0, 0));
-        self.register = Some(self.start_program("register", "register", &flags));
+        self.start_register_at(0);
     }
 
-    /// Starts a gateway, or starts it again once it has ended, on the same addresses.
+    /// The same of any register.
+    pub fn start_register_at(&mut self, index: usize) {
+        self.registers[index] = None;
+        let flags = vec!["--listen".to_owned(), self.register_address_at(index).to_string()];
+        let flags = self.with_common(flags, self.admin_address(0, index));
+        self.registers[index] = Some(self.start_program(&format!("register {index}"), "register", &flags));
+    }
+
+    /// Starts a gateway, one more if `index` is their number, or starts it again once it has ended, on the same addresses.
     pub fn start_gateway(&mut self, index: usize) {
+        if index == self.gateways.len() {
+            self.gateways.push(None);
+        }
         self.gateways[index] = None;
         let mut flags = Vec::new();
         for listen in &self.plan.listen {
@@ -259,7 +294,7 @@ impl Cluster {
         flags.extend(["--lan-ip".to_owned(), inner.ip().to_string()]);
         flags.extend(["--start-port".to_owned(), inner.port().to_string()]);
         flags.extend(["--count".to_owned(), self.plan.shards.to_string()]);
-        flags.extend(["--register-address".to_owned(), self.register_address().to_string()]);
+        flags.extend(["--register-address".to_owned(), self.register_list()]);
         flags.extend_from_slice(&self.plan.gateway_flags);
         let flags = self.with_common(flags, self.admin_address(1, index));
         self.gateways[index] = Some(self.start_program(&format!("gateway {index}"), "gateway", &flags));
@@ -290,7 +325,7 @@ impl Cluster {
         self.workers[index] = None;
         let mut flags = owned(&["--app", &self.plan.app, "--count", "1"]);
         flags.extend(["--name".to_owned(), format!("worker{index}")]);
-        flags.extend(["--register-address".to_owned(), self.register_address().to_string()]);
+        flags.extend(["--register-address".to_owned(), self.register_list()]);
         flags.extend_from_slice(&self.plan.worker_flags);
         let flags = self.with_common(flags, self.admin_address(2, index));
         self.workers[index] = Some(self.launch(&format!("worker {index}"), "worker", &flags));
@@ -300,14 +335,14 @@ impl Cluster {
     pub fn output(&self) -> String {
         let gateways = self.gateways.iter().flatten();
         let workers = self.workers.iter().flatten();
-        self.register.iter().chain(gateways).chain(workers).map(Process::output).collect()
+        self.registers.iter().flatten().chain(gateways).chain(workers).map(Process::output).collect()
     }
 
-    /// Ends every process by SIGTERM, workers first and the register last, and checks that each exits with 0.
+    /// Ends every process by SIGTERM, workers first and registers last, and checks that each exits with 0.
     pub fn stop(mut self) {
         stop_all(self.workers.iter_mut().flatten());
         stop_all(self.gateways.iter_mut().flatten());
-        stop_all(self.register.iter_mut());
+        stop_all(self.registers.iter_mut().flatten());
     }
 
     fn start_program(&self, name: &str, program: &str, flags: &[String]) -> Process {

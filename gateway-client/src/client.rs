@@ -32,8 +32,8 @@ struct Shared {
     directory: Arc<Directory>,
     /// What goes in front of every packet while a key is set (WIRE.md §3).
     authorization: Vec<u8>,
-    /// What follow the registers.
-    followers: Vec<AbortHandle>,
+    /// What follows the registers.
+    follower: AbortHandle,
 }
 
 impl Client {
@@ -45,12 +45,10 @@ impl Client {
     pub async fn connect(config: Config) -> Result<Client, ConnectError> {
         let config = checked(config)?.bounded();
         let authorization = authorization(&config.secret_key);
-        let registers = config.register_addresses.len();
         let probe = probe(&authorization);
         let directory = Arc::new(Directory::new(Arc::new(config), probe));
-        let start = |index| tokio::spawn(follow(Arc::clone(&directory), index)).abort_handle();
-        let followers = (0..registers).map(start).collect();
-        let shared = Arc::new(Shared { directory, authorization, followers });
+        let follower = tokio::spawn(follow(Arc::clone(&directory))).abort_handle();
+        let shared = Arc::new(Shared { directory, authorization, follower });
         shared.directory.settled().await.map_err(|reasons| ConnectError { reasons })?;
         Ok(Client { shared })
     }
@@ -174,7 +172,7 @@ impl Client {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.followers.iter().for_each(AbortHandle::abort);
+        self.follower.abort();
     }
 }
 

@@ -62,6 +62,9 @@ pub(crate) const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// Bytes taken from a register at once.
 pub(crate) const REGISTER_READ_SIZE: usize = 4096;
 
+/// What may wait to be heard of registers, of that size each. Beyond it registers are not read.
+pub(crate) const REGISTER_EVENTS_MAX: usize = 64;
+
 /// How long a gateway without a connection is kept after it left the lists. After a register's restart gateways come
 /// back one by one within about a second (WIRE.md §2); broadcasts in between must not miss them.
 pub(crate) const UNLISTED_KEEP: Duration = Duration::from_secs(3);

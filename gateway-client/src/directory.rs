@@ -1,12 +1,12 @@
 //! Which gateways there are, and the link to each. Never does IO itself.
 
-use std::collections::HashSet;
 use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use indexmap::IndexMap;
 use protocol::register_client::GATEWAYS_MAX;
+use protocol::register_set::{Listing, RegisterSet};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -24,19 +24,16 @@ pub(crate) struct Directory {
     attempted: Notify,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    registers: Vec<Register>,
+    /// One of them has.
+    has_listed: bool,
+    /// All of them have, or failed to.
+    are_all_tried: bool,
+    /// What is wrong with each that has not listed anything, until all are tried.
+    problems: IndexMap<String, String>,
     /// In the order in which they were first listed: broadcasts and queries keep it.
     gateways: IndexMap<SocketAddrV4, Gateway>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Register {
-    /// The last list; one that is away keeps it.
-    list: Option<HashSet<SocketAddrV4>>,
-    /// Why the last attempt failed, or the connection was lost.
-    problem: Option<String>,
 }
 
 #[derive(Debug)]
@@ -48,9 +45,7 @@ struct Gateway {
 
 impl Directory {
     pub(crate) fn new(config: Arc<Config>, probe: Bytes) -> Directory {
-        let registers = vec![Register::default(); config.register_addresses.len()];
-        let state = Mutex::new(State { registers, gateways: IndexMap::new() });
-        Directory { config, probe, state, attempted: Notify::new() }
+        Directory { config, probe, state: Mutex::default(), attempted: Notify::new() }
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -69,23 +64,33 @@ impl Directory {
     }
 
     /// Notes a register's new list. Needs a tokio runtime, on which links of new gateways run.
-    pub(crate) fn take(&self, register: usize, list: Vec<SocketAddrV4>) {
+    pub(crate) fn take(&self, register: &str, list: Vec<Listing>) {
         let mut state = self.state();
-        for &gateway in &list {
+        for Listing { gateway, .. } in list {
             state.gateways.entry(gateway).or_insert_with(|| Gateway {
                 link: Link::start(gateway, Arc::clone(&self.config), self.probe.clone()),
                 unlisted: None,
             });
         }
-        state.registers[register] = Register { list: Some(list.into_iter().collect()), problem: None };
-        state.mark_unlisted(Instant::now());
-        drop(state);
-        self.attempted.notify_waiters();
+        state.has_listed = true;
+        state.problems.swap_remove(register);
     }
 
     /// Notes that a register cannot be reached or was lost.
-    pub(crate) fn lost(&self, register: usize, problem: String) {
-        self.state().registers[register].problem = Some(problem);
+    pub(crate) fn lost(&self, register: String, problem: String) {
+        let mut state = self.state();
+        // Only who begins asks for them.
+        if !state.are_all_tried {
+            state.problems.insert(register, problem);
+        }
+    }
+
+    /// Notes what all registers together say by now.
+    pub(crate) fn compare(&self, registers: &RegisterSet) {
+        let mut state = self.state();
+        state.are_all_tried = registers.are_all_tried();
+        state.mark_unlisted(registers, Instant::now());
+        drop(state);
         self.attempted.notify_waiters();
     }
 
@@ -109,27 +114,21 @@ impl Directory {
 
 impl State {
     fn settled(&self) -> Option<Result<(), Vec<String>>> {
-        if self.registers.iter().any(|register| register.list.is_none() && register.problem.is_none()) {
-            return None;
+        match (self.are_all_tried, self.has_listed) {
+            (false, _) => None,
+            (true, true) => Some(Ok(())),
+            (true, false) => Some(Err(self.problems.values().cloned().collect())),
         }
-        if self.registers.iter().any(|register| register.list.is_some()) {
-            return Some(Ok(()));
-        }
-        Some(Err(self.registers.iter().filter_map(|register| register.problem.clone()).collect()))
     }
 
-    fn mark_unlisted(&mut self, now: Instant) {
+    fn mark_unlisted(&mut self, registers: &RegisterSet, now: Instant) {
         for (address, gateway) in &mut self.gateways {
-            let listed = self
-                .registers
-                .iter()
-                .filter_map(|register| register.list.as_ref())
-                .any(|list| list.contains(address));
+            let listed = registers.lists(*address);
             gateway.unlisted = if listed { None } else { gateway.unlisted.or(Some(now)) };
         }
         self.forget(now);
         // Lists that change all the time must not make this grow.
-        if self.gateways.len() > GATEWAYS_MAX * (self.registers.len() + 1) {
+        if self.gateways.len() > GATEWAYS_MAX * (registers.register_count() + 1) {
             self.gateways.retain(|_, gateway| gateway.unlisted.is_none());
         }
     }

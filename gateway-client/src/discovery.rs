@@ -1,17 +1,21 @@
-//! Where the gateways are: a connection to each register (WIRE.md §2). What is said and when is [`RegisterClient`]'s
-//! business; here are its socket and its clock.
+//! Where the gateways are: a connection to each register (WIRE.md §2). What is said and when is [`RegisterSet`]'s
+//! business; here are its sockets and its clock.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::register_client::{Action, Connection, Limits, News, RegisterClient, Role};
+use protocol::register_client::{Limits, Role};
+use protocol::register_set::{Action, News, RegisterConn, RegisterSet};
 use protocol::register_trouble::RegisterNews;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
-use crate::config::REGISTER_READ_SIZE;
+use crate::config::{REGISTER_EVENTS_MAX, REGISTER_READ_SIZE};
 use crate::directory::Directory;
 
 /// No register has said where the gateways are. Each reason begins with the register's address.
@@ -22,41 +26,74 @@ pub struct ConnectError {
     pub reasons: Vec<String>,
 }
 
-/// Follows one register's lists, for ever.
-pub(crate) async fn follow(directory: Arc<Directory>, index: usize) {
+/// Follows all registers' lists, for ever.
+pub(crate) async fn follow(directory: Arc<Directory>) {
     let config = directory.config();
-    let register = config.register_addresses[index].clone();
     let limits = Limits {
         connect_ms: protocol::millis(config.connect_timeout),
         answer_ms: protocol::millis(config.reply_timeout),
     };
-    let client = RegisterClient::new(register, Role::Follower, config.secret_key.clone(), limits);
+    let key = config.secret_key.clone();
+    let set = RegisterSet::new(&config.register_addresses, Role::Follower, key, limits);
+    let (tell, mut happened) = channel(REGISTER_EVENTS_MAX);
     let mut follower = Follower {
-        client,
+        set,
         directory,
-        index,
-        stream: None,
+        conns: Vec::new(),
+        attempts: 0,
+        tell,
         started: Instant::now(),
         log: RegisterNews::default(),
     };
-    let mut buffer = vec![0; REGISTER_READ_SIZE];
     loop {
-        follower.act().await;
-        follower.write().await;
-        follower.read(&mut buffer).await;
+        follower.act();
+        follower.await_event(&mut happened).await;
     }
 }
 
-/// A register's client with its socket.
+/// The registers' clients with their sockets.
 struct Follower {
-    client: RegisterClient,
+    set: RegisterSet,
     directory: Arc<Directory>,
-    /// Which register it is.
-    index: usize,
-    stream: Option<TcpStream>,
+    conns: Vec<Conn>,
+    /// Connections so far: each has a number of its own.
+    attempts: u64,
+    tell: Sender<Happened>,
     started: Instant,
     /// What the log said last.
     log: RegisterNews,
+}
+
+/// A connection, or an attempt.
+struct Conn {
+    conn: RegisterConn,
+    attempt: u64,
+    /// `None` until it stands.
+    stream: Option<Arc<TcpStream>>,
+    _reader: Reader,
+}
+
+/// Opens a connection and reads it, for as long as this is not dropped.
+struct Reader(AbortHandle);
+
+/// The task of a connection, which has it to itself but for what is sent.
+struct Reporter {
+    attempt: u64,
+    tell: Sender<Happened>,
+}
+
+/// What tasks tell.
+enum Happened {
+    LookedUp(usize, io::Result<Vec<SocketAddr>>),
+    /// Of an attempt.
+    Of(u64, OfConn),
+}
+
+enum OfConn {
+    Connected(Arc<TcpStream>),
+    Bytes(Vec<u8>),
+    Ended,
+    Failed(io::Error),
 }
 
 impl Follower {
@@ -64,84 +101,145 @@ impl Follower {
         protocol::millis(self.started.elapsed())
     }
 
-    /// When the client has something to do, if nothing happens before.
+    /// When the registers' clients have something to do, if nothing happens before.
     fn deadline(&self) -> Instant {
-        self.started + Duration::from_millis(self.client.deadline().min(self.now() + IDLE_MS_MAX))
+        self.started + Duration::from_millis(self.set.deadline().min(self.now() + IDLE_MS_MAX))
     }
 
-    async fn act(&mut self) {
-        self.client.on_tick(self.now());
-        while let Some(action) = self.client.next_action() {
-            match action {
-                Action::Connect(connection) => self.connect(connection).await,
-                Action::Close(_) => self.stream = None,
-                Action::News(news) => self.hear(news),
-            }
+    async fn await_event(&mut self, happened: &mut Receiver<Happened>) {
+        if let Ok(Some(happened)) = timeout_at(self.deadline(), happened.recv()).await {
+            self.take(happened);
         }
     }
 
-    /// The name is looked up within the same limit.
-    async fn connect(&mut self, connection: Connection) {
-        self.client.on_connecting(self.now(), connection);
-        let connected = timeout_at(self.deadline(), TcpStream::connect(self.client.register())).await;
+    fn take(&mut self, happened: Happened) {
         let now = self.now();
-        match connected {
-            Ok(Ok(stream)) => {
-                self.stream = Some(stream);
-                self.client.on_connected(now, connection);
+        let (attempt, what) = match happened {
+            Happened::LookedUp(index, found) => return self.set.on_looked_up(now, index, found),
+            Happened::Of(attempt, what) => (attempt, what),
+        };
+        // One that was closed may have had something to tell.
+        let Some(conn) = self.conns.iter_mut().find(|conn| conn.attempt == attempt) else { return };
+        match what {
+            OfConn::Connected(stream) => {
+                conn.stream = Some(stream);
+                self.set.on_connected(now, conn.conn);
             }
-            Ok(Err(error)) => self.client.on_failed(now, connection, error),
-            Err(_) => self.client.on_tick(now),
+            OfConn::Bytes(bytes) => self.set.on_bytes(now, conn.conn, &bytes),
+            OfConn::Ended => self.set.on_end_of_stream(now, conn.conn),
+            OfConn::Failed(error) => self.set.on_failed(now, conn.conn, error),
         }
     }
 
-    fn hear(&mut self, news: News) {
-        let register = self.client.register();
+    /// Does what is due, and what the registers' clients want.
+    fn act(&mut self) {
+        self.set.on_tick(self.now());
+        self.write();
+        while let Some(action) = self.set.next_action() {
+            match action {
+                Action::LookUp(index) => self.look_up(index),
+                Action::Connect(conn, address) => self.connect(conn, address),
+                Action::Close(conn) => self.conns.retain(|other| other.conn != conn),
+                Action::Tell(register, news) => self.hear(register, news),
+                Action::Unlisted => {}
+            }
+        }
+        self.directory.compare(&self.set);
+    }
+
+    /// Within the limit for a connection.
+    fn look_up(&self, index: usize) {
+        let (name, tell) = (self.set.name(index).to_owned(), self.tell.clone());
+        let limit = self.directory.config().connect_timeout;
+        tokio::spawn(async move {
+            let found = timeout(limit, lookup_host(&name)).await;
+            let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            // Nobody follows any more who has been dropped.
+            let _ = tell.send(Happened::LookedUp(index, found.map(Iterator::collect))).await;
+        });
+    }
+
+    fn connect(&mut self, conn: RegisterConn, address: SocketAddr) {
+        self.attempts += 1;
+        let reporter = Reporter { attempt: self.attempts, tell: self.tell.clone() };
+        let reader = Reader(tokio::spawn(reporter.run(address)).abort_handle());
+        self.conns.push(Conn { conn, attempt: self.attempts, stream: None, _reader: reader });
+    }
+
+    fn hear(&mut self, register: String, news: News) {
         match news {
             News::Held => {
-                self.log.held();
+                self.log.held(&register);
             }
-            News::Gateways { gateways, left_out } => {
+            News::Listed { gateways, left_out } => {
                 debug!(register, gateways = gateways.len(), left_out, "list of gateways");
-                self.directory.take(self.index, gateways);
+                self.directory.take(&register, gateways);
             }
             News::Lost { error, was_held } => {
-                if self.log.failed(&error, was_held) {
+                if self.log.failed(&register, &error, was_held) {
                     warn!(register, "no connection to register, trying on: {error}");
                 }
-                self.directory.lost(self.index, format!("{register}: {error}"));
+                let problem = format!("{register}: {error}");
+                self.directory.lost(register, problem);
             }
         }
     }
 
-    async fn write(&mut self) {
-        let (deadline, started) = (self.deadline(), self.started);
-        let Some(stream) = &mut self.stream else { return };
-        while !self.client.unsent(Connection::Main).is_empty() {
-            let unsent = self.client.unsent(Connection::Main);
-            match timeout_at(deadline, stream.write(unsent)).await {
-                Ok(Ok(size)) => self.client.on_sent(Connection::Main, size),
-                Ok(Err(error)) => {
-                    let now = protocol::millis(started.elapsed());
-                    return self.client.on_failed(now, Connection::Main, error);
-                }
-                // A register that takes nothing is silent, too, which the client notices.
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// Waits for what comes, or for the deadline.
-    async fn read(&mut self, buffer: &mut [u8]) {
-        let deadline = self.deadline();
-        let Some(stream) = &mut self.stream else { return sleep_until(deadline).await };
-        let Ok(result) = timeout_at(deadline, stream.read(buffer)).await else { return };
+    /// Sends what there is room for; a register that takes nothing is silent, too, which its client notices.
+    fn write(&mut self) {
         let now = self.now();
-        match result {
-            Ok(0) => self.client.on_end_of_stream(now, Connection::Main),
-            Ok(size) => self.client.on_bytes(now, Connection::Main, &buffer[..size]),
-            Err(error) => self.client.on_failed(now, Connection::Main, error),
+        for Conn { conn, stream, .. } in &self.conns {
+            let Some(stream) = stream else { continue };
+            let unsent = self.set.unsent(*conn);
+            if unsent.is_empty() {
+                continue;
+            }
+            match stream.try_write(unsent) {
+                Ok(size) => self.set.on_sent(*conn, size),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => self.set.on_failed(now, *conn, error),
+            }
         }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Reporter {
+    /// Whether anybody hears it.
+    async fn tell(&self, what: OfConn) -> bool {
+        self.tell.send(Happened::Of(self.attempt, what)).await.is_ok()
+    }
+
+    /// Opens the connection, and tells all that comes of it.
+    async fn run(self, address: SocketAddr) {
+        let end = match TcpStream::connect(address).await {
+            Ok(stream) => self.read_to_end(Arc::new(stream)).await,
+            Err(error) => OfConn::Failed(error),
+        };
+        self.tell(end).await;
+    }
+
+    async fn read_to_end(&self, stream: Arc<TcpStream>) -> OfConn {
+        let mut is_heard = self.tell(OfConn::Connected(Arc::clone(&stream))).await;
+        let mut buffer = vec![0; REGISTER_READ_SIZE];
+        while is_heard {
+            let read = match stream.readable().await {
+                Ok(()) => stream.try_read(&mut buffer),
+                Err(error) => Err(error),
+            };
+            is_heard = match read {
+                Ok(0) => break,
+                Ok(size) => self.tell(OfConn::Bytes(buffer[..size].to_vec())).await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+                Err(error) => return OfConn::Failed(error),
+            };
+        }
+        OfConn::Ended
     }
 }
 

@@ -9,10 +9,13 @@ use uring::Waker;
 
 /// Looks names up for a thread that waits in a ring, and wakes it when one is found. Each is asked for under a key.
 pub struct Resolver<K> {
-    found: Receiver<(K, io::Result<SocketAddr>)>,
-    tell: Sender<(K, io::Result<SocketAddr>)>,
+    found: Receiver<(K, Found)>,
+    tell: Sender<(K, Found)>,
     waker: Waker,
 }
+
+/// The addresses of a name, or why there are none.
+type Found = io::Result<Vec<SocketAddr>>;
 
 impl<K: Copy + Send + 'static> Resolver<K> {
     /// `waker` is that of the ring that [`Resolver::next`] is called beside.
@@ -21,7 +24,7 @@ impl<K: Copy + Send + 'static> Resolver<K> {
         Resolver { found, tell, waker }
     }
 
-    /// Begins to look for the first address of `HOST:PORT`.
+    /// Begins to look for all addresses of `HOST:PORT`.
     pub fn look_up(&self, key: K, name: String) {
         let (tell, waker) = (self.tell.clone(), self.waker.clone());
         let found = move |found| {
@@ -36,26 +39,22 @@ impl<K: Copy + Send + 'static> Resolver<K> {
     }
 
     /// The next that is found, or cannot be.
-    pub fn next(&self) -> Option<(K, io::Result<SocketAddr>)> {
+    pub fn next(&self) -> Option<(K, io::Result<Vec<SocketAddr>>)> {
         self.found.try_recv().ok()
     }
 }
 
-/// Finds the first address of `HOST:PORT` and hands it to `found`: at once if the host is an address, else on a thread of
+/// Finds all addresses of `HOST:PORT` and hands them to `found`: at once if the host is an address, else on a thread of
 /// its own, since a name may take seconds.
 ///
 /// # Errors
 /// The system refuses the thread; `found` is dropped.
-fn look_up(name: String, found: impl FnOnce(io::Result<SocketAddr>) + Send + 'static) -> io::Result<()> {
+fn look_up(name: String, found: impl FnOnce(Found) + Send + 'static) -> io::Result<()> {
     if let Ok(address) = name.parse() {
-        found(Ok(address));
+        found(Ok(vec![address]));
         return Ok(());
     }
-    let ask = move || {
-        let first = name.to_socket_addrs().map(|mut addresses| addresses.next());
-        let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        found(first.and_then(|first| first.ok_or_else(no_address)));
-    };
+    let ask = move || found(name.to_socket_addrs().map(Iterator::collect));
     thread::Builder::new().name("look-up".to_owned()).spawn(ask).map(drop)
 }
 
@@ -63,7 +62,7 @@ fn look_up(name: String, found: impl FnOnce(io::Result<SocketAddr>) + Send + 'st
 mod tests {
     use super::*;
 
-    fn found(name: &str) -> io::Result<SocketAddr> {
+    fn found(name: &str) -> Found {
         let (tell, answer) = channel();
         look_up(name.to_owned(), move |found| tell.send((found, thread::current().id())).unwrap()).unwrap();
         let (found, by) = answer.recv().unwrap();
@@ -73,10 +72,12 @@ mod tests {
 
     #[test]
     fn an_address_is_itself_and_a_name_is_looked_up_elsewhere() {
-        assert_eq!(found("127.0.0.1:1236").unwrap(), "127.0.0.1:1236".parse().unwrap());
-        assert_eq!(found("[::1]:1236").unwrap(), "[::1]:1236".parse().unwrap());
+        for address in ["127.0.0.1:1236", "[::1]:1236"] {
+            assert_eq!(found(address).unwrap(), [address.parse().unwrap()]);
+        }
         let local = found("localhost:1236").unwrap();
-        assert!(local.ip().is_loopback() && local.port() == 1236);
+        assert!(!local.is_empty(), "it has an address");
+        assert!(local.iter().all(|address| address.ip().is_loopback() && address.port() == 1236));
         assert!(found("no port").is_err());
     }
 }

@@ -3,7 +3,7 @@
 //! * [`client`]: what end users speak to a gateway: websocket, text, frame, tcp, or a protocol of your own.
 //! * [`inner`]: frames between workers and gateways, and the replies to queries.
 //! * [`php`]: PHP's serialize format, in which sessions and replies are written.
-//! * [`register`]: the JSON lines of the register; [`register_client`]: a connection to one.
+//! * [`register`]: the JSON lines of the register; [`register_client`]: a connection to one; [`register_set`]: to all of them.
 //! * [`address`]: hosts and ports as flags have them.
 //! * [`pulse`]: when a silent peer counts as dead.
 //! * [`millis`]: spans of time as numbers.
@@ -30,6 +30,8 @@ mod millis;
 pub mod pulse;
 pub mod register;
 pub mod register_client;
+mod register_lists;
+pub mod register_set;
 pub mod register_trouble;
 
 pub use client_id::{ClientId, ClientIdError};

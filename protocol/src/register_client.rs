@@ -83,7 +83,7 @@ pub enum Connection {
 /// What the caller is to do.
 #[derive(Debug)]
 pub enum Action {
-    /// Open this connection to [`RegisterClient::register`].
+    /// Open this connection.
     Connect(Connection),
     /// Close this connection or stop opening it, if there is still anything of it.
     Close(Connection),
@@ -131,11 +131,11 @@ struct Stream {
 }
 
 impl RegisterClient {
-    /// For the register at `register`, `HOST:PORT`. Nothing happens before the first [`Self::on_tick`].
-    pub fn new(register: String, role: Role, secret_key: String, limits: Limits) -> RegisterClient {
-        let pulse = RegisterPulse::new(&register);
+    /// For the register at this address, `IP:PORT`. Nothing happens before the first [`Self::on_tick`].
+    pub fn new(register: &str, role: Role, secret_key: String, limits: Limits) -> RegisterClient {
+        let pulse = RegisterPulse::new(register);
         RegisterClient {
-            register,
+            register: register.to_owned(),
             role,
             secret_key,
             limits,
@@ -149,11 +149,6 @@ impl RegisterClient {
             retry: Retry::default(),
             actions: VecDeque::new(),
         }
-    }
-
-    /// Where the register is, `HOST:PORT`, the host being an address or a name.
-    pub fn register(&self) -> &str {
-        &self.register
     }
 
     /// Whether the register has taken us, on the connection that stands.

@@ -16,7 +16,7 @@ struct Scene {
 
 impl Scene {
     fn new(register: &str, role: Role) -> Scene {
-        let client = RegisterClient::new(register.to_owned(), role, "k".to_owned(), Limits::default());
+        let client = RegisterClient::new(register, role, "k".to_owned(), Limits::default());
         let mut scene = Scene { client, now: 0, log: Vec::new() };
         scene.tick();
         scene

@@ -4,6 +4,7 @@
 //! PHP's register closes without a word when the secret key is not its own, and what is at a wrong address may be anything.
 //! So it has to be guessed from what was heard, and said in one line.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
@@ -77,9 +78,12 @@ impl Retry {
     }
 }
 
-/// What the log said last of a register, for all threads of a process that keep a connection to it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct RegisterNews(Option<News>);
+/// What the log said last of each register, for all threads of a process that keep a connection to it.
+#[derive(Debug, Default)]
+pub struct RegisterNews(HashMap<String, LastNews>);
+
+#[derive(Debug, Default)]
+struct LastNews(Option<News>);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum News {
@@ -90,13 +94,26 @@ enum News {
 }
 
 impl RegisterNews {
-    /// A connection is of use. Whether that is new.
-    pub fn held(&mut self) -> bool {
-        self.is_new(News::Held)
+    /// A connection to `register` is of use. Whether that is new.
+    pub fn held(&mut self, register: &str) -> bool {
+        self.of(register).is_new(News::Held)
     }
 
-    /// A connection ended, or could not be had: `had` if it was of use before. Whether that is new.
-    pub fn failed(&mut self, error: &io::Error, had: bool) -> bool {
+    /// A connection to `register` ended, or could not be had: `had` if it was of use before. Whether that is new.
+    pub fn failed(&mut self, register: &str, error: &io::Error, had: bool) -> bool {
+        self.of(register).failed(error, had)
+    }
+
+    fn of(&mut self, register: &str) -> &mut LastNews {
+        if self.0.len() >= REGISTERS_MAX && !self.0.contains_key(register) {
+            self.0.clear();
+        }
+        self.0.entry(register.to_owned()).or_default()
+    }
+}
+
+impl LastNews {
+    fn failed(&mut self, error: &io::Error, had: bool) -> bool {
         match Trouble::of(error) {
             // What it says may differ each time, and whether it says it in time.
             Some(trouble) if trouble.is_stranger() && self.is_about_stranger() => false,
@@ -126,6 +143,10 @@ const DELAY_MAX: Duration = Duration::from_secs(10);
 
 /// Troubles that are counted: after that many the wait grows no more, whatever it began with.
 const TROUBLES_MAX: u32 = 10;
+
+/// Registers that are remembered, whose names may have ever other addresses. With one more all are forgotten, and the log
+/// may say once more what it has said of them.
+const REGISTERS_MAX: usize = 256;
 
 /// Bytes of what something else says that are repeated in the log.
 const SAID_SIZE_MAX: usize = 40;
@@ -170,10 +191,16 @@ mod tests {
 
     #[test]
     fn threads_that_find_the_same_say_it_once() {
-        let mut news = RegisterNews::default();
+        let mut all = RegisterNews::default();
+        assert_eq!(["a", "b", "a"].map(|register| all.held(register)), [true, true, false]);
+        for number in 0..10_000 {
+            all.held(&number.to_string());
+        }
+        assert!(all.0.len() <= REGISTERS_MAX);
+        let mut news = LastNews::default();
         let trouble = || Trouble::ClosedUnanswered.into();
         assert_eq!([news.failed(&trouble(), false), news.failed(&trouble(), false)], [true, false]);
-        assert_eq!([news.held(), news.held()], [true, false]);
+        assert_eq!([(); 2].map(|()| news.is_new(News::Held)), [true, false]);
         assert_eq!([news.failed(&lost(), true), news.failed(&lost(), true)], [true, false]);
         assert_eq!([news.failed(&lost(), false), news.failed(&lost(), false)], [true, false]);
         // One that comes late.

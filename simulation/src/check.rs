@@ -8,7 +8,7 @@ use crate::faults::Faults;
 use crate::gateway::SEND_TO_WORKER_BUFFER_SIZE;
 use crate::network::End;
 use crate::worker::{CONCURRENT_EVENTS_MAX, SEND_TO_GATEWAY_BUFFER_SIZE};
-use crate::world::{GATEWAYS, ROOM, World};
+use crate::world::{GATEWAYS, REGISTERS, ROOM, World};
 
 impl World {
     /// What a run came to: when it ended, how many connections there were, and what was handled.
@@ -162,10 +162,15 @@ impl World {
             let status = worker.runtime.status();
             assert_eq!((status.handlers_running, status.events_waiting, status.queued_bytes), (0, 0, 0));
             let near = usize::from(home.is_some());
-            assert_eq!(worker.conns.len() + near, GATEWAYS + 1, "nothing but links and the register's");
+            assert_eq!(
+                worker.conns.len() + near,
+                GATEWAYS + REGISTERS,
+                "nothing but links and the registers'"
+            );
         }
-        let register = self.register.as_ref().map_or(0, |process| process.sockets.pipes().len());
-        assert_eq!(register, GATEWAYS + self.worker_count);
+        for process in self.registers.iter().filter_map(|place| place.process.as_ref()) {
+            assert_eq!(process.sockets.pipes().len(), GATEWAYS + self.worker_count);
+        }
     }
 
     /// Checks that what the programs hold is as little as they promise.
@@ -195,7 +200,7 @@ impl World {
             assert!(status.handlers_running <= worker.concurrent_max, "{status:?}");
             assert!(status.sessions_remembered <= self.clients.len(), "{status:?}");
         }
-        if let Some(process) = &self.register {
+        for process in self.registers.iter().filter_map(|place| place.process.as_ref()) {
             let (status, sockets) = (process.register.status(), process.sockets.pipes().len());
             assert!(status.connections <= sockets, "{status:?}, {sockets} sockets");
         }

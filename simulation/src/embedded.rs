@@ -141,7 +141,8 @@ impl World {
         let now = self.millis();
         let gateway = &mut self.gateways[index];
         let Some(own) = &mut gateway.own else { return };
-        for pipe in gateway.to_register.iter_mut().filter_map(Option::take) {
+        gateway.registration.clear();
+        for (_, pipe) in gateway.to_registers.drain(..) {
             self.pipes[pipe].end();
             self.pipes[pipe ^ 1].close();
         }

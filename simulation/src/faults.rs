@@ -4,9 +4,9 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use crate::network::{End, Process};
-use crate::world::World;
+use crate::world::{REGISTERS, World};
 
-/// What may go wrong, beside bytes that come late and in pieces, sends that fall short, and a register that dies or loses
+/// What may go wrong, beside bytes that come late and in pieces, sends that fall short, and registers that die or lose
 /// connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Faults {
@@ -86,8 +86,8 @@ impl World {
             Faults::Cuts => 3,
         };
         match (self.random.u32(..most), self.homes[worker]) {
-            // As the master waits for its successor's links, for which that needs a register and gateways.
-            (0, _) if self.register.is_none() || self.is_disturbed() => {}
+            // As the master waits for its successor's links, for which that needs a register that lists all gateways.
+            (0, _) if !self.is_any_register_complete() || self.is_disturbed() => {}
             (0, Some(gateway)) => self.stop_embedded(gateway),
             (0, None) => {
                 self.start_worker();
@@ -149,8 +149,9 @@ impl World {
         self.disturbances.quiet_until = until + QUIET_TIME;
         let gateways = (0..self.gateways.len()).map(Process::Gateway);
         let workers = (0..self.workers.len()).filter(|worker| self.has_own_process(*worker));
-        let register = self.register.is_some().then_some(Process::Register);
-        let processes: Vec<_> = gateways.chain(workers.map(Process::Worker)).chain(register).collect();
+        let registers = (0..REGISTERS).filter(|register| self.registers[*register].process.is_some());
+        let processes = gateways.chain(workers.map(Process::Worker)).chain(registers.map(Process::Register));
+        let processes: Vec<_> = processes.collect();
         let pipes = (0..self.pipes.len()).filter(|pipe| {
             let connects_processes =
                 [*pipe, *pipe ^ 1].iter().all(|pipe| self.pipes[*pipe].to.process().is_some());
@@ -181,10 +182,13 @@ impl World {
                 self.boot_at(Process::Gateway(gateway), until);
                 self.replace_gateway(gateway);
             }
-            1 if self.register.is_some() => {
-                self.lose_connections(Process::Register);
-                self.replace_register();
-                self.boot_at(Process::Register, until);
+            1 => {
+                let register = self.random.usize(..REGISTERS);
+                if self.registers[register].process.is_some() {
+                    self.lose_connections(Process::Register(register));
+                    self.replace_register(register);
+                    self.boot_at(Process::Register(register), until);
+                }
             }
             _ => {
                 let workers = (0..self.workers.len()).filter(|worker| self.has_own_process(*worker));
@@ -314,7 +318,7 @@ impl World {
                 self.turn_registration(gateway);
             }
             Process::Worker(worker) => self.turn_worker(worker),
-            Process::Register => self.turn_register(),
+            Process::Register(register) => self.turn_register(register),
         }
         told.into_iter().for_each(|pipe| self.tell_room(pipe));
         // What it had to say while there was no room.
@@ -333,7 +337,8 @@ impl World {
         self.take_in(accept);
         match accept.at {
             End::Gateway(gateway, _) => self.turn_gateway(gateway),
-            _ => self.turn_register(),
+            End::Register(register, _) => self.turn_register(register),
+            End::Worker(..) | End::Client(_) | End::Registration(..) => {}
         }
     }
 
@@ -343,8 +348,8 @@ impl World {
             End::Gateway(gateway, socket) => {
                 self.gateways[gateway].shard.on_link_accepted(now, socket, from.into());
             }
-            End::Register(socket) => {
-                if let Some(process) = &mut self.register {
+            End::Register(register, socket) => {
+                if let Some(process) = &mut self.registers[register].process {
                     process.register.on_accepted(now.0, socket, from.into());
                 }
             }

@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use gateway_core::{Identity, Millis, Settings, Shard};
-use protocol::register_client::{Limits, RegisterClient, Role};
+use protocol::register_client::{Limits, Role};
+use protocol::register_set::{RegisterConn, RegisterSet};
 
 use crate::embedded::Own;
 use crate::network::Pipe;
@@ -16,16 +17,18 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddrV4,
     pub(crate) sockets: Sockets,
     pub(crate) life: u32,
-    pub(crate) registration: RegisterClient,
-    /// Its pipes to the register, those that there are: the one that is kept, and the one that asks.
-    pub(crate) to_register: [Option<usize>; 2],
+    pub(crate) registration: RegisterSet,
+    /// Its pipes to registers.
+    pub(crate) to_registers: Vec<(RegisterConn, usize)>,
+    /// One of these was cut: the register has told that it was gone.
+    pub(crate) was_cut_off: bool,
     /// The worker in its process, if there is one.
     pub(crate) own: Option<Own>,
 }
 
 impl Gateway {
     /// `life`: which process it is at this address.
-    pub(crate) fn new(index: usize, seed: u64, life: u32, now: Millis) -> Gateway {
+    pub(crate) fn new(index: usize, seed: u64, life: u32, now: Millis, registers: &[String]) -> Gateway {
         // Each on a machine of its own.
         let lan_ip = Ipv4Addr::new(10, 0, 0, 1 + index as u8);
         let address = SocketAddrV4::new(lan_ip, 2900);
@@ -40,11 +43,20 @@ impl Gateway {
             lan_ip,
             ..Settings::default()
         };
-        let (role, register) = (Role::Gateway(address.to_string()), settings.register_address[0].clone());
-        let registration = RegisterClient::new(register, role, String::new(), Limits::default());
+        let role = Role::Gateway(address.to_string());
+        let registration = RegisterSet::new(registers, role, String::new(), Limits::default());
         let shard = Shard::new(settings, Identity { address, seed }, now);
         let sockets = Sockets::new(life);
-        Gateway { shard, address, sockets, life, registration, to_register: [None; 2], own: None }
+        Gateway {
+            shard,
+            address,
+            sockets,
+            life,
+            registration,
+            to_registers: Vec::new(),
+            was_cut_off: false,
+            own: None,
+        }
     }
 
     /// Runs turns until none is pending.

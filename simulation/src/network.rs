@@ -2,15 +2,17 @@
 
 use std::collections::VecDeque;
 
+use protocol::register_set::RegisterConn;
+
 /// Whose end of a connection it is, and what it is called there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum End {
     Gateway(usize, uring::SocketId),
     Worker(usize, ringway_worker::core::ConnId),
     Client(usize),
-    Register(uring::SocketId),
-    /// A gateway's connection to the register.
-    Registration(usize, protocol::register_client::Connection),
+    Register(usize, uring::SocketId),
+    /// A gateway's connection to a register.
+    Registration(usize, RegisterConn),
 }
 
 /// What becomes of an attempt to connect.
@@ -26,7 +28,7 @@ pub(crate) enum Connect {
 pub(crate) enum Process {
     Gateway(usize),
     Worker(usize),
-    Register,
+    Register(usize),
 }
 
 impl End {
@@ -35,7 +37,7 @@ impl End {
         match self {
             End::Gateway(gateway, _) | End::Registration(gateway, _) => Some(Process::Gateway(gateway)),
             End::Worker(worker, _) => Some(Process::Worker(worker)),
-            End::Register(_) => Some(Process::Register),
+            End::Register(register, _) => Some(Process::Register(register)),
             End::Client(_) => None,
         }
     }

@@ -128,6 +128,7 @@ impl Worker {
         now: &Rc<Cell<Duration>>,
         seed: u64,
         own_gateway: Option<SocketAddrV4>,
+        register_addresses: Vec<String>,
     ) -> Worker {
         // Handlers get the time that they want: what is lost then is lost to another fault.
         let drain_timeout = Duration::from_secs(3_600);
@@ -139,6 +140,7 @@ impl Worker {
             max_concurrent_events: concurrent_max,
             send_to_gateway_buffer_size,
             drain_timeout,
+            register_addresses,
             ..Config::default()
         };
         let setup = Setup {

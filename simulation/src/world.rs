@@ -1,6 +1,7 @@
 //! A cluster, and the steps by which everything in it happens.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
@@ -13,8 +14,8 @@ use ringway_worker::driver::Near as _;
 use crate::clients::Client;
 use crate::faults::{Accept, Disturbances, Faults};
 use crate::gateway::Gateway;
-use crate::network::{Arrival, Connect, End, Pipe, Process};
-use crate::register::RegisterProcess;
+use crate::network::{Arrival, End, Pipe, Process};
+use crate::register::{REGISTER_PORT, RegisterPlace, register_addresses};
 use crate::worker::{Record, Worker};
 
 /// A cluster. Connections are pairs of pipes: `2 * n` goes from who connected, `2 * n + 1` comes back.
@@ -22,11 +23,11 @@ pub struct World {
     pub(crate) random: fastrand::Rng,
     pub(crate) faults: Faults,
     pub(crate) now: Rc<Cell<Duration>>,
-    /// `None` while its process is dead.
-    pub(crate) register: Option<RegisterProcess>,
-    pub(crate) register_lives: u32,
-    /// When it starts again.
-    pub(crate) register_at: Duration,
+    pub(crate) registers: Vec<RegisterPlace>,
+    /// What all programs are given: the addresses of all registers, or a name that has them.
+    pub(crate) register_addresses: Vec<String>,
+    /// Which gateways each worker knows, as far as they are to stay known.
+    pub(crate) known: BTreeSet<(usize, usize)>,
     pub(crate) gateways: Vec<Gateway>,
     /// Those that died or ended are `None`.
     pub(crate) workers: Vec<Option<Worker>>,
@@ -55,14 +56,16 @@ impl World {
     fn with(seed: u64, faults: Faults, embedded: usize) -> World {
         let mut random = fastrand::Rng::with_seed(seed);
         let separate = if embedded == 0 { WORKERS } else { 1 };
-        let gateways = (0..GATEWAYS).map(|index| Gateway::new(index, random.u64(..), 0, Millis(0))).collect();
+        let register_addresses = register_addresses(seed.is_multiple_of(3));
+        let gateway = |index| Gateway::new(index, random.u64(..), 0, Millis(0), &register_addresses);
+        let gateways = (0..GATEWAYS).map(gateway).collect();
         let mut world = World {
             random,
             faults,
             now: Rc::new(Cell::new(Duration::ZERO)),
-            register: Some(RegisterProcess::new(0)),
-            register_lives: 0,
-            register_at: Duration::ZERO,
+            registers: (0..REGISTERS).map(RegisterPlace::new).collect(),
+            register_addresses,
+            known: BTreeSet::new(),
             gateways,
             workers: Vec::new(),
             homes: Vec::new(),
@@ -102,6 +105,7 @@ impl World {
             _ => self.fault(),
         }
         self.check_bounds();
+        self.check_nobody_is_forgotten();
     }
 
     /// Nothing goes wrong any more, and everything comes to its end.
@@ -160,7 +164,7 @@ impl World {
                 self.tell_room(pipe);
             }
         }
-        self.turn_register();
+        (0..REGISTERS).for_each(|register| self.turn_register(register));
         for gateway in 0..self.gateways.len() {
             self.tick_gateway(gateway);
             self.turn_registration(gateway);
@@ -187,7 +191,8 @@ impl World {
     pub(crate) fn renew_gateway(&mut self, index: usize) {
         let (life, now) = (self.gateways[index].life + 1, self.millis());
         let own = self.gateways[index].own.take();
-        self.gateways[index] = Gateway::new(index, self.random.u64(..), life, now);
+        let seed = self.random.u64(..);
+        self.gateways[index] = Gateway::new(index, seed, life, now, &self.register_addresses);
         if let Some(own) = own {
             self.workers[own.worker] = None;
             self.start_own_worker(index);
@@ -204,7 +209,8 @@ impl World {
     pub(crate) fn add_worker(&mut self, home: Option<usize>) {
         let (number, seed) = (self.workers.len(), self.random.u64(..));
         let own_gateway = home.map(|gateway| self.gateways[gateway].address);
-        let worker = Worker::new(number, Rc::clone(&self.record), &self.now, seed, own_gateway);
+        let registers = self.register_addresses.clone();
+        let worker = Worker::new(number, Rc::clone(&self.record), &self.now, seed, own_gateway, registers);
         self.workers.push(Some(worker));
         self.homes.push(home);
     }
@@ -240,7 +246,7 @@ impl World {
         self.tell(pipe, size);
         match self.pipes[pipe].to {
             End::Client(_) => {}
-            End::Register(_) => self.turn_register(),
+            End::Register(register, _) => self.turn_register(register),
             End::Registration(gateway, _) => self.turn_registration(gateway),
             End::Gateway(gateway, _) => self.turn_gateway(gateway),
             End::Worker(worker, _) => self.turn_worker(worker),
@@ -254,11 +260,11 @@ impl World {
         let Some(arrival) = self.pipes[pipe].take(size) else { return };
         match self.pipes[pipe].to {
             End::Client(client) => self.hear(client, arrival),
-            End::Register(socket) => self.tell_register(socket, arrival),
-            End::Registration(gateway, connection) => {
+            End::Register(register, socket) => self.tell_register(register, socket, arrival),
+            End::Registration(gateway, conn) => {
                 // Not of the gateway that was there before.
-                if self.gateways[gateway].to_register[connection as usize] == Some(pipe ^ 1) {
-                    self.tell_registration(gateway, connection, arrival);
+                if self.gateways[gateway].to_registers.contains(&(conn, pipe ^ 1)) {
+                    self.tell_registration(gateway, conn, arrival);
                 }
             }
             End::Gateway(gateway, socket) => {
@@ -303,11 +309,11 @@ impl World {
                 }
                 self.turn_worker(index);
             }
-            End::Register(socket) => {
-                if let Some(process) = &mut self.register {
+            End::Register(register, socket) => {
+                if let Some(process) = &mut self.registers[register].process {
                     process.register.on_writable(socket);
                 }
-                self.turn_register();
+                self.turn_register(register);
             }
             End::Registration(gateway, _) => self.turn_registration(gateway),
             End::Client(_) => {}
@@ -398,20 +404,15 @@ impl World {
             return;
         }
         match action {
+            CoreAction::Connect(conn, to) if to.port() == REGISTER_PORT => {
+                self.connect_worker_to_register(index, conn, to);
+            }
             CoreAction::Connect(conn, to) => self.connect_link(index, conn, to),
-            CoreAction::ConnectByName(conn, _) => {
-                let connect = self.connect_to_register(End::Worker(index, conn));
-                let Some(worker) = &mut self.workers[index] else { return };
-                assert!(worker.runtime.on_resolved(conn), "nothing has happened since it was asked for");
-                match connect {
-                    Connect::Stands(pipe) => {
-                        worker.conns.insert(conn, pipe);
-                        worker.runtime.on_connected(conn);
-                    }
-                    Connect::Refused => {
-                        worker.runtime.on_end(conn, io::ErrorKind::ConnectionRefused.into());
-                    }
-                    Connect::Unanswered => {}
+            CoreAction::LookUp(name, _) => {
+                let begins = self.workers[index].as_ref().is_some_and(|worker| worker.conns.is_empty());
+                let found = self.look_up(begins);
+                if let Some(worker) = &mut self.workers[index] {
+                    worker.runtime.on_looked_up(name, found);
                 }
             }
             CoreAction::Pause(conn) => self.with_pipe(index, conn, |_, back| back.is_paused = true),
@@ -473,6 +474,7 @@ impl World {
 }
 
 pub(crate) const GATEWAYS: usize = 2;
+pub(crate) const REGISTERS: usize = 2;
 const WORKERS: usize = 2;
 const CLIENTS: usize = 6;
 

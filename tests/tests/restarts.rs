@@ -164,3 +164,34 @@ fn a_second_signal_ends_a_gateway_at_once() {
     drop(deaf);
     cluster.stop();
 }
+
+/// Both registers go one after the other, by SIGKILL, and come back with nothing. A gateway that is started while one of them is
+/// away is found through the other.
+#[test]
+fn with_two_registers_either_may_die_and_come_back_with_nothing() {
+    let mut cluster = Cluster::builder().registers(2).gateways(1).workers(1).admin().start();
+    let admin = cluster.admin_addresses();
+    let [first, second, gateway, worker] = admin[..] else { panic!("four programs: {admin:?}") };
+    let links_of = |address, count| {
+        wait_until(&format!("{count} links at {address}"), || (links(address) == count).then_some(()));
+    };
+    let load = Load::start((0..4).map(|_| cluster.websocket(0)));
+    cluster.register().kill();
+    cluster.start_gateway(1);
+    links_of(worker, 2);
+    let mut newcomer = cluster.websocket(1);
+    newcomer.echo("found without the first register");
+    cluster.start_register();
+    // Two gateways and the worker.
+    links_of(first, 3);
+    cluster.register_at(1).kill();
+    let mut another = cluster.websocket(1);
+    another.echo("found without the second register");
+    cluster.start_register_at(1);
+    links_of(second, 3);
+    assert_eq!((links(gateway), links(worker)), (1, 2), "no link was lost");
+    newcomer.echo("still here");
+    let messages = load.stop();
+    assert!(messages.sent > 50 && messages.lost == 0, "{messages:?}");
+    cluster.stop();
+}

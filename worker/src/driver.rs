@@ -63,7 +63,8 @@ pub struct Driver {
     ready: Option<Sender<()>>,
     clock: program::Uptime,
     sockets: Sockets,
-    resolver: Resolver<ConnId>,
+    /// Of registers, by their place in the list of them.
+    resolver: Resolver<usize>,
     lists: Lists,
     /// Something has come since the last turn.
     is_touched: bool,
@@ -186,8 +187,8 @@ impl Driver {
     /// What comes before the sends.
     fn prepare(&mut self, ring: &mut Ring, near: &mut impl Near) {
         self.is_touched = false;
-        while let Some((conn, address)) = self.resolver.next() {
-            self.connect_resolved(ring, conn, address);
+        while let Some((index, found)) = self.resolver.next() {
+            self.runtime.on_looked_up(index, found);
         }
         self.runtime.turn();
         self.act(ring, near);
@@ -266,7 +267,7 @@ impl Driver {
             }
             match action {
                 Action::Connect(conn, to) => self.connect(ring, conn, to),
-                Action::ConnectByName(conn, name) => self.resolver.look_up(conn, name),
+                Action::LookUp(index, name) => self.resolver.look_up(index, name),
                 Action::Pause(conn) => self.with_socket(conn, |socket| ring.pause(socket)),
                 Action::Resume(conn) => self.with_socket(conn, |socket| ring.resume(socket)),
                 Action::Finish(conn) => self.with_socket(conn, |socket| ring.shutdown(socket)),
@@ -289,15 +290,6 @@ impl Driver {
     fn connect(&mut self, ring: &mut Ring, conn: ConnId, to: SocketAddr) {
         match ring.connect_preferred(to) {
             Ok(socket) => self.sockets.add(conn, socket),
-            Err(error) => self.runtime.on_end(conn, error),
-        }
-    }
-
-    /// Connects to what a look-up has found, unless that is not wanted any more.
-    fn connect_resolved(&mut self, ring: &mut Ring, conn: ConnId, address: io::Result<SocketAddr>) {
-        match address {
-            Ok(address) if self.runtime.on_resolved(conn) => self.connect(ring, conn, address),
-            Ok(_) => {}
             Err(error) => self.runtime.on_end(conn, error),
         }
     }

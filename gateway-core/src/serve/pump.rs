@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
+use protocol::register_set::RegisterSet;
 use tracing::warn;
 use uring::{Acks, Event, ListenerId, Ring, SOCKETS_MAX, Send, Short, SocketId, Waker};
 
@@ -94,12 +95,14 @@ impl Pump {
         sockets: ShardSockets,
         commands: Receiver<Control>,
     ) -> Result<(Pump, Waker), StartError> {
-        let registers = u32::try_from(settings.register_address.len()).unwrap_or(u32::MAX);
+        let registers = RegisterSet::connections_max(&settings.register_address);
+        let registers = u32::try_from(registers).unwrap_or(u32::MAX);
         let sockets_max = sockets_max(settings.sockets_max, registers, setup.open_files);
         let for_guest = settings.guests.is_some().then(|| GUEST_CONNECTS_MAX.min(sockets_max / 16));
         let mut ring = Ring::new(uring::Config {
             sockets_max,
-            reserved_for_connects: registers.saturating_add(for_guest.unwrap_or(0)),
+            // One that asks what a register is, for a moment, may have to wait for a place.
+            reserved_for_connects: (registers / 2).saturating_add(for_guest.unwrap_or(0)),
             tick: Duration::ZERO,
             busy_poll: settings.busy_poll,
             recv_size_max: CLIENT_BYTES_PER_TURN,
@@ -435,11 +438,11 @@ fn deliver(shard: &mut Shard, listeners: &Listeners, now: Millis, event: Event<'
     }
 }
 
-/// As many as `asked` for, and two for each register, but no more than the process may have files, nor than a ring can have at
+/// As many as `asked` for, and those to registers, but no more than the process may have files, nor than a ring can have at
 /// all: where the limit of open files is higher (`LimitNOFILE=infinity`, containers), the rest of it is of no use.
 fn sockets_max(asked: Option<u32>, registers: u32, open_files: u64) -> u32 {
     let most = u32::try_from(open_files).map_or(SOCKETS_MAX, |files| files.min(SOCKETS_MAX));
-    asked.map_or(most, |asked| asked.saturating_add(2 * registers).min(most))
+    asked.map_or(most, |asked| asked.saturating_add(registers).min(most))
 }
 
 fn now(ring: &Ring) -> Millis {
@@ -469,7 +472,7 @@ mod tests {
     #[test]
     fn a_shard_has_as_many_sockets_as_limits_and_the_ring_allow() {
         assert_eq!(sockets_max(None, 1, 1_000), 1_000);
-        assert_eq!(sockets_max(Some(10), 1, 1_000), 12);
+        assert_eq!(sockets_max(Some(10), 2, 1_000), 12);
         assert_eq!(sockets_max(Some(2_000), 1, 1_000), 1_000);
         for beyond in [1 << 20, (1 << 20) + 1, 1 << 30, 1 << 40, u64::MAX] {
             assert_eq!(sockets_max(None, 1, beyond), 1 << 20);

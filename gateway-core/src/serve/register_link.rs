@@ -1,13 +1,13 @@
 //! A shard's registration: a kept connection to each register (WIRE.md §2), on the shard's own ring. What is said and when
-//! is [`RegisterClient`]'s business; here are its sockets and its log.
+//! is [`RegisterSet`]'s business; here are its sockets and its log.
 
-use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use program::Resolver;
-use protocol::register_client::{Action, Connection, Limits, News, RegisterClient, Role};
+use protocol::register_client::{Limits, Role};
+use protocol::register_set::{Action, News, RegisterConn, RegisterSet};
 use protocol::register_trouble::RegisterNews;
 use tracing::{debug, info, warn};
 use uring::{Event, Ring, Send, Short, SocketId, Waker};
@@ -15,15 +15,16 @@ use uring::{Event, Ring, Send, Short, SocketId, Waker};
 use crate::{Millis, Settings};
 
 /// What the log said last of each register: shards share it, so that a line is said once and not by each.
-pub(super) type RegisterLog = Arc<Mutex<HashMap<String, RegisterNews>>>;
+pub(super) type RegisterLog = Arc<Mutex<RegisterNews>>;
 
 /// A shard's connections to all registers.
 ///
 /// In each turn: [`deliver`](Self::deliver) for each event of the ring, then [`turn`](Self::turn).
 pub(super) struct RegisterLinks {
-    links: Vec<RegisterLink>,
-    /// Addresses that were looked up, by other threads.
-    resolver: Resolver<(usize, Connection)>,
+    set: RegisterSet,
+    sockets: Vec<Socket>,
+    /// Names that were looked up, by other threads.
+    resolver: Resolver<usize>,
     log: RegisterLog,
     /// The shard's inner address, for the log.
     shard: String,
@@ -31,14 +32,9 @@ pub(super) struct RegisterLinks {
     is_touched: bool,
 }
 
-struct RegisterLink {
-    client: RegisterClient,
-    main: Option<Socket>,
-    probe: Option<Socket>,
-}
-
 struct Socket {
     id: SocketId,
+    conn: RegisterConn,
     is_connected: bool,
     /// The last send fell short: there is no room.
     is_full: bool,
@@ -53,35 +49,42 @@ impl RegisterLinks {
         waker: Waker,
     ) -> RegisterLinks {
         let shard = address.to_string();
-        let link = |register: &String| RegisterLink {
-            client: RegisterClient::new(
-                register.clone(),
-                Role::Gateway(shard.clone()),
-                settings.secret_key.clone(),
-                Limits::default(),
-            ),
-            main: None,
-            probe: None,
-        };
-        let links = settings.register_address.iter().map(link).collect();
-        RegisterLinks { links, resolver: Resolver::new(waker), log, shard, is_touched: true }
+        let (role, key) = (Role::Gateway(shard.clone()), settings.secret_key.clone());
+        let set = RegisterSet::new(&settings.register_address, role, key, Limits::default());
+        RegisterLinks {
+            set,
+            sockets: Vec::new(),
+            resolver: Resolver::new(waker),
+            log,
+            shard,
+            is_touched: true,
+        }
     }
 
     /// Takes the event if it is about a register's connection; else gives it back.
     pub(super) fn deliver<'a>(&mut self, now: Millis, event: Event<'a>) -> Option<Event<'a>> {
-        let Some(socket) = event.socket() else { return Some(event) };
-        let mut links = self.links.iter_mut();
-        let Some((link, connection)) = links.find_map(|link| link.owner_of(socket)) else {
+        let Some(id) = event.socket() else { return Some(event) };
+        let Some(socket) = self.sockets.iter_mut().find(|socket| socket.id == id) else {
             return Some(event);
         };
         self.is_touched = true;
-        link.on_event(now.0, connection, event);
+        match event {
+            Event::Connected { .. } => {
+                socket.is_connected = true;
+                self.set.on_connected(now.0, socket.conn);
+            }
+            Event::Received { bytes, .. } => self.set.on_bytes(now.0, socket.conn, bytes),
+            Event::EndOfStream { .. } => self.set.on_end_of_stream(now.0, socket.conn),
+            Event::Failed { error, .. } => self.set.on_failed(now.0, socket.conn, error),
+            Event::Writable { .. } => socket.is_full = false,
+            _ => {}
+        }
         None
     }
 
     /// When [`Self::turn`] has something to do, if nothing happens before.
     pub(super) fn deadline(&self) -> Millis {
-        Millis(self.links.iter().map(|link| link.client.deadline()).min().unwrap_or(u64::MAX))
+        Millis(self.set.deadline())
     }
 
     /// Does what is due, and sends what is to be sent.
@@ -90,111 +93,45 @@ impl RegisterLinks {
     /// The ring is broken.
     pub(super) fn turn(&mut self, ring: &mut Ring) -> io::Result<()> {
         let now = Millis(ring.now());
-        while let Some(((index, connection), address)) = self.resolver.next() {
+        while let Some((name, found)) = self.resolver.next() {
             self.is_touched = true;
-            if let Some(link) = self.links.get_mut(index) {
-                link.connect(ring, now.0, connection, address);
-            }
+            self.set.on_looked_up(now.0, name, found);
         }
         if !std::mem::take(&mut self.is_touched) && now < self.deadline() {
             return Ok(());
         }
-        for (index, link) in self.links.iter_mut().enumerate() {
-            link.client.on_tick(now.0);
-            while let Some(action) = link.client.next_action() {
-                match action {
-                    Action::Connect(connection) => {
-                        self.resolver.look_up((index, connection), link.client.register().to_owned())
+        self.set.on_tick(now.0);
+        while let Some(action) = self.set.next_action() {
+            match action {
+                Action::LookUp(name) => self.resolver.look_up(name, self.set.name(name).to_owned()),
+                Action::Connect(conn, address) => match ring.connect(address, None) {
+                    Ok(id) => {
+                        self.sockets.push(Socket { id, conn, is_connected: false, is_full: false });
                     }
-                    Action::Close(connection) => link.close(ring, connection),
-                    Action::News(news) => tell(&self.log, link.client.register(), &self.shard, news),
+                    Err(error) => self.set.on_failed(now.0, conn, error),
+                },
+                Action::Close(conn) => {
+                    self.sockets
+                        .extract_if(.., |socket| socket.conn == conn)
+                        .for_each(|socket| ring.close(socket.id));
                 }
+                Action::Tell(register, news) => tell(&self.log, &register, &self.shard, news),
+                // That is for those who follow lists.
+                Action::Unlisted => {}
             }
-            link.send(ring)?;
         }
-        Ok(())
+        self.send(ring)
     }
 
     /// Leaves all registers, for good.
     pub(super) fn leave(&mut self, ring: &mut Ring) {
-        for mut link in self.links.drain(..) {
-            link.close(ring, Connection::Main);
-            link.close(ring, Connection::Probe);
-        }
-    }
-}
-
-impl RegisterLink {
-    fn owner_of(&mut self, socket: SocketId) -> Option<(&mut RegisterLink, Connection)> {
-        let is_its = |own: &Option<Socket>| own.as_ref().is_some_and(|own| own.id == socket);
-        let connection = match (is_its(&self.main), is_its(&self.probe)) {
-            (true, _) => Connection::Main,
-            (_, true) => Connection::Probe,
-            _ => return None,
-        };
-        Some((self, connection))
-    }
-
-    fn socket(&mut self, connection: Connection) -> &mut Option<Socket> {
-        match connection {
-            Connection::Main => &mut self.main,
-            Connection::Probe => &mut self.probe,
-        }
-    }
-
-    fn on_event(&mut self, now: u64, connection: Connection, event: Event<'_>) {
-        match event {
-            Event::Connected { .. } => {
-                if let Some(socket) = self.socket(connection) {
-                    socket.is_connected = true;
-                }
-                self.client.on_connected(now, connection);
-            }
-            Event::Received { bytes, .. } => self.client.on_bytes(now, connection, bytes),
-            Event::EndOfStream { .. } => self.client.on_end_of_stream(now, connection),
-            Event::Failed { error, .. } => self.client.on_failed(now, connection, error),
-            Event::Writable { .. } => {
-                if let Some(socket) = self.socket(connection) {
-                    socket.is_full = false;
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Connects to what a look-up has found, unless that is not wanted any more.
-    fn connect(
-        &mut self,
-        ring: &mut Ring,
-        now: u64,
-        connection: Connection,
-        address: io::Result<SocketAddr>,
-    ) {
-        if !self.client.is_looking_up(connection) {
-            return;
-        }
-        match address.and_then(|address| ring.connect(address, None)) {
-            Ok(id) => {
-                *self.socket(connection) = Some(Socket { id, is_connected: false, is_full: false });
-                self.client.on_connecting(now, connection);
-            }
-            Err(error) => self.client.on_failed(now, connection, error),
-        }
-    }
-
-    fn close(&mut self, ring: &mut Ring, connection: Connection) {
-        if let Some(socket) = self.socket(connection).take() {
-            ring.close(socket.id);
-        }
+        self.set.clear();
+        self.sockets.drain(..).for_each(|socket| ring.close(socket.id));
     }
 
     fn send(&mut self, ring: &mut Ring) -> io::Result<()> {
-        for (connection, socket) in [(Connection::Main, &mut self.main), (Connection::Probe, &mut self.probe)]
-        {
-            let unsent = self.client.unsent(connection);
-            let Some(socket) = socket.as_mut().filter(|socket| socket.is_connected && !socket.is_full) else {
-                continue;
-            };
+        for socket in self.sockets.iter_mut().filter(|socket| socket.is_connected && !socket.is_full) {
+            let unsent = self.set.unsent(socket.conn);
             if unsent.is_empty() {
                 continue;
             }
@@ -203,7 +140,7 @@ impl RegisterLink {
             ring.send_all([send], &mut short)?;
             socket.is_full = !short.is_empty();
             let sent = short.first().map_or(unsent.len(), |short| short.sent);
-            self.client.on_sent(connection, sent);
+            self.set.on_sent(socket.conn, sent);
         }
         Ok(())
     }
@@ -212,14 +149,13 @@ impl RegisterLink {
 fn tell(log: &RegisterLog, register: &str, shard: &str, news: News) {
     // Whatever happened to a thread that held it, it says what was told.
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-    let last = log.entry(register.to_owned()).or_default();
     match news {
-        News::Held if last.held() => info!(register, "registered"),
-        News::Lost { error, was_held } if !last.failed(&error, was_held) => {
+        News::Held if log.held(register) => info!(register, "registered"),
+        News::Lost { error, was_held } if !log.failed(register, &error, was_held) => {
             debug!(register, shard, "no register: {error}");
         }
         News::Lost { error, was_held: true } => warn!(register, "lost the register: {error}; trying on"),
         News::Lost { error, was_held: false } => warn!(register, "not registered: {error}; trying on"),
-        News::Held | News::Gateways { .. } => {}
+        News::Held | News::Listed { .. } => {}
     }
 }

@@ -171,7 +171,7 @@ impl Near for MemoryLinks {
             | CoreAction::Resume(conn)
             | CoreAction::Finish(conn)
             | CoreAction::Close(conn) => *conn,
-            CoreAction::Connect(..) | CoreAction::ConnectByName(..) | CoreAction::Tell(_) => return false,
+            CoreAction::Connect(..) | CoreAction::LookUp(..) | CoreAction::Tell(_) => return false,
         };
         let Some(link) = self.link_of(conn) else { return false };
         match action {

@@ -24,7 +24,7 @@ pub struct Announced {
 struct Said {
     links: HashMap<SocketAddrV4, LinkState>,
     troubles: HashSet<(Trouble, Ipv4Addr)>,
-    registers: HashMap<String, RegisterNews>,
+    registers: RegisterNews,
 }
 
 /// What has become of the links to a gateway. In this order each is news after the one before, and the first after all.
@@ -85,12 +85,12 @@ impl Announced {
 
     /// A register has answered. Whether that is new.
     pub(super) fn is_new_register(&self, register: &str) -> bool {
-        self.said().registers.entry(register.to_owned()).or_default().held()
+        self.said().registers.held(register)
     }
 
     /// The connection to a register ended, or could not be had; `had` if it had answered. Whether that is new.
     pub(super) fn is_new_failure(&self, register: &str, error: &io::Error, had: bool) -> bool {
-        self.said().registers.entry(register.to_owned()).or_default().failed(error, had)
+        self.said().registers.failed(register, error, had)
     }
 
     /// The gateway is no more. Whether that is new.

@@ -4,6 +4,7 @@
 use std::net::SocketAddrV4;
 
 use protocol::inner::{self, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError};
+use protocol::register_set::RegisterConn;
 
 use crate::config::BUFFER_KEEP_SIZE;
 
@@ -22,8 +23,8 @@ pub(super) enum Purpose {
     Link(SocketAddrV4),
     /// Questions to a gateway.
     Queries(SocketAddrV4),
-    /// The register of this index.
-    Register(usize),
+    /// To a register.
+    Register(RegisterConn),
 }
 
 #[derive(Debug)]
@@ -275,23 +276,27 @@ mod tests {
 
     use super::*;
 
+    fn gateway(port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new([10, 0, 0, 1].into(), port)
+    }
+
     #[test]
     fn a_number_that_is_used_again_names_nobody_from_before() {
         let mut connections = Connections::default();
-        let first = connections.add(Purpose::Register(0));
+        let first = connections.add(Purpose::Link(gateway(0)));
         connections.tail(first).extend_from_slice(b"1234");
         assert_eq!(connections.remove(first), 4);
-        let second = connections.add(Purpose::Register(1));
+        let second = connections.add(Purpose::Link(gateway(1)));
         assert_eq!((second.index, second == first), (first.index, false));
         assert_eq!(connections.purpose(first), None);
-        assert_eq!(connections.purpose(second), Some(Purpose::Register(1)));
+        assert_eq!(connections.purpose(second), Some(Purpose::Link(gateway(1))));
         assert_eq!((connections.queued(first), connections.remove(first)), (0, 0));
     }
 
     #[test]
     fn what_is_queued_is_sent_once_connected_and_when_there_is_room() {
         let mut connections = Connections::default();
-        let conn = connections.add(Purpose::Register(0));
+        let conn = connections.add(Purpose::Link(gateway(0)));
         let dirty = |connections: &mut Connections| {
             let mut list = Vec::new();
             connections.take_dirty(&mut list);

@@ -77,8 +77,8 @@ pub struct Setup {
 pub enum Action {
     /// Open a connection. [`Core::on_connected`] or [`Core::on_end`] follows, unless it is closed before.
     Connect(ConnId, SocketAddr),
-    /// The same to `HOST:PORT`; [`Core::on_resolved`] follows when its address is known.
-    ConnectByName(ConnId, String),
+    /// Look up all addresses of the register that has this place in the list of them, `HOST:PORT`; [`Core::on_looked_up`] follows.
+    LookUp(usize, String),
     /// Read no more of it.
     Pause(ConnId),
     /// Read on.
@@ -149,7 +149,7 @@ pub(crate) struct Core {
 enum Timer {
     Link(SocketAddrV4),
     Queries(SocketAddrV4),
-    Register(usize),
+    Registers,
     Drain,
     Done,
 }
@@ -188,13 +188,10 @@ impl Core {
         }
     }
 
-    /// The address of a connection that was asked for by name is known. Whether the attempt is to begin.
-    pub(crate) fn on_resolved(&mut self, now: Duration, conn: ConnId) -> bool {
+    /// The addresses of a register that were to be looked up are known, or cannot be had.
+    pub(crate) fn on_looked_up(&mut self, now: Duration, index: usize, found: io::Result<Vec<SocketAddr>>) {
         self.now = now;
-        match self.connections.purpose(conn) {
-            Some(Purpose::Register(index)) => self.register_resolved(index),
-            Some(Purpose::Link(_) | Purpose::Queries(_)) | None => false,
-        }
+        self.register_looked_up(index, found);
     }
 
     /// A connection stands.
@@ -205,7 +202,7 @@ impl Core {
         match purpose {
             Purpose::Link(gateway) => self.link_opened(gateway, conn),
             Purpose::Queries(gateway) => self.queries_opened(gateway),
-            Purpose::Register(index) => self.register_opened(index),
+            Purpose::Register(conn) => self.register_opened(conn),
         }
     }
 
@@ -215,7 +212,7 @@ impl Core {
         match self.connections.purpose(conn) {
             Some(Purpose::Link(gateway)) => self.link_received(gateway, bytes),
             Some(Purpose::Queries(gateway)) => self.queries_received(gateway, bytes),
-            Some(Purpose::Register(index)) => self.register_received(index, bytes),
+            Some(Purpose::Register(conn)) => self.register_received(conn, bytes),
             None => {}
         }
     }
@@ -226,7 +223,7 @@ impl Core {
         match self.connections.purpose(conn) {
             Some(Purpose::Link(gateway)) => self.link_ended(gateway, error),
             Some(Purpose::Queries(gateway)) => self.queries_ended(gateway, &error),
-            Some(Purpose::Register(index)) => self.register_ended(index, error),
+            Some(Purpose::Register(conn)) => self.register_ended(conn, error),
             None => {}
         }
     }
@@ -238,7 +235,7 @@ impl Core {
             match timer {
                 Timer::Link(gateway) => self.link_due(gateway),
                 Timer::Queries(gateway) => self.queries_due(gateway),
-                Timer::Register(index) => self.register_due(index),
+                Timer::Registers => self.registers_due(),
                 Timer::Drain => self.changed = true,
                 Timer::Done => self.windows.due(),
             }
@@ -257,9 +254,7 @@ impl Core {
         if let Some(gateway) = self.registers.own_gateway() {
             self.link_begin(gateway);
         }
-        for index in 0..self.registers.count() {
-            self.register_due(index);
-        }
+        self.registers_due();
     }
 
     /// Moves what the host is to do to `list`.
@@ -338,7 +333,7 @@ impl Core {
         }
     }
 
-    fn connect(&mut self, purpose: Purpose, to: SocketAddrV4) -> ConnId {
+    fn connect(&mut self, purpose: Purpose, to: impl Into<SocketAddr>) -> ConnId {
         let conn = self.connections.add(purpose);
         self.actions.push(Action::Connect(conn, to.into()));
         conn

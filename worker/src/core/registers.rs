@@ -1,11 +1,11 @@
 //! Where the gateways are: a connection to each register, and the union of what they list (WIRE.md §2).
 
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use hashbrown::HashSet;
-use protocol::register_client::{Action as ClientAction, Connection, Limits, News, RegisterClient, Role};
+use protocol::register_client::{Limits, Role};
+use protocol::register_set::{Action as SetAction, Listing, News, RegisterConn, RegisterSet};
 use tracing::{debug, info, warn};
 
 use super::connections::{ConnId, Purpose};
@@ -15,43 +15,19 @@ use crate::config::Config;
 /// What a core knows of its registers.
 #[derive(Debug)]
 pub(super) struct Registers {
-    list: Vec<Register>,
+    set: RegisterSet,
+    conns: Vec<(RegisterConn, ConnId)>,
     /// One of them has listed gateways.
     has_listed: bool,
     /// Listed by none of them, perhaps, and there all the same.
     own_gateway: Option<SocketAddrV4>,
 }
 
-#[derive(Debug)]
-struct Register {
-    client: RegisterClient,
-    conn: Option<ConnId>,
-    /// The last list; one that is away keeps its last one.
-    list: HashSet<SocketAddrV4>,
-    /// A list came on the connection that stands: whoever is in the first one of a register that was away may have started
-    /// again meanwhile.
-    is_listed: bool,
-}
-
 impl Registers {
     pub(super) fn new(config: &Config, own_gateway: Option<SocketAddrV4>) -> Registers {
-        let register = |address: &String| Register {
-            client: RegisterClient::new(
-                address.clone(),
-                Role::Follower,
-                config.secret_key.clone(),
-                Limits::default(),
-            ),
-            conn: None,
-            list: HashSet::new(),
-            is_listed: false,
-        };
-        let list = config.register_addresses.iter().map(register).collect();
-        Registers { list, has_listed: false, own_gateway }
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.list.len()
+        let (addresses, key) = (&config.register_addresses, config.secret_key.clone());
+        let set = RegisterSet::new(addresses, Role::Follower, key, Limits::default());
+        Registers { set, conns: Vec::new(), has_listed: false, own_gateway }
     }
 
     pub(super) fn own_gateway(&self) -> Option<SocketAddrV4> {
@@ -60,58 +36,49 @@ impl Registers {
 
     /// Whether one has answered, if there is one.
     pub(super) fn have_listed(&self) -> bool {
-        self.has_listed || self.list.is_empty()
+        self.has_listed || self.set.is_empty()
     }
 
     fn lists(&self, gateway: SocketAddrV4) -> bool {
-        self.own_gateway == Some(gateway) || self.list.iter().any(|register| register.list.contains(&gateway))
+        self.own_gateway == Some(gateway) || self.set.lists(gateway)
     }
 }
 
 impl Core {
-    pub(super) fn register_resolved(&mut self, index: usize) -> bool {
+    pub(super) fn register_looked_up(&mut self, index: usize, found: io::Result<Vec<SocketAddr>>) {
         let now = self.now_ms();
-        let client = &mut self.registers.list[index].client;
-        let is_wanted = client.is_looking_up(Connection::Main);
-        if is_wanted {
-            client.on_connecting(now, Connection::Main);
-            self.follow_register(index);
-        }
-        is_wanted
+        self.registers.set.on_looked_up(now, index, found);
+        self.follow_registers();
     }
 
-    pub(super) fn register_opened(&mut self, index: usize) {
+    pub(super) fn register_opened(&mut self, conn: RegisterConn) {
         let now = self.now_ms();
-        let register = &mut self.registers.list[index];
-        register.is_listed = false;
-        register.client.on_connected(now, Connection::Main);
-        self.follow_register(index);
+        self.registers.set.on_connected(now, conn);
+        self.follow_registers();
     }
 
-    pub(super) fn register_received(&mut self, index: usize, bytes: &[u8]) {
+    pub(super) fn register_received(&mut self, conn: RegisterConn, bytes: &[u8]) {
         let now = self.now_ms();
-        self.registers.list[index].client.on_bytes(now, Connection::Main, bytes);
-        self.follow_register(index);
+        self.registers.set.on_bytes(now, conn, bytes);
+        self.follow_registers();
     }
 
-    pub(super) fn register_ended(&mut self, index: usize, error: io::Error) {
+    pub(super) fn register_ended(&mut self, conn: RegisterConn, error: io::Error) {
         let now = self.now_ms();
-        self.registers.list[index].client.on_failed(now, Connection::Main, error);
-        self.follow_register(index);
+        self.registers.set.on_failed(now, conn, error);
+        self.follow_registers();
     }
 
-    pub(super) fn register_due(&mut self, index: usize) {
+    pub(super) fn registers_due(&mut self) {
         let now = self.now_ms();
-        if let Some(register) = self.registers.list.get_mut(index) {
-            register.client.on_tick(now);
-            self.follow_register(index);
-        }
+        self.registers.set.on_tick(now);
+        self.follow_registers();
     }
 
     /// No gateway is new to a core that ends.
     pub(crate) fn leave_registers(&mut self) {
-        for conn in std::mem::take(&mut self.registers.list).into_iter().filter_map(|register| register.conn)
-        {
+        self.registers.set.clear();
+        for (_, conn) in std::mem::take(&mut self.registers.conns) {
             self.close(conn);
         }
     }
@@ -120,42 +87,44 @@ impl Core {
         protocol::millis(self.now)
     }
 
-    /// Does what the client of a register wants.
-    fn follow_register(&mut self, index: usize) {
-        while let Some(action) = self.registers.list[index].client.next_action() {
+    /// Does what the registers' clients want.
+    fn follow_registers(&mut self) {
+        while let Some(action) = self.registers.set.next_action() {
             match action {
-                ClientAction::Connect(_) => {
-                    let conn = self.connections.add(Purpose::Register(index));
-                    let register = &mut self.registers.list[index];
-                    register.conn = Some(conn);
-                    let name = register.client.register().to_owned();
-                    self.actions.push(Action::ConnectByName(conn, name));
+                SetAction::LookUp(index) => {
+                    let name = self.registers.set.name(index).to_owned();
+                    self.actions.push(Action::LookUp(index, name));
                 }
-                ClientAction::Close(_) => {
-                    if let Some(conn) = self.registers.list[index].conn.take() {
+                SetAction::Connect(register, address) => {
+                    let conn = self.connect(Purpose::Register(register), address);
+                    self.registers.conns.push((register, conn));
+                }
+                SetAction::Close(register) => {
+                    let conns = &mut self.registers.conns;
+                    if let Some(place) = conns.iter().position(|(other, _)| *other == register) {
+                        let (_, conn) = conns.remove(place);
                         self.close(conn);
                     }
                 }
-                ClientAction::News(news) => self.register_news(index, news),
+                SetAction::Tell(register, news) => self.register_news(&register, news),
+                SetAction::Unlisted => self.note_listed(),
             }
         }
-        let register = &mut self.registers.list[index];
-        if let Some(conn) = register.conn {
-            let unsent = register.client.unsent(Connection::Main);
+        for (register, conn) in &self.registers.conns {
+            let unsent = self.registers.set.unsent(*register);
             if !unsent.is_empty() {
-                self.connections.tail(conn).extend_from_slice(unsent);
+                self.connections.tail(*conn).extend_from_slice(unsent);
                 let size = unsent.len();
-                register.client.on_sent(Connection::Main, size);
+                self.registers.set.on_sent(*register, size);
             }
         }
-        let deadline = register.client.deadline();
+        let deadline = self.registers.set.deadline();
         if deadline < u64::MAX {
-            self.timers.arm(Timer::Register(index), Duration::from_millis(deadline));
+            self.timers.arm(Timer::Registers, Duration::from_millis(deadline));
         }
     }
 
-    fn register_news(&mut self, index: usize, news: News) {
-        let register = self.registers.list[index].client.register();
+    fn register_news(&mut self, register: &str, news: News) {
         match news {
             News::Held if self.announced.is_new_register(register) => {
                 info!(register, core = self.index, "connected to register");
@@ -170,38 +139,38 @@ impl Core {
                     warn!(register, core = self.index, "no register, trying on: {error}");
                 }
             }
-            News::Gateways { gateways, left_out } => {
+            News::Listed { gateways, left_out } => {
                 if left_out > 0 {
                     debug!(register, left_out, "entries that are no address of a gateway, or too many");
                 }
-                self.take_list(index, &gateways);
+                self.take_list(gateways);
             }
         }
     }
 
     /// Notes a register's new list, and connects to gateways that are new in it.
-    fn take_list(&mut self, index: usize, gateways: &[SocketAddrV4]) {
+    fn take_list(&mut self, mut list: Vec<Listing>) {
         self.registers.has_listed = true;
-        let register = &mut self.registers.list[index];
-        let list: HashSet<_> = gateways.iter().copied().collect();
-        let was_listed = std::mem::replace(&mut register.is_listed, true);
-        let before = std::mem::replace(&mut register.list, list);
-        let is_new = |gateway: &SocketAddrV4| !was_listed || !before.contains(gateway);
-        for gateway in self.links.addresses() {
-            let listed = self.registers.lists(gateway);
-            if let Some(link) = self.links.find_mut(gateway) {
-                link.listed = listed;
-            }
-        }
-        let mut list: Vec<_> = self.registers.list[index].list.iter().copied().collect();
-        list.sort_unstable();
-        for gateway in list {
-            match self.links.find_mut(gateway).map(|link| link.relist(is_new(&gateway))) {
+        self.note_listed();
+        list.sort_unstable_by_key(|listing| listing.gateway);
+        list.dedup_by_key(|listing| listing.gateway);
+        for Listing { gateway, is_new } in list {
+            match self.links.find_mut(gateway).map(|link| link.relist(is_new)) {
                 Some(true) => self.link_connect(gateway),
                 Some(false) => {}
                 None => self.link_begin(gateway),
             }
         }
         self.check_ready();
+    }
+
+    /// Notes of each gateway whether registers list it. One that they do not keeps its link, if it has one.
+    fn note_listed(&mut self) {
+        for gateway in self.links.addresses() {
+            let listed = self.registers.lists(gateway);
+            if let Some(link) = self.links.find_mut(gateway) {
+                link.listed = listed;
+            }
+        }
     }
 }

@@ -20,6 +20,7 @@ mod timing;
 
 use std::cell::Ref;
 use std::io;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -79,10 +80,14 @@ impl Runtime {
         runtime
     }
 
-    /// The address of a connection asked for by name is known. Whether the attempt to connect to it is to begin: it may not be
-    /// wanted any more.
-    pub fn on_resolved(&mut self, conn: ConnId) -> bool {
-        self.shared.core.borrow_mut().on_resolved(self.shared.now(), conn)
+    /// The addresses of a register that were to be looked up are known, or cannot be had.
+    pub fn on_looked_up(&mut self, index: usize, found: io::Result<Vec<SocketAddr>>) {
+        self.shared.core.borrow_mut().on_looked_up(self.shared.now(), index, found);
+    }
+
+    /// The gateways that registers list or links lead to, the longest known first.
+    pub fn gateways(&self) -> Vec<SocketAddrV4> {
+        self.shared.core.borrow().gateways()
     }
 
     /// A connection stands.
