@@ -215,8 +215,24 @@ pub const SHARE_EVENT_SIZE: usize = 4 * 1024;
 /// See [`SHARE_EVENTS_MAX`], in ms.
 pub const SHARE_PERIOD_MS: u64 = 4;
 
-/// Events in flight on one link, whatever its worker grants: twice that times 16 bytes is what is kept of them, 2 MiB. More
-/// is taken for this.
+/// Emptied chunks of frames that a link keeps for the next ones: so many of [`CHUNK_SIZE_MAX`] hold a window of small events.
+pub const RETAINED_CHUNKS_SPARE: usize = 8;
+
+/// Windows of events that are done and not safe, on one link: so much may wait for others to take what its handlers said. A worker
+/// that has more never says it, and its link is closed.
+pub const UNSAFE_WINDOWS_MAX: usize = 8;
+
+/// Deaths of workers with an event in hand, after which it is sent alone.
+pub const DEATHS_BEFORE_ALONE: u8 = 2;
+
+/// The same after which it is dropped, and its client closed.
+pub const DEATHS_BEFORE_DROPPED: u8 = 3;
+
+/// A worker whose run is there again within this time, in ms, has not died.
+pub const REVIVAL_MS: u64 = 10_000;
+
+/// Events in flight on one link, whatever its worker grants: twice that times 16 bytes is what is kept of them, 2 MiB, beside their
+/// frames. More is taken for this.
 pub const WINDOW_EVENTS_MAX: u32 = 65_536;
 
 /// What departed clients leave until a worker takes it (ON_CLOSE with the session, events before it), in bytes. Beyond, no new

@@ -10,7 +10,7 @@ use allocation_counter::measure;
 use gateway_core::config::{COPY_MAX, FANOUT_SENDS_MAX};
 use gateway_core::{Action, Identity, Listen, Millis, Sends, Settings, Shard, Sink};
 use protocol::client::websocket::client::{TEXT, encode_frame, encode_request};
-use protocol::inner::{Cmd, Done, Frame, Window, ext};
+use protocol::inner::{Cmd, EventRange, Frame, Run, Window, ext};
 use uring::{Acks, Short, SocketId};
 
 /// A shard, one worker, many clients; sockets take everything at once.
@@ -95,7 +95,8 @@ impl Setting {
             worker_key: "a".into(),
             secret_key: Some(String::new()),
             ringway: true,
-            run: None,
+            run: window.map(|_| Run(1)),
+            acks: window.is_some(),
             window,
         };
         self.say(self.worker, &frame(Cmd::WorkerConnect, 0, &connect.encode()));
@@ -105,9 +106,9 @@ impl Setting {
     fn say_done(&mut self, count: u32) -> Vec<u8> {
         let mut body = Vec::new();
         self.done.map_or(vec![], |first| {
-            Done { first, count }.encode(&mut body);
+            EventRange { first, count }.encode(&mut body);
             self.done = Some(first + count);
-            frame(Cmd::EventsDone, 0, &body)
+            frame(Cmd::EventsSafe, 0, &body)
         })
     }
 

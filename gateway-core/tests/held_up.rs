@@ -30,6 +30,7 @@ fn worker(port: u16) -> TcpStream {
         ringway: false,
         run: None,
         window: None,
+        acks: false,
     };
     let mut bytes = Vec::new();
     Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }.encode(&mut bytes);

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use fastrand::Rng;
 use gateway_core::Settings;
 use gateway_core::config::SHARE_PERIOD_MS;
-use protocol::inner::{Cmd, Done, Frame};
+use protocol::inner::{Cmd, EventRange, Frame};
 use world::{World, frame_bytes, listen, to_client};
 
 /// Prints the seed of a run that failed.
@@ -118,7 +118,7 @@ impl Simulation {
         self.random.shuffle(&mut numbers.undone);
         let kept = self.random.usize(..=numbers.undone.len());
         let mut body = Vec::new();
-        numbers.undone.drain(kept..).for_each(|first| Done { first, count: 1 }.encode(&mut body));
+        numbers.undone.drain(kept..).for_each(|first| EventRange { first, count: 1 }.encode(&mut body));
         let frame = frame_bytes(&Frame { body: &body, ..Frame::command(Cmd::EventsDone) });
         self.world.peers[link].inbox.extend(frame);
     }

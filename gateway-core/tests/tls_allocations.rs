@@ -145,6 +145,7 @@ impl Gateway {
             ringway: true,
             run: None,
             window: None,
+            acks: false,
         };
         let body = connect.encode();
         gateway.say(worker, frame(Cmd::WorkerConnect, 0, &body));

@@ -4,7 +4,7 @@ mod world;
 
 use gateway_core::config::{CLIENT_EVENTS_MAX, CLIENT_EVENTS_RESUMED, CLIENT_LARGE_EVENT_SIZE};
 use protocol::inner::drain::Drain;
-use protocol::inner::{Cmd, Done, Frame};
+use protocol::inner::{Cmd, EventRange, Frame};
 use world::{World, frame_bytes};
 
 /// As much as any test needs.
@@ -245,7 +245,7 @@ fn a_long_list_of_what_is_not_in_flight_is_not_read_to_its_end() {
     let (mut world, link, clients) = stage::<100>(1_000, PLENTY);
     clients.iter().for_each(|client| world.say(*client, b"a\n"));
     let mut body = Vec::new();
-    (0..1_000_000).for_each(|_| Done { first: 0, count: 100 }.encode(&mut body));
+    (0..1_000_000).for_each(|_| EventRange { first: 0, count: 100 }.encode(&mut body));
     world.say(link, &frame_bytes(&Frame { body: &body, ..Frame::command(Cmd::EventsDone) }));
     assert!(world.peers[link].closed);
 }

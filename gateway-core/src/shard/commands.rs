@@ -65,6 +65,7 @@ impl Shard {
             (Cmd::DrainFree, _) => self.drain_free(link, frame),
             (Cmd::RingwayPing, _) => self.links.pinged(link),
             (Cmd::EventsDone, _) => self.events_done(link, frame),
+            (Cmd::EventsSafe, _) => self.events_safe(link, frame),
             // The start of a link is not for here, PHP's PING says nothing, and the others are what we say to workers.
             (
                 Cmd::WorkerConnect
@@ -75,6 +76,7 @@ impl Shard {
                 | Cmd::OnClose
                 | Cmd::OnWebsocketConnect
                 | Cmd::RingwayHello
+                | Cmd::Repeat
                 | Cmd::Drained,
                 _,
             ) => {}

@@ -13,6 +13,10 @@ pub struct Status {
     pub workers: usize,
     /// Events that workers who say so have not done.
     pub events_in_flight: usize,
+    /// Events that are kept because workers who say so have not said that they are safe.
+    pub events_kept: usize,
+    /// Of these, and of what waits to be sent again, those that workers have died with.
+    pub events_suspected: usize,
     /// What has been counted since start.
     pub counters: Counters,
 }
@@ -52,9 +56,13 @@ admin::counters! {
     links_kept,
     /// Times no new clients were accepted because too many departed ones waited for workers to be told.
     accepts_held,
-    /// Events that a lost link had not taken, and that went on to other workers.
+    /// Events that a lost link had not taken, or its worker not finished, and that went on to other workers.
     events_rerouted,
-    /// Such events that could not be given to anybody.
+    /// Events sent to a worker that another one may have had.
+    events_repeated,
+    /// Events dropped because three workers died with them in hand.
+    events_poisonous,
+    /// Events that lost links left and that could not be given to anybody.
     events_dropped,
     /// Query connections closed because an answer was longer than anybody takes.
     replies_too_large,
@@ -109,6 +117,6 @@ admin::counters! {
 impl Counters {
     /// Messages dropped, for whatever reason.
     pub fn dropped(&self) -> u64 {
-        self.messages_dropped_slow_client + self.closes_dropped + self.events_dropped
+        self.messages_dropped_slow_client + self.closes_dropped + self.events_dropped + self.events_poisonous
     }
 }

@@ -28,6 +28,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 
 use hashbrown::HashMap;
 use protocol::ClientId;
+use protocol::inner::Run;
 use uring::SocketId;
 
 pub use self::counters::{Counters, Status};
@@ -41,6 +42,7 @@ use self::clients::stop::Stop;
 use self::deadlines::Deadlines;
 use self::events::departed::DepartedTable;
 use self::events::reroute::Backlog;
+use self::events::suspects::Suspects;
 use self::fanouts::Fanouts;
 use self::hooks::CaughtHooks;
 use self::links::Links;
@@ -58,6 +60,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Names this start of the shard.
+    fn run(&self) -> Run {
+        Run(self.seed)
+    }
+
     /// A client as hooks see it.
     fn client_info(&self, connection_id: u32, address: SocketAddr, listener: usize) -> ClientInfo {
         let id = ClientId { gateway: self.address, connection_id };
@@ -83,6 +90,7 @@ pub struct Shard {
     /// Events that lost links had not taken.
     backlog: Backlog,
     departed: DepartedTable,
+    suspects: Suspects,
     fanouts: Fanouts,
     /// Answers that take more than one turn.
     listings: Listings,
@@ -106,6 +114,7 @@ impl Shard {
             lingering: HashMap::new(),
             backlog: Backlog::default(),
             departed: DepartedTable::default(),
+            suspects: Suspects::default(),
             fanouts: Fanouts::default(),
             listings: Listings::default(),
             deadlines: Deadlines::new(&settings, now),
@@ -134,6 +143,8 @@ impl Shard {
             groups: self.clients.groups.names().len(),
             workers: self.worker_count(),
             events_in_flight: self.links.events_in_flight(),
+            events_kept: self.links.events_kept(),
+            events_suspected: self.suspects.len(),
             counters: self.counters(),
         }
     }

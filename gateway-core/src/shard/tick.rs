@@ -36,6 +36,7 @@ impl Shard {
         self.expire_unfinished();
         self.expire_drains();
         self.resume_behind_rerouted();
+        self.release_suspects();
         self.clients.heartbeat.begin(now);
         self.stop_slice();
         self.ping_links();

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gateway_core::{Action, Identity, Listen, Millis, Notice, Sends, Settings, Shard, Sink};
-use protocol::inner::{self, Cmd, Done, Frame, Run, Window, ext};
+use protocol::inner::{self, Cmd, EventRange, Frame, Run, Window, ext};
 use uring::{Acks, Short, SocketId};
 
 /// The other end of a socket of the shard.
@@ -187,7 +187,22 @@ impl World {
         link
     }
 
-    /// Says WORKER_CONNECT as such a worker does.
+    /// One of ours that says which events are safe, of this run; it takes as much as any test needs.
+    pub(crate) fn acking_worker(&mut self, key: &str, run: u64) -> usize {
+        let link = self.link();
+        self.introduce_with_acks(link, key, run, 1_000);
+        self.take(link);
+        link
+    }
+
+    /// Says WORKER_CONNECT as the only core of such a worker does, which takes so many events.
+    pub(crate) fn introduce_with_acks(&mut self, link: usize, key: &str, run: u64, events: u32) {
+        let window = Some(Window { events, bytes: 1_000_000 });
+        let connect = connect(&format!("{key}:0"), "", true, Some(Run(run)), window);
+        self.connect_worker(link, &ext::WorkerConnect { acks: true, ..connect });
+    }
+
+    /// Says WORKER_CONNECT as a worker does that has windows.
     pub(crate) fn introduce_with_window(&mut self, link: usize, key: &str, events: u32, bytes: u32) {
         let window = Some(Window { events, bytes });
         self.connect_worker(link, &connect(key, "", true, None, window));
@@ -196,8 +211,15 @@ impl World {
     /// A worker says that so many of its events are done, from this number on.
     pub(crate) fn done(&mut self, link: usize, first: u32, count: u32) {
         let mut body = Vec::new();
-        Done { first, count }.encode(&mut body);
+        EventRange { first, count }.encode(&mut body);
         self.say(link, &frame_bytes(&Frame { body: &body, ..Frame::command(Cmd::EventsDone) }));
+    }
+
+    /// The same, that they are safe.
+    pub(crate) fn safe(&mut self, link: usize, first: u32, count: u32) {
+        let mut body = Vec::new();
+        EventRange { first, count }.encode(&mut body);
+        self.say(link, &frame_bytes(&Frame { body: &body, ..Frame::command(Cmd::EventsSafe) }));
     }
 
     /// Says WORKER_CONNECT on a link.
@@ -382,7 +404,14 @@ fn connect(
     run: Option<Run>,
     window: Option<Window>,
 ) -> ext::WorkerConnect {
-    ext::WorkerConnect { worker_key: key.into(), secret_key: Some(secret.into()), ringway, run, window }
+    ext::WorkerConnect {
+        worker_key: key.into(),
+        secret_key: Some(secret.into()),
+        ringway,
+        run,
+        window,
+        acks: false,
+    }
 }
 
 pub(crate) fn frame_bytes(frame: &Frame<'_>) -> Vec<u8> {

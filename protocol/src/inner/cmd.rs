@@ -104,8 +104,12 @@ commands! {
     DrainFree = 245 "DRAIN_FREE",
     /// Both ways, ours: a sign of life (WIRE.md §14).
     RingwayPing = 246 "RINGWAY_PING",
-    /// Worker → gateway, ours: these events are done, others may come: [`super::Done`].
+    /// Worker → gateway, ours: these events are safe: they may be forgotten, and are done: [`super::EventRange`].
+    EventsSafe = 247 "EVENTS_SAFE",
+    /// Worker → gateway, ours: these events are done, others may come: [`super::EventRange`].
     EventsDone = 248 "EVENTS_DONE",
+    /// Gateway → worker, ours: a worker may have had the next event before: [`super::Repeat`].
+    Repeat = 250 "REPEAT",
 }
 
 impl Cmd {

@@ -23,6 +23,8 @@ pub struct WorkerConnect {
     pub run: Option<Run>,
     /// How much the worker takes before it has said that something is done; said by ours only, and by old ones not (WIRE.md §14).
     pub window: Option<Window>,
+    /// The worker says which events are safe, and knows those that come again; said by ours only, and by old ones not (WIRE.md §14).
+    pub acks: bool,
 }
 
 impl WorkerConnect {
@@ -35,6 +37,7 @@ impl WorkerConnect {
             KeyRef::Bytes(b"secret_key") => connect.secret_key = value.into_text(),
             KeyRef::Bytes(b"ringway") => connect.ringway = value == Scalar::Int(1),
             KeyRef::Bytes(b"run") => connect.run = value.into_text().as_deref().and_then(Run::parse),
+            KeyRef::Bytes(b"acks") => connect.acks = value == Scalar::Int(1),
             KeyRef::Bytes(b"window_events") => events = amount(&value),
             KeyRef::Bytes(b"window_bytes") => bytes = amount(&value),
             _ => {}
@@ -56,6 +59,9 @@ impl WorkerConnect {
         }
         if let Some(run) = self.run {
             out.extend_from_slice(format!(r#","run":"{run}""#).as_bytes());
+        }
+        if self.acks {
+            out.extend_from_slice(br#","acks":1"#);
         }
         if let Some(Window { events, bytes }) = self.window {
             let window = format!(r#","window_events":{events},"window_bytes":{bytes}"#);

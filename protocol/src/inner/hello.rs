@@ -1,12 +1,13 @@
 //! The run of a worker in 200, and what 240 answers to it (WIRE.md §14).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::json::{self, Scalar, Shape};
 use crate::php::KeyRef;
 
 /// Names one start of a worker: all links of that worker say the same, those of another one, of whatever name, something
-/// else.
+/// else. Or one start of a gateway's shard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Run(pub u64);
 
@@ -42,16 +43,31 @@ pub struct Hello {
     pub refused: Option<Refused>,
     /// The gateway keeps to the window that the worker has said.
     pub windows: bool,
+    /// The gateway keeps events until they are safe. Said only with `windows`, and to who asked for it.
+    pub acks: Option<Acks>,
+}
+
+/// What events of a link are called, but for their numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Acks {
+    /// Of the gateway's shard.
+    pub run: Run,
+    /// No other link of that run has this number.
+    pub link: u32,
 }
 
 impl Hello {
     /// `None`: not a JSON object. A reason that nobody knows is none: the FIN behind it says enough.
     pub fn decode(body: &[u8]) -> Option<Hello> {
         let (mut refused, mut leaving, mut windows) = (None, false, false);
+        let (mut acks, mut run, mut link) = (false, None, None);
         let shape = json::read_elements(body, |name, value| match name {
             KeyRef::Bytes(b"refused") => refused = value.into_text(),
             KeyRef::Bytes(b"leaving") => leaving = value == Scalar::Int(1),
             KeyRef::Bytes(b"windows") => windows = value == Scalar::Int(1),
+            KeyRef::Bytes(b"acks") => acks = value == Scalar::Int(1),
+            KeyRef::Bytes(b"run") => run = value.into_text().as_deref().and_then(Run::parse),
+            KeyRef::Bytes(b"link") => link = number(&value),
             _ => {}
         });
         let refused = match refused.as_deref() {
@@ -60,18 +76,31 @@ impl Hello {
             Some("key") => Some(Refused::Key),
             _ => None,
         };
-        matches!(shape, Some(Shape::Object(_))).then_some(Hello { refused, windows })
+        let acks = run.zip(link).filter(|_| acks && windows).map(|(run, link)| Acks { run, link });
+        matches!(shape, Some(Shape::Object(_))).then_some(Hello { refused, windows, acks })
     }
 
     /// The body.
-    pub fn encode(self) -> &'static [u8] {
-        match self.refused {
-            None if self.windows => br#"{"ringway":1,"windows":1}"#,
-            None => br#"{"ringway":1}"#,
-            Some(Refused::Name) => br#"{"ringway":1,"refused":"name"}"#,
-            Some(Refused::NameLeaving) => br#"{"ringway":1,"refused":"name","leaving":1}"#,
-            Some(Refused::Key) => br#"{"ringway":1,"refused":"key"}"#,
-        }
+    pub fn encode(self) -> Cow<'static, [u8]> {
+        let body: &[u8] = match (self.refused, self.acks) {
+            (None, Some(Acks { run, link })) => {
+                let body = format!(r#"{{"ringway":1,"windows":1,"acks":1,"run":"{run}","link":{link}}}"#);
+                return body.into_bytes().into();
+            }
+            (None, None) if self.windows => br#"{"ringway":1,"windows":1}"#,
+            (None, None) => br#"{"ringway":1}"#,
+            (Some(Refused::Name), _) => br#"{"ringway":1,"refused":"name"}"#,
+            (Some(Refused::NameLeaving), _) => br#"{"ringway":1,"refused":"name","leaving":1}"#,
+            (Some(Refused::Key), _) => br#"{"ringway":1,"refused":"key"}"#,
+        };
+        body.into()
+    }
+}
+
+fn number(value: &Scalar) -> Option<u32> {
+    match value {
+        Scalar::Int(number) => u32::try_from(*number).ok(),
+        _ => None,
     }
 }
 
@@ -92,6 +121,26 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_says_what_events_are_called() {
+        let hello = Hello { acks: Some(Acks { run: Run(0xf00d), link: 7 }), windows: true, refused: None };
+        let body = br#"{"ringway":1,"windows":1,"acks":1,"run":"000000000000f00d","link":7}"#;
+        assert_eq!(*hello.encode(), body[..]);
+        assert_eq!(Hello::decode(body), Some(hello));
+        for body in [
+            r#"{"ringway":1,"windows":1,"acks":1,"run":"f00d","link":7}"#,
+            r#"{"ringway":1,"windows":1,"acks":1,"run":"000000000000f00d","link":-1}"#,
+            r#"{"ringway":1,"windows":1,"acks":1,"run":"000000000000f00d"}"#,
+            r#"{"ringway":1,"windows":1,"run":"000000000000f00d","link":7}"#,
+            r#"{"ringway":1,"windows":1,"acks":"1","run":"000000000000f00d","link":7}"#,
+        ] {
+            let hello = Hello { windows: true, ..Hello::default() };
+            assert_eq!(Hello::decode(body.as_bytes()), Some(hello), "{body}");
+        }
+        let unwindowed = br#"{"ringway":1,"acks":1,"run":"000000000000f00d","link":7}"#;
+        assert_eq!(Hello::decode(unwindowed), Some(Hello::default()));
+    }
+
+    #[test]
     fn a_hello_says_why_if_it_refuses() {
         for (body, refused) in [
             (r#"{"ringway":1}"#, None),
@@ -99,13 +148,13 @@ mod tests {
             (r#"{"ringway":1,"refused":"name","leaving":1}"#, Some(Refused::NameLeaving)),
             (r#"{"ringway":1,"refused":"key"}"#, Some(Refused::Key)),
         ] {
-            let hello = Hello { refused, windows: false };
-            assert_eq!(hello.encode(), body.as_bytes());
+            let hello = Hello { refused, ..Hello::default() };
+            assert_eq!(*hello.encode(), *body.as_bytes());
             assert_eq!(Hello::decode(body.as_bytes()), Some(hello));
         }
-        let windows = Hello { refused: None, windows: true };
-        assert_eq!(windows.encode(), br#"{"ringway":1,"windows":1}"#);
-        assert_eq!(Hello::decode(windows.encode()), Some(windows));
+        let windows = Hello { windows: true, ..Hello::default() };
+        assert_eq!(*windows.encode(), br#"{"ringway":1,"windows":1}"#[..]);
+        assert_eq!(Hello::decode(&windows.encode()), Some(windows));
         for body in
             [r#"{"refused":"weather"}"#, r#"{"refused":["name"]}"#, r#"{"refused":1,"windows":2}"#, "{}"]
         {

@@ -7,6 +7,7 @@ pub mod ext;
 mod frame;
 mod hello;
 mod parse_str;
+mod repeat;
 pub mod reply;
 mod websocket_request;
 mod window;
@@ -17,6 +18,7 @@ pub use frame::{
     FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError,
     HEADER_SIZE, decode,
 };
-pub use hello::{Hello, Refused, Run};
+pub use hello::{Acks, Hello, Refused, Run};
+pub use repeat::{EventId, Repeat};
 pub use websocket_request::WebsocketRequest;
-pub use window::{Done, Window};
+pub use window::{EventRange, Window};

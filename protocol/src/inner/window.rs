@@ -10,17 +10,17 @@ pub struct Window {
     pub bytes: u32,
 }
 
-/// Part of the body of EVENTS_DONE: events that follow each other on a link, by number. The first event of a link is number 0,
+/// Part of the body of EVENTS_DONE and EVENTS_SAFE: events that follow each other on a link, by number. The first event of a link is number 0,
 /// and after the last number comes 0 again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Done {
+pub struct EventRange {
     /// The first of them.
     pub first: u32,
     /// How many they are.
     pub count: u32,
 }
 
-impl Done {
+impl EventRange {
     /// The number behind its last event.
     pub fn end(&self) -> u32 {
         self.first.wrapping_add(self.count)
@@ -33,10 +33,10 @@ impl Done {
     }
 
     /// All of a body. What is left over at its end is ignored.
-    pub fn decode_all(body: &[u8]) -> impl Iterator<Item = Done> {
+    pub fn decode_all(body: &[u8]) -> impl Iterator<Item = EventRange> {
         let number = |bytes: &[u8; 4]| u32::from_be_bytes(*bytes);
         let numbers = body.as_chunks::<4>().0.as_chunks::<2>().0.iter();
-        numbers.map(move |[first, count]| Done { first: number(first), count: number(count) })
+        numbers.map(move |[first, count]| EventRange { first: number(first), count: number(count) })
     }
 }
 
@@ -47,10 +47,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        let (mut body, all) = (Vec::new(), [Done { first: 7, count: 1 }, Done { first: u32::MAX, count: 3 }]);
+        let (mut body, all) =
+            (Vec::new(), [EventRange { first: 7, count: 1 }, EventRange { first: u32::MAX, count: 3 }]);
         all.iter().for_each(|done| done.encode(&mut body));
         assert_eq!(body, [0, 0, 0, 7, 0, 0, 0, 1, 255, 255, 255, 255, 0, 0, 0, 3]);
-        assert_eq!(Done::decode_all(&body).collect::<Vec<_>>(), all);
+        assert_eq!(EventRange::decode_all(&body).collect::<Vec<_>>(), all);
         assert_eq!((all[0].end(), all[1].end()), (8, 2));
     }
 
@@ -58,8 +59,8 @@ mod tests {
     #[test]
     fn events_done_is_this_on_the_wire() {
         let (mut body, mut bytes) = (Vec::new(), Vec::new());
-        Done { first: 7, count: 2 }.encode(&mut body);
-        Done { first: 12, count: 1 }.encode(&mut body);
+        EventRange { first: 7, count: 2 }.encode(&mut body);
+        EventRange { first: 12, count: 1 }.encode(&mut body);
         Frame { body: &body, ..Frame::command(Cmd::EventsDone) }.encode(&mut bytes);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let header = "0000002cf80000000000000000000000000000000001000000000000";
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_is_left_over_is_ignored() {
-        assert_eq!(Done::decode_all(&[9; 15]).count(), 1);
-        assert_eq!(Done::decode_all(&[9; 7]).count(), 0);
+        assert_eq!(EventRange::decode_all(&[9; 15]).count(), 1);
+        assert_eq!(EventRange::decode_all(&[9; 7]).count(), 0);
     }
 }

@@ -354,6 +354,7 @@ impl Core {
             ringway: true,
             run: Some(self.announced.run()),
             window: self.window_for(gateway),
+            acks: false,
         };
         encode(Cmd::WorkerConnect, &body.encode())
     }

@@ -3,7 +3,7 @@
 //! So such a gateway is always read: what comes is bounded by what it was granted, and answers and signs of life never stand
 //! behind events that nobody takes.
 
-use protocol::inner::{Cmd, Done, FRAME_SIZE_MAX_RINGWAY, Frame, Window};
+use protocol::inner::{Cmd, EventRange, FRAME_SIZE_MAX_RINGWAY, Frame, Window};
 
 use super::connections::ConnId;
 use super::queues::Amount;
@@ -45,7 +45,7 @@ struct LinkWindow {
     next: u32,
     /// Read and not said to be done.
     in_flight: Amount,
-    done: Vec<Done>,
+    done: Vec<EventRange>,
     /// What is in `done`.
     unsaid: Amount,
 }
@@ -95,7 +95,7 @@ impl Windows {
         let is_first = link.done.is_empty();
         match link.done.last_mut() {
             Some(last) if last.end() == ticket.number => last.count += 1,
-            _ => link.done.push(Done { first: ticket.number, count: 1 }),
+            _ => link.done.push(EventRange { first: ticket.number, count: 1 }),
         }
         link.unsaid.add(Amount { events: 1, bytes: ticket.size as usize });
         if is_first {

@@ -238,7 +238,7 @@ fn a_core_that_ends_waits_for_gateways_that_have_not_said_yet_whether_they_are_o
     stage.runtime.stop();
     stage.settle();
     stage.pass(Duration::from_millis(500));
-    stage.say(Frame { body: Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) });
+    stage.say(Frame { body: &Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) });
     stage.offer(1, "0 0");
     stage.settle();
     assert_eq!(*recorder.steps.borrow(), [(1, 0, Step::Begun), (1, 0, Step::Ended)]);
@@ -262,7 +262,7 @@ fn a_gateway_that_has_greeted_and_then_says_nothing_for_a_minute_is_given_up() {
     for greets in [true, false] {
         let mut stage = Stage::new(Recorder::default(), 10_000);
         if greets {
-            stage.say(Frame { body: Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) });
+            stage.say(Frame { body: &Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) });
         }
         (0..55).for_each(|_| stage.pass(Duration::from_secs(1)));
         assert!(!stage.is_link_closed());

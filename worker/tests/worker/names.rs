@@ -14,7 +14,7 @@ fn run(link: &mut Link) -> Run {
 }
 
 fn refuse(mut link: Link, refused: Refused) {
-    link.event(Cmd::RingwayHello, 0, Hello { refused: Some(refused), windows: false }.encode());
+    link.event(Cmd::RingwayHello, 0, &Hello { refused: Some(refused), ..Hello::default() }.encode());
 }
 
 #[test]

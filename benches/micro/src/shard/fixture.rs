@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gateway_core::{Action, Identity, Listen, Millis, Sends, Settings, Shard, Sink};
 use protocol::client::websocket::client::TEXT;
-use protocol::inner::{Cmd, Frame, Window, ext};
+use protocol::inner::{Cmd, Frame, Run, Window, ext};
 use uring::{Acks, Short, SocketId};
 
 use crate::codecs::{HANDSHAKE, masked};
@@ -107,7 +107,8 @@ impl Fixture {
             worker_key: "a".into(),
             secret_key: Some(String::new()),
             ringway: true,
-            run: None,
+            run: window.map(|_| Run(1)),
+            acks: window.is_some(),
             window,
         };
         self.command(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) });

@@ -1,6 +1,6 @@
 //! Messages between clients and their worker: one a turn, and batches of them.
 
-use protocol::inner::{Cmd, Done, Frame, Window};
+use protocol::inner::{Cmd, EventRange, Frame, Window};
 
 use super::fixture::{ClientProtocol, Fixture, encoded, to_client};
 use crate::codecs::text;
@@ -79,9 +79,9 @@ fn echo(name: &str, window: Option<Window>) -> Bench {
                 let mut answer =
                     encoded(&Frame { body: &body, ..to_client(Cmd::SendToOne, number % CLIENTS + 1) });
                 let mut done = Vec::new();
-                Done { first: number, count: 1 }.encode(&mut done);
+                EventRange { first: number, count: 1 }.encode(&mut done);
                 if window.is_some() {
-                    answer.extend(encoded(&Frame { body: &done, ..Frame::command(Cmd::EventsDone) }));
+                    answer.extend(encoded(&Frame { body: &done, ..Frame::command(Cmd::EventsSafe) }));
                 }
                 let client = number % CLIENTS;
                 number += 1;

@@ -145,7 +145,7 @@ impl Shard {
             return Ok(());
         }
         let link = self.route(slot)?;
-        let event = ClientEvent { cmd: Cmd::OnConnect, flag: FLAG_SCALAR, body: &[] };
+        let event = ClientEvent { cmd: Cmd::OnConnect, flag: FLAG_SCALAR, body: &[], repeat: None };
         self.emit(slot, link, event).expect("a session leaves room for a frame around it");
         self.clients[slot].announced = true;
         Ok(())
@@ -233,7 +233,11 @@ impl Shard {
             Kind::Binary => FLAG_BINARY,
             Kind::Unspecified => 0,
         };
-        self.emit(slot, link, ClientEvent { cmd: Cmd::OnMessage, flag: FLAG_SCALAR | kind, body })?;
+        self.emit(
+            slot,
+            link,
+            ClientEvent { cmd: Cmd::OnMessage, flag: FLAG_SCALAR | kind, body, repeat: None },
+        )?;
         self.counters.messages_in += 1;
         Ok(())
     }
@@ -259,7 +263,7 @@ impl Shard {
         let port = self.settings.listen[info.listener].address.port();
         let mut body = Vec::with_capacity(WEBSOCKET_REQUEST_SIZE_USUAL);
         WebsocketRequest::from_request(request, address, port).encode(&mut body);
-        let event = ClientEvent { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body };
+        let event = ClientEvent { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body, repeat: None };
         self.emit(slot, link, event).map_err(|TooLarge| Flow::Over(Some(Malformed::TooLarge)))?;
         let of_hooks = headers.iter().map(String::as_str);
         let mut headers: Vec<&str> =

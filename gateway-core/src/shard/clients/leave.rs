@@ -20,6 +20,8 @@ pub(crate) enum CloseReason {
     Silent,
     /// No worker has taken its events for too long.
     Unserved,
+    /// Workers die of what it says.
+    Poisonous,
 }
 
 impl CloseReason {
@@ -29,6 +31,7 @@ impl CloseReason {
             CloseReason::Policy => websocket::POLICY_VIOLATION,
             CloseReason::Silent => websocket::HEARTBEAT_MISSED,
             CloseReason::Unserved => websocket::TRY_AGAIN_LATER,
+            CloseReason::Poisonous => websocket::INTERNAL_ERROR,
         }
     }
 

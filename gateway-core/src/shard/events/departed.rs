@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 use protocol::LogLimit;
-use protocol::inner::{Cmd, FLAG_SCALAR, Frame};
+use protocol::inner::{Cmd, FLAG_SCALAR, Frame, Repeat};
 use tracing::warn;
 
 use super::Stall;
@@ -33,11 +33,13 @@ pub(crate) struct Departed {
     worker: Option<WorkerId>,
     /// Events before its end.
     events: VecDeque<OwnedEvent>,
+    /// A worker may have been told.
+    repeat: Option<Repeat>,
 }
 
 impl Departed {
     /// From an ON_CLOSE that a lost link had not taken.
-    pub(crate) fn from_close(frame: &Frame<'_>) -> Departed {
+    pub(crate) fn from_close(frame: &Frame<'_>, repeat: Option<Repeat>) -> Departed {
         Departed {
             connection_id: frame.connection_id,
             peer: Peer::V4(frame.client),
@@ -45,6 +47,7 @@ impl Departed {
             session: frame.ext.into(),
             worker: None,
             events: VecDeque::new(),
+            repeat,
         }
     }
 
@@ -134,6 +137,7 @@ impl Shard {
             session: std::mem::take(&mut client.session),
             worker: client.worker.take(),
             events,
+            repeat: None,
         });
     }
 
@@ -152,7 +156,7 @@ impl Shard {
             }
             (None, Some(close)) => self.tell_departed(Departed { events, ..close }),
             // Its ON_CLOSE was dropped before, for want of a worker.
-            (None, None) => self.counters.events_dropped += events.len() as u64,
+            (None, None) => self.drop_events(&events),
         }
     }
 
@@ -206,11 +210,14 @@ impl Shard {
     /// Queues its events and its ON_CLOSE, as far as it goes.
     fn try_to_tell(&mut self, departed: &mut Departed) -> Result<(), Stall> {
         loop {
-            let link = self.link_of_departed(departed)?;
-            let link = self.links.get_mut(link).expect("found just now");
+            let id = self.link_of_departed(departed)?;
+            let link = self.links.get_mut(id).expect("found just now");
             let (event, is_last) = match departed.events.front() {
                 Some(next) => (next.event(), false),
-                None => (ClientEvent { cmd: Cmd::OnClose, flag: FLAG_SCALAR, body: &[] }, true),
+                None => {
+                    let repeat = departed.repeat;
+                    (ClientEvent { cmd: Cmd::OnClose, flag: FLAG_SCALAR, body: &[], repeat }, true)
+                }
             };
             let about = Subject {
                 gateway: self.identity.address,
@@ -219,8 +226,11 @@ impl Shard {
                 port: departed.port,
                 session: &departed.session,
             };
-            if let Err(TooLarge) = link.queue_event(&mut self.output, &about, &event, None) {
-                self.counters.events_dropped += 1;
+            let (repeat, queued) = (event.repeat, link.queue_event(&mut self.output, &about, &event, None));
+            match (queued, repeat) {
+                (Ok(_), Some(repeat)) => self.note_repeat(id, repeat),
+                (Ok(_), None) => {}
+                (Err(TooLarge), _) => self.drop_event(repeat),
             }
             departed.events.pop_front();
             if is_last {
@@ -250,7 +260,8 @@ impl Shard {
         let Some((_, connection_id)) = self.departed.without_worker.pop_front() else { return };
         let Some(departed) = self.departed.remove(connection_id) else { return };
         self.counters.closes_dropped += 1;
-        self.counters.events_dropped += departed.events.len() as u64;
+        departed.repeat.into_iter().for_each(|repeat| self.suspects.forget(repeat.id));
+        self.drop_events(&departed.events);
         self.links.workers.unbind(departed.worker);
         self.departed.hold_accepts(self.now, &mut self.counters, &mut self.output);
     }

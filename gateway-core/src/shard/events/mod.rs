@@ -3,10 +3,11 @@
 
 pub(super) mod departed;
 pub(super) mod reroute;
+pub(super) mod suspects;
 
 use std::net::SocketAddrV4;
 
-use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, Frame};
+use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, Frame, Repeat};
 use uring::SocketId;
 
 use super::Shard;
@@ -23,6 +24,8 @@ pub(crate) struct ClientEvent<'a> {
     pub cmd: Cmd,
     pub flag: u8,
     pub body: &'a [u8],
+    /// A worker may have had it.
+    pub repeat: Option<Repeat>,
 }
 
 /// Whom an event is about, as its frame says it (WIRE.md §4).
@@ -142,8 +145,21 @@ impl Link {
         if size > self.frame_size_max() {
             return Err(TooLarge);
         }
-        self.queue_frame(output, &frame);
-        Ok(self.in_flight.as_mut().map_or(0, |in_flight| in_flight.add(client, size)))
+        let Some(in_flight) = &mut self.in_flight else {
+            self.queue_frame(output, &frame);
+            return Ok(0);
+        };
+        let repeat = event.repeat.filter(|_| in_flight.keeps());
+        let mut weight = 0;
+        output.append_with(self.id.socket(), &mut self.out, |out| {
+            if let Some(repeat) = &repeat {
+                Frame { body: &repeat.encode(), ..Frame::command(Cmd::Repeat) }.encode(out);
+            }
+            let start = out.len();
+            frame.encode(out);
+            weight = in_flight.add(client, &out[start..], repeat);
+        });
+        Ok(weight)
     }
 }
 
@@ -212,7 +228,7 @@ impl Shard {
     pub(super) fn emit(
         &mut self,
         slot: ClientSlot,
-        link: LinkId,
+        id: LinkId,
         event: ClientEvent<'_>,
     ) -> Result<(), TooLarge> {
         let client = &self.clients[slot];
@@ -223,12 +239,15 @@ impl Shard {
             port: self.settings.listen[usize::from(client.listener)].address.port(),
             session: &client.session,
         };
-        let link = self.links.get_mut(link).expect("a worker's link is forgotten when it closes");
+        let link = self.links.get_mut(id).expect("a worker's link is forgotten when it closes");
         let weight = link.queue_event(&mut self.output, &about, &event, Some(client.socket))?;
         let client = &mut self.clients[slot];
         client.in_flight += weight;
         if !link.ringway {
             client.spent.add(event.body.len(), self.now);
+        }
+        if let Some(repeat) = event.repeat {
+            self.note_repeat(id, repeat);
         }
         Ok(())
     }

@@ -1,16 +1,16 @@
-//! What a lost link had not taken goes to other workers: events of which any byte was not handed to the kernel, whole, in
-//! order per client, before anything newer of that client.
+//! What lost links leave goes to other workers, in order per client, before anything newer of that client: of a worker that
+//! says which events are safe, all that are not; of others, events of which any byte was not handed to the kernel, whole.
 //!
-//! Its interface: [`unsent`] reads a queue, [`Shard::reroute`] takes what it found, [`Shard::replay`] is what a client has
-//! to get through before it is read again. Pings, HELLO, DRAINED and answers are about the link that is gone, and go with
-//! it. What the kernel has taken is the old worker's.
+//! Its interface: [`Shard::again`] takes what was kept, [`unsent`] reads a queue, [`Shard::reroute`] takes what they found,
+//! [`Shard::replay`] is what a client has to get through before it is read again. Pings, HELLO, DRAINED and answers are
+//! about the link that is gone, and go with it. What the kernel has taken is the worker's that says nothing.
 
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use protocol::LogLimit;
 use protocol::client::{Malformed, websocket};
-use protocol::inner::{self, Cmd, FRAME_SIZE_MAX_RINGWAY, Frame, HEADER_SIZE};
+use protocol::inner::{self, Cmd, FRAME_SIZE_MAX_RINGWAY, Frame, HEADER_SIZE, Repeat};
+use protocol::{ClientId, LogLimit};
 use tracing::warn;
 
 use super::departed::Departed;
@@ -19,8 +19,12 @@ use crate::config::{REROUTE_LOG_PERIOD_MS, REROUTED_BYTES_MAX};
 use crate::shard::Shard;
 use crate::shard::clients::ClientSlot;
 use crate::shard::clients::input::Flow;
+use crate::shard::clients::leave::CloseReason;
 use crate::shard::links::LinkId;
+use crate::shard::links::in_flight::{InFlight, Unsafe};
+use crate::shard::links::link::Link;
 use crate::shard::links::workers::{WorkerId, Workers};
+use crate::shard::notices::Gone;
 use crate::shard::output::queue::OutQueue;
 
 /// An event without what the next link and the client's present state add to it.
@@ -28,11 +32,13 @@ pub(crate) struct OwnedEvent {
     cmd: Cmd,
     flag: u8,
     body: Box<[u8]>,
+    /// A worker may have had it.
+    repeat: Option<Repeat>,
 }
 
 impl OwnedEvent {
     pub(crate) fn event(&self) -> ClientEvent<'_> {
-        ClientEvent { cmd: self.cmd, flag: self.flag, body: &self.body }
+        ClientEvent { cmd: self.cmd, flag: self.flag, body: &self.body, repeat: self.repeat }
     }
 
     /// What it takes of a bound, in bytes.
@@ -108,6 +114,17 @@ pub(crate) fn size(events: &VecDeque<OwnedEvent>) -> usize {
 pub(crate) struct Unsent {
     clients: Vec<(u32, OfClient)>,
     index: HashMap<u32, usize>,
+    /// Whose events too many workers have died with.
+    poisonous: Vec<u32>,
+}
+
+/// Clients that are to be seen to when a lost link is done with.
+#[derive(Default)]
+pub(crate) struct Lost {
+    /// Those that are there, and have something to be sent again.
+    clients: Vec<u32>,
+    /// Those that are to be closed.
+    poisonous: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -120,25 +137,39 @@ struct OfClient {
 /// The events in a lost link's queue.
 pub(crate) fn unsent(queue: &OutQueue) -> Unsent {
     let mut unsent = Unsent::default();
-    for (frames, sent) in queue.unsent_frames() {
-        let mut at = 0;
-        while let Ok(Some((frame, size))) = inner::decode(&frames[at..], FRAME_SIZE_MAX_RINGWAY) {
-            at += size;
-            if at > sent {
-                unsent.add(&frame);
-            }
-        }
-        debug_assert_eq!(at, frames.len(), "a link's queue holds whole frames");
-    }
+    each_unsent(queue, |frame, _| unsent.add(frame, None));
     unsent
 }
 
+/// The frames in a queue that are not wholly sent, and whether nothing of them is.
+fn each_unsent(queue: &OutQueue, mut each: impl FnMut(&Frame<'_>, bool)) {
+    for (frames, sent) in queue.unsent_frames() {
+        let mut at = 0;
+        while let Ok(Some((frame, size))) = inner::decode(&frames[at..], FRAME_SIZE_MAX_RINGWAY) {
+            if at + size > sent {
+                each(&frame, at >= sent);
+            }
+            at += size;
+        }
+        debug_assert_eq!(at, frames.len(), "a link's queue holds whole frames");
+    }
+}
+
+/// The events in a queue of which nothing is sent.
+fn untouched(queue: &OutQueue) -> u32 {
+    let mut count = 0;
+    each_unsent(queue, |frame, is_whole| count += u32::from(is_whole && event(frame.cmd).is_some()));
+    count
+}
+
+fn event(cmd: u8) -> Option<Cmd> {
+    use Cmd::{OnClose, OnConnect, OnMessage, OnWebsocketConnect};
+    Cmd::from_u8(cmd).filter(|cmd| matches!(cmd, OnConnect | OnMessage | OnWebsocketConnect | OnClose))
+}
+
 impl Unsent {
-    fn add(&mut self, frame: &Frame<'_>) {
-        let cmd = match Cmd::from_u8(frame.cmd) {
-            Some(cmd @ (Cmd::OnConnect | Cmd::OnMessage | Cmd::OnWebsocketConnect | Cmd::OnClose)) => cmd,
-            _ => return,
-        };
+    fn add(&mut self, frame: &Frame<'_>, repeat: Option<Repeat>) {
+        let Some(cmd) = event(frame.cmd) else { return };
         let next = self.clients.len();
         let index = *self.index.entry(frame.connection_id).or_insert(next);
         if index == next {
@@ -146,18 +177,47 @@ impl Unsent {
         }
         let (_, client) = &mut self.clients[index];
         if cmd == Cmd::OnClose {
-            client.departed = Some(Departed::from_close(frame));
+            client.departed = Some(Departed::from_close(frame, repeat));
         } else {
-            client.events.push_back(OwnedEvent { cmd, flag: frame.flag, body: frame.body.into() });
+            client.events.push_back(OwnedEvent { cmd, flag: frame.flag, body: frame.body.into(), repeat });
         }
     }
 }
 
 impl Shard {
-    /// Takes what a lost link had not taken. What is for clients that are gone goes on at once; clients that are there are to
+    /// The events that a lost link's worker has not said to be safe. Of which it may have had a part, that will be said; and if
+    /// too many workers have died with one, it is dropped.
+    pub(crate) fn again(&mut self, link: &Link, kept: Vec<Unsafe>) -> Unsent {
+        let is_death = matches!(link.gone, Gone::Closed | Gone::Broken);
+        let untouched = untouched(&link.out.queue);
+        let mut unsent = Unsent::default();
+        for Unsafe { id, repeat, frame, behind } in kept {
+            let Ok(Some((frame, _))) = inner::decode(&frame, FRAME_SIZE_MAX_RINGWAY) else {
+                unreachable!("it was queued as this")
+            };
+            let was_sent = behind >= untouched;
+            let before = repeat.unwrap_or(Repeat { id, deliveries: 0 });
+            let again = Repeat { deliveries: before.deliveries.saturating_add(1), ..before };
+            if was_sent && is_death && self.suspects.has_killed(before.id, link.run, self.now) {
+                self.counters.events_poisonous += 1;
+                unsent.poisonous.push(frame.connection_id);
+                warn!(
+                    event = %before.id, client = %ClientId { gateway: frame.gateway, connection_id: frame.connection_id },
+                    "three workers died with this event in hand: it is dropped, and its client closed"
+                );
+            } else {
+                unsent.add(&frame, if was_sent { Some(again) } else { repeat });
+            }
+        }
+        self.isolate_suspects();
+        unsent
+    }
+
+    /// Takes what a lost link left. What is for clients that are gone goes on at once; clients that are there are to
     /// be resumed by [`Shard::replay_all`], when the caller is done with the link.
-    pub(crate) fn reroute(&mut self, unsent: Unsent, worker: &str) -> Vec<u32> {
+    pub(crate) fn reroute(&mut self, unsent: Unsent, worker: &str) -> Lost {
         let mut clients = Vec::new();
+        let poisonous = unsent.poisonous;
         let before = self.counters.events_rerouted;
         for (connection_id, OfClient { events, departed }) in unsent.clients {
             self.counters.events_rerouted += events.len() as u64 + u64::from(departed.is_some());
@@ -172,15 +232,23 @@ impl Shard {
         if events > 0
             && let Some(unsaid) = self.backlog.log.admit(self.now.0)
         {
-            warn!(worker, events, unsaid, "a worker was lost before it took all events: they go to others");
+            warn!(
+                worker,
+                events, unsaid, "a worker was lost before it had done all events: they go to others"
+            );
         }
-        clients
+        Lost { clients, poisonous }
     }
 
     /// Gives these clients what waits for them, as far as it goes. One that is not read because of a link or for want of one is
     /// seen to when that is over; one that may have waited for others' events has some of its own now.
-    pub(crate) fn replay_all(&mut self, connection_ids: Vec<u32>) {
-        for connection_id in connection_ids {
+    pub(crate) fn replay_all(&mut self, lost: Lost) {
+        for connection_id in lost.poisonous {
+            if let Some(slot) = self.clients.by_id(connection_id) {
+                self.close_client_because(slot, CloseReason::Poisonous);
+            }
+        }
+        for connection_id in lost.clients {
             let Some(slot) = self.clients.by_id(connection_id) else { continue };
             let client = &self.clients[slot];
             match client.is_stalled() {
@@ -206,7 +274,7 @@ impl Shard {
             };
             if let Err(TooLarge) = self.emit(slot, link, next.event()) {
                 // The worker before took larger ones. It would be told the same of a new one.
-                self.counters.events_dropped += 1;
+                self.drop_event(next.repeat);
                 events.pop_front();
                 let client = &mut self.clients[slot];
                 client.queue_close_frame(&mut self.output, &self.settings, websocket::TOO_LARGE, "");
@@ -216,6 +284,27 @@ impl Shard {
         };
         self.put_back(slot, events);
         flow
+    }
+
+    /// An event that a worker may have had was queued on a link.
+    pub(super) fn note_repeat(&mut self, link: LinkId, repeat: Repeat) {
+        let in_flight = self.links.get(link).and_then(|link| link.in_flight.as_ref());
+        if in_flight.is_some_and(InFlight::keeps) {
+            self.counters.events_repeated += 1;
+        } else {
+            // Nobody will say that it is safe.
+            self.suspects.forget(repeat.id);
+        }
+    }
+
+    /// An event that a lost link left can be given to nobody.
+    pub(super) fn drop_event(&mut self, repeat: Option<Repeat>) {
+        self.counters.events_dropped += 1;
+        repeat.into_iter().for_each(|repeat| self.suspects.forget(repeat.id));
+    }
+
+    pub(super) fn drop_events(&mut self, events: &VecDeque<OwnedEvent>) {
+        events.iter().for_each(|event| self.drop_event(event.repeat));
     }
 
     fn put_back(&mut self, slot: ClientSlot, events: VecDeque<OwnedEvent>) {

@@ -5,9 +5,10 @@ use std::mem;
 use protocol::inner::{self, Cmd, Frame, FrameError, Hello, Run, ext};
 
 use super::LinkId;
+use super::in_flight::InFlight;
 use super::link::Link;
 use super::workers::WorkerId;
-use crate::shard::events::reroute;
+use crate::shard::events::reroute::{self, Lost};
 use crate::shard::notices::{Gone, Notice};
 use crate::shard::{Action, Shard};
 
@@ -90,21 +91,25 @@ impl Shard {
     /// Closes a link at once. Its clients go to other workers, with the events that it had not taken and with new ones.
     pub(crate) fn close_link(&mut self, id: LinkId) {
         let Some(mut link) = self.links.remove(id) else { return };
-        let mut clients = Vec::new();
-        if let Some(in_flight) = link.in_flight.take() {
-            in_flight.give_back(&mut self.clients);
-        }
+        let mut lost = Lost::default();
+        let kept = link.in_flight.take().and_then(|in_flight| in_flight.end(&mut self.clients));
         if let Some(worker) = link.worker {
             let key = self.links.workers.key(worker).to_owned();
             self.hooks.call(self.now, "on_worker_closed", |hooks| hooks.on_worker_closed(&key));
             self.notices.push(Notice::Gone { key: key.as_str().into(), why: link.why_gone() });
             self.links.workers.disconnect(worker, id);
-            clients = self.reroute(reroute::unsent(&link.out.queue), &key);
+            let left = match kept {
+                // A gateway that ends has told all it had to tell.
+                Some(kept) if !link.leaving => self.again(&link, kept),
+                _ => reroute::unsent(&link.out.queue),
+            };
+            lost = self.reroute(left, &key);
         }
         link.out.queue.clear(&mut self.output.spare);
         self.output.actions.push(Action::Close(id.socket()));
         self.retry_departed(link.departed);
-        self.replay_all(clients);
+        self.replay_all(lost);
+        self.release_suspects();
         for client in link.stalled_clients {
             self.resume_client(client);
         }
@@ -268,6 +273,7 @@ impl Shard {
         for (_, client) in self.deadlines.no_worker.take_all() {
             self.resume_client(client);
         }
+        self.release_suspects();
         if previous.is_some() {
             self.resume_stalled_clients(id);
             self.resume_ready();
@@ -277,16 +283,23 @@ impl Shard {
 
     /// Notes what a worker that is taken has said of itself, and answers one of ours.
     fn greet(&mut self, id: LinkId, worker: WorkerId, connect: &ext::WorkerConnect, run: Option<Run>) {
+        let is_asked = connect.acks && run.is_some() && connect.window.is_some();
+        let acks = is_asked.then(|| self.links.name_events(self.identity.run()));
+        run.into_iter().for_each(|run| self.suspects.lives(run, self.now));
         let Some(link) = self.links.get_mut(id) else { return };
         if link.worker.replace(worker).is_none() {
             link.out.queue.set_apart();
         }
-        if let Some(before) = link.introduce(connect.ringway, run, connect.window) {
-            before.give_back(&mut self.clients);
+        (link.ringway, link.run) = (connect.ringway, run);
+        let granted = connect.window.filter(|_| connect.ringway);
+        let in_flight = granted.map(|window| InFlight::new(window, acks, self.suspects.are_alone()));
+        if let Some(before) = mem::replace(&mut link.in_flight, in_flight) {
+            // The worker begins anew, and says nothing of these any more.
+            before.end(&mut self.clients);
         }
         if link.ringway {
-            let hello = Hello { refused: None, windows: link.in_flight.is_some() };
-            let hello = Frame { body: hello.encode(), ..Frame::command(Cmd::RingwayHello) };
+            let hello = Hello { refused: None, windows: link.in_flight.is_some(), acks };
+            let hello = Frame { body: &hello.encode(), ..Frame::command(Cmd::RingwayHello) };
             link.queue_frame(&mut self.output, &hello);
             link.pulse.begin();
             link.ping(&mut self.output);

@@ -1,16 +1,15 @@
 //! One inner connection: a worker's, or one for queries.
 
 use std::collections::VecDeque;
-use std::mem;
 use std::net::SocketAddr;
 
-use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, Run, Window};
+use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, Run};
 use protocol::pulse::Pulse;
 use uring::SocketId;
 
 use super::LinkId;
 use super::drain::Drain;
-use super::window::InFlight;
+use super::in_flight::InFlight;
 use super::workers::WorkerId;
 use crate::config::UNAUTHORIZED_FRAME_SIZE_MAX;
 use crate::shard::notices::Gone;
@@ -90,19 +89,6 @@ impl Link {
     /// Queues a frame.
     pub(crate) fn queue_frame(&mut self, output: &mut Output, frame: &Frame<'_>) {
         output.append_with(self.id.socket(), &mut self.out, |out| frame.encode(out));
-    }
-
-    /// What the worker said of itself in an accepted WORKER_CONNECT.
-    /// Returns what was in flight before.
-    pub(crate) fn introduce(
-        &mut self,
-        ringway: bool,
-        run: Option<Run>,
-        window: Option<Window>,
-    ) -> Option<InFlight> {
-        self.ringway = ringway;
-        self.run = run;
-        mem::replace(&mut self.in_flight, window.filter(|_| ringway).map(InFlight::new))
     }
 
     pub(crate) fn new(socket: SocketId, peer: SocketAddr, authorized: bool) -> Link {

@@ -2,12 +2,15 @@
 
 pub(super) mod drain;
 pub(super) mod frames;
+pub(super) mod in_flight;
 pub(super) mod link;
 pub(super) mod pulse;
 pub(super) mod refusals;
+mod retained;
 pub(super) mod window;
 pub(super) mod workers;
 
+use protocol::inner::{Acks, Run};
 use uring::SocketId;
 
 use self::link::Link;
@@ -38,11 +41,19 @@ pub(super) struct Links {
     ids: Vec<LinkId>,
     pub workers: Workers,
     draining: Vec<LinkId>,
+    /// How often events of a link were given a name.
+    named: u32,
 }
 
 impl Links {
     pub(super) fn new() -> Links {
-        Links { rows: Table::new(), ids: Vec::new(), workers: Workers::default(), draining: Vec::new() }
+        Links {
+            rows: Table::new(),
+            ids: Vec::new(),
+            workers: Workers::default(),
+            draining: Vec::new(),
+            named: 0,
+        }
     }
 
     /// A link, if it is still there.
@@ -71,6 +82,12 @@ impl Links {
     pub(super) fn insert(&mut self, link: Link) {
         self.ids.push(link.id);
         self.rows.insert(link.id.0.index(), Box::new(link));
+    }
+
+    /// What events of the next link are called that keeps them, in this run of the shard.
+    fn name_events(&mut self, run: Run) -> Acks {
+        self.named = self.named.wrapping_add(1);
+        Acks { run, link: self.named }
     }
 
     pub(super) fn remove(&mut self, id: LinkId) -> Option<Box<Link>> {

@@ -34,8 +34,8 @@ impl Shard {
             self.close_link(id);
             return LinkState::Gone;
         }
-        let hello = Hello { refused: Some(refused), windows: false };
-        let hello = Frame { body: hello.encode(), ..Frame::command(Cmd::RingwayHello) };
+        let hello = Hello { refused: Some(refused), ..Hello::default() };
+        let hello = Frame { body: &hello.encode(), ..Frame::command(Cmd::RingwayHello) };
         link.queue_frame(&mut self.output, &hello);
         link.refused = true;
         // It may not read.

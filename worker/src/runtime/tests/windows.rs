@@ -1,7 +1,7 @@
 //! Gateways that keep to windows (WIRE.md §14): what they are granted, what they are told, and when.
 
 use protocol::inner::ext::WorkerConnect;
-use protocol::inner::{self, Done, FRAME_SIZE_MAX, Window};
+use protocol::inner::{self, EventRange, FRAME_SIZE_MAX, Window};
 
 use super::*;
 use crate::config::{DONE_DELAY, GATEWAYS_EXPECTED};
@@ -34,8 +34,8 @@ fn windowed(events: usize) -> Stage {
 impl Stage {
     /// The gateway says that it keeps to windows.
     fn greet(&mut self) {
-        let hello = Hello { refused: None, windows: true };
-        self.say(Frame { body: hello.encode(), ..Frame::command(Cmd::RingwayHello) });
+        let hello = Hello { windows: true, ..Hello::default() };
+        self.say(Frame { body: &hello.encode(), ..Frame::command(Cmd::RingwayHello) });
         self.told();
     }
 
@@ -55,23 +55,23 @@ impl Stage {
     }
 
     /// The gateway hears in one piece what the core has to say, but for pings.
-    fn told(&mut self) -> Vec<(Cmd, Vec<Done>)> {
+    fn told(&mut self) -> Vec<(Cmd, Vec<EventRange>)> {
         frames(&self.send(usize::MAX))
     }
 
     /// The same when there is nothing behind which it would be said.
-    fn told_in_time(&mut self) -> Vec<(Cmd, Vec<Done>)> {
+    fn told_in_time(&mut self) -> Vec<(Cmd, Vec<EventRange>)> {
         self.pass(DONE_DELAY);
         self.told()
     }
 }
 
 /// Which commands, and what they say to be done.
-fn frames(mut bytes: &[u8]) -> Vec<(Cmd, Vec<Done>)> {
+fn frames(mut bytes: &[u8]) -> Vec<(Cmd, Vec<EventRange>)> {
     let mut frames = Vec::new();
     while let Some((frame, size)) = inner::decode(bytes, FRAME_SIZE_MAX).unwrap() {
         let cmd = Cmd::from_u8(frame.cmd).unwrap();
-        let done = if cmd == Cmd::EventsDone { Done::decode_all(frame.body).collect() } else { vec![] };
+        let done = if cmd == Cmd::EventsDone { EventRange::decode_all(frame.body).collect() } else { vec![] };
         if cmd != Cmd::RingwayPing {
             frames.push((cmd, done));
         }
@@ -81,8 +81,8 @@ fn frames(mut bytes: &[u8]) -> Vec<(Cmd, Vec<Done>)> {
     frames
 }
 
-fn done(all: &[(u32, u32)]) -> (Cmd, Vec<Done>) {
-    (Cmd::EventsDone, all.iter().map(|(first, count)| Done { first: *first, count: *count }).collect())
+fn done(all: &[(u32, u32)]) -> (Cmd, Vec<EventRange>) {
+    (Cmd::EventsDone, all.iter().map(|(first, count)| EventRange { first: *first, count: *count }).collect())
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn numbers_begin_when_the_gateway_says_so() {
 #[test]
 fn to_whom_has_no_window_nothing_is_said() {
     let mut stage = Stage::new(App, 10_000);
-    stage.say(Frame { body: Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) });
+    stage.say(Frame { body: &Hello::default().encode(), ..Frame::command(Cmd::RingwayHello) });
     stage.send(usize::MAX);
     (0..100).for_each(|client| stage.offer(client, "quiet 0"));
     assert_eq!(stage.told_in_time(), []);

@@ -1,0 +1,135 @@
+//! Events that workers had in hand when they died: one of them may be what kills them.
+//!
+//! An event that two workers have died with is sent alone: nothing else is in flight on its link, nor on others of this shard
+//! more than one event each, so that the third death says who it was. Then it is dropped. A death is a link's end by FIN or
+//! reset; if the same run of the worker comes back soon, it was none.
+
+use std::mem;
+
+use hashbrown::HashMap;
+use protocol::inner::{EventId, Run};
+
+use crate::Millis;
+use crate::config::{DEATHS_BEFORE_ALONE, DEATHS_BEFORE_DROPPED, REVIVAL_MS};
+use crate::shard::Shard;
+
+/// What workers have died with and what is not safe yet.
+///
+/// Invariant: `alone` counts those with [`DEATHS_BEFORE_ALONE`] deaths or more.
+#[derive(Default)]
+pub(crate) struct Suspects {
+    deaths: HashMap<EventId, Deaths>,
+    alone: usize,
+    /// Links send one event at a time.
+    are_alone: bool,
+}
+
+struct Deaths {
+    count: u8,
+    /// The last one's.
+    run: Option<Run>,
+    at: Millis,
+}
+
+impl Suspects {
+    /// A worker of this run has died with an event in hand. Whether it was one too many: the event is forgotten here, and to be
+    /// dropped.
+    pub(super) fn has_killed(&mut self, id: EventId, run: Option<Run>, now: Millis) -> bool {
+        let deaths = self.deaths.entry(id).or_insert(Deaths { count: 0, run, at: now });
+        *deaths = Deaths { count: deaths.count + 1, run, at: now };
+        self.alone += usize::from(deaths.count == DEATHS_BEFORE_ALONE);
+        let is_too_much = deaths.count >= DEATHS_BEFORE_DROPPED;
+        if is_too_much {
+            self.forget(id);
+        }
+        is_too_much
+    }
+
+    /// The event is safe, or will never be.
+    pub(crate) fn forget(&mut self, id: EventId) {
+        if let Some(deaths) = self.deaths.remove(&id) {
+            self.alone -= usize::from(deaths.count >= DEATHS_BEFORE_ALONE);
+        }
+    }
+
+    /// A worker is there: if a link of this run has ended shortly before, that was no death.
+    pub(crate) fn lives(&mut self, run: Run, now: Millis) {
+        for deaths in self.deaths.values_mut() {
+            if deaths.run == Some(run) && now.since(deaths.at) <= REVIVAL_MS {
+                self.alone -= usize::from(deaths.count == DEATHS_BEFORE_ALONE);
+                (deaths.count, deaths.run) = (deaths.count - 1, None);
+            }
+        }
+        self.deaths.retain(|_, deaths| deaths.count > 0);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.deaths.len()
+    }
+
+    /// Whether links are to send one event at a time.
+    pub(crate) fn are_alone(&self) -> bool {
+        self.are_alone
+    }
+}
+
+impl Shard {
+    /// There may be events now that are to be sent alone: so nothing else is sent from here on.
+    pub(super) fn isolate_suspects(&mut self) {
+        if self.suspects.alone > 0 && !mem::replace(&mut self.suspects.are_alone, true) {
+            self.links.set_alone(true);
+        }
+    }
+
+    /// There may be none any more: who waits for a window may have room.
+    pub(crate) fn release_suspects(&mut self) {
+        if self.suspects.alone == 0 && mem::take(&mut self.suspects.are_alone) {
+            self.links.set_alone(false);
+            for index in (0..self.links.len()).rev() {
+                self.links.nth(index).into_iter().for_each(|id| self.resume_stalled_clients(id));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: EventId = EventId::new(Run(1), 2, 3);
+    const OTHER: EventId = EventId::new(Run(1), 2, 4);
+
+    fn killed(suspects: &mut Suspects, id: EventId, run: u64, at: u64) -> (bool, usize) {
+        (suspects.has_killed(id, Some(Run(run)), Millis(at)), suspects.alone)
+    }
+
+    #[test]
+    fn the_third_death_is_one_too_many() {
+        let mut suspects = Suspects::default();
+        assert_eq!(killed(&mut suspects, ID, 1, 0), (false, 0));
+        assert_eq!(killed(&mut suspects, OTHER, 1, 0), (false, 0));
+        assert_eq!(killed(&mut suspects, ID, 2, 10), (false, 1));
+        suspects.forget(OTHER);
+        assert_eq!(killed(&mut suspects, OTHER, 3, 10), (false, 1), "it was safe between");
+        assert_eq!(killed(&mut suspects, ID, 3, 20), (true, 0));
+        suspects.forget(OTHER);
+        assert_eq!(suspects.len(), 0);
+    }
+
+    #[test]
+    fn who_comes_back_soon_was_not_dead() {
+        let mut suspects = Suspects::default();
+        killed(&mut suspects, ID, 1, 0);
+        assert_eq!(killed(&mut suspects, ID, 2, 1_000), (false, 1));
+        suspects.lives(Run(1), Millis(1_001));
+        assert_eq!(suspects.alone, 1, "that is the other one");
+        suspects.lives(Run(2), Millis(1_000 + REVIVAL_MS));
+        assert_eq!(suspects.alone, 0);
+        assert_eq!(killed(&mut suspects, ID, 3, 20_000), (false, 1));
+        suspects.lives(Run(3), Millis(20_001 + REVIVAL_MS));
+        assert_eq!(killed(&mut suspects, ID, 4, 40_000), (true, 0));
+        killed(&mut suspects, ID, 5, 50_000);
+        suspects.lives(Run(5), Millis(50_000));
+        assert_eq!(suspects.len(), 0);
+    }
+}
