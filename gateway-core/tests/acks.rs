@@ -18,7 +18,7 @@ fn told(world: &mut World, link: usize) -> Vec<Told> {
     for (cmd, id, _, body) in world.take_frames(link) {
         match cmd {
             Cmd::Repeat => repeat = Repeat::decode(&body).map(|repeat| (repeat.id, repeat.deliveries)),
-            Cmd::OnMessage => told.push((id, String::from_utf8(body).unwrap(), repeat.take())),
+            Cmd::OnMessage => told.push((id, String::from_utf8_lossy(&body).into_owned(), repeat.take())),
             Cmd::RingwayHello => {}
             cmd => told.push((id, format!("{cmd:?}"), repeat.take())),
         }
@@ -66,7 +66,8 @@ fn kept(world: &World) -> (usize, usize) {
 #[test]
 fn who_asks_and_has_a_window_and_a_run_is_told_what_events_are_called() {
     let mut world = World::text();
-    let hello = |frames: Vec<(Cmd, u32, Vec<u8>, Vec<u8>)>| Hello::decode(&frames[0].3).unwrap().acks;
+    let hello =
+        |frames: Vec<(Cmd, u32, Vec<u8>, Vec<u8>)>| Hello::decode(&frames[0].3).expect("it is JSON").acks;
     for number in 1..3 {
         let link = world.link();
         world.introduce_with_acks(link, &number.to_string(), 7, 10);

@@ -28,7 +28,9 @@ impl World {
         }
         for gateway in &self.gateways {
             assert_eq!(gateway.shard.worker_count(), self.worker_count);
-            assert_eq!((gateway.shard.status().events_in_flight, gateway.shard.check_windows()), (0, 0));
+            let status = gateway.shard.status();
+            assert_eq!((status.events_in_flight, gateway.shard.check_windows()), (0, 0));
+            assert_eq!((status.events_kept, status.events_suspected), (0, 0));
         }
         self.outlive_half_open();
         self.check_register();
@@ -36,24 +38,35 @@ impl World {
         self.settle();
         self.check_clients();
         self.check_own_workers();
-        self.check_losses();
         self.pass(IDLE_TIME);
         self.settle();
         self.check_nothing_is_left();
     }
 
     fn check_clients(&self) {
-        let mut handled: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        for text in self.record.borrow().handled.iter() {
+        let mut of_clients: BTreeMap<usize, Vec<Handled>> = BTreeMap::new();
+        let record = self.record.borrow();
+        let notes = record.handled.iter().zip(&record.repeated).zip(&record.handled_by);
+        for ((text, is_repeat), by) in notes {
             let client = text.split(':').next().and_then(|number| number.parse().ok());
-            handled.entry(client.expect("messages begin with their client")).or_default().push(text.clone());
+            let client = client.expect("messages begin with their client");
+            of_clients.entry(client).or_default().push(Handled {
+                text: text.clone(),
+                is_repeat: *is_repeat,
+                by: *by,
+            });
         }
         for (index, client) in self.clients.iter().enumerate() {
-            let handled = handled.remove(&index).unwrap_or_default();
+            let all = of_clients.remove(&index).unwrap_or_default();
+            let handled: Vec<String> = all.iter().map(|event| event.text.clone()).collect();
             let Client { said, heard, has_left, is_dismissed, .. } = client;
+            // Whoever went with its gateway's process took with it what was not handled yet.
+            let is_lost = client.life < self.gateways[client.gateway].life;
+            let may_lose = is_lost || *is_dismissed || self.has_dropped_events(client.gateway);
             let mut done = said.clone();
-            let is_known = !is_dismissed || self.record.borrow().connected.contains(&index);
+            let is_known = !is_dismissed || record.connected.contains(&index);
             done.extend(((*has_left || *is_dismissed) && is_known).then(|| closed(index)));
+            let whole: Vec<String> = said.iter().cloned().chain([closed(index)]).collect();
             if !is_known {
                 done.clear();
             } else if *is_dismissed && handled.len() < done.len() && handled.last() == done.last() {
@@ -62,6 +75,7 @@ impl World {
             }
             match self.faults {
                 Faults::Reloads | Faults::Pauses => {
+                    assert!(all.iter().all(|event| !event.is_repeat), "client {index}: {all:?}");
                     assert_eq!(handled, done, "client {index}: each message is handled, once and in order");
                     assert!(
                         *has_left || *is_dismissed || heard == said,
@@ -69,21 +83,16 @@ impl World {
                     );
                     assert!(is_part(heard, said), "client {index}: {heard:?} of {said:?}");
                 }
-                Faults::Deaths | Faults::Outages => {
-                    assert!(is_part(&handled, &done), "client {index}: doubled or out of order: {handled:?}");
-                    assert!(is_part(heard, &handled), "client {index}: {heard:?} of {handled:?}");
-                }
-                Faults::Cuts | Faults::Freezes => {
-                    let times = handled.len();
-                    let handled: BTreeSet<_> = handled.iter().collect();
-                    assert_eq!(handled.len(), times, "client {index}: doubled");
-                    assert!(
-                        handled.is_subset(&done.iter().collect()),
-                        "client {index}: never said: {handled:?}"
-                    );
-                    let answered: BTreeSet<_> = heard.iter().collect();
-                    assert_eq!(answered.len(), heard.len(), "client {index}: answered twice");
-                    assert!(answered.is_subset(&handled), "client {index}: answers to what nobody handled");
+                Faults::Deaths | Faults::Outages | Faults::Cuts | Faults::Freezes => {
+                    let may_lack = self.has_dropped_events(client.gateway) || is_lost;
+                    check_deliveries(index, &whole, &all, may_lack, self.faults == Faults::Cuts);
+                    let (handled, all) = (as_set(&handled), as_set(&done));
+                    let (heard, said) = (as_set(heard), as_set(said));
+                    assert!(heard.is_subset(&handled), "client {index}: answers to what nobody handled");
+                    if !may_lose {
+                        assert_eq!(handled, all, "client {index}: each message is handled");
+                        assert!(*has_left || heard == said, "client {index}: each message is answered");
+                    }
                 }
             }
         }
@@ -131,29 +140,12 @@ impl World {
         self.record.borrow().stopped.keys().filter(|worker| self.homes[**worker].is_some()).count()
     }
 
-    /// While no process dies, only such events are lost as a kernel had taken.
-    fn check_losses(&self) {
-        if self.faults != Faults::Freezes {
-            return;
-        }
-        let to_workers = self.pipes.iter().filter(|pipe| matches!(pipe.to, End::Worker(..)));
-        let losable: usize = to_workers.map(|pipe| pipe.lost().div_ceil(EVENT_SIZE_MIN)).sum();
-        let is_lossless = |client: &&Client| !client.is_dismissed;
-        let said = self.clients.iter().filter(is_lossless);
-        let said: usize = said.map(|client| client.said.len() + usize::from(client.has_left)).sum();
-        let record = self.record.borrow();
-        let of = |text: &str| text.split(':').next().and_then(|client| client.parse::<usize>().ok());
-        let handled = record.handled.iter().filter_map(|text| of(text)).map(|client| &self.clients[client]);
-        let lost = said - handled.filter(is_lossless).count();
-        assert!(lost <= losable, "{lost} events are lost, of which kernels had at most {losable}");
-    }
-
     /// Checks that tables have only what belongs to connections of the programs with each other.
     fn check_nothing_is_left(&self) {
         for gateway in &self.gateways {
             let status = gateway.shard.status();
             assert_eq!((status.clients, status.uids, status.groups), (0, 0, 0));
-            assert_eq!(status.events_in_flight, 0);
+            assert_eq!((status.events_in_flight, status.events_kept, status.events_suspected), (0, 0, 0));
             let near = usize::from(gateway.own.is_some());
             assert_eq!(gateway.sockets.pipes().len() + near, self.worker_count, "nothing but links");
         }
@@ -161,6 +153,7 @@ impl World {
             let Some(worker) = worker else { continue };
             let status = worker.runtime.status();
             assert_eq!((status.handlers_running, status.events_waiting, status.queued_bytes), (0, 0, 0));
+            assert_eq!(status.events_unsettled, 0);
             let near = usize::from(home.is_some());
             assert_eq!(
                 worker.conns.len() + near,
@@ -205,6 +198,40 @@ impl World {
             assert!(status.connections <= sockets, "{status:?}, {sockets} sockets");
         }
     }
+}
+
+/// An event as a handler was told of it.
+#[derive(Debug)]
+struct Handled {
+    text: String,
+    is_repeat: bool,
+    /// The number of the worker.
+    by: usize,
+}
+
+/// Checks in which order what a client did came to handlers: what nobody may have had, once and in order; and what is repeated,
+/// from some event on, in order. `may_lack`: events may have been dropped. `may_lag`: a worker may begin with what it has, when
+/// others have been told already, as it has not heard yet that its link is cut.
+fn check_deliveries(client: usize, done: &[String], all: &[Handled], may_lack: bool, may_lag: bool) {
+    let number = |text: &String| done.iter().position(|other| other == text);
+    let (mut by_worker, mut last) = (BTreeMap::new(), None);
+    for Handled { text, is_repeat, by } in all {
+        let number = number(text);
+        assert!(number.is_some(), "client {client}: never said: {text}");
+        if *is_repeat {
+            let next = last.map_or(0, |last: usize| last + 1);
+            assert!(may_lack || number <= Some(next), "client {client}: {text} too early: {all:?}");
+        } else {
+            let before: Option<usize> = by_worker.insert(by, number).flatten();
+            let is_first = number > if may_lag { before } else { last };
+            assert!(is_first, "client {client}: {text} is no first delivery: {all:?}");
+        }
+        last = number.max(last);
+    }
+}
+
+fn as_set(texts: &[String]) -> BTreeSet<&String> {
+    texts.iter().collect()
 }
 
 /// Whether `part` is what is left of `whole` when some of it is lost.

@@ -125,19 +125,27 @@ impl World {
         let record = self.record.borrow();
         self.clients.iter().enumerate().all(|(index, client)| {
             client.is_gone
+                || self.has_dropped_events(client.gateway)
                 || client.is_dismissed && !record.connected.contains(&index)
                 || if client.has_left || client.is_dismissed {
                     record.handled.contains(&closed(index))
                 } else {
-                    client.said.len() == client.heard.len()
+                    client.said.iter().all(|said| client.heard.contains(said))
                 }
         })
     }
 
+    /// Whether workers have died of what clients of a gateway did, or so it looked: then one was thrown out.
+    pub(crate) fn has_dropped_events(&self, gateway: usize) -> bool {
+        self.gateways[gateway].shard.counters().events_poisonous > 0
+    }
+
     /// It hears that its gateway says no more.
     fn end_client(&mut self, index: usize) {
-        let Client { has_left, is_dismissed, pipe, .. } = self.clients[index];
-        assert!(has_left || is_dismissed, "client {index} was thrown out after {:?}", self.now.get());
+        let Client { has_left, is_dismissed, pipe, gateway, .. } = self.clients[index];
+        let may_be_closed = has_left || is_dismissed || self.has_dropped_events(gateway);
+        assert!(may_be_closed, "client {index} was thrown out after {:?}", self.now.get());
+        self.clients[index].is_dismissed |= !has_left;
         self.clients[index].is_over = true;
         if !has_left {
             self.pipes[pipe].end();

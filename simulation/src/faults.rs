@@ -15,13 +15,14 @@ pub enum Faults {
     /// The same, and a process or one direction of a connection stands still, for less time than it takes to be given up:
     /// nothing may be lost.
     Pauses,
-    /// Workers die, too: what was on its way to them, or waited there, may be lost.
+    /// Workers die, too: what was on its way to them, or in their hands, goes to others, who are told so.
     Deaths,
-    /// Links are cut, too, behind which both ends live: what a worker had taken it still handles, beside what another one gets.
+    /// Links are cut, too, behind which both ends live: what a worker has begun it still handles, beside what another one gets.
     Cuts,
     /// Processes and connections stand still for up to 30 s: they are given up, and come back.
     Freezes,
-    /// Machines of workers, gateways and the register are gone from one moment to the next, and nobody is told.
+    /// Machines of workers, gateways and the register are gone from one moment to the next, and nobody is told: with a gateway go
+    /// its clients.
     Outages,
 }
 

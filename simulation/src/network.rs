@@ -60,8 +60,6 @@ pub(crate) struct Pipe {
     pub(crate) is_paused: bool,
     /// Bytes that came out.
     delivered: usize,
-    /// Bytes that it took and that never came out.
-    lost: usize,
     /// Nothing gets through for a while.
     pub(crate) is_stalled: bool,
     /// Nor ever: a machine at one of its ends is gone.
@@ -86,7 +84,6 @@ impl Pipe {
             is_over: false,
             is_paused: false,
             delivered: 0,
-            lost: 0,
             is_stalled: false,
             is_lost: false,
         }
@@ -95,7 +92,6 @@ impl Pipe {
     /// Takes what there is room for; returns how much that is.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> usize {
         if self.is_over || self.is_ending {
-            self.lost += bytes.len();
             return bytes.len();
         }
         let size = bytes.len().min(self.room - self.bytes.len());
@@ -111,7 +107,6 @@ impl Pipe {
 
     /// The connection breaks: of what is in it only the first `kept` bytes arrive.
     pub(crate) fn cut(&mut self, kept: usize) {
-        self.lost += self.bytes.len().saturating_sub(kept);
         self.bytes.truncate(kept);
         (self.is_ending, self.breaks) = (true, true);
     }
@@ -135,7 +130,6 @@ impl Pipe {
 
     /// Nobody receives any more.
     pub(crate) fn close(&mut self) {
-        self.lost += self.bytes.len();
         self.bytes.clear();
         self.is_over = true;
     }
@@ -153,11 +147,6 @@ impl Pipe {
     /// How many bytes came out.
     pub(crate) fn delivered(&self) -> usize {
         self.delivered
-    }
-
-    /// How many bytes it took that never came out.
-    pub(crate) fn lost(&self) -> usize {
-        self.lost
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -21,6 +21,8 @@ pub(crate) struct Notes {
     pub(crate) handled: Vec<String>,
     /// Which worker that was, for each of them.
     pub(crate) handled_by: Vec<usize>,
+    /// Whether it was told that another may have been told before, for each of them.
+    pub(crate) repeated: Vec<bool>,
     /// Clients of which a worker has heard.
     pub(crate) connected: BTreeSet<usize>,
     /// How much was handled when a worker's `on_stop` ran.
@@ -31,6 +33,8 @@ pub(crate) struct Notes {
     pushes: BTreeMap<(usize, usize), u32>,
     /// Clients that may not be there.
     pub(crate) left: BTreeSet<usize>,
+    /// A gateway has thrown somebody out.
+    pub(crate) are_thrown_out: bool,
 }
 
 /// A core, and which pipes its connections send to: indices into the world's list.
@@ -73,7 +77,8 @@ impl Events for Echo {
             1 => {
                 let answer = gateway.is_online(client.id()).await;
                 let has_left = self.record.borrow().left.contains(&client_at(client.addr().port()));
-                let is_said = answer.value || !answer.missing.is_empty() || has_left;
+                let may_have_gone = has_left || self.record.borrow().are_thrown_out;
+                let is_said = answer.value || !answer.missing.is_empty() || may_have_gone;
                 assert!(is_said, "a client that speaks is online");
             }
             2 => client.edit_session(|session| drop(session.insert("last", message.text().as_ref()))),
@@ -95,9 +100,10 @@ impl Events for Echo {
 }
 
 impl Notes {
-    fn note(&mut self, worker: usize, what: String) {
+    fn note(&mut self, worker: usize, is_repeat: bool, what: String) {
         self.handled.push(what);
         self.handled_by.push(worker);
+        self.repeated.push(is_repeat);
     }
 }
 
@@ -105,7 +111,7 @@ impl Echo {
     fn note(&self, client: &Client, what: String) {
         let mut record = self.record.borrow_mut();
         record.ids.insert(client_at(client.addr().port()), client.id());
-        record.note(self.number, what);
+        record.note(self.number, client.is_repeat(), what);
     }
 
     /// Says something to any client, whoever serves it.

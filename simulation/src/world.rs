@@ -135,7 +135,7 @@ impl World {
             && self.are_listed(GATEWAYS, self.worker_count)
             && self.workers.iter().flatten().all(is_idle)
             && self.gateways.iter().all(|gateway| gateway.shard.worker_count() == self.worker_count)
-            && self.gateways.iter().all(|gateway| gateway.shard.status().events_in_flight == 0)
+            && self.gateways.iter().all(|gateway| gateway.shard.status().events_kept == 0)
             && (0..GATEWAYS).all(|gateway| self.is_serving(gateway))
             && !self.pipes.iter().any(Pipe::is_ready)
     }
@@ -329,6 +329,7 @@ impl World {
         }
         let now = self.millis();
         self.gateways[index].turn(now, &mut self.pipes);
+        self.record.borrow_mut().are_thrown_out |= self.has_dropped_events(index);
     }
 
     pub(crate) fn tick_gateway(&mut self, index: usize) {

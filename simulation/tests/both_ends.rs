@@ -1,4 +1,4 @@
-//! Thousands of seeds: gateways and workers together lose nothing, double nothing, and find each other again.
+//! Thousands of seeds: gateways and workers together lose nothing, repeat nothing without saying so, and find each other again.
 
 use ringway_simulation::{Faults, World};
 
@@ -59,22 +59,22 @@ fn while_processes_and_connections_stand_still_for_a_while_nothing_is_lost() {
 }
 
 #[test]
-fn when_they_stand_still_for_long_nothing_is_doubled_and_all_are_connected_in_the_end() {
+fn when_they_stand_still_for_long_nothing_is_lost_and_all_are_connected_in_the_end() {
     run(Faults::Freezes);
 }
 
 #[test]
-fn when_machines_go_without_a_word_nothing_is_doubled_or_out_of_order_and_all_are_connected_in_the_end() {
+fn when_machines_go_without_a_word_nothing_is_lost_or_out_of_order_and_all_are_connected_in_the_end() {
     run(Faults::Outages);
 }
 
 #[test]
-fn when_workers_die_nothing_is_doubled_or_out_of_order_and_all_are_connected_in_the_end() {
+fn when_workers_die_nothing_is_lost_or_out_of_order_and_all_are_connected_in_the_end() {
     run(Faults::Deaths);
 }
 
 #[test]
-fn when_links_are_cut_nothing_is_doubled_and_all_are_connected_in_the_end() {
+fn when_links_are_cut_nothing_is_lost_and_all_are_connected_in_the_end() {
     run(Faults::Cuts);
 }
 
@@ -104,21 +104,21 @@ fn embedded_while_processes_and_connections_stand_still_for_a_while_nothing_is_l
 }
 
 #[test]
-fn embedded_when_they_stand_still_for_long_nothing_is_doubled_and_all_are_connected_in_the_end() {
+fn embedded_when_they_stand_still_for_long_nothing_is_lost_and_all_are_connected_in_the_end() {
     run_embedded(Faults::Freezes);
 }
 
 #[test]
-fn embedded_when_machines_go_without_a_word_nothing_is_doubled_or_out_of_order() {
+fn embedded_when_machines_go_without_a_word_nothing_is_lost_or_out_of_order() {
     run_embedded(Faults::Outages);
 }
 
 #[test]
-fn embedded_when_processes_die_nothing_is_doubled_or_out_of_order() {
+fn embedded_when_processes_die_nothing_is_lost_or_out_of_order() {
     run_embedded(Faults::Deaths);
 }
 
 #[test]
-fn embedded_when_links_are_cut_nothing_is_doubled_and_all_are_connected_in_the_end() {
+fn embedded_when_links_are_cut_nothing_is_lost_and_all_are_connected_in_the_end() {
     run_embedded(Faults::Cuts);
 }

@@ -5,10 +5,13 @@ use std::net::SocketAddrV4;
 
 use bytes::Bytes;
 use protocol::ClientId;
-use protocol::inner::Frame;
+use protocol::inner::{EventId, Frame};
 use protocol::php::{self, Array, ConvertError, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::core::Delivery;
+use crate::runtime::Hold;
 
 /// The client an event is about. It lives for that event only: keep its [`ClientId`], not this.
 ///
@@ -21,6 +24,7 @@ pub struct Client {
     id: ClientId,
     addr: SocketAddrV4,
     gateway_port: u16,
+    delivery: Delivery,
     session: RefCell<Session>,
 }
 
@@ -35,11 +39,12 @@ struct Session {
 }
 
 impl Client {
-    pub(crate) fn new(frame: &Frame<'_>) -> Client {
+    pub(crate) fn new(frame: &Frame<'_>, delivery: Delivery) -> Client {
         Client {
             id: ClientId { gateway: frame.gateway, connection_id: frame.connection_id },
             addr: frame.client,
             gateway_port: frame.gateway_port,
+            delivery,
             session: RefCell::new(Session {
                 stored: Bytes::copy_from_slice(frame.ext),
                 array: None,
@@ -61,6 +66,29 @@ impl Client {
     /// The port it connected to: tells the listeners of a gateway apart.
     pub fn gateway_port(&self) -> u16 {
         self.gateway_port
+    }
+
+    /// What the event is called: the same each time that it is given to a handler, and different from all others. Gateways of
+    /// PHP's have no name for events, nor has one in the worker's own process: theirs are different each time.
+    pub fn event_id(&self) -> EventId {
+        self.delivery.id
+    }
+
+    /// Whether a handler may have begun with this event before, here or in another worker that has died, frozen or was cut off
+    /// since. What that one did is done, up to any point; it did not end, or its gateway has not heard of it.
+    pub fn is_repeat(&self) -> bool {
+        self.delivery.is_repeat
+    }
+
+    /// Keeps the event from being done when its handler ends, for as long as the [`Hold`] lives: for work that is spawned, or a
+    /// timer. Until then the gateway keeps the event, and gives it to another worker if this one dies. The client's next event
+    /// does not wait for it, but no more than 16 of one client are in hand at once. Only gateways of ours in other processes keep events.
+    pub fn hold(&self) -> Hold {
+        Hold::new(self.delivery.ticket)
+    }
+
+    pub(crate) fn delivery(&self) -> Delivery {
+        self.delivery
     }
 
     /// A copy of its session; empty when there is none, or when what is stored is not an array.

@@ -30,6 +30,10 @@ pub struct Config {
     /// Events per core whose handlers may run at once. A gateway of ours may have a part of as many on their way to a core or
     /// in its hands, and holds its clients back beyond that. When so many run or wait, no more is read of other gateways.
     pub max_concurrent_events: usize,
+    /// Gateways keep no event until it is safe: what a worker that dies, freezes or is cut off has in hand is lost, and no handler
+    /// runs twice for one event. Else gateways of ours give such events to others, who are told so
+    /// ([`Client::is_repeat`](crate::Client::is_repeat)).
+    pub at_most_once: bool,
     /// How long a core that has nothing to do looks for something by itself before it sleeps. Zero: not at all. More needs a
     /// CPU for each core.
     pub busy_poll: Duration,
@@ -152,6 +156,14 @@ pub(crate) const WINDOW_EVENTS_MIN: usize = 4;
 
 /// Bytes of events that each gateway may have in flight at least. One event may be in flight whatever its size.
 pub(crate) const WINDOW_BYTES_MIN: usize = 128 * 1024;
+
+/// A core that did not turn for this long closes its links to gateways that keep events: they give up a worker that they have not heard
+/// for 8 s, it says something every 2 s, and what they have sent it meanwhile they send to others.
+pub(crate) const STANDSTILL_MAX: Duration = Duration::from_secs(6);
+
+/// Windows of events on one link that are done and not safe: what they commanded at other gateways waits to be sent. With more of
+/// them, all count as safe, and are counted.
+pub(crate) const UNSAFE_WINDOWS_MAX: usize = 4;
 
 /// How long a gateway waits to hear that an event is done, unless it is sent something before, or half of its window waits.
 pub(crate) const DONE_DELAY: Duration = Duration::from_millis(10);

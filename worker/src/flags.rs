@@ -47,6 +47,9 @@ pub struct Settings {
     /// how long running handlers may take to end at a stop or reload (default 30)
     #[argh(option, arg_name = "SECONDS", default = "30")]
     pub drain_timeout: u64,
+    /// have gateways keep no event until it is done: what a crash or freeze has in hand is lost
+    #[argh(switch)]
+    pub at_most_once: bool,
     /// how long an idle core looks for work before it sleeps, at most 1000000 (default 0)
     #[argh(
         option,
@@ -143,6 +146,7 @@ impl Settings {
             send_to_gateway_buffer_size: self.send_to_gateway_buffer_size,
             max_concurrent_events: self.max_concurrent_events,
             drain_timeout: Duration::from_secs(self.drain_timeout),
+            at_most_once: self.at_most_once,
             busy_poll: self.busy_poll,
         })
     }

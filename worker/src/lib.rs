@@ -116,13 +116,13 @@ mod worker;
 pub use protocol::ClientId;
 pub use protocol::calls::{Answer, Body, Name};
 pub use protocol::client::Kind;
-pub use protocol::inner::{CloseReason, CloseReasonError, WebsocketRequest};
+pub use protocol::inner::{CloseReason, CloseReasonError, EventId, WebsocketRequest};
 pub use protocol::php;
 
 pub use crate::core::{Counters, Status};
 #[cfg(feature = "tokio")]
 pub use crate::runtime::Bridged;
-pub use crate::runtime::Spawned;
+pub use crate::runtime::{Hold, Spawned};
 pub use ::admin::{Address as AdminAddress, Report};
 pub use client::Client;
 pub use config::Config;

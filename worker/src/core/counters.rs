@@ -12,6 +12,9 @@ pub struct Status {
     pub events_waiting: usize,
     /// Bytes queued towards gateways.
     pub queued_bytes: usize,
+    /// Events that gateways keep although their handlers have ended: what these commanded elsewhere was not sent yet, or somebody
+    /// holds them.
+    pub events_unsettled: usize,
     /// Clients whose session was written and not seen since.
     pub sessions_remembered: usize,
     /// What has been counted since the start.
@@ -29,6 +32,14 @@ admin::counters! {
     messages_out,
     /// Events that were read and not given to handlers: the core had stopped, or its time was over.
     events_dropped,
+    /// The same of gateways that keep them, and give them to other workers.
+    events_returned,
+    /// Events that counted as safe although what they commanded at other gateways was not sent: too many waited for that.
+    events_unproven,
+    /// Events that another worker may have had before.
+    events_repeated,
+    /// Times the core stood still for so long that it closed its links: gateways may have given its clients to others.
+    standstills,
     /// Commands for a gateway that was not connected, or too large for a frame.
     commands_dropped,
     /// Links closed, with what was queued there, because too much was queued for all gateways together.

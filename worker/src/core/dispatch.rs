@@ -9,7 +9,7 @@ use std::net::SocketAddrV4;
 use bytes::Bytes;
 use protocol::ClientId;
 use protocol::client::Kind;
-use protocol::inner::{Cmd, FLAG_BINARY, FLAG_TEXT, Frame, WebsocketRequest};
+use protocol::inner::{Cmd, EventId, FLAG_BINARY, FLAG_TEXT, Frame, WebsocketRequest};
 use protocol::php::DecodeError;
 use tracing::warn;
 
@@ -23,10 +23,20 @@ use crate::{Client, Message};
 pub(crate) struct Event {
     pub(crate) client: Client,
     pub(crate) what: What,
-    /// What its gateway is told when it is done.
-    pub(crate) ticket: Option<Ticket>,
     /// What it holds while it waits, in bytes: itself, session and body.
     pub(super) size: usize,
+}
+
+/// How an event came here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) id: EventId,
+    /// It was sent before, perhaps to another worker.
+    pub(crate) is_repeat: bool,
+    /// Its gateway keeps it until it is safe, and gives it to others if the link is lost before.
+    pub(super) is_kept: bool,
+    /// What its gateway is told when it is done.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 #[derive(Debug)]
@@ -61,7 +71,7 @@ impl What {
 
 impl Event {
     /// Of a frame that is about a client.
-    pub(super) fn read(frame: &Frame<'_>, ticket: Option<Ticket>) -> Result<Event, DecodeError> {
+    pub(super) fn read(frame: &Frame<'_>, delivery: Delivery) -> Result<Event, DecodeError> {
         let what = match Cmd::from_u8(frame.cmd) {
             Some(Cmd::OnConnect) => What::Connect,
             Some(Cmd::OnClose) => What::Close,
@@ -71,15 +81,22 @@ impl Event {
             _ => What::message(frame),
         };
         let size = size_of::<Event>() + frame.ext.len() + frame.body.len();
-        Ok(Event { client: Client::new(frame), what, ticket, size })
+        Ok(Event { client: Client::new(frame, delivery), what, size })
+    }
+
+    /// What its gateway is told when it is done.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        self.client.delivery().ticket
     }
 }
+
 impl Core {
     /// The next event that was just read and whose handler may begin at once; the others are put behind what is in front of
     /// them. To be asked until there is none, a handler polled in between.
     pub(crate) fn start_fresh(&mut self) -> Option<Event> {
         while let Some(event) = self.pop_fresh() {
             if self.may_start_at_once(event.client.id()) {
+                self.begin_poll(event.ticket());
                 return Some(event);
             }
             self.enqueue(event);
@@ -99,8 +116,7 @@ impl Core {
         while self.stopping
             && let Some(event) = self.fresh.pop_front()
         {
-            self.counters.events_dropped += 1;
-            self.event_done(event.ticket);
+            self.drop_event(&event);
         }
         let event = self.fresh.pop_front()?;
         self.counters.events += 1;
@@ -115,6 +131,7 @@ impl Core {
 
     /// An event of [`Core::start_fresh`] has a handler that waits.
     pub(crate) fn handler_waits(&mut self, client: ClientId) {
+        self.end_poll();
         self.queues.run(client);
     }
 
@@ -123,8 +140,9 @@ impl Core {
         if !self.may_run_more() {
             return None;
         }
-        let started = self.with_queues(|queues, is_open| queues.start(is_open))?;
-        Some(started)
+        let (client, event) = self.with_queues(|queues, is_open| queues.start(is_open))?;
+        self.begin_poll(event.ticket());
+        Some((client, event))
     }
 
     /// A handler has ended that waited, or that began by [`Core::start_waiting`].
@@ -146,14 +164,29 @@ impl Core {
         self.stopping = true;
         let dropped = self.queues.clear();
         if !dropped.is_empty() {
-            self.counters.events_dropped += dropped.len() as u64;
             warn!(
                 core = self.index,
                 dropped = dropped.len(),
                 "events were read and had no time to be handled"
             );
         }
-        dropped.into_iter().for_each(|event| self.event_done(event.ticket));
+        dropped.iter().for_each(|event| self.drop_event(event));
+    }
+
+    /// Whether an event that has not begun is others' by now.
+    pub(crate) fn is_taken_back(&self, delivery: Delivery) -> bool {
+        delivery.is_kept && delivery.ticket.is_some_and(|ticket| !self.windows.has_acks(ticket.conn))
+    }
+
+    /// An event is not handled here. A gateway that keeps it gives it to another worker.
+    fn drop_event(&mut self, event: &Event) {
+        match event.ticket() {
+            Some(ticket) if self.windows.has_acks(ticket.conn) => self.counters.events_returned += 1,
+            ticket => {
+                self.counters.events_dropped += 1;
+                self.event_done(ticket);
+            }
+        }
     }
 
     /// The queues, and whether events of a gateway may be started.

@@ -204,6 +204,8 @@ impl Core {
 
     /// Tells every gateway of its clients among `clients`, if it has answered the last barrier.
     fn say_clients(&mut self, cmd: Cmd, clients: &HashSet<ClientId>) {
+        // Or their gateways would have to send again what is done, behind what others have had meanwhile.
+        self.say_done_now();
         let round = self.draining.round;
         let answered = |link: &&Link| link.is_ours() && link.open().is_some_and(|open| open.drained == round);
         let gateways: Vec<_> = self.links.all().iter().filter(answered).map(|link| link.address).collect();

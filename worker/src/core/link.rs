@@ -60,6 +60,8 @@ pub(super) struct Open {
     pub(super) drained: u32,
     /// The gateway has taken this link: it is one of ours and said so, or has kept it for a while.
     pub(super) up: bool,
+    /// The next event was sent before, perhaps to another worker.
+    pub(super) repeat: Option<inner::Repeat>,
     /// Why the gateway does not take this link, if it has said so.
     pub(super) refused: Option<inner::Refused>,
     /// Not read at the moment, so what the gateway says cannot be heard.
@@ -170,6 +172,7 @@ impl Link {
             is_ours: false,
             drained: 0,
             up: false,
+            repeat: None,
             refused: None,
             paused: false,
             received: 0,

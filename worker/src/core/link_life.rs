@@ -2,15 +2,16 @@
 
 use std::io;
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use protocol::inner::drain::decode_round;
-use protocol::inner::{Cmd, Frame, FrameError, Hello, Refused};
+use protocol::inner::{Cmd, EventId, Frame, FrameError, Hello, Refused, Repeat};
 use tracing::{debug, info, warn};
 
 use super::announced::{LinkState, Trouble};
 use super::connections::{ConnId, Purpose};
 use super::link::{Fate, Link, SILENT, Seen, State};
-use super::{Action, Core, Event, Notice, Timer};
+use super::{Action, Core, Delivery, Event, Notice, Timer};
 
 impl Core {
     /// A gateway is new.
@@ -127,14 +128,19 @@ impl Core {
     fn take_frame(&mut self, gateway: SocketAddrV4, conn: ConnId, frame: &Frame<'_>) {
         match Cmd::from_u8(frame.cmd) {
             Some(Cmd::OnMessage | Cmd::OnConnect | Cmd::OnClose | Cmd::OnWebsocketConnect) => {
-                let ticket = self.windows.read(conn, frame.size());
-                match Event::read(frame, ticket) {
+                let delivery = self.delivery(gateway, conn, frame);
+                match Event::read(frame, delivery) {
                     Ok(event) => self.fresh.push_back(event),
                     Err(error) => {
                         self.counters.bad_requests += 1;
                         debug!(%gateway, "unreadable websocket request: {error}");
-                        self.event_done(ticket);
+                        self.event_done(delivery.ticket);
                     }
+                }
+            }
+            Some(Cmd::Repeat) => {
+                if let Some(open) = self.links.find_mut(gateway).and_then(Link::open_mut) {
+                    open.repeat = Repeat::decode(frame.body);
                 }
             }
             Some(Cmd::RingwayHello) => self.on_hello(gateway, frame.body),
@@ -148,6 +154,24 @@ impl Core {
         }
     }
 
+    /// What an event is called, and whether it was sent before.
+    fn delivery(&mut self, gateway: SocketAddrV4, conn: ConnId, frame: &Frame<'_>) -> Delivery {
+        let read = self.windows.read(conn, frame);
+        let open = self.links.find_mut(gateway).and_then(Link::open_mut);
+        let repeat = open.and_then(|open| open.repeat.take());
+        self.counters.events_repeated += u64::from(repeat.is_some());
+        let (ticket, id) = read.map_or((None, None), |(ticket, id)| (Some(ticket), id));
+        let is_kept = id.is_some();
+        let id = repeat.map(|repeat| repeat.id).or(id).unwrap_or_else(|| self.name_event());
+        Delivery { id, is_repeat: repeat.is_some(), is_kept, ticket }
+    }
+
+    /// A name for an event that its gateway has none for.
+    fn name_event(&mut self) -> EventId {
+        self.named = self.named.wrapping_add(1);
+        EventId::new(self.announced.run(), u32::try_from(self.index).unwrap_or(u32::MAX), self.named)
+    }
+
     /// A gateway of ours answers: it takes the link, perhaps when others have been told already to give no more events, or
     /// says why not. Its FIN follows then.
     fn on_hello(&mut self, gateway: SocketAddrV4, body: &[u8]) {
@@ -156,7 +180,7 @@ impl Core {
         let Some(link) = self.links.find_mut(gateway) else { return };
         if let Some(open) = link.open_mut() {
             open.refused = hello.refused;
-            window.into_iter().for_each(|window| self.windows.begin(open.conn, window));
+            window.into_iter().for_each(|window| self.windows.begin(open.conn, window, hello.acks));
         }
         if hello.refused.is_some() {
             return;
@@ -230,6 +254,7 @@ impl Core {
     fn link_disconnect(&mut self, gateway: SocketAddrV4) {
         self.changed = true;
         if let Some(conn) = self.links.find(gateway).and_then(Link::conn) {
+            self.give_back(gateway, conn);
             let lost = self.close(conn);
             self.backlog.take(lost);
         }
@@ -244,8 +269,38 @@ impl Core {
         self.arm_link(gateway);
     }
 
+    /// Events of a link that ends whose handlers have not begun: a gateway that keeps them gives them to others.
+    fn give_back(&mut self, gateway: SocketAddrV4, conn: ConnId) {
+        if !self.windows.has_acks(conn) {
+            return;
+        }
+        let before = self.fresh.len();
+        self.fresh.retain(|event| event.client.id().gateway != gateway);
+        let returned = before - self.fresh.len() + self.queues.discard(gateway).len();
+        self.counters.events_returned += returned as u64;
+    }
+
+    /// Ends the links of gateways that keep events: they have given them to others.
+    pub(super) fn fence(&mut self, gap: Duration) {
+        let has_acks = |link: &&Link| link.open().is_some_and(|open| self.windows.has_acks(open.conn));
+        let kept: Vec<_> = self.links.all().iter().filter(has_acks).map(|link| link.address).collect();
+        if !kept.is_empty() {
+            self.counters.standstills += 1;
+            warn!(
+                core = self.index,
+                seconds = gap.as_secs(),
+                "the core stood still for so long that gateways may have given its clients to others: connecting anew"
+            );
+        }
+        for gateway in kept {
+            let why = io::Error::new(io::ErrorKind::TimedOut, "the core stood still");
+            self.link_ended(gateway, why);
+        }
+    }
+
     /// Sends what is queued on every link, and that nothing more will come; connects to nobody any more.
     pub(crate) fn finish_links(&mut self) {
+        self.say_done_now();
         self.leaving = true;
         for conn in self.links.all().iter().filter_map(Link::conn).collect::<Vec<_>>() {
             self.connections.finish(conn);

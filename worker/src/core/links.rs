@@ -91,6 +91,7 @@ impl Core {
         let link = &self.links.in_order[index];
         let gateway = link.address;
         let Some(open) = link.answering() else { return self.dropped(gateway, Refused::NotConnected) };
+        let conn = open.conn;
         let is_ours = link.is_ours();
         let size_max = if is_ours { FRAME_SIZE_MAX_RINGWAY } else { FRAME_SIZE_MAX };
         let size = frame.size();
@@ -99,7 +100,8 @@ impl Core {
         }
         let kind_flag = if is_ours { flag(kind) } else { 0 };
         let frame = Frame { flag: frame.flag | kind_flag, ..*frame };
-        frame.encode(self.connections.tail(open.conn));
+        frame.encode(self.connections.tail(conn));
+        self.unsettled.commanded(&self.connections, conn);
         self.backlog.add(size);
         self.counters.commands += 1;
         self.counters.messages_out += u64::from(is_message(frame.cmd));

@@ -6,7 +6,7 @@
 //! * `registers`: where the gateways are;
 //! * `link`, `links`, `link_life`, `reconnect`: the command link to each of them, from the first attempt to the last;
 //! * `dispatch`, `queues`, `backlog`: which event's handler may begin;
-//! * `windows`: what gateways may have in flight, and what of it is done;
+//! * `windows`, `unsettled`: what gateways may have in flight, what of it is done, and what is safe;
 //! * `sessions`: which sessions are in doubt;
 //! * `queries`: what is asked of gateways;
 //! * `drain`: how it hands its clients over;
@@ -27,6 +27,7 @@ mod reconnect;
 mod registers;
 mod sessions;
 mod timers;
+mod unsettled;
 mod windows;
 
 use std::collections::VecDeque;
@@ -39,13 +40,13 @@ use std::time::Duration;
 use protocol::inner::ext::{ClientConnect, WorkerConnect};
 use protocol::inner::{Cmd, Frame, Window};
 
-use crate::config::Config;
+use crate::config::{Config, STANDSTILL_MAX};
 pub use announced::Announced;
 use backlog::Backlog;
 pub use connections::ConnId;
 use connections::{Connections, Purpose};
 pub use counters::{Counters, Status};
-pub(crate) use dispatch::{Event, What};
+pub(crate) use dispatch::{Delivery, Event, What};
 use drain::Draining;
 use links::Links;
 use queries::Queries;
@@ -54,6 +55,7 @@ use queues::Queues;
 use registers::Registers;
 use sessions::Sessions;
 use timers::Timers;
+use unsettled::Unsettled;
 pub(crate) use windows::Ticket;
 use windows::Windows;
 
@@ -118,6 +120,9 @@ pub(crate) struct Core {
     /// Clients whose handler waits, and events that do.
     queues: Queues<Event>,
     windows: Windows,
+    /// Events that were given a name here.
+    named: u32,
+    unsettled: Unsettled,
     sessions: Sessions,
     backlog: Backlog,
     draining: Draining,
@@ -130,6 +135,8 @@ pub(crate) struct Core {
     actions: Vec<Action>,
     /// As of the last call that brought it.
     now: Duration,
+    /// The same of calls that tell what came or is due.
+    turned: Duration,
     /// Links that were read since [`Core::take_actions`].
     touched: Vec<SocketAddrV4>,
     /// Links that are not read.
@@ -168,6 +175,8 @@ impl Core {
             fresh: VecDeque::new(),
             queues: Queues::default(),
             windows: Windows::default(),
+            named: 0,
+            unsettled: Unsettled::default(),
             sessions: Sessions::default(),
             backlog: Backlog::default(),
             draining: Draining::default(),
@@ -177,6 +186,7 @@ impl Core {
             timers: Timers::default(),
             actions: Vec::new(),
             now: Duration::ZERO,
+            turned: Duration::ZERO,
             touched: Vec::new(),
             paused: 0,
             waiters: Vec::new(),
@@ -188,15 +198,25 @@ impl Core {
         }
     }
 
+    /// It is so late now. A core that stood still for longer than gateways wait for it has no link any more, whatever it still
+    /// reads of one: its clients are others', and have been told to others again.
+    fn at(&mut self, now: Duration) {
+        let gap = now.saturating_sub(self.turned);
+        (self.now, self.turned) = (now, now);
+        if gap >= STANDSTILL_MAX {
+            self.fence(gap);
+        }
+    }
+
     /// The addresses of a register that were to be looked up are known, or cannot be had.
     pub(crate) fn on_looked_up(&mut self, now: Duration, index: usize, found: io::Result<Vec<SocketAddr>>) {
-        self.now = now;
+        self.at(now);
         self.register_looked_up(index, found);
     }
 
     /// A connection stands.
     pub(crate) fn on_connected(&mut self, now: Duration, conn: ConnId) {
-        self.now = now;
+        self.at(now);
         let Some(purpose) = self.connections.purpose(conn) else { return };
         self.connections.opened(conn);
         match purpose {
@@ -208,7 +228,7 @@ impl Core {
 
     /// Bytes came. Events among them wait in front of [`Core::start_fresh`].
     pub(crate) fn on_bytes(&mut self, now: Duration, conn: ConnId, bytes: &[u8]) {
-        self.now = now;
+        self.at(now);
         match self.connections.purpose(conn) {
             Some(Purpose::Link(gateway)) => self.link_received(gateway, bytes),
             Some(Purpose::Queries(gateway)) => self.queries_received(gateway, bytes),
@@ -219,7 +239,7 @@ impl Core {
 
     /// A connection ended, by the peer's FIN or by `error`, or could not be had. It is closed by this.
     pub(crate) fn on_end(&mut self, now: Duration, conn: ConnId, error: io::Error) {
-        self.now = now;
+        self.at(now);
         match self.connections.purpose(conn) {
             Some(Purpose::Link(gateway)) => self.link_ended(gateway, error),
             Some(Purpose::Queries(gateway)) => self.queries_ended(gateway, &error),
@@ -230,7 +250,7 @@ impl Core {
 
     /// Does what is due.
     pub(crate) fn on_time(&mut self, now: Duration) {
-        self.now = now;
+        self.at(now);
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Link(gateway) => self.link_due(gateway),
@@ -277,6 +297,7 @@ impl Core {
     /// Notes that so much of [`Core::unsent`] was sent; if that is not all, [`Core::writable`] follows.
     pub(crate) fn sent(&mut self, conn: ConnId, size: usize) {
         self.connections.sent(conn, size);
+        self.settle(conn);
         if let Some(Purpose::Link(gateway)) = self.connections.purpose(conn) {
             self.link_sent(gateway, conn, size);
         }
@@ -328,6 +349,7 @@ impl Core {
             handlers_running: self.queues.running(),
             events_waiting: self.queues.waiting().events,
             queued_bytes: self.backlog.bytes(),
+            events_unsettled: self.unsettled.count(),
             sessions_remembered: self.sessions.count(),
             counters: self.counters,
         }
@@ -343,7 +365,9 @@ impl Core {
     fn close(&mut self, conn: ConnId) -> usize {
         self.actions.push(Action::Close(conn));
         self.windows.end(conn);
-        self.connections.remove(conn)
+        let queued = self.connections.remove(conn);
+        self.settle_gone(conn);
+        queued
     }
 
     /// The first frame on a command link (WIRE.md §4). Sent with the key field even when there is no key (WIRE.md §3).
@@ -353,8 +377,8 @@ impl Core {
             secret_key: Some(self.config.secret_key.clone()),
             ringway: true,
             run: Some(self.announced.run()),
+            acks: self.asks_for_acks(gateway),
             window: self.window_for(gateway),
-            acks: false,
         };
         encode(Cmd::WorkerConnect, &body.encode())
     }
@@ -363,6 +387,11 @@ impl Core {
     fn window_for(&self, gateway: SocketAddrV4) -> Option<Window> {
         let is_own = self.registers.own_gateway() == Some(gateway);
         (!is_own).then(|| windows::window(self.config.max_concurrent_events))
+    }
+
+    /// Whether a gateway is to keep events until they are safe. The one in the core's own thread lives and dies with it.
+    fn asks_for_acks(&self, gateway: SocketAddrV4) -> bool {
+        !self.config.at_most_once && self.registers.own_gateway() != Some(gateway)
     }
 
     /// What goes in front of every query while a key is set (WIRE.md §3).

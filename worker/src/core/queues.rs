@@ -179,6 +179,25 @@ impl<T> Queues<T> {
         (client, event)
     }
 
+    /// Forgets what waits of this gateway's clients, and returns it.
+    pub(super) fn discard(&mut self, gateway: SocketAddrV4) -> Vec<T> {
+        let mut discarded = Vec::new();
+        let waiting = &mut self.waiting;
+        self.clients.retain(|client, queue| {
+            if client.gateway != gateway {
+                return true;
+            }
+            waiting.take(queue.amount());
+            discarded.extend(queue.events.drain(..).map(|(event, _)| event));
+            queue.bytes = 0;
+            queue.runs
+        });
+        if self.lines.remove(&gateway).is_some() {
+            self.turns.retain(|other| *other != gateway);
+        }
+        discarded
+    }
+
     /// Forgets everything that waits, and returns it.
     pub(super) fn clear(&mut self) -> Vec<T> {
         let mut cleared = Vec::new();

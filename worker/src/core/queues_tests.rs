@@ -131,6 +131,27 @@ fn a_client_with_much_to_do_lets_others_in_between() {
 }
 
 #[test]
+fn what_waits_of_one_gateway_can_be_forgotten() {
+    let mut queues = Queues::default();
+    queues.run(client(0, 0));
+    for (port, id) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        queues.push(client(port, id), (port, id), 5);
+    }
+    queues.discard(gateway(2));
+    let mut discarded = queues.discard(gateway(0));
+    discarded.sort_unstable();
+    assert_eq!(discarded, [(0, 0), (0, 1)]);
+    queues.check();
+    queues.push(client(0, 0), (7, 7), 5);
+    queues.check();
+    assert_eq!(queues.start(OPEN), Some((client(1, 0), (1, 0))));
+    queues.end(client(0, 0));
+    assert_eq!(queues.start(OPEN), Some((client(1, 1), (1, 1))));
+    assert_eq!(queues.start(OPEN), Some((client(0, 0), (7, 7))));
+    queues.check();
+}
+
+#[test]
 fn what_waits_can_be_forgotten_while_others_run() {
     let mut queues = Queues::default();
     queues.run(client(0, 0));

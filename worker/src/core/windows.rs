@@ -1,29 +1,39 @@
-//! Windows: what gateways may have in flight, which of their events are done, and when they are told (WIRE.md §14).
+//! Windows: what gateways may have in flight, which of their events are done or safe, and when they are told (WIRE.md §14).
 //!
 //! So such a gateway is always read: what comes is bounded by what it was granted, and answers and signs of life never stand
 //! behind events that nobody takes.
 
-use protocol::inner::{Cmd, EventRange, FRAME_SIZE_MAX_RINGWAY, Frame, Window};
+use protocol::inner::{Acks, Cmd, EventId, EventRange, FRAME_SIZE_MAX_RINGWAY, Frame, Window};
 
 use super::connections::ConnId;
 use super::queues::Amount;
 use super::{Core, Timer};
-use crate::config::{DONE_DELAY, GATEWAYS_EXPECTED, WAITING_BYTES_MAX, WINDOW_BYTES_MIN, WINDOW_EVENTS_MIN};
+use crate::config::{
+    DONE_DELAY, GATEWAYS_EXPECTED, UNSAFE_WINDOWS_MAX, WAITING_BYTES_MAX, WINDOW_BYTES_MIN, WINDOW_EVENTS_MIN,
+};
 
 /// Names an event for its gateway.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ticket {
     /// Another link to the same gateway has numbers of its own.
-    conn: ConnId,
-    number: u32,
+    pub(super) conn: ConnId,
+    pub(super) number: u32,
     /// Of its frame.
     size: u32,
+    /// Its connection id.
+    pub(super) client: u32,
+}
+
+impl Ticket {
+    fn amount(self) -> Amount {
+        Amount { events: 1, bytes: self.size as usize }
+    }
 }
 
 /// What the gateways with windows have in flight, and of that is done.
 ///
-/// Invariants: `unsaid` names each link once of which something is done and not said, and perhaps some that are gone; it is
-/// empty unless a look is armed or due, or there is no room to send.
+/// Invariants: `unsaid` names each link once of which something is done or safe and not said, and perhaps some that are gone; it
+/// is empty unless a look is armed or due, or there is no room to send.
 #[derive(Debug, Default)]
 pub(super) struct Windows {
     /// By the index of the connection.
@@ -41,13 +51,28 @@ pub(super) struct Windows {
 struct LinkWindow {
     conn: ConnId,
     window: Window,
+    /// The gateway keeps events until they are safe, and calls them by this.
+    acks: Option<Acks>,
     /// The number of the next event.
     next: u32,
     /// Read and not said to be done.
     in_flight: Amount,
+    /// To be said.
     done: Vec<EventRange>,
-    /// What is in `done`.
+    safe: Vec<EventRange>,
+    /// What of these was not said to be done before.
     unsaid: Amount,
+    /// Done, and neither safe nor to be said.
+    waiting: Amount,
+    /// Said to be done, or to be said, and not safe.
+    unsafe_count: usize,
+}
+
+/// What a gateway knows of an event that is not safe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Told {
+    Nothing,
+    Done,
 }
 
 /// What a core grants to each gateway.
@@ -61,15 +86,24 @@ pub(super) fn window(max_concurrent_events: usize) -> Window {
 
 impl Windows {
     /// The gateway at the other end keeps to this window; numbers begin.
-    pub(super) fn begin(&mut self, conn: ConnId, window: Window) {
+    pub(super) fn begin(&mut self, conn: ConnId, window: Window, acks: Option<Acks>) {
         let index = conn.index as usize;
         if self.links.len() <= index {
             self.links.resize_with(index + 1, || None);
         }
         let nothing = Amount::default();
-        let link =
-            LinkWindow { conn, window, next: 0, in_flight: nothing, done: Vec::new(), unsaid: nothing };
-        self.links[index] = Some(link);
+        self.links[index] = Some(LinkWindow {
+            conn,
+            window,
+            acks,
+            next: 0,
+            in_flight: nothing,
+            done: Vec::new(),
+            safe: Vec::new(),
+            unsaid: nothing,
+            waiting: nothing,
+            unsafe_count: 0,
+        });
     }
 
     /// The link is gone.
@@ -79,32 +113,70 @@ impl Windows {
         }
     }
 
-    /// An event was read. `None`: its gateway is not told.
-    pub(super) fn read(&mut self, conn: ConnId, size: usize) -> Option<Ticket> {
+    /// An event was read. `None`: its gateway is not told. And what it is called, if its gateway has a name for it.
+    pub(super) fn read(&mut self, conn: ConnId, frame: &Frame<'_>) -> Option<(Ticket, Option<EventId>)> {
         let link = self.find_mut(conn)?;
+        let size = frame.size();
         link.in_flight.add(Amount { events: 1, bytes: size });
         let number = link.next;
         link.next = number.wrapping_add(1);
         let size = u32::try_from(size).expect("frames are below FRAME_SIZE_MAX_RINGWAY");
-        Some(Ticket { conn, number, size })
+        let id = link.acks.map(|acks| EventId::new(acks.run, acks.link, number));
+        Some((Ticket { conn, number, size, client: frame.connection_id }, id))
     }
 
-    /// An event is done. Nothing happens if its link is gone. Whether a look has to be armed now.
-    fn done(&mut self, ticket: Ticket) -> bool {
+    /// Whether the gateway of an event is told when it is safe.
+    pub(super) fn has_acks(&self, conn: ConnId) -> bool {
+        self.find(conn).is_some_and(|link| link.acks.is_some())
+    }
+
+    /// An event is safe; or done, where gateways want to know no more. Nothing happens if its link is gone. `waited`: what its
+    /// gateway was told before, if it had to wait for that. Whether a look has to be armed now.
+    pub(super) fn finished(&mut self, ticket: Ticket, waited: Option<Told>) -> bool {
         let Some(link) = self.find_mut(ticket.conn) else { return false };
-        let is_first = link.done.is_empty();
-        match link.done.last_mut() {
-            Some(last) if last.end() == ticket.number => last.count += 1,
-            _ => link.done.push(EventRange { first: ticket.number, count: 1 }),
+        let is_first = link.is_silent();
+        let list = if link.acks.is_some() { &mut link.safe } else { &mut link.done };
+        push(list, ticket.number);
+        let amount = ticket.amount();
+        match waited {
+            Some(Told::Done) => link.unsafe_count -= 1,
+            Some(Told::Nothing) => {
+                link.waiting.take(amount);
+                link.unsaid.add(amount);
+            }
+            None => link.unsaid.add(amount),
         }
-        link.unsaid.add(Amount { events: 1, bytes: ticket.size as usize });
         if is_first {
             self.unsaid.push(ticket.conn);
         }
         !std::mem::replace(&mut self.is_armed, true)
     }
 
-    /// What was armed is due.
+    /// An event is done, and not safe yet. Whether its gateway is to be told so now, with others of its link.
+    pub(super) fn waits(&mut self, ticket: Ticket) -> bool {
+        let Some(link) = self.find_mut(ticket.conn) else { return false };
+        link.waiting.add(ticket.amount());
+        link.is_urgent()
+    }
+
+    /// The gateway is to be told that these are done, all that wait. Whether there are so many that it is told of that they cannot
+    /// be waited for any longer.
+    pub(super) fn tell_done(&mut self, conn: ConnId, numbers: impl Iterator<Item = u32>) -> bool {
+        let Some(link) = self.find_mut(conn) else { return false };
+        let is_first = link.is_silent();
+        let before = link.done.len();
+        numbers.for_each(|number| push(&mut link.done, number));
+        let waiting = std::mem::take(&mut link.waiting);
+        link.unsafe_count += waiting.events;
+        link.unsaid.add(waiting);
+        let is_too_much = link.unsafe_count > UNSAFE_WINDOWS_MAX * link.window.events as usize;
+        if is_first && link.done.len() > before {
+            self.unsaid.push(conn);
+        }
+        is_too_much
+    }
+
+    /// What was armed is due, or is to be said before something else.
     pub(super) fn due(&mut self) {
         (self.is_armed, self.is_due) = (false, true);
     }
@@ -128,37 +200,49 @@ impl Windows {
 }
 
 impl LinkWindow {
+    /// Whether nothing is to be said.
+    fn is_silent(&self) -> bool {
+        self.done.is_empty() && self.safe.is_empty()
+    }
+
     /// Whether the gateway may be waiting for what is done.
     fn is_urgent(&self) -> bool {
         let Window { events, bytes } = self.window;
-        self.unsaid.events * 2 >= events as usize || self.unsaid.bytes * 2 >= bytes as usize
-    }
-
-    /// Moves what is done to the body of a frame.
-    fn say(&mut self, body: &mut Vec<u8>) {
-        self.done.sort_unstable();
-        self.done.dedup_by(|next, before| {
-            let follows = before.end() == next.first;
-            before.count += if follows { next.count } else { 0 };
-            follows
-        });
-        body.clear();
-        self.done.drain(..).for_each(|done| done.encode(body));
-        self.in_flight.take(std::mem::take(&mut self.unsaid));
+        let (events_done, bytes_done) =
+            (self.unsaid.events + self.waiting.events, self.unsaid.bytes + self.waiting.bytes);
+        events_done * 2 >= events as usize || bytes_done * 2 >= bytes as usize
     }
 }
 
+/// Adds a number to a list of ranges.
+fn push(list: &mut Vec<EventRange>, number: u32) {
+    match list.last_mut() {
+        Some(last) if last.end() == number => last.count += 1,
+        _ => list.push(EventRange { first: number, count: 1 }),
+    }
+}
+
+/// Moves a list to the body of a frame.
+fn say(list: &mut Vec<EventRange>, body: &mut Vec<u8>) {
+    list.sort_unstable();
+    list.dedup_by(|next, before| {
+        let follows = before.end() == next.first;
+        before.count += if follows { next.count } else { 0 };
+        follows
+    });
+    body.clear();
+    list.drain(..).for_each(|range| range.encode(body));
+}
+
 impl Core {
-    /// An event's handler has ended, or the event was dropped.
-    pub(crate) fn event_done(&mut self, ticket: Option<Ticket>) {
-        if let Some(ticket) = ticket
-            && self.windows.done(ticket)
-        {
+    /// Has what is done and safe said soon.
+    pub(super) fn arm_windows(&mut self, is_to_be_armed: bool) {
+        if is_to_be_armed {
             self.timers.arm(Timer::Done, self.now + DONE_DELAY);
         }
     }
 
-    /// Tells gateways what is done, behind what they are sent anyway, or if they may be waiting for it.
+    /// Tells gateways what is done and what is safe, behind what they are sent anyway, or if they may be waiting for it.
     pub(super) fn say_done(&mut self) {
         let is_due = std::mem::take(&mut self.windows.is_due);
         let Windows { links, unsaid, body, .. } = &mut self.windows;
@@ -169,11 +253,22 @@ impl Core {
             if !is_time || !self.connections.takes_more(*conn) {
                 return true;
             }
-            link.say(body);
-            let frame = Frame { body, ..Frame::command(Cmd::EventsDone) };
-            frame.encode(self.connections.tail(*conn));
-            self.backlog.add(frame.size());
+            for (cmd, list) in [(Cmd::EventsDone, &mut link.done), (Cmd::EventsSafe, &mut link.safe)] {
+                if !list.is_empty() {
+                    say(list, body);
+                    let frame = Frame { body, ..Frame::command(cmd) };
+                    frame.encode(self.connections.tail(*conn));
+                    self.backlog.add(frame.size());
+                }
+            }
+            link.in_flight.take(std::mem::take(&mut link.unsaid));
             false
         });
+    }
+
+    /// The same at once, wherever something is to be said.
+    pub(super) fn say_done_now(&mut self) {
+        self.windows.due();
+        self.say_done();
     }
 }

@@ -58,7 +58,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     fn start_fresh(&mut self, event: Event) {
-        let (client, ticket) = (event.client.id(), event.ticket);
+        let (client, ticket) = (event.client.id(), event.ticket());
         match self.poll_once(event) {
             Some(waiting) => {
                 self.dispatch.shared().core.borrow_mut().handler_waits(client);
@@ -69,9 +69,12 @@ where
     }
 
     fn start_waiting(&mut self, client: ClientId, event: Event) {
-        let ticket = event.ticket;
+        let ticket = event.ticket();
         match self.poll_once(event) {
-            Some(waiting) => self.go_on(client, ticket, waiting),
+            Some(waiting) => {
+                self.dispatch.shared().core.borrow_mut().end_poll();
+                self.go_on(client, ticket, waiting);
+            }
             None => self.dispatch.shared().core.borrow_mut().handler_ended(client, ticket),
         }
     }
@@ -118,7 +121,13 @@ where
     fn go_on(&self, client: ClientId, ticket: Option<Ticket>, mut waiting: Place<F>) {
         let dispatch = Rc::clone(&self.dispatch);
         self.dispatch.shared().spawn(async move {
-            poll_fn(|cx| poll_place(&mut waiting, cx)).await;
+            poll_fn(|cx| {
+                dispatch.shared().core.borrow_mut().begin_poll(ticket);
+                let polled = poll_place(&mut waiting, cx);
+                dispatch.shared().core.borrow_mut().end_poll();
+                polled
+            })
+            .await;
             dispatch.shared().core.borrow_mut().handler_ended(client, ticket);
         });
     }
@@ -148,6 +157,10 @@ impl<E: Events> Dispatch<E> {
         if self.shared().core.borrow_mut().is_session_in_doubt(&client, &what) {
             // In a box: it is rare and large, and every event pays for the size of this future.
             Box::pin(self.refresh(&client)).await;
+            if self.shared().core.borrow().is_taken_back(client.delivery()) {
+                self.shared().core.borrow_mut().counters.events_returned += 1;
+                return;
+            }
         }
         match caught(self.call(&client, what)).await {
             // The client of a close is gone: its session is not stored (WIRE.md §7).

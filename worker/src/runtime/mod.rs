@@ -11,6 +11,7 @@ mod bridge;
 #[path = "no_bridge.rs"]
 mod bridge;
 mod handlers;
+mod hold;
 mod panic;
 mod session_query;
 mod shared;
@@ -31,6 +32,7 @@ pub(crate) use bridge::Bridge;
 #[cfg(feature = "tokio")]
 pub use bridge::Bridged;
 use handlers::{Handlers, handlers};
+pub use hold::Hold;
 pub(crate) use shared::Shared;
 use tasks::TaskId;
 pub(crate) use timing::sleep;

@@ -1,5 +1,6 @@
 //! Order and concurrency of handlers, under seeded schedules, on a core whose register and gateway are the test itself.
 
+mod acks;
 mod windows;
 
 use std::cell::{Cell, RefCell};
@@ -57,7 +58,27 @@ fn parse(text: &str) -> [u32; 2] {
 struct Stage {
     runtime: Runtime,
     now: Rc<Cell<Duration>>,
+    register: ConnId,
     link: ConnId,
+}
+
+/// A core that begins, at a clock that stands still.
+fn start(config: Config, own_gateway: Option<SocketAddrV4>, events: impl Events) -> Runtime {
+    start_at(Rc::default(), config, own_gateway, events)
+}
+
+fn start_at(
+    now: Rc<Cell<Duration>>,
+    config: Config,
+    own_gateway: Option<SocketAddrV4>,
+    events: impl Events,
+) -> Runtime {
+    let (key_name, announced) = ("worker".to_owned(), Default::default());
+    let setup = Setup { config, key_name, index: 0, announced, own_gateway };
+    let host = Host { clock: Box::new(move || now.get()), wake: Box::new(|| {}) };
+    let mut runtime = Runtime::new(setup, host, || events);
+    runtime.turn();
+    runtime
 }
 
 impl Stage {
@@ -67,23 +88,13 @@ impl Stage {
 
     fn with_clock(now: Rc<Cell<Duration>>, events: impl Events, max_concurrent_events: usize) -> Stage {
         let config = Config { max_concurrent_events, ..Config::default() };
-        let setup = Setup {
-            config,
-            key_name: "worker".to_owned(),
-            index: 0,
-            announced: Default::default(),
-            own_gateway: None,
-        };
-        let clock = Rc::clone(&now);
-        let host = Host { clock: Box::new(move || clock.get()), wake: Box::new(|| {}) };
-        let mut runtime = Runtime::new(setup, host, || events);
-        runtime.turn();
+        let mut runtime = start_at(Rc::clone(&now), config, None, events);
         let register = connected(&mut runtime);
         let mut list = Vec::new();
         Broadcast { addresses: vec![GATEWAY.to_string()] }.encode(&mut list);
         runtime.on_bytes(register, &list);
         let link = connected(&mut runtime);
-        Stage { runtime, now, link }
+        Stage { runtime, now, register, link }
     }
 
     fn offer(&mut self, client: u32, text: &str) {

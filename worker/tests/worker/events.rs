@@ -22,7 +22,7 @@ fn the_worker_says_who_it_is() {
     let rest = body.strip_prefix(r#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1,"run":""#);
     let (run, window) = rest.and_then(|rest| rest.split_once('"')).unwrap();
     assert_eq!(run.len(), 16, "{body}");
-    assert_eq!(window, r#","window_events":625,"window_bytes":4194304}"#);
+    assert_eq!(window, r#","acks":1,"window_events":625,"window_bytes":4194304}"#);
 }
 
 /// Behind the handler's answer, and alone when there is none.

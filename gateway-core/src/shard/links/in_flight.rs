@@ -60,7 +60,7 @@ impl Amount {
 /// Events in flight: queued on a link, sent, or in the worker's hands, until the worker says that they are done; and where the
 /// worker says that, those that are not safe.
 ///
-/// Invariants: `open` is of those in flight, `done` of those that are done and not safe; of `sent`, the first is one of these;
+/// Invariants: `next` is behind the last in `sent`; `open` is of those in flight, `done` of those that are done and not safe; of `sent`, the first is one of these;
 /// `kept` has the frames of all in `sent`; `sent.len() <= 2 * window.events`, and `kept` no more than two windows and an event, so
 /// a handler that takes its time makes nothing grow but `late`.
 pub(crate) struct InFlight {
@@ -69,6 +69,8 @@ pub(crate) struct InFlight {
     pub alone: bool,
     /// The number of the first in `sent`.
     first: u32,
+    /// That of the next event.
+    next: u32,
     sent: VecDeque<Sent>,
     /// Those in front of `sent`, by number.
     late: BTreeMap<u32, Late>,
@@ -109,6 +111,7 @@ impl InFlight {
             window: Window { events, ..granted },
             alone,
             first: 0,
+            next: 0,
             sent: VecDeque::new(),
             late: BTreeMap::new(),
             open: Amount::default(),
@@ -155,11 +158,11 @@ impl InFlight {
         self.open.add(&sent);
         if let Some(kept) = &mut self.kept {
             kept.frames.push(frame);
-            let number = self.first.wrapping_add(self.sent.len() as u32);
             if let Some(repeat) = repeat {
-                kept.repeats.insert(number, repeat);
+                kept.repeats.insert(self.next, repeat);
             }
         }
+        self.next = self.next.wrapping_add(1);
         self.sent.push_back(sent);
         weight
     }
@@ -287,19 +290,19 @@ impl InFlight {
     pub(super) fn end(self, clients: &mut Clients) -> Option<Vec<Unsafe>> {
         self.iter().for_each(|sent| clients.event_done(sent.client, sent.weight));
         let Kept { acks, frames, mut repeats } = self.kept?;
-        let (first, count) = (self.first, self.sent.len() as u32);
+        let (first, next) = (self.first, self.next);
         let mut take = |number: u32, frame: &[u8]| Unsafe {
             id: EventId::new(acks.run, acks.link, number),
             repeat: repeats.remove(&number),
             frame: frame.into(),
-            behind: first.wrapping_add(count).wrapping_sub(number).wrapping_sub(1),
+            behind: next.wrapping_sub(number).wrapping_sub(1),
         };
         let late = self.late.iter().map(|(number, late)| take(*number, &late.frame));
         let mut all: Vec<Unsafe> = late.collect();
         // Numbers begin anew behind the last one.
         all.sort_unstable_by_key(|event| std::cmp::Reverse(event.behind));
         let records = frames.records(self.sent.iter().map(|sent| sent.size as usize));
-        let numbered = (0..count).map(|at| first.wrapping_add(at)).zip(&self.sent).zip(records);
+        let numbered = (0..).map(|at| first.wrapping_add(at)).zip(&self.sent).zip(records);
         let unsafe_ones = numbered.filter(|((_, sent), _)| sent.state != State::Over);
         all.extend(unsafe_ones.map(|((number, _), frame)| take(number, frame)));
         Some(all)
@@ -420,7 +423,7 @@ mod tests {
     #[test]
     fn a_late_event_makes_nothing_grow_and_can_be_done_at_any_time() {
         let mut events = in_flight(4, 1_000);
-        events.first = u32::MAX - 20;
+        (events.first, events.next) = (u32::MAX - 20, u32::MAX - 20);
         add(&mut events, 77, 1);
         for number in 0..1_000_u32 {
             add(&mut events, number, 1);
@@ -450,7 +453,7 @@ mod tests {
     #[test]
     fn late_events_are_kept_in_order_when_numbers_begin_anew() {
         let mut events = keeping(4, 1_000);
-        events.first = u32::MAX - 2;
+        (events.first, events.next) = (u32::MAX - 2, u32::MAX - 2);
         add(&mut events, 77, 400);
         add(&mut events, 78, 400);
         for number in 0..20 {

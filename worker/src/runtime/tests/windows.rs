@@ -236,19 +236,10 @@ fn a_gateway_that_keeps_to_its_window_is_read_whatever_waits() {
 /// The core's own shard has a link in memory, which holds little.
 #[test]
 fn the_gateway_in_its_own_thread_is_granted_no_window() {
-    let own_gateway = Some(GATEWAY);
-    let setup = Setup {
-        config: Config::default(),
-        key_name: "worker".to_owned(),
-        index: 0,
-        announced: Default::default(),
-        own_gateway,
-    };
-    let host = Host { clock: Box::new(|| Duration::ZERO), wake: Box::new(|| {}) };
-    let mut runtime = Runtime::new(setup, host, || App);
-    runtime.turn();
+    let mut runtime = start(Config::default(), Some(GATEWAY), App);
     let link = connected(&mut runtime);
     let hello = runtime.unsent().of(link).to_vec();
     let (frame, _) = inner::decode(&hello, FRAME_SIZE_MAX).unwrap().unwrap();
-    assert_eq!(WorkerConnect::decode(frame.body).unwrap().window, None);
+    let connect = WorkerConnect::decode(frame.body).unwrap();
+    assert_eq!((connect.window, connect.acks), (None, false));
 }
