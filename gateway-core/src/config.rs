@@ -1,6 +1,8 @@
 //! Every limit of the gateway that an operator does not set, with its unit, its reason, and what happens beyond it.
 //! What an operator sets is in [`crate::Settings`].
 
+use std::time::Duration;
+
 /// How long a client may take to finish its websocket handshake, in ms. Then it is closed: a peer that sends a byte a
 /// second must not hold a slot for ever.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
@@ -258,6 +260,21 @@ pub const SESSION_SIZE_MAX: usize =
 
 /// The largest frame of an inner connection that has not said the secret key yet, in bytes. Beyond, it is closed.
 pub const UNAUTHORIZED_FRAME_SIZE_MAX: usize = 64 * 1024;
+
+/// How long whoever opens the control socket may take to say what it wants, and to take the answer. Then it is closed.
+pub const CONTROL_READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long whoever gives an order waits for the answer: all shards have 3 s, and some who came before had theirs.
+pub const CONTROL_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A line on the control socket, in bytes. What is beyond is not read.
+pub const CONTROL_LINE_MAX: u64 = 1_024;
+
+/// Orders that wait for the one that is carried out. Who comes then waits, too, in `connect`.
+pub const CONTROL_BACKLOG: i32 = 8;
+
+/// A wait after something was wrong on the control socket, so that no error is repeated as fast as it can be.
+pub const CONTROL_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Groups one client may be in. Beyond, JOIN_GROUP is ignored and counted: the list is the worker's to keep short.
 pub const GROUPS_PER_CLIENT_MAX: usize = 4_096;

@@ -18,6 +18,7 @@ mod hooks;
 mod listen;
 mod millis;
 mod options;
+mod orders;
 mod serve;
 mod settings;
 mod shard;
@@ -29,8 +30,9 @@ pub use hooks::{Admission, ClientInfo, Handshake, Hooks, HooksFactory, NoHooks, 
 pub use listen::{Listen, ListenFlag, ListenProtocol, overlap, resolve, resolve_lan_ip};
 pub use millis::Millis;
 pub use options::Options;
+pub use orders::{CordonFlags, DrainFlags, UncordonFlags};
 pub use protocol;
-pub use serve::{Certificates, Gateway, StartError, StatusSource, acceptor};
+pub use serve::{Certificates, Gateway, Order, StartError, StatusSource, acceptor};
 pub use settings::{Router, Settings, SlowClient, Steer};
 pub use shard::{Action, Counters, Gone, Identity, Notice, Sends, Shard, Sink, Status};
 pub use status::report;

@@ -3,7 +3,7 @@
 
 use admin::{Address, Admin};
 use argh::{ArgsInfo, FromArgs};
-use gateway_core::{Certificates, Gateway, Listen, Options};
+use gateway_core::{Certificates, CordonFlags, DrainFlags, Gateway, Listen, Options, UncordonFlags};
 use program::{Both, Refusal};
 
 #[global_allocator]
@@ -19,10 +19,27 @@ struct Flags {
     /// where `ringway status` may ask how things are (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     admin: Option<Address>,
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+/// What may be asked of a gateway that runs.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand)]
+enum Command {
+    Cordon(CordonFlags),
+    Uncordon(UncordonFlags),
+    Drain(DrainFlags),
 }
 
 fn main() {
-    let Both(Flags { admin }, options) = program::parse::<Both<Flags, Options>>("gateway");
+    let Both(Flags { admin, command }, options) = program::parse::<Both<Flags, Options>>("gateway");
+    match command {
+        Some(Command::Cordon(flags)) => return flags.perform(options.control),
+        Some(Command::Uncordon(flags)) => return flags.perform(options.control),
+        Some(Command::Drain(flags)) => return flags.perform(options.control),
+        None => {}
+    }
     if let Err(why) = program::check_machine() {
         program::fail(why);
     }

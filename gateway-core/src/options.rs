@@ -1,6 +1,7 @@
 //! What an operator sets by flags, and what a gateway is started with because of it.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::FromArgs;
@@ -107,6 +108,12 @@ pub struct Options {
     /// over how long a stop spreads the closing of many clients (default 10)
     #[argh(option, arg_name = "SECONDS", default = "Duration::from_secs(10)", from_str_fn(program::seconds))]
     pub drain_timeout: Duration,
+    /// where it takes orders: cordon, uncordon, drain; a Unix socket (default: none)
+    #[argh(option, arg_name = "FILE")]
+    pub control: Option<PathBuf>,
+    /// how long a cordoned gateway still takes new clients (default 10)
+    #[argh(option, arg_name = "SECONDS", default = "Duration::from_secs(10)", from_str_fn(program::seconds))]
+    pub cordon_delay: Duration,
     /// how long an idle shard looks for work before it sleeps, at most 1000000 (default 0)
     #[argh(
         option,
@@ -164,6 +171,8 @@ impl Options {
             send_to_worker_buffer_size: self.send_to_worker_buffer_size,
             no_worker_wait: self.no_worker_wait,
             drain_timeout: self.drain_timeout,
+            control: self.control,
+            cordon_delay: self.cordon_delay,
             busy_poll: self.busy_poll,
             slow_client: self.slow_client,
             sockets_max: None,

@@ -1,6 +1,7 @@
 //! What a gateway is started with; [`Options`](crate::Options) has the defaults.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::client::{Limits, Protocol};
@@ -59,6 +60,10 @@ pub struct Settings {
     /// Over how long a stop spreads the ends of its clients, so that they do not all come back at once. 1,000 clients
     /// per second and shard go in any case.
     pub drain_timeout: Duration,
+    /// Where the gateway takes orders: a Unix socket. `None`: nowhere.
+    pub control: Option<PathBuf>,
+    /// How long a cordoned gateway goes on taking clients, so that load balancers see that it will not.
+    pub cordon_delay: Duration,
     /// How long a shard that has nothing to do looks for something by itself before it sleeps. Zero: not at all. More needs a
     /// CPU for each shard.
     pub busy_poll: Duration,

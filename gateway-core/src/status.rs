@@ -11,7 +11,9 @@ pub fn report(source: &StatusSource, name: &str, listen: &str, uptime: Duration)
     let parts = source.ask().into_iter().enumerate();
     let parts =
         parts.map(|(index, status)| (format!("{name}:{index}"), status.map(|status| row(listen, &status))));
-    Report::new(Process::this("gateway", env!("CARGO_PKG_VERSION"), uptime), parts)
+    let mut report = Report::new(Process::this("gateway", env!("CARGO_PKG_VERSION"), uptime), parts);
+    report.faults.extend(source.cordon_fault().map(|fault| format!("{name} {fault}")));
+    report
 }
 
 fn row(listen: &str, status: &Status) -> Row {

@@ -24,7 +24,7 @@ static ALLOCATOR: program::Allocator = program::Allocator;
     example = "{command_name} --listen websocket://0.0.0.0:8282 --page 0.0.0.0:8080",
     example = "{command_name} --register-listen 127.0.0.1:1236",
     example = "{command_name} --register-address 10.0.0.1:1236 --lan-ip 10.0.0.2 --start-port 2900",
-    note = "The listening schemes are websocket, text, frame and tcp, and with TLS wss, ssl+text, ssl+frame and ssl+tcp."
+    example = "{command_name} --listen wss://0.0.0.0:443 --listen ssl+text://0.0.0.0:8283 --tls-cert server.pem"
 )]
 struct Own {
     /// where the page is served, and `/health` (default 127.0.0.1:8080)

@@ -4,18 +4,22 @@
 //! * [`bind`]: all ports, before any thread starts, so that nothing is half up.
 //! * [`pump`]: one shard's loop between its ring and its [`crate::Shard`].
 //! * [`register_link`]: a shard's registration.
+//! * [`control`]: the control socket.
 //! * [`worker_log`]: what is logged of workers.
 
 mod bind;
 mod check;
+mod control;
 mod pump;
 mod register_link;
 mod worker_log;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use admin::NoAnswer;
 use crossbeam_channel::{Receiver, RecvError, Sender};
@@ -24,6 +28,8 @@ use tracing::{error, info, warn};
 use uring::Waker;
 
 use self::bind::ShardSockets;
+pub use self::control::Order;
+use self::control::{ControlSocket, Orders, ShardOrder, Standing};
 use self::pump::Pump;
 use self::register_link::RegisterLog;
 use self::worker_log::WorkerLog;
@@ -35,6 +41,8 @@ pub struct Gateway {
     shards: Vec<ShardHandle>,
     listen: Vec<SocketAddr>,
     tls: Option<tls::Acceptor>,
+    standing: Standing,
+    control: Option<ControlSocket>,
 }
 
 /// A shard that serves.
@@ -66,6 +74,8 @@ enum Control {
     Certificates(tls::Acceptor),
     /// Let clients in, who connect here, in the order of `Settings::listen`.
     LetIn(Vec<TcpListener>),
+    /// Take new clients or not, and say how many there are.
+    Order(ShardOrder, SyncSender<usize>),
     Stop,
 }
 
@@ -81,6 +91,9 @@ pub enum StartError {
     /// The thread or its executor cannot be had.
     #[error("cannot start a shard: {0}")]
     Executor(#[from] io::Error),
+    /// The control socket cannot be had.
+    #[error("{0}")]
+    Control(String),
     /// A certificate or a key cannot be had.
     #[error(transparent)]
     Certificate(#[from] tls::CertificateError),
@@ -137,7 +150,8 @@ impl Gateway {
             let (register_log, worker_log) = (Arc::clone(&register_log), Arc::clone(&worker_log));
             ShardSetup { index, cpu: cpus[index], open_files, register_log, worker_log }
         };
-        let steer = settings.steer;
+        let (steer, control) = (settings.steer, settings.control.take());
+        let (cordon_delay, drain_timeout) = (settings.cordon_delay, settings.drain_timeout);
         let clients = sockets.iter_mut().map(|sockets| std::mem::take(&mut sockets.clients)).collect();
         // All of them first, so that they start side by side.
         let starting: Vec<_> = sockets
@@ -145,7 +159,8 @@ impl Gateway {
             .enumerate()
             .map(|(index, sockets)| StartingShard::new(setup(index), settings.clone(), sockets))
             .collect();
-        let mut gateway = Gateway { shards: Vec::new(), listen, tls: settings.tls };
+        let standing = Standing::default();
+        let mut gateway = Gateway { shards: Vec::new(), listen, tls: settings.tls, standing, control: None };
         let mut failure = None;
         for shard in starting {
             match shard.and_then(StartingShard::await_start) {
@@ -153,7 +168,11 @@ impl Gateway {
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        match failure.map_or_else(|| gateway.let_in(steer, &cpus, clients), Err) {
+        let started = failure.map_or(Ok(()), Err).and_then(|()| {
+            gateway.take_orders(control, cordon_delay, drain_timeout)?;
+            gateway.let_in(steer, &cpus, clients)
+        });
+        match started {
             Ok(()) => Ok(gateway),
             Err(error) => {
                 gateway.stop();
@@ -172,6 +191,20 @@ impl Gateway {
         Ok(())
     }
 
+    /// Opens the control socket, if there is to be one.
+    fn take_orders(
+        &mut self,
+        path: Option<PathBuf>,
+        cordon_delay: Duration,
+        drain_timeout: Duration,
+    ) -> Result<(), StartError> {
+        let Some(path) = path else { return Ok(()) };
+        let (shards, standing) = (self.status_source().shards, self.standing.clone());
+        let orders = Orders { shards, standing, cordon_delay, drain_timeout };
+        self.control = Some(ControlSocket::listen(&path, orders).map_err(StartError::Control)?);
+        Ok(())
+    }
+
     /// Where clients connect, in the order of `Settings::listen`, with the real ports.
     pub fn listen(&self) -> &[SocketAddr] {
         &self.listen
@@ -184,7 +217,8 @@ impl Gateway {
 
     /// How to ask the shards how things are, from any thread, for as long as they run.
     pub fn status_source(&self) -> StatusSource {
-        StatusSource { shards: self.shards.iter().map(|shard| shard.control.clone()).collect() }
+        let shards = self.shards.iter().map(|shard| shard.control.clone()).collect();
+        StatusSource { shards, standing: self.standing.clone() }
     }
 
     /// How to serve other certificates, from any thread; `None`: there are none.
@@ -196,7 +230,8 @@ impl Gateway {
     /// Ends all shards: leaves the register, delivers what is queued, closes the clients (websocket: 1001) and tells
     /// the workers of each, spread over the settings' `drain_timeout` if there are many. Returns when all are done,
     /// some 6 s after that at the latest.
-    pub fn stop(self) {
+    pub fn stop(mut self) {
+        self.control = None;
         for shard in &self.shards {
             // A shard that has ended by itself does not listen any more.
             let _ = shard.control.tell(Control::Stop);
@@ -241,6 +276,7 @@ impl Certificates {
 #[derive(Clone)]
 pub struct StatusSource {
     shards: Vec<ShardControl>,
+    standing: Standing,
 }
 
 impl StatusSource {
@@ -248,6 +284,11 @@ impl StatusSource {
     /// broke, says nothing ever again, and its clients' connections are gone.
     pub fn ask(&self) -> Vec<Result<Status, NoAnswer>> {
         admin::ask(&self.shards, |shard, answer| shard.tell(Control::Status(answer)))
+    }
+
+    /// Why no clients are to be sent here, though nothing is broken.
+    pub(crate) fn cordon_fault(&self) -> Option<&'static str> {
+        self.standing.fault()
     }
 }
 

@@ -14,6 +14,7 @@ use tracing::warn;
 use uring::{Acks, Event, ListenerId, Ring, SOCKETS_MAX, Send, Short, SocketId, Waker};
 
 use super::bind::ShardSockets;
+use super::control::ShardOrder;
 use super::register_link::RegisterLinks;
 use super::worker_log::ShardWorkers;
 use super::{Control, ShardSetup, StartError};
@@ -265,6 +266,10 @@ impl Pump {
                     // Who asked may have given up.
                     let _ = answer.send(self.status());
                 }
+                Ok(Control::Order(order, answer)) => {
+                    self.carry_out(order);
+                    let _ = answer.send(self.shard.client_count());
+                }
                 Ok(Control::Certificates(acceptor)) => self.shard.on_certificates(acceptor),
                 Ok(Control::Stop) => self.stop(),
                 Err(TryRecvError::Disconnected) => {
@@ -272,6 +277,16 @@ impl Pump {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Takes new clients or not.
+    fn carry_out(&mut self, order: ShardOrder) {
+        let now = now(&self.ring);
+        match order {
+            ShardOrder::Cordon(delay_ms) => self.shard.cordon(now, delay_ms),
+            ShardOrder::Uncordon => self.shard.uncordon(now),
+            ShardOrder::Drain => self.shard.drain_clients(now),
         }
     }
 

@@ -26,6 +26,8 @@ admin::counters! {
     clients_accepted,
     /// Clients that the gateway's own hooks refused.
     clients_refused,
+    /// Clients that were turned away while the gateway was cordoned.
+    clients_cordoned,
     /// Calls of the gateway's own hooks that panicked.
     hook_panics,
     /// Clients that are gone.

@@ -37,8 +37,9 @@ pub use self::turn::{Action, Sends, Sink};
 
 use self::answers::listing::Listings;
 use self::clients::Clients;
+use self::clients::cordon::Cordon;
 use self::clients::lingering::Lingering;
-use self::clients::stop::Stop;
+use self::clients::stop::{SpreadClose, Stop};
 use self::deadlines::Deadlines;
 use self::events::departed::DepartedTable;
 use self::events::reroute::Backlog;
@@ -100,6 +101,10 @@ pub struct Shard {
     counters: Counters,
     notices: Notices,
     random: fastrand::Rng,
+    /// New clients are turned away, now or soon.
+    cordon: Option<Cordon>,
+    /// Clients are being closed.
+    spread: Option<SpreadClose>,
     /// The stop that is under way.
     stop: Option<Stop>,
 }
@@ -123,6 +128,8 @@ impl Shard {
             counters: Counters::default(),
             notices: Notices::default(),
             random: fastrand::Rng::with_seed(identity.seed),
+            cordon: None,
+            spread: None,
             stop: None,
             settings,
             identity,

@@ -11,7 +11,7 @@ impl Shard {
     /// When [`Shard::on_tick`] has something to do next, if nothing else happens before.
     pub fn next_tick(&self) -> Millis {
         let deadlines = &self.deadlines;
-        if self.is_stopping() || deadlines.stalled || self.links.may_drain() {
+        if self.is_stopping() || self.spread.is_some() || deadlines.stalled || self.links.may_drain() {
             return self.now;
         }
         let all = [

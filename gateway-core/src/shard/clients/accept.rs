@@ -21,6 +21,9 @@ impl Shard {
             return self.output.actions.push(Action::Close(socket));
         }
         let accepted = self.clients.next_accepted();
+        if self.turns_away(listener, accepted) {
+            return self.output.actions.push(Action::Close(socket));
+        }
         let connection_id = self.clients.next_id(|id| self.departed.contains(id));
         let info = self.identity.client_info(connection_id, peer, listener.into());
         let Admission::Accept { kind } = self.hooks.on_connect(now, &info) else {

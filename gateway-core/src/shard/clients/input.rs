@@ -50,6 +50,9 @@ impl Shard {
         if client.is_stalled() {
             return client.rest.extend(bytes);
         }
+        if !client.announced && self.turn_away(slot, bytes) {
+            return;
+        }
         let flow = match self.replay(slot) {
             Flow::NeedMore => self.announce(slot).map_or_else(Flow::Stalled, |()| Flow::NeedMore),
             flow => flow,

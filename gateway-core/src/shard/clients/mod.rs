@@ -3,6 +3,7 @@
 pub(super) mod accept;
 pub(super) mod client;
 pub(super) mod codec;
+pub(super) mod cordon;
 pub(super) mod directory;
 pub(super) mod found;
 mod handshakes;

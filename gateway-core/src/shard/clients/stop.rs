@@ -1,4 +1,4 @@
-//! The gateway's stop: clients go one after the other, in an order that nobody chose, so that they do not all come back
+//! The gateway's stop, and how it closes clients: they go one after the other, in an order that nobody chose, so that they do not all come back
 //! to the other gateways in the same moment. Who has not gone yet is served as ever.
 
 use super::ClientSlot;
@@ -9,16 +9,25 @@ use crate::shard::Shard;
 
 /// A stop under way.
 pub(crate) struct Stop {
-    /// Connection ids of those who have not been told, the next one last. They name nobody else meanwhile: a shard that
-    /// stops takes no new clients.
-    waiting: Vec<u32>,
-    /// Everybody has been told by then.
-    until: Millis,
     /// There is no more time: see [`Shard::end_clients`].
     is_ending: bool,
 }
 
-impl Stop {
+/// Clients that are closed one after the other.
+pub(crate) struct SpreadClose {
+    /// Connection ids of those who have not been told, the next one last. They name nobody else meanwhile: new clients are turned
+    /// away, and there are four billion ids.
+    waiting: Vec<u32>,
+    /// Everybody has been told by then.
+    until: Millis,
+}
+
+impl SpreadClose {
+    pub(super) fn new(mut waiting: Vec<u32>, until: Millis, random: &mut fastrand::Rng) -> SpreadClose {
+        random.shuffle(&mut waiting);
+        SpreadClose { waiting, until }
+    }
+
     /// How many go in this tick: as many as an even pace asks for, but never so few that a small gateway takes its time.
     fn pace(&self, now: Millis) -> usize {
         let ticks_left = self.until.since(now) / TICK_PERIOD_MS;
@@ -37,14 +46,8 @@ impl Shard {
             return;
         }
         self.hooks.call(now, "on_worker_stop", |hooks| hooks.on_worker_stop());
-        let mut waiting: Vec<u32> = self.clients.iter().map(|(_, client)| client.connection_id).collect();
-        for last in (1..waiting.len()).rev() {
-            let other = self.random.usize(..=last);
-            waiting.swap(last, other);
-        }
-        let until = now.plus(protocol::millis(self.settings.drain_timeout));
-        self.stop = Some(Stop { waiting, until, is_ending: false });
-        self.stop_slice();
+        self.stop = Some(Stop { is_ending: false });
+        self.spread_close();
     }
 
     /// Whether [`Shard::begin_stop`] was called.
@@ -92,12 +95,16 @@ impl Shard {
         self.links.iter().any(|link| link.worker.is_some() || !link.out.queue.is_empty())
     }
 
-    /// The next few clients of a stop.
+    /// The next few clients that are to be closed.
     pub(crate) fn stop_slice(&mut self) {
         let now = self.now;
-        let Some(stop) = &mut self.stop else { return };
-        let rest = stop.waiting.len().saturating_sub(stop.pace(now));
-        for connection_id in stop.waiting.split_off(rest) {
+        let Some(spread) = &mut self.spread else { return };
+        let rest = spread.waiting.len().saturating_sub(spread.pace(now));
+        let next = spread.waiting.split_off(rest);
+        if rest == 0 {
+            self.spread = None;
+        }
+        for connection_id in next {
             if let Some(slot) = self.clients.by_id(connection_id) {
                 self.close_client_because(slot, CloseReason::GoingAway);
             }
