@@ -75,7 +75,12 @@ impl World {
             }
             match self.faults {
                 Faults::Reloads | Faults::Pauses => {
-                    assert!(all.iter().all(|event| !event.is_repeat), "client {index}: {all:?}");
+                    // A worker that stops does not wait for ever for a link of which it has heard nothing.
+                    let may_repeat = self.faults == Faults::Pauses;
+                    assert!(
+                        may_repeat || all.iter().all(|event| !event.is_repeat),
+                        "client {index}: {all:?}"
+                    );
                     assert_eq!(handled, done, "client {index}: each message is handled, once and in order");
                     assert!(
                         *has_left || *is_dismissed || heard == said,
