@@ -198,8 +198,7 @@ impl InFlight {
         let state = if self.keeps() { State::Done } else { State::Over };
         for offset in 0..range.count {
             let number = range.first.wrapping_add(offset);
-            let sent = self.find(number).filter(|sent| sent.state == State::InFlight).ok_or(NotInFlight)?;
-            self.set(number, state);
+            let sent = self.set(number, state, false)?;
             self.open.take(&sent);
             if state == State::Done {
                 self.done.add(&sent);
@@ -223,8 +222,7 @@ impl InFlight {
         }
         for offset in 0..range.count {
             let number = range.first.wrapping_add(offset);
-            let sent = self.find(number).filter(|sent| sent.state != State::Over).ok_or(NotInFlight)?;
-            self.set(number, State::Over);
+            let sent = self.set(number, State::Over, true)?;
             match sent.state {
                 State::InFlight => {
                     self.open.take(&sent);
@@ -251,21 +249,23 @@ impl InFlight {
             || size > UNSAFE_WINDOWS_MAX * bytes as usize + protocol::inner::FRAME_SIZE_MAX_RINGWAY
     }
 
-    fn find(&self, number: u32) -> Option<Sent> {
-        let at = number.wrapping_sub(self.first) as usize;
-        self.sent.get(at).copied().or_else(|| self.late.get(&number).map(|late| late.sent))
-    }
-
-    fn set(&mut self, number: u32, state: State) {
-        match self.sent.get_mut(number.wrapping_sub(self.first) as usize) {
-            Some(sent) => sent.state = state,
-            None if state == State::Over => drop(self.late.remove(&number)),
-            None => {
-                if let Some(late) = self.late.get_mut(&number) {
-                    late.sent.state = state;
-                }
-            }
+    /// Sets what is known of an event, if it is not over, nor done when it is to be. Returns it as it was.
+    fn set(&mut self, number: u32, state: State, may_be_done: bool) -> Result<Sent, NotInFlight> {
+        let is_late = self.sent.len() <= number.wrapping_sub(self.first) as usize;
+        let sent = match is_late {
+            false => self.sent.get_mut(number.wrapping_sub(self.first) as usize),
+            true => self.late.get_mut(&number).map(|late| &mut late.sent),
+        };
+        let sent = sent.ok_or(NotInFlight)?;
+        let before = *sent;
+        if before.state == State::Over || before.state == State::Done && !may_be_done {
+            return Err(NotInFlight);
         }
+        sent.state = state;
+        if is_late && state == State::Over {
+            self.late.remove(&number);
+        }
+        Ok(before)
     }
 
     fn forget_first(&mut self) {
