@@ -89,6 +89,8 @@ impl World {
         match (self.random.u32(..most), self.homes[worker]) {
             // As the master waits for its successor's links, for which that needs a register that lists all gateways.
             (0, _) if !self.is_any_register_complete() || self.is_disturbed() => {}
+            // One that is to end takes a gateway for PHP's that says nothing for a second. What it has not read then is another's.
+            (0, _) if !self.is_greeted(worker) => {}
             (0, Some(gateway)) => self.stop_embedded(gateway),
             (0, None) => {
                 self.start_worker();
@@ -102,6 +104,10 @@ impl World {
             }
             _ => self.cut_a_link(worker),
         }
+    }
+
+    fn is_greeted(&self, worker: usize) -> bool {
+        self.workers[worker].as_ref().is_some_and(|worker| worker.runtime.is_greeted())
     }
 
     /// Whether a worker is there and in no gateway's process.

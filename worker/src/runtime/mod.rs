@@ -92,6 +92,12 @@ impl Runtime {
         self.shared.core.borrow().gateways()
     }
 
+    /// Whether all of them are connected and have said that they are ours.
+    pub fn is_greeted(&self) -> bool {
+        let core = self.shared.core.borrow();
+        core.gateways().into_iter().all(|gateway| core.is_ours(gateway))
+    }
+
     /// A connection stands.
     pub fn on_connected(&mut self, conn: ConnId) {
         self.shared.core.borrow_mut().on_connected(self.shared.now(), conn);
