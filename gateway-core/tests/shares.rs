@@ -1,4 +1,4 @@
-//! A client's share of a worker that does not say what it has done, as PHP's.
+//! A client's share of a worker that grants no window: PHP's, or one in the shard's own thread.
 
 mod world;
 
@@ -100,4 +100,49 @@ fn workers_of_ours_are_not_guessed_about() {
     world.take(worker);
     world.say(client, &b"x\n".repeat(SHARE * 3));
     assert_eq!((told(&mut world, worker).len(), world.shard.next_turn()), (SHARE * 3, None));
+}
+
+/// Bytes of a client come, and nothing is done about it before the next turn.
+fn receive(world: &mut World, client: usize, bytes: &[u8]) {
+    world.shard.on_received(world.now, world.peers[client].socket, &mut bytes.to_vec());
+}
+
+#[test]
+fn of_a_worker_in_the_same_thread_each_client_has_a_share_of_each_turn() {
+    let mut world = World::text();
+    let worker = world.guest_worker("w");
+    let [flooder, other] = [(); 2].map(|()| world.client(0));
+    world.turn();
+    world.take(worker);
+    receive(&mut world, flooder, &b"x\n".repeat(SHARE * 3 - 1));
+    world.turn();
+    assert_eq!(told(&mut world, worker), [(1, 1); SHARE]);
+    assert!(world.peers[flooder].paused && world.shard.is_pending());
+    receive(&mut world, other, b"hello\n");
+    world.turn();
+    assert_eq!(told(&mut world, worker), [&[(2, 5)], &[(1, 1); SHARE][..]].concat());
+    world.turn();
+    assert_eq!(told(&mut world, worker), [(1, 1); SHARE - 1]);
+    assert!(!world.peers[flooder].paused);
+    world.turn();
+    assert!(!world.shard.is_pending());
+}
+
+/// What it was given is still in the queue.
+#[test]
+fn a_turn_in_which_the_worker_takes_nothing_renews_no_share() {
+    let mut world = World::text();
+    let worker = world.guest_worker("w");
+    let flooder = world.client(0);
+    world.turn();
+    world.take(worker);
+    world.peers[worker].room = Some(0);
+    receive(&mut world, flooder, &b"x\n".repeat(SHARE * 2));
+    (0..10).for_each(|_| drop(world.turn()));
+    world.peers[worker].room = None;
+    world.shard.on_writable(world.now, world.peers[worker].socket);
+    world.turn();
+    assert_eq!(told(&mut world, worker), [(1, 1); SHARE]);
+    world.turn();
+    assert_eq!(told(&mut world, worker), [(1, 1); SHARE]);
 }

@@ -159,6 +159,7 @@ impl Shard {
         }
         self.send(sink)?;
         self.act(sink);
+        self.end_turn_of_shares();
         Ok(())
     }
 
@@ -210,7 +211,7 @@ impl Shard {
         let are_last = !sockets.is_empty()
             && sockets.len() <= LAST_SENDS_MAX
             && !self.is_pending()
-            && self.next_turn().is_none()
+            && self.clients.shares.are_empty()
             && sockets.iter().all(|socket| self.is_over_when_sent(*socket));
         sink.send(Sends { shard: self, sockets: &sockets, are_last }, &mut short)?;
         self.on_sent(&mut sockets, &mut short);

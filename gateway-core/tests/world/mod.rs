@@ -179,6 +179,19 @@ impl World {
         link
     }
 
+    /// One of ours, in the shard's own thread.
+    pub(crate) fn guest_worker(&mut self, key: &str) -> usize {
+        let link = self.open();
+        self.shard.on_guest_link(
+            self.now,
+            self.peers[link].socket,
+            SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1).into(),
+        );
+        self.introduce(link, key, true);
+        self.take(link);
+        link
+    }
+
     /// One of ours that says which events are done, and until then takes so many, and so many bytes of them.
     pub(crate) fn windowed_worker(&mut self, key: &str, events: u32, bytes: u32) -> usize {
         let link = self.link();

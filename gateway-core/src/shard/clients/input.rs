@@ -106,7 +106,7 @@ impl Shard {
         client.reading = match stall {
             Stall::NoWorker => Reading::NoWorker,
             Stall::OwnEvents => Reading::OwnEvents,
-            Stall::Share => Reading::Share,
+            Stall::Share | Stall::Turn => Reading::Share,
             _ => Reading::Stalled,
         };
         let socket = client.socket;
@@ -116,6 +116,8 @@ impl Shard {
             self.deadlines.no_worker.push(self.now, socket);
         } else if stall == Stall::Share {
             self.clients.shares.wait(socket, self.now);
+        } else if stall == Stall::Turn {
+            self.clients.shares.wait_for_turn(socket);
         } else if let Some(link) = stall.link() {
             let link = self.links.get_mut(link).expect("route found it");
             link.stalled_clients.push_back(socket);

@@ -61,13 +61,15 @@ pub(crate) enum Stall {
     OwnEvents,
     /// The client has had its share of this period.
     Share,
+    /// The client has had its share of this turn.
+    Turn,
 }
 
 impl Stall {
     /// The link that is waited for.
     pub(crate) fn link(self) -> Option<LinkId> {
         match self {
-            Stall::NoWorker | Stall::OwnEvents | Stall::Share => None,
+            Stall::NoWorker | Stall::OwnEvents | Stall::Share | Stall::Turn => None,
             Stall::LinkFull(link)
             | Stall::Draining(link)
             | Stall::Silent(link)
@@ -88,7 +90,7 @@ impl Counters {
             Stall::Rerouting(_) => &mut self.stalls_rerouting,
             Stall::Window(_) => &mut self.stalls_window,
             Stall::OwnEvents => &mut self.stalls_own_events,
-            Stall::Share => &mut self.stalls_share,
+            Stall::Share | Stall::Turn => &mut self.stalls_share,
         }
     }
 }
@@ -170,9 +172,7 @@ impl Shard {
         if self.is_behind(link) {
             return Err(Stall::Rerouting(link));
         }
-        if self.clients[slot].has_spent_its_share(self.now) {
-            return Err(Stall::Share);
-        }
+        self.has_share(slot, link)?;
         self.room(slot, link)
     }
 
@@ -241,10 +241,11 @@ impl Shard {
         };
         let link = self.links.get_mut(id).expect("a worker's link is forgotten when it closes");
         let weight = link.queue_event(&mut self.output, &about, &event, Some(client.socket))?;
+        let period = link.period(&self.clients.shares, self.now);
         let client = &mut self.clients[slot];
         client.in_flight += weight;
-        if !link.ringway {
-            client.spent.add(event.body.len(), self.now);
+        if let Some(period) = period {
+            client.spent.add(event.body.len(), period);
         }
         if let Some(repeat) = event.repeat {
             self.note_repeat(id, repeat);
