@@ -102,3 +102,8 @@ without_starting() {
 target_directory() {
     printf '%s\n' "${CARGO_TARGET_DIR:-target}"
 }
+
+# With the examples, because cargo then takes the features that tests want too, and builds what all depend on but once.
+need_programs() {
+    cargo build --workspace --bins --examples --locked
+}

@@ -1,0 +1,404 @@
+//! The processes of a run: who is alive, and what is done to them. Never waits: what takes time goes on at the next
+//! [`Cluster::turn`].
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use cluster::process::{Process, Signal, binary_path};
+
+use crate::clock::Clock;
+use crate::faults::Fault;
+use crate::proxy::{Mode, Proxy, Touched, address_beside};
+
+/// How many gateways there are; the second has two shards.
+pub const GATEWAYS: usize = 2;
+/// How many workers there are, of one core each.
+pub const WORKERS: usize = 2;
+
+const REGISTER_PORT: u16 = 1236;
+const CLIENT_PORT: u16 = 8282;
+const INNER_PORT: u16 = 2900;
+/// Between the inner ports of two gateways.
+const INNER_PORT_STEP: u16 = 100;
+/// How long gateways keep clients that have no worker, in seconds: longer than any fault.
+const NO_WORKER_WAIT: &str = "120";
+
+/// A register, gateways, workers, and the proxy between them.
+#[derive(Debug)]
+pub struct Cluster {
+    ip: Ipv4Addr,
+    clock: Clock,
+    folder: PathBuf,
+    at_most_once: bool,
+    proxy: Proxy,
+    register: Option<Process>,
+    /// When the next register starts.
+    register_at: Option<Duration>,
+    gateways: Vec<Process>,
+    workers: Vec<Worker>,
+    /// Runs of workers so far, one journal each.
+    runs: usize,
+    /// Processes that were told to end.
+    leaving: Vec<Process>,
+    healing: Vec<Healing>,
+    applied: Vec<Applied>,
+    /// What ended though nobody had told it to, or not with 0.
+    died: Vec<String>,
+}
+
+/// A place for workers, one run after the other.
+#[derive(Debug, Default)]
+struct Worker {
+    process: Option<Process>,
+    /// It was told to end, and another one starts then.
+    restarts: bool,
+    /// When the next one starts.
+    start_at: Option<Duration>,
+    /// The next one: when it is ready, `process` is told to end.
+    next: Option<Process>,
+    /// Reloads so far. While two run beside each other they have different names, as gateways want.
+    reloads: usize,
+}
+
+/// What ends by itself.
+#[derive(Debug)]
+struct Healing {
+    at: Duration,
+    what: Standing,
+    /// Its place in `applied`.
+    fault: usize,
+}
+
+#[derive(Debug)]
+enum Standing {
+    /// A worker, by its process id.
+    Worker(u32),
+    Gateway(usize),
+    Link(Touched),
+}
+
+/// A fault that was done.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied {
+    /// What was done.
+    pub fault: Fault,
+    /// When.
+    pub from: Duration,
+    /// When it was over.
+    pub until: Duration,
+}
+
+impl Cluster {
+    /// Starts everything and waits until it is ready. Journals go to `folder`.
+    pub fn start(clock: Clock, folder: &Path, at_most_once: bool) -> Cluster {
+        let mut cluster = Cluster {
+            ip: ::cluster::own_address(),
+            clock,
+            folder: folder.to_owned(),
+            at_most_once,
+            proxy: Proxy::default(),
+            register: None,
+            register_at: None,
+            gateways: Vec::new(),
+            workers: Vec::new(),
+            runs: 0,
+            leaving: Vec::new(),
+            healing: Vec::new(),
+            applied: Vec::new(),
+            died: Vec::new(),
+        };
+        cluster.start_register();
+        cluster.register.iter().for_each(|register| drop(register.await_ready("register")));
+        for index in 0..GATEWAYS {
+            cluster.start_gateway(index);
+        }
+        for index in 0..WORKERS {
+            cluster.workers.push(Worker::default());
+            let process = cluster.start_worker(index);
+            process.await_line(READY);
+            cluster.workers[index].process = Some(process);
+        }
+        cluster
+    }
+
+    /// Where a gateway serves clients.
+    pub fn client_address(&self, gateway: usize) -> SocketAddr {
+        SocketAddrV4::new(self.ip, CLIENT_PORT + gateway as u16).into()
+    }
+
+    /// What was done so far.
+    pub fn applied(&self) -> &[Applied] {
+        &self.applied
+    }
+
+    /// The journals of all runs of workers, in the order in which they were started.
+    pub fn journals(&self) -> Vec<PathBuf> {
+        (0..self.runs).map(|run| journal(&self.folder, run)).collect()
+    }
+
+    /// What has ended by itself.
+    pub fn died(&self) -> &[String] {
+        &self.died
+    }
+
+    /// Does this; false if it cannot be done now.
+    pub fn apply(&mut self, fault: Fault) -> bool {
+        let from = self.clock.now();
+        let until = match fault {
+            Fault::Kill { worker, down } => self.kill(worker, from + down).then_some(from + down),
+            Fault::Restart { worker } => self.restart(worker).then_some(from),
+            Fault::Reload { worker } => self.reload(worker).then_some(from),
+            Fault::End { link, end } => self.proxy.end(link, end).then_some(from),
+            Fault::Register { down } => self.kill_register(from + down).then_some(from + down),
+            Fault::Freeze { worker, lasting } => {
+                let process = self.workers[worker].process.as_mut();
+                let pid = process.and_then(|process| {
+                    process.is_running().then(|| {
+                        process.pause();
+                        process.id()
+                    })
+                });
+                pid.map(|pid| self.heal_at(from + lasting, Standing::Worker(pid)))
+            }
+            Fault::FreezeGateway { gateway, lasting } => {
+                self.gateways[gateway].pause();
+                Some(self.heal_at(from + lasting, Standing::Gateway(gateway)))
+            }
+            Fault::Swallow { link, lasting } => self.touch(link, Mode::Swallow, from + lasting),
+            Fault::Trickle { link, lasting } => self.touch(link, Mode::Trickle, from + lasting),
+            Fault::Delay { link, lasting, by } => self.touch(link, Mode::Delay(by), from + lasting),
+        };
+        let Some(until) = until else { return false };
+        self.applied.push(Applied { fault, from, until });
+        true
+    }
+
+    /// Goes on with what takes time.
+    pub fn turn(&mut self) {
+        let now = self.clock.now();
+        while let Some(index) = self.healing.iter().position(|healing| healing.at <= now) {
+            let healing = self.healing.swap_remove(index);
+            self.heal(healing);
+        }
+        if self.register_at.is_some_and(|at| at <= now) && self.has_register_ended() {
+            self.register_at = None;
+            self.start_register();
+        }
+        for index in 0..WORKERS {
+            self.turn_worker(index, now);
+        }
+        let ended: Vec<_> = self.leaving.extract_if(.., |process| !process.is_running()).collect();
+        ended.into_iter().for_each(|process| self.ended(process));
+        self.look_at_the_living();
+    }
+
+    /// Whether nothing that was done goes on, and everybody is there.
+    pub fn is_whole(&mut self) -> bool {
+        let settled = |worker: &mut Worker| {
+            let is_ready = |process: &mut Process| process.stdout().contains(READY);
+            worker.next.is_none() && !worker.restarts && worker.process.as_mut().is_some_and(is_ready)
+        };
+        self.healing.is_empty()
+            && self.register_at.is_none()
+            && self.leaving.is_empty()
+            && self.workers.iter_mut().all(settled)
+    }
+
+    /// Ends everybody as an operator does, workers first, and looks at how.
+    pub fn stop(&mut self) {
+        let workers = self.workers.iter_mut().filter_map(|worker| worker.process.take());
+        let (workers, gateways) = (workers.collect::<Vec<_>>(), std::mem::take(&mut self.gateways));
+        for group in [workers, gateways, self.register.take().into_iter().collect()] {
+            let mut group = group;
+            group.iter_mut().for_each(Process::terminate);
+            for mut process in group {
+                process.await_exit();
+                self.ended(process);
+            }
+        }
+    }
+
+    fn start_register(&mut self) {
+        let flags = ["--listen".to_owned(), self.register_address()];
+        self.register = Some(Process::start("register", "register", &flags));
+    }
+
+    fn register_address(&self) -> String {
+        SocketAddrV4::new(self.ip, REGISTER_PORT).to_string()
+    }
+
+    fn start_gateway(&mut self, index: usize) {
+        let shards = index as u16 + 1;
+        let port = INNER_PORT + index as u16 * INNER_PORT_STEP;
+        let proxy = address_beside(self.ip);
+        for port in port..port + shards {
+            self.proxy.serve(SocketAddrV4::new(proxy, port), SocketAddrV4::new(self.ip, port));
+        }
+        let flags = [
+            ("--listen", format!("text://{}", self.client_address(index))),
+            ("--lan-ip", proxy.to_string()),
+            ("--inner-listen", self.ip.to_string()),
+            ("--start-port", port.to_string()),
+            ("--count", shards.to_string()),
+            ("--register-address", self.register_address()),
+            ("--no-worker-wait", NO_WORKER_WAIT.to_owned()),
+        ];
+        let flags: Vec<_> = flags.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        let process = Process::start(&format!("gateway {index}"), "gateway", &flags);
+        process.await_ready("gateway");
+        self.gateways.push(process);
+    }
+
+    fn start_worker(&mut self, index: usize) -> Process {
+        let run = self.runs;
+        self.runs += 1;
+        let name =
+            format!("worker{index}{}", if self.workers[index].reloads.is_multiple_of(2) { "a" } else { "b" });
+        let mut command = Command::new(binary_path("chaos-worker"));
+        command.args(["--no-master", "--count", "1", "--name", &name]);
+        command.args(["--register-address", &self.register_address()]);
+        command.arg("--journal").arg(journal(&self.folder, run));
+        command.args(["--began", &self.clock.began_us().to_string()]);
+        if self.at_most_once {
+            command.arg("--at-most-once");
+        }
+        Process::spawn(&format!("worker {index}, run {run}"), command)
+    }
+
+    fn turn_worker(&mut self, index: usize, now: Duration) {
+        let worker = &mut self.workers[index];
+        let is_gone = worker.process.as_mut().is_none_or(|process| !process.is_running());
+        if worker.restarts && is_gone {
+            worker.restarts = false;
+            worker.start_at = Some(now);
+        }
+        if worker.start_at.is_some_and(|at| at <= now) && is_gone {
+            worker.start_at = None;
+            let old = worker.process.take();
+            old.into_iter().for_each(|process| self.ended(process));
+            let process = self.start_worker(index);
+            self.workers[index].process = Some(process);
+        }
+        let worker = &mut self.workers[index];
+        if let Some(next) = worker.next.take_if(|next| next.stdout().contains(READY))
+            && let Some(mut old) = worker.process.replace(next)
+        {
+            old.terminate();
+            self.leaving.push(old);
+        }
+    }
+
+    fn kill(&mut self, worker: usize, start_at: Duration) -> bool {
+        let worker = &mut self.workers[worker];
+        let Some(process) = worker.process.as_mut().filter(|_| worker.next.is_none() && !worker.restarts)
+        else {
+            return false;
+        };
+        if !process.is_running() {
+            return false;
+        }
+        process.signal(Signal::KILL);
+        worker.start_at = Some(start_at);
+        true
+    }
+
+    fn restart(&mut self, worker: usize) -> bool {
+        let worker = &mut self.workers[worker];
+        let Some(process) = worker.process.as_mut() else { return false };
+        if worker.next.is_some() || worker.restarts || !process.is_running() {
+            return false;
+        }
+        process.terminate();
+        worker.restarts = true;
+        true
+    }
+
+    fn reload(&mut self, index: usize) -> bool {
+        let worker = &mut self.workers[index];
+        let Some(process) = worker.process.as_mut() else { return false };
+        if worker.next.is_some() || worker.restarts || !process.is_running() {
+            return false;
+        }
+        worker.reloads += 1;
+        let next = self.start_worker(index);
+        self.workers[index].next = Some(next);
+        true
+    }
+
+    fn kill_register(&mut self, start_at: Duration) -> bool {
+        if self.register_at.is_some() {
+            return false;
+        }
+        self.register.iter_mut().for_each(|register| register.signal(Signal::KILL));
+        self.register_at = Some(start_at);
+        true
+    }
+
+    fn has_register_ended(&mut self) -> bool {
+        self.register.as_mut().is_none_or(|register| !register.is_running())
+    }
+
+    fn touch(&mut self, link: usize, mode: Mode, until: Duration) -> Option<Duration> {
+        let touched = self.proxy.set(link, mode)?;
+        Some(self.heal_at(until, Standing::Link(touched)))
+    }
+
+    /// The fault that is about to be noted ends then.
+    fn heal_at(&mut self, at: Duration, what: Standing) -> Duration {
+        self.healing.push(Healing { at, what, fault: self.applied.len() });
+        at
+    }
+
+    fn heal(&mut self, healing: Healing) {
+        match healing.what {
+            Standing::Link(touched) => touched.heal(),
+            Standing::Gateway(index) => self.gateways[index].resume(),
+            Standing::Worker(pid) => {
+                let processes = self.workers.iter_mut().flat_map(|worker| &mut worker.process);
+                let mut all = processes.chain(&mut self.leaving);
+                // It may have been killed, and another one be in its place.
+                if let Some(process) = all.find(|process| process.id() == pid) {
+                    process.resume();
+                }
+            }
+        }
+        self.applied[healing.fault].until = self.clock.now();
+    }
+
+    /// Looks at how a process has ended.
+    fn ended(&mut self, mut process: Process) {
+        let status = process.await_exit();
+        let output = process.output();
+        // SIGKILL came from here.
+        if status.code() != Some(0) && std::os::unix::process::ExitStatusExt::signal(&status) != Some(9) {
+            self.died.push(format!("{status}\n{output}"));
+        }
+        let file = self.folder.join(format!("{}.log", process.id()));
+        // For whoever looks for a cause; the verdict needs none of it.
+        let _ = std::fs::write(file, output);
+    }
+
+    /// Nobody ends without having been told to.
+    fn look_at_the_living(&mut self) {
+        let expected = |worker: &Worker| worker.restarts || worker.start_at.is_some();
+        let workers = self.workers.iter_mut().filter(|worker| !expected(worker));
+        let workers = workers.flat_map(|worker| worker.process.iter_mut().chain(&mut worker.next));
+        for process in workers.chain(&mut self.gateways) {
+            if !process.is_running() {
+                let line = format!("nobody had told it to end:\n{}", process.output());
+                if !self.died.contains(&line) {
+                    self.died.push(line);
+                }
+            }
+        }
+    }
+}
+
+fn journal(folder: &Path, run: usize) -> PathBuf {
+    folder.join(format!("journal.{run}"))
+}
+
+/// What a worker says when it serves.
+const READY: &str = "chaos-worker ready: ";

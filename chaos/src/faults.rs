@@ -1,0 +1,215 @@
+//! What goes wrong in a run, drawn from a seed.
+
+use std::fmt;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::proxy::End;
+
+/// One thing that goes wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// SIGKILL of a worker; another one starts later.
+    Kill {
+        /// Which worker.
+        worker: usize,
+        /// How long until then.
+        down: Duration,
+    },
+    /// SIGSTOP of a worker, and SIGCONT.
+    Freeze {
+        /// Which worker.
+        worker: usize,
+        /// How long it stands still.
+        lasting: Duration,
+    },
+    /// SIGTERM of a worker; another one starts when it has ended.
+    Restart {
+        /// Which worker.
+        worker: usize,
+    },
+    /// A new worker starts, and when it is ready the old one gets SIGTERM.
+    Reload {
+        /// Which worker.
+        worker: usize,
+    },
+    /// The end of one link.
+    End {
+        /// Any number, see [`Proxy::end`](crate::proxy::Proxy::end).
+        link: usize,
+        /// How.
+        end: End,
+    },
+    /// One link swallows everything.
+    Swallow {
+        /// As above.
+        link: usize,
+        /// How long.
+        lasting: Duration,
+    },
+    /// One link passes on a few bytes at a time.
+    Trickle {
+        /// As above.
+        link: usize,
+        /// How long.
+        lasting: Duration,
+    },
+    /// One link passes on everything later.
+    Delay {
+        /// As above.
+        link: usize,
+        /// How long.
+        lasting: Duration,
+        /// How much later.
+        by: Duration,
+    },
+    /// SIGKILL of the register; another one starts later.
+    Register {
+        /// How long until then.
+        down: Duration,
+    },
+    /// SIGSTOP of a gateway, and SIGCONT.
+    FreezeGateway {
+        /// Which gateway.
+        gateway: usize,
+        /// How long it stands still.
+        lasting: Duration,
+    },
+}
+
+/// The kinds of faults, as `--faults` names them.
+pub const NAMES: [&str; 11] = [
+    "kill", "freeze", "restart", "reload", "cut", "reset", "swallow", "trickle", "delay", "register",
+    "gateway",
+];
+
+/// A fault and its time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Planned {
+    /// Since the load began.
+    pub at: Duration,
+    /// What happens.
+    pub fault: Fault,
+}
+
+/// What goes wrong in a run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How long.
+    pub span: Duration,
+    /// The names of the faults that may happen, of [`NAMES`].
+    pub names: Vec<String>,
+    /// How long something may stand still at most.
+    pub longest: Duration,
+}
+
+impl Plan {
+    /// Draws single faults and pairs. The first few are those named, one after the other, so that a short run has them all.
+    pub fn draw(&self, seed: u64) -> Vec<Planned> {
+        let mut rng = Rng::with_seed(seed);
+        let mut order: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        rng.shuffle(&mut order);
+        let mut planned = Vec::new();
+        let mut at = FIRST;
+        while at < self.span {
+            let name = order.pop().unwrap_or_else(|| self.any_name(&mut rng));
+            planned.push(Planned { at, fault: self.one(name, &mut rng) });
+            if rng.u32(..100) < PAIRS_PERCENT {
+                let behind = Duration::from_millis(rng.u64(..1500));
+                let fault = self.one(self.any_name(&mut rng), &mut rng);
+                planned.push(Planned { at: at + behind, fault });
+            }
+            at += Duration::from_millis(rng.u64(PAUSE_MS));
+        }
+        planned.sort_by_key(|planned| planned.at);
+        planned
+    }
+
+    fn any_name(&self, rng: &mut Rng) -> &str {
+        &self.names[rng.usize(..self.names.len())]
+    }
+
+    fn one(&self, name: &str, rng: &mut Rng) -> Fault {
+        let worker = rng.usize(..crate::cluster::WORKERS);
+        let link = rng.usize(..1000);
+        let down = Duration::from_millis(rng.u64(..2000));
+        let lasting = self.standstill(rng);
+        let by = Duration::from_millis(rng.u64(20..500));
+        match name {
+            "kill" => Fault::Kill { worker, down },
+            "freeze" => Fault::Freeze { worker, lasting },
+            "restart" => Fault::Restart { worker },
+            "reload" => Fault::Reload { worker },
+            "cut" => Fault::End { link, end: End::Cut },
+            "reset" => Fault::End { link, end: End::Reset },
+            "swallow" => Fault::Swallow { link, lasting },
+            "trickle" => Fault::Trickle { link, lasting: lasting.min(TRICKLE_MAX) },
+            "delay" => Fault::Delay { link, lasting, by },
+            "register" => Fault::Register { down },
+            "gateway" => {
+                Fault::FreezeGateway { gateway: rng.usize(..crate::cluster::GATEWAYS), lasting: lasting / 2 }
+            }
+            name => unreachable!("{name} is none of NAMES"),
+        }
+    }
+
+    /// Some are too short to be noticed, others too long not to be; none is between.
+    fn standstill(&self, rng: &mut Rng) -> Duration {
+        let ms = if rng.bool() {
+            rng.u64(1000..4000)
+        } else {
+            rng.u64(NOTICED.as_millis() as u64 + 4000..self.longest.as_millis() as u64)
+        };
+        Duration::from_millis(ms)
+    }
+}
+
+/// Until the first fault, and between one and the next.
+const FIRST: Duration = Duration::from_secs(2);
+const PAUSE_MS: std::ops::Range<u64> = 3000..7000;
+/// How many faults have another one beside them.
+const PAIRS_PERCENT: u32 = 30;
+/// A link that trickles falls behind.
+const TRICKLE_MAX: Duration = Duration::from_secs(8);
+/// From how long on who stands still, or is not heard, may be given up.
+pub const NOTICED: Duration = Duration::from_millis(5500);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Kill { worker, down } => write!(out, "SIGKILL of worker {worker}, {down:?} down"),
+            Fault::Freeze { worker, lasting } => write!(out, "SIGSTOP of worker {worker} for {lasting:?}"),
+            Fault::Restart { worker } => write!(out, "SIGTERM of worker {worker}, started again"),
+            Fault::Reload { worker } => write!(out, "reload of worker {worker}"),
+            Fault::End { link, end: End::Cut } => write!(out, "cut of link {link}"),
+            Fault::End { link, end: End::Reset } => write!(out, "reset of link {link}"),
+            Fault::Swallow { link, lasting } => write!(out, "link {link} swallows for {lasting:?}"),
+            Fault::Trickle { link, lasting } => write!(out, "link {link} trickles for {lasting:?}"),
+            Fault::Delay { link, lasting, by } => {
+                write!(out, "link {link} is {by:?} late for {lasting:?}")
+            }
+            Fault::Register { down } => write!(out, "SIGKILL of the register, {down:?} down"),
+            Fault::FreezeGateway { gateway, lasting } => {
+                write!(out, "SIGSTOP of gateway {gateway} for {lasting:?}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_always_draws_the_same_and_a_short_run_has_every_kind() {
+        let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
+        let plan = Plan { span: Duration::from_secs(75), names, longest: Duration::from_secs(12) };
+        assert_eq!(plan.draw(7), plan.draw(7));
+        assert_ne!(plan.draw(7), plan.draw(8));
+        let mut kinds: Vec<_> =
+            plan.draw(7).iter().map(|planned| std::mem::discriminant(&planned.fault)).collect();
+        kinds.dedup();
+        assert!(kinds.len() >= 10, "{:?}", plan.draw(7));
+    }
+}
