@@ -12,6 +12,10 @@ use crate::{Client, Gateway, Message};
 /// concurrently, whenever a handler waits. A handler that computes for long without awaiting holds up its whole core.
 /// What is to go on after a handler is for [`Gateway::spawn`].
 ///
+/// With gateways of ours an event is given to a handler **at least once**: if the worker dies, stands still or is cut off before the handler's
+/// end is known, another worker gets it, in order, marked by [`Client::is_repeat`] and with the same [`Client::event_id`]. A panic is an
+/// end. What a handler spawns, and timers, are not covered, unless they keep a [`Client::hold`].
+///
 /// A handler that panics is logged and counted ([`Counters::panics`](crate::Counters::panics)), and what it made of the
 /// session is not stored; all else goes on, the client's next event included. What a panic left half done in `self` stays so.
 ///

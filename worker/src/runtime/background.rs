@@ -16,7 +16,8 @@ impl Gateway {
     ///
     /// When the core stops, the future is dropped after [`Events::on_stop`](crate::Events::on_stop); what it has sent
     /// until then is delivered. A panic in it is logged and counted, and ends nothing else. To wait, it has
-    /// [`time::sleep`](crate::time::sleep); a future that computes for long without awaiting holds up its core.
+    /// [`time::sleep`](crate::time::sleep); a future that computes for long without awaiting holds up its core. If the process
+    /// dies, nobody goes on with it, unless it keeps a [`Client::hold`](crate::Client::hold) of the event whose handler spawned it.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -42,7 +43,7 @@ impl Gateway {
     }
 
     /// Does `work` again and again on this core, `period` after the last time ended, until the core stops or
-    /// [`Spawned::cancel`] ends it. A panic costs that one time.
+    /// [`Spawned::cancel`] ends it. A panic costs that one time. It belongs to no event: nobody goes on with it if the process dies.
     ///
     /// ```no_run
     /// # use std::time::Duration;
