@@ -165,7 +165,11 @@ pub(crate) const STANDSTILL_MAX: Duration = Duration::from_secs(6);
 /// them, all count as safe, and are counted.
 pub(crate) const UNSAFE_WINDOWS_MAX: usize = 4;
 
-/// How long a gateway waits to hear that an event is done, unless it is sent something before, or half of its window waits.
+/// Events that are done, which a gateway is told at once: all may be of one client, of which it lets 16 be in flight and goes on when 8
+/// are done.
+pub(crate) const DONE_EVENTS_URGENT: usize = 8;
+
+/// How long a gateway waits to hear that an event is done, unless it is sent something before, or many are.
 pub(crate) const DONE_DELAY: Duration = Duration::from_millis(10);
 
 /// Bytes of events that one gateway whose clients' events are not started may have read ahead, so that its pings are still

@@ -9,7 +9,8 @@ use super::connections::ConnId;
 use super::queues::Amount;
 use super::{Core, Timer};
 use crate::config::{
-    DONE_DELAY, GATEWAYS_EXPECTED, UNSAFE_WINDOWS_MAX, WAITING_BYTES_MAX, WINDOW_BYTES_MIN, WINDOW_EVENTS_MIN,
+    DONE_DELAY, DONE_EVENTS_URGENT, GATEWAYS_EXPECTED, UNSAFE_WINDOWS_MAX, WAITING_BYTES_MAX,
+    WINDOW_BYTES_MIN, WINDOW_EVENTS_MIN,
 };
 
 /// Names an event for its gateway.
@@ -156,7 +157,7 @@ impl Windows {
     pub(super) fn waits(&mut self, ticket: Ticket) -> bool {
         let Some(link) = self.find_mut(ticket.conn) else { return false };
         link.waiting.add(ticket.amount());
-        link.is_urgent()
+        link.is_half_done()
     }
 
     /// The gateway is to be told that these are done, all that wait. Whether there are so many that it is told of that they cannot
@@ -205,8 +206,12 @@ impl LinkWindow {
         self.done.is_empty() && self.safe.is_empty()
     }
 
-    /// Whether the gateway may be waiting for what is done.
+    /// Whether the gateway may be waiting for what is done, on the whole or for one client.
     fn is_urgent(&self) -> bool {
+        self.unsaid.events >= DONE_EVENTS_URGENT || self.is_half_done()
+    }
+
+    fn is_half_done(&self) -> bool {
         let Window { events, bytes } = self.window;
         let (events_done, bytes_done) =
             (self.unsaid.events + self.waiting.events, self.unsaid.bytes + self.waiting.bytes);

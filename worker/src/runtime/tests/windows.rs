@@ -136,6 +136,16 @@ fn done_is_said_at_once_when_half_of_a_window_is() {
     assert_eq!(stage.told(), [done(&[(4, 1)])]);
 }
 
+/// Or who only sends, and is answered nothing, would have its share once in a while.
+#[test]
+fn done_is_said_at_once_when_it_is_half_of_what_one_client_may_have_in_flight() {
+    let mut stage = windowed(1_000);
+    (0..7).for_each(|_| stage.offer(1, "quiet 0"));
+    assert_eq!(stage.told(), []);
+    stage.offer(1, "quiet 0");
+    assert_eq!(stage.told(), [done(&[(0, 8)])]);
+}
+
 #[test]
 fn what_is_done_in_any_order_is_said_in_as_few_ranges_as_there_are() {
     let mut stage = windowed(100);
