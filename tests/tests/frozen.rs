@@ -53,3 +53,25 @@ fn a_frozen_gateway_is_left_out_of_queries_until_it_goes_on() {
     worker.stop();
     cluster.stop();
 }
+
+#[test]
+fn a_gateway_that_stood_still_has_every_change_of_a_session() {
+    let mut cluster = Cluster::builder().gateways(2).workers(0).listen(&[Listen::Text]).start();
+    let mut worker = start(&cluster);
+    let (mut asking, mut counting) = (cluster.plain(0, Framing::Text), cluster.plain(1, Framing::Text));
+    wait_until("both to be counted", || (online(&mut asking) == "2 0").then_some(()));
+    cluster.gateway(1).pause();
+    // Until the question has given up, after five seconds: the gateway is left out of what is asked.
+    assert_eq!(online(&mut asking), "1 1");
+    // It reads them all at once: each but the first brings the session from before another one's change.
+    (0..COUNTS).for_each(|_| counting.send(b"count"));
+    cluster.gateway(1).resume();
+    for count in 0..COUNTS {
+        assert_eq!(counting.receive().expect("an answer"), format!("count {count}").into_bytes());
+    }
+    worker.stop();
+    cluster.stop();
+}
+
+/// As many as a gateway sends of one client before any is done.
+const COUNTS: usize = 16;

@@ -200,12 +200,20 @@ pub(crate) const HELD_UP_LOG_PERIOD_MS: u64 = 10_000;
 /// Queries that may wait for one gateway. One more is answered at once as missing.
 pub(crate) const QUERY_QUEUE_MAX: usize = 10_000;
 
-/// Clients per core whose session was written and not seen since; some 40 bytes each. One more makes the core forget the
+/// Clients per core whose session was written and not seen since; some 50 bytes each. One more makes the core forget the
 /// older half: an event of theirs that was on its way during the write shows its handler the session from before.
 pub(crate) const SESSIONS_MAX: usize = 65_536;
 
-/// Pauses before a gateway is asked again for a session that may be from before a write. A gateway that has not read
-/// a write after all of them together is believed; long enough for one that is busy with a full command link.
+/// How long a gateway of ours is asked for a session that may be from before a write, if that is more than `--query-timeout`: longer
+/// than it may be silent before its link is given up, and with it the events that wait for the answer. Beyond it the handler sees
+/// the session from before.
+pub(crate) const SESSION_PATIENCE: Duration = Duration::from_secs(12);
+
+/// Before it is asked again when it did not answer, or has not read the write after all of [`SESSION_RETRY_PAUSES`].
+pub(crate) const SESSION_RETRY_PAUSE_LAST: Duration = Duration::from_millis(64);
+
+/// Pauses before a gateway is asked again for a session that may be from before a write. A gateway that answers something else
+/// than from before after all of them together is believed; long enough for one that is busy with a full command link.
 pub(crate) const SESSION_RETRY_PAUSES: [Duration; 6] = [
     Duration::from_millis(1),
     Duration::from_millis(2),

@@ -239,6 +239,7 @@ impl Core {
         let (is_to_be_told, is_name_taken) =
             (link.reconnect.is_to_be_told(), link.reconnect.is_name_taken(now));
         self.set_up(gateway, false);
+        self.sessions.link_ended(gateway);
         self.link_disconnect(gateway);
         // A name may be free in a moment, and then the worker serves; else it ends.
         if refused.is_none_or(|refused| refused == Refused::Key) {

@@ -12,7 +12,8 @@
 //! 2. It is repeated, with growing pauses, while the answer may be from before the write: it is not what was written,
 //!    or it is what a merge was made into. A gateway that has confirmed a write once has done it for good.
 //! 3. What was answered last is believed: then somebody else has written too. It takes the place of what was written,
-//!    for the events that are still on their way.
+//!    for the events that are still on their way. Only what the handler had seen before it wrote is not believed, for as long
+//!    as anybody waits and the link lives: the write is on its way yet.
 //!
 //! Nothing is kept for a client that was never written to, nor for one whose session was seen since. Clients that
 //! were written to and then say nothing share a table of limited size that forgets its oldest half.
@@ -42,8 +43,8 @@ type Table = HashMap<ClientId, Expected>;
 /// What the next events of a client should show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Expected {
-    /// What this core has written.
-    Written(u64),
+    /// What this core has written, and what the handler had seen before.
+    Written { written: u64, before: Option<u64> },
     /// What this core has merged into; it does not know what comes of that.
     Merged { before: Option<u64> },
     /// What the gateway has answered.
@@ -69,8 +70,8 @@ impl Core {
         }
     }
 
-    /// A handler has ended and has not changed its client's session.
-    pub(crate) fn session_unchanged(&mut self, client: &Client) {
+    /// A handler has ended, which had seen this session. What it made of it was commanded before.
+    pub(crate) fn session_handled(&mut self, client: &Client) {
         if !self.sessions.is_empty() {
             client.with_stored_session(|seen| self.sessions.handled(client.id(), seen));
         }
@@ -91,15 +92,15 @@ impl Sessions {
     /// Notes that a command which changes a session is on its way.
     pub(super) fn commanded(&mut self, gateway: SocketAddrV4, frame: &Frame<'_>) {
         let client = ClientId { gateway, connection_id: frame.connection_id };
+        let before = match self.find(client) {
+            Some(Expected::Written { written: hash, .. } | Expected::Confirmed(hash)) => Some(hash),
+            Some(Expected::Merged { before }) => before,
+            None => None,
+        };
         if frame.cmd == Cmd::SetSession as u8 {
             let written = self.hash(frame.ext);
-            self.insert(client, Expected::Written(written));
+            self.insert(client, Expected::Written { written, before });
         } else if frame.cmd == Cmd::UpdateSession as u8 {
-            let before = match self.find(client) {
-                Some(Expected::Written(hash) | Expected::Confirmed(hash)) => Some(hash),
-                Some(Expected::Merged { before }) => before,
-                None => None,
-            };
             self.insert(client, Expected::Merged { before });
         }
     }
@@ -114,11 +115,26 @@ impl Sessions {
         self.young.len() + self.old.len()
     }
 
-    /// Notes what a handler saw, in case that it has merged something into it.
+    /// Notes what a handler saw, in case that it has changed it.
     pub(super) fn handled(&mut self, client: ClientId, seen: &[u8]) {
-        if self.find(client) == Some(Expected::Merged { before: None }) {
-            let before = Some(self.hash(seen));
-            self.insert(client, Expected::Merged { before });
+        let expected = match self.find(client) {
+            Some(Expected::Merged { before: None }) => Expected::Merged { before: Some(self.hash(seen)) },
+            Some(Expected::Written { written, before: None }) => {
+                Expected::Written { written, before: Some(self.hash(seen)) }
+            }
+            _ => return,
+        };
+        self.insert(client, expected);
+    }
+
+    /// The link to a gateway has ended. What was written on it has been read, or will never be.
+    pub(super) fn link_ended(&mut self, gateway: SocketAddrV4) {
+        for (client, expected) in self.young.iter_mut().chain(&mut self.old) {
+            if let Expected::Written { before, .. } = expected
+                && client.gateway == gateway
+            {
+                *before = None;
+            }
         }
     }
 
@@ -126,7 +142,9 @@ impl Sessions {
     pub(super) fn is_in_doubt(&mut self, client: ClientId, session: &[u8]) -> bool {
         match self.find(client) {
             None => false,
-            Some(Expected::Written(hash) | Expected::Confirmed(hash)) if hash == self.hash(session) => {
+            Some(Expected::Written { written: hash, .. } | Expected::Confirmed(hash))
+                if hash == self.hash(session) =>
+            {
                 self.forget(client);
                 false
             }
@@ -139,7 +157,9 @@ impl Sessions {
     pub(super) fn is_overtaken(&mut self, client: ClientId, answer: &[u8], attempt: usize) -> bool {
         let hash = self.hash(answer);
         let attempts_max = match self.find(client) {
-            Some(Expected::Written(written)) if written != hash => SESSION_RETRY_PAUSES.len(),
+            Some(Expected::Written { written, .. }) if written == hash => 0,
+            Some(Expected::Written { before, .. }) if before == Some(hash) => usize::MAX,
+            Some(Expected::Written { .. }) => SESSION_RETRY_PAUSES.len(),
             Some(Expected::Merged { before }) if before == Some(hash) => MERGE_RETRY_COUNT,
             Some(_) => 0,
             None => return false,
@@ -225,6 +245,18 @@ mod tests {
         }
         assert!(!sessions.is_overtaken(client(1), BEFORE, SESSION_RETRY_PAUSES.len()));
         assert!(!sessions.is_in_doubt(client(1), BEFORE), "believed");
+    }
+
+    #[test]
+    fn what_the_handler_had_seen_is_never_believed_while_its_write_is_on_its_way() {
+        let mut sessions = written();
+        sessions.handled(client(1), BEFORE);
+        assert!(sessions.is_overtaken(client(1), BEFORE, 10 * SESSION_RETRY_PAUSES.len()));
+        assert!(!sessions.is_overtaken(client(1), OURS, 0));
+        command(&mut sessions, Cmd::SetSession, 1, THEIRS);
+        assert!(sessions.is_overtaken(client(1), OURS, 10 * SESSION_RETRY_PAUSES.len()));
+        sessions.link_ended(client(1).gateway);
+        assert!(!sessions.is_overtaken(client(1), OURS, SESSION_RETRY_PAUSES.len()), "lost with the link");
     }
 
     #[test]

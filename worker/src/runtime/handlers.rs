@@ -185,9 +185,8 @@ impl<E: Events> Dispatch<E> {
     fn store_session(&self, client: &Client) {
         if let Some(session) = client.changed_session() {
             self.gateway.store_session(client.id(), &session);
-        } else {
-            self.shared().core.borrow_mut().session_unchanged(client);
         }
+        self.shared().core.borrow_mut().session_handled(client);
     }
 
     async fn call(&self, client: &Client, what: What) {

@@ -7,7 +7,7 @@ use protocol::ClientId;
 use protocol::inner::{Cmd, Frame};
 
 use super::{Shared, sleep};
-use crate::config::SESSION_RETRY_PAUSES;
+use crate::config::{SESSION_PATIENCE, SESSION_RETRY_PAUSE_LAST, SESSION_RETRY_PAUSES};
 use crate::core::Asked;
 use crate::time::timeout;
 
@@ -15,7 +15,9 @@ impl Shared {
     /// The client's session as its gateway holds it now. `None`: there is no such client any more, or the gateway does
     /// not answer. Then what the event brought is the best there is, and the client's next events do not wait in vain.
     pub(super) async fn current_session(self: &Rc<Self>, client: ClientId) -> Option<Bytes> {
-        let answer = timeout(self.query_timeout, self.ask_for_session(client)).await.flatten();
+        let is_ours = self.core.borrow().is_ours(client.gateway);
+        let patience = if is_ours { self.query_timeout.max(SESSION_PATIENCE) } else { self.query_timeout };
+        let answer = timeout(patience, self.ask_for_session(client)).await.flatten();
         if answer.is_none() {
             self.core.borrow_mut().counters.queries_missing += 1;
         }
@@ -31,18 +33,26 @@ impl Shared {
         Frame { connection_id: client.connection_id, ..Frame::command(Cmd::GetSessionByClientId) }
             .encode(&mut frame);
         let frame = Rc::from(frame);
-        let mut pauses = SESSION_RETRY_PAUSES.iter();
+        let mut pauses = SESSION_RETRY_PAUSES.iter().copied();
+        // Ends with the patience of whoever asks.
         for attempt in 0.. {
             let mark = self.core.borrow().mark(client.gateway)?;
             self.until(|core| core.is_flushed(mark)).await;
             let question = self.ask(client.gateway, &frame, None);
             question.answered().await;
-            let Asked::Answered(reply) = question.into_asked() else { return None };
-            let answer = reply.serialized;
-            if answer == NO_CLIENT || !self.core.borrow_mut().is_answer_overtaken(client, &answer, attempt) {
-                return Some(answer);
+            match question.into_asked() {
+                Asked::Answered(reply) => {
+                    let answer = reply.serialized;
+                    let overtaken = || self.core.borrow_mut().is_answer_overtaken(client, &answer, attempt);
+                    if answer == NO_CLIENT || !overtaken() {
+                        return Some(answer);
+                    }
+                }
+                // One of ours that stood still is left out of what is asked, until it shows that it lives, or its link ends.
+                _ if self.core.borrow().is_ours(client.gateway) => {}
+                _ => return None,
             }
-            sleep(*pauses.next()?).await;
+            sleep(pauses.next().unwrap_or(SESSION_RETRY_PAUSE_LAST)).await;
         }
         None
     }
