@@ -98,21 +98,22 @@ const DEATHS_SPAN: Duration = Duration::from_secs(40);
 /// What the rows of docs/GUARANTEES.md allow.
 fn allows(fault: Fault, finding: Finding) -> bool {
     let noticed = |lasting: Duration| lasting >= NOTICED;
-    let (dead, frozen, cut, slow) = match fault {
-        Fault::Kill { .. } => (true, false, false, false),
-        Fault::Freeze { lasting, .. } => (false, noticed(lasting), false, false),
-        Fault::Swallow { lasting, .. } => (false, noticed(lasting), noticed(lasting), true),
-        Fault::End { .. } => (false, false, true, false),
-        Fault::Trickle { .. } | Fault::Delay { .. } | Fault::FreezeGateway { .. } => {
-            (false, false, false, true)
-        }
-        Fault::Restart { .. } | Fault::Reload { .. } | Fault::Register { .. } => (false, false, false, false),
+    let (dead, frozen, cut) = match fault {
+        Fault::Kill { .. } => (true, false, false),
+        Fault::Freeze { lasting, .. } => (false, noticed(lasting), false),
+        Fault::Swallow { lasting, .. } => (false, noticed(lasting), noticed(lasting)),
+        Fault::End { .. } => (false, false, true),
+        Fault::Restart { .. }
+        | Fault::Reload { .. }
+        | Fault::Trickle { .. }
+        | Fault::Delay { .. }
+        | Fault::Register { .. }
+        | Fault::FreezeGateway { .. } => (false, false, false),
     };
     match finding {
         Finding::MarkedTwice => dead || frozen || cut,
         Finding::UnmarkedTwice | Finding::FirstDisordered | Finding::ReplayDisordered => frozen || cut,
         Finding::ForeignMissing => cut,
-        Finding::SessionLost => slow,
         Finding::Late => true,
         _ => false,
     }
