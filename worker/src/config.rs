@@ -204,10 +204,10 @@ pub(crate) const QUERY_QUEUE_MAX: usize = 10_000;
 /// older half: an event of theirs that was on its way during the write shows its handler the session from before.
 pub(crate) const SESSIONS_MAX: usize = 65_536;
 
-/// How long a gateway of ours is asked for a session that may be from before a write, if that is more than `--query-timeout`: longer
-/// than it may be silent before its link is given up, and with it the events that wait for the answer. Beyond it the handler sees
-/// the session from before.
-pub(crate) const SESSION_PATIENCE: Duration = Duration::from_secs(12);
+/// How long a gateway of ours is asked for a session that may be from before a write, whatever `--query-timeout` says. Beyond it the
+/// handler sees the session from before. No longer than a core may stand still: one that the gateway does not hear is given up
+/// soon after, and an event that has waited for so long is another worker's.
+pub(crate) const SESSION_PATIENCE: Duration = Duration::from_secs(6);
 
 /// Before it is asked again when it did not answer, or has not read the write after all of [`SESSION_RETRY_PAUSES`].
 pub(crate) const SESSION_RETRY_PAUSE_LAST: Duration = Duration::from_millis(64);

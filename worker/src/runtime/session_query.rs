@@ -16,7 +16,7 @@ impl Shared {
     /// not answer. Then what the event brought is the best there is, and the client's next events do not wait in vain.
     pub(super) async fn current_session(self: &Rc<Self>, client: ClientId) -> Option<Bytes> {
         let is_ours = self.core.borrow().is_ours(client.gateway);
-        let patience = if is_ours { self.query_timeout.max(SESSION_PATIENCE) } else { self.query_timeout };
+        let patience = if is_ours { SESSION_PATIENCE } else { self.query_timeout };
         let answer = timeout(patience, self.ask_for_session(client)).await.flatten();
         if answer.is_none() {
             self.core.borrow_mut().counters.queries_missing += 1;
