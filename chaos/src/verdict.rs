@@ -114,6 +114,8 @@ fn allows(fault: Fault, finding: Finding) -> bool {
         Finding::MarkedTwice => dead || frozen || cut,
         Finding::UnmarkedTwice | Finding::FirstDisordered | Finding::ReplayDisordered => frozen || cut,
         Finding::ForeignMissing => cut,
+        // The connection on which sessions are asked for may be the one that is silent, see "Sessions" there.
+        Finding::SessionLost => frozen && cut,
         Finding::Late => true,
         _ => false,
     }
