@@ -230,6 +230,16 @@ pub const DEATHS_BEFORE_ALONE: u8 = 2;
 /// The same after which it is dropped, and its client closed.
 pub const DEATHS_BEFORE_DROPPED: u8 = 3;
 
+/// Events at most that are sent alone. More at once have died with workers that somebody killed, and would be worked off one by one.
+pub const ALONE_EVENTS_MAX: usize = 32;
+
+/// For how long, in ms, events are sent alone at most, and others of the shard one at a time: a handler that takes longer holds up
+/// nobody for longer.
+pub const ALONE_MS_MAX: u64 = 10_000;
+
+/// Lines about dropped events in each [`REROUTE_LOG_PERIOD_MS`].
+pub const POISON_LOG_LINES: u32 = 20;
+
 /// A worker whose run is there again within this time, in ms, has not died.
 pub const REVIVAL_MS: u64 = 10_000;
 

@@ -4,7 +4,7 @@
 mod world;
 
 use gateway_core::Settings;
-use gateway_core::config::UNSAFE_WINDOWS_MAX;
+use gateway_core::config::{ALONE_MS_MAX, UNSAFE_WINDOWS_MAX};
 use protocol::inner::{Cmd, EventId, Frame, Hello, Repeat, Run};
 use world::{World, frame_bytes, listen};
 
@@ -276,4 +276,57 @@ fn what_is_not_kept_is_not_safe() {
         world.safe(link, first, count);
         assert!(world.peers[link].closed, "{first} {count}");
     }
+}
+
+/// As when a handler holds it for longer than the client stays.
+#[test]
+fn what_a_client_said_is_given_again_when_its_end_is_safe_already() {
+    let (mut world, first, second, client) = stage();
+    world.say(client, b"a\n");
+    world.end(client);
+    world.safe(first, 2, 1);
+    world.reset(first);
+    assert_eq!(told(&mut world, second), [again(1, "a", 1, 1, 1)]);
+    world.safe(second, 0, 1);
+    assert_eq!((kept(&world), world.shard.counters().dropped()), ((0, 0), 0));
+}
+
+/// As in rolling deploys whose handlers take longer than they may.
+#[test]
+fn a_worker_that_has_handed_over_has_not_died() {
+    let (mut world, _, _, client) = stage();
+    let mut link = join(&mut world, "w0", 100);
+    for round in 1..6 {
+        world.say(client, format!("{round}\n").as_bytes());
+        let next = join(&mut world, &format!("w{round}"), 100 + round);
+        world.say(
+            link,
+            &frame_bytes(&Frame { body: &[0, 0, 0, 1, 0, 0, 1, 0], ..Frame::command(Cmd::Drain) }),
+        );
+        world.end(link);
+        link = next;
+        assert_eq!(world.shard.status().events_suspected, 0);
+    }
+}
+
+/// The third worker has it in hand for longer than others are to wait.
+#[test]
+fn others_do_not_wait_for_long_behind_what_is_sent_alone() {
+    let (mut world, mut link, second, client) = stage();
+    world.end(second);
+    let other = world.client(0);
+    world.safe(link, 1, 1);
+    world.say(client, b"slow\n");
+    for round in 0..2 {
+        let next = join(&mut world, &format!("w{round}"), 100 + round);
+        world.end(link);
+        link = next;
+    }
+    assert_eq!(told(&mut world, link), [again(1, "slow", 1, 2, 2)]);
+    world.say(other, b"hello\n");
+    world.pass(ALONE_MS_MAX - 100);
+    world.say(link, &frame_bytes(&Frame::command(Cmd::RingwayPing)));
+    assert_eq!(told(&mut world, link), []);
+    world.pass(200);
+    assert_eq!(told(&mut world, link), [fresh(2, "hello")]);
 }

@@ -62,6 +62,8 @@ pub(super) struct Open {
     pub(super) up: bool,
     /// The next event was sent before, perhaps to another worker.
     pub(super) repeat: Option<inner::Repeat>,
+    /// Nothing more is read nor said: what is queued goes out, and our FIN.
+    pub(super) fenced: bool,
     /// Why the gateway does not take this link, if it has said so.
     pub(super) refused: Option<inner::Refused>,
     /// Not read at the moment, so what the gateway says cannot be heard.
@@ -146,7 +148,7 @@ impl Link {
 
     /// The connection on which the gateway can be told something, unless something speaks against that it would hear it.
     pub(super) fn answering(&self) -> Option<&Open> {
-        self.open().filter(|_| !self.mute)
+        self.open().filter(|open| !self.mute && !open.fenced)
     }
 
     /// Whether it was heard within the time in which a gateway of ours always says something.
@@ -173,6 +175,7 @@ impl Link {
             drained: 0,
             up: false,
             repeat: None,
+            fenced: false,
             refused: None,
             paused: false,
             received: 0,

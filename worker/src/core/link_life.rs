@@ -103,7 +103,8 @@ impl Core {
 
     /// Takes what came apart. What is left of a bad stream is not looked at.
     pub(super) fn link_received(&mut self, gateway: SocketAddrV4, bytes: &[u8]) {
-        let Some(link) = self.links.find_mut(gateway) else { return };
+        let is_fenced = |link: &&mut Link| link.open().is_some_and(|open| open.fenced);
+        let Some(link) = self.links.find_mut(gateway).filter(|link| !is_fenced(&link)) else { return };
         if link.heard(bytes.len()) {
             info!(%gateway, "the gateway speaks again");
         }
@@ -283,7 +284,8 @@ impl Core {
 
     /// Ends the links of gateways that keep events: they have given them to others.
     pub(super) fn fence(&mut self, gap: Duration) {
-        let has_acks = |link: &&Link| link.open().is_some_and(|open| self.windows.has_acks(open.conn));
+        let has_acks =
+            |link: &&Link| link.open().is_some_and(|open| !open.fenced && self.windows.has_acks(open.conn));
         let kept: Vec<_> = self.links.all().iter().filter(has_acks).map(|link| link.address).collect();
         if !kept.is_empty() {
             self.counters.standstills += 1;
@@ -293,9 +295,18 @@ impl Core {
                 "the core stood still for so long that gateways may have given its clients to others: connecting anew"
             );
         }
+        // Of what has ended, a gateway that has not given the core up is told.
+        self.say_done_now();
         for gateway in kept {
-            let why = io::Error::new(io::ErrorKind::TimedOut, "the core stood still");
-            self.link_ended(gateway, why);
+            let Some(open) = self.links.find_mut(gateway).and_then(Link::open_mut) else { continue };
+            open.fenced = true;
+            let conn = open.conn;
+            self.give_back(gateway, conn);
+            self.forget_events(conn);
+            self.connections.finish(conn);
+            if self.connections.is_finished(conn) {
+                self.actions.push(Action::Finish(conn));
+            }
         }
     }
 

@@ -113,7 +113,8 @@ impl Core {
 
     /// Queues one of our additions to the wire (WIRE.md §14), however much is queued: there are few of them.
     pub(super) fn say(&mut self, gateway: SocketAddrV4, cmd: Cmd, body: &[u8]) {
-        let Some(open) = self.links.find(gateway).and_then(Link::open) else { return };
+        let open = self.links.find(gateway).and_then(Link::open).filter(|open| !open.fenced);
+        let Some(open) = open else { return };
         let frame = Frame { body, ..Frame::command(cmd) };
         frame.encode(self.connections.tail(open.conn));
         self.backlog.add(frame.size());

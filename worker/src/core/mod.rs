@@ -257,7 +257,10 @@ impl Core {
                 Timer::Queries(gateway) => self.queries_due(gateway),
                 Timer::Registers => self.registers_due(),
                 Timer::Drain => self.changed = true,
-                Timer::Done => self.windows.due(),
+                Timer::Done => {
+                    self.tell_done_waiting();
+                    self.windows.due();
+                }
             }
         }
     }
@@ -323,7 +326,8 @@ impl Core {
     /// Whether nothing is to be done once all is sent, before something comes or it is time for something.
     pub(crate) fn is_over_when_sent(&self) -> bool {
         let is_ending = self.draining.has_begun() || self.stopping || self.leaving;
-        !is_ending && self.actions.is_empty() && self.waiters.is_empty() && !self.queues.has_lines()
+        let is_idle = self.actions.is_empty() && self.waiters.is_empty() && !self.queues.has_lines();
+        !is_ending && is_idle && !self.unsettled.waits_for_sends()
     }
 
     /// Gets on with what waits for such a change; returns whom to wake because of it.

@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 
 use super::Core;
 use super::connections::{ConnId, Connections};
+use super::link::Link;
 use super::windows::{Ticket, Told};
 
 /// An event, as long as its link stands.
@@ -68,6 +69,11 @@ fn whose(ticket: Ticket) -> Whose {
 }
 
 impl Unsettled {
+    /// Whether something is safe when it is sent.
+    pub(super) fn waits_for_sends(&self) -> bool {
+        !self.sends.is_empty()
+    }
+
     /// How many there are, for tests and status.
     pub(super) fn count(&self) -> usize {
         self.ended.values().map(VecDeque::len).sum::<usize>() + self.held.len()
@@ -203,10 +209,20 @@ impl Core {
         self.unsettled.add(ticket, |conn, end| connections.is_past(conn, end));
         if self.windows.waits(ticket) {
             self.tell_done_of(ticket.conn);
+        } else {
+            let is_to_be_armed = self.windows.arm();
+            self.arm_windows(is_to_be_armed);
         }
         let mut safe = Vec::new();
         self.unsettled.release(whose(ticket), &mut safe);
         self.say_safe(safe);
+    }
+
+    /// What has waited for a while is said to be done: its clients may be held back until then.
+    pub(super) fn tell_done_waiting(&mut self) {
+        for conn in self.windows.waiting_links() {
+            self.tell_done_of(conn);
+        }
     }
 
     /// Has a gateway told which of its events are done that are not safe; they may be too many.
@@ -250,6 +266,12 @@ impl Core {
         self.say_safe(safe);
     }
 
+    /// Nothing more is to be said of a link's events: they are others'.
+    pub(super) fn forget_events(&mut self, conn: ConnId) {
+        self.windows.end(conn);
+        self.unsettled.end(conn);
+    }
+
     /// A link is gone: what was queued there is lost, and nobody waits for it.
     pub(super) fn settle_gone(&mut self, conn: ConnId) {
         self.unsettled.end(conn);
@@ -266,9 +288,24 @@ impl Core {
         self.arm_windows(is_to_be_armed);
     }
 
+    /// Whether gateways have been told all that can be said of events.
+    pub(crate) fn is_all_said(&self) -> bool {
+        self.unsettled.ended.is_empty() && self.windows.is_all_said()
+    }
+
     /// Keeps an event from being done, until [`Core::let_go`].
     pub(crate) fn hold(&mut self, ticket: Ticket) {
-        self.unsettled.held.entry(key(ticket)).or_default().count += 1;
+        if self.windows.knows(ticket.conn) {
+            self.unsettled.held.entry(key(ticket)).or_default().count += 1;
+        }
+    }
+
+    /// What is held from here on is given up, and not done: gateways that keep it give it to others.
+    pub(crate) fn give_up_held(&mut self) {
+        let before = self.unsettled.held.len();
+        let windows = &self.windows;
+        self.unsettled.held.retain(|(conn, _), _| !windows.has_acks(*conn));
+        self.counters.events_returned += (before - self.unsettled.held.len()) as u64;
     }
 
     /// Who held an event holds it no more. What was queued anywhere until now may be of it.
@@ -280,13 +317,13 @@ impl Core {
         }
         let has_ended = held.has_ended;
         self.unsettled.held.remove(&key(ticket));
-        let before = self.unsettled.current.replace(ticket);
-        for link in self.links.all() {
-            if let Some(open) = link.open() {
+        if self.windows.has_acks(ticket.conn) {
+            let before = self.unsettled.current.replace(ticket);
+            for open in self.links.all().iter().filter_map(Link::open) {
                 self.unsettled.commanded(&self.connections, open.conn);
             }
+            self.unsettled.current = before;
         }
-        self.unsettled.current = before;
         if has_ended {
             self.event_unsettled(ticket);
         }

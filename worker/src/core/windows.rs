@@ -66,7 +66,7 @@ struct LinkWindow {
     /// Done, and neither safe nor to be said.
     waiting: Amount,
     /// Said to be done, or to be said, and not safe.
-    unsafe_count: usize,
+    unsafe_ones: Amount,
 }
 
 /// What a gateway knows of an event that is not safe.
@@ -103,7 +103,7 @@ impl Windows {
             safe: Vec::new(),
             unsaid: nothing,
             waiting: nothing,
-            unsafe_count: 0,
+            unsafe_ones: nothing,
         });
     }
 
@@ -140,7 +140,7 @@ impl Windows {
         push(list, ticket.number);
         let amount = ticket.amount();
         match waited {
-            Some(Told::Done) => link.unsafe_count -= 1,
+            Some(Told::Done) => link.unsafe_ones.take(amount),
             Some(Told::Nothing) => {
                 link.waiting.take(amount);
                 link.unsaid.add(amount);
@@ -157,7 +157,28 @@ impl Windows {
     pub(super) fn waits(&mut self, ticket: Ticket) -> bool {
         let Some(link) = self.find_mut(ticket.conn) else { return false };
         link.waiting.add(ticket.amount());
-        link.is_half_done()
+        link.is_half(link.waiting)
+    }
+
+    /// Has it looked soon whether something is to be said. Whether that has to be armed now.
+    pub(super) fn arm(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_armed, true)
+    }
+
+    /// Links with something that is done, not safe, and not to be said.
+    pub(super) fn waiting_links(&self) -> Vec<ConnId> {
+        let waiting = self.links.iter().flatten().filter(|link| link.waiting.events > 0);
+        waiting.map(|link| link.conn).collect()
+    }
+
+    /// Whether nothing is to be said on links that stand.
+    pub(super) fn is_all_said(&self) -> bool {
+        self.links.iter().flatten().all(LinkWindow::is_silent)
+    }
+
+    /// Whether a link has a window.
+    pub(super) fn knows(&self, conn: ConnId) -> bool {
+        self.find(conn).is_some()
     }
 
     /// The gateway is to be told that these are done, all that wait. Whether there are so many that it is told of that they cannot
@@ -168,9 +189,11 @@ impl Windows {
         let before = link.done.len();
         numbers.for_each(|number| push(&mut link.done, number));
         let waiting = std::mem::take(&mut link.waiting);
-        link.unsafe_count += waiting.events;
+        link.unsafe_ones.add(waiting);
         link.unsaid.add(waiting);
-        let is_too_much = link.unsafe_count > UNSAFE_WINDOWS_MAX * link.window.events as usize;
+        let Window { events, bytes } = link.window;
+        let is_too_much = link.unsafe_ones.events > UNSAFE_WINDOWS_MAX * events as usize
+            || link.unsafe_ones.bytes > UNSAFE_WINDOWS_MAX * bytes as usize;
         if is_first && link.done.len() > before {
             self.unsaid.push(conn);
         }
@@ -208,14 +231,13 @@ impl LinkWindow {
 
     /// Whether the gateway may be waiting for what is done, on the whole or for one client.
     fn is_urgent(&self) -> bool {
-        self.unsaid.events >= DONE_EVENTS_URGENT || self.is_half_done()
+        self.unsaid.events >= DONE_EVENTS_URGENT || self.is_half(self.unsaid)
     }
 
-    fn is_half_done(&self) -> bool {
+    /// Whether this is half of the window.
+    fn is_half(&self, amount: Amount) -> bool {
         let Window { events, bytes } = self.window;
-        let (events_done, bytes_done) =
-            (self.unsaid.events + self.waiting.events, self.unsaid.bytes + self.waiting.bytes);
-        events_done * 2 >= events as usize || bytes_done * 2 >= bytes as usize
+        amount.events * 2 >= events as usize || amount.bytes * 2 >= bytes as usize
     }
 }
 
@@ -272,7 +294,7 @@ impl Core {
     }
 
     /// The same at once, wherever something is to be said.
-    pub(super) fn say_done_now(&mut self) {
+    pub(crate) fn say_done_now(&mut self) {
         self.windows.due();
         self.say_done();
     }

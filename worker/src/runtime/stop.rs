@@ -28,12 +28,16 @@ async fn end(shared: Rc<Shared>, on_stop: LocalFuture, id: TaskId) {
     step("handlers still run", drain_timeout, shared.until(|core| core.has_handed_over())).await;
     core.borrow_mut().give_up_waiting();
     step("on_stop still runs", STOP_STEP_TIMEOUT, on_stop).await;
+    // What it holds is not done when it is dropped.
+    core.borrow_mut().give_up_held();
     // A future that is dropped may spawn another, so this is not done once.
     while shared.tasks.count() > 1 {
         shared.tasks.cancel_others(id);
         shared.tasks.run(|| false);
     }
     core.borrow_mut().leave_queries();
+    core.borrow_mut().say_done_now();
+    step("a gateway takes no more", STOP_STEP_TIMEOUT, shared.until(|core| core.is_all_said())).await;
     core.borrow_mut().finish_links();
     step("a gateway takes no more", STOP_STEP_TIMEOUT, shared.until(|core| core.are_links_finished())).await;
     // A socket closed with unread data is reset, and the reset may overtake what was sent.

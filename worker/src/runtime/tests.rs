@@ -133,6 +133,13 @@ impl Stage {
         (status.handlers_running, status.events_waiting)
     }
 
+    /// Whether our FIN was sent on the link, since this was last asked.
+    fn is_link_finished(&mut self) -> bool {
+        let mut actions = Vec::new();
+        self.runtime.take_actions(&mut actions);
+        actions.iter().any(|action| matches!(action, Action::Finish(conn) if *conn == self.link))
+    }
+
     /// Whether the link was closed, since this was last asked.
     fn is_link_closed(&mut self) -> bool {
         let mut actions = Vec::new();

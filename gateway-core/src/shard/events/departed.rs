@@ -35,11 +35,13 @@ pub(crate) struct Departed {
     events: VecDeque<OwnedEvent>,
     /// A worker may have been told.
     repeat: Option<Repeat>,
+    /// A worker has handled its end: only its events are to be told.
+    is_told: bool,
 }
 
 impl Departed {
-    /// From an ON_CLOSE that a lost link had not taken.
-    pub(crate) fn from_close(frame: &Frame<'_>, repeat: Option<Repeat>) -> Departed {
+    /// Whom an event is about that a lost link left.
+    pub(super) fn of(frame: &Frame<'_>) -> Departed {
         Departed {
             connection_id: frame.connection_id,
             peer: Peer::V4(frame.client),
@@ -47,8 +49,19 @@ impl Departed {
             session: frame.ext.into(),
             worker: None,
             events: VecDeque::new(),
-            repeat,
+            repeat: None,
+            is_told: true,
         }
+    }
+
+    /// Its ON_CLOSE was among them.
+    pub(super) fn is_to_be_told(&mut self, repeat: Option<Repeat>) {
+        (self.is_told, self.repeat) = (false, repeat);
+    }
+
+    /// Whether nobody is to be told that it is gone.
+    pub(super) fn is_told(&self) -> bool {
+        self.is_told
     }
 
     fn size(&self) -> usize {
@@ -138,25 +151,27 @@ impl Shard {
             worker: client.worker.take(),
             events,
             repeat: None,
+            is_told: false,
         });
     }
 
-    /// What a lost link had not taken of a client that is gone: in front of what waits here already.
+    /// What a lost link left of a client that is gone: in front of what waits here already. `is_kept`: a worker had it.
     pub(super) fn reroute_departed(
         &mut self,
-        connection_id: u32,
         mut events: VecDeque<OwnedEvent>,
-        close: Option<Departed>,
+        departed: Departed,
+        is_kept: bool,
     ) {
-        match (self.departed.rows.get_mut(&connection_id), close) {
-            (Some(departed), _) => {
-                self.departed.bytes += reroute::size(&events);
-                events.append(&mut departed.events);
-                departed.events = events;
-            }
-            (None, Some(close)) => self.tell_departed(Departed { events, ..close }),
+        if let Some(waiting) = self.departed.rows.get_mut(&departed.connection_id) {
+            self.departed.bytes += reroute::size(&events);
+            events.append(&mut waiting.events);
+            waiting.events = events;
+        } else if is_kept || !departed.is_told {
+            // If it is told, somebody held what it had said before.
+            self.tell_departed(Departed { events, ..departed });
+        } else {
             // Its ON_CLOSE was dropped before, for want of a worker.
-            (None, None) => self.drop_events(&events),
+            self.drop_events(&events);
         }
     }
 
@@ -210,6 +225,9 @@ impl Shard {
     /// Queues its events and its ON_CLOSE, as far as it goes.
     fn try_to_tell(&mut self, departed: &mut Departed) -> Result<(), Stall> {
         loop {
+            if departed.is_told && departed.events.is_empty() {
+                return Ok(());
+            }
             let id = self.link_of_departed(departed)?;
             let link = self.links.get_mut(id).expect("found just now");
             let (event, is_last) = match departed.events.front() {
@@ -259,7 +277,7 @@ impl Shard {
     fn drop_departed(&mut self) {
         let Some((_, connection_id)) = self.departed.without_worker.pop_front() else { return };
         let Some(departed) = self.departed.remove(connection_id) else { return };
-        self.counters.closes_dropped += 1;
+        self.counters.closes_dropped += u64::from(!departed.is_told);
         departed.repeat.into_iter().for_each(|repeat| self.suspects.forget(repeat.id));
         self.drop_events(&departed.events);
         self.links.workers.unbind(departed.worker);

@@ -116,6 +116,8 @@ pub(crate) struct Unsent {
     index: HashMap<u32, usize>,
     /// Whose events too many workers have died with.
     poisonous: Vec<u32>,
+    /// Those that a worker had, too.
+    is_kept: bool,
 }
 
 /// Clients that are to be seen to when a lost link is done with.
@@ -127,11 +129,10 @@ pub(crate) struct Lost {
     poisonous: Vec<u32>,
 }
 
-#[derive(Default)]
 struct OfClient {
     events: VecDeque<OwnedEvent>,
-    /// Its ON_CLOSE was among them.
-    departed: Option<Departed>,
+    /// What it is if it is gone; whether its ON_CLOSE was among them.
+    departed: Departed,
 }
 
 /// The events in a lost link's queue.
@@ -173,11 +174,12 @@ impl Unsent {
         let next = self.clients.len();
         let index = *self.index.entry(frame.connection_id).or_insert(next);
         if index == next {
-            self.clients.push((frame.connection_id, OfClient::default()));
+            let departed = Departed::of(frame);
+            self.clients.push((frame.connection_id, OfClient { events: VecDeque::new(), departed }));
         }
         let (_, client) = &mut self.clients[index];
         if cmd == Cmd::OnClose {
-            client.departed = Some(Departed::from_close(frame, repeat));
+            client.departed.is_to_be_told(repeat);
         } else {
             client.events.push_back(OwnedEvent { cmd, flag: frame.flag, body: frame.body.into(), repeat });
         }
@@ -188,9 +190,10 @@ impl Shard {
     /// The events that a lost link's worker has not said to be safe. Of which it may have had a part, that will be said; and if
     /// too many workers have died with one, it is dropped.
     pub(crate) fn again(&mut self, link: &Link, kept: Vec<Unsafe>) -> Unsent {
-        let is_death = matches!(link.gone, Gone::Closed | Gone::Broken);
+        let has_died = matches!(link.gone, Gone::Closed | Gone::Broken | Gone::Silent | Gone::Stuck);
+        let is_death = has_died && link.drain.is_none();
         let untouched = untouched(&link.out.queue);
-        let mut unsent = Unsent::default();
+        let mut unsent = Unsent { is_kept: true, ..Unsent::default() };
         for Unsafe { id, repeat, frame, behind } in kept {
             let Ok(Some((frame, _))) = inner::decode(&frame, FRAME_SIZE_MAX_RINGWAY) else {
                 unreachable!("it was queued as this")
@@ -201,10 +204,13 @@ impl Shard {
             if was_sent && is_death && self.suspects.has_killed(before.id, link.run, self.now) {
                 self.counters.events_poisonous += 1;
                 unsent.poisonous.push(frame.connection_id);
-                warn!(
-                    event = %before.id, client = %ClientId { gateway: frame.gateway, connection_id: frame.connection_id },
-                    "three workers died with this event in hand: it is dropped, and its client closed"
-                );
+                let client = ClientId { gateway: frame.gateway, connection_id: frame.connection_id };
+                if let Some(unsaid) = self.suspects.log.admit(self.now.0) {
+                    warn!(
+                        event = %before.id, %client, unsaid,
+                        "three workers died with this event in hand: it is dropped, and its client closed"
+                    );
+                }
             } else {
                 unsent.add(&frame, if was_sent { Some(again) } else { repeat });
             }
@@ -217,15 +223,15 @@ impl Shard {
     /// be resumed by [`Shard::replay_all`], when the caller is done with the link.
     pub(crate) fn reroute(&mut self, unsent: Unsent, worker: &str) -> Lost {
         let mut clients = Vec::new();
-        let poisonous = unsent.poisonous;
+        let (poisonous, is_kept) = (unsent.poisonous, unsent.is_kept);
         let before = self.counters.events_rerouted;
         for (connection_id, OfClient { events, departed }) in unsent.clients {
-            self.counters.events_rerouted += events.len() as u64 + u64::from(departed.is_some());
+            self.counters.events_rerouted += events.len() as u64 + u64::from(!departed.is_told());
             if let Some(slot) = self.clients.by_id(connection_id) {
                 self.put_back(slot, events);
                 clients.push(connection_id);
             } else {
-                self.reroute_departed(connection_id, events, departed);
+                self.reroute_departed(events, departed, is_kept);
             }
         }
         let events = self.counters.events_rerouted - before;

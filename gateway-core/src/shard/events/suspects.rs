@@ -1,27 +1,32 @@
 //! Events that workers had in hand when they died: one of them may be what kills them.
 //!
 //! An event that two workers have died with is sent alone: nothing else is in flight on its link, nor on others of this shard
-//! more than one event each, so that the third death says who it was. Then it is dropped. A death is a link's end by FIN or
-//! reset; if the same run of the worker comes back soon, it was none.
+//! more than one event each, so that the third death says who it was. Then it is dropped. A death is a link's end by FIN,
+//! reset or silence, but not behind a hand-over; if the same run of the worker comes back soon, it was none.
 
 use std::mem;
 
 use hashbrown::HashMap;
+use protocol::LogLimit;
 use protocol::inner::{EventId, Run};
 
 use crate::Millis;
-use crate::config::{DEATHS_BEFORE_ALONE, DEATHS_BEFORE_DROPPED, REVIVAL_MS};
+use crate::config::{
+    ALONE_EVENTS_MAX, ALONE_MS_MAX, DEATHS_BEFORE_ALONE, DEATHS_BEFORE_DROPPED, POISON_LOG_LINES,
+    REROUTE_LOG_PERIOD_MS, REVIVAL_MS,
+};
 use crate::shard::Shard;
 
 /// What workers have died with and what is not safe yet.
 ///
 /// Invariant: `alone` counts those with [`DEATHS_BEFORE_ALONE`] deaths or more.
-#[derive(Default)]
 pub(crate) struct Suspects {
     deaths: HashMap<EventId, Deaths>,
     alone: usize,
-    /// Links send one event at a time.
+    /// Links send one event at a time, since then.
     are_alone: bool,
+    alone_since: Millis,
+    pub(super) log: LogLimit,
 }
 
 struct Deaths {
@@ -29,6 +34,18 @@ struct Deaths {
     /// The last one's.
     run: Option<Run>,
     at: Millis,
+}
+
+impl Default for Suspects {
+    fn default() -> Suspects {
+        Suspects {
+            deaths: HashMap::new(),
+            alone: 0,
+            are_alone: false,
+            alone_since: Millis(0),
+            log: LogLimit::new(POISON_LOG_LINES, REROUTE_LOG_PERIOD_MS),
+        }
+    }
 }
 
 impl Suspects {
@@ -74,16 +91,19 @@ impl Suspects {
 }
 
 impl Shard {
-    /// There may be events now that are to be sent alone: so nothing else is sent from here on.
+    /// There may be events now that are to be sent alone: so nothing else is sent from here on. Many at once say nothing of one.
     pub(super) fn isolate_suspects(&mut self) {
-        if self.suspects.alone > 0 && !mem::replace(&mut self.suspects.are_alone, true) {
+        let are_few = (1..=ALONE_EVENTS_MAX).contains(&self.suspects.alone);
+        if are_few && !mem::replace(&mut self.suspects.are_alone, true) {
+            self.suspects.alone_since = self.now;
             self.links.set_alone(true);
         }
     }
 
-    /// There may be none any more: who waits for a window may have room.
+    /// There may be none any more, or it has taken too long: who waits for a window may have room.
     pub(crate) fn release_suspects(&mut self) {
-        if self.suspects.alone == 0 && mem::take(&mut self.suspects.are_alone) {
+        let is_over = self.suspects.alone == 0 || self.now.since(self.suspects.alone_since) >= ALONE_MS_MAX;
+        if is_over && mem::take(&mut self.suspects.are_alone) {
             self.links.set_alone(false);
             for index in (0..self.links.len()).rev() {
                 self.links.nth(index).into_iter().for_each(|id| self.resume_stalled_clients(id));

@@ -295,7 +295,8 @@ impl Shard {
         let in_flight = granted.map(|window| InFlight::new(window, acks, self.suspects.are_alone()));
         if let Some(before) = mem::replace(&mut link.in_flight, in_flight) {
             // The worker begins anew, and says nothing of these any more.
-            before.end(&mut self.clients);
+            let kept = before.end(&mut self.clients).into_iter().flatten();
+            kept.filter_map(|event| event.repeat).for_each(|repeat| self.suspects.forget(repeat.id));
         }
         if link.ringway {
             let hello = Hello { refused: None, windows: link.in_flight.is_some(), acks };

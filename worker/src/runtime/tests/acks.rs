@@ -143,10 +143,10 @@ fn an_event_is_safe_behind_what_its_handler_said_in_the_same_write() {
 fn what_was_said_elsewhere_is_to_be_sent_before() {
     let mut both = Both::new(100);
     both.stage.offer(1, "elsewhere");
-    // The client's next event is not safe before, others' are.
+    // The client's next event is not safe before, others' are. But its share is its own again.
     both.stage.offer(1, "quiet");
     both.stage.offer(2, "quiet");
-    assert_eq!(both.send_in_time(5), [safe(2, 1)]);
+    assert_eq!(both.send_in_time(5), [done(0, 2), safe(2, 1)]);
     assert_eq!(both.unsettled(), 2);
     both.stage.runtime.on_writable(both.other);
     assert_eq!(both.send(usize::MAX), []);
@@ -163,7 +163,7 @@ fn what_was_said_elsewhere_is_to_be_sent_before() {
 fn when_the_other_gateway_is_gone_nothing_is_waited_for() {
     let mut both = Both::new(100);
     both.stage.offer(1, "elsewhere");
-    assert_eq!(both.send_in_time(5), []);
+    assert_eq!(both.send_in_time(5), [done(0, 1)]);
     both.stage.runtime.on_end(both.other, io::ErrorKind::ConnectionReset.into());
     assert_eq!(both.send_in_time(0), [safe(0, 1)]);
     assert_eq!(both.unsettled(), 0);
@@ -200,10 +200,16 @@ fn what_is_held_is_not_done_before_it_is_let_go_and_what_was_said_until_then_is_
     assert_eq!(both.send_in_time(0), [safe(1, 1)], "the next event does not wait");
     assert_eq!((both.unsettled(), both.stage.status()), (1, (0, 0)));
     both.stage.pass(Duration::from_millis(100));
-    assert_eq!(both.send_in_time(0), [], "what was spawned is not sent yet");
+    assert_eq!(both.send_in_time(0), [done(0, 1)], "what was spawned is not sent yet");
     both.stage.runtime.on_writable(both.other);
     both.send(usize::MAX);
     assert_eq!(both.send_in_time(0), [safe(0, 1)]);
+    // A core that stops gives up what is held, and it is not done.
+    both.stage.offer(1, "hold");
+    both.stage.runtime.shared.core.borrow_mut().give_up_held();
+    both.stage.pass(Duration::from_millis(200));
+    both.stage.runtime.on_writable(both.other);
+    assert_eq!((both.send_in_time(usize::MAX), both.unsettled()), (vec![], 0));
     // More than once, and beyond the end of its link.
     both.stage.offer(2, "keep");
     both.stage.runtime.on_end(both.stage.link, io::ErrorKind::ConnectionReset.into());
@@ -264,6 +270,20 @@ fn what_has_no_time_at_a_stop_is_not_said_to_be_done() {
     assert_eq!(both.stage.runtime.status().counters.events_returned, 2);
 }
 
+/// A handler that blocks its core for so long is not to run again and again.
+#[test]
+fn what_had_ended_when_the_core_stood_still_is_said() {
+    let mut both = Both::new(100);
+    both.stage.pass(Duration::from_millis(10));
+    both.stage.offer(1, "echo");
+    both.stage.now.set(both.stage.now.get() + STANDSTILL_MAX);
+    both.stage.runtime.turn();
+    assert_eq!(both.send(0), [(Cmd::SendToOne, vec![]), safe(0, 1)]);
+    both.stage.offer(1, "quiet");
+    both.stage.pass(Duration::from_secs(2));
+    assert_eq!((both.send(0), both.told()), (vec![], vec!["echo".to_owned()]), "nothing is read nor said");
+}
+
 /// As after SIGSTOP: whatever its links still hold was given to others meanwhile.
 #[test]
 fn a_core_that_stood_still_for_long_begins_nothing_that_came_before() {
@@ -273,7 +293,7 @@ fn a_core_that_stood_still_for_long_begins_nothing_that_came_before() {
         both.stage.now.set(both.stage.now.get() + time);
         both.stage.offer(1, "quiet");
         assert_eq!(both.told().is_empty(), is_over);
-        assert_eq!(both.stage.is_link_closed(), is_over);
+        assert_eq!(both.stage.is_link_finished(), is_over);
         assert_eq!(both.stage.runtime.status().counters.standstills, u64::from(is_over));
     }
 }
