@@ -282,6 +282,12 @@ impl Core {
         self.counters.events_returned += returned as u64;
     }
 
+    /// Whether a link gets our FIN behind what is queued, as the core stood still.
+    pub(super) fn has_fenced(&self) -> bool {
+        let is_fenced = |link: &Link| link.open().is_some_and(|open| open.fenced);
+        self.counters.standstills > 0 && self.links.all().iter().any(is_fenced)
+    }
+
     /// Ends the links of gateways that keep events: they have given them to others.
     pub(super) fn fence(&mut self, gap: Duration) {
         let has_acks =

@@ -325,7 +325,7 @@ impl Core {
 
     /// Whether nothing is to be done once all is sent, before something comes or it is time for something.
     pub(crate) fn is_over_when_sent(&self) -> bool {
-        let is_ending = self.draining.has_begun() || self.stopping || self.leaving;
+        let is_ending = self.draining.has_begun() || self.stopping || self.leaving || self.has_fenced();
         let is_idle = self.actions.is_empty() && self.waiters.is_empty() && !self.queues.has_lines();
         !is_ending && is_idle && !self.unsettled.waits_for_sends()
     }
