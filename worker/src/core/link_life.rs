@@ -104,7 +104,7 @@ impl Core {
     /// Takes what came apart. What is left of a bad stream is not looked at.
     pub(super) fn link_received(&mut self, gateway: SocketAddrV4, bytes: &[u8]) {
         let is_fenced = |link: &&mut Link| link.open().is_some_and(|open| open.fenced);
-        let Some(link) = self.links.find_mut(gateway).filter(|link| !is_fenced(&link)) else { return };
+        let Some(link) = self.links.find_mut(gateway).filter(|link| !is_fenced(link)) else { return };
         if link.heard(bytes.len()) {
             info!(%gateway, "the gateway speaks again");
         }
