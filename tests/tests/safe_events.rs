@@ -27,7 +27,7 @@ fn with_one_paused(worker_flags: &[&str]) -> (Cluster, Vec<WebsocketClient>) {
 
 fn hear_all(clients: &mut [WebsocketClient]) {
     for client in clients {
-        (0..MESSAGES).for_each(|number| client.expect(&Event::text(&number.to_string())));
+        (0..MESSAGES).for_each(|number| client.expect(&Event::text(number.to_string())));
         client.echo("after");
     }
 }
