@@ -54,6 +54,13 @@ impl Departed {
         }
     }
 
+    /// A later frame has its session.
+    pub(super) fn refresh(&mut self, frame: &Frame<'_>) {
+        if *self.session != *frame.ext {
+            self.session = frame.ext.into();
+        }
+    }
+
     /// Its ON_CLOSE was among them.
     pub(super) fn is_to_be_told(&mut self, repeat: Option<Repeat>) {
         (self.is_told, self.repeat) = (false, repeat);

@@ -178,6 +178,7 @@ impl Unsent {
             self.clients.push((frame.connection_id, OfClient { events: VecDeque::new(), departed }));
         }
         let (_, client) = &mut self.clients[index];
+        client.departed.refresh(frame);
         if cmd == Cmd::OnClose {
             client.departed.is_to_be_told(repeat);
         } else {
