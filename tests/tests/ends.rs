@@ -334,7 +334,8 @@ fn a_core_that_does_not_answer_is_a_fault() {
 #[test]
 fn a_worker_of_which_no_core_turns_is_replaced() {
     let ip = own_address();
-    let [_register, _gateway, mut worker] = cluster_with(ip, &["--count", "1"]);
+    // Or the next process would get the same message, until three have died of it.
+    let [_register, _gateway, mut worker] = cluster_with(ip, &["--count", "1", "--at-most-once"]);
     let mut client = PlainClient::connect((ip, 8282).into(), Framing::Text);
     client.send(b"block 600");
     // Half a minute, and up to 5 s until the last sign of life.
