@@ -208,7 +208,8 @@ fn a_worker_is_told_to_reload_and_stop_by_its_pid_file() {
 #[test]
 fn a_worker_that_crashes_is_started_again_and_a_killed_master_leaves_nobody() {
     let cluster = cluster();
-    let mut worker = start(test_worker(), cluster.register_address(), &[]);
+    // Or each crash would be three, and the client closed.
+    let mut worker = start(test_worker(), cluster.register_address(), &["--at-most-once"]);
     let mut client = cluster.plain(0, Framing::Text);
     let mut pids = vec![pid(&mut client)];
     for (time, delay) in ["100ms", "200ms", "400ms"].into_iter().enumerate() {
@@ -221,6 +222,20 @@ fn a_worker_that_crashes_is_started_again_and_a_killed_master_leaves_nobody() {
     assert_eq!(pids.len(), 4, "{pids:?}");
     worker.kill();
     (0..2).for_each(|shard| cluster.await_links(0, shard, 0));
+    cluster.stop();
+}
+
+#[test]
+fn a_message_that_kills_three_processes_is_dropped_and_its_client_closed() {
+    let cluster = cluster();
+    let mut worker = start(test_worker(), cluster.register_address(), &[]);
+    let mut client = cluster.plain(0, Framing::Text);
+    client.send(b"abort");
+    assert_eq!(client.read_to_end(), b"");
+    await_said(&worker, "ended: killed by SIGABRT", 3);
+    await_ready_again(&cluster, &worker, 4);
+    pid(&mut cluster.plain(0, Framing::Text));
+    worker.stop();
     cluster.stop();
 }
 
