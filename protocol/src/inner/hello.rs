@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::repeat::EventId;
 use crate::json::{self, Scalar, Shape};
 use crate::php::KeyRef;
 
@@ -44,16 +45,23 @@ pub struct Hello {
     /// The gateway keeps to the window that the worker has said.
     pub windows: bool,
     /// The gateway keeps events until they are safe. Said only with `windows`, and to who asked for it.
-    pub acks: Option<Acks>,
+    pub acks: Option<Origin>,
 }
 
-/// What events of a link are called, but for their numbers.
+/// Where an event comes from that is kept until it is safe: with its number, that is its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Acks {
+pub struct Origin {
     /// Of the gateway's shard.
     pub run: Run,
     /// No other link of that run has this number.
     pub link: u32,
+}
+
+impl Origin {
+    /// The event of this number.
+    pub const fn event(self, number: u32) -> EventId {
+        EventId::new(self.run, self.link, number)
+    }
 }
 
 impl Hello {
@@ -76,14 +84,14 @@ impl Hello {
             Some("key") => Some(Refused::Key),
             _ => None,
         };
-        let acks = run.zip(link).filter(|_| acks && windows).map(|(run, link)| Acks { run, link });
+        let acks = run.zip(link).filter(|_| acks && windows).map(|(run, link)| Origin { run, link });
         matches!(shape, Some(Shape::Object(_))).then_some(Hello { refused, windows, acks })
     }
 
     /// The body.
     pub fn encode(self) -> Cow<'static, [u8]> {
         let body: &[u8] = match (self.refused, self.acks) {
-            (None, Some(Acks { run, link })) => {
+            (None, Some(Origin { run, link })) => {
                 let body = format!(r#"{{"ringway":1,"windows":1,"acks":1,"run":"{run}","link":{link}}}"#);
                 return body.into_bytes().into();
             }
@@ -122,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_hello_says_what_events_are_called() {
-        let hello = Hello { acks: Some(Acks { run: Run(0xf00d), link: 7 }), windows: true, refused: None };
+        let hello = Hello { acks: Some(Origin { run: Run(0xf00d), link: 7 }), windows: true, refused: None };
         let body = br#"{"ringway":1,"windows":1,"acks":1,"run":"000000000000f00d","link":7}"#;
         assert_eq!(*hello.encode(), body[..]);
         assert_eq!(Hello::decode(body), Some(hello));

@@ -18,7 +18,7 @@ pub use frame::{
     FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError,
     HEADER_SIZE, decode,
 };
-pub use hello::{Acks, Hello, Refused, Run};
+pub use hello::{Hello, Origin, Refused, Run};
 pub use repeat::{EventId, Repeat};
 pub use websocket_request::WebsocketRequest;
 pub use window::{EventRange, Window};

@@ -3,7 +3,7 @@
 //! So such a gateway is always read: what comes is bounded by what it was granted, and answers and signs of life never stand
 //! behind events that nobody takes.
 
-use protocol::inner::{Acks, Cmd, EventId, EventRange, FRAME_SIZE_MAX_RINGWAY, Frame, Window};
+use protocol::inner::{Cmd, EventId, EventRange, FRAME_SIZE_MAX_RINGWAY, Frame, Origin, Window};
 
 use super::connections::ConnId;
 use super::queues::Amount;
@@ -53,7 +53,7 @@ struct LinkWindow {
     conn: ConnId,
     window: Window,
     /// The gateway keeps events until they are safe, and calls them by this.
-    acks: Option<Acks>,
+    origin: Option<Origin>,
     /// The number of the next event.
     next: u32,
     /// Read and not said to be done.
@@ -87,7 +87,7 @@ pub(super) fn window(max_concurrent_events: usize) -> Window {
 
 impl Windows {
     /// The gateway at the other end keeps to this window; numbers begin.
-    pub(super) fn begin(&mut self, conn: ConnId, window: Window, acks: Option<Acks>) {
+    pub(super) fn begin(&mut self, conn: ConnId, window: Window, origin: Option<Origin>) {
         let index = conn.index as usize;
         if self.links.len() <= index {
             self.links.resize_with(index + 1, || None);
@@ -96,7 +96,7 @@ impl Windows {
         self.links[index] = Some(LinkWindow {
             conn,
             window,
-            acks,
+            origin,
             next: 0,
             in_flight: nothing,
             done: Vec::new(),
@@ -122,13 +122,13 @@ impl Windows {
         let number = link.next;
         link.next = number.wrapping_add(1);
         let size = u32::try_from(size).expect("frames are below FRAME_SIZE_MAX_RINGWAY");
-        let id = link.acks.map(|acks| EventId::new(acks.run, acks.link, number));
+        let id = link.origin.map(|origin| origin.event(number));
         Some((Ticket { conn, number, size, client: frame.connection_id }, id))
     }
 
     /// Whether the gateway of an event is told when it is safe.
     pub(super) fn has_acks(&self, conn: ConnId) -> bool {
-        self.find(conn).is_some_and(|link| link.acks.is_some())
+        self.find(conn).is_some_and(|link| link.origin.is_some())
     }
 
     /// An event is safe; or done, where gateways want to know no more. Nothing happens if its link is gone. `waited`: what its
@@ -136,7 +136,7 @@ impl Windows {
     pub(super) fn finished(&mut self, ticket: Ticket, waited: Option<Told>) -> bool {
         let Some(link) = self.find_mut(ticket.conn) else { return false };
         let is_first = link.is_silent();
-        let list = if link.acks.is_some() { &mut link.safe } else { &mut link.done };
+        let list = if link.origin.is_some() { &mut link.safe } else { &mut link.done };
         push(list, ticket.number);
         let amount = ticket.amount();
         match waited {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
-use protocol::inner::{Acks, EventId, EventRange, Repeat, Window};
+use protocol::inner::{EventId, EventRange, Origin, Repeat, Window};
 use uring::SocketId;
 
 use super::retained::Retained;
@@ -81,7 +81,7 @@ pub(crate) struct InFlight {
 
 /// What is to be known of events that may be sent again.
 struct Kept {
-    acks: Acks,
+    origin: Origin,
     frames: Retained,
     /// Of those that were sent before, what they were told to be, by number.
     repeats: HashMap<u32, Repeat>,
@@ -103,10 +103,10 @@ pub(crate) struct Unsafe {
 }
 
 impl InFlight {
-    /// None, on a link whose worker grants this; with `acks`, they are kept until they are safe.
-    pub(super) fn new(granted: Window, acks: Option<Acks>, alone: bool) -> InFlight {
+    /// None, on a link whose worker grants this; with an origin, they are kept until they are safe.
+    pub(super) fn new(granted: Window, origin: Option<Origin>, alone: bool) -> InFlight {
         let events = granted.events.min(WINDOW_EVENTS_MAX);
-        let kept = |acks| Kept { acks, frames: Retained::default(), repeats: HashMap::new() };
+        let kept = |origin| Kept { origin, frames: Retained::default(), repeats: HashMap::new() };
         InFlight {
             window: Window { events, ..granted },
             alone,
@@ -116,7 +116,7 @@ impl InFlight {
             late: BTreeMap::new(),
             open: Amount::default(),
             done: Amount::default(),
-            kept: acks.map(kept),
+            kept: origin.map(kept),
         }
     }
 
@@ -289,10 +289,10 @@ impl InFlight {
     /// the worker would say so, in order.
     pub(super) fn end(self, clients: &mut Clients) -> Option<Vec<Unsafe>> {
         self.iter().for_each(|sent| clients.event_done(sent.client, sent.weight));
-        let Kept { acks, frames, mut repeats } = self.kept?;
+        let Kept { origin, frames, mut repeats } = self.kept?;
         let (first, next) = (self.first, self.next);
         let mut take = |number: u32, frame: &[u8]| Unsafe {
-            id: EventId::new(acks.run, acks.link, number),
+            id: origin.event(number),
             repeat: repeats.remove(&number),
             frame: frame.into(),
             behind: next.wrapping_sub(number).wrapping_sub(1),
@@ -351,7 +351,7 @@ mod tests {
     }
 
     fn keeping(events: u32, bytes: u32) -> InFlight {
-        InFlight::new(Window { events, bytes }, Some(Acks { run: Run(7), link: 9 }), false)
+        InFlight::new(Window { events, bytes }, Some(Origin { run: Run(7), link: 9 }), false)
     }
 
     fn add(in_flight: &mut InFlight, client: u32, size: usize) -> u8 {

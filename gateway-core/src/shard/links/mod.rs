@@ -10,7 +10,7 @@ mod retained;
 pub(super) mod window;
 pub(super) mod workers;
 
-use protocol::inner::{Acks, Run};
+use protocol::inner::{Origin, Run};
 use uring::SocketId;
 
 use self::link::Link;
@@ -85,9 +85,9 @@ impl Links {
     }
 
     /// What events of the next link are called that keeps them, in this run of the shard.
-    fn name_events(&mut self, run: Run) -> Acks {
+    fn name_events(&mut self, run: Run) -> Origin {
         self.named = self.named.wrapping_add(1);
-        Acks { run, link: self.named }
+        Origin { run, link: self.named }
     }
 
     pub(super) fn remove(&mut self, id: LinkId) -> Option<Box<Link>> {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::net::SocketAddrV4;
 
 use protocol::inner::ext::WorkerConnect;
-use protocol::inner::{self, Acks, EventRange, FRAME_SIZE_MAX, Repeat, Run};
+use protocol::inner::{self, EventRange, FRAME_SIZE_MAX, Origin, Repeat, Run};
 
 use super::*;
 use crate::config::{DONE_DELAY, GATEWAYS_EXPECTED, STANDSTILL_MAX, UNSAFE_WINDOWS_MAX};
@@ -76,7 +76,7 @@ impl Both {
 
     /// The gateway keeps events, and says what they are called.
     fn greet(&mut self, link: u32) {
-        let hello = Hello { windows: true, acks: Some(Acks { run: RUN, link }), refused: None };
+        let hello = Hello { windows: true, acks: Some(Origin { run: RUN, link }), refused: None };
         self.stage.say(Frame { body: &hello.encode(), ..Frame::command(Cmd::RingwayHello) });
     }
 
