@@ -1,75 +1,16 @@
 //! Clients with TLS: a real session at the other end of a fake ring.
 
+mod secured;
 mod world;
-
-use std::fs;
-use std::path::Path;
 
 use fastrand::Rng;
 use gateway_core::Settings;
-use gateway_core::config::{HANDSHAKE_TIMEOUT_MS, HANDSHAKES_PER_TURN, SEAL_SIZE_MAX, SHARE_PERIOD_MS};
-use gateway_core::tls::{Acceptor, Connector, KeyPair, Session};
+use gateway_core::config::{HANDSHAKE_TIMEOUT_MS, SEAL_SIZE_MAX, SHARE_PERIOD_MS};
+use gateway_core::tls::Connector;
 use protocol::client::websocket::client as websocket;
 use protocol::inner::{Cmd, Frame};
+use secured::{Secured, acceptor, world};
 use world::{World, frame_bytes, listen, to_client};
-
-/// A client's side of TLS.
-struct Secured {
-    peer: usize,
-    session: Session,
-    got: Vec<u8>,
-}
-
-impl Secured {
-    fn connect(world: &mut World, listener: u8) -> Secured {
-        let session = Connector::insecure().connect("localhost").expect("localhost is a name");
-        let mut client = Secured { peer: world.client(listener), session, got: Vec::new() };
-        let mut hello = Vec::new();
-        client.session.receive(&mut [], &mut Vec::new(), &mut hello).expect("a hello is no failure");
-        world.say(client.peer, &hello);
-        client.hear(world);
-        assert!(client.session.is_open());
-        client
-    }
-
-    /// Takes what the shard has sent, and answers what TLS wants answered.
-    fn hear(&mut self, world: &mut World) {
-        let mut bytes = world.take(self.peer);
-        let mut reply = Vec::new();
-        self.session.receive(&mut bytes, &mut self.got, &mut reply).expect("the shard speaks TLS");
-        if !reply.is_empty() {
-            world.say(self.peer, &reply);
-            self.hear(world);
-        }
-    }
-
-    fn say(&mut self, world: &mut World, bytes: &[u8]) {
-        let mut sealed = Vec::new();
-        self.session.seal(bytes, &mut sealed).expect("few bytes are sealed");
-        world.say(self.peer, &sealed);
-    }
-
-    /// What has come since the last time.
-    fn take(&mut self, world: &mut World) -> Vec<u8> {
-        self.hear(world);
-        std::mem::take(&mut self.got)
-    }
-}
-
-fn acceptor(name: &str) -> Acceptor {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("localhost is a name");
-    let files = KeyPair { cert: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) };
-    fs::write(&files.cert, made.cert.pem()).expect("the test can write its files");
-    fs::write(&files.key, made.signing_key.serialize_pem()).expect("the test can write its files");
-    Acceptor::load(&[files]).expect("what was just made is good")
-}
-
-fn world(name: &str) -> World {
-    let listen =
-        listen(&["ssl+text://127.0.0.1:1", "wss://127.0.0.1:2", "text://127.0.0.1:3", "ws://127.0.0.1:4"]);
-    World::new(Settings { listen, tls: Some(acceptor(name)), ..Settings::default() })
-}
 
 fn commands(world: &mut World, worker: usize) -> Vec<Cmd> {
     world.take_frames(worker).into_iter().map(|(cmd, ..)| cmd).collect()
@@ -99,100 +40,6 @@ fn text_goes_both_ways_and_the_worker_notices_no_difference() {
     // close_notify, sealed.
     assert_eq!(world.take(client.peer).len(), 24);
     assert!(world.peers[client.peer].closed);
-}
-
-/// So many clients whose hellos have come at once; `padding` follows each in the same receive.
-fn storm(world: &mut World, size: usize, padding: usize) -> Vec<Secured> {
-    world.worker("w");
-    let mut clients: Vec<Secured> = (0..size)
-        .map(|_| {
-            let session = Connector::insecure().connect("localhost").expect("localhost is a name");
-            Secured { peer: world.client(0), session, got: Vec::new() }
-        })
-        .collect();
-    world.settle();
-    for client in &mut clients {
-        let mut hello = Vec::new();
-        client.session.receive(&mut [], &mut Vec::new(), &mut hello).expect("a hello is no failure");
-        hello.resize(hello.len() + padding, 0);
-        world.shard.on_received(world.now, world.peers[client.peer].socket, &mut hello);
-    }
-    clients
-}
-
-/// Handshakes that wait for longer than a client may take for its own; those that have begun end first.
-#[test]
-fn a_storm_that_takes_longer_than_a_handshake_may_ends_well() {
-    const TURN_MS: u64 = HANDSHAKE_TIMEOUT_MS / 20;
-    let mut world = world("long-storm");
-    let mut clients = storm(&mut world, 100 * HANDSHAKES_PER_TURN, 0);
-    let mut turns_left = 2 * clients.len();
-    while clients.iter().any(|client| !client.session.is_open()) {
-        turns_left = turns_left.checked_sub(1).expect("handshakes end");
-        world.turn();
-        for client in &mut clients {
-            let (mut bytes, mut reply) = (world.take(client.peer), Vec::new());
-            client.session.receive(&mut bytes, &mut client.got, &mut reply).expect("the shard speaks TLS");
-            world.shard.on_received(world.now, world.peers[client.peer].socket, &mut reply);
-        }
-        world.now = world.now.plus(TURN_MS);
-        world.shard.on_tick(world.now);
-    }
-    world.settle();
-    assert_eq!(world.shard.counters().tls_handshakes_failed, 0);
-    assert_eq!(world.shard.counters().clients_closed_handshake, 0);
-}
-
-#[test]
-fn nobody_gets_past_the_queue_of_handshakes_by_more_bytes() {
-    let mut world = world("padded");
-    let clients = storm(&mut world, 5 * HANDSHAKES_PER_TURN, 30_000);
-    let answered = |world: &World| world.shard.counters().tls_handshakes_failed as usize;
-    assert_eq!(answered(&world), HANDSHAKES_PER_TURN, "as they come");
-    world.turn();
-    assert_eq!(answered(&world), 2 * HANDSHAKES_PER_TURN);
-    world.settle();
-    assert_eq!(answered(&world), clients.len());
-}
-
-/// A hello that waits is input that is held, and bounded as that is.
-#[test]
-fn handshakes_that_wait_do_not_fill_memory() {
-    let listen = listen(&["ssl+text://127.0.0.1:1"]);
-    let settings = Settings {
-        listen,
-        tls: Some(acceptor("many")),
-        max_package_size: 100,
-        max_unfinished_size: Some(100_000),
-        ..Settings::default()
-    };
-    let mut world = World::new(settings);
-    let clients = storm(&mut world, 40, 18_000);
-    assert!(world.shard.is_pending());
-    world.turn();
-    let closed = world.shard.counters().clients_closed_unfinished_size as usize;
-    assert!(closed >= 40 - 100_000 / 18_000 - 2 * HANDSHAKES_PER_TURN, "{closed} of {}", clients.len());
-}
-
-#[test]
-fn a_storm_of_handshakes_holds_up_nobody() {
-    const STORM: usize = 20;
-    let mut world = world("storm");
-    let mut clients = storm(&mut world, STORM, 0);
-    // One breaks while it waits, and its slot is somebody else's.
-    world.shard.on_failed(world.now, world.peers[clients.pop().unwrap().peer].socket);
-    let mut turns = 0;
-    while world.shard.is_pending() {
-        let sent = world.turn().sent.len();
-        assert!(sent <= 2 * HANDSHAKES_PER_TURN, "as they come, and in the first turn behind that");
-        turns += 1;
-    }
-    assert!(turns >= STORM / HANDSHAKES_PER_TURN - 2, "{turns}");
-    for client in &mut clients {
-        assert!(!world.peers[client.peer].paused);
-        client.hear(&mut world);
-        assert!(client.session.is_open());
-    }
 }
 
 #[test]
