@@ -62,6 +62,14 @@ struct Worker {
     reloads: usize,
 }
 
+impl Worker {
+    /// Its process, unless that has ended or is about to be replaced.
+    fn serving(&mut self) -> Option<&mut Process> {
+        let process = self.process.as_mut().filter(|_| self.next.is_none() && !self.restarts)?;
+        if process.is_running() { Some(process) } else { None }
+    }
+}
+
 /// What ends by itself.
 #[derive(Debug)]
 struct Healing {
@@ -292,13 +300,7 @@ impl Cluster {
 
     fn kill(&mut self, worker: usize, start_at: Duration) -> bool {
         let worker = &mut self.workers[worker];
-        let Some(process) = worker.process.as_mut().filter(|_| worker.next.is_none() && !worker.restarts)
-        else {
-            return false;
-        };
-        if !process.is_running() {
-            return false;
-        }
+        let Some(process) = worker.serving() else { return false };
         process.signal(Signal::KILL);
         worker.start_at = Some(start_at);
         true
@@ -306,10 +308,7 @@ impl Cluster {
 
     fn restart(&mut self, worker: usize) -> bool {
         let worker = &mut self.workers[worker];
-        let Some(process) = worker.process.as_mut() else { return false };
-        if worker.next.is_some() || worker.restarts || !process.is_running() {
-            return false;
-        }
+        let Some(process) = worker.serving() else { return false };
         process.terminate();
         worker.restarts = true;
         true
@@ -317,8 +316,7 @@ impl Cluster {
 
     fn reload(&mut self, index: usize) -> bool {
         let worker = &mut self.workers[index];
-        let Some(process) = worker.process.as_mut() else { return false };
-        if worker.next.is_some() || worker.restarts || !process.is_running() {
+        if worker.serving().is_none() {
             return false;
         }
         worker.reloads += 1;

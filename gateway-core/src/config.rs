@@ -220,10 +220,6 @@ pub const SHARE_PERIOD_MS: u64 = 4;
 /// Emptied chunks of frames that a link keeps for the next ones: so many of [`CHUNK_SIZE_MAX`] hold a window of small events.
 pub const RETAINED_CHUNKS_SPARE: usize = 8;
 
-/// Windows of events that are done and not safe, on one link: so much may wait for others to take what its handlers said. A worker
-/// that has more never says it, and its link is closed.
-pub const UNSAFE_WINDOWS_MAX: usize = 8;
-
 /// Deaths of workers with an event in hand, after which it is sent alone.
 pub const DEATHS_BEFORE_ALONE: u8 = 2;
 

@@ -4,8 +4,8 @@
 mod world;
 
 use gateway_core::Settings;
-use gateway_core::config::{ALONE_MS_MAX, UNSAFE_WINDOWS_MAX};
-use protocol::inner::{Cmd, EventId, Frame, Hello, Repeat, Run};
+use gateway_core::config::ALONE_MS_MAX;
+use protocol::inner::{Cmd, EventId, Frame, Hello, Repeat, Run, UNSAFE_WINDOWS_MAX};
 use world::{World, frame_bytes, listen};
 
 /// What a worker was told of an event: whose, what, and how often it was sent before.

@@ -163,7 +163,8 @@ pub(crate) const STANDSTILL_MAX: Duration = Duration::from_secs(6);
 
 /// Windows of events on one link that are done and not safe: what they commanded at other gateways waits to be sent. With more of
 /// them, all count as safe, and are counted.
-pub(crate) const UNSAFE_WINDOWS_MAX: usize = 4;
+/// Half of what gateways bear.
+pub(crate) const UNSAFE_WINDOWS_MAX: usize = protocol::inner::UNSAFE_WINDOWS_MAX / 2;
 
 /// Events that are done, which a gateway is told at once: all may be of one client, of which it lets 16 be in flight and goes on when 8
 /// are done.

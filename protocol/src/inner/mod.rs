@@ -21,4 +21,4 @@ pub use frame::{
 pub use hello::{Hello, Origin, Refused, Run};
 pub use repeat::{EventId, Repeat};
 pub use websocket_request::WebsocketRequest;
-pub use window::{EventRange, Window};
+pub use window::{EventRange, UNSAFE_WINDOWS_MAX, Window};

@@ -10,6 +10,9 @@ pub struct Window {
     pub bytes: u32,
 }
 
+/// Windows of events on one link that are done and not safe: a gateway closes the link of a worker that has more (WIRE.md §14).
+pub const UNSAFE_WINDOWS_MAX: usize = 8;
+
 /// Part of the body of EVENTS_DONE and EVENTS_SAFE: events that follow each other on a link, by number. The first event of a link is number 0,
 /// and after the last number comes 0 again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -318,7 +318,6 @@ impl Core {
 
     /// Sends what is queued on every link, and that nothing more will come; connects to nobody any more.
     pub(crate) fn finish_links(&mut self) {
-        self.say_done_now();
         self.leaving = true;
         for conn in self.links.all().iter().filter_map(Link::conn).collect::<Vec<_>>() {
             self.connections.finish(conn);

@@ -206,7 +206,7 @@ impl Windows {
     }
 
     /// Whether a gateway has no more in flight than it may. One that ends sends what it has to, whatever it may.
-    pub(super) fn is_kept(&self, conn: ConnId) -> bool {
+    pub(super) fn is_within(&self, conn: ConnId) -> bool {
         self.find(conn).is_some_and(|link| {
             let Window { events, bytes } = link.window;
             link.in_flight.events <= events as usize

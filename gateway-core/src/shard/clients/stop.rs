@@ -1,5 +1,5 @@
-//! The gateway's stop, and how it closes clients: they go one after the other, in an order that nobody chose, so that they do not all come back
-//! to the other gateways in the same moment. Who has not gone yet is served as ever.
+//! The gateway's stop, and how it closes clients: they go one after the other, in an order that nobody chose, so that they do not
+//! all come back to the other gateways in the same moment. Who has not gone yet is served as ever.
 
 use super::ClientSlot;
 use super::leave::CloseReason;

@@ -61,8 +61,8 @@ impl Departed {
         }
     }
 
-    /// Its ON_CLOSE was among them.
-    pub(super) fn is_to_be_told(&mut self, repeat: Option<Repeat>) {
+    /// Its ON_CLOSE was among them: somebody is to be told.
+    pub(super) fn untold(&mut self, repeat: Option<Repeat>) {
         (self.is_told, self.repeat) = (false, repeat);
     }
 

@@ -180,7 +180,7 @@ impl Unsent {
         let (_, client) = &mut self.clients[index];
         client.departed.refresh(frame);
         if cmd == Cmd::OnClose {
-            client.departed.is_to_be_told(repeat);
+            client.departed.untold(repeat);
         } else {
             client.events.push_back(OwnedEvent { cmd, flag: frame.flag, body: frame.body.into(), repeat });
         }

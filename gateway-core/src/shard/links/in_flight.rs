@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
-use protocol::inner::{EventId, EventRange, Origin, Repeat, Window};
+use protocol::inner::{EventId, EventRange, Origin, Repeat, UNSAFE_WINDOWS_MAX, Window};
 use uring::SocketId;
 
 use super::retained::Retained;
-use crate::config::{CLIENT_EVENTS_MAX, CLIENT_LARGE_EVENT_SIZE, UNSAFE_WINDOWS_MAX, WINDOW_EVENTS_MAX};
+use crate::config::{CLIENT_EVENTS_MAX, CLIENT_LARGE_EVENT_SIZE, WINDOW_EVENTS_MAX};
 use crate::shard::clients::Clients;
 
 /// An event that was queued on a link.
