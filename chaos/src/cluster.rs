@@ -2,6 +2,7 @@
 //! [`Cluster::turn`].
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub struct Cluster {
     register: Option<Process>,
     /// When the next register starts.
     register_at: Option<Duration>,
-    gateways: Vec<Process>,
+    gateways: Vec<Gateway>,
     workers: Vec<Worker>,
     /// Runs of workers so far, one journal each.
     runs: usize,
@@ -46,6 +47,28 @@ pub struct Cluster {
     applied: Vec<Applied>,
     /// What ended though nobody had told it to, or not with 0.
     died: Vec<String>,
+}
+
+/// A place for gateways, one run after the other.
+#[derive(Debug)]
+struct Gateway {
+    process: Process,
+    phase: Phase,
+}
+
+/// `fault` is the place in `applied` of what ended it, which is over when the next one serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Serving,
+    /// It was told to end, and another one starts then.
+    Ending {
+        start_at: Duration,
+        fault: usize,
+    },
+    /// The next one is not ready yet.
+    Starting {
+        fault: usize,
+    },
 }
 
 /// A place for workers, one run after the other.
@@ -81,9 +104,8 @@ struct Healing {
 
 #[derive(Debug)]
 enum Standing {
-    /// A worker, by its process id.
-    Worker(u32),
-    Gateway(usize),
+    /// By its id.
+    Process(u32),
     Link(Touched),
 }
 
@@ -120,7 +142,10 @@ impl Cluster {
         cluster.start_register();
         cluster.register.iter().for_each(|register| drop(register.await_ready("register")));
         for index in 0..GATEWAYS {
-            cluster.start_gateway(index);
+            cluster.serve_proxy(index);
+            let process = cluster.start_gateway(index);
+            process.await_ready("gateway");
+            cluster.gateways.push(Gateway { process, phase: Phase::Serving });
         }
         for index in 0..WORKERS {
             cluster.workers.push(Worker::default());
@@ -143,7 +168,8 @@ impl Cluster {
 
     /// The journals of all runs of workers, in the order in which they were started.
     pub fn journals(&self) -> Vec<PathBuf> {
-        (0..self.runs).map(|run| journal(&self.folder, run)).collect()
+        // Who was killed at once has none.
+        (0..self.runs).map(|run| journal(&self.folder, run)).filter(|path| path.is_file()).collect()
     }
 
     /// What has ended by itself.
@@ -162,17 +188,18 @@ impl Cluster {
             Fault::Register { down } => self.kill_register(from + down).then_some(from + down),
             Fault::Freeze { worker, lasting } => {
                 let process = self.workers[worker].process.as_mut();
-                let pid = process.and_then(|process| {
-                    process.is_running().then(|| {
-                        process.pause();
-                        process.id()
-                    })
-                });
-                pid.map(|pid| self.heal_at(from + lasting, Standing::Worker(pid)))
+                let process = process.and_then(|process| process.is_running().then_some(process));
+                process.map(pause).map(|pid| self.heal_at(from + lasting, Standing::Process(pid)))
             }
             Fault::FreezeGateway { gateway, lasting } => {
-                self.gateways[gateway].pause();
-                Some(self.heal_at(from + lasting, Standing::Gateway(gateway)))
+                let pid = self.serving_gateway(gateway).map(pause);
+                pid.map(|pid| self.heal_at(from + lasting, Standing::Process(pid)))
+            }
+            Fault::KillGateway { gateway, down } => {
+                self.end_gateway(gateway, Signal::KILL, from + down).then_some(from + down)
+            }
+            Fault::RestartGateway { gateway } => {
+                self.end_gateway(gateway, Signal::TERM, from).then_some(from)
             }
             Fault::Swallow { link, lasting } => self.touch(link, Mode::Swallow, from + lasting),
             Fault::Trickle { link, lasting } => self.touch(link, Mode::Trickle, from + lasting),
@@ -194,6 +221,9 @@ impl Cluster {
             self.register_at = None;
             self.start_register();
         }
+        for index in 0..GATEWAYS {
+            self.turn_gateway(index, now);
+        }
         for index in 0..WORKERS {
             self.turn_worker(index, now);
         }
@@ -211,13 +241,16 @@ impl Cluster {
         self.healing.is_empty()
             && self.register_at.is_none()
             && self.leaving.is_empty()
+            && self.gateways.iter().all(|gateway| gateway.phase == Phase::Serving)
             && self.workers.iter_mut().all(settled)
     }
 
     /// Ends everybody as an operator does, workers first, and looks at how.
     pub fn stop(&mut self) {
         let workers = self.workers.iter_mut().filter_map(|worker| worker.process.take());
-        let (workers, gateways) = (workers.collect::<Vec<_>>(), std::mem::take(&mut self.gateways));
+        let workers = workers.collect::<Vec<_>>();
+        let gateways =
+            std::mem::take(&mut self.gateways).into_iter().map(|gateway| gateway.process).collect();
         for group in [workers, gateways, self.register.take().into_iter().collect()] {
             let mut group = group;
             group.iter_mut().for_each(Process::terminate);
@@ -237,26 +270,27 @@ impl Cluster {
         SocketAddrV4::new(self.ip, REGISTER_PORT).to_string()
     }
 
-    fn start_gateway(&mut self, index: usize) {
-        let shards = index as u16 + 1;
-        let port = INNER_PORT + index as u16 * INNER_PORT_STEP;
-        let proxy = address_beside(self.ip);
-        for port in port..port + shards {
-            self.proxy.serve(SocketAddrV4::new(proxy, port), SocketAddrV4::new(self.ip, port));
+    /// The proxy outlives all gateways in this place.
+    fn serve_proxy(&self, index: usize) {
+        for port in inner_ports(index) {
+            let proxy = SocketAddrV4::new(address_beside(self.ip), port);
+            self.proxy.serve(proxy, SocketAddrV4::new(self.ip, port));
         }
+    }
+
+    fn start_gateway(&self, index: usize) -> Process {
+        let ports = inner_ports(index);
         let flags = [
             ("--listen", format!("text://{}", self.client_address(index))),
-            ("--lan-ip", proxy.to_string()),
+            ("--lan-ip", address_beside(self.ip).to_string()),
             ("--inner-listen", self.ip.to_string()),
-            ("--start-port", port.to_string()),
-            ("--count", shards.to_string()),
+            ("--start-port", ports.start.to_string()),
+            ("--count", ports.len().to_string()),
             ("--register-address", self.register_address()),
             ("--no-worker-wait", NO_WORKER_WAIT.to_owned()),
         ];
         let flags: Vec<_> = flags.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
-        let process = Process::start(&format!("gateway {index}"), "gateway", &flags);
-        process.await_ready("gateway");
-        self.gateways.push(process);
+        Process::start(&format!("gateway {index}"), "gateway", &flags)
     }
 
     fn start_worker(&mut self, index: usize) -> Process {
@@ -296,6 +330,37 @@ impl Cluster {
             old.terminate();
             self.leaving.push(old);
         }
+    }
+
+    fn turn_gateway(&mut self, index: usize, now: Duration) {
+        let gateway = &mut self.gateways[index];
+        match gateway.phase {
+            Phase::Ending { start_at, fault } if start_at <= now && !gateway.process.is_running() => {
+                let process = self.start_gateway(index);
+                let next = Gateway { process, phase: Phase::Starting { fault } };
+                let old = std::mem::replace(&mut self.gateways[index], next);
+                self.ended(old.process);
+            }
+            Phase::Starting { fault } if gateway.process.stdout().contains(GATEWAY_READY) => {
+                gateway.phase = Phase::Serving;
+                self.applied[fault].until = now;
+            }
+            _ => {}
+        }
+    }
+
+    fn serving_gateway(&mut self, index: usize) -> Option<&mut Process> {
+        let gateway = &mut self.gateways[index];
+        let process = &mut gateway.process;
+        (gateway.phase == Phase::Serving && process.is_running()).then_some(process)
+    }
+
+    /// The fault that is about to be noted ends it.
+    fn end_gateway(&mut self, index: usize, signal: Signal, start_at: Duration) -> bool {
+        let Some(process) = self.serving_gateway(index) else { return false };
+        process.signal(signal);
+        self.gateways[index].phase = Phase::Ending { start_at, fault: self.applied.len() };
+        true
     }
 
     fn kill(&mut self, worker: usize, start_at: Duration) -> bool {
@@ -352,10 +417,10 @@ impl Cluster {
     fn heal(&mut self, healing: Healing) {
         match healing.what {
             Standing::Link(touched) => touched.heal(),
-            Standing::Gateway(index) => self.gateways[index].resume(),
-            Standing::Worker(pid) => {
-                let processes = self.workers.iter_mut().flat_map(|worker| &mut worker.process);
-                let mut all = processes.chain(&mut self.leaving);
+            Standing::Process(pid) => {
+                let workers = self.workers.iter_mut().flat_map(|worker| &mut worker.process);
+                let gateways = self.gateways.iter_mut().map(|gateway| &mut gateway.process);
+                let mut all = workers.chain(gateways).chain(&mut self.leaving);
                 // It may have been killed, and another one be in its place.
                 if let Some(process) = all.find(|process| process.id() == pid) {
                     process.resume();
@@ -383,7 +448,9 @@ impl Cluster {
         let expected = |worker: &Worker| worker.restarts || worker.start_at.is_some();
         let workers = self.workers.iter_mut().filter(|worker| !expected(worker));
         let workers = workers.flat_map(|worker| worker.process.iter_mut().chain(&mut worker.next));
-        for process in workers.chain(&mut self.gateways) {
+        let is_ending = |gateway: &Gateway| matches!(gateway.phase, Phase::Ending { .. });
+        let gateways = self.gateways.iter_mut().filter(|gateway| !is_ending(gateway));
+        for process in workers.chain(gateways.map(|gateway| &mut gateway.process)) {
             if !process.is_running() {
                 let line = format!("nobody had told it to end:\n{}", process.output());
                 if !self.died.contains(&line) {
@@ -394,9 +461,21 @@ impl Cluster {
     }
 }
 
+/// Where the shards of a gateway serve workers; the second gateway has two.
+fn inner_ports(gateway: usize) -> Range<u16> {
+    let first = INNER_PORT + gateway as u16 * INNER_PORT_STEP;
+    first..first + gateway as u16 + 1
+}
+
+fn pause(process: &mut Process) -> u32 {
+    process.pause();
+    process.id()
+}
+
 fn journal(folder: &Path, run: usize) -> PathBuf {
     folder.join(format!("journal.{run}"))
 }
 
-/// What a worker says when it serves.
+/// What a gateway says when it serves, and a worker.
+const GATEWAY_READY: &str = "gateway ready: ";
 const READY: &str = "chaos-worker ready: ";

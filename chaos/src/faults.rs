@@ -76,13 +76,75 @@ pub enum Fault {
         /// How long it stands still.
         lasting: Duration,
     },
+    /// SIGKILL of a gateway; another one starts later at its addresses.
+    KillGateway {
+        /// Which gateway.
+        gateway: usize,
+        /// How long until then.
+        down: Duration,
+    },
+    /// SIGTERM of a gateway; another one starts at its addresses when it has ended.
+    RestartGateway {
+        /// Which gateway.
+        gateway: usize,
+    },
 }
 
 /// The kinds of faults, as `--faults` names them.
-pub const NAMES: [&str; 11] = [
-    "kill", "freeze", "restart", "reload", "cut", "reset", "swallow", "trickle", "delay", "register",
-    "gateway",
+pub const NAMES: [&str; 13] = [
+    "kill",
+    "freeze",
+    "restart",
+    "reload",
+    "cut",
+    "reset",
+    "swallow",
+    "trickle",
+    "delay",
+    "kill-register",
+    "kill-gateway",
+    "freeze-gateway",
+    "restart-gateway",
 ];
+
+impl Fault {
+    /// Its kind, of [`NAMES`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Kill { .. } => "kill",
+            Fault::Freeze { .. } => "freeze",
+            Fault::Restart { .. } => "restart",
+            Fault::Reload { .. } => "reload",
+            Fault::End { end: End::Cut, .. } => "cut",
+            Fault::End { end: End::Reset, .. } => "reset",
+            Fault::Swallow { .. } => "swallow",
+            Fault::Trickle { .. } => "trickle",
+            Fault::Delay { .. } => "delay",
+            Fault::Register { .. } => "kill-register",
+            Fault::KillGateway { .. } => "kill-gateway",
+            Fault::FreezeGateway { .. } => "freeze-gateway",
+            Fault::RestartGateway { .. } => "restart-gateway",
+        }
+    }
+
+    /// How long it goes on by itself.
+    fn lasting(self) -> Duration {
+        match self {
+            Fault::Kill { down: lasting, .. }
+            | Fault::Register { down: lasting }
+            | Fault::KillGateway { down: lasting, .. }
+            | Fault::Freeze { lasting, .. }
+            | Fault::FreezeGateway { lasting, .. }
+            | Fault::Swallow { lasting, .. }
+            | Fault::Trickle { lasting, .. }
+            | Fault::Delay { lasting, .. } => lasting,
+            Fault::Restart { .. }
+            | Fault::Reload { .. }
+            | Fault::End { .. }
+            | Fault::RestartGateway { .. } => Duration::ZERO,
+        }
+    }
+}
 
 /// A fault and its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,6 +164,8 @@ pub struct Plan {
     pub names: Vec<String>,
     /// How long something may stand still at most.
     pub longest: Duration,
+    /// Until when each fault is alone: the next one waits until its consequences are over.
+    pub apart: Duration,
 }
 
 impl Plan {
@@ -114,8 +178,11 @@ impl Plan {
         let mut at = FIRST;
         while at < self.span {
             let name = order.pop().unwrap_or_else(|| self.any_name(&mut rng));
-            planned.push(Planned { at, fault: self.one(name, &mut rng) });
-            if rng.u32(..100) < PAIRS_PERCENT {
+            let fault = self.one(name, &mut rng);
+            planned.push(Planned { at, fault });
+            if at < self.apart {
+                at += fault.lasting() + CONSEQUENCES;
+            } else if rng.u32(..100) < PAIRS_PERCENT {
                 let behind = Duration::from_millis(rng.u64(..1500));
                 let fault = self.one(self.any_name(&mut rng), &mut rng);
                 planned.push(Planned { at: at + behind, fault });
@@ -132,6 +199,7 @@ impl Plan {
 
     fn one(&self, name: &str, rng: &mut Rng) -> Fault {
         let worker = rng.usize(..crate::cluster::WORKERS);
+        let gateway = rng.usize(..crate::cluster::GATEWAYS);
         let link = rng.usize(..1000);
         let down = Duration::from_millis(rng.u64(..2000));
         let lasting = self.standstill(rng);
@@ -146,11 +214,10 @@ impl Plan {
             "swallow" => Fault::Swallow { link, lasting },
             "trickle" => Fault::Trickle { link, lasting: lasting.min(TRICKLE_MAX) },
             "delay" => Fault::Delay { link, lasting, by },
-            "register" => Fault::Register { down },
-            "gateway" => {
-                let gateway = rng.usize(..crate::cluster::GATEWAYS);
-                Fault::FreezeGateway { gateway, lasting: lasting.min(GATEWAY_MAX) }
-            }
+            "kill-register" => Fault::Register { down },
+            "kill-gateway" => Fault::KillGateway { gateway, down },
+            "freeze-gateway" => Fault::FreezeGateway { gateway, lasting: lasting.min(GATEWAY_MAX) },
+            "restart-gateway" => Fault::RestartGateway { gateway },
             name => unreachable!("{name} is none of NAMES"),
         }
     }
@@ -169,7 +236,9 @@ impl Plan {
 /// Until the first fault, and between one and the next.
 const FIRST: Duration = Duration::from_secs(2);
 const PAUSE_MS: std::ops::Range<u64> = 3000..7000;
-/// How many faults have another one beside them.
+/// For how long after its end a fault has consequences: links are given up, connected and asked again by then.
+pub const CONSEQUENCES: Duration = Duration::from_secs(10);
+/// How many faults have another one beside them, where they are not apart.
 const PAIRS_PERCENT: u32 = 30;
 /// A link that trickles falls behind.
 const TRICKLE_MAX: Duration = Duration::from_secs(8);
@@ -196,6 +265,10 @@ impl fmt::Display for Fault {
             Fault::FreezeGateway { gateway, lasting } => {
                 write!(out, "SIGSTOP of gateway {gateway} for {lasting:?}")
             }
+            Fault::KillGateway { gateway, down } => {
+                write!(out, "SIGKILL of gateway {gateway}, {down:?} down")
+            }
+            Fault::RestartGateway { gateway } => write!(out, "SIGTERM of gateway {gateway}, started again"),
         }
     }
 }
@@ -206,13 +279,39 @@ mod tests {
 
     #[test]
     fn a_seed_always_draws_the_same_and_a_short_run_has_every_kind() {
-        let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
-        let plan = Plan { span: Duration::from_secs(75), names, longest: Duration::from_secs(12) };
+        let plan = Plan {
+            span: Duration::from_secs(75),
+            names: names(),
+            longest: Duration::from_secs(12),
+            apart: Duration::ZERO,
+        };
         assert_eq!(plan.draw(7), plan.draw(7));
         assert_ne!(plan.draw(7), plan.draw(8));
         let mut kinds: Vec<_> =
             plan.draw(7).iter().map(|planned| std::mem::discriminant(&planned.fault)).collect();
         kinds.dedup();
         assert!(kinds.len() >= 10, "{:?}", plan.draw(7));
+    }
+
+    #[test]
+    fn faults_that_are_apart_are_over_before_the_next() {
+        let span = Duration::from_secs(600);
+        let planned = Plan { span, names: names(), longest: Duration::from_secs(30), apart: span }.draw(7);
+        assert!(planned.len() > 20);
+        for [one, next] in planned.array_windows() {
+            assert!(one.at + one.fault.lasting() + CONSEQUENCES < next.at, "{one:?} {next:?}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_fault_is_drawn_by_its_name() {
+        let plan = Plan { span: FIRST, names: names(), longest: Duration::from_secs(30), apart: FIRST };
+        for name in NAMES {
+            assert_eq!(plan.one(name, &mut Rng::with_seed(1)).name(), name);
+        }
+    }
+
+    fn names() -> Vec<String> {
+        NAMES.iter().map(|name| (*name).to_owned()).collect()
     }
 }

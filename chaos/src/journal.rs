@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,17 +30,17 @@ impl Journal {
     ///
     /// # Panics
     /// The disk is full: nothing can be proved without the journal.
-    pub fn begin(&self, id: MessageId, event_id: &str, is_repeat: bool) {
+    pub fn begin(&self, id: MessageId, event_id: u128, is_repeat: bool) {
         let what = if is_repeat { What::Again } else { What::First };
-        self.write(&Record { what, id, at: self.clock.now(), event_id: event_id.to_owned() });
+        self.write(&Record { what, id, at: self.clock.now(), event_id });
     }
 
     /// Notes that it ends.
     ///
     /// # Panics
     /// As [`Journal::begin`].
-    pub fn end(&self, id: MessageId, event_id: &str) {
-        self.write(&Record { what: What::End, id, at: self.clock.now(), event_id: event_id.to_owned() });
+    pub fn end(&self, id: MessageId, event_id: u128) {
+        self.write(&Record { what: What::End, id, at: self.clock.now(), event_id });
     }
 
     fn write(&self, record: &Record) {
@@ -70,7 +70,7 @@ pub struct Record {
     /// When, since the run began.
     pub at: Duration,
     /// What the gateway calls the event.
-    pub event_id: String,
+    pub event_id: u128,
 }
 
 impl Record {
@@ -84,7 +84,8 @@ impl Record {
         };
         let id = MessageId::parse(words.next()?)?;
         let at = Duration::from_micros(words.next()?.parse().ok()?);
-        Some(Record { what, id, at, event_id: words.next()?.to_owned() })
+        let event_id = u128::from_str_radix(words.next()?, 16).ok()?;
+        Some(Record { what, id, at, event_id })
     }
 }
 
@@ -95,19 +96,21 @@ impl fmt::Display for Record {
             What::Again => "again",
             What::End => "end",
         };
-        write!(out, "{what} {} {} {}", self.id, self.at.as_micros(), self.event_id)
+        write!(out, "{what} {} {} {:x}", self.id, self.at.as_micros(), self.event_id)
     }
 }
 
-/// Reads the journal of a worker that has ended.
+/// Reads the journal of a worker that has ended, record by record.
 ///
 /// # Errors
 /// It cannot be read, or has a line that no worker writes.
-pub fn read(path: &Path) -> io::Result<Vec<Record>> {
-    let text = std::fs::read_to_string(path)?;
-    let parse =
-        |line: &str| Record::parse(line).ok_or_else(|| io::Error::other(format!("bad record: {line}")));
-    text.lines().map(parse).collect()
+pub fn read(path: &Path, mut each: impl FnMut(Record)) -> io::Result<()> {
+    for line in BufReader::new(File::open(path)?).lines() {
+        let line = line?;
+        let record = Record::parse(&line);
+        each(record.ok_or_else(|| io::Error::other(format!("bad record in {}: {line}", path.display())))?);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -118,7 +121,7 @@ mod tests {
     fn records_are_read_as_they_were_written() {
         for what in [What::First, What::Again, What::End] {
             let id = MessageId { client: 3, number: 4 };
-            let record = Record { what, id, at: Duration::from_micros(1_234_567), event_id: "ab-1-2".into() };
+            let record = Record { what, id, at: Duration::from_micros(1_234_567), event_id: u128::MAX - 1 };
             assert_eq!(Record::parse(&record.to_string()), Some(record));
         }
         assert_eq!(Record::parse("first 3:4 12"), None);

@@ -1,11 +1,11 @@
 //! Clients that say numbered messages at a steady pace, whether or not they are answered, and write down what they hear.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::client::{Client, Sent};
 use crate::clock::Clock;
 use crate::request::{Kind, MessageId, Reply, Request};
 
@@ -14,44 +14,31 @@ use crate::request::{Kind, MessageId, Reply, Request};
 pub struct Load {
     clock: Clock,
     rng: Rng,
+    gateways: Vec<SocketAddr>,
+    users: Vec<User>,
+    /// Of all users, in the order in which they were connected.
     clients: Vec<Client>,
-    /// Replies that no message of theirs asked for.
-    stray: Vec<String>,
+    /// Replies that no message asked for, the first few in words.
+    strays: u64,
+    stray_examples: Vec<String>,
     heard_at: Duration,
+    said: usize,
+    answered: usize,
 }
 
-/// A client and all that it has said and heard.
-#[derive(Debug)]
-pub struct Client {
-    stream: TcpStream,
-    gateway: usize,
-    /// What it is called, once it knows.
-    id: Option<String>,
-    input: Vec<u8>,
-    /// What the kernel has not taken yet: the last message, or its end.
-    output: Vec<u8>,
+/// Somebody who is connected, and again when a connection ends.
+#[derive(Debug, Default)]
+struct User {
+    /// The latest of its clients.
+    client: u32,
+    /// When it does something next.
     next_at: Duration,
-    sent: Vec<Sent>,
-    closed_at: Option<Duration>,
-}
-
-/// A message, and what came of it.
-#[derive(Clone, Debug)]
-pub struct Sent {
-    /// What it asked for.
-    pub kind: Kind,
-    /// When it was said, since the run began.
-    pub at: Duration,
-    /// Which client shall hear of it.
-    pub target: Option<u32>,
-    /// When its own client heard of it, and what.
-    pub answers: Vec<(Duration, String)>,
-    /// When the other one did.
-    pub foreign: Vec<Duration>,
+    /// Where it is going to connect again.
+    next_gateway: Option<usize>,
 }
 
 impl Load {
-    /// Connects clients to gateways in turn, each saying [`Kind::Hello`].
+    /// Connects users to gateways in turn, each saying [`Kind::Hello`].
     ///
     /// # Panics
     /// A gateway does not take them.
@@ -59,44 +46,34 @@ impl Load {
         let mut load = Load {
             clock,
             rng: Rng::with_seed(seed),
+            gateways: gateways.to_owned(),
+            users: (0..USERS).map(|_| User::default()).collect(),
             clients: Vec::new(),
-            stray: Vec::new(),
+            strays: 0,
+            stray_examples: Vec::new(),
             heard_at: Duration::ZERO,
+            said: 0,
+            answered: 0,
         };
-        for index in 0..CLIENTS {
-            let gateway = index as usize % gateways.len();
-            let stream = TcpStream::connect(gateways[gateway]).expect("a gateway takes clients");
-            stream.set_nodelay(true).expect("TCP_NODELAY can be set");
-            stream.set_nonblocking(true).expect("a socket can be asked not to block");
-            load.clients.push(Client {
-                stream,
-                gateway,
-                id: None,
-                input: Vec::new(),
-                output: Vec::new(),
-                next_at: Duration::ZERO,
-                sent: Vec::new(),
-                closed_at: None,
-            });
-            load.say(index, Kind::Hello);
+        for user in 0..USERS {
+            assert!(load.connect_user(user, user % gateways.len()), "a gateway takes clients");
         }
         load
     }
 
-    /// Whether every client knows what it is called.
-    pub fn has_begun(&self) -> bool {
-        self.clients.iter().all(|client| client.id.is_some())
+    /// Whether every user is connected and knows what it is called.
+    pub fn is_complete(&self) -> bool {
+        self.users.iter().all(|user| self.client(user.client).name().is_some() && self.is_open(user.client))
     }
 
     /// Whether everything that was said has been heard of.
     pub fn is_quiet(&self) -> bool {
-        let is_open = |index: u32| self.clients[index as usize].closed_at.is_none();
         let is_answered = |sent: &Sent| {
-            let foreign = sent.target.is_some_and(|target| is_open(target) && sent.foreign.is_empty());
+            let foreign = sent.target.is_some_and(|target| self.is_open(target) && sent.foreign.is_empty());
             !sent.answers.is_empty() && !foreign
         };
-        let mut open = self.clients.iter().filter(|client| client.closed_at.is_none());
-        open.all(|client| client.output.is_empty() && client.sent.iter().all(is_answered))
+        let mut open = self.clients.iter().filter(|client| client.closed_at().is_none());
+        open.all(|client| client.may_say() && client.sent().iter().all(is_answered))
     }
 
     /// When anything was heard last.
@@ -104,80 +81,123 @@ impl Load {
         self.heard_at
     }
 
-    /// Has those say something whose turn it is.
+    /// Has those say something whose turn it is. Who is not connected connects again.
     pub fn send(&mut self) {
         let now = self.clock.now();
-        for index in 0..CLIENTS {
-            let client = &mut self.clients[index as usize];
-            if client.closed_at.is_some() || client.next_at > now || !client.output.is_empty() {
+        for user in 0..USERS {
+            if self.users[user].next_at > now {
                 continue;
             }
-            client.next_at = now + self.rng.u32(50..150) * PACE / 100;
-            let kinds = &Kind::ALL[1..];
-            let kind = kinds[self.rng.usize(..kinds.len())];
-            self.say(index, kind);
+            let client = self.users[user].client;
+            if !self.is_open(client) {
+                self.connect_again(user);
+            } else if self.client(client).may_say() {
+                self.users[user].next_at = now + self.rng.u32(50..150) * PACE / 100;
+                let kinds = &Kind::ALL[1..];
+                let kind = kinds[self.rng.usize(..kinds.len())];
+                self.say(client, kind);
+            }
         }
     }
 
     /// Hears what there is, and says what the kernel had not taken.
     pub fn receive(&mut self) {
         let now = self.clock.now();
-        for index in 0..self.clients.len() {
-            self.flush(index);
-            for line in self.clients[index].receive(now) {
+        for user in 0..USERS {
+            let index = self.users[user].client;
+            let client = &mut self.clients[index as usize];
+            client.flush();
+            for line in client.receive(now) {
                 self.heard_at = now;
-                if self.note(index as u32, &line, now).is_none() {
-                    self.stray.push(format!("client {index} heard: {line}"));
+                if self.note(index, &line, now).is_none() {
+                    self.note_stray(|| format!("client {index} heard at {now:.3?}: {line}"));
                 }
             }
         }
     }
 
-    /// What all clients have said and heard.
+    /// What was said and heard on each connection.
     pub fn clients(&self) -> &[Client] {
         &self.clients
     }
 
-    /// What was heard and had not been asked for.
-    pub fn stray(&self) -> &[String] {
-        &self.stray
+    /// How often something was heard that had not been asked for.
+    pub fn strays(&self) -> u64 {
+        self.strays
+    }
+
+    /// Some of it.
+    pub fn stray_examples(&self) -> &[String] {
+        &self.stray_examples
+    }
+
+    /// How many messages were said, and how many of them answered.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.said, self.answered)
+    }
+
+    fn client(&self, index: u32) -> &Client {
+        &self.clients[index as usize]
+    }
+
+    fn is_open(&self, index: u32) -> bool {
+        self.client(index).closed_at().is_none()
+    }
+
+    /// To the same gateway or another one; once one is chosen, the user waits until it is there.
+    fn connect_again(&mut self, user: usize) {
+        let count = self.gateways.len();
+        let gateway = *self.users[user].next_gateway.get_or_insert_with(|| self.rng.usize(..count));
+        if !self.connect_user(user, gateway) {
+            self.users[user].next_at = self.clock.now() + CONNECT_PAUSE;
+        }
+    }
+
+    fn connect_user(&mut self, user: usize, gateway: usize) -> bool {
+        let Ok(client) = Client::connect(user, gateway, self.gateways[gateway]) else { return false };
+        let index = self.clients.len() as u32;
+        self.clients.push(client);
+        self.users[user] = User { client: index, next_at: self.clock.now(), next_gateway: None };
+        self.say(index, Kind::Hello);
+        true
     }
 
     fn say(&mut self, index: u32, kind: Kind) {
-        let target = if kind == Kind::Foreign { self.other(index) } else { None };
-        let name = target.and_then(|other| self.clients[other as usize].id.clone());
+        let target = match kind {
+            Kind::Foreign => self.at_another_gateway(index),
+            Kind::Room => self.in_same_room(index),
+            _ => None,
+        };
+        let name = match kind {
+            Kind::Hello | Kind::Room => room_name(self.client(index)),
+            _ => target.and_then(|other| self.client(other).name()).unwrap_or("-").to_owned(),
+        };
+        let sent = Sent::new(kind, self.clock.now(), target);
         let client = &mut self.clients[index as usize];
-        let id = MessageId { client: index, number: client.sent.len() as u32 };
-        let at = self.clock.now();
-        client.sent.push(Sent { kind, at, target, answers: Vec::new(), foreign: Vec::new() });
-        let request = Request { kind, id, target: name.as_deref().unwrap_or("-") };
-        client.output.extend_from_slice(format!("{request}\n").as_bytes());
-        self.flush(index as usize);
+        let id = MessageId { client: index, number: client.sent().len() as u32 };
+        client.say(&Request { kind, id, target: &name }, sent);
+        client.flush();
+        self.said += 1;
     }
 
     /// A client of another gateway.
-    fn other(&mut self, index: u32) -> Option<u32> {
-        let gateway = self.clients[index as usize].gateway;
-        let others: Vec<u32> = (0..CLIENTS)
+    fn at_another_gateway(&mut self, index: u32) -> Option<u32> {
+        let gateway = self.client(index).gateway();
+        let others = self.users.iter().map(|user| user.client);
+        let others: Vec<u32> = others
             .filter(|&other| {
-                let client = &self.clients[other as usize];
-                client.gateway != gateway && client.closed_at.is_none()
+                self.client(other).gateway() != gateway
+                    && self.is_open(other)
+                    && self.client(other).name().is_some()
             })
             .collect();
         self.rng.choice(others)
     }
 
-    fn flush(&mut self, index: usize) {
-        let now = self.clock.now();
-        let client = &mut self.clients[index];
-        while !client.output.is_empty() && client.closed_at.is_none() {
-            match client.stream.write(&client.output) {
-                Ok(size) => drop(client.output.drain(..size)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => client.closed_at = Some(now),
-            }
-        }
+    /// The other client of its room.
+    fn in_same_room(&self, index: u32) -> Option<u32> {
+        let other = self.users[self.client(index).user() ^ 1].client;
+        (self.is_open(other) && self.client(other).name().is_some()).then_some(other)
     }
 
     /// `None`: nothing asked for this.
@@ -185,64 +205,50 @@ impl Load {
         match Reply::parse(line)? {
             Reply::Answer { id, value } => {
                 let client = self.clients.get_mut(id.client as usize).filter(|_| id.client == hearer)?;
-                let sent = client.sent.get_mut(id.number as usize)?;
-                sent.answers.push((now, value.to_owned()));
+                let sent = client.sent_mut(id.number)?;
+                self.answered += usize::from(sent.answers.is_empty());
                 if sent.kind == Kind::Hello {
-                    client.id = Some(value.to_owned());
+                    sent.answer(now, 0);
+                    client.set_name(value);
+                } else {
+                    sent.answer(now, value.parse().ok()?);
                 }
             }
             Reply::Foreign { id } => {
+                let user = self.client(hearer).user();
                 let client = self.clients.get_mut(id.client as usize)?;
-                let sent = client.sent.get_mut(id.number as usize)?;
-                sent.foreign.push(now);
-                (sent.target == Some(hearer)).then_some(())?;
+                let room_mate = client.user() ^ 1;
+                let sent = client.sent_mut(id.number)?;
+                sent.tell(now);
+                // A room may have another client of its user by now.
+                let is_right = match sent.kind {
+                    Kind::Room => user == room_mate,
+                    _ => sent.target == Some(hearer),
+                };
+                is_right.then_some(())?;
             }
         }
         Some(())
     }
-}
 
-impl Client {
-    /// What it has said, by number.
-    pub fn sent(&self) -> &[Sent] {
-        &self.sent
-    }
-
-    /// Whether a gateway has been handed this message whole.
-    pub fn is_accepted(&self, number: usize) -> bool {
-        self.output.is_empty() || number + 1 < self.sent.len()
-    }
-
-    /// When its connection ended, if it did.
-    pub fn closed_at(&self) -> Option<Duration> {
-        self.closed_at
-    }
-
-    /// Whole lines that came.
-    fn receive(&mut self, now: Duration) -> Vec<String> {
-        let mut buffer = [0; 16_384];
-        // A client that is sent more than this has its turn again soon.
-        for _ in 0..READS_MAX {
-            if self.closed_at.is_some() {
-                break;
-            }
-            match self.stream.read(&mut buffer) {
-                Ok(0) => self.closed_at = Some(now),
-                Ok(size) => self.input.extend_from_slice(&buffer[..size]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => self.closed_at = Some(now),
-            }
+    fn note_stray(&mut self, describe: impl FnOnce() -> String) {
+        self.strays += 1;
+        if self.stray_examples.len() < EXAMPLES_MAX {
+            self.stray_examples.push(describe());
         }
-        let whole = self.input.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let lines = self.input.drain(..whole).collect::<Vec<_>>();
-        String::from_utf8_lossy(&lines).lines().map(str::to_owned).collect()
     }
 }
 
-/// How many there are.
-pub const CLIENTS: u32 = 30;
+/// Rooms are for two users, who are neighbours and began at different gateways.
+fn room_name(client: &Client) -> String {
+    format!("room{}", client.user() / 2)
+}
+
+/// How many there are: an even number.
+pub const USERS: usize = 30;
 /// Between two messages of one client, on average: 300 a second of all.
 const PACE: Duration = Duration::from_millis(100);
-/// How often a client's socket is read in one turn.
-const READS_MAX: usize = 4;
+/// Between two attempts to connect.
+const CONNECT_PAUSE: Duration = Duration::from_millis(200);
+/// How much of what was not asked for is kept.
+const EXAMPLES_MAX: usize = 5;

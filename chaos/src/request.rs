@@ -5,7 +5,7 @@ use std::fmt;
 /// What a message asks for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Kind {
-    /// Who am I? Each client's first.
+    /// Joins a room; the answer is who the client is. Each client's first.
     Hello,
     /// An answer.
     Echo,
@@ -15,6 +15,8 @@ pub enum Kind {
     Foreign,
     /// Joins a group and sends to it; that is the answer.
     Group,
+    /// An answer, and a word to all others in the client's room.
+    Room,
     /// An answer from what all gateways say.
     Query,
     /// Counts in the session; the answer is the count.
@@ -23,8 +25,16 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 7] =
-        [Kind::Hello, Kind::Echo, Kind::Wait, Kind::Foreign, Kind::Group, Kind::Query, Kind::Count];
+    pub const ALL: [Kind; 8] = [
+        Kind::Hello,
+        Kind::Echo,
+        Kind::Wait,
+        Kind::Foreign,
+        Kind::Group,
+        Kind::Room,
+        Kind::Query,
+        Kind::Count,
+    ];
 
     /// Its name on the wire and in tables.
     pub fn name(self) -> &'static str {
@@ -34,6 +44,7 @@ impl Kind {
             Kind::Wait => "wait",
             Kind::Foreign => "foreign",
             Kind::Group => "group",
+            Kind::Room => "room",
             Kind::Query => "query",
             Kind::Count => "count",
         }
@@ -75,7 +86,8 @@ pub struct Request<'a> {
     pub kind: Kind,
     /// Which it is.
     pub id: MessageId,
-    /// Of [`Kind::Foreign`]: the id of the client that gets a word; else something that is no space.
+    /// Of [`Kind::Foreign`]: the id of the client that gets a word; of [`Kind::Hello`] and [`Kind::Room`]: the room; else
+    /// something that is no space.
     pub target: &'a str,
 }
 

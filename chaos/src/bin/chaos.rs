@@ -13,8 +13,8 @@ use ringway_chaos::clock::Clock;
 use ringway_chaos::cluster::{Cluster, GATEWAYS};
 use ringway_chaos::faults::{NAMES, Plan, Planned};
 use ringway_chaos::load::Load;
-use ringway_chaos::verdict::Verdict;
-use ringway_chaos::{journal, report};
+use ringway_chaos::report;
+use ringway_chaos::verdict::{Journals, Verdict};
 
 /// Kills, freezes and cuts off workers under numbered load, and says what was lost. Exit code 1: more than docs/GUARANTEES.md
 /// allows.
@@ -26,8 +26,8 @@ struct Flags {
     /// what the faults and messages are drawn from (default: the time)
     #[argh(option)]
     seed: Option<u64>,
-    /// which faults happen, by name: kill, freeze, restart, reload, cut, reset, swallow, trickle, delay, register, gateway
-    /// (default: all)
+    /// which faults happen, by name: kill, freeze, restart, reload (of a worker), cut, reset, swallow, trickle, delay (of a
+    /// link), kill-register, kill-gateway, freeze-gateway, restart-gateway (default: all)
     #[argh(option)]
     faults: Option<String>,
     /// workers that have nothing kept for them: finds losses, or is blind
@@ -59,7 +59,8 @@ fn main() -> ExitCode {
     let longest = if span > LONG { STANDSTILL_LONG } else { STANDSTILL };
     let clock = Clock::start();
     let seed = flags.seed.unwrap_or(clock.began_us() as u64);
-    let plan = Plan { span, names, longest };
+    let apart = if span > LONG { span / 2 } else { Duration::ZERO };
+    let plan = Plan { span, names, longest, apart };
     let folder = std::env::temp_dir().join(format!("ringway-chaos-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("journals have a place");
     let Some(is_kept) = Run::start(clock, seed, &folder, flags.at_most_once).go(&plan.draw(seed), span)
@@ -106,9 +107,10 @@ impl Run {
 
     /// Whether GUARANTEES were kept; `None` if it was interrupted. With the cluster everybody in it ends, frozen or not.
     fn go(mut self, planned: &[Planned], span: Duration) -> Option<bool> {
-        self.pass("every client to have said hello", |run, _| run.load.has_begun())?;
+        self.pass("every client to have said hello", |run, _| run.load.is_complete())?;
         self.began = self.clock.now();
         let mut left = planned.iter().peekable();
+        let mut said_at = self.began;
         println!("{:>6} load begins, {} faults to come", "", planned.len());
         while self.clock.now() < self.began + span {
             let now = self.clock.now();
@@ -116,13 +118,17 @@ impl Run {
                 let done = if self.cluster.apply(next.fault) { "" } else { " (not now)" };
                 self.say(&format!("{}{done}", next.fault));
             }
+            if now >= said_at + PROGRESS {
+                said_at = now;
+                self.say(&self.progress());
+            }
             self.load.send();
             self.turn()?;
         }
         self.say("no more faults");
         self.pass("everybody to be back", |run, _| {
             run.load.send();
-            run.cluster.is_whole()
+            run.cluster.is_whole() && run.load.is_complete()
         })?;
         self.pass("all answers", |run, now| {
             run.load.is_quiet() || now > run.load.heard_at().max(run.began) + SILENCE
@@ -159,24 +165,27 @@ impl Run {
         Some(())
     }
 
+    fn progress(&self) -> String {
+        let (said, answered) = self.load.progress();
+        format!("… {said} messages said, {} not answered yet", said - answered)
+    }
+
     fn judge(&self) -> bool {
-        let journals: Result<Vec<_>, _> =
-            self.cluster.journals().iter().map(|path| journal::read(path)).collect();
-        let journals = journals.expect("every worker that was started has a journal");
-        let verdict = Verdict::of(self.load.clients(), &journals, self.cluster.applied());
-        println!("\n{}", report::table(&verdict));
+        let journals = Journals::read(&self.cluster.journals()).expect("workers have written their journals");
+        let applied = self.cluster.applied();
+        let verdict = Verdict::of(self.load.clients(), &journals, applied);
+        println!("\n{}", report::tables(&verdict, applied));
         for example in &verdict.examples {
             println!("beyond: {example}");
         }
-        for stray in self.load.stray() {
+        for stray in self.load.stray_examples() {
             println!("beyond: nobody had asked for it: {stray}");
         }
         for died in self.cluster.died() {
             println!("beyond: ended by itself: {died}");
         }
-        let beyond = verdict.denied() + self.load.stray().len() as u64 + self.cluster.died().len() as u64;
-        let (faults, seed) = (self.cluster.applied().len(), self.seed);
-        println!("seed {seed}: {faults} faults, {beyond} beyond docs/GUARANTEES.md");
+        let beyond = verdict.beyond() + self.load.strays() + self.cluster.died().len() as u64;
+        println!("seed {}: {} faults, {beyond} beyond docs/GUARANTEES.md", self.seed, applied.len());
         // Without acknowledgements, losses are what is looked for.
         if self.at_most_once { verdict.lost() == 0 } else { beyond == 0 }
     }
@@ -195,7 +204,9 @@ const INTERRUPTED: u8 = 130;
 
 /// A day.
 const MINUTES_MAX: f64 = 1440.0;
-/// From how long a run on its faults may be long ones, too.
+/// How often a run says how far it is.
+const PROGRESS: Duration = Duration::from_secs(60);
+/// From how long a run on its faults may be long ones, too, and are alone in its first half.
 const LONG: Duration = Duration::from_secs(5 * 60);
 /// How long a worker stands still at most, in a short run and in a long one.
 const STANDSTILL: Duration = Duration::from_secs(12);

@@ -45,10 +45,10 @@ impl Events for Chaos {
     async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
         let text = message.text();
         let Some(request) = Request::parse(&text) else { return };
-        let event_id = client.event_id().to_string();
-        self.journal.begin(request.id, &event_id, client.is_repeat());
+        let event_id = u128::from_be_bytes(client.event_id().to_bytes());
+        self.journal.begin(request.id, event_id, client.is_repeat());
         handle(gateway, client, request).await;
-        self.journal.end(request.id, &event_id);
+        self.journal.end(request.id, event_id);
     }
 }
 
@@ -58,7 +58,10 @@ async fn handle(gateway: &Gateway, client: &Client, request: Request<'_>) {
         gateway.send_to_client(client.id(), Reply::Answer { id, value }.to_string());
     };
     match request.kind {
-        Kind::Hello => answer(&client.id().to_string()),
+        Kind::Hello => {
+            gateway.join_group(client.id(), request.target.to_owned());
+            answer(&client.id().to_string());
+        }
         Kind::Echo => answer("0"),
         Kind::Wait => {
             time::sleep(WAIT).await;
@@ -75,6 +78,11 @@ async fn handle(gateway: &Gateway, client: &Client, request: Request<'_>) {
             gateway.join_group(client.id(), group.clone());
             gateway.send_to_group(group.clone(), Reply::Answer { id, value: "0" }.to_string());
             gateway.leave_group(client.id(), group);
+        }
+        Kind::Room => {
+            let word = Reply::Foreign { id }.to_string();
+            gateway.send_to_group_except(request.target.to_owned(), &[client.id()], word);
+            answer("0");
         }
         Kind::Query => {
             let count = gateway.client_count().await;

@@ -1,0 +1,177 @@
+//! What the rows of docs/GUARANTEES.md allow.
+
+use std::time::Duration;
+
+use super::finding::Finding;
+use crate::cluster::Applied;
+use crate::faults::{CONSEQUENCES, Fault, NOTICED};
+
+/// The faults of a run, asked for what they excuse.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rows<'a>(pub &'a [Applied]);
+
+/// A stretch of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Span {
+    pub from: Duration,
+    pub until: Duration,
+}
+
+impl Rows<'_> {
+    /// Whether a fault of this time excuses it.
+    pub(super) fn allow(&self, finding: Finding, span: Span) -> bool {
+        self.overlapping(span).any(|fault| allows(fault, finding))
+    }
+
+    /// How many faults there were at this time, or shortly before.
+    pub(super) fn count(&self, span: Span) -> usize {
+        self.overlapping(span).count()
+    }
+
+    /// Whether a worker was lost at this time, with what it had not said yet.
+    pub(super) fn lost_worker(&self, span: Span) -> bool {
+        self.overlapping(span).any(is_death)
+    }
+
+    /// Whether the end of this gateway ended a connection.
+    pub(super) fn ended_gateway(&self, gateway: usize, closed_at: Duration) -> bool {
+        let mut near =
+            self.0.iter().filter(|applied| applied.from <= closed_at && closed_at <= applied.until + LINGER);
+        near.any(|applied| match applied.fault {
+            Fault::KillGateway { gateway: ended, .. } | Fault::RestartGateway { gateway: ended } => {
+                ended == gateway
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether so many workers were lost that an event may have been dropped for it, and its client closed.
+    pub(super) fn may_be_poison(&self, closed_at: Duration) -> bool {
+        let near = |applied: &&Applied| applied.from <= closed_at && closed_at <= applied.until + DEATHS_SPAN;
+        self.0.iter().filter(near).filter(|applied| is_death(applied.fault)).count() >= DEATHS_MAX
+    }
+
+    fn overlapping(&self, span: Span) -> impl Iterator<Item = Fault> {
+        let overlaps =
+            move |applied: &&Applied| applied.from <= span.until && span.from <= applied.until + CONSEQUENCES;
+        self.0.iter().filter(overlaps).map(|applied| applied.fault)
+    }
+}
+
+/// Of any client. The end of a gateway excuses nothing here: what it does to its own clients is known from their connections.
+fn allows(fault: Fault, finding: Finding) -> bool {
+    let noticed = |lasting: Duration| lasting >= NOTICED;
+    let (dead, frozen, cut) = match fault {
+        Fault::Kill { .. } => (true, false, false),
+        Fault::Freeze { lasting, .. } => (false, noticed(lasting), false),
+        Fault::Swallow { lasting, .. } => (false, noticed(lasting), noticed(lasting)),
+        Fault::End { .. } => (false, false, true),
+        Fault::Restart { .. }
+        | Fault::Reload { .. }
+        | Fault::Trickle { .. }
+        | Fault::Delay { .. }
+        | Fault::Register { .. }
+        | Fault::FreezeGateway { .. }
+        | Fault::KillGateway { .. }
+        | Fault::RestartGateway { .. } => (false, false, false),
+    };
+    match finding {
+        Finding::MarkedTwice => dead || frozen || cut,
+        Finding::UnmarkedTwice | Finding::FirstDisordered | Finding::ReplayDisordered => frozen || cut,
+        Finding::ForeignMissing => cut,
+        // The connection on which sessions are asked for may be the one that is silent, see "Sessions" there.
+        Finding::SessionLost => frozen && cut,
+        // No row promises a time: it is counted, and that is all.
+        Finding::Late => true,
+        _ => false,
+    }
+}
+
+/// A worker takes its clients' events with it as if it had died.
+fn is_death(fault: Fault) -> bool {
+    allows(fault, Finding::MarkedTwice)
+}
+
+/// For how long the sockets of a killed process outlive it and its end, on a busy machine.
+const LINGER: Duration = Duration::from_secs(5);
+/// What kills an event's third worker closes its client, see "Poison" in docs/ARCHITECTURE.md.
+const DEATHS_MAX: usize = 3;
+/// How far back these deaths may be.
+const DEATHS_SPAN: Duration = Duration::from_secs(40);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::End;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const LONG: Duration = Duration::from_secs(12);
+    const TWICE: [Finding; 4] =
+        [Finding::MarkedTwice, Finding::UnmarkedTwice, Finding::FirstDisordered, Finding::ReplayDisordered];
+
+    /// What each fault excuses, for any client, besides being late. Whatever is not listed it does not.
+    fn table() -> Vec<(Fault, Vec<Finding>)> {
+        let (worker, gateway, link) = (0, 0, 0);
+        let and = |more: &[Finding]| TWICE.iter().chain(more).copied().collect();
+        vec![
+            (Fault::Kill { worker, down: SECOND }, vec![Finding::MarkedTwice]),
+            (Fault::Freeze { worker, lasting: LONG }, and(&[])),
+            (Fault::Freeze { worker, lasting: SECOND }, vec![]),
+            (Fault::Restart { worker }, vec![]),
+            (Fault::Reload { worker }, vec![]),
+            (Fault::End { link, end: End::Cut }, and(&[Finding::ForeignMissing])),
+            (Fault::End { link, end: End::Reset }, and(&[Finding::ForeignMissing])),
+            (Fault::Swallow { link, lasting: LONG }, and(&[Finding::ForeignMissing, Finding::SessionLost])),
+            (Fault::Swallow { link, lasting: SECOND }, vec![]),
+            (Fault::Trickle { link, lasting: LONG }, vec![]),
+            (Fault::Delay { link, lasting: LONG, by: SECOND }, vec![]),
+            (Fault::Register { down: SECOND }, vec![]),
+            (Fault::FreezeGateway { gateway, lasting: SECOND }, vec![]),
+            (Fault::KillGateway { gateway, down: SECOND }, vec![]),
+            (Fault::RestartGateway { gateway }, vec![]),
+        ]
+    }
+
+    #[test]
+    fn each_fault_excuses_what_its_row_says_and_nothing_else() {
+        for (fault, allowed) in table() {
+            for finding in Finding::ALL {
+                let expected = finding == Finding::Late || allowed.contains(&finding);
+                assert_eq!(allows(fault, finding), expected, "{fault}: {finding:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_fault_excuses_what_it_overlaps_and_what_follows_soon() {
+        let fault = Fault::Kill { worker: 0, down: SECOND };
+        let applied = [Applied { fault, from: 100 * SECOND, until: 101 * SECOND }];
+        let allow = |from, until| {
+            let span = Span { from: from * SECOND, until: until * SECOND };
+            Rows(&applied).allow(Finding::MarkedTwice, span)
+        };
+        assert!(allow(99, 100) && allow(100, 100) && allow(111, 120) && allow(0, 200));
+        assert!(!allow(98, 99) && !allow(112, 112));
+    }
+
+    #[test]
+    fn the_end_of_a_gateway_ends_its_own_clients_at_that_time() {
+        let fault = Fault::KillGateway { gateway: 1, down: SECOND };
+        let applied = [Applied { fault, from: 100 * SECOND, until: 102 * SECOND }];
+        let ended = |gateway, at| Rows(&applied).ended_gateway(gateway, at * SECOND);
+        assert!(ended(1, 100) && ended(1, 101) && ended(1, 107));
+        assert!(!ended(0, 101) && !ended(1, 99) && !ended(1, 108));
+    }
+
+    #[test]
+    fn three_lost_workers_may_be_of_one_event_and_two_may_not() {
+        let kill = |at| {
+            let at = at * SECOND;
+            Applied { fault: Fault::Kill { worker: 0, down: SECOND }, from: at, until: at }
+        };
+        let register = Applied { fault: Fault::Register { down: SECOND }, ..kill(30) };
+        assert!(Rows(&[kill(10), kill(20), kill(30)]).may_be_poison(31 * SECOND));
+        assert!(!Rows(&[kill(10), kill(20), register]).may_be_poison(31 * SECOND));
+        assert!(!Rows(&[kill(10), kill(20), kill(30)]).may_be_poison(55 * SECOND));
+    }
+}
