@@ -236,6 +236,13 @@ pub const ALONE_MS_MAX: u64 = 10_000;
 /// Lines about dropped events in each [`REROUTE_LOG_PERIOD_MS`].
 pub const POISON_LOG_LINES: u32 = 20;
 
+/// How long it is known, in ms, what was taken of a link that has ended: longer than its worker keeps what it had said.
+pub const TAKEN_KEPT_MS: u64 = 75_000;
+
+/// Links that have ended, of which that is known, at 32 bytes each. Beyond it the oldest is forgotten, and its worker drops what it
+/// kept.
+pub const TAKEN_LINKS_MAX: usize = 4_096;
+
 /// A worker whose run is there again within this time, in ms, has not died.
 pub const REVIVAL_MS: u64 = 10_000;
 

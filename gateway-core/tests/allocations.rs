@@ -97,6 +97,7 @@ impl Setting {
             ringway: true,
             run: window.map(|_| Run(1)),
             acks: window.is_some(),
+            resume: None,
             window,
         };
         self.say(self.worker, &frame(Cmd::WorkerConnect, 0, &connect.encode()));

@@ -386,6 +386,7 @@ fn websocket_answers_wait_for_the_handshake_and_kinds_pass_between_our_own() {
         run: None,
         window: None,
         acks: false,
+        resume: None,
     };
     world.say(worker, &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
     assert_eq!(world.take_frames(worker)[0].0, Cmd::RingwayHello);

@@ -31,6 +31,7 @@ fn worker(port: u16) -> TcpStream {
         run: None,
         window: None,
         acks: false,
+        resume: None,
     };
     let mut bytes = Vec::new();
     Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }.encode(&mut bytes);

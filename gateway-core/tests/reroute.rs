@@ -234,6 +234,7 @@ fn what_a_displaced_link_was_given_in_the_same_batch_is_not_given_to_its_success
         run: None,
         window: None,
         acks: false,
+        resume: None,
     };
     input.extend(frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
     world.say(asker, &input);

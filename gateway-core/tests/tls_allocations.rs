@@ -146,6 +146,7 @@ impl Gateway {
             run: None,
             window: None,
             acks: false,
+            resume: None,
         };
         let body = connect.encode();
         gateway.say(worker, frame(Cmd::WorkerConnect, 0, &body));

@@ -161,7 +161,31 @@ pub(crate) const WINDOW_BYTES_MIN: usize = 128 * 1024;
 /// for 8 s, it says something every 2 s, and what they have sent it meanwhile they send to others.
 pub(crate) const STANDSTILL_MAX: Duration = Duration::from_secs(6);
 
-/// Windows of events on one link that are done and not safe: what they commanded at other gateways waits to be sent. With more of
+/// Bytes of commands that are kept for one gateway until it has said that it has taken them. Beyond it the oldest are forgotten, and
+/// their events count as safe.
+pub(crate) const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long commands are kept for a gateway to which there is no link. Less than gateways remember what they have taken.
+pub(crate) const KEPT_TIME: Duration = Duration::from_secs(60);
+
+/// How long an event waits for a gateway to say that it has taken what its handler commanded there. Then it counts as safe.
+pub(crate) const RECEIPT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often it is looked which of these times are over, while anything waits.
+pub(crate) const KEPT_LOOK_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long what is kept for a gateway waits on a new link for it to say that it is one of ours, if it may be another one: then it
+/// is told everything at once.
+pub(crate) const ACKS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes of commands of handlers that a core holds back because others may have their events. Beyond it they are dropped and counted.
+pub(crate) const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Lost links of which a core knows what became of their events. Handlers of older ones count as those of events that nobody gives
+/// again.
+pub(crate) const LOST_LINKS_MAX: usize = 1_024;
+
+/// Windows of events on one link that are done and not safe: what they commanded at other gateways waits to be taken. With more of
 /// them, all count as safe, and are counted.
 /// Half of what gateways bear.
 pub(crate) const UNSAFE_WINDOWS_MAX: usize = protocol::inner::UNSAFE_WINDOWS_MAX / 2;

@@ -36,7 +36,7 @@
 //! # Crashes
 //!
 //! A worker that dies, stands still or is cut off costs no event: gateways of ours keep each until its handler has ended, and what it said
-//! was sent, and else give it to another worker. So a handler may run twice for one event, and the second time [`Client::is_repeat`] says so.
+//! was taken, and else give it to another worker. So a handler may run twice for one event, and the second time [`Client::is_repeat`] says so.
 //! Work that a handler spawns is covered while it keeps a [`Client::hold`]; without one, and by timers, nobody does it again. Events of PHP's
 //! gateways, and of the one in the worker's own process, go with the worker.
 //!

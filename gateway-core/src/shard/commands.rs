@@ -76,6 +76,7 @@ impl Shard {
                 | Cmd::OnClose
                 | Cmd::OnWebsocketConnect
                 | Cmd::RingwayHello
+                | Cmd::Receipt
                 | Cmd::Repeat
                 | Cmd::Drained,
                 _,

@@ -17,6 +17,8 @@ pub struct Status {
     pub events_kept: usize,
     /// Of these, and of what waits to be sent again, those that workers have died with.
     pub events_suspected: usize,
+    /// Links that have ended, of which it is known for a while what was taken.
+    pub links_remembered: usize,
     /// What has been counted since start.
     pub counters: Counters,
 }

@@ -152,6 +152,7 @@ impl Shard {
             events_in_flight: self.links.events_in_flight(),
             events_kept: self.links.events_kept(),
             events_suspected: self.suspects.len(),
+            links_remembered: self.links.remembered(),
             counters: self.counters(),
         }
     }

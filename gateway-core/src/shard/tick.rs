@@ -29,6 +29,7 @@ impl Shard {
     /// To be called when [`Shard::next_tick`] has come, but not more often than every [`crate::config::TICK_PERIOD_MS`].
     pub fn on_tick(&mut self, now: Millis) {
         self.now = now;
+        self.links.forget_taken(now);
         self.expire_handshakes();
         self.expire_closing();
         self.expire_links();

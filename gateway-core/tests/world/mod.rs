@@ -424,6 +424,7 @@ fn connect(
         run,
         window,
         acks: false,
+        resume: None,
     }
 }
 

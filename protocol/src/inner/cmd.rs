@@ -108,6 +108,8 @@ commands! {
     EventsSafe = 247 "EVENTS_SAFE",
     /// Worker → gateway, ours: these events are done, others may come: [`super::EventRange`].
     EventsDone = 248 "EVENTS_DONE",
+    /// Gateway → worker, ours: so many frames of the link are taken: [`super::Receipt`].
+    Receipt = 249 "RECEIPT",
     /// Gateway → worker, ours: a worker may have had the next event before: [`super::Repeat`].
     Repeat = 250 "REPEAT",
 }

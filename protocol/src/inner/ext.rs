@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::de::MapAccess;
 
-use super::hello::Run;
+use super::hello::{Run, number};
 use super::window::Window;
 use crate::json::{self, Fields, IntoFields, Scalar, Shape};
 use crate::php::write::decimal;
@@ -25,6 +25,9 @@ pub struct WorkerConnect {
     pub window: Option<Window>,
     /// The worker says which events are safe, and knows those that come again; said by ours only, and by old ones not (WIRE.md §14).
     pub acks: bool,
+    /// The worker wants to know what was taken of the link that had this number, and says the rest again; said by ours only,
+    /// and with `acks` (WIRE.md §14).
+    pub resume: Option<u32>,
 }
 
 impl WorkerConnect {
@@ -38,6 +41,7 @@ impl WorkerConnect {
             KeyRef::Bytes(b"ringway") => connect.ringway = value == Scalar::Int(1),
             KeyRef::Bytes(b"run") => connect.run = value.into_text().as_deref().and_then(Run::parse),
             KeyRef::Bytes(b"acks") => connect.acks = value == Scalar::Int(1),
+            KeyRef::Bytes(b"resume") => connect.resume = number(&value),
             KeyRef::Bytes(b"window_events") => events = amount(&value),
             KeyRef::Bytes(b"window_bytes") => bytes = amount(&value),
             _ => {}
@@ -63,6 +67,9 @@ impl WorkerConnect {
         if self.acks {
             out.extend_from_slice(br#","acks":1"#);
         }
+        if let Some(link) = self.resume {
+            out.extend_from_slice(format!(r#","resume":{link}"#).as_bytes());
+        }
         if let Some(Window { events, bytes }) = self.window {
             let window = format!(r#","window_events":{events},"window_bytes":{bytes}"#);
             out.extend_from_slice(window.as_bytes());
@@ -74,10 +81,7 @@ impl WorkerConnect {
 
 /// Part of a window: at least 1.
 fn amount(value: &Scalar) -> Option<u32> {
-    match value {
-        Scalar::Int(amount) => u32::try_from(*amount).ok().filter(|amount| *amount > 0),
-        _ => None,
-    }
+    number(value).filter(|amount| *amount > 0)
 }
 
 /// Body of GATEWAY_CLIENT_CONNECT: the key of a querying connection.

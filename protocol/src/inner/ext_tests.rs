@@ -24,6 +24,10 @@ fn a_worker_says_who_it_is() {
     connect.window = Some(Window { events: 39, bytes: 262_144 });
     let ours = br#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1,"run":"0123456789abcdef","window_events":39,"window_bytes":262144}"#;
     assert_eq!(connect.encode(), ours);
+    assert_eq!(WorkerConnect::decode(ours), Some(connect.clone()));
+    (connect.acks, connect.resume) = (true, Some(7));
+    let ours = br#"{"worker_key":"BW:0","secret_key":"k3y","ringway":1,"run":"0123456789abcdef","acks":1,"resume":7,"window_events":39,"window_bytes":262144}"#;
+    assert_eq!(connect.encode(), ours);
     assert_eq!(WorkerConnect::decode(ours), Some(connect));
 }
 

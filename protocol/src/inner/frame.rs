@@ -17,6 +17,8 @@ pub const FLAG_RAW: u8 = 2;
 pub const FLAG_TEXT: u8 = 4;
 /// flag bit 3, ours (WIRE.md §14): the body is websocket binary. Only between peers that said `"ringway":1`.
 pub const FLAG_BINARY: u8 = 8;
+/// flag bit 4, ours (WIRE.md §14): the sender wants to know that this was taken. Only towards a gateway that said acks.
+pub const FLAG_RECEIPT_WANTED: u8 = 16;
 
 /// A frame, its parts borrowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -46,6 +46,9 @@ pub struct Hello {
     pub windows: bool,
     /// The gateway keeps events until they are safe. Said only with `windows`, and to who asked for it.
     pub acks: Option<Origin>,
+    /// How many frames of the link that the worker goes on from were taken, if that is known. Said only with `acks`, and to who
+    /// asked for it.
+    pub taken: Option<u32>,
 }
 
 /// Where an event comes from that is kept until it is safe: with its number, that is its name.
@@ -68,7 +71,7 @@ impl Hello {
     /// `None`: not a JSON object. A reason that nobody knows is none: the FIN behind it says enough.
     pub fn decode(body: &[u8]) -> Option<Hello> {
         let (mut refused, mut leaving, mut windows) = (None, false, false);
-        let (mut acks, mut run, mut link) = (false, None, None);
+        let (mut acks, mut run, mut link, mut taken) = (false, None, None, None);
         let shape = json::read_elements(body, |name, value| match name {
             KeyRef::Bytes(b"refused") => refused = value.into_text(),
             KeyRef::Bytes(b"leaving") => leaving = value == Scalar::Int(1),
@@ -76,6 +79,7 @@ impl Hello {
             KeyRef::Bytes(b"acks") => acks = value == Scalar::Int(1),
             KeyRef::Bytes(b"run") => run = value.into_text().as_deref().and_then(Run::parse),
             KeyRef::Bytes(b"link") => link = number(&value),
+            KeyRef::Bytes(b"taken") => taken = number(&value),
             _ => {}
         });
         let refused = match refused.as_deref() {
@@ -85,15 +89,17 @@ impl Hello {
             _ => None,
         };
         let acks = run.zip(link).filter(|_| acks && windows).map(|(run, link)| Origin { run, link });
-        matches!(shape, Some(Shape::Object(_))).then_some(Hello { refused, windows, acks })
+        let taken = taken.filter(|_| acks.is_some());
+        matches!(shape, Some(Shape::Object(_))).then_some(Hello { refused, windows, acks, taken })
     }
 
     /// The body.
     pub fn encode(self) -> Cow<'static, [u8]> {
         let body: &[u8] = match (self.refused, self.acks) {
             (None, Some(Origin { run, link })) => {
-                let body = format!(r#"{{"ringway":1,"windows":1,"acks":1,"run":"{run}","link":{link}}}"#);
-                return body.into_bytes().into();
+                let taken = self.taken.map(|taken| format!(r#","taken":{taken}"#)).unwrap_or_default();
+                let acks = format!(r#""acks":1,"run":"{run}","link":{link}{taken}"#);
+                return format!(r#"{{"ringway":1,"windows":1,{acks}}}"#).into_bytes().into();
             }
             (None, None) if self.windows => br#"{"ringway":1,"windows":1}"#,
             (None, None) => br#"{"ringway":1}"#,
@@ -105,7 +111,7 @@ impl Hello {
     }
 }
 
-fn number(value: &Scalar) -> Option<u32> {
+pub(super) fn number(value: &Scalar) -> Option<u32> {
     match value {
         Scalar::Int(number) => u32::try_from(*number).ok(),
         _ => None,
@@ -130,15 +136,20 @@ mod tests {
 
     #[test]
     fn a_hello_says_what_events_are_called() {
-        let hello = Hello { acks: Some(Origin { run: Run(0xf00d), link: 7 }), windows: true, refused: None };
+        let acks = Some(Origin { run: Run(0xf00d), link: 7 });
+        let hello = Hello { acks, windows: true, ..Hello::default() };
         let body = br#"{"ringway":1,"windows":1,"acks":1,"run":"000000000000f00d","link":7}"#;
         assert_eq!(*hello.encode(), body[..]);
         assert_eq!(Hello::decode(body), Some(hello));
+        let resumed =
+            br#"{"ringway":1,"windows":1,"acks":1,"run":"000000000000f00d","link":7,"taken":4294967295}"#;
+        let hello = Hello { taken: Some(u32::MAX), ..hello };
+        assert_eq!((&*hello.encode(), Hello::decode(resumed)), (&resumed[..], Some(hello)));
         for body in [
             r#"{"ringway":1,"windows":1,"acks":1,"run":"f00d","link":7}"#,
             r#"{"ringway":1,"windows":1,"acks":1,"run":"000000000000f00d","link":-1}"#,
             r#"{"ringway":1,"windows":1,"acks":1,"run":"000000000000f00d"}"#,
-            r#"{"ringway":1,"windows":1,"run":"000000000000f00d","link":7}"#,
+            r#"{"ringway":1,"windows":1,"run":"000000000000f00d","link":7,"taken":1}"#,
             r#"{"ringway":1,"windows":1,"acks":"1","run":"000000000000f00d","link":7}"#,
         ] {
             let hello = Hello { windows: true, ..Hello::default() };

@@ -7,6 +7,7 @@ pub mod ext;
 mod frame;
 mod hello;
 mod parse_str;
+mod receipt;
 mod repeat;
 pub mod reply;
 mod websocket_request;
@@ -15,10 +16,11 @@ mod window;
 pub use close_reason::{CloseReason, CloseReasonError};
 pub use cmd::Cmd;
 pub use frame::{
-    FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError,
-    HEADER_SIZE, decode,
+    FLAG_BINARY, FLAG_RAW, FLAG_RECEIPT_WANTED, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX,
+    FRAME_SIZE_MAX_RINGWAY, Frame, FrameError, HEADER_SIZE, decode,
 };
 pub use hello::{Hello, Origin, Refused, Run};
+pub use receipt::Receipt;
 pub use repeat::{EventId, Repeat};
 pub use websocket_request::WebsocketRequest;
 pub use window::{EventRange, UNSAFE_WINDOWS_MAX, Window};

@@ -37,6 +37,8 @@ struct Connection {
     is_blocked: bool,
     /// Nothing more is to be sent behind what is queued.
     finishes: bool,
+    /// Frames that were said behind the first bytes, for gateways count them.
+    frames: u32,
     outbox: Outbox,
 }
 
@@ -56,6 +58,7 @@ impl Connections {
             is_dirty: false,
             is_blocked: false,
             finishes: false,
+            frames: 0,
             outbox: Outbox::default(),
         };
         let index = self.free.pop().unwrap_or_else(|| {
@@ -95,6 +98,17 @@ impl Connections {
         self.get_mut(conn).expect("who sends has a connection").outbox.tail()
     }
 
+    /// Appends a frame to what is to be sent on a link. Gateways count them, so each one behind WORKER_CONNECT goes through here.
+    /// Returns its number.
+    pub(super) fn push_frame(&mut self, conn: ConnId, frame: &Frame<'_>) -> u32 {
+        self.touch(conn);
+        let connection = self.get_mut(conn).expect("who sends has a connection");
+        frame.encode(connection.outbox.tail());
+        let number = connection.frames;
+        connection.frames = number.wrapping_add(1);
+        number
+    }
+
     /// Sends nothing more behind what is queued.
     pub(super) fn finish(&mut self, conn: ConnId) {
         if let Some(connection) = self.get_mut(conn) {
@@ -125,6 +139,11 @@ impl Connections {
     /// The end of what is queued now, in bytes since its beginning.
     pub(super) fn end(&self, conn: ConnId) -> u64 {
         self.get(conn).map_or(0, |connection| connection.outbox.end())
+    }
+
+    /// How much of it was sent, in the same bytes.
+    pub(super) fn gone(&self, conn: ConnId) -> u64 {
+        self.get(conn).map_or(0, |connection| connection.outbox.gone)
     }
 
     /// Whether nothing up to this [`Connections::end`] is left; so if the connection is gone.

@@ -12,9 +12,13 @@ pub struct Status {
     pub events_waiting: usize,
     /// Bytes queued towards gateways.
     pub queued_bytes: usize,
-    /// Events that gateways keep although their handlers have ended: what these commanded elsewhere was not sent yet, or somebody
+    /// Events that gateways keep although their handlers have ended: what these commanded elsewhere was not taken yet, or somebody
     /// holds them.
     pub events_unsettled: usize,
+    /// Commands that their gateways have not said to have taken.
+    pub commands_kept: usize,
+    /// Bytes of commands of handlers whose event others may have by now.
+    pub held_bytes: usize,
     /// Clients whose session was written and not seen since.
     pub sessions_remembered: usize,
     /// What has been counted since the start.
@@ -34,7 +38,8 @@ admin::counters! {
     events_dropped,
     /// The same of gateways that keep them, and give them to other workers.
     events_returned,
-    /// Events that counted as safe although what they commanded at other gateways was not sent: too many waited for that.
+    /// Events that counted as safe although other gateways have not said to have taken what they commanded there: too many waited for
+    /// that, or for too long.
     events_unproven,
     /// Events that another worker may have had before.
     events_repeated,
@@ -42,6 +47,11 @@ admin::counters! {
     standstills,
     /// Commands for a gateway that was not connected, or too large for a frame.
     commands_dropped,
+    /// Commands that were kept until their gateway has taken them, and dropped: it did not come back, or not as the one that it was,
+    /// or they were too many.
+    commands_forgotten,
+    /// Commands of handlers whose event another worker was given, dropped.
+    commands_revoked,
     /// Links closed, with what was queued there, because too much was queued for all gateways together.
     links_overfull,
     /// Commands with a name that is none (`""` or `"0"`), ignored.

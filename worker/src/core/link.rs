@@ -6,9 +6,12 @@ use std::time::Duration;
 use protocol::inner;
 use protocol::pulse::{LOOK_PERIOD_MS, Pulse, Sign};
 
-use super::connections::{ConnId, Inbox};
+use super::connections::{ConnId, Connections, Inbox};
+use super::kept::Kept;
 use super::reconnect::Reconnect;
-use crate::config::{CONNECT_TIMEOUT, ESTABLISHED_AGE, HELLO_TIMEOUT, SHORT_LINK_AGE, TAKEN_LINK_AGE};
+use crate::config::{
+    ACKS_TIMEOUT, CONNECT_TIMEOUT, ESTABLISHED_AGE, HELLO_TIMEOUT, SHORT_LINK_AGE, TAKEN_LINK_AGE,
+};
 
 /// The command link to one gateway shard, connected or not.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(super) struct Link {
     /// Listed anew since it was last connected to.
     relisted: bool,
     pub(super) reconnect: Reconnect,
+    /// What was commanded and its gateway has not taken, if it is one that says what it has taken.
+    pub(super) kept: Option<Box<Kept>>,
     pub(super) state: State,
 }
 
@@ -89,6 +94,8 @@ pub(super) struct Seen {
     pub(super) taken: bool,
     /// It has stood so long that another worker of the name must be the newer one.
     pub(super) established: bool,
+    /// It has said something, or might have by now, and not that it is one of ours.
+    pub(super) stranger: bool,
     /// A ping is due.
     pub(super) ping: bool,
     /// It is of no use: why.
@@ -105,6 +112,7 @@ impl Link {
             mute: false,
             relisted: false,
             reconnect: Reconnect::default(),
+            kept: None,
             state: State::Away { retry_at: now },
         }
     }
@@ -154,6 +162,28 @@ impl Link {
     /// Whether it was heard within the time in which a gateway of ours always says something.
     pub(super) fn is_heard(&self) -> bool {
         self.open().is_some_and(|open| open.is_ours && open.unheard_looks < HEARD_LOOKS)
+    }
+
+    /// The place behind the last of what was commanded there, if anything can be.
+    pub(super) fn commanded(&self, connections: &Connections) -> Option<u64> {
+        match &self.kept {
+            Some(kept) => Some(kept.count()),
+            None => self.open().map(|open| connections.end(open.conn)),
+        }
+    }
+
+    /// Up to which place its gateway has got that, or never will.
+    pub(super) fn settled(&self, connections: &Connections) -> u64 {
+        match (&self.kept, self.open()) {
+            (Some(kept), _) => kept.settled(),
+            (None, Some(open)) => connections.gone(open.conn),
+            (None, None) => u64::MAX,
+        }
+    }
+
+    /// Whether its gateway has said that it has taken all, as far as it can.
+    pub(super) fn are_all_taken(&self) -> bool {
+        self.kept.as_ref().is_none_or(|kept| kept.len() == 0 || kept.is_away())
     }
 
     /// An attempt begins.
@@ -251,6 +281,7 @@ impl Link {
             return seen;
         }
         seen.taken = open.is_aged(TAKEN_LINK_AGE) && !owes_hello;
+        seen.stranger = open.is_aged(ACKS_TIMEOUT) && !owes_hello && !open.is_ours;
         seen.established = open.is_aged(ESTABLISHED_AGE);
         if open.paused {
             open.pulse.heard();

@@ -69,6 +69,9 @@ impl Core {
         if seen.taken {
             self.link_taken(gateway);
         }
+        if seen.stranger {
+            self.give_up_kept(gateway, true);
+        }
         self.established |= seen.established;
         if seen.ping {
             self.say(gateway, Cmd::RingwayPing, &[]);
@@ -145,6 +148,7 @@ impl Core {
                 }
             }
             Some(Cmd::RingwayHello) => self.on_hello(gateway, frame.body),
+            Some(Cmd::Receipt) => self.on_receipt(gateway, frame.body),
             Some(ping @ (Cmd::RingwayPing | Cmd::Ping)) => {
                 if let Some(open) = self.links.find_mut(gateway).and_then(Link::open_mut) {
                     if ping == Cmd::Ping { open.php_pinged() } else { open.pinged() }
@@ -179,14 +183,16 @@ impl Core {
         let hello = Hello::decode(body).unwrap_or_default();
         let window = self.window_for(gateway).filter(|_| hello.windows);
         let Some(link) = self.links.find_mut(gateway) else { return };
-        if let Some(open) = link.open_mut() {
-            open.refused = hello.refused;
-            window.into_iter().for_each(|window| self.windows.begin(open.conn, window, hello.acks));
-        }
+        let Some(open) = link.open_mut() else { return };
+        let conn = open.conn;
+        open.refused = hello.refused;
+        window.into_iter().for_each(|window| self.windows.begin(conn, window, hello.acks));
         if hello.refused.is_some() {
             return;
         }
         link.greeted();
+        self.gateway_answers(gateway, hello.acks.map(|acks| acks.run));
+        self.resume_kept(gateway, conn, &hello);
         self.say(gateway, Cmd::RingwayPing, &[]);
         self.trust(gateway);
         if self.draining.has_begun() {
@@ -257,6 +263,8 @@ impl Core {
         self.changed = true;
         if let Some(conn) = self.links.find(gateway).and_then(Link::conn) {
             self.give_back(gateway, conn);
+            self.lose_events(gateway, conn);
+            self.keep_for_next_link(gateway);
             let lost = self.close(conn);
             self.backlog.take(lost);
         }
@@ -265,7 +273,11 @@ impl Core {
         let at_once = link.closed(self.now);
         if !link.listed || is_over {
             link.state = State::Away { retry_at: self.now };
-        } else if at_once {
+        }
+        let is_wanted = link.listed && !is_over;
+        // Where nothing is kept, nobody waits for what is lost.
+        self.settle(gateway);
+        if at_once && is_wanted {
             return self.link_connect(gateway);
         }
         self.arm_link(gateway);
@@ -308,6 +320,8 @@ impl Core {
             open.fenced = true;
             let conn = open.conn;
             self.give_back(gateway, conn);
+            self.lose_events(gateway, conn);
+            self.keep_for_next_link(gateway);
             self.forget_events(conn);
             self.connections.finish(conn);
             if self.connections.is_finished(conn) {
@@ -348,6 +362,11 @@ impl Core {
         if self.announced.has_left(gateway) {
             info!(%gateway, "gateway left");
         }
+        let is_gone = self.links.find(gateway).is_some_and(|link| !link.listed);
+        if is_gone {
+            self.gateway_gone(gateway);
+        }
+        self.give_up_kept(gateway, is_gone);
         self.links.remove(gateway);
     }
 

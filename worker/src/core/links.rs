@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 
 use super::Core;
 use super::backlog::is_behind;
+use super::connections::ConnId;
 use super::link::Link;
 
 /// Every gateway that is listed by a register or still connected.
@@ -27,6 +28,19 @@ impl Links {
 
     pub(super) fn find_mut(&mut self, gateway: SocketAddrV4) -> Option<&mut Link> {
         self.indices.get(&gateway).map(|index| &mut self.in_order[*index])
+    }
+
+    /// Where a gateway's link is, until one is removed.
+    pub(super) fn index(&self, gateway: SocketAddrV4) -> Option<usize> {
+        self.indices.get(&gateway).copied()
+    }
+
+    pub(super) fn at(&self, index: usize) -> &Link {
+        &self.in_order[index]
+    }
+
+    pub(super) fn at_mut(&mut self, index: usize) -> &mut Link {
+        &mut self.in_order[index]
     }
 
     pub(super) fn addresses(&self) -> Vec<SocketAddrV4> {
@@ -50,7 +64,7 @@ impl Links {
 
 /// Why a command was not queued.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Refused {
+pub(super) enum Refused {
     NotConnected,
     TooLarge,
 }
@@ -74,8 +88,8 @@ impl Core {
 
     /// Queues a command for one gateway. `kind` is told to gateways that understand it.
     pub(crate) fn command(&mut self, gateway: SocketAddrV4, frame: &Frame<'_>, kind: Kind) {
-        match self.links.indices.get(&gateway) {
-            Some(index) => self.push(*index, frame, kind),
+        match self.links.index(gateway) {
+            Some(index) => self.push(index, frame, kind),
             None => self.dropped(gateway, Refused::NotConnected),
         }
     }
@@ -89,26 +103,29 @@ impl Core {
 
     fn push(&mut self, index: usize, frame: &Frame<'_>, kind: Kind) {
         let link = &self.links.in_order[index];
+        let own = link.answering().map(|open| open.conn).filter(|conn| self.unsettled.is_of(*conn));
+        let Some(conn) = own else { return self.command_elsewhere(index, frame, kind) };
         let gateway = link.address;
-        let Some(open) = link.answering() else { return self.dropped(gateway, Refused::NotConnected) };
-        let conn = open.conn;
-        let is_ours = link.is_ours();
-        let size_max = if is_ours { FRAME_SIZE_MAX_RINGWAY } else { FRAME_SIZE_MAX };
-        let size = frame.size();
-        if size > size_max {
+        let Some(frame) = marked(frame, kind, link.is_ours()) else {
             return self.dropped(gateway, Refused::TooLarge);
-        }
-        let kind_flag = if is_ours { flag(kind) } else { 0 };
-        let frame = Frame { flag: frame.flag | kind_flag, ..*frame };
-        frame.encode(self.connections.tail(conn));
-        self.unsettled.commanded(&self.connections, conn);
-        self.backlog.add(size);
+        };
+        self.say_command(gateway, conn, &frame);
+        self.give_up_fullest_if_too_much();
+    }
+
+    /// Queues a command; returns its number on the link.
+    pub(super) fn say_command(&mut self, gateway: SocketAddrV4, conn: ConnId, frame: &Frame<'_>) -> u32 {
+        let number = self.connections.push_frame(conn, frame);
+        self.backlog.add(frame.size());
+        self.note_command(gateway, frame);
+        number
+    }
+
+    /// Notes what was commanded.
+    pub(super) fn note_command(&mut self, gateway: SocketAddrV4, frame: &Frame<'_>) {
         self.counters.commands += 1;
         self.counters.messages_out += u64::from(is_message(frame.cmd));
-        self.sessions.commanded(gateway, &frame);
-        if self.backlog.is_too_much() {
-            self.give_up_fullest();
-        }
+        self.sessions.commanded(gateway, frame);
     }
 
     /// Queues one of our additions to the wire (WIRE.md §14), however much is queued: there are few of them.
@@ -116,11 +133,11 @@ impl Core {
         let open = self.links.find(gateway).and_then(Link::open).filter(|open| !open.fenced);
         let Some(open) = open else { return };
         let frame = Frame { body, ..Frame::command(cmd) };
-        frame.encode(self.connections.tail(open.conn));
+        self.connections.push_frame(open.conn, &frame);
         self.backlog.add(frame.size());
     }
 
-    fn dropped(&mut self, gateway: SocketAddrV4, refused: Refused) {
+    pub(super) fn dropped(&mut self, gateway: SocketAddrV4, refused: Refused) {
         self.counters.commands_dropped += 1;
         match refused {
             Refused::NotConnected => debug!(%gateway, "command dropped: not connected"),
@@ -128,8 +145,12 @@ impl Core {
         }
     }
 
-    /// Gives up the link with the most queued: memory is not without end, and that gateway takes the least.
-    fn give_up_fullest(&mut self) {
+    /// Gives up the link with the most queued if all together is too much: memory is not without end, and that gateway takes the
+    /// least.
+    pub(super) fn give_up_fullest_if_too_much(&mut self) {
+        if !self.backlog.is_too_much() {
+            return;
+        }
         let fullest = self.links.in_order.iter().max_by_key(|link| self.queued(link));
         let Some(link) = fullest.filter(|link| link.open().is_some()) else { return };
         let (gateway, queued, all) = (link.address, self.queued(link), self.backlog.bytes());
@@ -169,7 +190,16 @@ impl Core {
 
 /// How far a link's outbox was filled at some time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark(Option<(super::ConnId, u64)>);
+pub(crate) struct Mark(Option<(ConnId, u64)>);
+
+/// A command as its gateway is told it; `is_ours`: it understands `kind`, and takes larger ones. `None`: it is too large.
+pub(super) fn marked<'a>(frame: &Frame<'a>, kind: Kind, is_ours: bool) -> Option<Frame<'a>> {
+    let (size_max, kind_flag) = match is_ours {
+        true => (FRAME_SIZE_MAX_RINGWAY, flag(kind)),
+        false => (FRAME_SIZE_MAX, 0),
+    };
+    (frame.size() <= size_max).then_some(Frame { flag: frame.flag | kind_flag, ..*frame })
+}
 
 /// Whether a command brings clients a message.
 fn is_message(cmd: u8) -> bool {

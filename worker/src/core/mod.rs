@@ -7,6 +7,7 @@
 //! * `link`, `links`, `link_life`, `reconnect`: the command link to each of them, from the first attempt to the last;
 //! * `dispatch`, `queues`, `backlog`: which event's handler may begin;
 //! * `windows`, `unsettled`: what gateways may have in flight, what of it is done, and what is safe;
+//! * `kept`, `lost`: what may be lost with a link, and what becomes of its events;
 //! * `sessions`: which sessions are in doubt;
 //! * `queries`: what is asked of gateways;
 //! * `drain`: how it hands its clients over;
@@ -18,9 +19,11 @@ mod connections;
 mod counters;
 mod dispatch;
 mod drain;
+mod kept;
 mod link;
 mod link_life;
 mod links;
+mod lost;
 mod queries;
 mod queues;
 mod reconnect;
@@ -49,6 +52,7 @@ pub use counters::{Counters, Status};
 pub(crate) use dispatch::{Delivery, Event, What};
 use drain::Draining;
 use links::Links;
+use lost::LostLinks;
 use queries::Queries;
 pub(crate) use queries::{Asked, ByName, QuestionId};
 use queues::Queues;
@@ -123,6 +127,7 @@ pub(crate) struct Core {
     /// Events that were given a name here.
     named: u32,
     unsettled: Unsettled,
+    lost: LostLinks,
     sessions: Sessions,
     backlog: Backlog,
     draining: Draining,
@@ -159,6 +164,7 @@ enum Timer {
     Registers,
     Drain,
     Done,
+    Kept,
 }
 
 impl Core {
@@ -177,6 +183,7 @@ impl Core {
             windows: Windows::default(),
             named: 0,
             unsettled: Unsettled::default(),
+            lost: LostLinks::default(),
             sessions: Sessions::default(),
             backlog: Backlog::default(),
             draining: Draining::default(),
@@ -257,6 +264,7 @@ impl Core {
                 Timer::Queries(gateway) => self.queries_due(gateway),
                 Timer::Registers => self.registers_due(),
                 Timer::Drain => self.changed = true,
+                Timer::Kept => self.look_at_kept(),
                 Timer::Done => {
                     self.tell_done_waiting();
                     self.windows.due();
@@ -300,8 +308,8 @@ impl Core {
     /// Notes that so much of [`Core::unsent`] was sent; if that is not all, [`Core::writable`] follows.
     pub(crate) fn sent(&mut self, conn: ConnId, size: usize) {
         self.connections.sent(conn, size);
-        self.settle(conn);
         if let Some(Purpose::Link(gateway)) = self.connections.purpose(conn) {
+            self.settle(gateway);
             self.link_sent(gateway, conn, size);
         }
     }
@@ -327,7 +335,7 @@ impl Core {
     pub(crate) fn is_over_when_sent(&self) -> bool {
         let is_ending = self.draining.has_begun() || self.stopping || self.leaving || self.has_fenced();
         let is_idle = self.actions.is_empty() && self.waiters.is_empty() && !self.queues.has_lines();
-        !is_ending && is_idle && !self.unsettled.waits_for_sends()
+        !is_ending && is_idle && !self.is_safe_when_sent()
     }
 
     /// Gets on with what waits for such a change; returns whom to wake because of it.
@@ -354,6 +362,14 @@ impl Core {
             events_waiting: self.queues.waiting().events,
             queued_bytes: self.backlog.bytes(),
             events_unsettled: self.unsettled.count(),
+            commands_kept: self
+                .links
+                .all()
+                .iter()
+                .filter_map(|link| link.kept.as_ref())
+                .map(|kept| kept.len())
+                .sum(),
+            held_bytes: self.lost.held_bytes(),
             sessions_remembered: self.sessions.count(),
             counters: self.counters,
         }
@@ -369,9 +385,8 @@ impl Core {
     fn close(&mut self, conn: ConnId) -> usize {
         self.actions.push(Action::Close(conn));
         self.windows.end(conn);
-        let queued = self.connections.remove(conn);
-        self.settle_gone(conn);
-        queued
+        self.unsettled.end(conn);
+        self.connections.remove(conn)
     }
 
     /// The first frame on a command link (WIRE.md §4). Sent with the key field even when there is no key (WIRE.md §3).
@@ -382,6 +397,11 @@ impl Core {
             ringway: true,
             run: Some(self.announced.run()),
             acks: self.asks_for_acks(gateway),
+            resume: self
+                .links
+                .find(gateway)
+                .and_then(|link| link.kept.as_ref())
+                .map(|kept| kept.origin().link),
             window: self.window_for(gateway),
         };
         encode(Cmd::WorkerConnect, &body.encode())

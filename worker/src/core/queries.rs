@@ -116,10 +116,11 @@ impl Core {
     ) -> QuestionId {
         self.now = now;
         self.counters.queries += 1;
+        let is_revoked = self.is_revoked();
         let id = self.queries.next_id;
         self.queries.next_id += 1;
         let link = self.queries.by_gateway.entry(gateway).or_default();
-        let is_refused = link.waiting.len() >= QUERY_QUEUE_MAX || link.trust.is_suspect();
+        let is_refused = is_revoked || link.waiting.len() >= QUERY_QUEUE_MAX || link.trust.is_suspect();
         let question = Question {
             gateway,
             frame: Rc::clone(frame),

@@ -1,19 +1,22 @@
-//! Events whose handlers have ended and that are not safe: what they commanded on other links than their own was not sent yet, or
+//! Events whose handlers have ended and that are not safe: what they commanded on other links than their own was not taken yet, or
 //! somebody still holds them.
 //!
 //! What a handler commands on its event's own link is in front of what says that the event is safe. On others it may be lost
-//! with this process, and then the event has to be handled again. So each command elsewhere is noted with its end in that
-//! link's outbox, and an event is safe when all of its own were sent, or their links are gone; and not before the events
-//! of its client that ended before it.
+//! with this process, and then the event has to be handled again. So each command elsewhere is noted with its place among those
+//! to its gateway, and an event is safe when all of its own were taken, by gateways that say so (`kept`), or sent, to others;
+//! and not before the events of its client that ended before it.
 
 use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::Core;
-use super::connections::{ConnId, Connections};
+use super::connections::ConnId;
 use super::link::Link;
 use super::windows::{Ticket, Told};
+use super::{Core, Timer};
+use crate::config::KEPT_LOOK_PERIOD;
 
 /// An event, as long as its link stands.
 type Key = (ConnId, u32);
@@ -23,20 +26,20 @@ type Whose = (ConnId, u32);
 
 /// Events that are not safe.
 ///
-/// Invariants: `ended` has no empty list; the first of each has something missing; `sends` names each event as often as it is
-/// missing something, but for events whose link is gone.
+/// Invariants: `ended` has no empty list; the first of each has something missing; `awaited` names each event at least as often as it
+/// is missing something, but for events whose link is gone.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
     /// Whose handler is polled now.
     current: Option<Ticket>,
-    /// Commands elsewhere of events that have not ended: the end of the last one on each link.
-    commands: HashMap<Key, Vec<(ConnId, u64)>>,
+    /// Commands elsewhere of events that have not ended: the place of the last one at each gateway.
+    commands: HashMap<Key, Vec<(SocketAddrV4, u64)>>,
     /// Events that somebody holds.
     held: HashMap<Key, Held>,
     /// By client, in order of their ends.
     ended: HashMap<Whose, VecDeque<Ended>>,
-    /// By link, what is to be sent there, in order.
-    sends: HashMap<ConnId, VecDeque<Send>>,
+    /// By gateway, what is to be taken or sent there, in order.
+    awaited: HashMap<SocketAddrV4, VecDeque<Awaited>>,
 }
 
 #[derive(Debug, Default)]
@@ -48,13 +51,14 @@ struct Held {
 #[derive(Debug)]
 struct Ended {
     ticket: Ticket,
-    /// Links that have not been sent what it commanded there.
+    since: Duration,
+    /// Gateways that have not got what it commanded there.
     missing: usize,
     told: Told,
 }
 
 #[derive(Debug)]
-struct Send {
+struct Awaited {
     end: u64,
     whose: Whose,
     number: u32,
@@ -69,9 +73,24 @@ fn whose(ticket: Ticket) -> Whose {
 }
 
 impl Unsettled {
-    /// Whether something is safe when it is sent.
-    pub(super) fn waits_for_sends(&self) -> bool {
-        !self.sends.is_empty()
+    /// Whether there are events that have ended and wait for something.
+    pub(super) fn waits(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
+    /// Whose handler is polled now.
+    pub(super) fn current(&self) -> Option<Ticket> {
+        self.current
+    }
+
+    /// Whether it is an event of this link.
+    pub(super) fn is_of(&self, conn: ConnId) -> bool {
+        self.current.is_some_and(|ticket| ticket.conn == conn)
+    }
+
+    /// Sets whose handler is polled; returns whose was.
+    pub(super) fn set_current(&mut self, current: Option<Ticket>) -> Option<Ticket> {
+        std::mem::replace(&mut self.current, current)
     }
 
     /// How many there are, for tests and status.
@@ -79,14 +98,12 @@ impl Unsettled {
         self.ended.values().map(VecDeque::len).sum::<usize>() + self.held.len()
     }
 
-    /// A command was queued on a link.
-    pub(super) fn commanded(&mut self, connections: &Connections, conn: ConnId) {
-        let Some(ticket) = self.current.filter(|ticket| ticket.conn != conn) else { return };
-        let end = connections.end(conn);
+    /// An event has commanded something elsewhere, and this is its place there.
+    pub(super) fn commanded(&mut self, ticket: Ticket, gateway: SocketAddrV4, end: u64) {
         let commands = self.commands.entry(key(ticket)).or_default();
-        match commands.iter_mut().find(|(other, _)| *other == conn) {
+        match commands.iter_mut().find(|(other, _)| *other == gateway) {
             Some((_, last)) => *last = end,
-            None => commands.push((conn, end)),
+            None => commands.push((gateway, end)),
         }
     }
 
@@ -106,46 +123,48 @@ impl Unsettled {
         })
     }
 
-    /// An event that ends, and is not safe. `is_past` tells whether all up to an end was sent on a link.
-    fn add(&mut self, ticket: Ticket, is_past: impl Fn(ConnId, u64) -> bool) {
+    /// An event that ends, and is not safe. `is_past` tells whether a gateway has got all up to a place.
+    fn add(&mut self, ticket: Ticket, since: Duration, is_past: impl Fn(SocketAddrV4, u64) -> bool) {
         let commands = self.commands.remove(&key(ticket)).unwrap_or_default();
         let mut missing = 0;
-        for (conn, end) in commands {
-            if !is_past(conn, end) {
+        for (gateway, end) in commands {
+            if !is_past(gateway, end) {
                 missing += 1;
-                let send = Send { end, whose: whose(ticket), number: ticket.number };
-                let sends = self.sends.entry(conn).or_default();
+                let one = Awaited { end, whose: whose(ticket), number: ticket.number };
+                let awaited = self.awaited.entry(gateway).or_default();
                 // Handlers end in another order than they command.
-                let at = sends.partition_point(|other| other.end <= end);
-                sends.insert(at, send);
+                let at = awaited.partition_point(|other| other.end <= end);
+                awaited.insert(at, one);
             }
         }
-        self.ended.entry(whose(ticket)).or_default().push_back(Ended {
-            ticket,
-            missing,
-            told: Told::Nothing,
-        });
+        let ended = Ended { ticket, since, missing, told: Told::Nothing };
+        self.ended.entry(whose(ticket)).or_default().push_back(ended);
     }
 
-    /// What was queued on a link was sent up to what `is_past` tells, or all is lost. Moves to `safe` who is safe now.
-    fn settle(&mut self, conn: ConnId, is_past: impl Fn(u64) -> bool, safe: &mut Vec<(Ticket, Told)>) {
-        let Some(sends) = self.sends.get_mut(&conn) else { return };
+    /// A gateway has got all up to this place, or it is lost. Moves to `safe` who is safe now.
+    fn settle(&mut self, gateway: SocketAddrV4, end: u64, safe: &mut Vec<(Ticket, Told)>) {
+        let Some(awaited) = self.awaited.get_mut(&gateway) else { return };
         let mut whose = Vec::new();
-        while let Some(send) = sends.front()
-            && is_past(send.end)
+        while awaited.front().is_some_and(|one| one.end <= end)
+            && let Some(one) = awaited.pop_front()
         {
-            if let Some(ended) = self.ended.get_mut(&send.whose)
-                && let Some(event) = ended.iter_mut().find(|event| event.ticket.number == send.number)
+            if let Some(ended) = self.ended.get_mut(&one.whose)
+                && let Some(event) = ended.iter_mut().find(|event| event.ticket.number == one.number)
             {
-                event.missing -= 1;
-                whose.push(send.whose);
+                // One that has waited for too long misses nothing any more.
+                event.missing = event.missing.saturating_sub(1);
+                whose.push(one.whose);
             }
-            sends.pop_front();
         }
-        if sends.is_empty() {
-            self.sends.remove(&conn);
+        if awaited.is_empty() {
+            self.awaited.remove(&gateway);
         }
         whose.into_iter().for_each(|whose| self.release(whose, safe));
+    }
+
+    /// A gateway will not get what it has not got: its events are not safe, and will not be.
+    pub(super) fn abandon(&mut self, gateway: SocketAddrV4) {
+        self.awaited.remove(&gateway);
     }
 
     /// Moves those of a client to `safe` that are.
@@ -163,23 +182,24 @@ impl Unsettled {
     }
 
     /// A link is gone, and with it all that is to be said of its events.
-    fn end(&mut self, conn: ConnId) {
+    pub(super) fn end(&mut self, conn: ConnId) {
         let is_other = |of: ConnId| of != conn;
-        self.current = self.current.filter(|ticket| is_other(ticket.conn));
         self.commands.retain(|(of, _), _| is_other(*of));
         self.held.retain(|(of, _), _| is_other(*of));
         self.ended.retain(|(of, _), _| is_other(*of));
-        for sends in self.sends.values_mut() {
-            sends.retain(|send| is_other(send.whose.0));
+        for awaited in self.awaited.values_mut() {
+            awaited.retain(|one| is_other(one.whose.0));
         }
-        self.sends.retain(|_, sends| !sends.is_empty());
+        self.awaited.retain(|_, awaited| !awaited.is_empty());
     }
 }
 
 impl Core {
     /// A handler is polled now: commands are of its event until [`Core::end_poll`].
     pub(crate) fn begin_poll(&mut self, ticket: Option<Ticket>) {
-        self.unsettled.current = ticket.filter(|ticket| self.windows.has_acks(ticket.conn));
+        let is_known =
+            |ticket: &Ticket| self.windows.has_acks(ticket.conn) || self.lost.contains(ticket.conn);
+        self.unsettled.current = ticket.filter(is_known);
     }
 
     /// It is not any more.
@@ -205,8 +225,10 @@ impl Core {
             let is_to_be_armed = self.windows.finished(ticket, None);
             return self.arm_windows(is_to_be_armed);
         }
-        let connections = &self.connections;
-        self.unsettled.add(ticket, |conn, end| connections.is_past(conn, end));
+        let (links, connections) = (&self.links, &self.connections);
+        let is_past = |gateway, end| links.find(gateway).is_none_or(|link| link.settled(connections) >= end);
+        self.unsettled.add(ticket, self.now, is_past);
+        self.timers.arm(Timer::Kept, self.now + KEPT_LOOK_PERIOD);
         if self.windows.waits(ticket) {
             self.tell_done_of(ticket.conn);
         } else {
@@ -248,21 +270,43 @@ impl Core {
             ended.for_each(|event| event.missing = 0);
             self.unsettled.release(whose, &mut safe);
         }
-        for sends in self.unsettled.sends.values_mut() {
-            sends.retain(|send| send.whose.0 != conn);
+        for awaited in self.unsettled.awaited.values_mut() {
+            awaited.retain(|one| one.whose.0 != conn);
         }
         self.counters.events_unproven += safe.len() as u64;
         self.say_safe(safe);
     }
 
-    /// Something was sent on a link.
-    pub(super) fn settle(&mut self, conn: ConnId) {
-        if self.unsettled.sends.is_empty() {
-            return;
+    /// A gateway has got something, or it is lost. Returns how many events are safe now.
+    pub(super) fn settle(&mut self, gateway: SocketAddrV4) -> u64 {
+        if self.unsettled.awaited.is_empty() {
+            return 0;
         }
+        let end = self.links.find(gateway).map_or(u64::MAX, |link| link.settled(&self.connections));
         let mut safe = Vec::new();
-        let connections = &self.connections;
-        self.unsettled.settle(conn, |end| connections.is_past(conn, end), &mut safe);
+        self.unsettled.settle(gateway, end, &mut safe);
+        let count = safe.len() as u64;
+        self.say_safe(safe);
+        count
+    }
+
+    /// Whether something is safe once it is sent: gateways that say what they have taken have to say so first.
+    pub(super) fn is_safe_when_sent(&self) -> bool {
+        let is_kept = |gateway| self.links.find(gateway).is_some_and(|link| link.kept.is_some());
+        self.unsettled.awaited.keys().any(|gateway| !is_kept(*gateway))
+    }
+
+    /// Events for which a gateway has not been heard for so long count as safe.
+    pub(super) fn settle_late(&mut self, is_over: impl Fn(Duration) -> bool) {
+        let (mut late, mut safe) = (Vec::new(), Vec::new());
+        for (whose, ended) in &mut self.unsettled.ended {
+            for event in ended.iter_mut().take_while(|event| is_over(event.since)) {
+                self.counters.events_unproven += u64::from(event.missing > 0);
+                event.missing = 0;
+                late.push(*whose);
+            }
+        }
+        late.into_iter().for_each(|whose| self.unsettled.release(whose, &mut safe));
         self.say_safe(safe);
     }
 
@@ -270,14 +314,6 @@ impl Core {
     pub(super) fn forget_events(&mut self, conn: ConnId) {
         self.windows.end(conn);
         self.unsettled.end(conn);
-    }
-
-    /// A link is gone: what was queued there is lost, and nobody waits for it.
-    pub(super) fn settle_gone(&mut self, conn: ConnId) {
-        self.unsettled.end(conn);
-        let mut safe = Vec::new();
-        self.unsettled.settle(conn, |_| true, &mut safe);
-        self.say_safe(safe);
     }
 
     fn say_safe(&mut self, safe: Vec<(Ticket, Told)>) {
@@ -290,7 +326,8 @@ impl Core {
 
     /// Whether gateways have been told all that can be said of events.
     pub(crate) fn is_all_said(&self) -> bool {
-        self.unsettled.ended.is_empty() && self.windows.is_all_said()
+        let are_taken = self.links.all().iter().all(Link::are_all_taken);
+        are_taken && self.unsettled.ended.is_empty() && self.windows.is_all_said()
     }
 
     /// Keeps an event from being done, until [`Core::let_go`].
@@ -318,11 +355,11 @@ impl Core {
         let has_ended = held.has_ended;
         self.unsettled.held.remove(&key(ticket));
         if self.windows.has_acks(ticket.conn) {
-            let before = self.unsettled.current.replace(ticket);
-            for open in self.links.all().iter().filter_map(Link::open) {
-                self.unsettled.commanded(&self.connections, open.conn);
+            let is_elsewhere = |link: &&Link| link.conn() != Some(ticket.conn);
+            for link in self.links.all().iter().filter(is_elsewhere) {
+                let end = link.commanded(&self.connections);
+                end.into_iter().for_each(|end| self.unsettled.commanded(ticket, link.address, end));
             }
-            self.unsettled.current = before;
         }
         if has_ended {
             self.event_unsettled(ticket);

@@ -128,7 +128,12 @@ impl Windows {
 
     /// Whether the gateway of an event is told when it is safe.
     pub(super) fn has_acks(&self, conn: ConnId) -> bool {
-        self.find(conn).is_some_and(|link| link.origin.is_some())
+        self.origin(conn).is_some()
+    }
+
+    /// What the gateway calls the events of a link, if it keeps them until they are safe.
+    pub(super) fn origin(&self, conn: ConnId) -> Option<Origin> {
+        self.find(conn)?.origin
     }
 
     /// An event is safe; or done, where gateways want to know no more. Nothing happens if its link is gone. `waited`: what its
@@ -284,7 +289,7 @@ impl Core {
                 if !list.is_empty() {
                     say(list, body);
                     let frame = Frame { body, ..Frame::command(cmd) };
-                    frame.encode(self.connections.tail(*conn));
+                    self.connections.push_frame(*conn, &frame);
                     self.backlog.add(frame.size());
                 }
             }

@@ -109,6 +109,7 @@ impl Fixture {
             ringway: true,
             run: window.map(|_| Run(1)),
             acks: window.is_some(),
+            resume: None,
             window,
         };
         self.command(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) });

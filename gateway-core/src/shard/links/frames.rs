@@ -51,6 +51,7 @@ impl Shard {
             &rest
         };
         let Some(consumed) = self.serve(id, input) else { return };
+        self.give_receipt(id);
         let Some(link) = self.links.get_mut(id) else { return };
         if rest.is_empty() {
             rest.extend_from_slice(&bytes[consumed..]);
@@ -81,7 +82,9 @@ impl Shard {
     /// Our FIN once everything is sent; the link goes with the peer's.
     pub(crate) fn shut_down_link(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
-        link.leaving = true;
+        if !mem::replace(&mut link.leaving, true) {
+            link.give_last_receipt(&mut self.output);
+        }
         if link.out.queue.is_empty() && link.departed.is_empty() && !link.shut {
             link.shut = true;
             self.output.actions.push(Action::Shutdown(id.socket()));
@@ -91,6 +94,7 @@ impl Shard {
     /// Closes a link at once. Its clients go to other workers, with the events that it had not taken and with new ones.
     pub(crate) fn close_link(&mut self, id: LinkId) {
         let Some(mut link) = self.links.remove(id) else { return };
+        self.links.remember_taken(&link, self.now);
         let mut lost = Lost::default();
         let kept = link.in_flight.take().and_then(|in_flight| in_flight.end(&mut self.clients));
         if let Some(worker) = link.worker {
@@ -193,10 +197,12 @@ impl Shard {
             match inner::decode(&input[consumed..], size_max) {
                 Ok(None) => return Some(consumed),
                 Ok(Some((frame, size))) => {
-                    if self.links.get_mut(id)?.stall(queued_max, &frame) {
+                    let link = self.links.get_mut(id)?;
+                    if link.stall(queued_max, &frame) {
                         self.output.actions.push(Action::Pause(id.socket()));
                         return Some(consumed);
                     }
+                    link.take(&frame);
                     consumed += size;
                     self.counters.frames_in += 1;
                     if self.on_frame(id, &frame) == LinkState::Gone {
@@ -260,7 +266,10 @@ impl Shard {
             self.notices.push(Notice::Gone { key, why: Gone::Renamed });
             self.links.workers.disconnect(previous, id);
         }
-        self.greet(id, worker, &connect, run);
+        let taken = connect.resume.zip(run).and_then(|(link, run)| {
+            self.links.taken_of(link, run, displaced.filter(|displaced| *displaced != id), self.now)
+        });
+        self.greet(id, worker, &connect, run, taken);
         if let Some(displaced) = displaced.filter(|displaced| *displaced != id) {
             self.displace(&key, displaced, run);
         }
@@ -282,7 +291,14 @@ impl Shard {
     }
 
     /// Notes what a worker that is taken has said of itself, and answers one of ours.
-    fn greet(&mut self, id: LinkId, worker: WorkerId, connect: &ext::WorkerConnect, run: Option<Run>) {
+    fn greet(
+        &mut self,
+        id: LinkId,
+        worker: WorkerId,
+        connect: &ext::WorkerConnect,
+        run: Option<Run>,
+        taken: Option<u32>,
+    ) {
         let is_asked = connect.acks && run.is_some() && connect.window.is_some();
         let acks = is_asked.then(|| self.links.name_events(self.identity.run()));
         run.into_iter().for_each(|run| self.suspects.lives(run, self.now));
@@ -291,6 +307,7 @@ impl Shard {
             link.out.queue.set_apart();
         }
         (link.ringway, link.run) = (connect.ringway, run);
+        link.begin_to_count();
         let granted = connect.window.filter(|_| connect.ringway);
         let in_flight = granted.map(|window| InFlight::new(window, acks, self.suspects.are_alone()));
         if let Some(before) = mem::replace(&mut link.in_flight, in_flight) {
@@ -299,7 +316,7 @@ impl Shard {
             kept.filter_map(|event| event.repeat).for_each(|repeat| self.suspects.forget(repeat.id));
         }
         if link.ringway {
-            let hello = Hello { refused: None, windows: link.in_flight.is_some(), acks };
+            let hello = Hello { refused: None, windows: link.in_flight.is_some(), acks, taken };
             let hello = Frame { body: &hello.encode(), ..Frame::command(Cmd::RingwayHello) };
             link.queue_frame(&mut self.output, &hello);
             link.pulse.begin();

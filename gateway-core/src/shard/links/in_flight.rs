@@ -120,6 +120,11 @@ impl InFlight {
         }
     }
 
+    /// Where events come from that are kept until they are safe.
+    pub(super) fn origin(&self) -> Option<Origin> {
+        Some(self.kept.as_ref()?.origin)
+    }
+
     /// Whether events are kept until they are safe.
     pub(crate) fn keeps(&self) -> bool {
         self.kept.is_some()

@@ -10,6 +10,7 @@ use uring::SocketId;
 use super::LinkId;
 use super::drain::Drain;
 use super::in_flight::InFlight;
+use super::receipts::Taken;
 use super::workers::WorkerId;
 use crate::config::UNAUTHORIZED_FRAME_SIZE_MAX;
 use crate::shard::notices::Gone;
@@ -53,6 +54,8 @@ pub(crate) struct Link {
     pub silent: bool,
     /// Events that the worker has not done, if it says so (WIRE.md §14).
     pub in_flight: Option<InFlight>,
+    /// What of its frames was taken.
+    pub taken: Taken,
     /// Clients that are not read because `out` or the worker's window is full, or because of `drain` or `silent`, or because
     /// others' events that lost links had not taken go first.
     pub stalled_clients: VecDeque<SocketId>,
@@ -113,6 +116,7 @@ impl Link {
             drain: None,
             silent: false,
             in_flight: None,
+            taken: Taken::default(),
             stalled_clients: VecDeque::new(),
             departed: VecDeque::new(),
         }

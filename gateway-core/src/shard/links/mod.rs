@@ -5,6 +5,7 @@ pub(super) mod frames;
 pub(super) mod in_flight;
 pub(super) mod link;
 pub(super) mod pulse;
+mod receipts;
 pub(super) mod refusals;
 mod retained;
 pub(super) mod window;
@@ -14,6 +15,7 @@ use protocol::inner::{Origin, Run};
 use uring::SocketId;
 
 use self::link::Link;
+use self::receipts::TakenOfLost;
 use self::workers::Workers;
 use super::table::Table;
 
@@ -43,6 +45,7 @@ pub(super) struct Links {
     draining: Vec<LinkId>,
     /// How often events of a link were given a name.
     named: u32,
+    taken_of_lost: TakenOfLost,
 }
 
 impl Links {
@@ -53,6 +56,7 @@ impl Links {
             workers: Workers::default(),
             draining: Vec::new(),
             named: 0,
+            taken_of_lost: TakenOfLost::default(),
         }
     }
 

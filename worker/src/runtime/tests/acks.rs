@@ -12,7 +12,7 @@ use crate::config::{DONE_DELAY, GATEWAYS_EXPECTED, STANDSTILL_MAX, UNSAFE_WINDOW
 use crate::{ClientId, EventId, Hold};
 
 /// Another gateway.
-const OTHER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 2900);
+pub(super) const OTHER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 2900);
 
 /// Does what its message says, and notes how it was told.
 #[derive(Clone, Default)]
@@ -32,6 +32,11 @@ impl Events for App {
                 gateway.send_to_client(elsewhere, "x");
                 time::sleep(Duration::from_millis(ms)).await;
             }
+            ("later", ms) => {
+                time::sleep(Duration::from_millis(ms)).await;
+                gateway.send_to_client(elsewhere, "x");
+                gateway.send_to_client(client.id(), "x");
+            }
             ("echo", _) => gateway.send_to_client(client.id(), "x"),
             ("hold", _) => {
                 let (hold, gateway) = (client.hold(), gateway.clone());
@@ -47,17 +52,32 @@ impl Events for App {
     }
 }
 
-/// A core with links to two gateways that keep events.
-struct Both {
-    stage: Stage,
-    other: ConnId,
+/// A core with links to two gateways that keep events, or of which the first one does.
+pub(super) struct Both {
+    pub(super) stage: Stage,
+    pub(super) other: ConnId,
     app: App,
 }
 
-const RUN: Run = Run(0xabcd);
+pub(super) const RUN: Run = Run(0xabcd);
 
 impl Both {
-    fn new(events: usize) -> Both {
+    pub(super) fn new(events: usize) -> Both {
+        let mut both = Both::beside_another(events);
+        both.greet_other(Some(Origin { run: RUN, link: 2 }), None);
+        both.send(usize::MAX);
+        both
+    }
+
+    /// The other keeps to windows, and says nothing of what it has taken.
+    fn beside_older(events: usize) -> Both {
+        let mut both = Both::beside_another(events);
+        both.greet_other(None, None);
+        both.send(usize::MAX);
+        both
+    }
+
+    fn beside_another(events: usize) -> Both {
         let app = App::default();
         let mut stage = Stage::new(app.clone(), events * GATEWAYS_EXPECTED);
         let mut list = Vec::new();
@@ -66,22 +86,34 @@ impl Both {
         stage.runtime.on_bytes(register, &list);
         let other = connected(&mut stage.runtime);
         let mut both = Both { stage, other, app };
-        both.greet(1);
-        let link = std::mem::replace(&mut both.stage.link, other);
-        both.greet(2);
-        both.stage.link = link;
-        both.send(usize::MAX);
+        both.greet(Some(Origin { run: RUN, link: 1 }), None);
         both
     }
 
-    /// The gateway keeps events, and says what they are called.
-    fn greet(&mut self, link: u32) {
-        let hello = Hello { windows: true, acks: Some(Origin { run: RUN, link }), refused: None };
+    /// The gateway keeps events, and says what they are called, and what it has taken of the link before.
+    pub(super) fn greet(&mut self, acks: Option<Origin>, taken: Option<u32>) {
+        let hello = Hello { windows: true, acks, taken, ..Hello::default() };
         self.stage.say(Frame { body: &hello.encode(), ..Frame::command(Cmd::RingwayHello) });
     }
 
+    /// The same of the other one.
+    pub(super) fn greet_other(&mut self, acks: Option<Origin>, taken: Option<u32>) {
+        self.as_other(|both| both.greet(acks, taken));
+    }
+
+    /// The other one says this.
+    pub(super) fn other_says(&mut self, frame: Frame<'_>) {
+        self.as_other(|both| both.stage.say(frame));
+    }
+
+    fn as_other(&mut self, work: impl FnOnce(&mut Both)) {
+        let link = std::mem::replace(&mut self.stage.link, self.other);
+        work(self);
+        self.other = std::mem::replace(&mut self.stage.link, link);
+    }
+
     /// What the gateway is told now, but for pings; `room`: how many bytes the other takes.
-    fn send(&mut self, room: usize) -> Vec<(Cmd, Vec<EventRange>)> {
+    pub(super) fn send(&mut self, room: usize) -> Vec<(Cmd, Vec<EventRange>)> {
         let runtime = &mut self.stage.runtime;
         let (mut dirty, mut told) = (Vec::new(), Vec::new());
         runtime.take_dirty(&mut dirty);
@@ -105,25 +137,25 @@ impl Both {
         frames
     }
 
-    fn send_in_time(&mut self, room: usize) -> Vec<(Cmd, Vec<EventRange>)> {
+    pub(super) fn send_in_time(&mut self, room: usize) -> Vec<(Cmd, Vec<EventRange>)> {
         self.stage.pass(DONE_DELAY);
         self.send(room)
     }
 
-    fn told(&self) -> Vec<String> {
+    pub(super) fn told(&self) -> Vec<String> {
         self.app.told.borrow_mut().drain(..).map(|(text, _, _)| text).collect()
     }
 
-    fn unsettled(&self) -> usize {
+    pub(super) fn unsettled(&self) -> usize {
         self.stage.runtime.status().events_unsettled
     }
 }
 
-fn safe(first: u32, count: u32) -> (Cmd, Vec<EventRange>) {
+pub(super) fn safe(first: u32, count: u32) -> (Cmd, Vec<EventRange>) {
     (Cmd::EventsSafe, vec![EventRange { first, count }])
 }
 
-fn done(first: u32, count: u32) -> (Cmd, Vec<EventRange>) {
+pub(super) fn done(first: u32, count: u32) -> (Cmd, Vec<EventRange>) {
     (Cmd::EventsDone, vec![EventRange { first, count }])
 }
 
@@ -140,8 +172,8 @@ fn an_event_is_safe_behind_what_its_handler_said_in_the_same_write() {
 }
 
 #[test]
-fn what_was_said_elsewhere_is_to_be_sent_before() {
-    let mut both = Both::new(100);
+fn what_was_said_at_a_gateway_that_says_nothing_of_it_is_to_be_sent_before() {
+    let mut both = Both::beside_older(100);
     both.stage.offer(1, "elsewhere");
     // The client's next event is not safe before, others' are. But its share is its own again.
     both.stage.offer(1, "quiet");
@@ -161,7 +193,7 @@ fn what_was_said_elsewhere_is_to_be_sent_before() {
 
 #[test]
 fn when_the_other_gateway_is_gone_nothing_is_waited_for() {
-    let mut both = Both::new(100);
+    let mut both = Both::beside_older(100);
     both.stage.offer(1, "elsewhere");
     assert_eq!(both.send_in_time(5), [done(0, 1)]);
     both.stage.runtime.on_end(both.other, io::ErrorKind::ConnectionReset.into());
@@ -194,7 +226,7 @@ fn what_waits_is_said_to_be_done_when_half_of_a_window_is_and_safe_when_it_is_to
 
 #[test]
 fn what_is_held_is_not_done_before_it_is_let_go_and_what_was_said_until_then_is_sent() {
-    let mut both = Both::new(100);
+    let mut both = Both::beside_older(100);
     both.stage.offer(1, "hold");
     both.stage.offer(1, "quiet");
     assert_eq!(both.send_in_time(0), [safe(1, 1)], "the next event does not wait");
