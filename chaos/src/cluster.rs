@@ -1,38 +1,25 @@
 //! The processes of a run: who is alive, and what is done to them. Never waits: what takes time goes on at the next
 //! [`Cluster::turn`].
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::ops::Range;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use cluster::process::{Process, Signal, binary_path};
+use cluster::process::{Process, Signal};
 
 use crate::clock::Clock;
 use crate::faults::Fault;
+use crate::programs::{GATEWAY_READY, GATEWAYS, Place, Programs, WORKER_READY, inner_ports};
 use crate::proxy::{Mode, Proxy, Touched, address_beside};
 
-/// How many gateways there are; the second has two shards.
-pub const GATEWAYS: usize = 2;
 /// How many workers there are, of one core each.
 pub const WORKERS: usize = 2;
-
-const REGISTER_PORT: u16 = 1236;
-const CLIENT_PORT: u16 = 8282;
-const INNER_PORT: u16 = 2900;
-/// Between the inner ports of two gateways.
-const INNER_PORT_STEP: u16 = 100;
-/// How long gateways keep clients that have no worker, in seconds: longer than any fault.
-const NO_WORKER_WAIT: &str = "120";
 
 /// A register, gateways, workers, and the proxy between them.
 #[derive(Debug)]
 pub struct Cluster {
-    ip: Ipv4Addr,
-    clock: Clock,
-    folder: PathBuf,
-    at_most_once: bool,
+    programs: Programs,
+    place: Place,
     proxy: Proxy,
     register: Option<Process>,
     /// When the next register starts.
@@ -122,14 +109,13 @@ pub struct Applied {
 
 impl Cluster {
     /// Starts everything and waits until it is ready. Journals go to `folder`.
-    pub fn start(clock: Clock, folder: &Path, at_most_once: bool) -> Cluster {
+    pub fn start(programs: Programs, clock: Clock, folder: &Path) -> Cluster {
+        let place = Place { ip: ::cluster::own_address(), clock, folder: folder.to_owned() };
         let mut cluster = Cluster {
-            ip: ::cluster::own_address(),
-            clock,
-            folder: folder.to_owned(),
-            at_most_once,
+            register: Some(programs.register(&place)),
+            programs,
+            place,
             proxy: Proxy::default(),
-            register: None,
             register_at: None,
             gateways: Vec::new(),
             workers: Vec::new(),
@@ -139,18 +125,16 @@ impl Cluster {
             applied: Vec::new(),
             died: Vec::new(),
         };
-        cluster.start_register();
-        cluster.register.iter().for_each(|register| drop(register.await_ready("register")));
         for index in 0..GATEWAYS {
             cluster.serve_proxy(index);
-            let process = cluster.start_gateway(index);
-            process.await_ready("gateway");
+            let process = cluster.programs.gateway(&cluster.place, index);
+            process.await_line(GATEWAY_READY);
             cluster.gateways.push(Gateway { process, phase: Phase::Serving });
         }
         for index in 0..WORKERS {
             cluster.workers.push(Worker::default());
             let process = cluster.start_worker(index);
-            process.await_line(READY);
+            process.await_line(WORKER_READY);
             cluster.workers[index].process = Some(process);
         }
         cluster
@@ -158,7 +142,7 @@ impl Cluster {
 
     /// Where a gateway serves clients.
     pub fn client_address(&self, gateway: usize) -> SocketAddr {
-        SocketAddrV4::new(self.ip, CLIENT_PORT + gateway as u16).into()
+        self.place.client_address(gateway)
     }
 
     /// What was done so far.
@@ -166,10 +150,9 @@ impl Cluster {
         &self.applied
     }
 
-    /// The journals of all runs of workers, in the order in which they were started.
+    /// The journals of all runs of workers.
     pub fn journals(&self) -> Vec<PathBuf> {
-        // Who was killed at once has none.
-        (0..self.runs).map(|run| journal(&self.folder, run)).filter(|path| path.is_file()).collect()
+        self.place.journals()
     }
 
     /// What has ended by itself.
@@ -179,7 +162,7 @@ impl Cluster {
 
     /// Does this; false if it cannot be done now.
     pub fn apply(&mut self, fault: Fault) -> bool {
-        let from = self.clock.now();
+        let from = self.place.clock.now();
         let until = match fault {
             Fault::Kill { worker, down } => self.kill(worker, from + down).then_some(from + down),
             Fault::Restart { worker } => self.restart(worker).then_some(from),
@@ -212,14 +195,14 @@ impl Cluster {
 
     /// Goes on with what takes time.
     pub fn turn(&mut self) {
-        let now = self.clock.now();
+        let now = self.place.clock.now();
         while let Some(index) = self.healing.iter().position(|healing| healing.at <= now) {
             let healing = self.healing.swap_remove(index);
             self.heal(healing);
         }
         if self.register_at.is_some_and(|at| at <= now) && self.has_register_ended() {
             self.register_at = None;
-            self.start_register();
+            self.register = Some(self.programs.register(&self.place));
         }
         for index in 0..GATEWAYS {
             self.turn_gateway(index, now);
@@ -235,7 +218,7 @@ impl Cluster {
     /// Whether nothing that was done goes on, and everybody is there.
     pub fn is_whole(&mut self) -> bool {
         let settled = |worker: &mut Worker| {
-            let is_ready = |process: &mut Process| process.stdout().contains(READY);
+            let is_ready = |process: &mut Process| process.stdout().contains(WORKER_READY);
             worker.next.is_none() && !worker.restarts && worker.process.as_mut().is_some_and(is_ready)
         };
         self.healing.is_empty()
@@ -247,66 +230,27 @@ impl Cluster {
 
     /// Ends everybody as an operator does, workers first, and looks at how.
     pub fn stop(&mut self) {
-        let workers = self.workers.iter_mut().filter_map(|worker| worker.process.take());
-        let workers = workers.collect::<Vec<_>>();
-        let gateways =
-            std::mem::take(&mut self.gateways).into_iter().map(|gateway| gateway.process).collect();
-        for group in [workers, gateways, self.register.take().into_iter().collect()] {
-            let mut group = group;
+        let workers: Vec<_> = self.workers.iter_mut().filter_map(|worker| worker.process.take()).collect();
+        let gateways = self.gateways.drain(..).map(|gateway| gateway.process).collect();
+        for mut group in [workers, gateways, self.register.take().into_iter().collect()] {
             group.iter_mut().for_each(Process::terminate);
-            for mut process in group {
-                process.await_exit();
-                self.ended(process);
-            }
+            group.into_iter().for_each(|process| self.ended(process));
         }
-    }
-
-    fn start_register(&mut self) {
-        let flags = ["--listen".to_owned(), self.register_address()];
-        self.register = Some(Process::start("register", "register", &flags));
-    }
-
-    fn register_address(&self) -> String {
-        SocketAddrV4::new(self.ip, REGISTER_PORT).to_string()
     }
 
     /// The proxy outlives all gateways in this place.
     fn serve_proxy(&self, index: usize) {
         for port in inner_ports(index) {
-            let proxy = SocketAddrV4::new(address_beside(self.ip), port);
-            self.proxy.serve(proxy, SocketAddrV4::new(self.ip, port));
+            let proxy = SocketAddrV4::new(address_beside(self.place.ip), port);
+            self.proxy.serve(proxy, SocketAddrV4::new(self.place.ip, port));
         }
-    }
-
-    fn start_gateway(&self, index: usize) -> Process {
-        let ports = inner_ports(index);
-        let flags = [
-            ("--listen", format!("text://{}", self.client_address(index))),
-            ("--lan-ip", address_beside(self.ip).to_string()),
-            ("--inner-listen", self.ip.to_string()),
-            ("--start-port", ports.start.to_string()),
-            ("--count", ports.len().to_string()),
-            ("--register-address", self.register_address()),
-            ("--no-worker-wait", NO_WORKER_WAIT.to_owned()),
-        ];
-        let flags: Vec<_> = flags.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
-        Process::start(&format!("gateway {index}"), "gateway", &flags)
     }
 
     fn start_worker(&mut self, index: usize) -> Process {
         let run = self.runs;
         self.runs += 1;
-        let name =
-            format!("worker{index}{}", if self.workers[index].reloads.is_multiple_of(2) { "a" } else { "b" });
-        let mut command = Command::new(binary_path("chaos-worker"));
-        command.args(["--no-master", "--count", "1", "--name", &name]);
-        command.args(["--register-address", &self.register_address()]);
-        command.arg("--journal").arg(journal(&self.folder, run));
-        command.args(["--began", &self.clock.began_us().to_string()]);
-        if self.at_most_once {
-            command.arg("--at-most-once");
-        }
-        Process::spawn(&format!("worker {index}, run {run}"), command)
+        let letter = if self.workers[index].reloads.is_multiple_of(2) { 'a' } else { 'b' };
+        self.programs.worker(&self.place, run, &format!("worker{index}{letter}"))
     }
 
     fn turn_worker(&mut self, index: usize, now: Duration) {
@@ -324,7 +268,7 @@ impl Cluster {
             self.workers[index].process = Some(process);
         }
         let worker = &mut self.workers[index];
-        if let Some(next) = worker.next.take_if(|next| next.stdout().contains(READY))
+        if let Some(next) = worker.next.take_if(|next| next.stdout().contains(WORKER_READY))
             && let Some(mut old) = worker.process.replace(next)
         {
             old.terminate();
@@ -336,7 +280,7 @@ impl Cluster {
         let gateway = &mut self.gateways[index];
         match gateway.phase {
             Phase::Ending { start_at, fault } if start_at <= now && !gateway.process.is_running() => {
-                let process = self.start_gateway(index);
+                let process = self.programs.gateway(&self.place, index);
                 let next = Gateway { process, phase: Phase::Starting { fault } };
                 let old = std::mem::replace(&mut self.gateways[index], next);
                 self.ended(old.process);
@@ -381,8 +325,10 @@ impl Cluster {
 
     fn reload(&mut self, index: usize) -> bool {
         let worker = &mut self.workers[index];
-        if worker.serving().is_none() {
-            return false;
+        let Some(process) = worker.serving() else { return false };
+        if let Some(signal) = self.programs.reload_signal() {
+            process.signal(signal);
+            return true;
         }
         worker.reloads += 1;
         let next = self.start_worker(index);
@@ -427,7 +373,7 @@ impl Cluster {
                 }
             }
         }
-        self.applied[healing.fault].until = self.clock.now();
+        self.applied[healing.fault].until = self.place.clock.now();
     }
 
     /// Looks at how a process has ended.
@@ -438,7 +384,7 @@ impl Cluster {
         if status.code() != Some(0) && std::os::unix::process::ExitStatusExt::signal(&status) != Some(9) {
             self.died.push(format!("{status}\n{output}"));
         }
-        let file = self.folder.join(format!("{}.log", process.id()));
+        let file = self.place.folder.join(format!("{}.log", process.id()));
         // For whoever looks for a cause; the verdict needs none of it.
         let _ = std::fs::write(file, output);
     }
@@ -461,21 +407,7 @@ impl Cluster {
     }
 }
 
-/// Where the shards of a gateway serve workers; the second gateway has two.
-fn inner_ports(gateway: usize) -> Range<u16> {
-    let first = INNER_PORT + gateway as u16 * INNER_PORT_STEP;
-    first..first + gateway as u16 + 1
-}
-
 fn pause(process: &mut Process) -> u32 {
     process.pause();
     process.id()
 }
-
-fn journal(folder: &Path, run: usize) -> PathBuf {
-    folder.join(format!("journal.{run}"))
-}
-
-/// What a gateway says when it serves, and a worker.
-const GATEWAY_READY: &str = "gateway ready: ";
-const READY: &str = "chaos-worker ready: ";

@@ -2,7 +2,7 @@
 //!
 //! A register, two gateways and two workers run as real processes, with a [`proxy`] of its own between workers and gateways.
 //! Users send numbered messages ([`load`], [`client`], [`request`]), [`faults`] are drawn from a seed and done by the
-//! [`cluster`], workers write down what they begin and end ([`journal`]), and [`verdict`] compares all that with what
+//! [`cluster`] to the [`programs`], workers write down what they begin and end ([`journal`]), and [`verdict`] compares all that with what
 //! docs/GUARANTEES.md promises.
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,9 @@ pub mod cluster;
 pub mod faults;
 pub mod journal;
 pub mod load;
+pub mod programs;
 pub mod proxy;
 pub mod report;
 pub mod request;
+pub mod run;
 pub mod verdict;

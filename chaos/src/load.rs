@@ -22,8 +22,6 @@ pub struct Load {
     strays: u64,
     stray_examples: Vec<String>,
     heard_at: Duration,
-    said: usize,
-    answered: usize,
 }
 
 /// Somebody who is connected, and again when a connection ends.
@@ -52,8 +50,6 @@ impl Load {
             strays: 0,
             stray_examples: Vec::new(),
             heard_at: Duration::ZERO,
-            said: 0,
-            answered: 0,
         };
         for user in 0..USERS {
             assert!(load.connect_user(user, user % gateways.len()), "a gateway takes clients");
@@ -61,9 +57,14 @@ impl Load {
         load
     }
 
-    /// Whether every user is connected and knows what it is called.
-    pub fn is_complete(&self) -> bool {
-        self.users.iter().all(|user| self.client(user.client).name().is_some() && self.is_open(user.client))
+    /// Whether every user knows what it is called.
+    pub fn has_begun(&self) -> bool {
+        self.users.iter().all(|user| self.client(user.client).name().is_some())
+    }
+
+    /// Whether every user is connected.
+    pub fn is_connected(&self) -> bool {
+        self.users.iter().all(|user| self.is_open(user.client))
     }
 
     /// Whether everything that was said has been heard of.
@@ -110,7 +111,7 @@ impl Load {
             for line in client.receive(now) {
                 self.heard_at = now;
                 if self.note(index, &line, now).is_none() {
-                    self.note_stray(|| format!("client {index} heard at {now:.3?}: {line}"));
+                    self.note_stray(|| format!("not for this client: {index} heard at {now:.3?}: {line}"));
                 }
             }
         }
@@ -131,9 +132,11 @@ impl Load {
         &self.stray_examples
     }
 
-    /// How many messages were said, and how many of them answered.
+    /// How many messages were said, and how many of them clients still wait for.
     pub fn progress(&self) -> (usize, usize) {
-        (self.said, self.answered)
+        let said = self.clients.iter().map(|client| client.sent().len()).sum();
+        let open = self.clients.iter().filter(|client| client.closed_at().is_none());
+        (said, open.flat_map(Client::sent).filter(|sent| sent.answers.is_empty()).count())
     }
 
     fn client(&self, index: u32) -> &Client {
@@ -157,7 +160,8 @@ impl Load {
         let Ok(client) = Client::connect(user, gateway, self.gateways[gateway]) else { return false };
         let index = self.clients.len() as u32;
         self.clients.push(client);
-        self.users[user] = User { client: index, next_at: self.clock.now(), next_gateway: None };
+        let next_at = self.clock.now() + CONNECT_PAUSE;
+        self.users[user] = User { client: index, next_at, next_gateway: None };
         self.say(index, Kind::Hello);
         true
     }
@@ -169,7 +173,7 @@ impl Load {
             _ => None,
         };
         let name = match kind {
-            Kind::Hello | Kind::Room => room_name(self.client(index)),
+            Kind::Hello | Kind::Room => format!("room{}", room_of(self.client(index))),
             _ => target.and_then(|other| self.client(other).name()).unwrap_or("-").to_owned(),
         };
         let sent = Sent::new(kind, self.clock.now(), target);
@@ -177,7 +181,6 @@ impl Load {
         let id = MessageId { client: index, number: client.sent().len() as u32 };
         client.say(&Request { kind, id, target: &name }, sent);
         client.flush();
-        self.said += 1;
     }
 
     /// A client of another gateway.
@@ -206,7 +209,6 @@ impl Load {
             Reply::Answer { id, value } => {
                 let client = self.clients.get_mut(id.client as usize).filter(|_| id.client == hearer)?;
                 let sent = client.sent_mut(id.number)?;
-                self.answered += usize::from(sent.answers.is_empty());
                 if sent.kind == Kind::Hello {
                     sent.answer(now, 0);
                     client.set_name(value);
@@ -215,17 +217,16 @@ impl Load {
                 }
             }
             Reply::Foreign { id } => {
-                let user = self.client(hearer).user();
+                let room = room_of(self.client(hearer));
                 let client = self.clients.get_mut(id.client as usize)?;
-                let room_mate = client.user() ^ 1;
+                // Whoever comes into a room hears what arrives there a little later.
+                let in_room = room_of(client) == room;
                 let sent = client.sent_mut(id.number)?;
-                sent.tell(now);
-                // A room may have another client of its user by now.
-                let is_right = match sent.kind {
-                    Kind::Room => user == room_mate,
-                    _ => sent.target == Some(hearer),
-                };
-                is_right.then_some(())?;
+                if sent.target == Some(hearer) {
+                    sent.tell(now);
+                } else if sent.kind != Kind::Room || !in_room {
+                    return None;
+                }
             }
         }
         Some(())
@@ -240,15 +241,15 @@ impl Load {
 }
 
 /// Rooms are for two users, who are neighbours and began at different gateways.
-fn room_name(client: &Client) -> String {
-    format!("room{}", client.user() / 2)
+fn room_of(client: &Client) -> usize {
+    client.user() / 2
 }
 
 /// How many there are: an even number.
 pub const USERS: usize = 30;
 /// Between two messages of one client, on average: 300 a second of all.
 const PACE: Duration = Duration::from_millis(100);
-/// Between two attempts to connect.
-const CONNECT_PAUSE: Duration = Duration::from_millis(200);
+/// Between two attempts to connect, and from one that succeeds to the next message.
+const CONNECT_PAUSE: Duration = Duration::from_millis(300);
 /// How much of what was not asked for is kept.
 const EXAMPLES_MAX: usize = 5;

@@ -9,7 +9,8 @@ use crate::request::Kind;
 use crate::verdict::{Finding, Verdict};
 
 /// What was done, said and found, as rows of docs/GUARANTEES.md, which a terminal shows as well.
-pub fn tables(verdict: &Verdict, applied: &[Applied]) -> String {
+/// `strays` is how often a client heard what was not for it.
+pub fn tables(verdict: &Verdict, applied: &[Applied], strays: u64) -> String {
     // Writing to a string does not fail.
     let mut text = String::from("| messages | said | accepted | answered |\n| --- | --- | --- | --- |\n");
     for kind in Kind::ALL {
@@ -31,6 +32,7 @@ pub fn tables(verdict: &Verdict, applied: &[Applied]) -> String {
             (grouped(found.single), grouped(found.together), grouped(found.beyond));
         let _ = writeln!(text, "| {} | {single} | {together} | {beyond} |", finding.words());
     }
+    let _ = writeln!(text, "| heard, and not for this client | 0 | 0 | {} |", grouped(strays));
     text
 }
 

@@ -195,6 +195,8 @@ mod tests {
     fn a_gateway_takes_along_nothing_that_was_lost_before() {
         let clients = [dead(vec![said(3 * SECOND), answered(2 * SECOND)])];
         assert_eq!(found(&clients, &applied(true), Finding::NotBegun), (0, 1));
+        let deaf = [dead(vec![said(60 * SECOND)])];
+        assert_eq!(found(&deaf, &applied(true), Finding::NotBegun), (0, 1));
     }
 
     #[test]

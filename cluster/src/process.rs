@@ -1,6 +1,7 @@
 //! One process of this workspace: found, built, started, watched and ended.
 
 mod binary;
+mod group;
 mod output;
 
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,6 +20,8 @@ pub use rustix::process::Signal;
 pub struct Process {
     name: String,
     child: Child,
+    /// It leads a group of processes.
+    leads: bool,
     stdout: Output,
     stderr: Output,
     ended: Option<ExitStatus>,
@@ -38,13 +41,22 @@ impl Process {
         Process::spawn_as_is(name, command)
     }
 
+    /// Starts any command that has processes of its own; what pauses, resumes or kills it is done to them, too, and
+    /// none outlives it.
+    pub fn spawn_group(name: &str, mut command: Command) -> Process {
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut process = Process::spawn(name, command);
+        process.leads = true;
+        process
+    }
+
     /// Starts any command, with its output where the command says; what of it is piped is collected.
     pub fn spawn_as_is(name: &str, mut command: Command) -> Process {
         command.stdin(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let stdout = child.stdout.take().map_or_else(|| Output::collect(std::io::empty()), Output::collect);
         let stderr = child.stderr.take().map_or_else(|| Output::collect(std::io::empty()), Output::collect);
-        Process { name: name.to_owned(), child, stdout, stderr, ended: None }
+        Process { name: name.to_owned(), child, leads: false, stdout, stderr, ended: None }
     }
 
     /// Waits for the line with which the program says that it serves, `<program> ready: …`, and returns what follows.
@@ -156,18 +168,23 @@ impl Process {
     fn poll_exit(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().expect("a child of ours can be waited for");
+            if self.ended.is_some() && self.leads {
+                // Most have left nobody.
+                let _ = group::signal(Pid::from_child(&self.child), Signal::KILL);
+            }
         }
         self.ended
     }
 
-    /// Sends any signal.
+    /// Sends any signal. Those that no process can answer go to its whole group, if it leads one.
     pub fn signal(&mut self, signal: Signal) {
         // Once it has been waited for, its id may belong to somebody else.
         if self.poll_exit().is_some() {
             return;
         }
         let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).expect("a child that was not waited for can be signalled");
+        let sent = if self.leads { group::signal(pid, signal) } else { kill_process(pid, signal) };
+        sent.expect("a child that was not waited for can be signalled");
     }
 }
 
@@ -175,6 +192,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         if self.poll_exit().is_none() {
             // Nothing sensible can be done if either fails, and a panic here would hide the test's own.
+            if self.leads {
+                let _ = group::signal(Pid::from_child(&self.child), Signal::KILL);
+            }
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

@@ -1,6 +1,6 @@
 //! What became of one message, and of the order of one client's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) struct Message<'a> {
     pub is_taken: bool,
     /// How its client has ended, if it has.
     pub end: Option<ClientEnd>,
-    /// Whether a newer message of its client was answered: nobody can have had that one without this one.
+    /// Whether a newer message of its client and kind was answered: nobody can have had that one without this one.
     pub is_passed: bool,
 }
 
@@ -44,9 +44,10 @@ impl<'a> Message<'a> {
         let end = client
             .closed_at()
             .map(|at| ClientEnd { at, with_gateway: rows.ended_gateway(client.gateway(), at) });
-        let last_answered = client.sent().iter().rposition(|sent| !sent.answers.is_empty());
+        let answered = (0..).zip(client.sent()).filter(|(_, sent)| !sent.answers.is_empty());
+        let last_answered: BTreeMap<Kind, u32> = answered.map(|(number, sent)| (sent.kind, number)).collect();
         let nothing: &'static Handled = const { &Handled::NOTHING };
-        let known = |(number, sent)| {
+        let known = |(number, sent): (u32, &'a Sent)| {
             let id = MessageId { client: index, number };
             Message {
                 id,
@@ -54,7 +55,7 @@ impl<'a> Message<'a> {
                 handled: handled.get(&id).unwrap_or(nothing),
                 is_taken: client.is_taken(number as usize),
                 end,
-                is_passed: last_answered.is_some_and(|last| (number as usize) < last),
+                is_passed: last_answered.get(&sent.kind).is_some_and(|last| number < *last),
             }
         };
         (0..).zip(client.sent()).map(known).collect()
@@ -62,7 +63,8 @@ impl<'a> Message<'a> {
 
     /// Whether the row about a gateway's end excuses it, for it was to one of that gateway's clients, or from one.
     pub(super) fn went_with_gateway(&self, finding: Finding, clients: &[Client], rows: Rows<'_>) -> bool {
-        let is_owners = self.end.is_some_and(|end| end.with_gateway);
+        let is_owners =
+            self.end.is_some_and(|end| end.with_gateway && end.at <= self.known_until() + HELD_MAX);
         match finding {
             Finding::NotAccepted | Finding::NotBegun | Finding::NotEnded | Finding::NotAnswered => {
                 is_owners && !self.is_passed
@@ -139,11 +141,8 @@ impl<'a> Message<'a> {
 
     /// From when it was said until it was heard of last. Of what is missing, nobody knows how long it was on its way.
     pub(super) fn span(&self) -> Span {
-        let Message { sent, handled, .. } = self;
-        let answers = sent.answers.iter().map(|(at, _)| *at);
-        let handled = handled.begun.iter().map(|begun| begun.at).chain(handled.ended.iter().copied());
-        let known = answers.chain(sent.foreign.iter().copied()).chain(handled).chain([sent.at]);
-        let mut until = known.max().unwrap_or_default();
+        let sent = self.sent;
+        let mut until = self.known_until();
         if sent.target.is_some() && sent.foreign.is_empty() {
             until += ON_THE_WAY;
         }
@@ -151,6 +150,14 @@ impl<'a> Message<'a> {
             until = until.max(end.at);
         }
         Span { from: sent.at, until }
+    }
+
+    fn known_until(&self) -> Duration {
+        let Message { sent, handled, .. } = self;
+        let answers = sent.answers.iter().map(|(at, _)| *at);
+        let handled = handled.begun.iter().map(|begun| begun.at).chain(handled.ended.iter().copied());
+        let known = answers.chain(sent.foreign.iter().copied()).chain(handled).chain([sent.at]);
+        known.max().unwrap_or_default()
     }
 
     pub(super) fn describe(&self) -> String {
@@ -224,6 +231,9 @@ pub(super) fn forgotten<'m, 'a>(messages: &'m [Message<'a>]) -> Vec<(Finding, &'
 const LATE: Duration = Duration::from_secs(30);
 /// How long a word that is missing may have been on its way after all that is known of its message: links fall behind.
 const ON_THE_WAY: Duration = CONSEQUENCES;
+/// How long a gateway, or what is between it and workers, may have held a message that then ended with it: nobody stands still for
+/// longer than 30 s.
+const HELD_MAX: Duration = Duration::from_secs(30).saturating_add(CONSEQUENCES);
 
 #[cfg(test)]
 mod tests {

@@ -61,26 +61,26 @@ impl Rows<'_> {
 /// Of any client. The end of a gateway excuses nothing here: what it does to its own clients is known from their connections.
 fn allows(fault: Fault, finding: Finding) -> bool {
     let noticed = |lasting: Duration| lasting >= NOTICED;
-    let (dead, frozen, cut) = match fault {
+    let (worker_lost, silent, cut) = match fault {
         Fault::Kill { .. } => (true, false, false),
-        Fault::Freeze { lasting, .. } => (false, noticed(lasting), false),
-        Fault::Swallow { lasting, .. } => (false, noticed(lasting), noticed(lasting)),
+        Fault::Freeze { lasting, .. } => (noticed(lasting), false, false),
+        Fault::Swallow { lasting, .. } | Fault::FreezeGateway { lasting, .. } => {
+            (false, noticed(lasting), noticed(lasting))
+        }
         Fault::End { .. } => (false, false, true),
         Fault::Restart { .. }
         | Fault::Reload { .. }
         | Fault::Trickle { .. }
         | Fault::Delay { .. }
         | Fault::Register { .. }
-        | Fault::FreezeGateway { .. }
         | Fault::KillGateway { .. }
         | Fault::RestartGateway { .. } => (false, false, false),
     };
     match finding {
-        Finding::MarkedTwice => dead || frozen || cut,
-        Finding::UnmarkedTwice | Finding::FirstDisordered | Finding::ReplayDisordered => frozen || cut,
+        Finding::MarkedTwice => worker_lost || cut,
         Finding::ForeignMissing => cut,
-        // The connection on which sessions are asked for may be the one that is silent, see "Sessions" there.
-        Finding::SessionLost => frozen && cut,
+        // Who is asked for sessions may be what is silent, see "Sessions" there.
+        Finding::SessionLost => silent,
         // No row promises a time: it is counted, and that is all.
         Finding::Late => true,
         _ => false,
@@ -106,25 +106,25 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
     const LONG: Duration = Duration::from_secs(12);
-    const TWICE: [Finding; 4] =
-        [Finding::MarkedTwice, Finding::UnmarkedTwice, Finding::FirstDisordered, Finding::ReplayDisordered];
-
     /// What each fault excuses, for any client, besides being late. Whatever is not listed it does not.
     fn table() -> Vec<(Fault, Vec<Finding>)> {
         let (worker, gateway, link) = (0, 0, 0);
-        let and = |more: &[Finding]| TWICE.iter().chain(more).copied().collect();
+        let twice = || vec![Finding::MarkedTwice];
+        let cut = || vec![Finding::MarkedTwice, Finding::ForeignMissing];
+        let silent = || vec![Finding::MarkedTwice, Finding::ForeignMissing, Finding::SessionLost];
         vec![
-            (Fault::Kill { worker, down: SECOND }, vec![Finding::MarkedTwice]),
-            (Fault::Freeze { worker, lasting: LONG }, and(&[])),
+            (Fault::Kill { worker, down: SECOND }, twice()),
+            (Fault::Freeze { worker, lasting: LONG }, twice()),
             (Fault::Freeze { worker, lasting: SECOND }, vec![]),
             (Fault::Restart { worker }, vec![]),
             (Fault::Reload { worker }, vec![]),
-            (Fault::End { link, end: End::Cut }, and(&[Finding::ForeignMissing])),
-            (Fault::End { link, end: End::Reset }, and(&[Finding::ForeignMissing])),
-            (Fault::Swallow { link, lasting: LONG }, and(&[Finding::ForeignMissing, Finding::SessionLost])),
+            (Fault::End { link, end: End::Cut }, cut()),
+            (Fault::End { link, end: End::Reset }, cut()),
+            (Fault::Swallow { link, lasting: LONG }, silent()),
             (Fault::Swallow { link, lasting: SECOND }, vec![]),
             (Fault::Trickle { link, lasting: LONG }, vec![]),
             (Fault::Delay { link, lasting: LONG, by: SECOND }, vec![]),
+            (Fault::FreezeGateway { gateway, lasting: LONG }, silent()),
             (Fault::Register { down: SECOND }, vec![]),
             (Fault::FreezeGateway { gateway, lasting: SECOND }, vec![]),
             (Fault::KillGateway { gateway, down: SECOND }, vec![]),
