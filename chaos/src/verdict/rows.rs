@@ -21,6 +21,7 @@ impl Rows<'_> {
     /// Whether a fault of this time excuses it.
     pub(super) fn allow(&self, finding: Finding, span: Span) -> bool {
         self.overlapping(span).any(|fault| allows(fault, finding))
+            || finding == Finding::ForeignMissing && self.lost_what_was_kept(span)
     }
 
     /// How many faults there were at this time, or shortly before.
@@ -51,6 +52,16 @@ impl Rows<'_> {
         self.0.iter().filter(near).filter(|applied| is_death(applied.fault)).count() >= DEATHS_MAX
     }
 
+    /// Whether a worker died while a gateway, for which it may have kept something, had been away for long.
+    fn lost_what_was_kept(&self, span: Span) -> bool {
+        let away = |fault| match fault {
+            Fault::FreezeGateway { lasting, .. } | Fault::Swallow { lasting, .. } => lasting >= AWAY,
+            _ => false,
+        };
+        self.overlapping(span).any(|fault| matches!(fault, Fault::Kill { .. }))
+            && self.overlapping(span).any(away)
+    }
+
     fn overlapping(&self, span: Span) -> impl Iterator<Item = Fault> {
         let overlaps =
             move |applied: &&Applied| applied.from <= span.until && span.from <= applied.until + CONSEQUENCES;
@@ -61,24 +72,22 @@ impl Rows<'_> {
 /// Of any client. The end of a gateway excuses nothing here: what it does to its own clients is known from their connections.
 fn allows(fault: Fault, finding: Finding) -> bool {
     let noticed = |lasting: Duration| lasting >= NOTICED;
-    let (worker_lost, silent, cut) = match fault {
-        Fault::Kill { .. } => (true, false, false),
-        Fault::Freeze { lasting, .. } => (noticed(lasting), false, false),
+    let (redelivered, silent) = match fault {
+        Fault::Kill { .. } | Fault::End { .. } => (true, false),
+        Fault::Freeze { lasting, .. } => (noticed(lasting), false),
         Fault::Swallow { lasting, .. } | Fault::FreezeGateway { lasting, .. } => {
-            (false, noticed(lasting), noticed(lasting))
+            (noticed(lasting), noticed(lasting))
         }
-        Fault::End { .. } => (false, false, true),
         Fault::Restart { .. }
         | Fault::Reload { .. }
         | Fault::Trickle { .. }
         | Fault::Delay { .. }
         | Fault::Register { .. }
         | Fault::KillGateway { .. }
-        | Fault::RestartGateway { .. } => (false, false, false),
+        | Fault::RestartGateway { .. } => (false, false),
     };
     match finding {
-        Finding::MarkedTwice => worker_lost || cut,
-        Finding::ForeignMissing => cut,
+        Finding::MarkedTwice => redelivered,
         // Who is asked for sessions may be what is silent, see "Sessions" there.
         Finding::SessionLost => silent,
         // No row promises a time: it is counted, and that is all.
@@ -92,6 +101,8 @@ fn is_death(fault: Fault) -> bool {
     allows(fault, Finding::MarkedTwice)
 }
 
+/// From when on a worker takes along what it kept for a gateway that was away.
+const AWAY: Duration = Duration::from_secs(15);
 /// For how long the sockets of a killed process outlive it and its end, on a busy machine.
 const LINGER: Duration = Duration::from_secs(5);
 /// What kills an event's third worker closes its client, see "Poison" in docs/ARCHITECTURE.md.
@@ -110,16 +121,15 @@ mod tests {
     fn table() -> Vec<(Fault, Vec<Finding>)> {
         let (worker, gateway, link) = (0, 0, 0);
         let twice = || vec![Finding::MarkedTwice];
-        let cut = || vec![Finding::MarkedTwice, Finding::ForeignMissing];
-        let silent = || vec![Finding::MarkedTwice, Finding::ForeignMissing, Finding::SessionLost];
+        let silent = || vec![Finding::MarkedTwice, Finding::SessionLost];
         vec![
             (Fault::Kill { worker, down: SECOND }, twice()),
             (Fault::Freeze { worker, lasting: LONG }, twice()),
             (Fault::Freeze { worker, lasting: SECOND }, vec![]),
             (Fault::Restart { worker }, vec![]),
             (Fault::Reload { worker }, vec![]),
-            (Fault::End { link, end: End::Cut }, cut()),
-            (Fault::End { link, end: End::Reset }, cut()),
+            (Fault::End { link, end: End::Cut }, twice()),
+            (Fault::End { link, end: End::Reset }, twice()),
             (Fault::Swallow { link, lasting: LONG }, silent()),
             (Fault::Swallow { link, lasting: SECOND }, vec![]),
             (Fault::Trickle { link, lasting: LONG }, vec![]),
@@ -161,6 +171,19 @@ mod tests {
         let ended = |gateway, at| Rows(&applied).ended_gateway(gateway, at * SECOND);
         assert!(ended(1, 100) && ended(1, 101) && ended(1, 107));
         assert!(!ended(0, 101) && !ended(1, 99) && !ended(1, 108));
+    }
+
+    #[test]
+    fn a_worker_takes_along_what_it_kept_for_a_gateway_that_had_been_away_for_long() {
+        let at = |fault| Applied { fault, from: 10 * SECOND, until: 30 * SECOND };
+        let kill = at(Fault::Kill { worker: 0, down: SECOND });
+        let frozen = |seconds| at(Fault::FreezeGateway { gateway: 0, lasting: seconds * SECOND });
+        let allow = |applied: &[Applied]| {
+            let span = Span { from: 20 * SECOND, until: 20 * SECOND };
+            Rows(applied).allow(Finding::ForeignMissing, span)
+        };
+        assert!(allow(&[kill, frozen(20)]));
+        assert!(!allow(&[kill, frozen(12)]) && !allow(&[kill]) && !allow(&[frozen(20)]));
     }
 
     #[test]
