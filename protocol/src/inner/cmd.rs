@@ -112,6 +112,10 @@ commands! {
     Receipt = 249 "RECEIPT",
     /// Gateway → worker, ours: a worker may have had the next event before: [`super::Repeat`].
     Repeat = 250 "REPEAT",
+    /// Gateway → worker, ours: the answer to a query on this link, or a part of it: [`super::AskId`].
+    Answer = 251 "ANSWER",
+    /// Gateway → worker, ours: what became of a message: [`super::MessageReport`].
+    Report = 252 "REPORT",
 }
 
 impl Cmd {

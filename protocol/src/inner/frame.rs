@@ -20,6 +20,11 @@ pub const FLAG_BINARY: u8 = 8;
 /// flag bit 4, ours (WIRE.md §14): the sender wants to know that this was taken. Only towards a gateway that said acks.
 pub const FLAG_RECEIPT_WANTED: u8 = 16;
 
+/// flag bit 1 of ANSWER, ours (WIRE.md §14): more of the answer follows in another frame.
+pub const FLAG_MORE: u8 = 2;
+/// flag bit 5, ours (WIRE.md §14): whoever sends this message wants to be told what became of it.
+pub const FLAG_REPORT_WANTED: u8 = 32;
+
 /// A frame, its parts borrowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame<'a> {

@@ -1,7 +1,6 @@
 //! The run of a worker in 200, and what 240 answers to it (WIRE.md §14).
 
-use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use super::repeat::EventId;
 use crate::json::{self, Scalar, Shape};
@@ -44,6 +43,9 @@ pub struct Hello {
     pub refused: Option<Refused>,
     /// The gateway keeps to the window that the worker has said.
     pub windows: bool,
+    /// It answers queries on this link. Said only with `windows`: so nothing stands in front of an answer that the worker does
+    /// not read.
+    pub answers: bool,
     /// The gateway keeps events until they are safe. Said only with `windows`, and to who asked for it.
     pub acks: Option<Origin>,
     /// How many frames of the link that the worker goes on from were taken, if that is known. Said only with `acks`, and to who
@@ -70,12 +72,14 @@ impl Origin {
 impl Hello {
     /// `None`: not a JSON object. A reason that nobody knows is none: the FIN behind it says enough.
     pub fn decode(body: &[u8]) -> Option<Hello> {
-        let (mut refused, mut leaving, mut windows) = (None, false, false);
+        let (mut refused, mut leaving) = (None, false);
+        let (mut windows, mut answers) = (false, false);
         let (mut acks, mut run, mut link, mut taken) = (false, None, None, None);
         let shape = json::read_elements(body, |name, value| match name {
             KeyRef::Bytes(b"refused") => refused = value.into_text(),
             KeyRef::Bytes(b"leaving") => leaving = value == Scalar::Int(1),
             KeyRef::Bytes(b"windows") => windows = value == Scalar::Int(1),
+            KeyRef::Bytes(b"answers") => answers = value == Scalar::Int(1),
             KeyRef::Bytes(b"acks") => acks = value == Scalar::Int(1),
             KeyRef::Bytes(b"run") => run = value.into_text().as_deref().and_then(Run::parse),
             KeyRef::Bytes(b"link") => link = number(&value),
@@ -90,24 +94,38 @@ impl Hello {
         };
         let acks = run.zip(link).filter(|_| acks && windows).map(|(run, link)| Origin { run, link });
         let taken = taken.filter(|_| acks.is_some());
-        matches!(shape, Some(Shape::Object(_))).then_some(Hello { refused, windows, acks, taken })
+        let hello = Hello { refused, windows, answers: answers && windows, acks, taken };
+        matches!(shape, Some(Shape::Object(_))).then_some(hello)
     }
 
     /// The body.
-    pub fn encode(self) -> Cow<'static, [u8]> {
-        let body: &[u8] = match (self.refused, self.acks) {
-            (None, Some(Origin { run, link })) => {
-                let taken = self.taken.map(|taken| format!(r#","taken":{taken}"#)).unwrap_or_default();
-                let acks = format!(r#""acks":1,"run":"{run}","link":{link}{taken}"#);
-                return format!(r#"{{"ringway":1,"windows":1,{acks}}}"#).into_bytes().into();
-            }
-            (None, None) if self.windows => br#"{"ringway":1,"windows":1}"#,
-            (None, None) => br#"{"ringway":1}"#,
-            (Some(Refused::Name), _) => br#"{"ringway":1,"refused":"name"}"#,
-            (Some(Refused::NameLeaving), _) => br#"{"ringway":1,"refused":"name","leaving":1}"#,
-            (Some(Refused::Key), _) => br#"{"ringway":1,"refused":"key"}"#,
-        };
-        body.into()
+    pub fn encode(self) -> Vec<u8> {
+        let mut body = r#"{"ringway":1"#.to_owned();
+        match self.refused {
+            Some(Refused::Name) => body += r#","refused":"name""#,
+            Some(Refused::NameLeaving) => body += r#","refused":"name","leaving":1"#,
+            Some(Refused::Key) => body += r#","refused":"key""#,
+            None => self.encode_terms(&mut body),
+        }
+        body.push('}');
+        body.into_bytes()
+    }
+
+    /// What holds on a link that is taken.
+    fn encode_terms(self, body: &mut String) {
+        if self.windows {
+            *body += r#","windows":1"#;
+        }
+        if self.answers {
+            *body += r#","answers":1"#;
+        }
+        if let Some(Origin { run, link }) = self.acks {
+            // Writing to a string does not fail.
+            let _ = write!(body, r#","acks":1,"run":"{run}","link":{link}"#);
+        }
+        if let Some(taken) = self.taken {
+            let _ = write!(body, r#","taken":{taken}"#);
+        }
     }
 }
 
@@ -139,7 +157,7 @@ mod tests {
         let acks = Some(Origin { run: Run(0xf00d), link: 7 });
         let hello = Hello { acks, windows: true, ..Hello::default() };
         let body = br#"{"ringway":1,"windows":1,"acks":1,"run":"000000000000f00d","link":7}"#;
-        assert_eq!(*hello.encode(), body[..]);
+        assert_eq!(hello.encode(), body);
         assert_eq!(Hello::decode(body), Some(hello));
         let resumed =
             br#"{"ringway":1,"windows":1,"acks":1,"run":"000000000000f00d","link":7,"taken":4294967295}"#;
@@ -168,12 +186,20 @@ mod tests {
             (r#"{"ringway":1,"refused":"key"}"#, Some(Refused::Key)),
         ] {
             let hello = Hello { refused, ..Hello::default() };
-            assert_eq!(*hello.encode(), *body.as_bytes());
+            assert_eq!(hello.encode(), body.as_bytes());
             assert_eq!(Hello::decode(body.as_bytes()), Some(hello));
         }
         let windows = Hello { windows: true, ..Hello::default() };
-        assert_eq!(*windows.encode(), br#"{"ringway":1,"windows":1}"#[..]);
+        assert_eq!(windows.encode(), br#"{"ringway":1,"windows":1}"#);
         assert_eq!(Hello::decode(&windows.encode()), Some(windows));
+        let answers = Hello { answers: true, ..windows };
+        assert_eq!(answers.encode(), br#"{"ringway":1,"windows":1,"answers":1}"#);
+        assert_eq!(Hello::decode(&answers.encode()), Some(answers));
+        assert_eq!(
+            Hello::decode(br#"{"ringway":1,"answers":1}"#),
+            Some(Hello::default()),
+            "only with windows"
+        );
         for body in
             [r#"{"refused":"weather"}"#, r#"{"refused":["name"]}"#, r#"{"refused":1,"windows":2}"#, "{}"]
         {

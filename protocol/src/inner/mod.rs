@@ -1,5 +1,6 @@
 //! The inner protocol between workers and gateways (WIRE.md §3 to §5).
 
+mod ask;
 mod close_reason;
 mod cmd;
 pub mod drain;
@@ -13,10 +14,13 @@ pub mod reply;
 mod websocket_request;
 mod window;
 
+pub use ask::{
+    ANSWER_SLICE_SIZE, AskId, MessageReport, QUESTIONS_UNANSWERED_MAX, QUESTIONS_UNANSWERED_SIZE_MAX,
+};
 pub use close_reason::{CloseReason, CloseReasonError};
 pub use cmd::Cmd;
 pub use frame::{
-    FLAG_BINARY, FLAG_RAW, FLAG_RECEIPT_WANTED, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX,
+    FLAG_BINARY, FLAG_MORE, FLAG_RAW, FLAG_RECEIPT_WANTED, FLAG_REPORT_WANTED, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX,
     FRAME_SIZE_MAX_RINGWAY, Frame, FrameError, HEADER_SIZE, decode,
 };
 pub use hello::{Hello, Origin, Refused, Run};
