@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use protocol::inner::{FRAME_SIZE_MAX, QUESTIONS_UNANSWERED_MAX, QUESTIONS_UNANSWERED_SIZE_MAX};
+
 /// How long a client may take to finish its websocket handshake, in ms. Then it is closed: a peer that sends a byte a
 /// second must not hold a slot for ever.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
@@ -128,6 +130,19 @@ pub const LISTED_AT_ONCE_MAX: usize = 256;
 /// The longest answer to a query, in bytes: what a worker of ours, or a program with `gateway-client`, takes. For a
 /// longer one the connection that asked is closed as soon as it has grown so far, counted and logged.
 pub const REPLY_SIZE_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes on a worker's link that the slices of answers may be queued behind: events wait for so much of them at most. More than
+/// a window of events, so that these do not keep answers waiting for ever.
+pub const ANSWERS_QUEUED_MAX: usize = 512 * 1024;
+
+/// Lists that are written for one worker's link at a time. With so many, nothing is served on it before one is done.
+pub const LISTINGS_PER_LINK_MAX: usize = 8;
+
+/// Questions of one worker's link that wait while more is queued for it than it may leave unread: twice as many as a worker of
+/// ours has unanswered. With more, the link is closed.
+pub const QUESTIONS_ASIDE_MAX: usize = 2 * QUESTIONS_UNANSWERED_MAX;
+/// The same in bytes, and one frame more.
+pub const QUESTIONS_ASIDE_SIZE_MAX: usize = 2 * QUESTIONS_UNANSWERED_SIZE_MAX + FRAME_SIZE_MAX;
 
 /// A long answer grows in pieces. A new one is begun when there are this many bytes in the last, in a buffer of
 /// [`PIECE_CAPACITY`]: few elements grow it, and each is freed as soon as it is sent.
@@ -268,8 +283,7 @@ pub const WORKER_KEYS_MAX: usize = 65_536;
 
 /// The largest session in bytes: every frame about its client carries it, and must have room for a header and a
 /// message of 64 KiB beside it. SET_SESSION and UPDATE_SESSION beyond are ignored and counted.
-pub const SESSION_SIZE_MAX: usize =
-    protocol::inner::FRAME_SIZE_MAX - 64 * 1024 - protocol::inner::HEADER_SIZE;
+pub const SESSION_SIZE_MAX: usize = FRAME_SIZE_MAX - 64 * 1024 - protocol::inner::HEADER_SIZE;
 
 /// The largest frame of an inner connection that has not said the secret key yet, in bytes. Beyond, it is closed.
 pub const UNAUTHORIZED_FRAME_SIZE_MAX: usize = 64 * 1024;

@@ -47,7 +47,9 @@ fn in_flight(world: &World) -> usize {
 
 #[test]
 fn only_who_says_a_window_is_told_that_there_are_any() {
-    for (with_window, body) in [(true, &br#"{"ringway":1,"windows":1}"#[..]), (false, br#"{"ringway":1}"#)] {
+    for (with_window, body) in
+        [(true, &br#"{"ringway":1,"windows":1,"answers":1}"#[..]), (false, br#"{"ringway":1}"#)]
+    {
         let mut world = World::text();
         let link = world.link();
         match with_window {

@@ -9,18 +9,19 @@ use super::Shard;
 use super::answers::listing::Source;
 use super::clients::names::Refused;
 use super::clients::{ClientSlot, Clients};
-use super::fanouts::{Fanout, Message, Targets};
+use super::fanouts::{Fanout, Message, Sent, Targets};
 use super::links::LinkId;
 
 impl Shard {
     /// Does what a command says, and answers a query, on a link that is authorized.
     pub(super) fn apply(&mut self, link: LinkId, cmd: Cmd, frame: &Frame<'_>) {
         let client = self.clients.by_id(frame.connection_id);
+        let Some(asker) = self.links.get(link).map(|link| link.asker(frame)) else { return };
         match (cmd, client) {
-            (Cmd::SendToOne, Some(slot)) => self.send_to_one(slot, frame),
-            (Cmd::SendToAll, _) => self.send_to_all(link, frame),
-            (Cmd::SendToUid, _) => self.send_to_uids(link, frame),
-            (Cmd::SendToGroup, _) => self.send_to_groups(link, frame),
+            (Cmd::SendToOne, _) => self.send_to_one(link, client, frame),
+            (Cmd::SendToAll, _) => self.fan_out(link, frame, to_all),
+            (Cmd::SendToUid, _) => self.fan_out(link, frame, to_uids),
+            (Cmd::SendToGroup, _) => self.fan_out(link, frame, to_groups),
             (Cmd::Kick, Some(slot)) => self.kick(slot, frame),
             (Cmd::Destroy, Some(slot)) => self.close_client_now(slot),
             (Cmd::SetSession, Some(slot)) => self.change(|clients| clients[slot].set_session(frame.ext)),
@@ -33,8 +34,7 @@ impl Shard {
             (Cmd::BindUid, Some(slot)) => self.clients.bind_uid(slot, frame.ext),
             (Cmd::UnbindUid, Some(slot)) => self.clients.unbind_uid(slot),
             (
-                Cmd::SendToOne
-                | Cmd::Kick
+                Cmd::Kick
                 | Cmd::Destroy
                 | Cmd::SetSession
                 | Cmd::UpdateSession
@@ -45,21 +45,21 @@ impl Shard {
                 None,
             ) => {}
             (Cmd::IsOnline, _) => {
-                self.answer(link, |_, out| write::encode_int(client.is_some().into(), out));
+                self.answer(asker, |_, out| write::encode_int(client.is_some().into(), out));
             }
             (Cmd::GetSessionByClientId, _) => {
-                self.answer(link, |clients, out| clients.write_session(client, out));
+                self.answer(asker, |clients, out| clients.write_session(client, out));
             }
             (Cmd::GetClientCountByGroup, _) => {
-                self.answer(link, |clients, out| clients.write_count(frame.ext, out));
+                self.answer(asker, |clients, out| clients.write_count(frame.ext, out));
             }
-            (Cmd::GetAllClientSessions, _) => self.begin_listing(link, self.clients.all_sessions()),
-            (Cmd::GetClientSessionsByGroup, _) => self.begin_listing(link, Source::sessions(frame.ext)),
-            (Cmd::GetClientIdByUid, _) => self.begin_listing(link, Source::clients_of_uid(frame.ext)),
-            (Cmd::BatchGetClientIdByUid, _) => self.begin_listing(link, Source::clients_of_uids(frame.ext)),
-            (Cmd::BatchGetClientCountByGroup, _) => self.begin_listing(link, Source::counts(frame.ext)),
-            (Cmd::GetGroupIdList, _) => self.begin_listing(link, self.clients.all_groups()),
-            (Cmd::Select, _) => self.begin_listing(link, self.clients.selected(frame.ext)),
+            (Cmd::GetAllClientSessions, _) => self.begin_listing(asker, self.clients.all_sessions()),
+            (Cmd::GetClientSessionsByGroup, _) => self.begin_listing(asker, Source::sessions(frame.ext)),
+            (Cmd::GetClientIdByUid, _) => self.begin_listing(asker, Source::clients_of_uid(frame.ext)),
+            (Cmd::BatchGetClientIdByUid, _) => self.begin_listing(asker, Source::clients_of_uids(frame.ext)),
+            (Cmd::BatchGetClientCountByGroup, _) => self.begin_listing(asker, Source::counts(frame.ext)),
+            (Cmd::GetGroupIdList, _) => self.begin_listing(asker, self.clients.all_groups()),
+            (Cmd::Select, _) => self.begin_listing(asker, self.clients.selected(frame.ext)),
             (Cmd::Drain, _) => self.drain(link, frame),
             (Cmd::DrainBusy, _) => self.drain_busy(link, frame),
             (Cmd::DrainFree, _) => self.drain_free(link, frame),
@@ -78,44 +78,36 @@ impl Shard {
                 | Cmd::RingwayHello
                 | Cmd::Receipt
                 | Cmd::Repeat
+                | Cmd::Answer
+                | Cmd::Report
                 | Cmd::Drained,
                 _,
             ) => {}
         }
     }
 
-    fn send_to_one(&mut self, slot: ClientSlot, frame: &Frame<'_>) {
-        if let Some(message) = Message::of(frame) {
-            self.send_to_client(slot, &message);
+    fn send_to_one(&mut self, link: LinkId, client: Option<ClientSlot>, frame: &Frame<'_>) {
+        let report = self.begin_report(link, frame);
+        let sent = client.zip(Message::of(frame)).map(|(slot, message)| self.send_to_client(slot, &message));
+        if let Some(report) = report {
+            self.end_report(report, sent.unwrap_or(Sent::Gone));
         }
     }
 
-    fn send_to_all(&mut self, link: LinkId, frame: &Frame<'_>) {
-        let (Some(targets), Some(message)) = (ext::Targets::decode(frame.ext), Message::of(frame)) else {
-            return;
-        };
-        let (targets, exclude) = match targets {
-            ext::Targets::All => (Targets::Everybody, HashSet::new()),
-            ext::Targets::Only(ids) => (Targets::Ids(ids.into_iter()), HashSet::new()),
-            ext::Targets::Except(exclude) => (Targets::Everybody, exclude.into_iter().collect()),
-        };
-        self.start_fan_out(link, Fanout::new(message, targets, exclude));
-    }
-
-    /// In list order; a uid twice sends twice.
-    fn send_to_uids(&mut self, link: LinkId, frame: &Frame<'_>) {
-        let (Some(uids), Some(message)) = (ext::decode_names(frame.ext), Message::of(frame)) else { return };
-        let targets = Targets::Uids(uids.into_iter());
-        self.start_fan_out(link, Fanout::new(message, targets, HashSet::new()));
-    }
-
-    /// Group by group; a member of two gets it twice.
-    fn send_to_groups(&mut self, link: LinkId, frame: &Frame<'_>) {
-        let (Some(to), Some(message)) = (ext::GroupTargets::decode(frame.ext), Message::of(frame)) else {
-            return;
-        };
-        let targets = Targets::Groups(to.groups.into_iter());
-        self.start_fan_out(link, Fanout::new(message, targets, to.exclude.into_iter().collect()));
+    /// To whom `targets` says, if the frame says it, and has a message.
+    fn fan_out<'a>(
+        &mut self,
+        link: LinkId,
+        frame: &Frame<'a>,
+        targets: impl FnOnce(&[u8]) -> Option<(Targets, HashSet<u32>)>,
+    ) {
+        let report = self.begin_report(link, frame);
+        match targets(frame.ext).zip(Message::of(frame)) {
+            Some(((targets, exclude), message)) => {
+                self.start_fan_out(link, Fanout::new(message, targets, exclude, report));
+            }
+            None => report.into_iter().for_each(|report| self.end_report(report, Sent::Gone)),
+        }
     }
 
     /// Last words, if there are any; then the client goes. Nothing it sends is read any more.
@@ -136,4 +128,23 @@ impl Shard {
     fn change(&mut self, change: impl FnOnce(&mut Clients) -> Result<(), Refused>) {
         self.counters.commands_refused += u64::from(change(&mut self.clients).is_err());
     }
+}
+
+fn to_all(ext: &[u8]) -> Option<(Targets, HashSet<u32>)> {
+    Some(match ext::Targets::decode(ext)? {
+        ext::Targets::All => (Targets::Everybody, HashSet::new()),
+        ext::Targets::Only(ids) => (Targets::Ids(ids.into_iter()), HashSet::new()),
+        ext::Targets::Except(exclude) => (Targets::Everybody, exclude.into_iter().collect()),
+    })
+}
+
+/// In list order; a uid twice sends twice.
+fn to_uids(ext: &[u8]) -> Option<(Targets, HashSet<u32>)> {
+    Some((Targets::Uids(ext::decode_names(ext)?.into_iter()), HashSet::new()))
+}
+
+/// Group by group; a member of two gets it twice.
+fn to_groups(ext: &[u8]) -> Option<(Targets, HashSet<u32>)> {
+    let to = ext::GroupTargets::decode(ext)?;
+    Some((Targets::Groups(to.groups.into_iter()), to.exclude.into_iter().collect()))
 }

@@ -1,7 +1,7 @@
 //! A query whose answer is a list: found, then written in slices, so that nobody waits for a long one.
 //!
 //! The answer tells of who was there when the query came, less those that have gone when it is their turn to be written;
-//! what it tells of each is as of then. The link that asked is not served meanwhile.
+//! what it tells of each is as of then. A link that gets replies, which come in order, is not served meanwhile.
 
 use std::collections::VecDeque;
 use std::vec;
@@ -12,16 +12,16 @@ use protocol::inner::ext::{Field, Where};
 use protocol::php::write;
 use tracing::warn;
 
+use super::on_link::Asker;
 use super::pieces::{OpenArray, Pieces};
 use crate::config::{
     LISTED_AT_ONCE_MAX, LISTING_SLICE, LISTING_SLICE_SIZE, REPLY_LOG_PERIOD_MS, REPLY_SIZE_MAX,
 };
+use crate::shard::Shard;
 use crate::shard::clients::Clients;
 use crate::shard::clients::client::Client;
 use crate::shard::clients::directory::SetId;
 use crate::shard::clients::found::{Found, Ordered};
-use crate::shard::links::LinkId;
-use crate::shard::{Action, Shard};
 
 /// The lists that are being written.
 pub(crate) struct Listings {
@@ -43,7 +43,7 @@ impl Listings {
 
 /// A list that is being written.
 pub(crate) struct Listing {
-    link: LinkId,
+    asker: Asker,
     source: Source,
     out: Pieces,
     array: OpenArray,
@@ -143,16 +143,18 @@ impl From<Vec<Vec<u8>>> for Names {
 
 impl Shard {
     /// Answers a query by a list: at once if it is short.
-    pub(crate) fn begin_listing(&mut self, link: LinkId, source: Source) {
+    pub(crate) fn begin_listing(&mut self, asker: Asker, source: Source) {
         let mut out = Pieces::new();
         let array = out.open_array();
-        let mut listing = Listing { link, source, out, array, count: 0 };
+        let mut listing = Listing { asker, source, out, array, count: 0 };
         if listing.go_on(&self.clients) == Progress::Done {
             return self.end_listing(listing);
         }
-        if let Some(asking) = self.links.get_mut(link) {
-            asking.busy = true;
-            self.output.actions.push(Action::Pause(link.socket()));
+        if let Some(link) = self.links.get_mut(asker.link) {
+            match asker.id {
+                Some(_) => link.answers.listing_begins(),
+                None => link.busy = true,
+            }
             self.listings.waiting.push_back(listing);
         }
     }
@@ -160,41 +162,56 @@ impl Shard {
     /// The next slice of one list. Several take turns.
     pub(crate) fn continue_listings(&mut self) {
         let Some(mut listing) = self.listings.waiting.pop_front() else { return };
-        let link = listing.link;
-        if self.links.get(link).is_none() {
+        let asker = listing.asker;
+        if self.links.get(asker.link).is_none() {
             return;
         }
         if listing.go_on(&self.clients) != Progress::Done {
             return self.listings.waiting.push_back(listing);
         }
         self.end_listing(listing);
-        self.link_idle(link);
+        if asker.id.is_none() {
+            return self.link_idle(asker.link);
+        }
+        let Some(link) = self.links.get_mut(asker.link) else { return };
+        let was_held_up = link.is_held_up();
+        link.answers.listing_ends();
+        if was_held_up && !link.is_held_up() {
+            self.resume_link(asker.link);
+        }
     }
 
-    /// Sends the answer; closes the link for one that is longer than anybody takes.
+    /// Sends the answer, or says that there is none if it is longer than anybody takes: by the end of the link, where replies have an order.
     fn end_listing(&mut self, listing: Listing) {
-        let Listing { link, mut out, array, count, .. } = listing;
+        let Listing { asker, mut out, array, count, .. } = listing;
         out.close_array(array, count);
         if out.len() > REPLY_SIZE_MAX {
-            return self.refuse_reply(link);
+            return self.refuse_reply(asker);
         }
-        let Some(link) = self.links.get_mut(link) else { return };
+        let Some(link) = self.links.get_mut(asker.link) else { return };
+        if let Some(id) = asker.id {
+            return link.queue_answer(&mut self.output, id, out.into_pieces());
+        }
         for piece in out.finish() {
             self.output.append_answer(link.id.socket(), &mut link.out, link.worker.is_some(), piece);
         }
     }
 
-    fn refuse_reply(&mut self, id: LinkId) {
-        let Some(link) = self.links.get(id) else { return };
+    fn refuse_reply(&mut self, asker: Asker) {
+        let Some(link) = self.links.get(asker.link) else { return };
         self.counters.replies_too_large += 1;
         if let Some(unsaid) = self.listings.log.admit(self.now.0) {
             warn!(
                 peer = %link.peer, unsaid,
-                "a query whose answer is longer than {} MiB: the connection is closed; ask for less at once",
+                "a query whose answer is longer than {} MiB is not answered; ask for less at once",
                 REPLY_SIZE_MAX >> 20
             );
         }
-        self.close_link(id);
+        match (asker.id, self.links.get_mut(asker.link)) {
+            // No value is empty.
+            (Some(id), Some(link)) => link.queue_answer(&mut self.output, id, []),
+            _ => self.close_link(asker.link),
+        }
     }
 }
 

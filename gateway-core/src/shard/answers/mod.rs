@@ -1,5 +1,6 @@
 //! Answers to queries.
 
 pub(super) mod listing;
+pub(super) mod on_link;
 pub(super) mod pieces;
 pub(super) mod queries;

@@ -57,6 +57,11 @@ impl Pieces {
         write::array_end(self.out());
     }
 
+    /// The value, in order.
+    pub(crate) fn into_pieces(self) -> Vec<Vec<u8>> {
+        self.pieces
+    }
+
     /// The whole reply; its value must be shorter than 4 GiB.
     pub(crate) fn finish(self) -> impl Iterator<Item = Vec<u8>> {
         let size = u32::try_from(self.len()).expect("bounded by REPLY_SIZE_MAX while it was written");

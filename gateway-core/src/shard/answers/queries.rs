@@ -6,17 +6,20 @@ use protocol::inner::reply;
 use protocol::php::write;
 
 use super::listing::{Called, Element, Names, Source};
+use super::on_link::Asker;
 use crate::shard::Shard;
 use crate::shard::clients::client::Client;
 use crate::shard::clients::{ClientSlot, Clients};
-use crate::shard::links::LinkId;
 
 impl Shard {
     /// Answers a query on the link it came on, by what `write` makes of the clients.
-    pub(crate) fn answer(&mut self, link: LinkId, write: impl FnOnce(&Clients, &mut Vec<u8>)) {
+    pub(crate) fn answer(&mut self, asker: Asker, write: impl FnOnce(&Clients, &mut Vec<u8>)) {
         let mut value = Vec::new();
         write(&self.clients, &mut value);
-        let Some(link) = self.links.get_mut(link) else { return };
+        let Some(link) = self.links.get_mut(asker.link) else { return };
+        if let Some(id) = asker.id {
+            return link.queue_answer(&mut self.output, id, [value]);
+        }
         let socket = link.id.socket();
         if link.worker.is_none() {
             return self.output.append_with(socket, &mut link.out, |out| reply::encode(&value, out));

@@ -9,12 +9,14 @@
 //! walk comes by.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::ops::Range;
 
 use hashbrown::{HashMap, HashSet};
 
 use super::merged::Merged;
 use super::message::Encodings;
+use super::reports::ReportId;
 use crate::Listen;
 use crate::config::{FANOUTS_LISTED_MAX, FANOUTS_MAX, FANOUTS_SIZE_MAX, MERGED_SIZE_MAX};
 use crate::shard::clients::ClientSlot;
@@ -39,12 +41,15 @@ pub(crate) struct Log {
     listed: usize,
     /// What was last brought in one piece.
     merged: Merged,
+    /// Of entries that have ended since this was looked at.
+    ended: Vec<ReportId>,
 }
 
 /// A fan-out that waits.
 pub(super) struct Entry {
     message: Encodings<'static>,
     audience: Audience,
+    report: Option<ReportId>,
     /// Connection ids that get nothing.
     exclude: HashSet<u32>,
     /// Clients accepted by the shard when this was applied: who came later is no target, also where it has the slot of one.
@@ -97,10 +102,11 @@ impl Entry {
     pub(super) fn new(
         message: Encodings<'static>,
         audience: Audience,
+        report: Option<ReportId>,
         exclude: HashSet<u32>,
         accepted: u64,
     ) -> Entry {
-        Entry { message, audience, exclude, accepted, start: 0, wrapped: false }
+        Entry { message, audience, report, exclude, accepted, start: 0, wrapped: false }
     }
 
     /// How often a client gets it.
@@ -261,11 +267,16 @@ impl Log {
     }
 
     /// Gives an entry's message to `queue`, which may need it in one more form.
-    pub(super) fn with_message(&mut self, index: usize, queue: impl FnOnce(&mut Encodings<'static>)) {
+    pub(super) fn with_message<T>(
+        &mut self,
+        index: usize,
+        queue: impl FnOnce(&mut Encodings<'static>) -> T,
+    ) -> T {
         let message = &mut self.entries[index].message;
         let size = message.size();
-        queue(message);
+        let queued = queue(message);
         self.size += message.size() - size;
+        queued
     }
 
     /// Nobody is left up to the end of the table.
@@ -289,6 +300,17 @@ impl Log {
         self.first += 1;
         self.size -= entry.message.size();
         self.listed -= entry.listed();
+        self.ended.extend(entry.report);
+    }
+
+    /// The report that counts an entry, if any does.
+    pub(super) fn report(&self, index: usize) -> Option<ReportId> {
+        self.entries[index].report
+    }
+
+    /// The reports of entries that have ended, of each one.
+    pub(super) fn take_ended(&mut self) -> Vec<ReportId> {
+        mem::take(&mut self.ended)
     }
 
     /// Where the entry of this number is, or the first if it has gone.
@@ -307,7 +329,7 @@ mod tests {
     fn entry(body: &[u8], audience: Audience) -> Entry {
         let frame = Frame { body, flag: FLAG_SCALAR, ..Frame::command(Cmd::SendToAll) };
         let message: Encodings<'_> = Message::of(&frame).unwrap().into();
-        Entry::new(message.to_owned(), audience, HashSet::new(), 0)
+        Entry::new(message.to_owned(), audience, None, HashSet::new(), 0)
     }
 
     fn slots(indices: &[usize]) -> Vec<ClientSlot> {

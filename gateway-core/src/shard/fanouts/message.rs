@@ -6,6 +6,7 @@ use protocol::client::{Kind, Protocol};
 use protocol::inner::{FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, Frame};
 use protocol::php;
 
+use super::reports::Sent;
 use crate::Listen;
 use crate::settings::SlowClient;
 use crate::shard::Shard;
@@ -144,31 +145,33 @@ impl Client {
 
 impl Shard {
     /// Queues a message for one client.
-    pub(crate) fn send_to_client(&mut self, slot: ClientSlot, message: &Message<'_>) {
+    pub(crate) fn send_to_client(&mut self, slot: ClientSlot, message: &Message<'_>) -> Sent {
         self.catch_up(slot);
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else { return Sent::Gone };
         if !client.takes_message(self.settings.send_to_client_buffer_size) {
             return self.refuse_message(slot);
         }
         self.counters.messages_out += 1;
         client.queue_message(&mut self.output, self.settings.protocol_of(client.listener), message);
+        Sent::Queued
     }
 
     /// Queues a message that others get, too, for a client.
-    pub(super) fn send_shared(&mut self, slot: ClientSlot, message: &mut Encodings<'_>) {
-        let Some(client) = self.clients.get_mut(slot) else { return };
+    pub(super) fn send_shared(&mut self, slot: ClientSlot, message: &mut Encodings<'_>) -> Sent {
+        let Some(client) = self.clients.get_mut(slot) else { return Sent::Gone };
         if !client.takes_message(self.settings.send_to_client_buffer_size) {
             return self.refuse_message(slot);
         }
         self.counters.messages_out += 1;
         message.queue(&mut self.output, &self.settings.listen, client);
+        Sent::Queued
     }
 
     /// What becomes of a client that takes no message, and of the message, is the settings' choice.
     #[cold]
-    fn refuse_message(&mut self, slot: ClientSlot) {
+    fn refuse_message(&mut self, slot: ClientSlot) -> Sent {
         match self.settings.slow_client {
-            _ if self.clients[slot].closing => {}
+            _ if self.clients[slot].closing => return Sent::Gone,
             // It cannot take anything yet, however fast it is.
             SlowClient::Close if !self.clients[slot].codec.is_open() => {
                 self.counters.messages_dropped_slow_client += 1;
@@ -179,6 +182,7 @@ impl Shard {
                 self.close_client_because(slot, CloseReason::Policy);
             }
         }
+        Sent::Dropped
     }
 }
 

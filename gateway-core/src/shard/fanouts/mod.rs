@@ -6,6 +6,7 @@
 mod log;
 mod merged;
 mod message;
+mod reports;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -16,10 +17,12 @@ use hashbrown::HashSet;
 use self::log::{Audience, Entry, Listed, Log};
 use self::message::Encodings;
 pub(crate) use self::message::Message;
+pub(crate) use self::reports::Sent;
+use self::reports::{ReportId, Reports};
+use super::Shard;
 use super::clients::directory::Directory;
 use super::clients::{ClientSlot, Clients};
 use super::links::LinkId;
-use super::{Action, Shard};
 use crate::config::{
     EVERYBODY_DIRECT_MAX, FANOUT_DIRECT_MAX, FANOUT_FEW_MAX, FANOUT_SENDS_MAX, FANOUT_SLICE,
     HELD_UP_PER_TURN_MAX, WALK_MESSAGES_MAX, WALK_SENDS_MAX,
@@ -32,12 +35,14 @@ pub(crate) struct Fanouts {
     /// Those that the log has had no room for, or that have targets still to be looked up. The link of each is not served
     /// meanwhile: what comes behind it must not overtake it.
     held_up: VecDeque<(Fanout<'static>, LinkId)>,
+    reports: Reports,
 }
 
 /// A message for many clients, as a command brings it.
 pub(crate) struct Fanout<'a> {
     message: Encodings<'a>,
     targets: Targets,
+    report: Option<ReportId>,
     /// Connection ids that get nothing.
     exclude: HashSet<u32>,
 }
@@ -62,8 +67,14 @@ impl Fanouts {
 }
 
 impl<'a> Fanout<'a> {
-    pub(super) fn new(message: Message<'a>, targets: Targets, exclude: HashSet<u32>) -> Fanout<'a> {
-        Fanout { message: message.into(), targets, exclude }
+    /// `report`: who sends it wants to know what becomes of it.
+    pub(super) fn new(
+        message: Message<'a>,
+        targets: Targets,
+        exclude: HashSet<u32>,
+        report: Option<ReportId>,
+    ) -> Fanout<'a> {
+        Fanout { message: message.into(), targets, report, exclude }
     }
 }
 
@@ -121,13 +132,24 @@ impl Shard {
         if self.fanouts.held_up.is_empty() {
             self.apply_fan_out(&mut fanout);
         }
-        if !fanout.targets.are_all_taken()
+        let Some(from) = self.links.get_mut(link) else { return };
+        if fanout.targets.are_all_taken() {
+            return self.fan_out_taken(link, fanout.report);
+        }
+        from.busy = true;
+        let Fanout { message, targets, report, exclude } = fanout;
+        let fanout = Fanout { message: message.to_owned(), targets, report, exclude };
+        self.fanouts.held_up.push_back((fanout, link));
+    }
+
+    /// All targets of a fan-out have it, or it is in the log. Its link is held up if it gets the report before anything else.
+    fn fan_out_taken(&mut self, link: LinkId, report: Option<ReportId>) {
+        let Some(report) = report else { return };
+        self.end_report_part(report);
+        if self.fanouts.reports.holds_up(report)
             && let Some(from) = self.links.get_mut(link)
         {
             from.busy = true;
-            self.output.actions.push(Action::Pause(link.socket()));
-            let Fanout { message, targets, exclude } = fanout;
-            self.fanouts.held_up.push_back((Fanout { message: message.to_owned(), targets, exclude }, link));
         }
     }
 
@@ -151,7 +173,13 @@ impl Shard {
             if !fanout.targets.are_all_taken() {
                 return self.fanouts.held_up.push_back((fanout, link));
             }
-            self.link_idle(link);
+            match fanout.report.filter(|report| self.fanouts.reports.holds_up(*report)) {
+                Some(report) => self.end_report_part(report),
+                None => {
+                    fanout.report.into_iter().for_each(|report| self.end_report_part(report));
+                    self.link_idle(link);
+                }
+            }
         }
     }
 
@@ -173,14 +201,16 @@ impl Shard {
             true => mem::take(&mut fanout.exclude),
             false => fanout.exclude.clone(),
         };
-        let entry = Entry::new(fanout.message.to_owned(), audience, exclude, self.clients.accepted());
-        self.fanouts.log.push(entry);
+        let (message, report) = (fanout.message.to_owned(), fanout.report);
+        report.into_iter().for_each(|report| self.fanouts.reports.add_part(report));
+        self.fanouts.log.push(Entry::new(message, audience, report, exclude, self.clients.accepted()));
     }
 
     fn send_at_once(&mut self, slot: ClientSlot, fanout: &mut Fanout<'_>) {
         self.catch_up(slot);
         if self.clients.get(slot).is_some_and(|client| !fanout.exclude.contains(&client.connection_id)) {
-            self.send_shared(slot, &mut fanout.message);
+            let sent = self.send_shared(slot, &mut fanout.message);
+            fanout.report.into_iter().for_each(|report| self.fanouts.reports.count(report, sent));
         }
     }
 
@@ -197,7 +227,9 @@ impl Shard {
             let Some((slot, entries)) = log.walk(end) else { break };
             queued += self.bring(&mut log, slot, entries);
         }
+        let ended = log.take_ended();
         self.fanouts.log = log;
+        ended.into_iter().for_each(|report| self.end_report_part(report));
     }
 
     /// Queues what is in the log for a client and has not been brought to it. To be called before anything else is queued for
@@ -225,8 +257,11 @@ impl Shard {
         let mut queued = 0;
         for index in entries {
             let Some(client) = self.clients.get(slot) else { break };
-            let times = log.times(index, slot, client);
-            (0..times).for_each(|_| log.with_message(index, |message| self.send_shared(slot, message)));
+            let (times, report) = (log.times(index, slot, client), log.report(index));
+            for _ in 0..times {
+                let sent = log.with_message(index, |message| self.send_shared(slot, message));
+                report.into_iter().for_each(|report| self.fanouts.reports.count(report, sent));
+            }
             queued += times;
         }
         queued
@@ -242,6 +277,10 @@ impl Shard {
         if takes_all {
             self.counters.messages_out += entries.len() as u64;
             client.queue_shared(&mut self.output, piece);
+            if !self.fanouts.reports.are_none() {
+                let reports = entries.clone().filter_map(|index| log.report(index));
+                reports.for_each(|report| self.fanouts.reports.count(report, Sent::Queued));
+            }
         }
         takes_all
     }

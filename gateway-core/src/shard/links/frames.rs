@@ -8,6 +8,7 @@ use super::LinkId;
 use super::in_flight::InFlight;
 use super::link::Link;
 use super::workers::WorkerId;
+use crate::shard::answers::on_link::TooMuch;
 use crate::shard::events::reroute::{self, Lost};
 use crate::shard::notices::{Gone, Notice};
 use crate::shard::{Action, Shard};
@@ -23,7 +24,8 @@ impl Link {
     /// A peer that asks and does not read the answers gets no more of them: its next query waits, and all behind it.
     fn stall(&mut self, queued_max: usize, next: &Frame<'_>) -> bool {
         let is_full = self.out.queue.len() >= queued_max;
-        self.stalled = is_full && Cmd::from_u8(next.cmd).is_some_and(Cmd::is_query);
+        let is_query = Cmd::from_u8(next.cmd).is_some_and(Cmd::is_query);
+        self.stalled = is_full && is_query && self.asker(next).id.is_none();
         self.stalled
     }
 }
@@ -136,6 +138,7 @@ impl Shard {
         if leaving {
             return self.shut_down_link(id);
         }
+        self.continue_answers(id);
         let Some(link) = self.links.get_mut(id) else { return };
         if mem::take(&mut link.stalled) {
             return self.resume_link(id);
@@ -169,12 +172,15 @@ impl Shard {
     pub(crate) fn link_idle(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         link.busy = false;
-        self.resume_link(id);
+        if !link.is_held_up() {
+            self.resume_link(id);
+        }
     }
 
     /// Serves what waits on a link that is not held up any more.
-    fn resume_link(&mut self, id: LinkId) {
+    pub(crate) fn resume_link(&mut self, id: LinkId) {
         self.output.actions.push(Action::Resume(id.socket()));
+        self.continue_answers(id);
         self.link_received(id, &[]);
         if self.links.get(id).is_some_and(|link| link.closing) {
             self.close_link_if_done(id);
@@ -208,7 +214,8 @@ impl Shard {
                     if self.on_frame(id, &frame) == LinkState::Gone {
                         return None;
                     }
-                    if self.links.get(id)?.busy {
+                    if self.links.get(id)?.is_held_up() {
+                        self.output.actions.push(Action::Pause(id.socket()));
                         return Some(consumed);
                     }
                 }
@@ -234,6 +241,14 @@ impl Shard {
         let Some(link) = self.links.get(id) else { return LinkState::Gone };
         if !link.authorized {
             return self.refuse(id);
+        }
+        match self.put_aside(id, frame) {
+            Ok(true) => return LinkState::Open,
+            Ok(false) => {}
+            Err(TooMuch) => {
+                self.close_malformed(id);
+                return LinkState::Gone;
+            }
         }
         if let Some(cmd) = cmd {
             self.apply(id, cmd, frame);
@@ -316,7 +331,8 @@ impl Shard {
             kept.filter_map(|event| event.repeat).for_each(|repeat| self.suspects.forget(repeat.id));
         }
         if link.ringway {
-            let hello = Hello { refused: None, windows: link.in_flight.is_some(), acks, taken };
+            let windows = link.in_flight.is_some();
+            let hello = Hello { refused: None, windows, answers: windows, acks, taken };
             let hello = Frame { body: &hello.encode(), ..Frame::command(Cmd::RingwayHello) };
             link.queue_frame(&mut self.output, &hello);
             link.pulse.begin();

@@ -13,6 +13,7 @@ use super::in_flight::InFlight;
 use super::receipts::Taken;
 use super::workers::WorkerId;
 use crate::config::UNAUTHORIZED_FRAME_SIZE_MAX;
+use crate::shard::answers::on_link::Answers;
 use crate::shard::notices::Gone;
 use crate::shard::output::{Outbound, Output};
 
@@ -40,7 +41,7 @@ pub(crate) struct Link {
     pub pulse: Pulse,
     /// Does not read its replies: no frame is served until it does.
     pub stalled: bool,
-    /// Its fan-out waits for room, or its list is being written: no frame is served until that is done.
+    /// Its fan-out waits for room, or what it asked is not answered yet: no frame is served until that is done.
     pub busy: bool,
     /// The peer has sent its FIN; goes once its queue is empty.
     pub closing: bool,
@@ -61,18 +62,20 @@ pub(crate) struct Link {
     pub stalled_clients: VecDeque<SocketId>,
     /// Departed clients whose last events wait for the same reasons, by connection id.
     pub departed: VecDeque<u32>,
+    /// Answers that are not queued yet.
+    pub answers: Answers,
 }
 
 impl Link {
     /// Whether its frames wait.
     pub(crate) fn is_held_up(&self) -> bool {
-        self.stalled || self.busy
+        self.stalled || self.busy || self.answers.are_too_many_listings()
     }
 
     /// Whether anything but its own sends depends on its queue. Of clients that wait for the worker's window, nothing does.
     pub(crate) fn is_waited_for(&self) -> bool {
         let waiting = !(self.stalled_clients.is_empty() && self.departed.is_empty()) && self.is_window_open();
-        waiting || self.stalled || self.closing
+        waiting || self.stalled || self.closing || self.answers.are_waiting()
     }
 
     /// The largest frame that may go either way on this link, in bytes.
@@ -119,6 +122,7 @@ impl Link {
             taken: Taken::default(),
             stalled_clients: VecDeque::new(),
             departed: VecDeque::new(),
+            answers: Answers::default(),
         }
     }
 }

@@ -98,7 +98,7 @@ impl Shard {
         self.release_suspects();
     }
 
-    fn close_malformed(&mut self, id: LinkId) {
+    pub(crate) fn close_malformed(&mut self, id: LinkId) {
         self.counters.links_malformed += 1;
         self.close_link_because(id, Gone::Malformed);
     }
