@@ -10,7 +10,7 @@ use protocol::calls::query::Query;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::{Answer, Config, ConnectError, Delivery};
+use crate::{Answer, Config, ConnectError, Delivery, MessageReport};
 
 /// What programs without a runtime do to clients: the calls of [`crate::Client`], each of which blocks until it is done.
 /// Cheap to clone; clones share connections, and threads may call at once.
@@ -43,6 +43,13 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+/// As [`crate::Reported`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before one of its calls"]
+pub struct Reported {
+    pub(crate) client: Client,
+}
+
 /// The thread on which everything async runs.
 struct Driver {
     handle: Handle,
@@ -66,6 +73,15 @@ impl Client {
 
     pub(crate) fn send(&self, command: Command<'_>) -> Delivery {
         self.driver.handle.block_on(self.client.send(command))
+    }
+
+    /// As [`crate::Client::reported`].
+    pub fn reported(&self) -> Reported {
+        Reported { client: self.clone() }
+    }
+
+    pub(crate) fn send_reported(&self, command: Command<'_>) -> Answer<MessageReport> {
+        self.driver.handle.block_on(self.client.send_reported(command))
     }
 
     pub(crate) fn ask<T>(&self, query: Query<T>) -> Answer<T> {

@@ -121,7 +121,7 @@ impl Client {
             .collect()
     }
 
-    fn hand_over(&self, gateway: SocketAddrV4, packet: Option<&Packet>) -> Option<Outcome> {
+    pub(crate) fn hand_over(&self, gateway: SocketAddrV4, packet: Option<&Packet>) -> Option<Outcome> {
         Some(self.shared.directory.link(gateway)?.send(packet?.clone()))
     }
 
@@ -136,7 +136,7 @@ impl Client {
     }
 
     /// `None`: no gateway takes a frame of this size.
-    fn packet(&self, frame: &Frame<'_>, asks: Asks) -> Option<Packet> {
+    pub(crate) fn packet(&self, frame: &Frame<'_>, asks: Asks) -> Option<Packet> {
         if frame.size() > FRAME_SIZE_MAX {
             return None;
         }
@@ -161,7 +161,7 @@ impl Client {
         (count > 0).then(|| Packet { bytes: Bytes::from(bytes), asks: Asks::Many(count) })
     }
 
-    fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         Instant::now() + self.config().connect_timeout + self.config().reply_timeout
     }
 
@@ -177,7 +177,7 @@ impl Drop for Shared {
 }
 
 /// What came of a packet for one gateway.
-enum Got {
+pub(crate) enum Got {
     Done(Done),
     /// It will not come.
     Nothing,
@@ -185,7 +185,7 @@ enum Got {
     Loss,
 }
 
-async fn within(deadline: Instant, outcome: Option<Outcome>) -> Got {
+pub(crate) async fn within(deadline: Instant, outcome: Option<Outcome>) -> Got {
     let Some(outcome) = outcome else { return Got::Nothing };
     match timeout_at(deadline, outcome).await {
         Ok(Ok(Some(done))) => Got::Done(done),

@@ -28,11 +28,11 @@
 //! names those which did not get it. The protocol has no acknowledgements: by default a gateway "got it" when the bytes
 //! were written to its socket, so a gateway that dies or refuses the key right then goes unnoticed.
 //! [`Confirm::Handled`] waits until the gateway has carried the command out, for the price of a round trip. Neither
-//! says that an end user has received anything.
+//! says that an end user has received anything. [`Client::reported`] sends messages and says for how many clients each was
+//! queued: 0 if nobody has that uid.
 //!
 //! **Queries** (`is_online`, `session`, `groups`, …) return an [`Answer`], which names the gateways that did not answer.
-//! Commands and queries of one client reach a gateway in the order in which they were called. (A worker's do not: see
-//! WIRE.md §5.)
+//! Commands and queries of one client reach a gateway in the order in which they were called.
 //!
 //! The names `""` and `"0"` are none, as in PHP: commands with such a name concern nobody, queries about it find
 //! nobody. Gateways may be Ringway's or PHP's. Websocket clients get text or binary as the gateway decides
@@ -51,9 +51,10 @@ mod delivery;
 mod directory;
 mod discovery;
 mod link;
+mod reports;
 
 pub use protocol::ClientId;
-pub use protocol::calls::{Answer, Body, Name};
+pub use protocol::calls::{Answer, Body, MessageReport, Name};
 pub use protocol::client::Kind;
 pub use protocol::inner::{CloseReason, CloseReasonError};
 pub use protocol::php;
@@ -62,3 +63,4 @@ pub use client::Client;
 pub use config::{Config, Confirm};
 pub use delivery::Delivery;
 pub use discovery::ConnectError;
+pub use reports::Reported;

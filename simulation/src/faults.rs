@@ -315,8 +315,10 @@ impl World {
         let mut told = Vec::new();
         for pipe in 0..self.pipes.len() {
             if self.process_of(self.pipes[pipe].to) == Some(process) && self.pipes[pipe].is_ready() {
-                self.tell(pipe, usize::MAX);
                 told.push(pipe);
+                // The end behind the bytes, too.
+                self.tell(pipe, usize::MAX);
+                self.tell(pipe, usize::MAX);
             }
         }
         match process {

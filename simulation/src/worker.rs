@@ -35,6 +35,8 @@ pub(crate) struct Notes {
     pub(crate) left: BTreeSet<usize>,
     /// A gateway has thrown somebody out.
     pub(crate) are_thrown_out: bool,
+    /// No link is lost while its worker lives.
+    pub(crate) links_last: bool,
 }
 
 /// A core, and which pipes its connections send to: indices into the world's list.
@@ -48,8 +50,8 @@ pub(crate) struct Worker {
     pub(crate) concurrent_max: usize,
 }
 
-/// Answers each message with itself: at once, after a while, after a question to gateways, or after it has written to the
-/// client's session. Some are news for another client, too.
+/// Answers each message with itself: at once, after a while, after a question to gateways, after joining a
+/// group and counting it, or after it has written to the client's session. Some are news for another client, too.
 struct Echo {
     number: usize,
     record: Record,
@@ -81,6 +83,7 @@ impl Events for Echo {
                 let is_said = answer.value || !answer.missing.is_empty() || may_have_gone;
                 assert!(is_said, "a client that speaks is online");
             }
+            4 if choice < 32 => self.count_after_joining(gateway, client, &message.text()).await,
             2 => client.edit_session(|session| drop(session.insert("last", message.text().as_ref()))),
             3 => self.push(gateway),
             _ => {}
@@ -112,6 +115,18 @@ impl Echo {
         let mut record = self.record.borrow_mut();
         record.ids.insert(client_at(client.addr().port()), client.id());
         record.note(self.number, client.is_repeat(), what);
+    }
+
+    /// A query sees what was commanded before it, unless a link was lost in between.
+    async fn count_after_joining(&self, gateway: &Gateway, client: &Client, text: &str) {
+        let group = format!("{}:{text}", self.number);
+        gateway.join_group(client.id(), &*group);
+        let answer = gateway.client_count_of_group(&*group).await;
+        gateway.leave_group(client.id(), &*group);
+        let record = self.record.borrow();
+        let may_have_gone = record.left.contains(&client_at(client.addr().port())) || record.are_thrown_out;
+        let is_seen = answer.value == 1 || !answer.missing.is_empty() || may_have_gone;
+        assert!(is_seen || !record.links_last, "a query overtook the command before it: {answer:?}");
     }
 
     /// Says something to any client, whoever serves it.

@@ -75,6 +75,7 @@ impl World {
             disturbances: Disturbances::default(),
             record: Record::default(),
         };
+        world.record.borrow_mut().links_last = faults == Faults::Reloads;
         (0..embedded).for_each(|gateway| world.start_own_worker(gateway));
         (0..separate).for_each(|_| world.start_worker());
         world.settle();

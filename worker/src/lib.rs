@@ -121,7 +121,7 @@ pub mod time;
 mod worker;
 
 pub use protocol::ClientId;
-pub use protocol::calls::{Answer, Body, Name};
+pub use protocol::calls::{Answer, Body, MessageReport, Name};
 pub use protocol::client::Kind;
 pub use protocol::inner::{CloseReason, CloseReasonError, EventId, WebsocketRequest};
 pub use protocol::php;
@@ -135,7 +135,7 @@ pub use client::Client;
 pub use config::Config;
 pub use events::Events;
 pub use flags::{Settings, parse, run};
-pub use gateway::Gateway;
+pub use gateway::{Gateway, Reported};
 pub use master::Command;
 pub use message::Message;
 pub use program::{Allocator, Both, Flags, misuse};

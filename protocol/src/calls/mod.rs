@@ -13,6 +13,7 @@ mod rows;
 mod table;
 mod trust;
 
+pub use crate::inner::MessageReport;
 pub use answer::Answer;
 pub use body::Body;
 pub use command::Command;

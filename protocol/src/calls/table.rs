@@ -1,7 +1,7 @@
 //! The one table of the calls: whoever has connections to gateways makes its methods of it.
 
-/// Expands the macro `$methods` with every call of the Gateway API: `commands { … }`, functions without a value, and
-/// `queries { … }`, functions with the value of their answer, each with its doc. The function of the same name in
+/// Expands the macro `$methods` with every call of the Gateway API: `messages { … }` and other `commands { … }`, functions
+/// without a value, and `queries { … }`, functions with the value of their answer, each with its doc. The function of the same name in
 /// [`calls::command`](crate::calls::command) or [`calls::query`](crate::calls::query) makes what is to be sent.
 ///
 /// Where it is used, the names of the arguments' types must be known: `Array`, `Body`, `ClientId`, `CloseReason`, `Name`.
@@ -9,7 +9,7 @@
 macro_rules! with_calls {
     ($methods:ident) => {
         $methods! {
-            commands {
+            messages {
                 /// Sends to one client.
                 fn send_to_client<'a>(client: ClientId, body: impl Into<Body<'a>>);
                 /// Sends to every client of a uid.
@@ -36,6 +36,8 @@ macro_rules! with_calls {
                 fn send_to_all_except<'a>(exclude: &[ClientId], body: impl Into<Body<'a>>);
                 /// Sends to these clients: one command for each gateway concerned, whatever their number.
                 fn send_to_clients<'a>(clients: &[ClientId], body: impl Into<Body<'a>>);
+            }
+            commands {
                 /// Closes a client when what is queued for it has been sent.
                 fn close_client(client: ClientId);
                 /// Sends a last message to a client and closes it when all has been sent.

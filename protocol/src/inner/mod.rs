@@ -20,8 +20,8 @@ pub use ask::{
 pub use close_reason::{CloseReason, CloseReasonError};
 pub use cmd::Cmd;
 pub use frame::{
-    FLAG_BINARY, FLAG_MORE, FLAG_RAW, FLAG_RECEIPT_WANTED, FLAG_REPORT_WANTED, FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX,
-    FRAME_SIZE_MAX_RINGWAY, Frame, FrameError, HEADER_SIZE, decode,
+    FLAG_BINARY, FLAG_MORE, FLAG_RAW, FLAG_RECEIPT_WANTED, FLAG_REPORT_WANTED, FLAG_SCALAR, FLAG_TEXT,
+    FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError, HEADER_SIZE, decode,
 };
 pub use hello::{Hello, Origin, Refused, Run};
 pub use receipt::Receipt;

@@ -101,9 +101,14 @@ impl Connections {
     /// Appends a frame to what is to be sent on a link. Gateways count them, so each one behind WORKER_CONNECT goes through here.
     /// Returns its number.
     pub(super) fn push_frame(&mut self, conn: ConnId, frame: &Frame<'_>) -> u32 {
+        self.push_encoded(conn, |out| frame.encode(out))
+    }
+
+    /// The same; `encode` appends one frame.
+    pub(super) fn push_encoded(&mut self, conn: ConnId, encode: impl FnOnce(&mut Vec<u8>)) -> u32 {
         self.touch(conn);
         let connection = self.get_mut(conn).expect("who sends has a connection");
-        frame.encode(connection.outbox.tail());
+        encode(connection.outbox.tail());
         let number = connection.frames;
         connection.frames = number.wrapping_add(1);
         number

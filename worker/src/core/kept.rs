@@ -130,13 +130,20 @@ impl Kept {
 }
 
 impl Core {
-    /// Queues a command that is not of an event of the same link. It is kept, if its gateway says what it has taken.
-    pub(super) fn command_elsewhere(&mut self, index: usize, frame: &Frame<'_>, kind: Kind) {
+    /// Queues a command that is not of an event of the same link. It is kept, if its gateway says what it has taken. Whether it could
+    /// be.
+    pub(super) fn command_elsewhere(&mut self, index: usize, frame: &Frame<'_>, kind: Kind) -> bool {
         let current = self.unsettled.current();
         match current.map_or(Fate::Live, |ticket| self.fate(ticket)) {
             Fate::Live | Fate::Gone => {}
-            Fate::Unknown => return self.hold_back(index, current, frame, kind),
-            Fate::Revoked => return self.counters.commands_revoked += 1,
+            Fate::Unknown => {
+                self.hold_back(index, current, frame, kind);
+                return true;
+            }
+            Fate::Revoked => {
+                self.counters.commands_revoked += 1;
+                return false;
+            }
         }
         let of = current.filter(|ticket| self.windows.has_acks(ticket.conn));
         let link = self.links.at(index);
@@ -162,6 +169,7 @@ impl Core {
             }
         }
         self.give_up_fullest_if_too_much();
+        true
     }
 
     /// Keeps a command, and says it if there is a link.

@@ -159,6 +159,11 @@ impl Link {
         self.open().filter(|open| !self.mute && !open.fenced)
     }
 
+    /// Whether the gateway was one of ours, and has yet to say on this connection that it is, which would be the first that it says.
+    pub(super) fn is_to_greet(&self) -> bool {
+        self.was_ours && self.open().is_some_and(|open| !open.is_ours && open.received == 0)
+    }
+
     /// Whether it was heard within the time in which a gateway of ours always says something.
     pub(super) fn is_heard(&self) -> bool {
         self.open().is_some_and(|open| open.is_ours && open.unheard_looks < HEARD_LOOKS)

@@ -111,7 +111,8 @@ impl Core {
         if link.heard(bytes.len()) {
             info!(%gateway, "the gateway speaks again");
         }
-        let Some(open) = link.open_mut() else { return };
+        self.trust_link(gateway);
+        let Some(open) = self.links.find_mut(gateway).and_then(Link::open_mut) else { return };
         let conn = open.conn;
         let mut inbox = std::mem::take(&mut open.inbox);
         self.touched.push(gateway);
@@ -120,6 +121,7 @@ impl Core {
             self.counters.malformed += 1;
             return self.link_ended(gateway, io::Error::new(io::ErrorKind::InvalidData, FrameError));
         }
+        self.route_early(gateway);
         // A frame may have ended the link.
         if let Some(open) = self.links.find_mut(gateway).and_then(Link::open_mut)
             && open.conn == conn
@@ -154,6 +156,8 @@ impl Core {
                     if ping == Cmd::Ping { open.php_pinged() } else { open.pinged() }
                 }
             }
+            Some(Cmd::Answer) => self.on_answer(gateway, frame),
+            Some(Cmd::Report) => self.on_report(gateway, frame),
             Some(Cmd::Drained) => self.on_drained(gateway, decode_round(frame.body)),
             _ => {}
         }
@@ -193,6 +197,7 @@ impl Core {
         link.greeted();
         self.gateway_answers(gateway, hello.acks.map(|acks| acks.run));
         self.resume_kept(gateway, conn, &hello);
+        self.begin_answers(gateway, conn, hello.answers && self.windows.knows(conn));
         self.say(gateway, Cmd::RingwayPing, &[]);
         self.trust(gateway);
         if self.draining.has_begun() {
@@ -261,6 +266,7 @@ impl Core {
     /// Closes the connection, or the attempt, and sees when there is to be another.
     fn link_disconnect(&mut self, gateway: SocketAddrV4) {
         self.changed = true;
+        self.end_answers(gateway);
         if let Some(conn) = self.links.find(gateway).and_then(Link::conn) {
             self.give_back(gateway, conn);
             self.lose_events(gateway, conn);
@@ -319,6 +325,7 @@ impl Core {
             let Some(open) = self.links.find_mut(gateway).and_then(Link::open_mut) else { continue };
             open.fenced = true;
             let conn = open.conn;
+            self.end_answers(gateway);
             self.give_back(gateway, conn);
             self.lose_events(gateway, conn);
             self.keep_for_next_link(gateway);

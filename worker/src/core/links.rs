@@ -87,7 +87,8 @@ impl Core {
     }
 
     /// Queues a command for one gateway. `kind` is told to gateways that understand it.
-    pub(crate) fn command(&mut self, gateway: SocketAddrV4, frame: &Frame<'_>, kind: Kind) {
+    /// Whether it could be.
+    pub(crate) fn command(&mut self, gateway: SocketAddrV4, frame: &Frame<'_>, kind: Kind) -> bool {
         match self.links.index(gateway) {
             Some(index) => self.push(index, frame, kind),
             None => self.dropped(gateway, Refused::NotConnected),
@@ -101,7 +102,7 @@ impl Core {
         }
     }
 
-    fn push(&mut self, index: usize, frame: &Frame<'_>, kind: Kind) {
+    fn push(&mut self, index: usize, frame: &Frame<'_>, kind: Kind) -> bool {
         let link = &self.links.in_order[index];
         let own = link.answering().map(|open| open.conn).filter(|conn| self.unsettled.is_of(*conn));
         let Some(conn) = own else { return self.command_elsewhere(index, frame, kind) };
@@ -111,6 +112,7 @@ impl Core {
         };
         self.say_command(gateway, conn, &frame);
         self.give_up_fullest_if_too_much();
+        true
     }
 
     /// Queues a command; returns its number on the link.
@@ -137,12 +139,13 @@ impl Core {
         self.backlog.add(frame.size());
     }
 
-    pub(super) fn dropped(&mut self, gateway: SocketAddrV4, refused: Refused) {
+    pub(super) fn dropped(&mut self, gateway: SocketAddrV4, refused: Refused) -> bool {
         self.counters.commands_dropped += 1;
         match refused {
             Refused::NotConnected => debug!(%gateway, "command dropped: not connected"),
             Refused::TooLarge => debug!(%gateway, "command dropped: too large for a frame"),
         }
+        false
     }
 
     /// Gives up the link with the most queued if all together is too much: memory is not without end, and that gateway takes the
@@ -195,7 +198,7 @@ pub(crate) struct Mark(Option<(ConnId, u64)>);
 /// A command as its gateway is told it; `is_ours`: it understands `kind`, and takes larger ones. `None`: it is too large.
 pub(super) fn marked<'a>(frame: &Frame<'a>, kind: Kind, is_ours: bool) -> Option<Frame<'a>> {
     let (size_max, kind_flag) = match is_ours {
-        true => (FRAME_SIZE_MAX_RINGWAY, flag(kind)),
+        true => (FRAME_SIZE_MAX_RINGWAY, kind_flag(kind)),
         false => (FRAME_SIZE_MAX, 0),
     };
     (frame.size() <= size_max).then_some(Frame { flag: frame.flag | kind_flag, ..*frame })
@@ -207,7 +210,7 @@ fn is_message(cmd: u8) -> bool {
     matches!(Cmd::from_u8(cmd), Some(SendToOne | SendToAll | SendToUid | SendToGroup))
 }
 
-fn flag(kind: Kind) -> u8 {
+fn kind_flag(kind: Kind) -> u8 {
     match kind {
         Kind::Unspecified => 0,
         Kind::Text => FLAG_TEXT,

@@ -9,7 +9,7 @@
 //! * `windows`, `unsettled`: what gateways may have in flight, what of it is done, and what is safe;
 //! * `kept`, `lost`: what may be lost with a link, and what becomes of its events;
 //! * `sessions`: which sessions are in doubt;
-//! * `queries`: what is asked of gateways;
+//! * `queries`: what is asked of gateways, and what became of messages;
 //! * `drain`: how it hands its clients over;
 //! * `connections`, `timers`: the bytes of all connections, and the times of all parts.
 
@@ -411,6 +411,11 @@ impl Core {
     fn window_for(&self, gateway: SocketAddrV4) -> Option<Window> {
         let is_own = self.registers.own_gateway() == Some(gateway);
         (!is_own).then(|| windows::window(self.config.max_concurrent_events))
+    }
+
+    /// The gateway in the core's own thread.
+    pub(crate) fn own_gateway(&self) -> Option<SocketAddrV4> {
+        self.registers.own_gateway()
     }
 
     /// Whether a gateway is to keep events until they are safe. The one in the core's own thread lives and dies with it.

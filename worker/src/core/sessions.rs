@@ -6,7 +6,8 @@
 //! shows something else is in doubt: the gateway is asked (203) before its handler runs. The client's later events
 //! wait behind it as behind any handler.
 //!
-//! The question travels on another connection than the write, so it may overtake it (WIRE.md §5). Therefore:
+//! A gateway that answers on the link says what came of every write of this core's. To others the question travels on another
+//! connection than the write, so it may overtake it (WIRE.md §5). Therefore:
 //!
 //! 1. It is put off until the command link has sent everything that was queued.
 //! 2. It is repeated, with growing pauses, while the answer may be from before the write: it is not what was written,
@@ -80,6 +81,11 @@ impl Core {
     /// [`Sessions::is_overtaken`].
     pub(crate) fn is_answer_overtaken(&mut self, client: ClientId, answer: &[u8], attempt: usize) -> bool {
         self.sessions.is_overtaken(client, answer, attempt)
+    }
+
+    /// What a gateway has answered behind all that this core has written.
+    pub(crate) fn session_confirmed(&mut self, client: ClientId, answer: &[u8]) {
+        self.sessions.confirm(client, answer);
     }
 
     /// Nothing more is expected of a client's session.
@@ -167,8 +173,14 @@ impl Sessions {
         if attempt < attempts_max {
             return true;
         }
-        self.insert(client, Expected::Confirmed(hash));
+        self.confirm(client, answer);
         false
+    }
+
+    /// Events show this from now on.
+    fn confirm(&mut self, client: ClientId, answer: &[u8]) {
+        let hash = self.hash(answer);
+        self.insert(client, Expected::Confirmed(hash));
     }
 
     pub(super) fn forget(&mut self, client: ClientId) {

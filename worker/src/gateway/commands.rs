@@ -10,10 +10,18 @@ use crate::{Body, CloseReason, Name};
 
 macro_rules! methods {
     (
+        messages { $($(#[$about:meta])* fn $message:ident $(<$of:lifetime>)? ($($name:ident: $kind:ty),*);)* }
         commands { $($(#[$doc:meta])* fn $command:ident $(<$life:lifetime>)? ($($arg:ident: $type:ty),*);)* }
         queries { $($query:tt)* }
     ) => {
-        /// Commands.
+        /// Messages.
+        impl Gateway {
+            $($(#[$about])* pub fn $message $(<$of>)? (&self, $($name: $kind),*) {
+                self.send(&command::$message($($name),*));
+            })*
+        }
+
+        /// Other commands.
         impl Gateway {
             $($(#[$doc])* pub fn $command $(<$life>)? (&self, $($arg: $type),*) {
                 self.send(&command::$command($($arg),*));
@@ -31,19 +39,25 @@ impl Gateway {
     }
 
     fn send(&self, command: &Command<'_>) {
+        self.count_refused(command);
         let mut core = self.shared.core.borrow_mut();
-        if command.names_refused() > 0 {
-            core.counters.names_refused += command.names_refused();
-            debug!("name ignored: neither \"\" nor \"0\" names a uid or a group");
-        }
         match command.to() {
-            To::One(gateway) => core.command(gateway, &command.frame(), command.kind()),
+            To::One(gateway) => {
+                core.command(gateway, &command.frame(), command.kind());
+            }
             To::All => core.broadcast(&command.frame(), command.kind()),
             To::Each(_) => {
                 for (gateway, frame) in command.frames(&core.gateways()) {
                     core.command(gateway, &frame, command.kind());
                 }
             }
+        }
+    }
+    /// Names that are none.
+    pub(super) fn count_refused(&self, command: &Command<'_>) {
+        if command.names_refused() > 0 {
+            self.shared.core.borrow_mut().counters.names_refused += command.names_refused();
+            debug!("name ignored: neither \"\" nor \"0\" names a uid or a group");
         }
     }
 }

@@ -2,11 +2,13 @@
 
 mod commands;
 mod queries;
+mod reports;
 
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub use self::reports::Reported;
 use crate::Counters;
 use crate::config::TIMEOUT_MAX;
 use crate::runtime::Shared;
@@ -22,8 +24,10 @@ use crate::runtime::Shared;
 ///
 /// **Queries** (`is_online`, `session`, `groups`, …) are answered by the gateways, in at most
 /// [`query_timeout`](crate::Config::query_timeout). The [`Answer`](crate::Answer) says which gateways did not answer.
-/// Queries travel on connections of their own, so a command is not guaranteed to be done before a query that follows
-/// it (WIRE.md §5).
+/// Each sees what this core commanded that gateway before: `join_group` and then the count of the group, say. Only PHP's gateways
+/// are asked on connections of their own, where a query may overtake a command (WIRE.md §5).
+///
+/// **Reports**: [`Gateway::reported`] sends messages and says for how many clients each was queued.
 #[derive(Clone)]
 pub struct Gateway {
     shared: Rc<Shared>,

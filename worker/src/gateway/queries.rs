@@ -1,5 +1,6 @@
 //! Queries: asked of one gateway or of all, limited in time (WIRE.md §5).
 
+use std::net::SocketAddrV4;
 use std::rc::Rc;
 
 use protocol::ClientId;
@@ -9,11 +10,13 @@ use protocol::php::Array;
 
 use super::Gateway;
 use crate::core::{Asked, ByName};
+use crate::runtime::Question;
 use crate::time::timeout;
 use crate::{Answer, Name};
 
 macro_rules! methods {
     (
+        messages { $($message:tt)* }
         commands { $($command:tt)* }
         queries { $($(#[$doc:meta])* fn $query:ident ($($arg:ident: $type:ty),*) -> $value:ty;)* }
     ) => {
@@ -36,29 +39,50 @@ impl Gateway {
         if query.frame().size() > FRAME_SIZE_MAX {
             return query.read(Vec::new(), gateways);
         }
+        self.commanded().await;
         let question = encode(&query.frame());
         let (reachable, mut missing): (Vec<_>, Vec<_>) =
             gateways.into_iter().partition(|&gateway| self.shared.core.borrow().is_reachable(gateway));
         let by_name = by_name(&query);
         let ask = |gateway| (gateway, self.shared.ask(gateway, &question, by_name.as_ref()));
         let questions: Vec<_> = reachable.into_iter().map(ask).collect();
+        let mut replies = Vec::with_capacity(questions.len());
+        for (gateway, asked) in self.answers(questions).await {
+            match asked {
+                Asked::Answered(reply) => replies.push((gateway, reply.value)),
+                Asked::ByName(answers) => replies.push((gateway, query.join(answers))),
+                Asked::Reported(_) | Asked::Missing => missing.push(gateway),
+            }
+        }
+        self.shared.core.borrow_mut().counters.queries_missing += missing.len() as u64;
+        query.read(replies, missing)
+    }
+
+    /// Waits until the gateway in this thread, which is asked on another connection than it is commanded, has been told what it
+    /// was commanded.
+    pub(super) async fn commanded(&self) {
+        let mark = {
+            let core = self.shared.core.borrow();
+            core.own_gateway().and_then(|gateway| core.mark(gateway))
+        };
+        if let Some(mark) = mark {
+            // If it takes nothing, it will not answer either.
+            let _ = timeout(self.query_timeout, self.shared.until(move |core| core.is_flushed(mark))).await;
+        }
+    }
+
+    /// What comes of questions in time. Late or not, the answers that are there count.
+    pub(super) async fn answers(
+        &self,
+        questions: Vec<(SocketAddrV4, Question)>,
+    ) -> Vec<(SocketAddrV4, Asked)> {
         let all = async {
             for (_, question) in &questions {
                 question.answered().await;
             }
         };
-        // Late or not, the answers that are there count.
         let _ = timeout(self.query_timeout, all).await;
-        let mut replies = Vec::with_capacity(questions.len());
-        for (gateway, question) in questions {
-            match question.into_asked() {
-                Asked::Answered(reply) => replies.push((gateway, reply.value)),
-                Asked::ByName(answers) => replies.push((gateway, query.join(answers))),
-                Asked::Missing => missing.push(gateway),
-            }
-        }
-        self.shared.core.borrow_mut().counters.queries_missing += missing.len() as u64;
-        query.read(replies, missing)
+        questions.into_iter().map(|(gateway, question)| (gateway, question.into_asked())).collect()
     }
 }
 

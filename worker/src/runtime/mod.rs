@@ -33,7 +33,7 @@ pub(crate) use bridge::Bridge;
 pub use bridge::Bridged;
 use handlers::{Handlers, handlers};
 pub use hold::Hold;
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Question, Shared};
 use tasks::TaskId;
 pub(crate) use timing::sleep;
 

@@ -15,9 +15,20 @@ impl Shared {
     /// The client's session as its gateway holds it now. `None`: there is no such client any more, or the gateway does
     /// not answer. Then what the event brought is the best there is, and the client's next events do not wait in vain.
     pub(super) async fn current_session(self: &Rc<Self>, client: ClientId) -> Option<Bytes> {
-        let is_ours = self.core.borrow().is_ours(client.gateway);
-        let patience = if is_ours { SESSION_PATIENCE } else { self.query_timeout };
-        let answer = timeout(patience, self.ask_for_session(client)).await.flatten();
+        let mut frame = Vec::new();
+        Frame { connection_id: client.connection_id, ..Frame::command(Cmd::GetSessionByClientId) }
+            .encode(&mut frame);
+        let frame = Rc::from(frame);
+        let (in_order, is_ours) = {
+            let core = self.core.borrow();
+            (core.answers_in_order(client.gateway), core.is_ours(client.gateway))
+        };
+        let answer = if in_order {
+            self.session_behind_writes(client, &frame).await
+        } else {
+            let patience = if is_ours { SESSION_PATIENCE } else { self.query_timeout };
+            timeout(patience, self.session_beside_writes(client, &frame)).await.flatten()
+        };
         if answer.is_none() {
             self.core.borrow_mut().counters.queries_missing += 1;
         }
@@ -28,17 +39,29 @@ impl Shared {
         session
     }
 
-    async fn ask_for_session(self: &Rc<Self>, client: ClientId) -> Option<Bytes> {
-        let mut frame = Vec::new();
-        Frame { connection_id: client.connection_id, ..Frame::command(Cmd::GetSessionByClientId) }
-            .encode(&mut frame);
-        let frame = Rc::from(frame);
+    /// On the link on which it was written: until the gateway answers, or the link ends.
+    async fn session_behind_writes(self: &Rc<Self>, client: ClientId, frame: &Rc<[u8]>) -> Option<Bytes> {
+        while self.core.borrow().answers_in_order(client.gateway) {
+            let question = self.ask(client.gateway, frame, None);
+            question.answered().await;
+            if let Asked::Answered(reply) = question.into_asked() {
+                self.core.borrow_mut().session_confirmed(client, &reply.serialized);
+                return Some(reply.serialized);
+            }
+            // It stands still, and is left out of what is asked until it says something.
+            sleep(SESSION_RETRY_PAUSE_LAST).await;
+        }
+        None
+    }
+
+    /// On another connection, where the question may overtake what was written.
+    async fn session_beside_writes(self: &Rc<Self>, client: ClientId, frame: &Rc<[u8]>) -> Option<Bytes> {
         let mut pauses = SESSION_RETRY_PAUSES.iter().copied();
         // Ends with the patience of whoever asks.
         for attempt in 0.. {
             let mark = self.core.borrow().mark(client.gateway)?;
             self.until(|core| core.is_flushed(mark)).await;
-            let question = self.ask(client.gateway, &frame, None);
+            let question = self.ask(client.gateway, frame, None);
             question.answered().await;
             match question.into_asked() {
                 Asked::Answered(reply) => {

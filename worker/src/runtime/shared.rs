@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use protocol::client::Kind;
+use protocol::inner::Frame;
 use protocol::{ClientId, LogLimit};
 use tracing::warn;
 
@@ -128,7 +130,7 @@ impl Shared {
     }
 
     /// Ready when the core is such. It is looked at whenever something has changed that somebody may wait for.
-    pub(super) async fn until(&self, is_such: impl Fn(&Core) -> bool) {
+    pub(crate) async fn until(&self, is_such: impl Fn(&Core) -> bool) {
         poll_fn(|cx| {
             let mut core = self.core.borrow_mut();
             if is_such(&core) {
@@ -150,6 +152,19 @@ impl Shared {
         let mut core = self.core.borrow_mut();
         let by_name = by_name.filter(|_| !core.is_ours(gateway));
         let id = core.ask(self.now(), gateway, frame, by_name);
+        Question { shared: Rc::clone(self), id }
+    }
+}
+
+impl Shared {
+    /// Sends a message, and asks what becomes of it.
+    pub(crate) fn send_reported(
+        self: &Rc<Self>,
+        gateway: SocketAddrV4,
+        frame: &Frame<'_>,
+        kind: Kind,
+    ) -> Question {
+        let id = self.core.borrow_mut().command_reported(self.now(), gateway, frame, kind);
         Question { shared: Rc::clone(self), id }
     }
 }

@@ -1,6 +1,7 @@
 //! Order and concurrency of handlers, under seeded schedules, on a core whose register and gateway are the test itself.
 
 mod acks;
+mod answers;
 mod kept;
 mod windows;
 

@@ -1,5 +1,5 @@
-//! What is asked of gateways: one connection per gateway, opened at the first question, one question outstanding at a time
-//! (WIRE.md §3, §5).
+//! Queries on connections of their own: to PHP's gateways, to older ones of ours, and to the one in the core's own thread. One
+//! connection per gateway, opened at the first question, one question outstanding at a time (WIRE.md §3, §5).
 //!
 //! A question whose asker has gone away ends its connection, since its answer could not be told from the next one. A
 //! gateway that lets questions pass without a word is not asked any more until it says that it is there
@@ -8,73 +8,22 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddrV4;
-use std::rc::Rc;
-use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hashbrown::HashMap;
 use protocol::calls::{SUSPECT_AFTER, Trust, query};
 use protocol::inner::reply;
-use protocol::php::{self, Value};
+use protocol::php;
 use tracing::{debug, info};
 
-use super::connections::{ConnId, Purpose};
-use super::{Core, Timer};
+use super::super::connections::{ConnId, Purpose};
+use super::super::{Core, Timer};
+use super::{Asked, QuestionId, Reply};
 use crate::config::{BUFFER_KEEP_SIZE, CONNECT_TIMEOUT, QUERY_IDLE_TIMEOUT, QUERY_QUEUE_MAX, REPLY_SIZE_MAX};
-
-/// Names a question, for as long as its asker waits.
-pub(crate) type QuestionId = u64;
-
-/// What a core asks its gateways.
-#[derive(Debug, Default)]
-pub(super) struct Queries {
-    by_gateway: HashMap<SocketAddrV4, QueryLink>,
-    /// Those whose asker waits.
-    questions: HashMap<QuestionId, Question>,
-    next_id: QuestionId,
-}
-
-/// A question, and what has become of it.
-#[derive(Debug)]
-struct Question {
-    gateway: SocketAddrV4,
-    /// The frame to send.
-    frame: Rc<[u8]>,
-    /// What to ask instead if the gateway does not know the question.
-    by_name: Option<Rc<ByName>>,
-    answer: Option<Asked>,
-    asker: Option<Waker>,
-}
-
-/// A question that some gateways know only for one name at a time ([`protocol::calls::Query::by_name`]).
-#[derive(Debug)]
-pub(crate) struct ByName {
-    /// All frames.
-    pub(crate) questions: Vec<u8>,
-    /// How many they are.
-    pub(crate) count: usize,
-}
-
-/// What became of a question.
-#[derive(Debug)]
-pub(crate) enum Asked {
-    Answered(Reply),
-    /// The gateway does not know the command, and was asked name by name.
-    ByName(Vec<Value>),
-    Missing,
-}
-
-/// A reply, as it came and what it says.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) serialized: Bytes,
-    pub(crate) value: Value,
-}
 
 /// Questions to one gateway. It lives until nobody has asked for a while.
 #[derive(Debug, Default)]
-struct QueryLink {
+pub(super) struct QueryConnection {
     waiting: VecDeque<QuestionId>,
     conn: Option<ConnId>,
     is_open: bool,
@@ -104,58 +53,28 @@ enum What {
     Probe,
 }
 
+impl QueryConnection {
+    /// Whether its gateway is not to be asked, because it does not answer.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.trust.is_suspect()
+    }
+}
+
 impl Core {
-    /// Asks a gateway, behind what was asked before. `by_name` is for a question that the gateway may not know. The asker
-    /// takes the answer by [`Core::answer`], and gives the question up by [`Core::give_up_question`].
-    pub(crate) fn ask(
-        &mut self,
-        now: Duration,
-        gateway: SocketAddrV4,
-        frame: &Rc<[u8]>,
-        by_name: Option<&Rc<ByName>>,
-    ) -> QuestionId {
-        self.now = now;
-        self.counters.queries += 1;
-        let is_revoked = self.is_revoked();
-        let id = self.queries.next_id;
-        self.queries.next_id += 1;
+    /// Asks on the gateway's connection, behind what was asked before. `false`: it cannot be asked.
+    pub(super) fn ask_on_connection(&mut self, gateway: SocketAddrV4, id: QuestionId) -> bool {
         let link = self.queries.by_gateway.entry(gateway).or_default();
-        let is_refused = is_revoked || link.waiting.len() >= QUERY_QUEUE_MAX || link.trust.is_suspect();
-        let question = Question {
-            gateway,
-            frame: Rc::clone(frame),
-            by_name: by_name.cloned(),
-            answer: is_refused.then_some(Asked::Missing),
-            asker: None,
-        };
-        self.queries.questions.insert(id, question);
-        if !is_refused {
-            link.waiting.push_back(id);
-            self.ask_next(gateway);
+        if link.waiting.len() >= QUERY_QUEUE_MAX || link.trust.is_suspect() {
+            return false;
         }
-        id
+        link.waiting.push_back(id);
+        self.ask_next(gateway);
+        true
     }
 
-    /// Whether a question is answered, or will never be. If not yet, `asker` is woken then.
-    pub(crate) fn poll_answer(&mut self, id: QuestionId, asker: &Waker) -> bool {
-        let Some(question) = self.queries.questions.get_mut(&id) else { return true };
-        if question.answer.is_none() {
-            question.asker = Some(asker.clone());
-        }
-        question.answer.is_some()
-    }
-
-    /// Takes the answer, if it has come.
-    pub(crate) fn take_answer(&mut self, id: QuestionId) -> Asked {
-        let question = self.queries.questions.get_mut(&id);
-        question.and_then(|question| question.answer.take()).unwrap_or(Asked::Missing)
-    }
-
-    /// Nobody waits for the answer any more.
-    pub(crate) fn give_up_question(&mut self, now: Duration, id: QuestionId) {
-        self.now = now;
-        let Some(question) = self.queries.questions.remove(&id) else { return };
-        let gateway = question.gateway;
+    /// Nobody waits for the answer any more, if this is what was asked last.
+    pub(super) fn give_up_on_connection(&mut self, gateway: SocketAddrV4, id: QuestionId) {
+        let now = self.now;
         // One that is heard is there, and has much to do.
         let is_heard = self.links.find(gateway).is_some_and(|link| link.is_heard());
         let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
@@ -173,13 +92,8 @@ impl Core {
         self.ask_next(gateway);
     }
 
-    /// Whether a gateway is not to be asked, because it does not answer.
-    pub(super) fn is_suspect(&self, gateway: SocketAddrV4) -> bool {
-        self.queries.by_gateway.get(&gateway).is_some_and(|link| link.trust.is_suspect())
-    }
-
     /// A gateway has shown that it lives.
-    pub(super) fn trust(&mut self, gateway: SocketAddrV4) {
+    pub(in crate::core) fn trust(&mut self, gateway: SocketAddrV4) {
         let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
         if link.trust.is_suspect() {
             self.close_queries(gateway);
@@ -190,28 +104,19 @@ impl Core {
     }
 
     /// A gateway was found dead: what it was asked fails, and its connection is not used again.
-    pub(super) fn give_up_queries(&mut self, gateway: SocketAddrV4) {
+    pub(in crate::core) fn give_up_queries(&mut self, gateway: SocketAddrV4) {
         self.close_queries(gateway);
         self.failed(gateway, &io::ErrorKind::TimedOut.into());
     }
 
-    /// Closes all connections, with the worker.
-    pub(crate) fn leave_queries(&mut self) {
-        let mut gateways: Vec<_> = self.queries.by_gateway.keys().copied().collect();
-        // So that a run of the simulation can be repeated.
-        gateways.sort_unstable();
-        gateways.into_iter().for_each(|gateway| self.give_up_queries(gateway));
-        self.queries.by_gateway.clear();
-    }
-
-    pub(super) fn queries_opened(&mut self, gateway: SocketAddrV4) {
+    pub(in crate::core) fn queries_opened(&mut self, gateway: SocketAddrV4) {
         if let Some(link) = self.queries.by_gateway.get_mut(&gateway) {
             link.is_open = true;
             self.send_current(gateway);
         }
     }
 
-    pub(super) fn queries_received(&mut self, gateway: SocketAddrV4, bytes: &[u8]) {
+    pub(in crate::core) fn queries_received(&mut self, gateway: SocketAddrV4, bytes: &[u8]) {
         let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
         link.arrived.extend_from_slice(bytes);
         match self.take_replies(gateway) {
@@ -224,7 +129,7 @@ impl Core {
     }
 
     /// The connection ended. One that was kept may only have been closed since: the question is asked once more.
-    pub(super) fn queries_ended(&mut self, gateway: SocketAddrV4, error: &io::Error) {
+    pub(in crate::core) fn queries_ended(&mut self, gateway: SocketAddrV4, error: &io::Error) {
         self.close_queries(gateway);
         let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
         match &mut link.current {
@@ -238,7 +143,7 @@ impl Core {
     }
 
     /// Does what is due: nobody takes the connection, or has asked, or a suspect gateway is to be asked whether it is there.
-    pub(super) fn queries_due(&mut self, gateway: SocketAddrV4) {
+    pub(in crate::core) fn queries_due(&mut self, gateway: SocketAddrV4) {
         let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
         if link.due > self.now {
             return self.timers.arm(Timer::Queries(gateway), link.due);
@@ -376,7 +281,7 @@ impl Core {
     }
 
     /// The connection is gone, and what was asked is not answered.
-    fn failed(&mut self, gateway: SocketAddrV4, error: &io::Error) {
+    pub(super) fn failed(&mut self, gateway: SocketAddrV4, error: &io::Error) {
         let Some(link) = self.queries.by_gateway.get_mut(&gateway) else { return };
         match link.current.take().map(|current| current.what) {
             Some(What::Question(id)) => {
@@ -391,15 +296,6 @@ impl Core {
             None => {}
         }
         self.ask_next(gateway);
-    }
-
-    fn tell(&mut self, id: QuestionId, answer: Asked) {
-        if let Some(question) = self.queries.questions.get_mut(&id) {
-            question.answer = Some(answer);
-            if let Some(asker) = question.asker.take() {
-                asker.wake();
-            }
-        }
     }
 
     /// A gateway does not answer: who waits behind that would wait in vain.
@@ -443,13 +339,6 @@ impl Core {
         if let Some(conn) = link.conn.take() {
             self.close(conn);
         }
-    }
-}
-
-impl Queries {
-    /// Whom to wake, of those who ask; nobody is from here on.
-    pub(super) fn forget_askers(&mut self) -> Vec<Waker> {
-        self.questions.values_mut().filter_map(|question| question.asker.take()).collect()
     }
 }
 

@@ -1,0 +1,68 @@
+//! Messages with a report: for how many clients one was queued (docs/WIRE.md §14).
+
+use protocol::calls::command::{Command, To};
+use protocol::inner::{FLAG_REPORT_WANTED, Frame};
+use protocol::php;
+
+use crate::client::{Got, within};
+use crate::link::{Asks, Done};
+use crate::{Answer, Client, MessageReport};
+
+/// Sends messages as [`Client`] does, and says what became of each: see [`Client::reported`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before one of its calls is awaited"]
+pub struct Reported {
+    pub(crate) client: Client,
+}
+
+impl Client {
+    /// The way to send messages and to know what became of them: for how many clients each was queued, how many did not get it
+    /// because they do not take what they were sent before, and which gateways did not say.
+    ///
+    /// The report comes when every gateway has brought the message to all its clients. Queued is not delivered: what a client
+    /// has read, only an answer of its own can say. A gateway that cannot report (PHP's) gets the message and is among the
+    /// missing.
+    ///
+    /// ```no_run
+    /// # async fn order(client: ringway_gateway_client::Client) {
+    /// let report = client.reported().send_to_uid("alice", "your order has shipped").await;
+    /// if report.is_complete() && report.queued == 0 {
+    ///     println!("alice is not here: a mail, then");
+    /// }
+    /// # }
+    /// ```
+    pub fn reported(&self) -> Reported {
+        Reported { client: self.clone() }
+    }
+
+    pub(crate) async fn send_reported(&self, command: Command<'_>) -> Answer<MessageReport> {
+        let gateways = self.gateways();
+        let packet = |frame: Frame<'_>| {
+            self.packet(&Frame { flag: frame.flag | FLAG_REPORT_WANTED, ..frame }, Asks::Guarded)
+        };
+        let outcomes: Vec<_> = if command.to() == To::All {
+            let packet = packet(command.frame());
+            gateways.into_iter().map(|gateway| (gateway, self.hand_over(gateway, packet.as_ref()))).collect()
+        } else {
+            let frames = command.frames(&gateways).into_iter();
+            frames
+                .map(|(gateway, frame)| (gateway, self.hand_over(gateway, packet(frame).as_ref())))
+                .collect()
+        };
+        let deadline = self.deadline();
+        let mut answer = Answer::<MessageReport>::default();
+        for (gateway, outcome) in outcomes {
+            let report = match within(deadline, outcome).await {
+                Got::Done(Done::Reply(reply)) => {
+                    php::decode(&reply).ok().and_then(|value| MessageReport::from_value(&value))
+                }
+                _ => None,
+            };
+            match report {
+                Some(report) => answer.value += report,
+                None => answer.missing.push(gateway),
+            }
+        }
+        answer
+    }
+}
