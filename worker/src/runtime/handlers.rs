@@ -177,7 +177,7 @@ impl<E: Events> Dispatch<E> {
     }
 
     async fn refresh(&self, client: &Client) {
-        if let Some(session) = self.shared().current_session(client.id()).await {
+        if let Some(session) = self.shared().current_session(client).await {
             client.refresh_session(session);
         }
     }

@@ -7,14 +7,16 @@ use protocol::ClientId;
 use protocol::inner::{Cmd, Frame};
 
 use super::{Shared, sleep};
+use crate::Client;
 use crate::config::{SESSION_PATIENCE, SESSION_RETRY_PAUSE_LAST, SESSION_RETRY_PAUSES};
-use crate::core::Asked;
+use crate::core::{Asked, Delivery};
 use crate::time::timeout;
 
 impl Shared {
     /// The client's session as its gateway holds it now. `None`: there is no such client any more, or the gateway does
     /// not answer. Then what the event brought is the best there is, and the client's next events do not wait in vain.
-    pub(super) async fn current_session(self: &Rc<Self>, client: ClientId) -> Option<Bytes> {
+    pub(super) async fn current_session(self: &Rc<Self>, client: &Client) -> Option<Bytes> {
+        let (client, delivery) = (client.id(), client.delivery());
         let mut frame = Vec::new();
         Frame { connection_id: client.connection_id, ..Frame::command(Cmd::GetSessionByClientId) }
             .encode(&mut frame);
@@ -24,7 +26,7 @@ impl Shared {
             (core.answers_in_order(client.gateway), core.is_ours(client.gateway))
         };
         let answer = if in_order {
-            self.session_behind_writes(client, &frame).await
+            self.session_behind_writes(client, delivery, &frame).await
         } else {
             let patience = if is_ours { SESSION_PATIENCE } else { self.query_timeout };
             timeout(patience, self.session_beside_writes(client, &frame)).await.flatten()
@@ -39,9 +41,18 @@ impl Shared {
         session
     }
 
-    /// On the link on which it was written: until the gateway answers, or the link ends.
-    async fn session_behind_writes(self: &Rc<Self>, client: ClientId, frame: &Rc<[u8]>) -> Option<Bytes> {
-        while self.core.borrow().answers_in_order(client.gateway) {
+    /// On the link on which it was written: until the gateway answers, or the link ends, or others have the event.
+    async fn session_behind_writes(
+        self: &Rc<Self>,
+        client: ClientId,
+        delivery: Delivery,
+        frame: &Rc<[u8]>,
+    ) -> Option<Bytes> {
+        let is_asked = || {
+            let core = self.core.borrow();
+            core.answers_in_order(client.gateway) && !core.is_taken_back(delivery)
+        };
+        while is_asked() {
             let question = self.ask(client.gateway, frame, None);
             question.answered().await;
             if let Asked::Answered(reply) = question.into_asked() {
