@@ -24,7 +24,7 @@ impl Client {
     /// missing.
     ///
     /// ```no_run
-    /// # async fn order(client: ringway_gateway_client::Client) {
+    /// # async fn order(client: gateway_client::Client) {
     /// let report = client.reported().send_to_uid("alice", "your order has shipped").await;
     /// if report.is_complete() && report.queued == 0 {
     ///     println!("alice is not here: a mail, then");
