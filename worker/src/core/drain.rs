@@ -1,7 +1,8 @@
 //! How a core that ends hands its clients over (WIRE.md §14).
 //!
-//! Gateways of ours are told to give it no more events, and of each client when its handlers have ended, so that the
-//! client's next event goes to another worker. A client is said to be free only when everything that its handlers have
+//! Gateways of ours are told to give it no more events, and of each client when its handlers have ended and its events are
+//! safe, so that the client's next event goes to another worker. An event that is not safe may have to be handled again, and
+//! newer ones must not be in front of it. A client is said to be free only when everything that its handlers have
 //! commanded is done, at every gateway: handlers of its next event, elsewhere, must find it so. Whether it is, a
 //! *barrier* tells: a DRAIN to every gateway, and all their answers.
 //!
@@ -17,6 +18,7 @@ use protocol::inner::Cmd;
 use protocol::inner::drain::{Drain, encode_ids};
 use tracing::warn;
 
+use super::connections::ConnId;
 use super::link::Link;
 use super::{Core, Timer};
 use crate::config::{BARRIER_TIMEOUT, PHP_STOP_DELAY};
@@ -39,7 +41,7 @@ enum Stage {
     Serving,
     /// Waits for gateways to answer.
     Barrier(Barrier),
-    /// Waits for handlers to end.
+    /// Waits for handlers to end, and for what they said elsewhere to be taken.
     Releasing,
     Done,
 }
@@ -91,21 +93,37 @@ impl Core {
                     }
                     self.after_barrier();
                 }
-                Stage::Releasing if self.draining.busy.is_empty() => {
-                    self.draining.stage = Stage::Done;
-                    self.changed = true;
-                }
                 Stage::Releasing => {
-                    let queues = &self.queues;
-                    let ended = |client: &ClientId| !queues.contains(*client);
-                    self.draining.free = self.draining.busy.extract_if(ended).collect();
-                    if self.draining.free.is_empty() {
+                    let mut busy = std::mem::take(&mut self.draining.busy);
+                    self.draining.free = busy.extract_if(|client| self.is_free(*client)).collect();
+                    self.draining.busy = busy;
+                    if !self.draining.free.is_empty() {
+                        self.begin_barrier();
+                    } else if self.draining.busy.iter().all(|client| self.is_stuck(*client)) {
+                        self.draining.stage = Stage::Done;
+                        self.changed = true;
+                    } else {
                         return;
                     }
-                    self.begin_barrier();
                 }
             }
         }
+    }
+
+    /// Whether a client's handlers have ended, and its events are safe.
+    fn is_free(&self, client: ClientId) -> bool {
+        !self.queues.contains(client)
+            && self.conn(client).is_none_or(|conn| !self.unsettled.contains(conn, client.connection_id))
+    }
+
+    /// Whether a client's handlers have ended, and others handle its events again when this core has ended.
+    fn is_stuck(&self, client: ClientId) -> bool {
+        !self.queues.contains(client)
+            && self.conn(client).is_some_and(|conn| self.unsettled.is_stuck(conn, client.connection_id))
+    }
+
+    fn conn(&self, client: ClientId) -> Option<ConnId> {
+        self.links.find(client.gateway).and_then(Link::conn)
     }
 
     /// The answer to a DRAIN. One to what was never said is none.
@@ -164,7 +182,7 @@ impl Core {
             1 => {
                 // No gateway of ours sends one any more; what others send is lost from here on, and counted.
                 self.stopping = true;
-                self.draining.busy = self.queues.clients().collect();
+                self.draining.busy = self.queues.clients().chain(self.unsettled_clients()).collect();
                 self.begin_barrier();
             }
             2 => {
@@ -177,6 +195,14 @@ impl Core {
                 self.say_clients(Cmd::DrainFree, &free);
             }
         }
+    }
+
+    /// Clients with events that have ended and are not safe.
+    fn unsettled_clients(&self) -> impl Iterator<Item = ClientId> {
+        self.unsettled.clients().filter_map(|(conn, connection_id)| {
+            let link = self.links.all().iter().find(|link| link.conn() == Some(conn))?;
+            Some(ClientId { gateway: link.address, connection_id })
+        })
     }
 
     /// Links that are to answer the last barrier, and have not.

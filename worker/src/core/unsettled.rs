@@ -54,6 +54,8 @@ struct Ended {
     since: Duration,
     /// Gateways that have not got what it commanded there.
     missing: usize,
+    /// One of these will never get it: others handle the event again.
+    abandoned: bool,
     told: Told,
 }
 
@@ -62,6 +64,11 @@ struct Awaited {
     end: u64,
     whose: Whose,
     number: u32,
+}
+
+/// None is safe before the first.
+fn is_stuck(ended: &VecDeque<Ended>) -> bool {
+    ended.front().is_some_and(|event| event.abandoned)
 }
 
 fn key(ticket: Ticket) -> Key {
@@ -76,6 +83,26 @@ impl Unsettled {
     /// Whether there are events that have ended and wait for something.
     pub(super) fn waits(&self) -> bool {
         !self.ended.is_empty()
+    }
+
+    /// Whether some of them will be safe.
+    fn will_be_safe(&self) -> bool {
+        self.ended.values().any(|ended| !is_stuck(ended))
+    }
+
+    /// Whether a client of a link has some, and they never will be.
+    pub(super) fn is_stuck(&self, conn: ConnId, client: u32) -> bool {
+        self.ended.get(&(conn, client)).is_some_and(is_stuck)
+    }
+
+    /// Clients with such events, by the connection ids on their links.
+    pub(super) fn clients(&self) -> impl Iterator<Item = (ConnId, u32)> {
+        self.ended.keys().copied()
+    }
+
+    /// Whether a client of a link has some.
+    pub(super) fn contains(&self, conn: ConnId, client: u32) -> bool {
+        !self.ended.is_empty() && self.ended.contains_key(&(conn, client))
     }
 
     /// Whose handler is polled now.
@@ -137,7 +164,7 @@ impl Unsettled {
                 awaited.insert(at, one);
             }
         }
-        let ended = Ended { ticket, since, missing, told: Told::Nothing };
+        let ended = Ended { ticket, since, missing, abandoned: false, told: Told::Nothing };
         self.ended.entry(whose(ticket)).or_default().push_back(ended);
     }
 
@@ -164,7 +191,10 @@ impl Unsettled {
 
     /// A gateway will not get what it has not got: its events are not safe, and will not be.
     pub(super) fn abandon(&mut self, gateway: SocketAddrV4) {
-        self.awaited.remove(&gateway);
+        for one in self.awaited.remove(&gateway).into_iter().flatten() {
+            let ended = self.ended.get_mut(&one.whose).into_iter().flatten();
+            ended.filter(|event| event.ticket.number == one.number).for_each(|event| event.abandoned = true);
+        }
     }
 
     /// Moves those of a client to `safe` that are.
@@ -300,7 +330,7 @@ impl Core {
     pub(super) fn settle_late(&mut self, is_over: impl Fn(Duration) -> bool) {
         let (mut late, mut safe) = (Vec::new(), Vec::new());
         for (whose, ended) in &mut self.unsettled.ended {
-            for event in ended.iter_mut().take_while(|event| is_over(event.since)) {
+            for event in ended.iter_mut().take_while(|event| !event.abandoned && is_over(event.since)) {
                 self.counters.events_unproven += u64::from(event.missing > 0);
                 event.missing = 0;
                 late.push(*whose);
@@ -317,6 +347,8 @@ impl Core {
     }
 
     fn say_safe(&mut self, safe: Vec<(Ticket, Told)>) {
+        // Their clients may be free.
+        self.changed |= self.draining.has_begun();
         let mut is_to_be_armed = false;
         for (ticket, told) in safe {
             is_to_be_armed |= self.windows.finished(ticket, Some(told));
@@ -327,7 +359,7 @@ impl Core {
     /// Whether gateways have been told all that can be said of events.
     pub(crate) fn is_all_said(&self) -> bool {
         let are_taken = self.links.all().iter().all(Link::are_all_taken);
-        are_taken && self.unsettled.ended.is_empty() && self.windows.is_all_said()
+        are_taken && !self.unsettled.will_be_safe() && self.windows.is_all_said()
     }
 
     /// Keeps an event from being done, until [`Core::let_go`].

@@ -2,6 +2,7 @@
 
 mod acks;
 mod answers;
+mod handing_over;
 mod kept;
 mod windows;
 
