@@ -45,6 +45,26 @@ impl Events for TestApp {
                 let answer = format!("{} {}", online.value, online.missing.len());
                 return gateway.send_to_client(client.id(), answer);
             }
+            // Joins and leaves a group so often, and counts its members behind each; answers with how often it saw what it did.
+            "rooms" => {
+                let mut seen = 0;
+                for _ in 0..number {
+                    gateway.join_group(client.id(), "room");
+                    let with = *gateway.client_count_of_group("room").await;
+                    gateway.leave_group(client.id(), "room");
+                    let without = *gateway.client_count_of_group("room").await;
+                    seen += u64::from((with, without) == (1, 0));
+                }
+                return gateway.send_to_client(client.id(), format!("rooms {seen}"));
+            }
+            // Tells everybody and nobody, and answers with what became of it.
+            "report" => {
+                let all = gateway.reported().send_to_all("news").await;
+                let nobody = gateway.reported().send_to_uid("nobody", "news").await;
+                let (missing, dropped) = (all.missing.len() + nobody.missing.len(), all.dropped);
+                let answer = format!("{} {} dropped {dropped} missing {missing}", all.queued, nobody.queued);
+                return gateway.send_to_client(client.id(), answer);
+            }
             "pid" => return gateway.send_to_client(client.id(), std::process::id().to_string()),
             "id" => return gateway.send_to_client(client.id(), client.id().to_string()),
             "all" => return gateway.send_to_all(text),

@@ -96,6 +96,7 @@ fn clients_are_served_until_a_stop_says_goodbye() {
         assert_eq!(ask(client, "wait 3"), "wait 3");
         assert_eq!(["count 1", "count 2"].map(|text| ask(client, text)), ["count 0", "count 1"]);
         assert_eq!(ask(client, "online"), "8 0", "all shards answer");
+        assert_eq!(ask(client, "rooms 50"), "rooms 50", "a query sees the command before it");
     }
     let ids: Vec<String> = clients.iter_mut().map(|client| ask(client, "id")).collect();
     assert_eq!(
@@ -105,6 +106,9 @@ fn clients_are_served_until_a_stop_says_goodbye() {
     );
     clients[0].send_text("all of us");
     assert!(clients.iter_mut().all(|client| said(client) == "all of us"));
+    clients[0].send_text("report");
+    assert!(clients.iter_mut().all(|client| said(client) == "news"));
+    assert_eq!(said(&mut clients[0]), "8 0 dropped 0 missing 0");
     let ending = std::thread::spawn(move || embedded.stop());
     for mut client in clients {
         client.expect(&Event::Close(Some(1001)));

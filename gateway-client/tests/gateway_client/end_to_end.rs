@@ -38,6 +38,13 @@ fn it_pushes_to_users_wherever_they_are() {
     assert_eq!((delivery.reached, delivery.missing), (4, vec![]));
     users.iter_mut().for_each(|user| user.expect(&Event::text("shipped")));
 
+    // How many that were, only a report says.
+    let report = client.reported().send_to_uid("alice", "counted");
+    assert_eq!((report.queued, report.dropped, report.missing.len()), (2, 0, 0));
+    users.iter_mut().for_each(|user| user.expect(&Event::text("counted")));
+    let report = client.reported().send_to_uid("nobody", "counted");
+    assert_eq!((report.queued, report.is_complete()), (0, true));
+
     // One that is gone is no longer asked, or named; the other is served in any case.
     cluster.kill_gateway(1);
     let delivery = client.send_to_group("all", "still here");
