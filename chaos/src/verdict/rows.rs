@@ -72,24 +72,21 @@ impl Rows<'_> {
 /// Of any client. The end of a gateway excuses nothing here: what it does to its own clients is known from their connections.
 fn allows(fault: Fault, finding: Finding) -> bool {
     let noticed = |lasting: Duration| lasting >= NOTICED;
-    let (redelivered, silent) = match fault {
-        Fault::Kill { .. } | Fault::End { .. } => (true, false),
-        Fault::Freeze { lasting, .. } => (noticed(lasting), false),
-        Fault::Swallow { lasting, .. } | Fault::FreezeGateway { lasting, .. } => {
-            (noticed(lasting), noticed(lasting))
-        }
+    let redelivered = match fault {
+        Fault::Kill { .. } | Fault::End { .. } => true,
+        Fault::Freeze { lasting, .. }
+        | Fault::Swallow { lasting, .. }
+        | Fault::FreezeGateway { lasting, .. } => noticed(lasting),
         Fault::Restart { .. }
         | Fault::Reload { .. }
         | Fault::Trickle { .. }
         | Fault::Delay { .. }
         | Fault::Register { .. }
         | Fault::KillGateway { .. }
-        | Fault::RestartGateway { .. } => (false, false),
+        | Fault::RestartGateway { .. } => false,
     };
     match finding {
         Finding::MarkedTwice => redelivered,
-        // Who is asked for sessions may be what is silent, see "Sessions" there.
-        Finding::SessionLost => silent,
         // No row promises a time: it is counted, and that is all.
         Finding::Late => true,
         _ => false,
@@ -121,7 +118,6 @@ mod tests {
     fn table() -> Vec<(Fault, Vec<Finding>)> {
         let (worker, gateway, link) = (0, 0, 0);
         let twice = || vec![Finding::MarkedTwice];
-        let silent = || vec![Finding::MarkedTwice, Finding::SessionLost];
         vec![
             (Fault::Kill { worker, down: SECOND }, twice()),
             (Fault::Freeze { worker, lasting: LONG }, twice()),
@@ -130,11 +126,11 @@ mod tests {
             (Fault::Reload { worker }, vec![]),
             (Fault::End { link, end: End::Cut }, twice()),
             (Fault::End { link, end: End::Reset }, twice()),
-            (Fault::Swallow { link, lasting: LONG }, silent()),
+            (Fault::Swallow { link, lasting: LONG }, twice()),
             (Fault::Swallow { link, lasting: SECOND }, vec![]),
             (Fault::Trickle { link, lasting: LONG }, vec![]),
             (Fault::Delay { link, lasting: LONG, by: SECOND }, vec![]),
-            (Fault::FreezeGateway { gateway, lasting: LONG }, silent()),
+            (Fault::FreezeGateway { gateway, lasting: LONG }, twice()),
             (Fault::Register { down: SECOND }, vec![]),
             (Fault::FreezeGateway { gateway, lasting: SECOND }, vec![]),
             (Fault::KillGateway { gateway, down: SECOND }, vec![]),
