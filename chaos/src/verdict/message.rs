@@ -72,16 +72,23 @@ impl<'a> Message<'a> {
             // What a handler has said to others is not lost with its client's gateway, but with the worker: nobody gives the
             // event to another one.
             Finding::ForeignMissing => {
-                is_owners && rows.lost_worker(self.span()) || self.target_ended(clients)
+                is_owners && rows.lost_worker(self.span()) || self.is_lost_with_target(clients, rows)
             }
             _ => false,
         }
     }
 
-    /// Whether the client that was to hear of it ended when it may have been on its way. How is found by itself.
-    fn target_ended(&self, clients: &[Client]) -> bool {
-        let target = self.sent.target.and_then(|target| clients.get(target as usize));
-        target.and_then(Client::closed_at).is_some_and(|at| at <= self.span().until)
+    /// Whether a word ended with the gateway, or the client, that was to have it: when it may have been on its way, or when the
+    /// worker could not know of it. How that client ended is found by itself.
+    fn is_lost_with_target(&self, clients: &[Client], rows: Rows<'_>) -> bool {
+        let Some(target) = self.sent.target.and_then(|target| clients.get(target as usize)) else {
+            return false;
+        };
+        let (said, span) = (self.known_until(), self.span());
+        let has_ended = target.closed_at().is_some_and(|at| {
+            at <= said + PROMPT || at <= span.until && rows.are_slow(Span { from: said, until: at })
+        });
+        has_ended || rows.hide_end(target.gateway(), span)
     }
 
     pub(super) fn findings(&self) -> Vec<Finding> {
@@ -231,6 +238,8 @@ pub(super) fn forgotten<'m, 'a>(messages: &'m [Message<'a>]) -> Vec<(Finding, &'
 const LATE: Duration = Duration::from_secs(30);
 /// How long a word that is missing may have been on its way after all that is known of its message: links fall behind.
 const ON_THE_WAY: Duration = CONSEQUENCES;
+/// The same while nothing is slow.
+const PROMPT: Duration = Duration::from_secs(2);
 /// How long a gateway, or what is between it and workers, may have held a message that then ended with it: nobody stands still for
 /// longer than 30 s.
 const HELD_MAX: Duration = Duration::from_secs(30).saturating_add(CONSEQUENCES);

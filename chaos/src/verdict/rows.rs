@@ -20,7 +20,7 @@ pub(super) struct Span {
 impl Rows<'_> {
     /// Whether a fault of this time excuses it.
     pub(super) fn allow(&self, finding: Finding, span: Span) -> bool {
-        self.overlapping(span).any(|fault| allows(fault, finding))
+        self.overlapping(span).any(|applied| allows(applied.fault, finding))
             || finding == Finding::ForeignMissing && self.lost_what_was_kept(span)
     }
 
@@ -31,18 +31,41 @@ impl Rows<'_> {
 
     /// Whether a worker was lost at this time, with what it had not said yet.
     pub(super) fn lost_worker(&self, span: Span) -> bool {
-        self.overlapping(span).any(is_death)
+        self.overlapping(span).any(|applied| is_death(applied.fault))
     }
 
     /// Whether the end of this gateway ended a connection.
     pub(super) fn ended_gateway(&self, gateway: usize, closed_at: Duration) -> bool {
         let mut near =
             self.0.iter().filter(|applied| applied.from <= closed_at && closed_at <= applied.until + LINGER);
-        near.any(|applied| match applied.fault {
-            Fault::KillGateway { gateway: ended, .. } | Fault::RestartGateway { gateway: ended } => {
-                ended == gateway
-            }
-            _ => false,
+        near.any(|applied| ends_gateway(applied.fault, gateway))
+    }
+
+    /// Whether a gateway ended at this time, or shortly before, while a link was silent: its worker does not know then.
+    pub(super) fn hide_end(&self, gateway: usize, span: Span) -> bool {
+        let mut ends = self.overlapping(span).filter(|applied| ends_gateway(applied.fault, gateway));
+        let is_hidden = |end: &Applied| {
+            let mut links = self.0.iter().filter(|other| matches!(other.fault, Fault::Swallow { .. }));
+            links.any(|link| link.from <= end.until && end.from <= link.until)
+        };
+        ends.any(is_hidden)
+    }
+
+    /// Whether something stood still or was slow at this time, or shortly before.
+    pub(super) fn are_slow(&self, span: Span) -> bool {
+        self.overlapping(span).any(|applied| match applied.fault {
+            Fault::Freeze { .. }
+            | Fault::FreezeGateway { .. }
+            | Fault::Swallow { .. }
+            | Fault::Trickle { .. }
+            | Fault::Delay { .. } => true,
+            Fault::Kill { .. }
+            | Fault::Restart { .. }
+            | Fault::Reload { .. }
+            | Fault::End { .. }
+            | Fault::Register { .. }
+            | Fault::KillGateway { .. }
+            | Fault::RestartGateway { .. } => false,
         })
     }
 
@@ -54,18 +77,18 @@ impl Rows<'_> {
 
     /// Whether a worker died while a gateway, for which it may have kept something, had been away for long.
     fn lost_what_was_kept(&self, span: Span) -> bool {
-        let away = |fault| match fault {
+        let away = |applied: &Applied| match applied.fault {
             Fault::FreezeGateway { lasting, .. } | Fault::Swallow { lasting, .. } => lasting >= AWAY,
             _ => false,
         };
-        self.overlapping(span).any(|fault| matches!(fault, Fault::Kill { .. }))
+        self.overlapping(span).any(|applied| matches!(applied.fault, Fault::Kill { .. }))
             && self.overlapping(span).any(away)
     }
 
-    fn overlapping(&self, span: Span) -> impl Iterator<Item = Fault> {
+    fn overlapping(&self, span: Span) -> impl Iterator<Item = &Applied> {
         let overlaps =
             move |applied: &&Applied| applied.from <= span.until && span.from <= applied.until + CONSEQUENCES;
-        self.0.iter().filter(overlaps).map(|applied| applied.fault)
+        self.0.iter().filter(overlaps)
     }
 }
 
@@ -89,6 +112,15 @@ fn allows(fault: Fault, finding: Finding) -> bool {
         Finding::MarkedTwice => redelivered,
         // No row promises a time: it is counted, and that is all.
         Finding::Late => true,
+        _ => false,
+    }
+}
+
+fn ends_gateway(fault: Fault, gateway: usize) -> bool {
+    match fault {
+        Fault::KillGateway { gateway: ended, .. } | Fault::RestartGateway { gateway: ended } => {
+            ended == gateway
+        }
         _ => false,
     }
 }
@@ -167,6 +199,20 @@ mod tests {
         let ended = |gateway, at| Rows(&applied).ended_gateway(gateway, at * SECOND);
         assert!(ended(1, 100) && ended(1, 101) && ended(1, 107));
         assert!(!ended(0, 101) && !ended(1, 99) && !ended(1, 108));
+    }
+
+    #[test]
+    fn a_silent_link_hides_the_end_of_a_gateway() {
+        let at = |fault, from| Applied { fault, from: from * SECOND, until: (from + 2) * SECOND };
+        let kill = at(Fault::KillGateway { gateway: 1, down: SECOND }, 100);
+        let silent = |from| at(Fault::Swallow { link: 0, lasting: SECOND }, from);
+        let hide = |applied: &[Applied], gateway, when| {
+            let span = Span { from: when * SECOND, until: when * SECOND };
+            Rows(applied).hide_end(gateway, span)
+        };
+        assert!(hide(&[kill, silent(99)], 1, 101) && hide(&[kill, silent(101)], 1, 110));
+        assert!(!hide(&[kill, silent(99)], 0, 101) && !hide(&[kill], 1, 101));
+        assert!(!hide(&[kill, silent(90)], 1, 101) && !hide(&[kill, silent(99)], 1, 120));
     }
 
     #[test]
