@@ -40,7 +40,11 @@ fn come(world: &mut World, key: &str, run: u64, resume: Option<u32>) -> (usize, 
         resume,
     };
     world.say(link, &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
-    let hello = Hello::decode(&world.take_frames(link)[0].3).expect("it is JSON");
+    let mut frames = world.take_frames(link);
+    let hello = Hello::decode(&frames.remove(0).3).expect("it is JSON");
+    for (cmd, _, _, body) in frames {
+        world.peers[link].received.extend(frame_bytes(&Frame { body: &body, ..Frame::command(cmd) }));
+    }
     (link, hello.acks.expect("they were asked for").link, hello.taken)
 }
 
@@ -139,4 +143,7 @@ fn a_gateway_that_ends_says_that_it_takes_nothing_more() {
     assert_eq!((last, world.peers[link].shut), (Some((Cmd::Receipt, vec![])), true));
     world.say(link, &wanted(b"a"));
     assert!(world.take_frames(link).is_empty());
+    let (late, ..) = come(&mut world, "late", 2, None);
+    let last = world.take_frames(late).pop().map(|(cmd, _, _, body)| (cmd, body));
+    assert_eq!(last, Some((Cmd::Receipt, vec![])), "who comes then is told as well");
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use gateway_core::config::TAKEN_KEPT_MS;
+
 use crate::clients::{Client, PUSH, closed};
 use crate::faults::Faults;
 use crate::gateway::SEND_TO_WORKER_BUFFER_SIZE;
@@ -19,12 +21,14 @@ impl World {
     /// Checks what must hold when all has come to its end.
     pub fn check(&mut self) {
         self.check_clients();
+        self.check_pushes();
         let workers: Vec<_> = self.workers.iter().flatten().collect();
         assert_eq!(workers.len(), self.worker_count, "those that ended have ended");
         for worker in workers {
             let status = worker.runtime.status();
             assert_eq!(status.links, GATEWAYS, "every worker is connected to every gateway");
             assert_eq!((status.handlers_running, status.events_waiting, status.queued_bytes), (0, 0, 0));
+            assert_eq!((status.commands_kept, status.held_bytes), (0, 0));
         }
         for gateway in &self.gateways {
             assert_eq!(gateway.shard.worker_count(), self.worker_count);
@@ -125,7 +129,8 @@ impl World {
             let is_told = !record.connected.contains(&index) || ended.contains(&index);
             assert!(!has_stopped || is_told, "client {index}: no on_close before on_stop");
             let mut last: BTreeMap<&str, u32> = BTreeMap::new();
-            for (worker, number) in client.pushed.iter().filter_map(|text| text.rsplit_once(':')) {
+            let in_time = client.pushed.iter().filter(|text| !record.pushes.may_be_late(index, text));
+            for (worker, number) in in_time.filter_map(|text| text.rsplit_once(':')) {
                 let number: u32 = number.parse().expect("workers number what they say");
                 let before = last.insert(worker, number).unwrap_or(0);
                 assert!(before < number, "client {index}: {:?} came out of order", client.pushed);
@@ -148,7 +153,7 @@ impl World {
     }
 
     /// Checks that tables have only what belongs to connections of the programs with each other.
-    fn check_nothing_is_left(&self) {
+    fn check_nothing_is_left(&mut self) {
         for gateway in &self.gateways {
             let status = gateway.shard.status();
             assert_eq!((status.clients, status.uids, status.groups), (0, 0, 0));
@@ -160,7 +165,7 @@ impl World {
             let Some(worker) = worker else { continue };
             let status = worker.runtime.status();
             assert_eq!((status.handlers_running, status.events_waiting, status.queued_bytes), (0, 0, 0));
-            assert_eq!(status.events_unsettled, 0);
+            assert_eq!((status.events_unsettled, status.commands_kept, status.held_bytes), (0, 0, 0));
             let near = usize::from(home.is_some());
             assert_eq!(
                 worker.conns.len() + near,
@@ -170,6 +175,11 @@ impl World {
         }
         for process in self.registers.iter().filter_map(|place| place.process.as_ref()) {
             assert_eq!(process.sockets.pipes().len(), GATEWAYS + self.worker_count);
+        }
+        let in_time = self.millis().plus(TAKEN_KEPT_MS);
+        for gateway in &mut self.gateways {
+            gateway.shard.on_tick(in_time);
+            assert_eq!(gateway.shard.status().links_remembered, 0);
         }
     }
 

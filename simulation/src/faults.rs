@@ -117,7 +117,7 @@ impl World {
 
     /// A process dies: its kernel ends its connections, perhaps with what nobody has read.
     fn kill(&mut self, worker: usize) {
-        let Some(worker) = self.workers[worker].take() else { return };
+        let Some(worker) = self.bury(worker) else { return };
         let mut pipes: Vec<_> = worker.conns.into_values().collect();
         pipes.sort_unstable();
         for pipe in pipes {
@@ -202,7 +202,7 @@ impl World {
                 let workers: Vec<_> = workers.collect();
                 let Some(worker) = self.random.choice(workers) else { return };
                 self.lose_connections(Process::Worker(worker));
-                let is_ending = self.workers[worker].take().is_some_and(|worker| worker.is_ending);
+                let is_ending = self.bury(worker).is_some_and(|worker| worker.is_ending);
                 if !is_ending {
                     self.start_worker();
                 }

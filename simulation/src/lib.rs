@@ -11,6 +11,7 @@ mod embedded;
 mod faults;
 mod gateway;
 mod network;
+mod pushes;
 mod register;
 mod sockets;
 mod worker;

@@ -10,7 +10,8 @@ use ringway_worker::core::{ConnId, Setup};
 use ringway_worker::runtime::{Host, Runtime};
 use ringway_worker::{Client, ClientId, Config, Events, Gateway, Message, time};
 
-use crate::clients::{PUSH, client_at, closed};
+use crate::clients::{client_at, closed};
+use crate::pushes::{Begun, Pushes};
 
 /// What handlers note, and may know.
 pub(crate) type Record = Rc<RefCell<Notes>>;
@@ -29,8 +30,8 @@ pub(crate) struct Notes {
     pub(crate) stopped: BTreeMap<usize, usize>,
     /// Clients as their handlers know them.
     ids: BTreeMap<usize, ClientId>,
-    /// How often each worker has said something to each client that had not asked.
-    pushes: BTreeMap<(usize, usize), u32>,
+    /// What workers have said to clients that had not asked.
+    pub(crate) pushes: Pushes,
     /// Clients that may not be there.
     pub(crate) left: BTreeSet<usize>,
     /// A gateway has thrown somebody out.
@@ -51,11 +52,13 @@ pub(crate) struct Worker {
 }
 
 /// Answers each message with itself: at once, after a while, after a question to gateways, after joining a
-/// group and counting it, or after it has written to the client's session. Some are news for another client, too.
+/// group and counting it, or after it has written to the client's session. Some are news for another client, too, at once, after a while,
+/// or of spawned work.
+#[derive(Clone)]
 struct Echo {
     number: usize,
     record: Record,
-    random: RefCell<fastrand::Rng>,
+    random: Rc<RefCell<fastrand::Rng>>,
 }
 
 impl Events for Echo {
@@ -64,17 +67,21 @@ impl Events for Echo {
     }
 
     async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
-        self.note(client, message.text().into_owned());
+        let of = self.note(client, message.text().into_owned());
         let choice = self.random.borrow_mut().u32(..64);
         match choice % 8 {
             // Longer than a core that ends waits for gateways.
             _ if choice == 63 => {
                 let ms = self.random.borrow_mut().u64(6_000..10_000);
                 time::sleep(Duration::from_millis(ms)).await;
+                self.push(gateway, Some(of));
             }
             0 => {
                 let ms = self.random.borrow_mut().u64(..200);
                 time::sleep(Duration::from_millis(ms)).await;
+                if choice >= 32 {
+                    self.push(gateway, Some(of));
+                }
             }
             1 => {
                 let answer = gateway.is_online(client.id()).await;
@@ -85,7 +92,15 @@ impl Events for Echo {
             }
             4 if choice < 32 => self.count_after_joining(gateway, client, &message.text()).await,
             2 => client.edit_session(|session| drop(session.insert("last", message.text().as_ref()))),
-            3 => self.push(gateway),
+            3 => self.push(gateway, Some(of)),
+            4 if choice >= 32 => {
+                let (echo, gateway) = (self.clone(), gateway.clone());
+                let ms = self.random.borrow_mut().u64(..200);
+                gateway.clone().spawn(async move {
+                    time::sleep(Duration::from_millis(ms)).await;
+                    echo.push(&gateway, None);
+                });
+            }
             _ => {}
         }
         gateway.send_to_client(client.id(), message);
@@ -111,10 +126,12 @@ impl Notes {
 }
 
 impl Echo {
-    fn note(&self, client: &Client, what: String) {
+    fn note(&self, client: &Client, what: String) -> Begun {
         let mut record = self.record.borrow_mut();
         record.ids.insert(client_at(client.addr().port()), client.id());
+        let event = record.handled.len();
         record.note(self.number, client.is_repeat(), what);
+        Begun { event, at: record.pushes.next_moment() }
     }
 
     /// A query sees what was commanded before it, unless a link was lost in between.
@@ -129,16 +146,15 @@ impl Echo {
         assert!(is_seen || !record.links_last, "a query overtook the command before it: {answer:?}");
     }
 
-    /// Says something to any client, whoever serves it.
-    fn push(&self, gateway: &Gateway) {
+    /// Says something to any client, whoever serves it. `of`: as the handler of this.
+    fn push(&self, gateway: &Gateway, of: Option<Begun>) {
         let mut record = self.record.borrow_mut();
         let index = self.random.borrow_mut().usize(..record.ids.len());
         let Some((client, id)) = record.ids.iter().nth(index).map(|(client, id)| (*client, *id)) else {
             return;
         };
-        let count = record.pushes.entry((self.number, client)).or_default();
-        *count += 1;
-        gateway.send_to_client(id, format!("{PUSH}:{}:{count}", self.number));
+        let text = record.pushes.add(self.number, client, of);
+        gateway.send_to_client(id, text);
     }
 }
 
@@ -173,7 +189,7 @@ impl Worker {
         };
         let clock = Rc::clone(now);
         let host = Host { clock: Box::new(move || clock.get()), wake: Box::new(|| {}) };
-        let events = Echo { number, record, random: RefCell::new(fastrand::Rng::with_seed(seed)) };
+        let events = Echo { number, record, random: Rc::new(RefCell::new(fastrand::Rng::with_seed(seed))) };
         Worker {
             runtime: Runtime::new(setup, host, || events),
             conns: HashMap::new(),

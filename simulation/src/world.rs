@@ -193,9 +193,10 @@ impl World {
         let (life, now) = (self.gateways[index].life + 1, self.millis());
         let own = self.gateways[index].own.take();
         let seed = self.random.u64(..);
+        self.record.borrow_mut().pushes.gateway_changes();
         self.gateways[index] = Gateway::new(index, seed, life, now, &self.register_addresses);
         if let Some(own) = own {
-            self.workers[own.worker] = None;
+            self.bury(own.worker);
             self.start_own_worker(index);
         }
     }
@@ -276,18 +277,15 @@ impl World {
                     Arrival::End { is_reset: false } => shard.on_end_of_stream(now, socket),
                 }
             }
-            End::Worker(worker, conn) => {
-                let Some(worker) = &mut self.workers[worker] else { return };
-                match arrival {
-                    Arrival::Bytes(bytes) => worker.runtime.on_bytes(conn, &bytes),
-                    Arrival::End { is_reset: true } => {
-                        worker.runtime.on_end(conn, io::ErrorKind::ConnectionReset.into());
-                    }
-                    Arrival::End { is_reset: false } => {
-                        worker.runtime.on_end(conn, io::ErrorKind::UnexpectedEof.into());
-                    }
+            End::Worker(worker, conn) => self.with_ends_noted(worker, Some(pipe), |runtime| match arrival {
+                Arrival::Bytes(bytes) => runtime.on_bytes(conn, &bytes),
+                Arrival::End { is_reset: true } => {
+                    runtime.on_end(conn, io::ErrorKind::ConnectionReset.into());
                 }
-            }
+                Arrival::End { is_reset: false } => {
+                    runtime.on_end(conn, io::ErrorKind::UnexpectedEof.into());
+                }
+            }),
         }
     }
 
@@ -352,7 +350,7 @@ impl World {
             self.turn_worker_once(index);
             let Some(worker) = &mut self.workers[index] else { return };
             if worker.runtime.is_over() {
-                let worker = self.workers[index].take();
+                let worker = self.bury(index);
                 for pipe in worker.into_iter().flat_map(|worker| worker.conns.into_values()) {
                     self.pipes[pipe].end();
                     self.pipes[pipe ^ 1].close();
@@ -367,12 +365,13 @@ impl World {
     }
 
     pub(crate) fn turn_worker_once(&mut self, index: usize) {
+        self.with_ends_noted(index, None, |runtime| runtime.turn());
         let Some(worker) = &mut self.workers[index] else { return };
-        worker.runtime.turn();
         let mut actions = Vec::new();
         worker.runtime.take_actions(&mut actions);
         actions.into_iter().for_each(|action| self.act(index, action));
         self.send_of_worker(index);
+        self.note_ready(index);
     }
 
     fn send_of_worker(&mut self, index: usize) {

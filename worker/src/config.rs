@@ -174,10 +174,6 @@ pub(crate) const RECEIPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often it is looked which of these times are over, while anything waits.
 pub(crate) const KEPT_LOOK_PERIOD: Duration = Duration::from_secs(1);
 
-/// How long what is kept for a gateway waits on a new link for it to say that it is one of ours, if it may be another one: then it
-/// is told everything at once.
-pub(crate) const ACKS_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Bytes of commands of handlers that a core holds back because others may have their events. Beyond it they are dropped and counted.
 pub(crate) const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -212,6 +212,11 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
+    /// Bytes of a frame whose rest is to come.
+    pub(super) fn part_size(&self) -> usize {
+        self.unfinished.len()
+    }
+
     /// Gives every frame that is whole now to `each`, in order.
     ///
     /// An error means that the link is of no use any more; frames before the bad one were given.

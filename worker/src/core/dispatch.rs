@@ -252,7 +252,9 @@ impl Core {
     /// Whether more may be read from a gateway.
     fn has_room_for(&self, gateway: SocketAddrV4) -> bool {
         let open = || self.links.find(gateway).and_then(Link::open);
-        if self.reads_all() || open().is_some_and(|open| self.windows.is_within(open.conn)) {
+        if self.reads_all()
+            || open().is_some_and(|open| open.may_greet() || self.windows.is_within(open.conn))
+        {
             return true;
         }
         let in_line = self.queues.in_line(gateway);

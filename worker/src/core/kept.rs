@@ -117,6 +117,13 @@ impl Kept {
         }
     }
 
+    /// Such events are safe: what they commanded is nobody's from here on.
+    pub(super) fn release(&mut self, is_safe: impl Fn(Ticket) -> bool) {
+        for command in self.commands.iter_mut().filter(|command| command.of.is_some_and(&is_safe)) {
+            command.of = None;
+        }
+    }
+
     /// All of them, in order.
     fn each(&self) -> impl Iterator<Item = (Command, Frame<'_>)> {
         let mut rest = self.bytes.unsent();
@@ -262,11 +269,7 @@ impl Core {
         } else if commands > 0 {
             warn!(%gateway, core, commands, "what a gateway has not taken is forgotten: it does not come back");
         }
-        if self.draining.has_begun() && !is_proof {
-            // Others handle these events again.
-            return self.unsettled.abandon(gateway);
-        }
-        let unproven = self.settle(gateway);
+        let unproven = self.settle_to(gateway, u64::MAX);
         self.counters.events_unproven += if is_proof { 0 } else { unproven };
     }
 

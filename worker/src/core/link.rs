@@ -9,9 +9,7 @@ use protocol::pulse::{LOOK_PERIOD_MS, Pulse, Sign};
 use super::connections::{ConnId, Connections, Inbox};
 use super::kept::Kept;
 use super::reconnect::Reconnect;
-use crate::config::{
-    ACKS_TIMEOUT, CONNECT_TIMEOUT, ESTABLISHED_AGE, HELLO_TIMEOUT, SHORT_LINK_AGE, TAKEN_LINK_AGE,
-};
+use crate::config::{CONNECT_TIMEOUT, ESTABLISHED_AGE, HELLO_TIMEOUT, SHORT_LINK_AGE, TAKEN_LINK_AGE};
 
 /// The command link to one gateway shard, connected or not.
 #[derive(Debug)]
@@ -94,7 +92,7 @@ pub(super) struct Seen {
     pub(super) taken: bool,
     /// It has stood so long that another worker of the name must be the newer one.
     pub(super) established: bool,
-    /// It has said something, or might have by now, and not that it is one of ours.
+    /// It has said something, and not that it is one of ours.
     pub(super) stranger: bool,
     /// A ping is due.
     pub(super) ping: bool,
@@ -286,7 +284,8 @@ impl Link {
             return seen;
         }
         seen.taken = open.is_aged(TAKEN_LINK_AGE) && !owes_hello;
-        seen.stranger = open.is_aged(ACKS_TIMEOUT) && !owes_hello && !open.is_ours;
+        // One of ours says that first.
+        seen.stranger = !open.is_ours && !open.may_greet();
         seen.established = open.is_aged(ESTABLISHED_AGE);
         if open.paused {
             open.pulse.heard();
@@ -321,6 +320,11 @@ impl Open {
     /// The same of PHP's ping, which gateways of ours send too.
     pub(super) fn php_pinged(&mut self) {
         self.pulse.php_pinged();
+    }
+
+    /// Whether it has said nothing whole yet: one of ours says first whether it keeps to windows, and is read for that.
+    pub(super) fn may_greet(&self) -> bool {
+        self.received == self.inbox.part_size() as u64
     }
 
     /// Bytes went out.

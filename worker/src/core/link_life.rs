@@ -44,13 +44,17 @@ impl Core {
 
     /// Looks at a link whose time has come.
     pub(super) fn link_due(&mut self, gateway: SocketAddrV4) {
-        let draining = self.draining.has_begun();
+        let (is_over, is_wanted) = (self.draining.has_begun(), self.is_wanted(gateway));
         let Some(link) = self.links.find_mut(gateway) else { return };
         if link.due() > self.now {
             return self.arm_link(gateway);
         }
         match &link.state {
-            State::Away { .. } if !link.listed || draining => self.link_forget(gateway),
+            State::Away { .. } if is_over && link.kept.is_some() => {
+                self.changed = true;
+                self.abandon_lost();
+            }
+            State::Away { .. } if is_over || !is_wanted => self.link_forget(gateway),
             State::Away { .. } => self.link_connect(gateway),
             State::Connecting { .. } => {
                 let late = io::Error::new(io::ErrorKind::TimedOut, "it does not take the connection");
@@ -217,8 +221,14 @@ impl Core {
                 if self.announced.is_news(gateway, LinkState::Unreachable) {
                     warn!(%gateway, "cannot connect to gateway, trying on: {error}");
                 }
+                let is_gone = !link.listed && error.kind() == io::ErrorKind::ConnectionRefused;
                 self.link_disconnect(gateway);
                 self.link_attempted(gateway);
+                if is_gone {
+                    self.gateway_gone(gateway);
+                    self.give_up_kept(gateway, true);
+                    self.link_forget(gateway);
+                }
             }
             State::Open(open) => {
                 let fate = open.fate();
@@ -263,6 +273,13 @@ impl Core {
         }
     }
 
+    /// Whether there is to be a link to a gateway: it is listed, or may be alive and wait for what it was to be told.
+    fn is_wanted(&self, gateway: SocketAddrV4) -> bool {
+        let link = self.links.find(gateway);
+        let is_missed = |link: &Link| link.kept.as_ref().is_some_and(|kept| kept.len() > 0);
+        link.is_some_and(|link| link.listed || is_missed(link)) || self.lost.waits_for(gateway)
+    }
+
     /// Closes the connection, or the attempt, and sees when there is to be another.
     fn link_disconnect(&mut self, gateway: SocketAddrV4) {
         self.changed = true;
@@ -274,13 +291,12 @@ impl Core {
             let lost = self.close(conn);
             self.backlog.take(lost);
         }
-        let is_over = self.draining.has_begun();
+        let is_wanted = !self.draining.has_begun() && self.is_wanted(gateway);
         let Some(link) = self.links.find_mut(gateway) else { return };
         let at_once = link.closed(self.now);
-        if !link.listed || is_over {
+        if !is_wanted {
             link.state = State::Away { retry_at: self.now };
         }
-        let is_wanted = link.listed && !is_over;
         // Where nothing is kept, nobody waits for what is lost.
         self.settle(gateway);
         if at_once && is_wanted {
@@ -369,11 +385,6 @@ impl Core {
         if self.announced.has_left(gateway) {
             info!(%gateway, "gateway left");
         }
-        let is_gone = self.links.find(gateway).is_some_and(|link| !link.listed);
-        if is_gone {
-            self.gateway_gone(gateway);
-        }
-        self.give_up_kept(gateway, is_gone);
         self.links.remove(gateway);
     }
 

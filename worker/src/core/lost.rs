@@ -62,6 +62,11 @@ impl LostLinks {
         self.links.iter().any(|link| link.fate == Fate::Unknown)
     }
 
+    /// The same of a gateway.
+    pub(super) fn waits_for(&self, gateway: SocketAddrV4) -> bool {
+        self.links.iter().any(|link| link.fate == Fate::Unknown && link.gateway == gateway)
+    }
+
     /// Bytes that are held.
     pub(super) fn held_bytes(&self) -> usize {
         self.bytes
@@ -109,6 +114,12 @@ impl Core {
             self.lost.bytes -= oldest.held.iter().map(|held| held.frame.len()).sum::<usize>();
             self.counters.commands_forgotten += oldest.held.len() as u64;
         }
+        // What is safe is nobody else's, whatever of it is still to be taken.
+        let unsettled = &self.unsettled;
+        for index in 0..self.links.all().len() {
+            let kept = self.links.at_mut(index).kept.as_deref_mut();
+            kept.into_iter().for_each(|kept| kept.release(|of| of.conn == conn && !unsettled.knows(of)));
+        }
         let (run, since) = (origin.run, self.now);
         let fate = if self.draining.has_begun() { Fate::Revoked } else { Fate::Unknown };
         self.lost.links.push_back(LostLink { conn, gateway, run, fate, since, held: Vec::new() });
@@ -150,9 +161,16 @@ impl Core {
         self.unsettled.set_current(current);
     }
 
-    /// Nothing was heard of these for so long that others must have their events, if anybody has.
+    /// Nothing was heard of these gateways for so long: those that registers still list are alive, and others have the events.
     pub(super) fn give_up_unknown(&mut self, is_over: impl Fn(Duration) -> bool) {
-        let held = self.lost.judge(|link| is_over(link.since), Fate::Revoked);
+        let is_over = |link: &LostLink| link.fate == Fate::Unknown && is_over(link.since);
+        let late = self.lost.links.iter().filter(|link| is_over(link)).map(|link| link.gateway);
+        for gateway in late.collect::<Vec<_>>() {
+            if self.links.find(gateway).is_none_or(|link| !link.listed) {
+                self.gateway_gone(gateway);
+            }
+        }
+        let held = self.lost.judge(is_over, Fate::Revoked);
         self.counters.commands_forgotten += held.len() as u64;
     }
 }

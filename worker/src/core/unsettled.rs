@@ -125,6 +125,12 @@ impl Unsettled {
         self.ended.values().map(VecDeque::len).sum::<usize>() + self.held.len()
     }
 
+    /// Whether an event that has commanded something elsewhere is not safe.
+    pub(super) fn knows(&self, ticket: Ticket) -> bool {
+        let has_ended = |ended: &VecDeque<Ended>| ended.iter().any(|event| event.ticket == ticket);
+        self.commands.contains_key(&key(ticket)) || self.ended.get(&whose(ticket)).is_some_and(has_ended)
+    }
+
     /// An event has commanded something elsewhere, and this is its place there.
     pub(super) fn commanded(&mut self, ticket: Ticket, gateway: SocketAddrV4, end: u64) {
         let commands = self.commands.entry(key(ticket)).or_default();
@@ -258,6 +264,9 @@ impl Core {
         let (links, connections) = (&self.links, &self.connections);
         let is_past = |gateway, end| links.find(gateway).is_none_or(|link| link.settled(connections) >= end);
         self.unsettled.add(ticket, self.now, is_past);
+        if self.draining.has_begun() {
+            self.abandon_lost();
+        }
         self.timers.arm(Timer::Kept, self.now + KEPT_LOOK_PERIOD);
         if self.windows.waits(ticket) {
             self.tell_done_of(ticket.conn);
@@ -268,6 +277,13 @@ impl Core {
         let mut safe = Vec::new();
         self.unsettled.release(whose(ticket), &mut safe);
         self.say_safe(safe);
+    }
+
+    /// A core that ends has no other link to a gateway: what waits for one whose link is lost will never be safe.
+    pub(super) fn abandon_lost(&mut self) {
+        let is_lost = |link: &&Link| link.kept.as_ref().is_some_and(|kept| kept.is_away());
+        let lost = self.links.all().iter().filter(is_lost).map(|link| link.address);
+        lost.for_each(|gateway| self.unsettled.abandon(gateway));
     }
 
     /// What has waited for a while is said to be done: its clients may be held back until then.
@@ -313,6 +329,11 @@ impl Core {
             return 0;
         }
         let end = self.links.find(gateway).map_or(u64::MAX, |link| link.settled(&self.connections));
+        self.settle_to(gateway, end)
+    }
+
+    /// The same up to this place.
+    pub(super) fn settle_to(&mut self, gateway: SocketAddrV4, end: u64) -> u64 {
         let mut safe = Vec::new();
         self.unsettled.settle(gateway, end, &mut safe);
         let count = safe.len() as u64;

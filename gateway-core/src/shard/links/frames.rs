@@ -317,6 +317,7 @@ impl Shard {
         let is_asked = connect.acks && run.is_some() && connect.window.is_some();
         let acks = is_asked.then(|| self.links.name_events(self.identity.run()));
         run.into_iter().for_each(|run| self.suspects.lives(run, self.now));
+        let is_ending = self.is_ending();
         let Some(link) = self.links.get_mut(id) else { return };
         if link.worker.replace(worker).is_none() {
             link.out.queue.set_apart();
@@ -337,6 +338,9 @@ impl Shard {
             link.queue_frame(&mut self.output, &hello);
             link.pulse.begin();
             link.ping(&mut self.output);
+            if is_ending {
+                link.give_last_receipt(&mut self.output);
+            }
         }
         if link.is_guest {
             self.links.workers.prefer(worker);
