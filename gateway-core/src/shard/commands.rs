@@ -3,10 +3,8 @@
 
 use hashbrown::HashSet;
 use protocol::inner::{CloseReason, Cmd, Frame, ext};
-use protocol::php::write;
 
 use super::Shard;
-use super::answers::listing::Source;
 use super::clients::names::Refused;
 use super::clients::{ClientSlot, Clients};
 use super::fanouts::{Fanout, Message, Sent, Targets};
@@ -16,7 +14,6 @@ impl Shard {
     /// Does what a command says, and answers a query, on a link that is authorized.
     pub(super) fn apply(&mut self, link: LinkId, cmd: Cmd, frame: &Frame<'_>) {
         let client = self.clients.by_id(frame.connection_id);
-        let Some(asker) = self.links.get(link).map(|link| link.asker(frame)) else { return };
         match (cmd, client) {
             (Cmd::SendToOne, _) => self.send_to_one(link, client, frame),
             (Cmd::SendToAll, _) => self.fan_out(link, frame, to_all),
@@ -44,22 +41,19 @@ impl Shard {
                 | Cmd::UnbindUid,
                 None,
             ) => {}
-            (Cmd::IsOnline, _) => {
-                self.answer(asker, |_, out| write::encode_int(client.is_some().into(), out));
-            }
-            (Cmd::GetSessionByClientId, _) => {
-                self.answer(asker, |clients, out| clients.write_session(client, out));
-            }
-            (Cmd::GetClientCountByGroup, _) => {
-                self.answer(asker, |clients, out| clients.write_count(frame.ext, out));
-            }
-            (Cmd::GetAllClientSessions, _) => self.begin_listing(asker, self.clients.all_sessions()),
-            (Cmd::GetClientSessionsByGroup, _) => self.begin_listing(asker, Source::sessions(frame.ext)),
-            (Cmd::GetClientIdByUid, _) => self.begin_listing(asker, Source::clients_of_uid(frame.ext)),
-            (Cmd::BatchGetClientIdByUid, _) => self.begin_listing(asker, Source::clients_of_uids(frame.ext)),
-            (Cmd::BatchGetClientCountByGroup, _) => self.begin_listing(asker, Source::counts(frame.ext)),
-            (Cmd::GetGroupIdList, _) => self.begin_listing(asker, self.clients.all_groups()),
-            (Cmd::Select, _) => self.begin_listing(asker, self.clients.selected(frame.ext)),
+            (
+                Cmd::IsOnline
+                | Cmd::GetSessionByClientId
+                | Cmd::GetClientCountByGroup
+                | Cmd::GetAllClientSessions
+                | Cmd::GetClientSessionsByGroup
+                | Cmd::GetClientIdByUid
+                | Cmd::BatchGetClientIdByUid
+                | Cmd::BatchGetClientCountByGroup
+                | Cmd::GetGroupIdList
+                | Cmd::Select,
+                _,
+            ) => self.on_query(link, cmd, frame),
             (Cmd::Drain, _) => self.drain(link, frame),
             (Cmd::DrainBusy, _) => self.drain_busy(link, frame),
             (Cmd::DrainFree, _) => self.drain_free(link, frame),

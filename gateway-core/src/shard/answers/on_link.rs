@@ -12,6 +12,7 @@ use crate::config::{
     ANSWERS_QUEUED_MAX, LISTINGS_PER_LINK_MAX, QUESTIONS_ASIDE_MAX, QUESTIONS_ASIDE_SIZE_MAX,
 };
 use crate::shard::links::LinkId;
+use crate::shard::links::frames::LinkState;
 use crate::shard::links::link::Link;
 use crate::shard::output::Output;
 use crate::shard::{Action, Shard};
@@ -131,6 +132,11 @@ impl Link {
         Asker { link: self.id, id }
     }
 
+    /// Whether questions may have to wait until answers are gone.
+    pub(crate) fn owes_answers(&self, queued_max: usize) -> bool {
+        !self.answers.aside.is_empty() || self.owes_much(queued_max)
+    }
+
     /// Whether answers wait that are more than the worker may leave unread.
     fn owes_much(&self, queued_max: usize) -> bool {
         self.out.queue.len() + self.answers.waiting_size >= queued_max
@@ -160,16 +166,20 @@ impl Link {
 }
 
 impl Shard {
-    /// A question of a link that has answers waiting, and takes too little of them, waits behind them.
-    pub(crate) fn put_aside(&mut self, link: LinkId, frame: &Frame<'_>) -> Result<bool, TooMuch> {
-        let queued_max = self.settings.send_to_worker_buffer_size;
-        let Some(asking) = self.links.get_mut(link) else { return Ok(false) };
-        let is_question =
-            Cmd::from_u8(frame.cmd).is_some_and(Cmd::is_query) && asking.asker(frame).id.is_some();
-        if !is_question || (asking.answers.aside.is_empty() && !asking.owes_much(queued_max)) {
-            return Ok(false);
+    /// A question of a link that has answers waiting, and takes too little of them, waits behind them. `None`: it is none.
+    #[cold]
+    pub(crate) fn put_aside(&mut self, link: LinkId, frame: &Frame<'_>) -> Option<LinkState> {
+        let asking = self.links.get_mut(link)?;
+        let is_query = Cmd::from_u8(frame.cmd).is_some_and(Cmd::is_query);
+        if !is_query || asking.asker(frame).id.is_none() {
+            return None;
         }
-        asking.answers.put_aside(frame).map(|()| true)
+        let put_aside = asking.answers.put_aside(frame);
+        if put_aside.is_ok() {
+            return Some(LinkState::Open);
+        }
+        self.close_malformed(link);
+        Some(LinkState::Gone)
     }
 
     /// Something was sent on a link: the next slices go, and questions that were put aside are answered.

@@ -2,7 +2,7 @@
 
 use hashbrown::HashSet;
 use protocol::inner::ext::{self, Select};
-use protocol::inner::reply;
+use protocol::inner::{Cmd, Frame, reply};
 use protocol::php::write;
 
 use super::listing::{Called, Element, Names, Source};
@@ -10,8 +10,35 @@ use super::on_link::Asker;
 use crate::shard::Shard;
 use crate::shard::clients::client::Client;
 use crate::shard::clients::{ClientSlot, Clients};
+use crate::shard::links::LinkId;
 
 impl Shard {
+    /// Answers a query, or begins to.
+    pub(crate) fn on_query(&mut self, link: LinkId, cmd: Cmd, frame: &Frame<'_>) {
+        let Some(asker) = self.links.get(link).map(|link| link.asker(frame)) else { return };
+        let client = self.clients.by_id(frame.connection_id);
+        let source = match cmd {
+            Cmd::IsOnline => {
+                return self.answer(asker, |_, out| write::encode_int(client.is_some().into(), out));
+            }
+            Cmd::GetSessionByClientId => {
+                return self.answer(asker, |clients, out| clients.write_session(client, out));
+            }
+            Cmd::GetClientCountByGroup => {
+                return self.answer(asker, |clients, out| clients.write_count(frame.ext, out));
+            }
+            Cmd::GetAllClientSessions => self.clients.all_sessions(),
+            Cmd::GetClientSessionsByGroup => Source::sessions(frame.ext),
+            Cmd::GetClientIdByUid => Source::clients_of_uid(frame.ext),
+            Cmd::BatchGetClientIdByUid => Source::clients_of_uids(frame.ext),
+            Cmd::BatchGetClientCountByGroup => Source::counts(frame.ext),
+            Cmd::GetGroupIdList => self.clients.all_groups(),
+            Cmd::Select => self.clients.selected(frame.ext),
+            _ => return,
+        };
+        self.begin_listing(asker, source);
+    }
+
     /// Answers a query on the link it came on, by what `write` makes of the clients.
     pub(crate) fn answer(&mut self, asker: Asker, write: impl FnOnce(&Clients, &mut Vec<u8>)) {
         let mut value = Vec::new();

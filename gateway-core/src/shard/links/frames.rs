@@ -8,7 +8,6 @@ use super::LinkId;
 use super::in_flight::InFlight;
 use super::link::Link;
 use super::workers::WorkerId;
-use crate::shard::answers::on_link::TooMuch;
 use crate::shard::events::reroute::{self, Lost};
 use crate::shard::notices::{Gone, Notice};
 use crate::shard::{Action, Shard};
@@ -24,8 +23,8 @@ impl Link {
     /// A peer that asks and does not read the answers gets no more of them: its next query waits, and all behind it.
     fn stall(&mut self, queued_max: usize, next: &Frame<'_>) -> bool {
         let is_full = self.out.queue.len() >= queued_max;
-        let is_query = Cmd::from_u8(next.cmd).is_some_and(Cmd::is_query);
-        self.stalled = is_full && is_query && self.asker(next).id.is_none();
+        self.stalled =
+            is_full && Cmd::from_u8(next.cmd).is_some_and(Cmd::is_query) && self.asker(next).id.is_none();
         self.stalled
     }
 }
@@ -199,24 +198,26 @@ impl Shard {
     fn serve(&mut self, id: LinkId, input: &[u8]) -> Option<usize> {
         let (mut consumed, queued_max) = (0, self.settings.send_to_worker_buffer_size);
         loop {
-            let size_max = self.links.get(id)?.frame_size_max();
-            match inner::decode(&input[consumed..], size_max) {
+            // One look-up for each frame: there are many.
+            let link = self.links.get_mut(id)?;
+            if link.is_held_up() {
+                self.output.actions.push(Action::Pause(id.socket()));
+                return Some(consumed);
+            }
+            match inner::decode(&input[consumed..], link.frame_size_max()) {
                 Ok(None) => return Some(consumed),
                 Ok(Some((frame, size))) => {
-                    let link = self.links.get_mut(id)?;
-                    if link.stall(queued_max, &frame) {
+                    let owes_answers = link.owes_answers(queued_max);
+                    if owes_answers && link.stall(queued_max, &frame) {
                         self.output.actions.push(Action::Pause(id.socket()));
                         return Some(consumed);
                     }
                     link.take(&frame);
+                    let is_authorized = link.authorized;
                     consumed += size;
                     self.counters.frames_in += 1;
-                    if self.on_frame(id, &frame) == LinkState::Gone {
+                    if self.on_frame(id, &frame, is_authorized, owes_answers) == LinkState::Gone {
                         return None;
-                    }
-                    if self.links.get(id)?.is_held_up() {
-                        self.output.actions.push(Action::Pause(id.socket()));
-                        return Some(consumed);
                     }
                 }
                 Err(FrameError) => {
@@ -228,7 +229,13 @@ impl Shard {
         }
     }
 
-    fn on_frame(&mut self, id: LinkId, frame: &Frame<'_>) -> LinkState {
+    fn on_frame(
+        &mut self,
+        id: LinkId,
+        frame: &Frame<'_>,
+        is_authorized: bool,
+        owes_answers: bool,
+    ) -> LinkState {
         let cmd = Cmd::from_u8(frame.cmd);
         match cmd {
             Some(Cmd::WorkerConnect) => return self.on_worker_connect(id, frame),
@@ -238,17 +245,11 @@ impl Shard {
             }
             _ => {}
         }
-        let Some(link) = self.links.get(id) else { return LinkState::Gone };
-        if !link.authorized {
+        if !is_authorized {
             return self.refuse(id);
         }
-        match self.put_aside(id, frame) {
-            Ok(true) => return LinkState::Open,
-            Ok(false) => {}
-            Err(TooMuch) => {
-                self.close_malformed(id);
-                return LinkState::Gone;
-            }
+        if owes_answers && let Some(state) = self.put_aside(id, frame) {
+            return state;
         }
         if let Some(cmd) = cmd {
             self.apply(id, cmd, frame);
