@@ -135,19 +135,23 @@ impl Place {
         SocketAddrV4::new(self.ip, CLIENT_PORT + gateway as u16).into()
     }
 
-    /// The journals of all runs of workers that have begun one.
+    /// The journals of all runs of workers that have begun one, in the order of runs.
     ///
     /// # Panics
     /// The folder cannot be read.
     pub(crate) fn journals(&self) -> Vec<PathBuf> {
         let entries = self.folder.read_dir().expect("the folder of the run can be read");
         let paths = entries.map(|entry| entry.expect("the folder of the run can be read").path());
-        let is_journal =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(JOURNAL));
-        let mut journals: Vec<_> = paths.filter(is_journal).collect();
+        let mut journals: Vec<_> = paths.filter_map(|path| Some((run_of(&path)?, path))).collect();
         journals.sort();
-        journals
+        journals.into_iter().map(|(_, path)| path).collect()
     }
+}
+
+/// Which run a journal is of. A worker that was reloaded by itself has several, each with a process id behind the run.
+fn run_of(path: &Path) -> Option<usize> {
+    let name = path.file_name()?.to_str()?.strip_prefix(JOURNAL)?;
+    name.split('.').next()?.parse().ok()
 }
 
 /// Where the shards of a gateway serve workers.
@@ -181,3 +185,15 @@ const INNER_PORT_STEP: u16 = 100;
 const NO_WORKER_WAIT: &str = "120";
 /// What the folder of PHP's programs has to have.
 const CHECKOUTS: [&str; 3] = ["GatewayWorker", "workerman", "coroutine"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_is_known_by_its_name() {
+        for (name, run) in [("journal.12", Some(12)), ("journal.3.4711", Some(3)), ("12.log", None)] {
+            assert_eq!(run_of(&Path::new("folder").join(name)), run, "{name}");
+        }
+    }
+}

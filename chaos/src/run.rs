@@ -59,7 +59,7 @@ impl Run {
         let (span, planned) = (plan.span, plan.draw(self.seed));
         let mut left = planned.iter().peekable();
         let mut said_at = self.began;
-        println!("{:>6} load begins, {} faults to come", "", planned.len());
+        self.say(&format!("load begins, {} faults to come", planned.len()));
         while self.clock.now() < self.began + span {
             let now = self.clock.now();
             while let Some(next) = left.next_if(|next| self.began + next.at <= now) {
@@ -136,7 +136,7 @@ impl Run {
     }
 
     fn say(&self, what: &str) {
-        let at = self.clock.now().saturating_sub(self.began).as_secs_f64();
+        let at = self.clock.now().as_secs_f64();
         println!("{at:>6.1} {what}");
         // It may go to a file that somebody looks at.
         let _ = std::io::stdout().flush();
