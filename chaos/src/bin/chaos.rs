@@ -27,7 +27,7 @@ use ringway_chaos::run::Run;
     error_code(130, "interrupted")
 )]
 struct Flags {
-    /// how long faults happen (default 2; at most 240, for all is kept until the end: some 5 MiB a minute)
+    /// how long faults happen (default 2; at most 240, for all is kept until the end: some 6 MiB a minute)
     #[argh(option, default = "2.0")]
     minutes: f64,
     /// what the faults and messages are drawn from (default: the time)

@@ -75,14 +75,20 @@ impl Rows<'_> {
         self.0.iter().filter(near).filter(|applied| is_death(applied.fault)).count() >= DEATHS_MAX
     }
 
-    /// Whether a worker died while a gateway, for which it may have kept something, had been away for long.
+    /// Whether a worker died when a gateway, for which it may have kept something, had been away for long.
     fn lost_what_was_kept(&self, span: Span) -> bool {
-        let away = |applied: &Applied| match applied.fault {
-            Fault::FreezeGateway { lasting, .. } | Fault::Swallow { lasting, .. } => lasting >= AWAY,
-            _ => false,
+        let was_away = |killed: &Applied| {
+            self.0.iter().any(|away| match away.fault {
+                Fault::FreezeGateway { .. } | Fault::Swallow { .. } => {
+                    (away.from + AWAY..=away.until + CONSEQUENCES).contains(&killed.from)
+                }
+                _ => false,
+            })
         };
-        self.overlapping(span).any(|applied| matches!(applied.fault, Fault::Kill { .. }))
-            && self.overlapping(span).any(away)
+        let mut killed = self.0.iter().filter(|applied| matches!(applied.fault, Fault::Kill { .. }));
+        // Events said less long ago are not safe, and come again.
+        let was_safe = |killed: &Applied| (span.from + AWAY..=span.until + KEPT_MAX).contains(&killed.from);
+        killed.any(|killed| was_safe(killed) && was_away(killed))
     }
 
     fn overlapping(&self, span: Span) -> impl Iterator<Item = &Applied> {
@@ -132,6 +138,8 @@ fn is_death(fault: Fault) -> bool {
 
 /// From when on a worker takes along what it kept for a gateway that was away.
 const AWAY: Duration = Duration::from_secs(15);
+/// For how long a worker keeps at most what a gateway has not taken.
+const KEPT_MAX: Duration = Duration::from_secs(60);
 /// For how long the sockets of a killed process outlive it and its end, on a busy machine.
 const LINGER: Duration = Duration::from_secs(5);
 /// What kills an event's third worker closes its client, see "Poison" in docs/ARCHITECTURE.md.
@@ -217,15 +225,18 @@ mod tests {
 
     #[test]
     fn a_worker_takes_along_what_it_kept_for_a_gateway_that_had_been_away_for_long() {
-        let at = |fault| Applied { fault, from: 10 * SECOND, until: 30 * SECOND };
-        let kill = at(Fault::Kill { worker: 0, down: SECOND });
-        let frozen = |seconds| at(Fault::FreezeGateway { gateway: 0, lasting: seconds * SECOND });
-        let allow = |applied: &[Applied]| {
-            let span = Span { from: 20 * SECOND, until: 20 * SECOND };
-            Rows(applied).allow(Finding::ForeignMissing, span)
+        let fault = Fault::FreezeGateway { gateway: 0, lasting: 20 * SECOND };
+        let away = Applied { fault, from: 10 * SECOND, until: 30 * SECOND };
+        let allow = |killed_at, said_at| {
+            let fault = Fault::Kill { worker: 0, down: SECOND };
+            let kill = Applied { fault, from: killed_at * SECOND, until: killed_at * SECOND };
+            let span = Span { from: said_at * SECOND, until: said_at * SECOND };
+            Rows(&[away, kill]).allow(Finding::ForeignMissing, span)
         };
-        assert!(allow(&[kill, frozen(20)]));
-        assert!(!allow(&[kill, frozen(12)]) && !allow(&[kill]) && !allow(&[frozen(20)]));
+        assert!(allow(26, 10) && allow(30, 14));
+        assert!(!allow(26, 12) && !allow(24, 10), "its event is not safe yet");
+        assert!(!allow(26, 27), "said by another worker");
+        assert!(!allow(41, 12), "it was taken");
     }
 
     #[test]
