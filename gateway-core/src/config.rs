@@ -131,14 +131,14 @@ pub const LISTED_AT_ONCE_MAX: usize = 256;
 /// longer one the connection that asked is closed as soon as it has grown so far, counted and logged.
 pub const REPLY_SIZE_MAX: usize = 256 * 1024 * 1024;
 
-/// Bytes on a worker's link that the slices of answers may be queued behind: events wait for so much of them at most. More than
-/// a window of events, so that these do not keep answers waiting for ever.
+/// Bytes on a worker's link from which on no slice of an answer is queued until something is sent, and then one: events wait for so
+/// much of answers at most.
 pub const ANSWERS_QUEUED_MAX: usize = 512 * 1024;
 
-/// Lists that are written for one worker's link at a time. With so many, nothing is served on it before one is done.
+/// Lists that are written for one worker's link at a time. With so many, its next questions wait until one is done.
 pub const LISTINGS_PER_LINK_MAX: usize = 8;
 
-/// Questions of one worker's link that wait while more is queued for it than it may leave unread: twice as many as a worker of
+/// Questions of one worker's link that wait, as too much is queued for it or too many lists are written: twice as many as a worker of
 /// ours has unanswered. With more, the link is closed.
 pub const QUESTIONS_ASIDE_MAX: usize = 2 * QUESTIONS_UNANSWERED_MAX;
 /// The same in bytes, and one frame more.

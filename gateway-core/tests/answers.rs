@@ -182,13 +182,15 @@ fn lists_are_written_side_by_side_but_not_any_number_of_them() {
     let lists: Vec<u8> = (1..=LISTINGS_PER_LINK_MAX as u32 + 3)
         .flat_map(|number| ask(number, Cmd::GetAllClientSessions, b""))
         .collect();
-    let mut bytes = [lists, ask(99, Cmd::IsOnline, b"")].concat();
+    let join = frame_bytes(&Frame { ext: b"g", ..to_client(Cmd::JoinGroup, 1) });
+    let mut bytes = [lists, join, ask(99, Cmd::GetClientCountByGroup, b"g")].concat();
     world.shard.on_received(world.now, socket, &mut bytes);
     world.turn();
-    assert!(world.peers[link].paused, "so many at a time");
+    assert!(!world.peers[link].paused, "questions wait, and nothing else");
+    assert_eq!(world.shard.status().groups, 1);
     world.settle();
-    assert!(!world.peers[link].paused);
     let frames = taken(&mut world, link);
+    assert!(frames.contains(&answer(99, "i:1;")));
     let ends: Vec<_> = frames.iter().filter(|frame| frame.2 == FLAG_SCALAR).map(|frame| frame.1).collect();
     let mut sorted = ends.clone();
     sorted.sort_unstable();
@@ -256,6 +258,37 @@ fn who_is_too_slow_is_counted_as_such() {
             reports.extend(taken(&mut world, link).into_iter().filter(|frame| frame.0 == Cmd::Report));
         }
         assert_eq!(reports, [report(1, 3, 0), report(2, 2, 1)], "{slow_client:?}");
+    }
+}
+
+#[test]
+fn who_does_not_take_what_it_is_told_gets_no_more_reports() {
+    for is_worker in [true, false] {
+        let mut world = World::new(Settings {
+            listen: listen(&["text://127.0.0.1:1000"]),
+            send_to_worker_buffer_size: 1_000,
+            ..Settings::default()
+        });
+        let link = if is_worker { world.windowed_worker("w", 10, PLENTY) } else { world.link() };
+        let client = world.client(0);
+        world.take(link);
+        world.peers[link].room = Some(0);
+        let number = u32::from(is_worker);
+        let message = Frame {
+            client: NonZeroU32::new(number)
+                .map_or(Frame::command(Cmd::IsOnline).client, |id| AskId(id).address()),
+            flag: FLAG_SCALAR | FLAG_REPORT_WANTED,
+            body: b"x",
+            ..to_client(Cmd::SendToOne, 1)
+        };
+        world.say(link, &frame_bytes(&message).repeat(1_000));
+        let heard = world.take(client).len() / 2;
+        // A connection of its own is not read any more.
+        assert_eq!((heard == 1_000, world.peers[link].paused), (is_worker, !is_worker));
+        world.read(link, None);
+        let told = world.take(link).len();
+        assert!(told < 3_000 || !is_worker, "{told} bytes were kept for who takes nothing");
+        assert_eq!(heard + world.take(client).len() / 2, 1_000, "each message is sent");
     }
 }
 

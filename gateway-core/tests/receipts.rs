@@ -3,8 +3,8 @@
 mod world;
 
 use gateway_core::Settings;
-use gateway_core::config::TAKEN_KEPT_MS;
-use protocol::inner::ext::WorkerConnect;
+use gateway_core::config::{FANOUT_DIRECT_MAX, FANOUTS_MAX, TAKEN_KEPT_MS};
+use protocol::inner::ext::{self, WorkerConnect};
 use protocol::inner::{Cmd, FLAG_RECEIPT_WANTED, FLAG_SCALAR, Frame, Hello, Receipt, Run, Window};
 use world::{World, frame_bytes, listen, to_client};
 
@@ -30,6 +30,17 @@ fn plain() -> Vec<u8> {
 /// The worker of this run comes, perhaps to go on from a link; what it is told of that.
 fn come(world: &mut World, key: &str, run: u64, resume: Option<u32>) -> (usize, u32, Option<u32>) {
     let link = world.link();
+    world.say(link, &connect(key, run, resume));
+    let mut frames = world.take_frames(link);
+    let hello = Hello::decode(&frames.remove(0).3).expect("it is JSON");
+    for (cmd, _, _, body) in frames {
+        world.peers[link].received.extend(frame_bytes(&Frame { body: &body, ..Frame::command(cmd) }));
+    }
+    (link, hello.acks.expect("they were asked for").link, hello.taken)
+}
+
+/// What it says first.
+fn connect(key: &str, run: u64, resume: Option<u32>) -> Vec<u8> {
     let connect = WorkerConnect {
         worker_key: format!("{key}:0"),
         secret_key: Some(String::new()),
@@ -39,13 +50,7 @@ fn come(world: &mut World, key: &str, run: u64, resume: Option<u32>) -> (usize, 
         acks: true,
         resume,
     };
-    world.say(link, &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
-    let mut frames = world.take_frames(link);
-    let hello = Hello::decode(&frames.remove(0).3).expect("it is JSON");
-    for (cmd, _, _, body) in frames {
-        world.peers[link].received.extend(frame_bytes(&Frame { body: &body, ..Frame::command(cmd) }));
-    }
-    (link, hello.acks.expect("they were asked for").link, hello.taken)
+    frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) })
 }
 
 #[test]
@@ -64,6 +69,48 @@ fn who_wants_to_know_is_told_once_for_all_that_came_together() {
     assert_eq!(receipts(&mut world, link), NONE);
     world.say(link, &half[20..]);
     assert_eq!(receipts(&mut world, link), [7]);
+}
+
+#[test]
+fn receipts_of_who_takes_nothing_become_one() {
+    let mut world = World::new(Settings {
+        send_to_worker_buffer_size: 100,
+        ..Settings { listen: listen(&["text://127.0.0.1:1000"]), ..Settings::default() }
+    });
+    let (link, ..) = come(&mut world, "w", 1, None);
+    world.peers[link].room = Some(0);
+    for _ in 0..1_000 {
+        world.say(link, &wanted(b"a"));
+    }
+    world.read(link, None);
+    let receipts = receipts(&mut world, link);
+    assert!(receipts.len() < 6, "{receipts:?}");
+    assert_eq!(receipts.last(), Some(&1_000));
+}
+
+/// Nothing overtakes a fan-out that is held up, not even what comes on the next link.
+#[test]
+fn what_is_held_up_holds_up_the_next_link_too() {
+    let mut world = World::text();
+    let (link, number, _) = come(&mut world, "w", 1, None);
+    let clients: Vec<usize> = (0..2 * FANOUT_DIRECT_MAX).map(|_| world.client(0)).collect();
+    world.take(link);
+    let all = ext::Targets::All.encode();
+    let to_all = |body: &str| {
+        frame_bytes(&Frame { ext: &all, body: body.as_bytes(), ..Frame::command(Cmd::SendToAll) })
+    };
+    let mut bytes: Vec<u8> = (0..=FANOUTS_MAX).flat_map(|number| to_all(&format!("{number}"))).collect();
+    world.shard.on_received(world.now, world.peers[link].socket, &mut bytes);
+    world.shard.on_failed(world.now, world.peers[link].socket);
+    let next = world.link_at_once();
+    let connect = connect("w", 1, Some(number));
+    let mut bytes =
+        [connect, frame_bytes(&Frame { body: b"behind", ..to_client(Cmd::SendToOne, 1) })].concat();
+    world.shard.on_received(world.now, world.peers[next].socket, &mut bytes);
+    world.settle();
+    let heard = String::from_utf8(world.take(clients[0])).expect("text");
+    assert!(heard.ends_with(&format!("{FANOUTS_MAX}\nbehind\n")), "{heard}");
+    assert_eq!(heard.lines().count(), FANOUTS_MAX + 2);
 }
 
 #[test]

@@ -157,10 +157,16 @@ impl World {
 
     /// An inner connection that has said nothing yet.
     pub(crate) fn link(&mut self) -> usize {
+        let peer = self.link_at_once();
+        self.settle();
+        peer
+    }
+
+    /// The same, and what is under way waits for the next turn.
+    pub(crate) fn link_at_once(&mut self) -> usize {
         let peer = self.open();
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, (peer as u16).wrapping_add(6000));
         self.shard.on_link_accepted(self.now, self.peers[peer].socket, address.into());
-        self.settle();
         peer
     }
 

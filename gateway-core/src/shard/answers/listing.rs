@@ -173,12 +173,10 @@ impl Shard {
         if asker.id.is_none() {
             return self.link_idle(asker.link);
         }
-        let Some(link) = self.links.get_mut(asker.link) else { return };
-        let was_held_up = link.is_held_up();
-        link.answers.listing_ends();
-        if was_held_up && !link.is_held_up() {
-            self.resume_link(asker.link);
+        if let Some(link) = self.links.get_mut(asker.link) {
+            link.answers.listing_ends();
         }
+        self.continue_answers(asker.link);
     }
 
     /// Sends the answer, or says that there is none if it is longer than anybody takes: by the end of the link, where replies have an order.

@@ -11,11 +11,11 @@ use protocol::inner::{
 use crate::config::{
     ANSWERS_QUEUED_MAX, LISTINGS_PER_LINK_MAX, QUESTIONS_ASIDE_MAX, QUESTIONS_ASIDE_SIZE_MAX,
 };
+use crate::shard::Shard;
 use crate::shard::links::LinkId;
 use crate::shard::links::frames::LinkState;
 use crate::shard::links::link::Link;
 use crate::shard::output::Output;
-use crate::shard::{Action, Shard};
 
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,8 +58,8 @@ impl Answers {
         !(self.waiting.is_empty() && self.aside.is_empty())
     }
 
-    /// Whether no frame is to be served before a list is written.
-    pub(crate) fn are_too_many_listings(&self) -> bool {
+    /// Whether nothing more is to be answered before a list is written.
+    fn are_too_many_listings(&self) -> bool {
         self.listings >= LISTINGS_PER_LINK_MAX
     }
 
@@ -134,7 +134,7 @@ impl Link {
 
     /// Whether questions may have to wait until answers are gone.
     pub(crate) fn owes_answers(&self, queued_max: usize) -> bool {
-        !self.answers.aside.is_empty() || self.owes_much(queued_max)
+        !self.answers.aside.is_empty() || self.answers.are_too_many_listings() || self.owes_much(queued_max)
     }
 
     /// Whether answers wait that are more than the worker may leave unread.
@@ -149,18 +149,25 @@ impl Link {
         id: AskId,
         pieces: impl IntoIterator<Item = Vec<u8>>,
     ) {
+        if self.shut {
+            return;
+        }
         self.answers.push(id, pieces);
-        self.queue_slices(output);
+        if self.out.queue.len() < ANSWERS_QUEUED_MAX {
+            self.queue_slices(output);
+        }
     }
 
+    /// At least one of those that wait, however much is queued: events must not keep answers waiting for ever.
     fn queue_slices(&mut self, output: &mut Output) {
-        while self.out.queue.len() < ANSWERS_QUEUED_MAX
-            && let Some((id, slice, has_more)) = self.answers.next_slice()
-        {
+        while let Some((id, slice, has_more)) = self.answers.next_slice() {
             let flag = FLAG_SCALAR | if has_more { FLAG_MORE } else { 0 };
             let frame =
                 Frame { connection_id: id.0.get(), flag, body: &slice, ..Frame::command(Cmd::Answer) };
             self.queue_frame(output, &frame);
+            if self.out.queue.len() >= ANSWERS_QUEUED_MAX {
+                return;
+            }
         }
     }
 }
@@ -182,12 +189,13 @@ impl Shard {
         Some(LinkState::Gone)
     }
 
-    /// Something was sent on a link: the next slices go, and questions that were put aside are answered.
+    /// Something was sent on a link, or a list is written: the next slices go, and questions that were put aside are answered.
     pub(crate) fn continue_answers(&mut self, id: LinkId) {
         let queued_max = self.settings.send_to_worker_buffer_size;
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.queue_slices(&mut self.output);
         while let Some(link) = self.links.get_mut(id) {
-            link.queue_slices(&mut self.output);
-            if link.owes_much(queued_max) {
+            if link.owes_much(queued_max) || link.answers.are_too_many_listings() {
                 return;
             }
             let Some(bytes) = link.answers.take_aside() else { return };
@@ -195,9 +203,6 @@ impl Shard {
                 && let Some(cmd) = Cmd::from_u8(frame.cmd)
             {
                 self.apply(id, cmd, &frame);
-            }
-            if self.links.get(id).is_some_and(Link::is_held_up) {
-                return self.output.actions.push(Action::Pause(id.socket()));
             }
         }
     }

@@ -132,14 +132,26 @@ impl Shard {
         if self.fanouts.held_up.is_empty() {
             self.apply_fan_out(&mut fanout);
         }
-        let Some(from) = self.links.get_mut(link) else { return };
         if fanout.targets.are_all_taken() {
             return self.fan_out_taken(link, fanout.report);
         }
-        from.busy = true;
+        if let Some(from) = self.links.get_mut(link) {
+            from.busy = true;
+        }
         let Fanout { message, targets, report, exclude } = fanout;
         let fanout = Fanout { message: message.to_owned(), targets, report, exclude };
         self.fanouts.held_up.push_back((fanout, link));
+    }
+
+    /// A worker goes on with another link: what is held up of the one before holds up that one, too, so that nothing overtakes it.
+    pub(super) fn take_over_fan_out(&mut self, before: LinkId, link: LinkId) {
+        let mut of_before = self.fanouts.held_up.iter_mut().filter(|(_, from)| *from == before);
+        if let Some((_, from)) = of_before.next()
+            && let Some(link) = self.links.get_mut(link)
+        {
+            *from = link.id;
+            link.busy = true;
+        }
     }
 
     /// All targets of a fan-out have it, or it is in the log. Its link is held up if it gets the report before anything else.

@@ -82,14 +82,16 @@ impl Reports {
 }
 
 impl Shard {
-    /// The report of the message in `frame`, if its sender wants one. A worker's link that asks by numbers does so for each.
+    /// The report of the message in `frame`, if its sender wants one, and takes what it is told. A worker's link that asks by numbers
+    /// does so for each.
     pub(crate) fn begin_report(&mut self, link: LinkId, frame: &Frame<'_>) -> Option<ReportId> {
         if frame.flag & FLAG_REPORT_WANTED == 0 {
             return None;
         }
         let from = self.links.get(link)?;
         let asker = from.asker(frame);
-        let is_answered = asker.id.is_some() || from.worker.is_none();
+        let is_taken = !from.owes_answers(self.settings.send_to_worker_buffer_size);
+        let is_answered = if asker.id.is_some() { is_taken } else { from.worker.is_none() };
         is_answered.then(|| self.fanouts.reports.begin(asker))
     }
 
@@ -102,7 +104,7 @@ impl Shard {
     /// A part of a message is through.
     pub(crate) fn end_report_part(&mut self, id: ReportId) {
         let Some((asker, report)) = self.fanouts.reports.end_part(id) else { return };
-        let Some(link) = self.links.get_mut(asker.link) else { return };
+        let Some(link) = self.links.get_mut(asker.link).filter(|link| !link.shut) else { return };
         let Some(id) = asker.id else {
             let is_held_up = link.busy;
             self.answer(asker, |_, out| php::encode(&report.to_value(), out));

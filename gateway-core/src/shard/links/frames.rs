@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use protocol::inner::{self, Cmd, Frame, FrameError, Hello, Run, ext};
+use protocol::inner::{self, Cmd, FLAG_REPORT_WANTED, Frame, FrameError, Hello, Run, ext};
 
 use super::LinkId;
 use super::in_flight::InFlight;
@@ -20,11 +20,12 @@ pub(crate) enum LinkState {
 }
 
 impl Link {
-    /// A peer that asks and does not read the answers gets no more of them: its next query waits, and all behind it.
+    /// A peer that asks and does not read the answers gets no more of them: its next question waits, and all behind it.
     fn stall(&mut self, queued_max: usize, next: &Frame<'_>) -> bool {
         let is_full = self.out.queue.len() >= queued_max;
-        self.stalled =
-            is_full && Cmd::from_u8(next.cmd).is_some_and(Cmd::is_query) && self.asker(next).id.is_none();
+        let is_report = self.worker.is_none() && next.flag & FLAG_REPORT_WANTED != 0;
+        let is_question = is_report || Cmd::from_u8(next.cmd).is_some_and(Cmd::is_query);
+        self.stalled = is_full && is_question && self.asker(next).id.is_none();
         self.stalled
     }
 }
@@ -86,7 +87,8 @@ impl Shard {
         if !mem::replace(&mut link.leaving, true) {
             link.give_last_receipt(&mut self.output);
         }
-        if link.out.queue.is_empty() && link.departed.is_empty() && !link.shut {
+        let is_told = link.departed.is_empty() && !link.answers.are_waiting();
+        if link.out.queue.is_empty() && is_told && !link.shut {
             link.shut = true;
             self.output.actions.push(Action::Shutdown(id.socket()));
         }
@@ -134,10 +136,11 @@ impl Shard {
         }
         let leaving = link.leaving;
         self.resume_stalled_clients(id);
+        self.give_receipt(id);
+        self.continue_answers(id);
         if leaving {
             return self.shut_down_link(id);
         }
-        self.continue_answers(id);
         let Some(link) = self.links.get_mut(id) else { return };
         if mem::take(&mut link.stalled) {
             return self.resume_link(id);
@@ -171,15 +174,12 @@ impl Shard {
     pub(crate) fn link_idle(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         link.busy = false;
-        if !link.is_held_up() {
-            self.resume_link(id);
-        }
+        self.resume_link(id);
     }
 
     /// Serves what waits on a link that is not held up any more.
-    pub(crate) fn resume_link(&mut self, id: LinkId) {
+    fn resume_link(&mut self, id: LinkId) {
         self.output.actions.push(Action::Resume(id.socket()));
-        self.continue_answers(id);
         self.link_received(id, &[]);
         if self.links.get(id).is_some_and(|link| link.closing) {
             self.close_link_if_done(id);
@@ -285,7 +285,10 @@ impl Shard {
         let taken = connect.resume.zip(run).and_then(|(link, run)| {
             self.links.taken_of(link, run, displaced.filter(|displaced| *displaced != id), self.now)
         });
-        self.greet(id, worker, &connect, run, taken);
+        self.greet(id, worker, &connect, run, taken.map(|taken| taken.frames));
+        if let Some(taken) = taken {
+            self.take_over_fan_out(taken.link, id);
+        }
         if let Some(displaced) = displaced.filter(|displaced| *displaced != id) {
             self.displace(&key, displaced, run);
         }

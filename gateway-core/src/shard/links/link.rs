@@ -69,13 +69,13 @@ pub(crate) struct Link {
 impl Link {
     /// Whether its frames wait.
     pub(crate) fn is_held_up(&self) -> bool {
-        self.stalled || self.busy || self.answers.are_too_many_listings()
+        self.stalled || self.busy
     }
 
     /// Whether anything but its own sends depends on its queue. Of clients that wait for the worker's window, nothing does.
     pub(crate) fn is_waited_for(&self) -> bool {
         let waiting = !(self.stalled_clients.is_empty() && self.departed.is_empty()) && self.is_window_open();
-        waiting || self.stalled || self.closing || self.answers.are_waiting()
+        waiting || self.stalled || self.closing || self.answers.are_waiting() || self.owes_receipt()
     }
 
     /// The largest frame that may go either way on this link, in bytes.

@@ -36,7 +36,16 @@ struct Lost {
     number: u32,
     /// Whose it was.
     run: Run,
+    id: LinkId,
     frames: u32,
+}
+
+/// What was taken of the link that a worker goes on from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct TakenBefore {
+    pub(super) frames: u32,
+    /// The link, which is gone or goes.
+    pub(super) link: LinkId,
 }
 
 impl Link {
@@ -49,6 +58,11 @@ impl Link {
     /// WORKER_CONNECT was served: what is behind it counts.
     pub(super) fn begin_to_count(&mut self) {
         self.taken = Taken::default();
+    }
+
+    /// Whether it is to be told what was taken.
+    pub(crate) fn owes_receipt(&self) -> bool {
+        self.taken.owes_receipt
     }
 
     /// The gateway ends: nothing is taken any more, and nobody is to wait for it.
@@ -78,14 +92,16 @@ impl Links {
         run: Run,
         displaced: Option<LinkId>,
         now: Millis,
-    ) -> Option<u32> {
+    ) -> Option<TakenBefore> {
         let displaced = displaced.and_then(|id| self.get(id));
         let is_it = |link: &&Link| link.number() == Some(number) && link.run == Some(run);
         let lost = || {
             let is_it = |lost: &&Lost| lost.number == number && lost.run == run && now < lost.until;
-            self.taken_of_lost.0.iter().rfind(is_it).map(|lost| lost.frames)
+            let lost = self.taken_of_lost.0.iter().rfind(is_it)?;
+            Some(TakenBefore { frames: lost.frames, link: lost.id })
         };
-        displaced.filter(is_it).map(|link| link.taken.frames).or_else(lost)
+        let displaced = displaced.filter(is_it);
+        displaced.map(|link| TakenBefore { frames: link.taken.frames, link: link.id }).or_else(lost)
     }
 
     /// A link ends: its worker may come back.
@@ -95,7 +111,7 @@ impl Links {
             self.taken_of_lost.0.pop_front();
         }
         let until = now.plus(TAKEN_KEPT_MS);
-        self.taken_of_lost.0.push_back(Lost { until, number, run, frames: link.taken.frames });
+        self.taken_of_lost.0.push_back(Lost { until, number, run, id: link.id, frames: link.taken.frames });
     }
 
     /// Forgets links that have ended long ago.
@@ -114,7 +130,12 @@ impl Links {
 impl Shard {
     /// Tells a worker what was taken, if it wants to know and has not been told.
     pub(super) fn give_receipt(&mut self, id: LinkId) {
+        let queued_max = self.settings.send_to_worker_buffer_size;
         let Some(link) = self.links.get_mut(id).filter(|link| link.taken.owes_receipt) else { return };
+        if link.out.queue.len() >= queued_max {
+            // One for all, when it takes something.
+            return;
+        }
         link.taken.owes_receipt = false;
         if link.leaving || !link.keeps() {
             return;
