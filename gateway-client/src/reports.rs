@@ -16,12 +16,15 @@ pub struct Reported {
 }
 
 impl Client {
-    /// The way to send messages and to know what became of them: for how many clients each was queued, how many did not get it
-    /// because they do not take what they were sent before, and which gateways did not say.
+    /// The way to send messages and to know what became of them: how often each was queued for a client (twice for one that is in
+    /// two groups of the call), how often not because the client does not take what it was sent before, and which gateways did not
+    /// say.
     ///
-    /// The report comes when every gateway has brought the message to all its clients. Queued is not delivered: what a client
-    /// has read, only an answer of its own can say. A gateway that cannot report (PHP's) gets the message and is among the
-    /// missing.
+    /// The report comes when every gateway has brought the message to all its clients, some 250,000 a second; all else that this
+    /// program says to that gateway waits for it, and beyond [`reply_timeout`](crate::Config::reply_timeout) the gateway counts as
+    /// one that does not answer. So ask for reports of what goes to some, not to a million. Queued is not delivered: what a
+    /// client has read, only an answer of its own can say. Of a gateway that is missing nothing is known: it may have brought the
+    /// message and cannot say so (PHP's).
     ///
     /// ```no_run
     /// # async fn order(client: gateway_client::Client) {

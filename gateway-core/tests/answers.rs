@@ -5,7 +5,8 @@ mod world;
 use std::num::NonZeroU32;
 
 use gateway_core::config::{
-    ANSWERS_QUEUED_MAX, FANOUT_DIRECT_MAX, LISTING_ROWS_MAX, LISTINGS_PER_LINK_MAX, QUESTIONS_ASIDE_MAX,
+    ANSWERS_QUEUED_MAX, FANOUT_DIRECT_MAX, FANOUTS_MAX, LISTING_ROWS_MAX, LISTINGS_PER_LINK_MAX,
+    QUESTIONS_ASIDE_MAX,
 };
 use gateway_core::{Settings, SlowClient};
 use protocol::inner::{
@@ -290,6 +291,26 @@ fn who_does_not_take_what_it_is_told_gets_no_more_reports() {
         assert!(told < 3_000 || !is_worker, "{told} bytes were kept for who takes nothing");
         assert_eq!(heard + world.take(client).len() / 2, 1_000, "each message is sent");
     }
+}
+
+/// The core in the shard's thread commands on one link and asks on another one.
+#[test]
+fn what_a_guest_asks_is_behind_what_it_has_commanded() {
+    let mut world = World::text();
+    let link = world.guest_worker("w");
+    for _ in 0..2 * FANOUT_DIRECT_MAX {
+        world.client(0);
+    }
+    let asking = world.guest_link();
+    let all = ext::Targets::All.encode();
+    let to_all = frame_bytes(&Frame { ext: &all, body: b"x", ..Frame::command(Cmd::SendToAll) });
+    let join = frame_bytes(&Frame { ext: b"g", ..to_client(Cmd::JoinGroup, 1) });
+    let mut commands = [to_all.repeat(FANOUTS_MAX + 1), join].concat();
+    world.shard.on_received(world.now, world.peers[link].socket, &mut commands);
+    let mut question = frame_bytes(&Frame { ext: b"g", ..Frame::command(Cmd::GetClientCountByGroup) });
+    world.shard.on_received(world.now, world.peers[asking].socket, &mut question);
+    world.settle();
+    assert_eq!(world.take(asking), reply_of("i:1;"));
 }
 
 #[test]

@@ -187,14 +187,17 @@ impl World {
 
     /// One of ours, in the shard's own thread.
     pub(crate) fn guest_worker(&mut self, key: &str) -> usize {
-        let link = self.open();
-        self.shard.on_guest_link(
-            self.now,
-            self.peers[link].socket,
-            SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1).into(),
-        );
+        let link = self.guest_link();
         self.introduce(link, key, true);
         self.take(link);
+        link
+    }
+
+    /// A link of what is in the shard's own thread.
+    pub(crate) fn guest_link(&mut self) -> usize {
+        let link = self.open();
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
+        self.shard.on_guest_link(self.now, self.peers[link].socket, address.into());
         link
     }
 

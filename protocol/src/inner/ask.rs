@@ -46,12 +46,12 @@ impl AskId {
     }
 }
 
-/// What became of a message: how many clients of one gateway, or of all, it was for.
+/// What became of a message, at one gateway or at all. A client that is in two groups of a message counts twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct MessageReport {
-    /// It was queued for so many.
+    /// It was queued so often.
     pub queued: u64,
-    /// So many did not get it because they do not take what they have been sent before.
+    /// So often it was not, because the client does not take what it was sent before.
     pub dropped: u64,
 }
 

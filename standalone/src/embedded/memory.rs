@@ -84,18 +84,21 @@ impl MemoryLinks {
         }
     }
 
-    /// Tells the shard what came for it.
+    /// Tells the shard what came for it. While it does not read a link it is told nothing of later ones: what is asked there is
+    /// behind what was commanded here.
     pub fn tell_shard(&mut self, shard: &mut Shard, now: Millis) {
         let peer = SocketAddr::from((*self.gateway.ip(), 0));
+        let mut waits = false;
         for MemoryLink { socket, to_core, to_shard, .. } in &mut self.links {
             if to_shard.begin() {
                 shard.on_guest_link(now, *socket, peer);
             }
-            if to_shard.has_bytes() {
+            waits |= to_shard.is_paused && !to_shard.is_closed;
+            if !waits && to_shard.has_bytes() {
                 shard.on_received(now, *socket, &mut to_shard.bytes);
                 to_shard.bytes.clear();
             }
-            if to_shard.take_end() {
+            if !waits && to_shard.take_end() {
                 shard.on_end_of_stream(now, *socket);
             }
             if to_core.take_room() {

@@ -157,9 +157,11 @@ impl Link {
         self.open().filter(|open| !self.mute && !open.fenced)
     }
 
-    /// Whether the gateway was one of ours, and has yet to say on this connection that it is, which would be the first that it says.
-    pub(super) fn is_to_greet(&self) -> bool {
-        self.was_ours && self.open().is_some_and(|open| !open.is_ours && open.received == 0)
+    /// Whether the gateway may say on this connection that it is one of ours, which would be the first that it says: one that was
+    /// ours, or that may have to be told what is kept for it, at any time, another one soon.
+    pub(super) fn may_greet(&self) -> bool {
+        let is_expected = |open: &Open| self.was_ours || self.kept.is_some() || !open.up;
+        self.open().is_some_and(|open| !open.is_ours && open.received == 0 && is_expected(open))
     }
 
     /// Whether it was heard within the time in which a gateway of ours always says something.

@@ -92,6 +92,7 @@ impl Core {
     /// The gateway has the link, and keeps it.
     fn link_taken(&mut self, gateway: SocketAddrV4) {
         self.set_up(gateway, true);
+        self.route_early(gateway);
         self.link_attempted(gateway);
     }
 
@@ -138,7 +139,7 @@ impl Core {
     fn take_frame(&mut self, gateway: SocketAddrV4, conn: ConnId, frame: &Frame<'_>) {
         match Cmd::from_u8(frame.cmd) {
             Some(Cmd::OnMessage | Cmd::OnConnect | Cmd::OnClose | Cmd::OnWebsocketConnect) => {
-                let delivery = self.delivery(gateway, conn, frame);
+                let Some(delivery) = self.delivery(gateway, conn, frame) else { return };
                 match Event::read(frame, delivery) {
                     Ok(event) => self.fresh.push_back(event),
                     Err(error) => {
@@ -167,16 +168,16 @@ impl Core {
         }
     }
 
-    /// What an event is called, and whether it was sent before.
-    fn delivery(&mut self, gateway: SocketAddrV4, conn: ConnId, frame: &Frame<'_>) -> Delivery {
+    /// What an event is called, and whether it was sent before. `None`: a frame before it was the end of the link.
+    fn delivery(&mut self, gateway: SocketAddrV4, conn: ConnId, frame: &Frame<'_>) -> Option<Delivery> {
+        let open = self.links.find_mut(gateway).and_then(Link::open_mut).filter(|open| open.conn == conn)?;
+        let repeat = open.repeat.take();
         let read = self.windows.read(conn, frame);
-        let open = self.links.find_mut(gateway).and_then(Link::open_mut);
-        let repeat = open.and_then(|open| open.repeat.take());
         self.counters.events_repeated += u64::from(repeat.is_some());
         let (ticket, id) = read.map_or((None, None), |(ticket, id)| (Some(ticket), id));
         let is_kept = id.is_some();
         let id = repeat.map(|repeat| repeat.id).or(id).unwrap_or_else(|| self.name_event());
-        Delivery { id, is_repeat: repeat.is_some(), is_kept, ticket }
+        Some(Delivery { id, is_repeat: repeat.is_some(), is_kept, ticket })
     }
 
     /// A name for an event that its gateway has none for.

@@ -105,6 +105,12 @@ impl Core {
         self.unsettled.current().is_some_and(|ticket| self.fate(ticket) == Fate::Revoked)
     }
 
+    /// Whether what its handler does may be seen now.
+    pub(super) fn may_say(&self) -> bool {
+        let fate = self.unsettled.current().map_or(Fate::Live, |ticket| self.fate(ticket));
+        matches!(fate, Fate::Live | Fate::Gone)
+    }
+
     /// A link is lost, or counts as lost.
     pub(super) fn lose_events(&mut self, gateway: SocketAddrV4, conn: ConnId) {
         let Some(origin) = self.windows.origin(conn) else { return };

@@ -39,7 +39,7 @@ impl Gateway {
         if query.frame().size() > FRAME_SIZE_MAX {
             return query.read(Vec::new(), gateways);
         }
-        self.commanded().await;
+        self.commanded(&gateways).await;
         let question = encode(&query.frame());
         let (reachable, mut missing): (Vec<_>, Vec<_>) =
             gateways.into_iter().partition(|&gateway| self.shared.core.borrow().is_reachable(gateway));
@@ -60,10 +60,11 @@ impl Gateway {
 
     /// Waits until the gateway in this thread, which is asked on another connection than it is commanded, has been told what it
     /// was commanded.
-    pub(super) async fn commanded(&self) {
+    pub(super) async fn commanded(&self, concerned: &[SocketAddrV4]) {
         let mark = {
             let core = self.shared.core.borrow();
-            core.own_gateway().and_then(|gateway| core.mark(gateway))
+            let own = core.own_gateway().filter(|own| concerned.contains(own));
+            own.and_then(|own| core.mark(own))
         };
         if let Some(mark) = mark {
             // If it takes nothing, it will not answer either.

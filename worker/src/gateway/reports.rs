@@ -31,12 +31,14 @@ macro_rules! methods {
 protocol::with_calls!(methods);
 
 impl Gateway {
-    /// The way to send messages and to know what became of them: for how many clients each was queued, how many did not get it
-    /// because they do not take what they were sent before, and which gateways did not say.
+    /// The way to send messages and to know what became of them: how often each was queued for a client (twice for one that is in
+    /// two groups of the call), how often not because the client does not take what it was sent before, and which gateways did not
+    /// say.
     ///
     /// The message is sent when the call is awaited; the report comes when every gateway has brought it to all its clients, or
     /// after [`query_timeout`](crate::Config::query_timeout). Queued is not delivered: what a client has read, only an answer
-    /// of its own can say. A gateway that cannot report (PHP's) gets the message and is among the missing.
+    /// of its own can say. Of a gateway that is missing nothing is known: it may bring the message yet, if it was away for a
+    /// moment, or has brought it and cannot say so (PHP's). So do not send again because of that.
     ///
     /// ```
     /// # use ringway_worker::{Client, Events, Gateway, Message};
@@ -59,9 +61,11 @@ impl Reported {
     async fn send(&self, command: &Command<'_>) -> Answer<MessageReport> {
         let Reported { gateway } = self;
         gateway.count_refused(command);
-        gateway.commanded().await;
         let known = gateway.shared.core.borrow().gateways();
-        let frames = command.frames(&known).into_iter();
+        let frames = command.frames(&known);
+        let concerned: Vec<_> = frames.iter().map(|(address, _)| *address).collect();
+        gateway.commanded(&concerned).await;
+        let frames = frames.into_iter();
         let questions = frames
             .map(|(address, frame)| (address, gateway.shared.send_reported(address, &frame, command.kind())))
             .collect();
@@ -77,6 +81,7 @@ impl Reported {
                 None => missing.push(address),
             }
         }
+        gateway.shared.core.borrow_mut().counters.queries_missing += missing.len() as u64;
         Answer { value, missing }
     }
 }

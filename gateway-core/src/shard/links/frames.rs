@@ -4,10 +4,10 @@ use std::mem;
 
 use protocol::inner::{self, Cmd, FLAG_REPORT_WANTED, Frame, FrameError, Hello, Run, ext};
 
-use super::LinkId;
 use super::in_flight::InFlight;
 use super::link::Link;
 use super::workers::WorkerId;
+use super::{LinkId, Links};
 use crate::shard::events::reroute::{self, Lost};
 use crate::shard::notices::{Gone, Notice};
 use crate::shard::{Action, Shard};
@@ -30,6 +30,21 @@ impl Link {
     }
 }
 
+impl Links {
+    /// Whether this is where the core in the shard's thread asks, and what it commanded before is not all served.
+    fn is_behind_guest(&self, id: LinkId) -> bool {
+        let is_asking = self.get(id).is_some_and(|link| link.worker.is_none());
+        is_asking && self.iter().any(|link| link.is_guest && link.worker.is_some() && link.is_held_up())
+    }
+
+    /// Where it asks, if this is where it commands.
+    fn behind_guest(&self, id: LinkId) -> Vec<LinkId> {
+        let is_commanding = self.get(id).is_some_and(|link| link.is_guest && link.worker.is_some());
+        let asking = self.iter().filter(|link| is_commanding && link.is_guest && link.worker.is_none());
+        asking.map(|link| link.id).collect()
+    }
+}
+
 impl Shard {
     /// Bytes from a link, or none: then what waits is served, after a stall.
     pub(crate) fn link_received(&mut self, id: LinkId, bytes: &[u8]) {
@@ -42,9 +57,10 @@ impl Shard {
             self.resume_stalled_clients(id);
         }
         let Some(link) = self.links.get_mut(id) else { return };
-        if link.is_held_up() {
-            return link.rest.extend_from_slice(bytes);
+        if link.is_held_up() || (link.is_guest && self.links.is_behind_guest(id)) {
+            return self.links.get_mut(id).into_iter().for_each(|link| link.rest.extend_from_slice(bytes));
         }
+        let Some(link) = self.links.get_mut(id) else { return };
         let mut rest = mem::take(&mut link.rest);
         let input = if rest.is_empty() {
             bytes
@@ -181,6 +197,9 @@ impl Shard {
     fn resume_link(&mut self, id: LinkId) {
         self.output.actions.push(Action::Resume(id.socket()));
         self.link_received(id, &[]);
+        for behind in self.links.behind_guest(id) {
+            self.link_received(behind, &[]);
+        }
         if self.links.get(id).is_some_and(|link| link.closing) {
             self.close_link_if_done(id);
         }

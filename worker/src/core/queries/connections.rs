@@ -72,6 +72,11 @@ impl Core {
         true
     }
 
+    /// Whether a question is still to be asked there.
+    pub(super) fn waits_on_connection(&self, gateway: SocketAddrV4, id: QuestionId) -> bool {
+        self.queries.by_gateway.get(&gateway).is_some_and(|link| link.waiting.contains(&id))
+    }
+
     /// Nobody waits for the answer any more, if this is what was asked last.
     pub(super) fn give_up_on_connection(&mut self, gateway: SocketAddrV4, id: QuestionId) {
         let now = self.now;

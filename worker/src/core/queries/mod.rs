@@ -30,8 +30,8 @@ pub(super) struct Queries {
     by_gateway: HashMap<SocketAddrV4, QueryConnection>,
     /// Gateways that answer on their links, as long as these stand.
     by_link: HashMap<SocketAddrV4, LinkQuestions>,
-    /// Some of these have let a question pass, and have said nothing since.
-    has_doubts: bool,
+    /// Some of these do not answer.
+    are_some_silent: bool,
     /// Questions for gateways that have not said yet where they answer.
     early: Vec<QuestionId>,
     /// Those whose asker waits.
@@ -47,6 +47,10 @@ struct Question {
     frame: Rc<[u8]>,
     /// What to ask instead if the gateway does not know the question.
     by_name: Option<Rc<ByName>>,
+    /// It is a message to the gateway in this thread, which is to be sent whether anybody waits or not.
+    is_message: bool,
+    /// Nobody waits.
+    is_given_up: bool,
     /// It was asked on the link.
     on_link: Option<OnLink>,
     answer: Option<Asked>,
@@ -113,7 +117,16 @@ impl Core {
         by_name: Option<Rc<ByName>>,
     ) -> QuestionId {
         let id = self.queries.next_id();
-        let question = Question { gateway, frame, by_name, on_link: None, answer: None, asker: None };
+        let question = Question {
+            gateway,
+            frame,
+            by_name,
+            is_message: false,
+            is_given_up: false,
+            on_link: None,
+            answer: None,
+            asker: None,
+        };
         self.queries.questions.insert(id, question);
         id
     }
@@ -137,7 +150,7 @@ impl Core {
     fn way_to(&self, gateway: SocketAddrV4) -> Way {
         if self.queries.by_link.contains_key(&gateway) {
             Way::Link
-        } else if self.links.find(gateway).is_some_and(Link::is_to_greet) {
+        } else if self.links.find(gateway).is_some_and(Link::may_greet) {
             Way::Early
         } else {
             Way::Connection
@@ -189,10 +202,15 @@ impl Core {
     /// Nobody waits for the answer any more.
     pub(crate) fn give_up_question(&mut self, now: Duration, id: QuestionId) {
         self.now = now;
-        let Some(question) = self.queries.questions.remove(&id) else { return };
+        let Some(mut question) = self.queries.questions.remove(&id) else { return };
+        if question.is_message && question.answer.is_none() && self.waits_on_connection(question.gateway, id)
+        {
+            (question.is_given_up, question.asker) = (true, None);
+            self.queries.questions.insert(id, question);
+            return;
+        }
         match question.on_link {
-            Some(asked) if question.answer.is_none() => self.give_up_on_link(question.gateway, &asked),
-            Some(_) => {}
+            Some(asked) => self.give_up_on_link(question.gateway, &asked),
             None => self.give_up_on_connection(question.gateway, id),
         }
     }
@@ -201,7 +219,7 @@ impl Core {
     pub(super) fn is_suspect(&self, gateway: SocketAddrV4) -> bool {
         let Queries { by_link, by_gateway, .. } = &self.queries;
         match by_link.get(&gateway) {
-            Some(link) => link.is_suspect(),
+            Some(link) => link.is_silent(),
             None => by_gateway.get(&gateway).is_some_and(QueryConnection::is_suspect),
         }
     }
@@ -223,8 +241,12 @@ impl Core {
             && question.answer.is_none()
         {
             question.answer = Some(answer);
+            question.on_link = None;
             if let Some(asker) = question.asker.take() {
                 asker.wake();
+            }
+            if question.is_given_up {
+                self.queries.questions.remove(&id);
             }
         }
     }

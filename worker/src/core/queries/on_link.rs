@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
-use protocol::calls::{SUSPECT_AFTER, Trust};
+use protocol::calls::SUSPECT_AFTER;
 use protocol::client::Kind;
 use protocol::inner::{
     AskId, FLAG_MORE, FLAG_REPORT_WANTED, Frame, MessageReport, QUESTIONS_UNANSWERED_MAX,
@@ -37,7 +37,8 @@ pub(super) struct LinkQuestions {
     /// The sizes of queries that were said and are not answered, though perhaps nobody waits any more.
     unanswered: HashMap<QuestionId, usize>,
     unanswered_size: usize,
-    trust: Trust,
+    /// It has let a question pass, and has said nothing since.
+    is_silent: bool,
 }
 
 /// A question that was said on a link.
@@ -53,8 +54,8 @@ pub(super) struct OnLink {
 
 impl LinkQuestions {
     /// Whether the gateway is not to be asked, because it does not answer.
-    pub(super) fn is_suspect(&self) -> bool {
-        self.trust.is_suspect()
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_silent
     }
 
     /// Whether it may be asked more.
@@ -92,7 +93,7 @@ impl Core {
                 waiting: VecDeque::new(),
                 unanswered: HashMap::new(),
                 unanswered_size: 0,
-                trust: Trust::default(),
+                is_silent: false,
             };
             self.queries.by_link.insert(gateway, questions);
         }
@@ -122,7 +123,7 @@ impl Core {
         let can_hear =
             !self.leaving && self.links.find(gateway).is_some_and(|link| link.answering().is_some());
         let Some(questions) = self.queries.by_link.get_mut(&gateway) else { return false };
-        if !can_hear || questions.is_suspect() || questions.waiting.len() >= QUERY_QUEUE_MAX {
+        if !can_hear || questions.is_silent || questions.waiting.len() >= QUERY_QUEUE_MAX {
             return false;
         }
         questions.waiting.push_back(id);
@@ -166,10 +167,13 @@ impl Core {
             Some(_) => Frame { client: id.address(), flag: frame.flag | FLAG_REPORT_WANTED, ..*frame },
             None => *frame,
         };
-        let is_asked = self.command(gateway, &frame, kind) && asked.is_some();
-        match self.queries.questions.get_mut(&id) {
-            Some(question) if is_asked => question.on_link = asked,
-            _ => self.tell(id, Asked::Missing),
+        let is_asked = asked.is_some();
+        if let Some(question) = self.queries.questions.get_mut(&id) {
+            question.on_link = asked;
+        }
+        // It may be the end of the link.
+        if !self.command(gateway, &frame, kind) || !is_asked {
+            self.tell(id, Asked::Missing);
         }
         id
     }
@@ -183,8 +187,16 @@ impl Core {
         }
         let id = self.add_question(gateway, bytes.into(), None);
         match frame {
+            // Nothing is said before it is known whether others have the event, nor if they have.
+            Some(frame) if !self.may_say() => {
+                self.command(gateway, &frame, Kind::Unspecified);
+                self.tell(id, Asked::Missing);
+            }
             Some(frame) => {
                 self.note_command(gateway, &frame);
+                if let Some(question) = self.queries.questions.get_mut(&id) {
+                    question.is_message = true;
+                }
                 self.route_question(gateway, id);
             }
             None => {
@@ -243,31 +255,28 @@ impl Core {
         else {
             return;
         };
-        if received != Some(asked.received) {
+        let silent = self.now.saturating_sub(asked.asked_at);
+        if received != Some(asked.received) || silent < SUSPECT_AFTER || questions.is_silent {
             return;
         }
-        let silent = self.now.saturating_sub(asked.asked_at);
-        questions.trust.unanswered(if silent >= SUSPECT_AFTER { silent } else { Duration::ZERO });
-        self.queries.has_doubts = true;
-        if questions.is_suspect() {
-            info!(%gateway, core = self.index, "a gateway does not answer, not asking it until it says something");
-            let (conn, waiting) = (questions.conn, std::mem::take(&mut questions.waiting));
-            self.fail_all_on(conn, waiting);
-        }
+        info!(%gateway, core = self.index, "a gateway does not answer, not asking it until it says something");
+        questions.is_silent = true;
+        self.queries.are_some_silent = true;
+        let (conn, waiting) = (questions.conn, std::mem::take(&mut questions.waiting));
+        self.fail_all_on(conn, waiting);
     }
 
     /// Something came on a link.
     pub(in crate::core) fn trust_link(&mut self, gateway: SocketAddrV4) {
-        if !self.queries.has_doubts {
+        if !self.queries.are_some_silent {
             return;
         }
-        if let Some(questions) = self.queries.by_link.get_mut(&gateway) {
-            if questions.is_suspect() {
-                info!(%gateway, core = self.index, "the gateway answers again");
-            }
-            questions.trust.answered();
+        if let Some(questions) = self.queries.by_link.get_mut(&gateway)
+            && std::mem::take(&mut questions.is_silent)
+        {
+            info!(%gateway, core = self.index, "the gateway answers again");
         }
-        self.queries.has_doubts = self.queries.by_link.values().any(|it| it.trust != Trust::default());
+        self.queries.are_some_silent = self.queries.by_link.values().any(LinkQuestions::is_silent);
     }
 }
 

@@ -17,6 +17,13 @@ struct App {
 impl Events for App {
     async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
         let heard = match &*message.text() {
+            "hasty" => {
+                let hasty = gateway.with_query_timeout(Duration::from_millis(1));
+                for _ in 0..10 {
+                    assert!(!hasty.client_count().await.is_complete());
+                }
+                format!("then {}", *gateway.client_count().await)
+            }
             "later" => {
                 time::sleep(Duration::from_millis(1_500)).await;
                 format!("later {}", *gateway.client_count().await)
@@ -201,6 +208,18 @@ fn a_gateway_that_lets_a_question_pass_without_a_word_is_not_asked_until_it_spea
     let ids = asking.asked();
     asking.answer(ids[0], FLAG_SCALAR, b"i:5;");
     assert_eq!(asking.heard(), ["5 of all"]);
+}
+
+#[test]
+fn who_waits_for_a_moment_only_finds_nobody_silent() {
+    let mut asking = Asking::new();
+    asking.stage.offer(1, "later");
+    asking.stage.offer(2, "hasty");
+    (0..10).for_each(|_| asking.stage.pass(Duration::from_millis(1)));
+    let ids = asking.asked();
+    assert_eq!(ids.len(), 11);
+    asking.answer(ids[10], FLAG_SCALAR, b"i:7;");
+    assert_eq!(asking.heard(), ["then 7"]);
 }
 
 #[test]
