@@ -85,11 +85,10 @@ impl Events for Echo {
             }
             1 => {
                 let answer = gateway.is_online(client.id()).await;
-                let has_left = self.record.borrow().left.contains(&client_at(client.addr().port()));
-                let may_have_gone = has_left || self.record.borrow().are_thrown_out;
-                let is_said = answer.value || !answer.missing.is_empty() || may_have_gone;
+                let is_said = answer.value || !answer.missing.is_empty() || self.may_have_gone(client);
                 assert!(is_said, "a client that speaks is online");
             }
+            5 if choice < 32 => return self.answer_reported(gateway, client, message).await,
             4 if choice < 32 => self.count_after_joining(gateway, client, &message.text()).await,
             2 => client.edit_session(|session| drop(session.insert("last", message.text().as_ref()))),
             3 => self.push(gateway, Some(of)),
@@ -140,10 +139,23 @@ impl Echo {
         gateway.join_group(client.id(), &*group);
         let answer = gateway.client_count_of_group(&*group).await;
         gateway.leave_group(client.id(), &*group);
+        let is_seen = answer.value == 1 || !answer.missing.is_empty() || self.may_have_gone(client);
+        assert!(
+            is_seen || !self.record.borrow().links_last,
+            "a query overtook the command before it: {answer:?}"
+        );
+    }
+
+    /// A message to a client that is there is queued for it.
+    async fn answer_reported(&self, gateway: &Gateway, client: &Client, message: Message) {
+        let report = gateway.reported().send_to_client(client.id(), message).await;
+        let is_said = (report.queued, report.dropped) == (1, 0) || !report.missing.is_empty();
+        assert!(is_said || self.may_have_gone(client), "who speaks gets its answer: {report:?}");
+    }
+
+    fn may_have_gone(&self, client: &Client) -> bool {
         let record = self.record.borrow();
-        let may_have_gone = record.left.contains(&client_at(client.addr().port())) || record.are_thrown_out;
-        let is_seen = answer.value == 1 || !answer.missing.is_empty() || may_have_gone;
-        assert!(is_seen || !record.links_last, "a query overtook the command before it: {answer:?}");
+        record.left.contains(&client_at(client.addr().port())) || record.are_thrown_out
     }
 
     /// Says something to any client, whoever serves it. `of`: as the handler of this.
