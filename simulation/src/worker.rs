@@ -1,12 +1,12 @@
 //! A worker's core with handlers that answer, sometimes late, and note what they were told.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringway_worker::core::{ConnId, Setup};
+use ringway_worker::core::{Action, ConnId, Setup};
 use ringway_worker::runtime::{Host, Runtime};
 use ringway_worker::{Client, ClientId, Config, Events, Gateway, Message, time};
 
@@ -44,6 +44,8 @@ pub(crate) struct Notes {
 pub(crate) struct Worker {
     pub(crate) runtime: Runtime,
     pub(crate) conns: HashMap<ConnId, usize>,
+    /// What is to be done with them.
+    pub(crate) actions: VecDeque<Action>,
     /// It begins nothing for a gateway that takes little.
     pub(crate) holds_back: bool,
     pub(crate) is_ending: bool,
@@ -205,6 +207,7 @@ impl Worker {
         Worker {
             runtime: Runtime::new(setup, host, || events),
             conns: HashMap::new(),
+            actions: VecDeque::new(),
             holds_back,
             is_ending: false,
             concurrent_max,

@@ -369,7 +369,7 @@ impl World {
         let Some(worker) = &mut self.workers[index] else { return };
         let mut actions = Vec::new();
         worker.runtime.take_actions(&mut actions);
-        actions.into_iter().for_each(|action| self.act(index, action));
+        self.act_all(index, actions);
         self.send_of_worker(index);
         self.note_ready(index);
     }
@@ -396,7 +396,16 @@ impl World {
         // A ring would wait by now, in the system call of the sends.
         let follows = !actions.is_empty() || worker.runtime.is_pending();
         assert!(!(waits && follows), "nothing was to follow from the last sends, and then {actions:?}");
-        actions.into_iter().for_each(|action| self.act(index, action));
+        self.act_all(index, actions);
+    }
+
+    /// In order, also when one of them brings about the worker's next turn, which has actions of its own.
+    fn act_all(&mut self, index: usize, actions: Vec<CoreAction>) {
+        let Some(worker) = &mut self.workers[index] else { return };
+        worker.actions.extend(actions);
+        while let Some(action) = self.workers[index].as_mut().and_then(|worker| worker.actions.pop_front()) {
+            self.act(index, action);
+        }
     }
 
     fn act(&mut self, index: usize, action: CoreAction) {
