@@ -14,6 +14,7 @@ mod network;
 mod pushes;
 mod register;
 mod sockets;
+mod turns;
 mod worker;
 mod world;
 
