@@ -165,6 +165,12 @@ pub(crate) const STANDSTILL_MAX: Duration = Duration::from_secs(6);
 /// their events count as safe.
 pub(crate) const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// The same for all gateways of a core. Beyond it, only [`KEPT_BYTES_SHARE`] are kept for each that is told something.
+pub(crate) const KEPT_ALL_BYTES_MAX: usize = 4 * KEPT_BYTES_MAX;
+
+/// Bytes that are kept for a gateway whatever is kept for others.
+pub(crate) const KEPT_BYTES_SHARE: usize = KEPT_BYTES_MAX / GATEWAYS_EXPECTED;
+
 /// How long commands are kept for a gateway to which there is no link. Less than gateways remember what they have taken.
 pub(crate) const KEPT_TIME: Duration = Duration::from_secs(60);
 

@@ -17,7 +17,9 @@ use super::link::Link;
 use super::links::{Refused, marked};
 use super::lost::Fate;
 use super::{Core, Ticket, Timer};
-use crate::config::{KEPT_BYTES_MAX, KEPT_LOOK_PERIOD, KEPT_TIME, RECEIPT_TIMEOUT};
+use crate::config::{
+    KEPT_ALL_BYTES_MAX, KEPT_BYTES_MAX, KEPT_BYTES_SHARE, KEPT_LOOK_PERIOD, KEPT_TIME, RECEIPT_TIMEOUT,
+};
 
 /// Commands to one gateway that it has not said to have taken, oldest first.
 ///
@@ -97,10 +99,14 @@ impl Kept {
         }
     }
 
-    /// Forgets the oldest while there is too much; returns how many.
-    fn shed(&mut self) -> u64 {
+    fn size(&self) -> usize {
+        self.bytes.unsent().len()
+    }
+
+    /// Forgets the oldest while there is more than this; returns how many.
+    fn shed(&mut self, bytes_max: usize) -> u64 {
         let mut count = 0;
-        while self.bytes.unsent().len() > KEPT_BYTES_MAX && self.commands.len() > 1 {
+        while self.size() > bytes_max && self.commands.len() > 1 {
             self.pop();
             count += 1;
         }
@@ -122,6 +128,11 @@ impl Kept {
         for command in self.commands.iter_mut().filter(|command| command.of.is_some_and(&is_safe)) {
             command.of = None;
         }
+    }
+
+    /// Whether some are of events of this link.
+    pub(super) fn has_of(&self, conn: ConnId) -> bool {
+        self.commands.iter().any(|command| command.of.is_some_and(|of| of.conn == conn))
     }
 
     /// All of them, in order.
@@ -191,13 +202,22 @@ impl Core {
         };
         let Some(kept) = self.links.at_mut(index).kept.as_deref_mut() else { return };
         kept.add(frame, number, of);
-        let (end, shed) = (kept.count, kept.shed());
+        let (end, size) = (kept.count, kept.size());
+        let shed = if size > KEPT_BYTES_SHARE { self.shed_kept(index) } else { 0 };
         of.into_iter().for_each(|ticket| self.unsettled.commanded(ticket, gateway, end));
         if shed > 0 {
             self.counters.commands_forgotten += shed;
             let unproven = self.settle(gateway);
             self.counters.events_unproven += unproven;
         }
+    }
+
+    /// Forgets the oldest of a gateway for which too much is kept; returns how many.
+    fn shed_kept(&mut self, index: usize) -> u64 {
+        let all: usize =
+            self.links.all().iter().filter_map(|link| link.kept.as_ref()).map(|kept| kept.size()).sum();
+        let bytes_max = if all > KEPT_ALL_BYTES_MAX { KEPT_BYTES_SHARE } else { KEPT_BYTES_MAX };
+        self.links.at_mut(index).kept.as_deref_mut().map_or(0, |kept| kept.shed(bytes_max))
     }
 
     /// RECEIPT: the gateway has taken so many frames of the link, or ends.

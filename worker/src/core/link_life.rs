@@ -274,11 +274,10 @@ impl Core {
         }
     }
 
-    /// Whether there is to be a link to a gateway: it is listed, or may be alive and wait for what it was to be told.
+    /// Whether there is to be a link to a gateway: it is listed, or may be alive and miss what it was to be told.
     fn is_wanted(&self, gateway: SocketAddrV4) -> bool {
         let link = self.links.find(gateway);
-        let is_missed = |link: &Link| link.kept.as_ref().is_some_and(|kept| kept.len() > 0);
-        link.is_some_and(|link| link.listed || is_missed(link)) || self.lost.waits_for(gateway)
+        link.is_some_and(|link| link.listed || link.kept.is_some()) || self.lost.holds_for(gateway)
     }
 
     /// Closes the connection, or the attempt, and sees when there is to be another.

@@ -72,6 +72,12 @@ pub(super) enum Refused {
 impl Core {
     /// Every gateway that is listed or still connected, the longest known first.
     pub(crate) fn gateways(&self) -> Vec<SocketAddrV4> {
+        let is_there = |link: &&Link| link.listed || link.open().is_some();
+        self.links.all().iter().filter(is_there).map(|link| link.address).collect()
+    }
+
+    /// The same, and those for which commands are kept.
+    pub(crate) fn commanded_gateways(&self) -> Vec<SocketAddrV4> {
         self.links.addresses()
     }
 

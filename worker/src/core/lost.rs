@@ -28,7 +28,8 @@ pub(super) enum Fate {
     Gone,
 }
 
-/// Links that were lost, of gateways that give events again: the oldest first, no more than [`LOST_LINKS_MAX`].
+/// Links that were lost while handlers of their events ran, or with something kept of these, of gateways that give events again: the
+/// oldest first, no more than [`LOST_LINKS_MAX`].
 ///
 /// Invariants: only an unknown one holds something; `bytes` is what all hold.
 #[derive(Debug, Default)]
@@ -62,9 +63,10 @@ impl LostLinks {
         self.links.iter().any(|link| link.fate == Fate::Unknown)
     }
 
-    /// The same of a gateway.
-    pub(super) fn waits_for(&self, gateway: SocketAddrV4) -> bool {
-        self.links.iter().any(|link| link.fate == Fate::Unknown && link.gateway == gateway)
+    /// Whether somebody's commands are held until it is known what has become of a gateway.
+    pub(super) fn holds_for(&self, gateway: SocketAddrV4) -> bool {
+        let is_it = |link: &&LostLink| link.gateway == gateway && !link.held.is_empty();
+        self.links.iter().any(|link| is_it(&link))
     }
 
     /// Bytes that are held.
@@ -125,6 +127,12 @@ impl Core {
         for index in 0..self.links.all().len() {
             let kept = self.links.at_mut(index).kept.as_deref_mut();
             kept.into_iter().for_each(|kept| kept.release(|of| of.conn == conn && !unsettled.knows(of)));
+        }
+        let are_kept =
+            self.links.all().iter().any(|link| link.kept.as_ref().is_some_and(|kept| kept.has_of(conn)));
+        let is_polled = self.unsettled.is_of(conn);
+        if !are_kept && !is_polled && !self.queues.runs_any_of(gateway) {
+            return;
         }
         let (run, since) = (origin.run, self.now);
         let fate = if self.draining.has_begun() { Fate::Revoked } else { Fate::Unknown };

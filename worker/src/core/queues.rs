@@ -104,6 +104,11 @@ impl<T> Queues<T> {
         !self.clients.is_empty() && self.clients.contains_key(&client)
     }
 
+    /// Whether an event of a gateway's clients runs.
+    pub(super) fn runs_any_of(&self, gateway: SocketAddrV4) -> bool {
+        self.clients.iter().any(|(client, queue)| client.gateway == gateway && queue.runs)
+    }
+
     /// Clients of whom an event runs or waits.
     pub(super) fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.clients.keys().copied()

@@ -47,7 +47,7 @@ impl Gateway {
             }
             To::All => core.broadcast(&command.frame(), command.kind()),
             To::Each(_) => {
-                for (gateway, frame) in command.frames(&core.gateways()) {
+                for (gateway, frame) in command.frames(&core.commanded_gateways()) {
                     core.command(gateway, &frame, command.kind());
                 }
             }
