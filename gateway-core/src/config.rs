@@ -264,6 +264,8 @@ pub const REVIVAL_MS: u64 = 10_000;
 /// Events in flight on one link, whatever its worker grants: twice that times 16 bytes is what is kept of them, 2 MiB, beside their
 /// frames. More is taken for this.
 pub const WINDOW_EVENTS_MAX: u32 = 65_536;
+/// The same in bytes: what a shard keeps for a worker that never says what is safe is a small multiple of it.
+pub const WINDOW_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 /// What departed clients leave until a worker takes it (ON_CLOSE with the session, events before it), in bytes. Beyond, no new
 /// clients are accepted until half of it is gone; those that are there may still depart, which moves their sessions here. While

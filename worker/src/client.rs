@@ -83,7 +83,8 @@ impl Client {
     /// Keeps the event from being done when its handler ends, for as long as the [`Hold`] lives: for work that is spawned, or a
     /// timer. Until then the gateway keeps the event, and gives it to another worker if this one dies. The client's next event
     /// does not wait for it, but no more than 16 of one client are in hand at once, and one with more than 8 held may not be
-    /// read. Only gateways of ours in other processes keep events.
+    /// read. Only gateways of ours in other processes keep events. What spawned work says is heard in any case, also when the link of
+    /// the event was lost meanwhile and another worker has it: it may say the same.
     pub fn hold(&self) -> Hold {
         Hold::new(self.delivery.ticket)
     }

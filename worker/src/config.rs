@@ -257,6 +257,9 @@ const _: () =
     assert!(NAME_PATIENCE.as_secs() > 10 && ESTABLISHED_AGE.as_secs() > 2 * NAME_PATIENCE.as_secs());
 const _: () = assert!(MERGE_RETRY_COUNT <= SESSION_RETRY_PAUSES.len());
 
+/// Within this time a gateway that is there has answered, as a rule. Who does not wait for so long cannot tell whether it is.
+pub(crate) const ANSWER_TIME_USUAL: Duration = Duration::from_millis(100);
+
 /// Idle time after which a query connection is closed (WIRE.md §1).
 pub(crate) const QUERY_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 

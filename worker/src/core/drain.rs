@@ -197,7 +197,7 @@ impl Core {
         }
     }
 
-    /// Clients with events that have ended and are not safe.
+    /// Clients with events that have ended and are not safe, or that somebody holds.
     fn unsettled_clients(&self) -> impl Iterator<Item = ClientId> {
         self.unsettled.clients().filter_map(|(conn, connection_id)| {
             let link = self.links.all().iter().find(|link| link.conn() == Some(conn))?;

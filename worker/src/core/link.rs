@@ -161,7 +161,7 @@ impl Link {
     /// ours, or that may have to be told what is kept for it, at any time, another one soon.
     pub(super) fn may_greet(&self) -> bool {
         let is_expected = |open: &Open| self.was_ours || self.kept.is_some() || !open.up;
-        self.open().is_some_and(|open| !open.is_ours && open.received == 0 && is_expected(open))
+        self.open().is_some_and(|open| !open.is_ours && open.may_greet() && is_expected(open))
     }
 
     /// Whether it was heard within the time in which a gateway of ours always says something.

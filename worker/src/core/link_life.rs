@@ -189,6 +189,12 @@ impl Core {
     /// A gateway of ours answers: it takes the link, perhaps when others have been told already to give no more events, or
     /// says why not. Its FIN follows then.
     fn on_hello(&mut self, gateway: SocketAddrV4, body: &[u8]) {
+        if self.is_ours(gateway) {
+            // Numbers would begin anew under events that are handled.
+            self.counters.malformed += 1;
+            let again = io::Error::new(io::ErrorKind::InvalidData, "it says twice that it is one of ours");
+            return self.link_ended(gateway, again);
+        }
         let hello = Hello::decode(body).unwrap_or_default();
         let window = self.window_for(gateway).filter(|_| hello.windows);
         let Some(link) = self.links.find_mut(gateway) else { return };

@@ -42,8 +42,10 @@ pub(super) struct Unsettled {
     awaited: HashMap<SocketAddrV4, VecDeque<Awaited>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
+    /// Its connection id.
+    client: u32,
     count: usize,
     has_ended: bool,
 }
@@ -95,14 +97,16 @@ impl Unsettled {
         self.ended.get(&(conn, client)).is_some_and(is_stuck)
     }
 
-    /// Clients with such events, by the connection ids on their links.
+    /// Clients with such events, or with some that are held, by the connection ids on their links.
     pub(super) fn clients(&self) -> impl Iterator<Item = (ConnId, u32)> {
-        self.ended.keys().copied()
+        let held = self.held.iter().map(|((conn, _), held)| (*conn, held.client));
+        self.ended.keys().copied().chain(held)
     }
 
     /// Whether a client of a link has some.
     pub(super) fn contains(&self, conn: ConnId, client: u32) -> bool {
-        !self.ended.is_empty() && self.ended.contains_key(&(conn, client))
+        self.ended.contains_key(&(conn, client))
+            || self.held.iter().any(|((of, _), held)| (*of, held.client) == (conn, client))
     }
 
     /// Whose handler is polled now.
@@ -313,11 +317,9 @@ impl Core {
             self.unsettled.ended.keys().filter(|(of, _)| *of == conn).copied().collect();
         for whose in of_link {
             let ended = self.unsettled.ended.get_mut(&whose).into_iter().flatten();
-            ended.for_each(|event| event.missing = 0);
+            // Others handle what was abandoned, and what is behind it.
+            ended.take_while(|event| !event.abandoned).for_each(|event| event.missing = 0);
             self.unsettled.release(whose, &mut safe);
-        }
-        for awaited in self.unsettled.awaited.values_mut() {
-            awaited.retain(|one| one.whose.0 != conn);
         }
         self.counters.events_unproven += safe.len() as u64;
         self.say_safe(safe);
@@ -386,7 +388,8 @@ impl Core {
     /// Keeps an event from being done, until [`Core::let_go`].
     pub(crate) fn hold(&mut self, ticket: Ticket) {
         if self.windows.knows(ticket.conn) {
-            self.unsettled.held.entry(key(ticket)).or_default().count += 1;
+            let held = || Held { client: ticket.client, count: 0, has_ended: false };
+            self.unsettled.held.entry(key(ticket)).or_insert_with(held).count += 1;
         }
     }
 
@@ -407,6 +410,8 @@ impl Core {
         }
         let has_ended = held.has_ended;
         self.unsettled.held.remove(&key(ticket));
+        // Its client may be free.
+        self.changed |= self.draining.has_begun();
         if self.windows.has_acks(ticket.conn) {
             let is_elsewhere = |link: &&Link| link.conn() != Some(ticket.conn);
             for link in self.links.all().iter().filter(is_elsewhere) {

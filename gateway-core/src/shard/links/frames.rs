@@ -112,6 +112,7 @@ impl Shard {
 
     /// Closes a link at once. Its clients go to other workers, with the events that it had not taken and with new ones.
     pub(crate) fn close_link(&mut self, id: LinkId) {
+        let behind = self.links.behind_guest(id);
         let Some(mut link) = self.links.remove(id) else { return };
         self.links.remember_taken(&link, self.now);
         let mut lost = Lost::default();
@@ -137,6 +138,7 @@ impl Shard {
             self.resume_client(client);
         }
         self.resume_ready();
+        behind.into_iter().for_each(|behind| self.link_received(behind, &[]));
     }
 
     /// Something has been sent on a link: who waited for room may have it now.

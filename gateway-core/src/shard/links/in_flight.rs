@@ -8,7 +8,7 @@ use protocol::inner::{EventId, EventRange, Origin, Repeat, UNSAFE_WINDOWS_MAX, W
 use uring::SocketId;
 
 use super::retained::Retained;
-use crate::config::{CLIENT_EVENTS_MAX, CLIENT_LARGE_EVENT_SIZE, WINDOW_EVENTS_MAX};
+use crate::config::{CLIENT_EVENTS_MAX, CLIENT_LARGE_EVENT_SIZE, WINDOW_BYTES_MAX, WINDOW_EVENTS_MAX};
 use crate::shard::clients::Clients;
 
 /// An event that was queued on a link.
@@ -106,9 +106,10 @@ impl InFlight {
     /// None, on a link whose worker grants this; with an origin, they are kept until they are safe.
     pub(super) fn new(granted: Window, origin: Option<Origin>, alone: bool) -> InFlight {
         let events = granted.events.min(WINDOW_EVENTS_MAX);
+        let bytes = granted.bytes.min(WINDOW_BYTES_MAX);
         let kept = |origin| Kept { origin, frames: Retained::default(), repeats: HashMap::new() };
         InFlight {
-            window: Window { events, ..granted },
+            window: Window { events, bytes },
             alone,
             first: 0,
             next: 0,

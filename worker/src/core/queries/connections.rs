@@ -19,7 +19,9 @@ use tracing::{debug, info};
 use super::super::connections::{ConnId, Purpose};
 use super::super::{Core, Timer};
 use super::{Asked, QuestionId, Reply};
-use crate::config::{BUFFER_KEEP_SIZE, CONNECT_TIMEOUT, QUERY_IDLE_TIMEOUT, QUERY_QUEUE_MAX, REPLY_SIZE_MAX};
+use crate::config::{
+    ANSWER_TIME_USUAL, BUFFER_KEEP_SIZE, CONNECT_TIMEOUT, QUERY_IDLE_TIMEOUT, QUERY_QUEUE_MAX, REPLY_SIZE_MAX,
+};
 
 /// Questions to one gateway. It lives until nobody has asked for a while.
 #[derive(Debug, Default)]
@@ -72,11 +74,6 @@ impl Core {
         true
     }
 
-    /// Whether a question is still to be asked there.
-    pub(super) fn waits_on_connection(&self, gateway: SocketAddrV4, id: QuestionId) -> bool {
-        self.queries.by_gateway.get(&gateway).is_some_and(|link| link.waiting.contains(&id))
-    }
-
     /// Nobody waits for the answer any more, if this is what was asked last.
     pub(super) fn give_up_on_connection(&mut self, gateway: SocketAddrV4, id: QuestionId) {
         let now = self.now;
@@ -86,8 +83,9 @@ impl Core {
         let Some(current) = link.current.take_if(|current| current.what == What::Question(id)) else {
             return;
         };
-        if !is_heard {
-            let silent = now.saturating_sub(current.asked_at).min(SUSPECT_AFTER);
+        let silent = now.saturating_sub(current.asked_at).min(SUSPECT_AFTER);
+        // Who waits for a moment only finds nobody silent.
+        if !is_heard && silent >= ANSWER_TIME_USUAL {
             link.trust.unanswered(if silent == SUSPECT_AFTER { silent } else { Duration::ZERO });
             if link.trust.is_suspect() {
                 self.suspect(gateway);

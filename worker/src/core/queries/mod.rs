@@ -203,8 +203,7 @@ impl Core {
     pub(crate) fn give_up_question(&mut self, now: Duration, id: QuestionId) {
         self.now = now;
         let Some(mut question) = self.queries.questions.remove(&id) else { return };
-        if question.is_message && question.answer.is_none() && self.waits_on_connection(question.gateway, id)
-        {
+        if question.is_message && question.answer.is_none() {
             (question.is_given_up, question.asker) = (true, None);
             self.queries.questions.insert(id, question);
             return;

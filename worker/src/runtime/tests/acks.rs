@@ -142,6 +142,11 @@ impl Both {
         self.send(room)
     }
 
+    /// Nobody holds any event any more.
+    pub(super) fn let_go(&mut self) {
+        self.app.holds.borrow_mut().clear();
+    }
+
     pub(super) fn told(&self) -> Vec<String> {
         self.app.told.borrow_mut().drain(..).map(|(text, _, _)| text).collect()
     }

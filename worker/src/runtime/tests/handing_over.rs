@@ -47,6 +47,21 @@ fn a_client_is_busy_as_long_as_its_event_is_not_safe() {
     assert_eq!((both.unsettled(), both.drained(3)), (0, vec![(Cmd::DrainFree, vec![1])]));
 }
 
+/// The same of one whose event somebody holds.
+#[test]
+fn a_client_is_busy_as_long_as_its_event_is_held() {
+    let mut both = Both::new(100);
+    both.stage.offer(1, "keep");
+    both.send_in_time(usize::MAX);
+    both.stage.runtime.stop();
+    both.stage.settle();
+    assert_eq!(both.drained(1), []);
+    assert_eq!(both.drained(2), [(Cmd::DrainBusy, vec![1])]);
+    both.let_go();
+    both.stage.pass(Duration::ZERO);
+    assert_eq!(both.drained(3), [(Cmd::DrainFree, vec![1])]);
+}
+
 /// Others have its event when this process has ended, and its newer ones behind it.
 #[test]
 fn a_client_whose_event_will_never_be_safe_is_not_freed_and_not_waited_for() {
