@@ -4,6 +4,7 @@ mod binary;
 mod group;
 mod output;
 
+use std::fs;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -124,9 +125,15 @@ impl Process {
         self.await_exit();
     }
 
-    /// Stops it in its tracks, until [`Process::resume`].
+    /// Stops it in its tracks, until [`Process::resume`]. Returns when each of its threads has stopped.
     pub fn pause(&mut self) {
         self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.id());
+        let what = format!("{} to stand still", self.name);
+        wait_until(&what, || {
+            let mut stats = fs::read_dir(&tasks).ok()?.flatten().map(|task| task.path().join("stat"));
+            stats.all(|stat| fs::read_to_string(stat).is_ok_and(|stat| !is_running(&stat))).then_some(())
+        });
     }
 
     /// Lets it go on.
@@ -207,10 +214,10 @@ impl Drop for Process {
 /// CPU time that the threads of a process have used so far, user and system, to the nanosecond. What a thread has used is
 /// lost with it.
 pub fn cpu_time(pid: u32) -> Duration {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a live process has threads");
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a live process has threads");
     // A thread may end between the list and the look at it.
     let ran =
-        threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
+        threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
     let ran_ns = ran.filter_map(|stat| stat.split(' ').next()?.parse::<u64>().ok());
     Duration::from_nanos(ran_ns.sum())
 }
@@ -226,5 +233,11 @@ pub fn rss(pid: u32) -> u64 {
 
 fn read_proc(pid: u32, file: &str) -> String {
     let path = format!("/proc/{pid}/{file}");
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Whether a thread goes on, by its line in `/proc`: the state is behind the name in brackets.
+fn is_running(stat: &str) -> bool {
+    let state = stat.rsplit_once(") ").and_then(|(_, behind)| behind.chars().next());
+    !matches!(state, Some('T' | 't' | 'Z' | 'X'))
 }
