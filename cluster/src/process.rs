@@ -216,8 +216,7 @@ impl Drop for Process {
 pub fn cpu_time(pid: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a live process has threads");
     // A thread may end between the list and the look at it.
-    let ran =
-        threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
+    let ran = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
     let ran_ns = ran.filter_map(|stat| stat.split(' ').next()?.parse::<u64>().ok());
     Duration::from_nanos(ran_ns.sum())
 }

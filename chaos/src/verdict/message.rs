@@ -86,7 +86,10 @@ impl<'a> Message<'a> {
         };
         let (said, span) = (self.known_until(), self.span());
         let has_ended = target.closed_at().is_some_and(|at| {
-            at <= said + PROMPT || at <= span.until && rows.are_slow(Span { from: said, until: at })
+            let until_then = Span { from: said, until: at };
+            at <= said + PROMPT
+                || at <= span.until && rows.are_slow(until_then)
+                || rows.stood_still(target.gateway(), until_then)
         });
         has_ended || rows.hide_end(target.gateway(), span)
     }

@@ -51,6 +51,17 @@ impl Rows<'_> {
         ends.any(is_hidden)
     }
 
+    /// Whether a gateway stood still all that time, and ended soon after: what is kept for it meanwhile goes with it.
+    pub(super) fn stood_still(&self, gateway: usize, span: Span) -> bool {
+        self.0.iter().any(|applied| match applied.fault {
+            Fault::FreezeGateway { gateway: of, .. } => {
+                let is_within = applied.from <= span.from && span.until <= applied.until + LINGER;
+                of == gateway && is_within
+            }
+            _ => false,
+        })
+    }
+
     /// Whether something stood still or was slow at this time, or shortly before.
     pub(super) fn are_slow(&self, span: Span) -> bool {
         self.overlapping(span).any(|applied| match applied.fault {
@@ -207,6 +218,17 @@ mod tests {
         let ended = |gateway, at| Rows(&applied).ended_gateway(gateway, at * SECOND);
         assert!(ended(1, 100) && ended(1, 101) && ended(1, 107));
         assert!(!ended(0, 101) && !ended(1, 99) && !ended(1, 108));
+    }
+
+    #[test]
+    fn what_is_kept_for_a_gateway_that_stands_still_goes_with_it() {
+        let fault = Fault::FreezeGateway { gateway: 1, lasting: 20 * SECOND };
+        let applied = [Applied { fault, from: 100 * SECOND, until: 120 * SECOND }];
+        let still = |gateway, from, until| {
+            Rows(&applied).stood_still(gateway, Span { from: from * SECOND, until: until * SECOND })
+        };
+        assert!(still(1, 101, 121) && still(1, 119, 125));
+        assert!(!still(0, 101, 121) && !still(1, 99, 121) && !still(1, 110, 126));
     }
 
     #[test]
