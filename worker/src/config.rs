@@ -161,6 +161,10 @@ pub(crate) const WINDOW_BYTES_MIN: usize = 128 * 1024;
 /// for 8 s, it says something every 2 s, and what they have sent it meanwhile they send to others.
 pub(crate) const STANDSTILL_MAX: Duration = Duration::from_secs(6);
 
+/// A core that did not turn for this long may have stood still: nothing begins before all that has come meanwhile is read, the ends of
+/// links, too. One that only had nothing to do loses nothing by it.
+pub(crate) const CATCH_UP_AFTER: Duration = Duration::from_millis(100);
+
 /// Bytes of commands that are kept for one gateway until it has said that it has taken them. Beyond it the oldest are forgotten, and
 /// their events count as safe.
 pub(crate) const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;

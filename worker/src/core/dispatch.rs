@@ -202,7 +202,8 @@ impl Core {
 
     /// Whether nothing is in front of an event of this client that has just been read.
     fn may_start_at_once(&self, client: ClientId) -> bool {
-        self.may_run_more()
+        !self.catches_up
+            && self.may_run_more()
             && !self.queues.contains(client)
             && !self.queues.has_line(client.gateway)
             && self.is_open(client.gateway)

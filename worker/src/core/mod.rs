@@ -43,7 +43,7 @@ use std::time::Duration;
 use protocol::inner::ext::{ClientConnect, WorkerConnect};
 use protocol::inner::{Cmd, Frame, Window};
 
-use crate::config::{Config, STANDSTILL_MAX};
+use crate::config::{CATCH_UP_AFTER, Config, STANDSTILL_MAX};
 pub use announced::Announced;
 use backlog::Backlog;
 pub use connections::ConnId;
@@ -142,6 +142,8 @@ pub(crate) struct Core {
     now: Duration,
     /// The same of calls that tell what came or is due.
     turned: Duration,
+    /// What has come is read first: no handler begins before the next turn.
+    catches_up: bool,
     /// Links that were read since [`Core::take_actions`].
     touched: Vec<SocketAddrV4>,
     /// Links that are not read.
@@ -194,6 +196,7 @@ impl Core {
             actions: Vec::new(),
             now: Duration::ZERO,
             turned: Duration::ZERO,
+            catches_up: false,
             touched: Vec::new(),
             paused: 0,
             waiters: Vec::new(),
@@ -206,10 +209,12 @@ impl Core {
     }
 
     /// It is so late now. A core that stood still for longer than gateways wait for it has no link any more, whatever it still
-    /// reads of one: its clients are others', and have been told to others again.
+    /// reads of one: its clients are others', and have been told to others again. A shorter standstill may have cost it a link whose
+    /// end is behind events that it has not read.
     fn at(&mut self, now: Duration) {
         let gap = now.saturating_sub(self.turned);
         (self.now, self.turned) = (now, now);
+        self.catches_up |= gap >= CATCH_UP_AFTER;
         if gap >= STANDSTILL_MAX {
             self.fence(gap);
         }
@@ -258,6 +263,7 @@ impl Core {
     /// Does what is due.
     pub(crate) fn on_time(&mut self, now: Duration) {
         self.at(now);
+        self.catches_up = false;
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Link(gateway) => self.link_due(gateway),

@@ -48,10 +48,6 @@ struct Sliced {
     taken: usize,
 }
 
-/// The link asks more than it takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct TooMuch;
-
 impl Answers {
     /// Whether anything waits.
     pub(crate) fn are_waiting(&self) -> bool {
@@ -89,14 +85,13 @@ impl Answers {
         Some((id, slice, has_more))
     }
 
-    fn put_aside(&mut self, frame: &Frame<'_>) -> Result<(), TooMuch> {
+    /// Whether there was room for it.
+    fn put_aside(&mut self, frame: &Frame<'_>) -> bool {
         let mut bytes = Vec::with_capacity(frame.size());
         frame.encode(&mut bytes);
         self.aside_size += bytes.len();
         self.aside.push_back(bytes.into());
-        let is_too_much =
-            self.aside.len() > QUESTIONS_ASIDE_MAX || self.aside_size > QUESTIONS_ASIDE_SIZE_MAX;
-        if is_too_much { Err(TooMuch) } else { Ok(()) }
+        self.aside.len() <= QUESTIONS_ASIDE_MAX && self.aside_size <= QUESTIONS_ASIDE_SIZE_MAX
     }
 
     fn take_aside(&mut self) -> Option<Box<[u8]>> {
@@ -181,8 +176,7 @@ impl Shard {
         if !is_query || asking.asker(frame).id.is_none() {
             return None;
         }
-        let put_aside = asking.answers.put_aside(frame);
-        if put_aside.is_ok() {
+        if asking.answers.put_aside(frame) {
             return Some(LinkState::Open);
         }
         self.close_malformed(link);
@@ -250,12 +244,12 @@ mod tests {
         let mut answers = Answers::default();
         let frame = Frame { client: id(1).address(), ..Frame::command(Cmd::IsOnline) };
         for _ in 0..QUESTIONS_ASIDE_MAX {
-            assert_eq!(answers.put_aside(&frame), Ok(()));
+            assert!(answers.put_aside(&frame));
         }
-        assert_eq!(answers.put_aside(&frame), Err(TooMuch));
+        assert!(!answers.put_aside(&frame));
         let mut answers = Answers::default();
         let large = vec![b'x'; QUESTIONS_ASIDE_SIZE_MAX];
-        assert_eq!(answers.put_aside(&Frame { ext: &large, ..frame }), Err(TooMuch));
+        assert!(!answers.put_aside(&Frame { ext: &large, ..frame }));
         while answers.take_aside().is_some() {}
         assert_eq!(answers.aside_size, 0);
     }

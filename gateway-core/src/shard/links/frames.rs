@@ -39,8 +39,10 @@ impl Links {
 
     /// Where it asks, if this is where it commands.
     fn behind_guest(&self, id: LinkId) -> Vec<LinkId> {
-        let is_commanding = self.get(id).is_some_and(|link| link.is_guest && link.worker.is_some());
-        let asking = self.iter().filter(|link| is_commanding && link.is_guest && link.worker.is_none());
+        if !self.get(id).is_some_and(|link| link.is_guest && link.worker.is_some()) {
+            return Vec::new();
+        }
+        let asking = self.iter().filter(|link| link.is_guest && link.worker.is_none());
         asking.map(|link| link.id).collect()
     }
 }

@@ -308,6 +308,28 @@ fn what_has_no_time_at_a_stop_is_not_said_to_be_done() {
 }
 
 /// A handler that blocks its core for so long is not to run again and again.
+/// Its link was lost while it stood still: others have what is in front of the end.
+#[test]
+fn a_core_that_stood_still_for_a_moment_reads_all_that_has_come_before_anything_begins() {
+    let mut both = Both::new(100);
+    let clock = Rc::clone(&both.stage.now);
+    clock.set(clock.get() + Duration::from_secs(2));
+    both.stage.offer(1, "first");
+    assert_eq!(both.told(), [""; 0]);
+    both.stage.runtime.on_end(both.stage.link, io::ErrorKind::ConnectionReset.into());
+    both.stage.pass(Duration::ZERO);
+    assert_eq!(both.told(), [""; 0], "they are others'");
+    // What comes of a link that stands begins in the next turn.
+    let other = both.other;
+    clock.set(clock.get() + Duration::from_secs(2));
+    let frame = Frame { gateway: OTHER, connection_id: 1, body: b"second", ..Frame::command(Cmd::OnMessage) };
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes);
+    both.stage.runtime.on_bytes(other, &bytes);
+    both.stage.pass(Duration::ZERO);
+    assert_eq!(both.told(), ["second"]);
+}
+
 #[test]
 fn what_had_ended_when_the_core_stood_still_is_said() {
     let mut both = Both::new(100);
@@ -329,6 +351,7 @@ fn a_core_that_stood_still_for_long_begins_nothing_that_came_before() {
         both.stage.pass(Duration::from_millis(10));
         both.stage.now.set(both.stage.now.get() + time);
         both.stage.offer(1, "quiet");
+        both.stage.settle();
         assert_eq!(both.told().is_empty(), is_over);
         assert_eq!(both.stage.is_link_finished(), is_over);
         assert_eq!(both.stage.runtime.status().counters.standstills, u64::from(is_over));
