@@ -94,7 +94,8 @@ impl World {
                 }
                 Faults::Deaths | Faults::Outages | Faults::Cuts | Faults::Freezes => {
                     let may_lack = self.has_dropped_events(client.gateway) || is_lost;
-                    check_deliveries(index, &whole, &all, may_lack, self.faults == Faults::Cuts);
+                    let may_lag = self.faults == Faults::Cuts || self.disturbances.have_cut_off;
+                    check_deliveries(index, &whole, &all, may_lack, may_lag);
                     let (handled, all) = (as_set(&handled), as_set(&done));
                     let (heard, said) = (as_set(heard), as_set(said));
                     assert!(heard.is_subset(&handled), "client {index}: answers to what nobody handled");

@@ -45,6 +45,8 @@ impl Faults {
 /// What stands still, each until its time has come.
 #[derive(Default)]
 pub(crate) struct Disturbances {
+    /// Both directions of a connection took nothing at the same time: neither end heard the other one, nor its end.
+    pub(crate) have_cut_off: bool,
     frozen: Vec<(Process, Duration)>,
     /// Pipes, by their index.
     stalled: Vec<(usize, Duration)>,
@@ -172,6 +174,7 @@ impl World {
             }
         } else if let Some(pipe) = self.random.choice(pipes) {
             self.pipes[pipe].is_stalled = true;
+            self.disturbances.have_cut_off |= self.pipes[pipe ^ 1].is_stalled;
             self.disturbances.stalled.push((pipe, until));
         }
     }
