@@ -95,7 +95,9 @@ impl Core {
     /// them. To be asked until there is none, a handler polled in between.
     pub(crate) fn start_fresh(&mut self) -> Option<Event> {
         while let Some(event) = self.pop_fresh() {
-            if self.may_start_at_once(event.client.id()) {
+            // Of a link that has ended meanwhile others have what is given again.
+            let may_be_others = self.catches_up && event.client.delivery().is_kept;
+            if !may_be_others && self.may_start_at_once(event.client.id()) {
                 self.begin_poll(event.ticket());
                 return Some(event);
             }
@@ -202,8 +204,7 @@ impl Core {
 
     /// Whether nothing is in front of an event of this client that has just been read.
     fn may_start_at_once(&self, client: ClientId) -> bool {
-        !self.catches_up
-            && self.may_run_more()
+        self.may_run_more()
             && !self.queues.contains(client)
             && !self.queues.has_line(client.gateway)
             && self.is_open(client.gateway)

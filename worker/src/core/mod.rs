@@ -142,7 +142,7 @@ pub(crate) struct Core {
     now: Duration,
     /// The same of calls that tell what came or is due.
     turned: Duration,
-    /// What has come is read first: no handler begins before the next turn.
+    /// What has come is read first: no handler of an event that may be others' begins before the next turn.
     catches_up: bool,
     /// Links that were read since [`Core::take_actions`].
     touched: Vec<SocketAddrV4>,
