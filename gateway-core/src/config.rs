@@ -48,6 +48,10 @@ pub const STOP_TIMEOUT_MS: u64 = 5_000;
 /// How often a guest has its turn in one turn of the ring: what it asks for in the first is answered in the second.
 pub(crate) const GUEST_PASSES: usize = 2;
 
+/// With a guest in its thread, a turn that comes so long after the one before first reads all links to their ends: a core begins with
+/// nothing that may be others' by now.
+pub(crate) const GUEST_CATCH_UP_AFTER: Duration = Duration::from_millis(100);
+
 /// Sockets of a shard that are kept for the connections of a [guest](crate::Guest): two for each of 500 shards elsewhere; but no
 /// more than a sixteenth of all. Beyond it, connections fail while there are as many clients as there may be.
 pub const GUEST_CONNECTS_MAX: u32 = 1_024;

@@ -2,6 +2,7 @@
 //! held up.
 
 use std::cell::Cell;
+use std::mem;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -27,11 +28,14 @@ pub(crate) struct Clock {
     /// When the thread was last seen to be awake.
     awake_ms: u64,
     held_up: bool,
+    /// From which time between two reads on the second is late.
+    late_ms: u64,
+    is_late: bool,
 }
 
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is where time enters the program")]
-    pub(crate) fn new(tick: Duration) -> Clock {
+    pub(crate) fn new(tick: Duration, late: Duration) -> Clock {
         let tick_ms = millis(tick);
         Clock {
             origin: Instant::now(),
@@ -40,6 +44,8 @@ impl Clock {
             next_tick_ms: tick_ms,
             awake_ms: boot_time_ms(),
             held_up: false,
+            late_ms: millis(late),
+            is_late: false,
         }
     }
 
@@ -52,7 +58,14 @@ impl Clock {
     }
 
     pub(crate) fn read(&mut self) {
-        self.time.0.set(millis(self.origin.elapsed()));
+        let now_ms = millis(self.origin.elapsed());
+        self.is_late |= now_ms.saturating_sub(self.now_ms()) >= self.late_ms;
+        self.time.0.set(now_ms);
+    }
+
+    /// Whether the clock was not read for a while since this was last asked.
+    pub(crate) fn take_late(&mut self) -> bool {
+        mem::take(&mut self.is_late)
     }
 
     /// Whether the thread was held up since it was last asked, in which it meant to wait for `wait`; or before, and has not
@@ -117,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_comes_back_much_later_than_it_meant_to_was_held_up_until_it_has_caught_up() {
-        let mut clock = Clock::new(Duration::ZERO);
+        let mut clock = Clock::new(Duration::ZERO, Duration::MAX);
         let hour = Duration::from_secs(3_600);
         clock.awake_ms = 1_000;
         assert!(!clock.look(3_601_000, hour), "it meant to wait");
@@ -136,7 +149,7 @@ mod tests {
 
     #[test]
     fn ticks_come_once_per_period_and_are_not_made_up_for() {
-        let mut clock = Clock::new(Duration::from_millis(10));
+        let mut clock = Clock::new(Duration::from_millis(10), Duration::MAX);
         clock.time.0.set(9);
         assert!(!clock.tick_due());
         assert_eq!(clock.until_tick(), Duration::from_millis(1));
@@ -148,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_period_of_zero_means_no_ticks() {
-        let mut clock = Clock::new(Duration::ZERO);
+        let mut clock = Clock::new(Duration::ZERO, Duration::MAX);
         clock.time.0.set(1_000_000);
         assert!(!clock.tick_due());
         assert_eq!(clock.until_tick(), Duration::MAX);

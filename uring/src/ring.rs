@@ -70,7 +70,7 @@ impl Ring {
             ahead: Ahead::default(),
             outbox: Outbox::new(config.entries as usize),
             failures: Vec::new(),
-            clock: Clock::new(config.tick),
+            clock: Clock::new(config.tick, config.catch_up_after),
             waker: None,
             stats: Stats::default(),
             releases_at_once: setup::releases_at_once(),

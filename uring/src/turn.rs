@@ -20,7 +20,7 @@ impl Ring {
     /// what is left is done in the next turn, without waiting. The order of events of one socket is that of the connection.
     ///
     /// Of readable sockets, preferred ones come first (`listen_preferred`). After a time in which the thread was held up (see
-    /// `was_held_up`) they are received from until they have no more, and only then the others.
+    /// `was_held_up`, `Config::catch_up_after`) they are received from until they have no more, and only then the others.
     ///
     /// # Errors
     /// The kernel refuses the ring; it will not work again.
@@ -35,10 +35,13 @@ impl Ring {
         self.clock.read();
         self.deliver_wake(&mut on_event);
         self.deliver_held(&mut on_event);
+        let is_behind = self.clock.take_late() && !self.queue.completions.is_empty();
         self.handle_completions(&mut on_event);
         self.deliver_failures(&mut on_event);
         if held_up {
             self.clock.caught_up();
+        }
+        if held_up || is_behind {
             self.receive_all_preferred(&mut on_event)?;
         }
         if !(self.readable.is_empty() && self.preferred.is_empty()) {
@@ -282,6 +285,42 @@ mod tests {
         while !peers.iter().all(|(_, socket)| host.seen.contains(&(*socket, "meanwhile".len()))) {
             host.turn();
         }
+    }
+
+    /// What one turn brings of a link that has spoken and was reset meanwhile.
+    fn turn_of_reset_link(catch_up_after: Duration) -> Vec<&'static str> {
+        const CLOSE: u8 = 7;
+        let ring = Ring::new(Config { sockets_max: 16, catch_up_after, ..Config::default() });
+        let mut host = Host { ring: ring.unwrap(), seen: Vec::new() };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        host.ring.listen_preferred(listener).unwrap();
+        let (mut other_end, link) = host.accept(address);
+        // A receive is in flight from here on.
+        host.turn();
+        other_end.write_all(b"meanwhile").unwrap();
+        // What is unread resets the connection.
+        let (slices, mut short) = ([IoSlice::new(b"unread")], Vec::new());
+        host.ring.send_all([Send { socket: link, slices: &slices }], &mut short).unwrap();
+        other_end.peek(&mut [0; 6]).unwrap();
+        drop(other_end);
+        while tcp_info(&host.ring.descriptors[&link.slot()]).unwrap().tcpi_state != CLOSE {
+            std::thread::yield_now();
+        }
+        let mut brought = Vec::new();
+        let see = |event: Event<'_>| match event {
+            Event::Received { .. } => brought.push("bytes"),
+            Event::Failed { .. } | Event::EndOfStream { .. } => brought.push("end"),
+            _ => {}
+        };
+        host.ring.turn(Duration::ZERO, see).unwrap();
+        brought
+    }
+
+    #[test]
+    fn who_comes_back_late_is_told_of_the_end_in_the_turn_that_brings_the_bytes_before_it() {
+        assert_eq!(turn_of_reset_link(Duration::MAX), ["bytes"]);
+        assert_eq!(turn_of_reset_link(Duration::ZERO), ["bytes", "end"]);
     }
 
     /// How often this thread has gone to sleep.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uring::Ring;
 
 use crate::Events;
-use crate::config::{READ_BUFFERS, READ_SIZE, SOCKETS_MAX};
+use crate::config::{CATCH_UP_AFTER, READ_BUFFERS, READ_SIZE, SOCKETS_MAX};
 use crate::driver::{Driver, Launch};
 
 /// Runs a core until it is told to end, and is done.
@@ -24,6 +24,7 @@ async fn serve<E: Events>(launch: Launch, make_events: impl FnOnce(usize) -> E) 
         recv_buffers: READ_BUFFERS,
         tick: Duration::ZERO,
         busy_poll: launch.setup.config.busy_poll,
+        catch_up_after: CATCH_UP_AFTER,
         ..uring::Config::default()
     })
     .map_err(io::Error::other)?;

@@ -18,7 +18,9 @@ use super::control::ShardOrder;
 use super::register_link::RegisterLinks;
 use super::worker_log::ShardWorkers;
 use super::{Control, ShardSetup, StartError};
-use crate::config::{CLIENT_BYTES_PER_TURN, GUEST_CONNECTS_MAX, STOP_TIMEOUT_MS, TICK_PERIOD_MS};
+use crate::config::{
+    CLIENT_BYTES_PER_TURN, GUEST_CATCH_UP_AFTER, GUEST_CONNECTS_MAX, STOP_TIMEOUT_MS, TICK_PERIOD_MS,
+};
 use crate::shard::{Action, Counters, Identity, Sends, Shard, Sink, Status};
 use crate::{Guest, Millis, Place, Settings, SharedThread};
 
@@ -107,6 +109,7 @@ impl Pump {
             tick: Duration::ZERO,
             busy_poll: settings.busy_poll,
             recv_size_max: CLIENT_BYTES_PER_TURN,
+            catch_up_after: if settings.guests.is_some() { GUEST_CATCH_UP_AFTER } else { Duration::MAX },
             ..uring::Config::default()
         })?;
         let waker = ring.waker()?;
