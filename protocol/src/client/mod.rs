@@ -3,7 +3,7 @@
 //! A [`Codec`] is one client's decoding state; it owns positions and half-done messages, never a socket. A
 //! [`Protocol`] belongs to a listener: it makes codecs and encodes what goes out, once for all its clients.
 //! Both can be implemented outside this crate. The codecs here are plain data, so that a client can be handed over
-//! to another process.
+//! to another process. What a proxy says in front of all that is [`proxy_protocol`].
 //!
 //! ```
 //! use ringway_protocol::client::{Codec, Decoded, Limits, text::TextCodec};
@@ -19,6 +19,7 @@
 //! ```
 
 pub mod frame;
+pub mod proxy_protocol;
 pub mod tcp;
 pub mod text;
 pub mod websocket;
@@ -148,4 +149,9 @@ pub trait Protocol: Send + Sync + 'static {
     fn encode_ping(&self, out: &mut Vec<u8>) -> bool {
         false
     }
+}
+
+/// Whether `input` begins with `word`, or is the beginning of it.
+fn begins_alike(input: &[u8], word: &[u8]) -> bool {
+    input.iter().zip(word).all(|(byte, expected)| byte == expected)
 }

@@ -5,6 +5,7 @@ mod handshake;
 mod harness;
 mod hostile;
 mod loopback;
+mod proxy_protocol;
 mod streams;
 mod utf8;
 mod websocket;

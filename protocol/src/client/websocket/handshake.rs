@@ -5,6 +5,8 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha1::{Digest as _, Sha1};
 
+use crate::client::begins_alike;
+
 /// Bytes of a request up to and with its blank line. PHP allows 10 MB here, which only serves an attacker: browsers
 /// and proxies stop at 8 to 32 KiB. Beyond: refused with 431.
 pub const HANDSHAKE_SIZE_MAX: usize = 64 * 1024;
@@ -187,11 +189,6 @@ pub(super) fn parse(input: &[u8], scanned: u32) -> Result<Parsed<'_>, Refusal> {
             Ok(Parsed::NeedMore { scanned })
         }
     }
-}
-
-/// Whether `input` begins with `word`, or is the beginning of it.
-fn begins_alike(input: &[u8], word: &[u8]) -> bool {
-    input.iter().zip(word).all(|(byte, expected)| byte == expected)
 }
 
 /// The first header of this name, in any case.
