@@ -62,13 +62,13 @@ pub struct Options {
     #[argh(option, arg_name = "R", default = "Router::default()")]
     pub router: Router,
     /// a client's shard: `even`, by lot, or `cpu`, where it was received (default even)
-    #[argh(option, arg_name = "S", default = "Steer::default()")]
+    #[argh(option, hidden_help, arg_name = "S", default = "Steer::default()")]
     pub steer: Steer,
     /// outgoing messages whose type nobody said: `auto`, `text` or `binary` (default auto)
     #[argh(option, arg_name = "T", default = "DefaultType::default()")]
     pub websocket_type: DefaultType,
     /// pass on websocket text that is not UTF-8, as PHP does, instead of closing with 1007
-    #[argh(switch)]
+    #[argh(switch, hidden_help)]
     pub lenient_text: bool,
     /// websocket subprotocol on offer; several: the first that a client wants (default: none)
     #[argh(option, arg_name = "NAME")]
@@ -83,11 +83,12 @@ pub struct Options {
     #[argh(option, arg_name = "BYTES", default = "10_485_760")]
     pub max_package_size: usize,
     /// unfinished client messages held at most, all together (default: an eighth of the memory)
-    #[argh(option, arg_name = "BYTES")]
+    #[argh(option, hidden_help, arg_name = "BYTES")]
     pub max_unfinished_size: Option<usize>,
     /// how long a client's message may take to arrive; `0`: for ever (default 120)
     #[argh(
         option,
+        hidden_help,
         arg_name = "SECONDS",
         default = "Duration::from_secs(120)",
         from_str_fn(program::seconds)
@@ -100,7 +101,7 @@ pub struct Options {
     #[argh(option, arg_name = "S", default = "SlowClient::default()")]
     pub slow_client: SlowClient,
     /// queued for a worker from which on its clients wait (default 10240000)
-    #[argh(option, arg_name = "BYTES", default = "10_240_000")]
+    #[argh(option, hidden_help, arg_name = "BYTES", default = "10_240_000")]
     pub send_to_worker_buffer_size: usize,
     /// how long events wait when there is no worker (default 5)
     #[argh(option, arg_name = "SECONDS", default = "Duration::from_secs(5)", from_str_fn(program::seconds))]
@@ -112,11 +113,18 @@ pub struct Options {
     #[argh(option, arg_name = "FILE")]
     pub control: Option<PathBuf>,
     /// how long a cordoned gateway still takes new clients (default 10)
-    #[argh(option, arg_name = "SECONDS", default = "Duration::from_secs(10)", from_str_fn(program::seconds))]
+    #[argh(
+        option,
+        hidden_help,
+        arg_name = "SECONDS",
+        default = "Duration::from_secs(10)",
+        from_str_fn(program::seconds)
+    )]
     pub cordon_delay: Duration,
     /// how long an idle shard looks for work before it sleeps, at most 1000000 (default 0)
     #[argh(
         option,
+        hidden_help,
         arg_name = "MICROSECONDS",
         default = "Duration::ZERO",
         from_str_fn(program::microseconds)

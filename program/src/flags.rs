@@ -14,7 +14,7 @@ use crate::common::Common;
 use crate::config_file::ConfigFile;
 use crate::declared::{Declared, Program, has_value, long_name};
 use crate::environment::Environment;
-use crate::help::help;
+use crate::help::{Extent, help};
 use crate::nearest::nearest;
 use crate::setting::{Setting, UsageError};
 
@@ -131,8 +131,8 @@ pub(crate) fn gather<F: Flags>(
         return Ok(Asked::Print(format!("{name} {}\n", env!("CARGO_PKG_VERSION"))));
     }
     // Help is asked for by people whose config file may be the problem, so it comes before the file.
-    if line.help {
-        return Ok(Asked::Print(help(program, &declared)));
+    if let Some(extent) = line.help {
+        return Ok(Asked::Print(help(program, &declared, extent)));
     }
     let CommandLine { own, common, mut given, .. } = line;
     let environment = Environment::of(program.kind, variables);
@@ -243,15 +243,14 @@ struct CommandLine {
     common: Common,
     /// Long names without dashes of all flags given, which nothing else must set again.
     given: HashSet<String>,
-    help: bool,
+    help: Option<Extent>,
 }
 
 impl CommandLine {
     /// Walks the words as argh does: an option takes the next word as its value, whatever that looks like. What is
     /// behind the name of a command is the command's.
     fn read(words: &[String], declared: &Declared) -> Result<Self, UsageError> {
-        let mut line =
-            Self { own: Vec::new(), common: Common::default(), given: HashSet::new(), help: false };
+        let mut line = Self { own: Vec::new(), common: Common::default(), given: HashSet::new(), help: None };
         let others = declared.part_of_others();
         let mut rest = words.iter();
         while let Some(word) = rest.next() {
@@ -262,7 +261,7 @@ impl CommandLine {
             if line.common.take(word, &mut rest)? {
                 continue;
             }
-            line.help |= word == "--help" || word == "help";
+            line.help = line.help.max(Extent::asked(word));
             let Some((part, flag)) = declared.find(word) else {
                 line.own.push((others, word.clone()));
                 continue;

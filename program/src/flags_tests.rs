@@ -22,6 +22,14 @@ struct Sample {
 }
 
 #[derive(Debug, PartialEq, Eq, FromArgs, ArgsInfo)]
+/// One flag is for few.
+struct Large {
+    /// what few need
+    #[argh(option, hidden_help)]
+    rare: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq, FromArgs, ArgsInfo)]
 /// One flag must be there.
 struct Strict {
     /// where to
@@ -464,6 +472,16 @@ fn a_command_needs_no_flags_that_only_a_run_needs() {
     assert_eq!(command, Command::Stop(Stop { greeting: Some("a".to_owned()) }));
     assert_eq!(sample.count, 4);
     assert!(read::<Whole>(&["stop", "--listen", "a"], &[]).is_err(), "behind a command are its flags");
+}
+
+#[test]
+fn what_few_need_is_shown_to_those_who_ask_for_all() {
+    let (usual, all) = (printed::<Large>(&["--help"]), printed::<Large>(&["--help-all"]));
+    assert!(!usual.contains("--rare") && usual.contains("\n  --help-all "), "{usual}");
+    assert!(all.contains("\n  --rare "), "{all}");
+    assert_eq!(printed::<Large>(&["--help-all", "--help"]), all);
+    assert_eq!(read::<Large>(&["--rare", "x"], &[]).unwrap().0.rare.as_deref(), Some("x"));
+    assert!(!printed::<Sample>(&["--help"]).contains("--help-all"));
 }
 
 #[test]

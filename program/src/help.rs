@@ -8,13 +8,33 @@ use crate::common;
 use crate::declared::{Declared, Program, long_name};
 use crate::environment::prefix;
 
+/// How much is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Extent {
+    /// The flags that most need, which fit one screen.
+    Usual,
+    /// Those that argh is told to hide, too.
+    All,
+}
+
+impl Extent {
+    /// What a word of the command line asks for.
+    pub(crate) fn asked(word: &str) -> Option<Extent> {
+        match word {
+            "--help" | "help" => Some(Extent::Usual),
+            "--help-all" => Some(Extent::All),
+            _ => None,
+        }
+    }
+}
+
 /// The flags of a program, its own and the common ones, and where else they may stand.
-pub(crate) fn help(program: Program<'_>, declared: &Declared) -> String {
+pub(crate) fn help(program: Program<'_>, declared: &Declared, extent: Extent) -> String {
     let (name, info) = (program.name, declared.own());
     let has_commands = declared.commands().next().is_some();
     let command = if !has_commands { "" } else { " [COMMAND]" };
     let mut text = format!("Usage: {name} [FLAGS]{command}\n\n{}\n\nOptions:\n", info.description.trim());
-    for flag in declared.flags().filter(|flag| !flag.hidden) {
+    for flag in declared.flags().filter(|flag| !flag.hidden || extent == Extent::All) {
         let short = flag.short.map_or(String::new(), |short| format!("-{short}, "));
         let value = value_name(flag).map_or(String::new(), |name| format!(" {name}"));
         put_row(&mut text, &format!("{short}{}{value}", flag.long), &description(flag, declared));
@@ -24,6 +44,9 @@ pub(crate) fn help(program: Program<'_>, declared: &Declared) -> String {
     }
     put_row(&mut text, "--version", "print name and version");
     put_row(&mut text, "--help, help", "print this");
+    if declared.flags().any(|flag| flag.hidden) {
+        put_row(&mut text, "--help-all", "print this with the flags that few need");
+    }
     if has_commands {
         text.push_str("\nCommands:\n");
     }

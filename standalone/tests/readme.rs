@@ -15,16 +15,16 @@ fn readme() -> String {
     fs::read_to_string(root().join("README.md")).unwrap()
 }
 
-/// A flag as `--help` lists it.
+/// A flag as `--help-all` lists it.
 struct Flag {
     /// With the name of its value.
     usage: String,
     description: String,
 }
 
-/// The flags of `--help`, without those that every program has.
+/// The flags of `--help-all`, without those that every program has.
 fn flags(program: &Path) -> Vec<Flag> {
-    let help = Command::new(program).arg("--help").output().unwrap();
+    let help = Command::new(program).arg("--help-all").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let lines =
         help.lines().skip_while(|line| *line != "Options:").skip(1).take_while(|line| !line.is_empty());
@@ -40,7 +40,7 @@ fn flags(program: &Path) -> Vec<Flag> {
             (None, None) => panic!("{help}"),
         }
     }
-    let common = ["--config", "--log-level", "--cpus", "--version", "--help,"];
+    let common = ["--config", "--log-level", "--cpus", "--version", "--help,", "--help-all"];
     flags.retain(|flag| !common.iter().any(|common| flag.usage.starts_with(common)));
     flags
 }

@@ -9,9 +9,9 @@ use ringway_tests::peer::Link;
 use ringway_tests::process::Process;
 use ringway_tests::{Clients, Cluster, Listen, own_address};
 
-/// What `--help` says about each option.
+/// What `--help-all` says about each option.
 fn help(program: &str) -> BTreeMap<String, String> {
-    let mut process = Process::start(program, program, &["--help".to_owned()]);
+    let mut process = Process::start(program, program, &["--help-all".to_owned()]);
     process.await_clean_exit();
     let mut options: BTreeMap<String, String> = BTreeMap::new();
     let mut current = String::new();
