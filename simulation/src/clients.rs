@@ -1,6 +1,6 @@
 //! Clients: they say numbered lines, hear answers, leave, and others come.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::network::{Arrival, End, Process};
 use crate::world::{GATEWAYS, ROOM, World};
@@ -52,9 +52,8 @@ impl World {
             heard: vec![],
             unread: vec![],
         });
-        let address = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), FIRST_PORT + client as u16);
         let now = self.millis();
-        self.gateways[gateway].shard.on_client_accepted(now, 0, socket, address.into());
+        self.gateways[gateway].shard.on_client_accepted(now, 0, socket, address_of(client));
         self.turn_gateway(gateway);
     }
 
@@ -175,6 +174,15 @@ pub(crate) const PUSH: &str = "push";
 /// What a handler notes when this client is gone.
 pub(crate) fn closed(client: usize) -> String {
     format!("{client}:closed")
+}
+
+/// Every second client comes by IPv6: frames have no room for its address, not even for the port.
+fn address_of(client: usize) -> SocketAddr {
+    let port = FIRST_PORT + client as u16;
+    match client % 2 {
+        0 => (Ipv4Addr::new(10, 0, 0, 1), port).into(),
+        _ => (Ipv6Addr::LOCALHOST, port).into(),
+    }
 }
 
 /// Which client has this port.

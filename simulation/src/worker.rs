@@ -65,7 +65,7 @@ struct Echo {
 
 impl Events for Echo {
     async fn on_connect(&self, _gateway: &Gateway, client: &Client) {
-        self.record.borrow_mut().connected.insert(client_at(client.addr().port()));
+        self.record.borrow_mut().connected.insert(client_at(client.address().port()));
     }
 
     async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
@@ -108,7 +108,7 @@ impl Events for Echo {
     }
 
     async fn on_close(&self, _gateway: &Gateway, client: &Client) {
-        self.note(client, closed(client_at(client.addr().port())));
+        self.note(client, closed(client_at(client.address().port())));
     }
 
     async fn on_stop(&self, _gateway: &Gateway) {
@@ -129,7 +129,7 @@ impl Notes {
 impl Echo {
     fn note(&self, client: &Client, what: String) -> Begun {
         let mut record = self.record.borrow_mut();
-        record.ids.insert(client_at(client.addr().port()), client.id());
+        record.ids.insert(client_at(client.address().port()), client.id());
         let event = record.handled.len();
         record.note(self.number, client.is_repeat(), what);
         Begun { event, at: record.pushes.next_moment() }
@@ -157,7 +157,7 @@ impl Echo {
 
     fn may_have_gone(&self, client: &Client) -> bool {
         let record = self.record.borrow();
-        record.left.contains(&client_at(client.addr().port())) || record.are_thrown_out
+        record.left.contains(&client_at(client.address().port())) || record.are_thrown_out
     }
 
     /// Says something to any client, whoever serves it. `of`: as the handler of this.

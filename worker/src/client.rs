@@ -1,7 +1,7 @@
 //! The client an event is about, with its session.
 
 use std::cell::RefCell;
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use protocol::ClientId;
@@ -22,7 +22,7 @@ use crate::runtime::Hold;
 #[derive(Debug)]
 pub struct Client {
     id: ClientId,
-    addr: SocketAddrV4,
+    address: SocketAddr,
     gateway_port: u16,
     delivery: Delivery,
     session: RefCell<Session>,
@@ -39,10 +39,10 @@ struct Session {
 }
 
 impl Client {
-    pub(crate) fn new(frame: &Frame<'_>, delivery: Delivery) -> Client {
+    pub(crate) fn new(frame: &Frame<'_>, address: SocketAddr, delivery: Delivery) -> Client {
         Client {
             id: ClientId { gateway: frame.gateway, connection_id: frame.connection_id },
-            addr: frame.client,
+            address,
             gateway_port: frame.gateway_port,
             delivery,
             session: RefCell::new(Session {
@@ -58,9 +58,11 @@ impl Client {
         self.id
     }
 
-    /// Where it connects from; `0.0.0.0:0` for clients that came by IPv6.
-    pub fn addr(&self) -> SocketAddrV4 {
-        self.addr
+    /// Where it connects from, as the gateway knows it by now; behind proxies, what those say (`--trusted-proxies` of the gateway):
+    /// of a websocket perhaps from `on_websocket_connect` on only, and without a port, which is 0 then. A gateway of PHP's says
+    /// `0.0.0.0:0` of clients that come by IPv6.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The port it connected to: tells the listeners of a gateway apart.

@@ -70,6 +70,7 @@ impl Shard {
                 | Cmd::OnClose
                 | Cmd::OnWebsocketConnect
                 | Cmd::RingwayHello
+                | Cmd::ClientAddress
                 | Cmd::Receipt
                 | Cmd::Repeat
                 | Cmd::Answer

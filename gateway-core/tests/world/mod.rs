@@ -155,6 +155,15 @@ impl World {
         peer
     }
 
+    /// Somebody at a listener, from this address.
+    pub(crate) fn client_from(&mut self, listener: u8, address: &str) -> usize {
+        let peer = self.open();
+        let address = address.parse().expect("an address");
+        self.shard.on_client_accepted(self.now, listener, self.peers[peer].socket, address);
+        self.settle();
+        peer
+    }
+
     /// An inner connection that has said nothing yet.
     pub(crate) fn link(&mut self) -> usize {
         let peer = self.link_at_once();

@@ -37,8 +37,8 @@ pub(crate) fn session_or_null(client: &Client) -> Value {
 /// What PHP has in `$_SERVER`.
 pub(crate) fn server(client: &Client) -> Value {
     let mut server = Array::new();
-    server.insert("REMOTE_ADDR", client.addr().ip().to_string());
-    server.insert("REMOTE_PORT", i64::from(client.addr().port()));
+    server.insert("REMOTE_ADDR", client.address().ip().to_string());
+    server.insert("REMOTE_PORT", i64::from(client.address().port()));
     server.insert("GATEWAY_ADDR", client.id().gateway.ip().to_string());
     server.insert("GATEWAY_PORT", i64::from(client.gateway_port()));
     server.insert("GATEWAY_CLIENT_ID", client.id().to_string());

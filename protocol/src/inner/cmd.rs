@@ -94,6 +94,8 @@ commands! {
     OnWebsocketConnect = 205 "ON_WEBSOCKET_CONNECT",
     /// Gateway → worker, ours: the gateway is a Ringway one too (WIRE.md §14).
     RingwayHello = 240 "RINGWAY_HELLO",
+    /// Gateway → worker, ours: where the client of the next event comes from, by IPv6: [`super::ClientAddress`].
+    ClientAddress = 241 "CLIENT_ADDRESS",
     /// Worker → gateway, ours: give no more events: [`super::drain::Drain`].
     Drain = 242 "DRAIN",
     /// Gateway → worker, ours: the answer to it, behind the last event.

@@ -1,6 +1,7 @@
 //! The inner protocol between workers and gateways (WIRE.md §3 to §5).
 
 mod ask;
+mod client_address;
 mod close_reason;
 mod cmd;
 pub mod drain;
@@ -17,6 +18,7 @@ mod window;
 pub use ask::{
     ANSWER_SLICE_SIZE, AskId, MessageReport, QUESTIONS_UNANSWERED_MAX, QUESTIONS_UNANSWERED_SIZE_MAX,
 };
+pub use client_address::ClientAddress;
 pub use close_reason::{CloseReason, CloseReasonError};
 pub use cmd::Cmd;
 pub use frame::{

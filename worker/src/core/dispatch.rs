@@ -4,16 +4,18 @@
 //! task, and later events of its client queue up behind it. So memory is held only for clients whose handlers wait, and
 //! for those whose events may not be started yet: [`super::queues`] has their order.
 
-use std::net::SocketAddrV4;
+use std::mem;
+use std::net::{SocketAddr, SocketAddrV4};
 
 use bytes::Bytes;
 use protocol::ClientId;
 use protocol::client::Kind;
-use protocol::inner::{Cmd, EventId, FLAG_BINARY, FLAG_TEXT, Frame, WebsocketRequest};
+use protocol::inner::{Cmd, EventId, FLAG_BINARY, FLAG_TEXT, Frame, Repeat, WebsocketRequest};
 use protocol::php::DecodeError;
-use tracing::warn;
+use tracing::{debug, warn};
 
-use super::link::Link;
+use super::connections::ConnId;
+use super::link::{InFront, Link};
 use super::{Action, Core, Ticket};
 use crate::config::{LINK_WAITING_BYTES_MAX, WAITING_BYTES_MAX};
 use crate::{Client, Message};
@@ -70,8 +72,12 @@ impl What {
 }
 
 impl Event {
-    /// Of a frame that is about a client.
-    pub(super) fn read(frame: &Frame<'_>, delivery: Delivery) -> Result<Event, DecodeError> {
+    /// Of a frame that is about a client, which comes from `address`.
+    pub(super) fn read(
+        frame: &Frame<'_>,
+        address: SocketAddr,
+        delivery: Delivery,
+    ) -> Result<Event, DecodeError> {
         let what = match Cmd::from_u8(frame.cmd) {
             Some(Cmd::OnConnect) => What::Connect,
             Some(Cmd::OnClose) => What::Close,
@@ -81,7 +87,7 @@ impl Event {
             _ => What::message(frame),
         };
         let size = size_of::<Event>() + frame.ext.len() + frame.body.len();
-        Ok(Event { client: Client::new(frame, delivery), what, size })
+        Ok(Event { client: Client::new(frame, address, delivery), what, size })
     }
 
     /// What its gateway is told when it is done.
@@ -91,6 +97,39 @@ impl Event {
 }
 
 impl Core {
+    /// Takes an event off a link, with what was said in front of it; not if a frame before it was the end of the link.
+    pub(super) fn take_event(&mut self, gateway: SocketAddrV4, conn: ConnId, frame: &Frame<'_>) {
+        let open = self.links.find_mut(gateway).and_then(Link::open_mut).filter(|open| open.conn == conn);
+        let Some(open) = open else { return };
+        let InFront { repeat, client } = mem::take(&mut open.in_front);
+        let address = client.map_or(SocketAddr::V4(frame.client), SocketAddr::from);
+        let delivery = self.delivery(conn, frame, repeat);
+        match Event::read(frame, address, delivery) {
+            Ok(event) => self.fresh.push_back(event),
+            Err(error) => {
+                self.counters.bad_requests += 1;
+                debug!(%gateway, "unreadable websocket request: {error}");
+                self.event_done(delivery.ticket);
+            }
+        }
+    }
+
+    /// What an event is called, and whether it was sent before.
+    fn delivery(&mut self, conn: ConnId, frame: &Frame<'_>, repeat: Option<Repeat>) -> Delivery {
+        let read = self.windows.read(conn, frame);
+        self.counters.events_repeated += u64::from(repeat.is_some());
+        let (ticket, id) = read.map_or((None, None), |(ticket, id)| (Some(ticket), id));
+        let is_kept = id.is_some();
+        let id = repeat.map(|repeat| repeat.id).or(id).unwrap_or_else(|| self.name_event());
+        Delivery { id, is_repeat: repeat.is_some(), is_kept, ticket }
+    }
+
+    /// A name for an event that its gateway has none for.
+    fn name_event(&mut self) -> EventId {
+        self.named = self.named.wrapping_add(1);
+        EventId::new(self.announced.run(), u32::try_from(self.index).unwrap_or(u32::MAX), self.named)
+    }
+
     /// The next event that was just read and whose handler may begin at once; the others are put behind what is in front of
     /// them. To be asked until there is none, a handler polled in between.
     pub(crate) fn start_fresh(&mut self) -> Option<Event> {
@@ -196,7 +235,7 @@ impl Core {
         &mut self,
         work: impl FnOnce(&mut super::Queues<Event>, &dyn Fn(SocketAddrV4) -> bool) -> T,
     ) -> T {
-        let mut queues = std::mem::take(&mut self.queues);
+        let mut queues = mem::take(&mut self.queues);
         let result = work(&mut queues, &|gateway| self.is_open(gateway));
         self.queues = queues;
         result

@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use protocol::inner;
+use protocol::inner::{self, Cmd, Frame};
 use protocol::pulse::{LOOK_PERIOD_MS, Pulse, Sign};
 
 use super::connections::{ConnId, Connections, Inbox};
@@ -63,8 +63,7 @@ pub(super) struct Open {
     pub(super) drained: u32,
     /// The gateway has taken this link: it is one of ours and said so, or has kept it for a while.
     pub(super) up: bool,
-    /// The next event was sent before, perhaps to another worker.
-    pub(super) repeat: Option<inner::Repeat>,
+    pub(super) in_front: InFront,
     /// Nothing more is read nor said: what is queued goes out, and our FIN.
     pub(super) fenced: bool,
     /// Why the gateway does not take this link, if it has said so.
@@ -73,6 +72,25 @@ pub(super) struct Open {
     pub(super) paused: bool,
     /// Bytes received.
     pub(super) received: u64,
+}
+
+/// What the gateway has said of the next event.
+#[derive(Debug, Default)]
+pub(super) struct InFront {
+    /// It was sent before, perhaps to another worker.
+    pub(super) repeat: Option<inner::Repeat>,
+    /// Where its client comes from, by IPv6.
+    pub(super) client: Option<inner::ClientAddress>,
+}
+
+impl InFront {
+    pub(super) fn read(&mut self, frame: &Frame<'_>) {
+        match Cmd::from_u8(frame.cmd) {
+            Some(Cmd::Repeat) => self.repeat = inner::Repeat::decode(frame.body),
+            Some(Cmd::ClientAddress) => self.client = inner::ClientAddress::decode(frame.body),
+            _ => {}
+        }
+    }
 }
 
 /// What its end says about the next connection.
@@ -209,7 +227,7 @@ impl Link {
             is_ours: false,
             drained: 0,
             up: false,
-            repeat: None,
+            in_front: InFront::default(),
             fenced: false,
             refused: None,
             paused: false,

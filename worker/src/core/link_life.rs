@@ -5,13 +5,13 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use protocol::inner::drain::decode_round;
-use protocol::inner::{Cmd, EventId, Frame, FrameError, Hello, Refused, Repeat};
+use protocol::inner::{Cmd, Frame, FrameError, Hello, Refused};
 use tracing::{debug, info, warn};
 
 use super::announced::{LinkState, Trouble};
 use super::connections::{ConnId, Purpose};
 use super::link::{Fate, Link, SILENT, Seen, State};
-use super::{Action, Core, Delivery, Event, Notice, Timer};
+use super::{Action, Core, Notice, Timer};
 
 impl Core {
     /// A gateway is new.
@@ -139,19 +139,11 @@ impl Core {
     fn take_frame(&mut self, gateway: SocketAddrV4, conn: ConnId, frame: &Frame<'_>) {
         match Cmd::from_u8(frame.cmd) {
             Some(Cmd::OnMessage | Cmd::OnConnect | Cmd::OnClose | Cmd::OnWebsocketConnect) => {
-                let Some(delivery) = self.delivery(gateway, conn, frame) else { return };
-                match Event::read(frame, delivery) {
-                    Ok(event) => self.fresh.push_back(event),
-                    Err(error) => {
-                        self.counters.bad_requests += 1;
-                        debug!(%gateway, "unreadable websocket request: {error}");
-                        self.event_done(delivery.ticket);
-                    }
-                }
+                self.take_event(gateway, conn, frame);
             }
-            Some(Cmd::Repeat) => {
+            Some(Cmd::Repeat | Cmd::ClientAddress) => {
                 if let Some(open) = self.links.find_mut(gateway).and_then(Link::open_mut) {
-                    open.repeat = Repeat::decode(frame.body);
+                    open.in_front.read(frame);
                 }
             }
             Some(Cmd::RingwayHello) => self.on_hello(gateway, frame.body),
@@ -166,24 +158,6 @@ impl Core {
             Some(Cmd::Drained) => self.on_drained(gateway, decode_round(frame.body)),
             _ => {}
         }
-    }
-
-    /// What an event is called, and whether it was sent before. `None`: a frame before it was the end of the link.
-    fn delivery(&mut self, gateway: SocketAddrV4, conn: ConnId, frame: &Frame<'_>) -> Option<Delivery> {
-        let open = self.links.find_mut(gateway).and_then(Link::open_mut).filter(|open| open.conn == conn)?;
-        let repeat = open.repeat.take();
-        let read = self.windows.read(conn, frame);
-        self.counters.events_repeated += u64::from(repeat.is_some());
-        let (ticket, id) = read.map_or((None, None), |(ticket, id)| (Some(ticket), id));
-        let is_kept = id.is_some();
-        let id = repeat.map(|repeat| repeat.id).or(id).unwrap_or_else(|| self.name_event());
-        Some(Delivery { id, is_repeat: repeat.is_some(), is_kept, ticket })
-    }
-
-    /// A name for an event that its gateway has none for.
-    fn name_event(&mut self) -> EventId {
-        self.named = self.named.wrapping_add(1);
-        EventId::new(self.announced.run(), u32::try_from(self.index).unwrap_or(u32::MAX), self.named)
     }
 
     /// A gateway of ours answers: it takes the link, perhaps when others have been told already to give no more events, or

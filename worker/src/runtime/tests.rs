@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 
 use futures_lite::future::yield_now;
-use protocol::inner::{Cmd, Frame, Hello};
+use protocol::inner::{ClientAddress, Cmd, Frame, Hello};
 use protocol::register::Broadcast;
 
 use super::*;
@@ -174,6 +174,31 @@ fn connected(runtime: &mut Runtime) -> ConnId {
     let conn = wanted.expect("it wants a connection");
     runtime.on_connected(conn);
     conn
+}
+
+/// Notes where clients come from.
+struct Seen(Rc<RefCell<Vec<String>>>);
+
+impl Events for Seen {
+    async fn on_message(&self, _gateway: &Gateway, client: &Client, message: Message) {
+        self.0.borrow_mut().push(format!("{} {}", message.text(), client.address()));
+    }
+}
+
+#[test]
+fn a_client_has_the_address_that_is_said_in_front_of_its_event() {
+    let seen = Rc::default();
+    let mut stage = Stage::new(Seen(Rc::clone(&seen)), 10);
+    let mut address = Vec::new();
+    ClientAddress { ip: "2001:db8::1".parse().unwrap(), port: 5000 }.encode_frame(1, &mut address);
+    stage.runtime.on_bytes(stage.link, &address);
+    stage.offer(1, "one");
+    // It is about that event alone: PHP's gateways say this of such clients.
+    stage.offer(1, "two");
+    let client = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 77);
+    let three = Frame { gateway: GATEWAY, client, body: b"three", ..Frame::command(Cmd::OnMessage) };
+    stage.say(three);
+    assert_eq!(*seen.borrow(), ["one [2001:db8::1]:5000", "two 0.0.0.0:0", "three 192.0.2.1:77"]);
 }
 
 #[test]

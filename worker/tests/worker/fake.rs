@@ -26,7 +26,7 @@ where
         self.tell(format!(
             "connect {} from {} at {}",
             client.id().connection_id,
-            client.addr(),
+            client.address(),
             client.gateway_port()
         ));
     }

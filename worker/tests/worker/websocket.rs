@@ -28,7 +28,7 @@ struct Requests(Sender<(String, WebsocketRequest)>);
 
 impl Events for Requests {
     async fn on_websocket_connect(&self, _: &Gateway, client: &Client, request: &WebsocketRequest) {
-        self.0.send((format!("{} {}", client.id(), client.addr()), request.clone())).unwrap();
+        self.0.send((format!("{} {}", client.id(), client.address()), request.clone())).unwrap();
     }
 
     async fn on_message(&self, _: &Gateway, _: &Client, _: Message) {}

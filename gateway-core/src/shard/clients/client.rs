@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use protocol::client::{Kind, Limits};
+use protocol::inner::ClientAddress;
 use uring::SocketId;
 
 use crate::config::HELD_SIZE_MAX;
@@ -104,7 +105,7 @@ impl Client {
     }
 }
 
-/// A client's address, in half of a [`SocketAddr`]'s size unless it is IPv6.
+/// A client's address, in half of a [`SocketAddr`]'s size unless it is IPv6. One of IPv4 that stands in one of IPv6 is IPv4.
 #[derive(Clone)]
 pub(crate) enum Peer {
     V4(SocketAddrV4),
@@ -123,10 +124,15 @@ impl Peer {
     pub(crate) fn v4(&self) -> SocketAddrV4 {
         match self {
             Peer::V4(address) => *address,
-            Peer::V6(address) => match address.ip().to_ipv4_mapped() {
-                Some(ip) => SocketAddrV4::new(ip, address.port()),
-                None => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
-            },
+            Peer::V6(_) => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+        }
+    }
+
+    /// What a frame in front of that one says: nothing but for IPv6 (WIRE.md §14).
+    pub(crate) fn v6(&self) -> Option<ClientAddress> {
+        match self {
+            Peer::V4(_) => None,
+            Peer::V6(address) => Some((**address).into()),
         }
     }
 }
@@ -135,7 +141,10 @@ impl From<SocketAddr> for Peer {
     fn from(address: SocketAddr) -> Peer {
         match address {
             SocketAddr::V4(address) => Peer::V4(address),
-            SocketAddr::V6(address) => Peer::V6(Box::new(address)),
+            SocketAddr::V6(address) => match address.ip().to_ipv4_mapped() {
+                Some(ip) => Peer::V4(SocketAddrV4::new(ip, address.port())),
+                None => Peer::V6(Box::new(address)),
+            },
         }
     }
 }

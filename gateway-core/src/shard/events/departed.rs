@@ -4,10 +4,11 @@
 //! worker lives, nothing of them is dropped; when there are too many, no new clients are accepted.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use hashbrown::HashMap;
 use protocol::LogLimit;
-use protocol::inner::{Cmd, FLAG_SCALAR, Frame, Repeat};
+use protocol::inner::{ClientAddress, Cmd, FLAG_SCALAR, Frame, Repeat};
 use tracing::warn;
 
 use super::Stall;
@@ -40,11 +41,11 @@ pub(crate) struct Departed {
 }
 
 impl Departed {
-    /// Whom an event is about that a lost link left.
-    pub(super) fn of(frame: &Frame<'_>) -> Departed {
+    /// Whom an event is about that a lost link left, by its frame and what was in front of it.
+    pub(super) fn of(frame: &Frame<'_>, address: Option<ClientAddress>) -> Departed {
         Departed {
             connection_id: frame.connection_id,
-            peer: Peer::V4(frame.client),
+            peer: address.map_or(Peer::V4(frame.client), |address| SocketAddr::from(address).into()),
             port: frame.gateway_port,
             session: frame.ext.into(),
             worker: None,
@@ -247,7 +248,7 @@ impl Shard {
             let about = Subject {
                 gateway: self.identity.address,
                 connection_id: departed.connection_id,
-                address: departed.peer.v4(),
+                peer: &departed.peer,
                 port: departed.port,
                 session: &departed.session,
             };

@@ -12,6 +12,7 @@ use uring::SocketId;
 
 use super::Shard;
 use super::clients::ClientSlot;
+use super::clients::client::Peer;
 use super::counters::Counters;
 use super::links::link::Link;
 use super::links::workers::{WorkerId, WorkerLink};
@@ -32,7 +33,7 @@ pub(crate) struct ClientEvent<'a> {
 pub(crate) struct Subject<'a> {
     pub gateway: SocketAddrV4,
     pub connection_id: u32,
-    pub address: SocketAddrV4,
+    pub peer: &'a Peer,
     /// The port that it connected to.
     pub port: u16,
     pub session: &'a [u8],
@@ -136,7 +137,7 @@ impl Link {
         let frame = Frame {
             cmd: event.cmd as u8,
             gateway: about.gateway,
-            client: about.address,
+            client: about.peer.v4(),
             connection_id: about.connection_id,
             flag: event.flag & !kinds,
             gateway_port: about.port,
@@ -147,19 +148,23 @@ impl Link {
         if size > self.frame_size_max() {
             return Err(TooLarge);
         }
-        let Some(in_flight) = &mut self.in_flight else {
-            self.queue_frame(output, &frame);
-            return Ok(0);
-        };
-        let repeat = event.repeat.filter(|_| in_flight.keeps());
+        let address = about.peer.v6().filter(|_| self.ringway);
+        let mut in_flight = self.in_flight.as_mut();
+        let repeat = event.repeat.filter(|_| in_flight.as_ref().is_some_and(|in_flight| in_flight.keeps()));
         let mut weight = 0;
+        // In one piece: what is in front of an event is found there if the link is lost.
         output.append_with(self.id.socket(), &mut self.out, |out| {
             if let Some(repeat) = &repeat {
                 Frame { body: &repeat.encode(), ..Frame::command(Cmd::Repeat) }.encode(out);
             }
             let start = out.len();
+            if let Some(address) = address {
+                address.encode_frame(frame.connection_id, out);
+            }
             frame.encode(out);
-            weight = in_flight.add(client, &out[start..], repeat);
+            if let Some(in_flight) = &mut in_flight {
+                weight = in_flight.add(client, &out[start..], size, repeat);
+            }
         });
         Ok(weight)
     }
@@ -235,7 +240,7 @@ impl Shard {
         let about = Subject {
             gateway: self.identity.address,
             connection_id: client.connection_id,
-            address: client.peer.v4(),
+            peer: &client.peer,
             port: self.settings.listen[usize::from(client.listener)].address.port(),
             session: &client.session,
         };

@@ -6,10 +6,11 @@
 //! about the link that is gone, and go with it. What the kernel has taken is the worker's that says nothing.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use hashbrown::HashMap;
 use protocol::client::{Malformed, websocket};
-use protocol::inner::{self, Cmd, FRAME_SIZE_MAX_RINGWAY, Frame, HEADER_SIZE, Repeat};
+use protocol::inner::{self, ClientAddress, Cmd, FRAME_SIZE_MAX_RINGWAY, Frame, HEADER_SIZE, Repeat};
 use protocol::{ClientId, LogLimit};
 use tracing::warn;
 
@@ -138,17 +139,18 @@ struct OfClient {
 /// The events in a lost link's queue.
 pub(crate) fn unsent(queue: &OutQueue) -> Unsent {
     let mut unsent = Unsent::default();
-    each_unsent(queue, |frame, _| unsent.add(frame, None));
+    each_unsent(queue, |frame, address, _| unsent.add(frame, address, None));
     unsent
 }
 
-/// The frames in a queue that are not wholly sent, and whether nothing of them is.
-fn each_unsent(queue: &OutQueue, mut each: impl FnMut(&Frame<'_>, bool)) {
+/// The events in a queue that are not wholly sent, the addresses in front of them, and whether nothing of the events is.
+fn each_unsent(queue: &OutQueue, mut each: impl FnMut(&Frame<'_>, Option<ClientAddress>, bool)) {
     for (frames, sent) in queue.unsent_frames() {
-        let mut at = 0;
+        let (mut at, mut address) = (0, None);
         while let Ok(Some((frame, size))) = inner::decode(&frames[at..], FRAME_SIZE_MAX_RINGWAY) {
-            if at + size > sent {
-                each(&frame, at >= sent);
+            let in_front = mem::replace(&mut address, ClientAddress::of(&frame));
+            if at + size > sent && event(frame.cmd).is_some() {
+                each(&frame, in_front, at >= sent);
             }
             at += size;
         }
@@ -159,7 +161,7 @@ fn each_unsent(queue: &OutQueue, mut each: impl FnMut(&Frame<'_>, bool)) {
 /// The events in a queue of which nothing is sent.
 fn untouched(queue: &OutQueue) -> u32 {
     let mut count = 0;
-    each_unsent(queue, |frame, is_whole| count += u32::from(is_whole && event(frame.cmd).is_some()));
+    each_unsent(queue, |_, _, is_whole| count += u32::from(is_whole));
     count
 }
 
@@ -168,13 +170,26 @@ fn event(cmd: u8) -> Option<Cmd> {
     Cmd::from_u8(cmd).filter(|cmd| matches!(cmd, OnConnect | OnMessage | OnWebsocketConnect | OnClose))
 }
 
+/// An event that was kept, and the address in front of it.
+fn kept(frames: &[u8]) -> (Frame<'_>, Option<ClientAddress>) {
+    let frame = |at: usize| match inner::decode(&frames[at..], FRAME_SIZE_MAX_RINGWAY) {
+        Ok(Some((frame, _))) => frame,
+        _ => unreachable!("it was queued as this"),
+    };
+    let first = frame(0);
+    match ClientAddress::of(&first) {
+        Some(address) => (frame(ClientAddress::FRAME_SIZE), Some(address)),
+        None => (first, None),
+    }
+}
+
 impl Unsent {
-    fn add(&mut self, frame: &Frame<'_>, repeat: Option<Repeat>) {
+    fn add(&mut self, frame: &Frame<'_>, address: Option<ClientAddress>, repeat: Option<Repeat>) {
         let Some(cmd) = event(frame.cmd) else { return };
         let next = self.clients.len();
         let index = *self.index.entry(frame.connection_id).or_insert(next);
         if index == next {
-            let departed = Departed::of(frame);
+            let departed = Departed::of(frame, address);
             self.clients.push((frame.connection_id, OfClient { events: VecDeque::new(), departed }));
         }
         let (_, client) = &mut self.clients[index];
@@ -190,15 +205,13 @@ impl Unsent {
 impl Shard {
     /// The events that a lost link's worker has not said to be safe. Of which it may have had a part, that will be said; and if
     /// too many workers have died with one, it is dropped.
-    pub(crate) fn again(&mut self, link: &Link, kept: Vec<Unsafe>) -> Unsent {
+    pub(crate) fn again(&mut self, link: &Link, events: Vec<Unsafe>) -> Unsent {
         let has_died = matches!(link.gone, Gone::Closed | Gone::Broken | Gone::Silent | Gone::Stuck);
         let is_death = has_died && link.drain.is_none();
         let untouched = untouched(&link.out.queue);
         let mut unsent = Unsent { is_kept: true, ..Unsent::default() };
-        for Unsafe { id, repeat, frame, behind } in kept {
-            let Ok(Some((frame, _))) = inner::decode(&frame, FRAME_SIZE_MAX_RINGWAY) else {
-                unreachable!("it was queued as this")
-            };
+        for Unsafe { id, repeat, frames, behind } in events {
+            let (frame, address) = kept(&frames);
             let was_sent = behind >= untouched;
             let before = repeat.unwrap_or(Repeat { id, deliveries: 0 });
             let again = Repeat { deliveries: before.deliveries.saturating_add(1), ..before };
@@ -213,7 +226,7 @@ impl Shard {
                     );
                 }
             } else {
-                unsent.add(&frame, if was_sent { Some(again) } else { repeat });
+                unsent.add(&frame, address, if was_sent { Some(again) } else { repeat });
             }
         }
         self.isolate_suspects();

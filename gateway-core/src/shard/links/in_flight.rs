@@ -17,9 +17,18 @@ pub(super) struct Sent {
     pub client: SocketId,
     /// Of its frame.
     pub size: u32,
+    /// Of what is in front of that and kept with it.
+    in_front: u8,
     /// What it takes of its client's share. 0: the client is gone.
     pub weight: u8,
     state: State,
+}
+
+impl Sent {
+    /// Bytes that are kept of it.
+    fn kept_size(&self) -> usize {
+        self.size as usize + usize::from(self.in_front)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,7 +44,7 @@ enum State {
 struct Late {
     sent: Sent,
     /// Empty where nothing is sent again.
-    frame: Box<[u8]>,
+    frames: Box<[u8]>,
 }
 
 /// Events, and the bytes of their frames.
@@ -97,7 +106,8 @@ pub(crate) struct Unsafe {
     pub id: EventId,
     /// What the worker was told of deliveries before.
     pub repeat: Option<Repeat>,
-    pub frame: Box<[u8]>,
+    /// Its own, and perhaps one in front.
+    pub frames: Box<[u8]>,
     /// How many events were queued behind it.
     pub behind: u32,
 }
@@ -148,22 +158,30 @@ impl InFlight {
         count == 0 || !self.alone && count < events as usize && size < bytes as usize
     }
 
-    /// An event's frame was queued; `client`: whose, if the client is there. Returns what it takes of the client's share.
-    pub(crate) fn add(&mut self, client: Option<SocketId>, frame: &[u8], repeat: Option<Repeat>) -> u8 {
+    /// An event's frame was queued, the last `size` bytes of `frames`; `client`: whose, if the client is there. Returns what it takes
+    /// of the client's share.
+    pub(crate) fn add(
+        &mut self,
+        client: Option<SocketId>,
+        frames: &[u8],
+        size: usize,
+        repeat: Option<Repeat>,
+    ) -> u8 {
         let weight = match client {
             None => 0,
-            Some(_) if frame.len() > CLIENT_LARGE_EVENT_SIZE => CLIENT_EVENTS_MAX,
+            Some(_) if size > CLIENT_LARGE_EVENT_SIZE => CLIENT_EVENTS_MAX,
             Some(_) => 1,
         };
-        let size = u32::try_from(frame.len()).expect("frames are below FRAME_SIZE_MAX_RINGWAY");
+        let in_front = u8::try_from(frames.len() - size).expect("in front is an address, if anything");
+        let size = u32::try_from(size).expect("frames are below FRAME_SIZE_MAX_RINGWAY");
         let Window { events, bytes } = self.window;
         while self.sent.len() >= 2 * events as usize || self.kept_size() >= 2 * bytes as usize {
             self.put_first_aside();
         }
-        let sent = Sent { client: client.unwrap_or(NOBODY), size, weight, state: State::InFlight };
+        let sent = Sent { client: client.unwrap_or(NOBODY), size, in_front, weight, state: State::InFlight };
         self.open.add(&sent);
         if let Some(kept) = &mut self.kept {
-            kept.frames.push(frame);
+            kept.frames.push(frames);
             if let Some(repeat) = repeat {
                 kept.repeats.insert(self.next, repeat);
             }
@@ -181,12 +199,12 @@ impl InFlight {
     /// The first has been in flight for as long as it takes to do many others.
     fn put_first_aside(&mut self) {
         let Some(sent) = self.sent.pop_front() else { return };
-        let frame = self.kept.as_mut().map_or_else(Box::default, |kept| {
-            let frame = kept.frames.first(sent.size as usize).into();
-            kept.frames.pop(sent.size as usize);
-            frame
+        let frames = self.kept.as_mut().map_or_else(Box::default, |kept| {
+            let frames = kept.frames.first(sent.kept_size()).into();
+            kept.frames.pop(sent.kept_size());
+            frames
         });
-        self.late.insert(self.first, Late { sent, frame });
+        self.late.insert(self.first, Late { sent, frames });
         self.first = self.first.wrapping_add(1);
         self.forget_first();
     }
@@ -278,7 +296,7 @@ impl InFlight {
         while let Some(sent) = self.sent.front()
             && sent.state == State::Over
         {
-            let size = sent.size as usize;
+            let size = sent.kept_size();
             self.kept.iter_mut().for_each(|kept| kept.frames.pop(size));
             self.sent.pop_front();
             self.first = self.first.wrapping_add(1);
@@ -297,20 +315,20 @@ impl InFlight {
         self.iter().for_each(|sent| clients.event_done(sent.client, sent.weight));
         let Kept { origin, frames, mut repeats } = self.kept?;
         let (first, next) = (self.first, self.next);
-        let mut take = |number: u32, frame: &[u8]| Unsafe {
+        let mut take = |number: u32, frames: &[u8]| Unsafe {
             id: origin.event(number),
             repeat: repeats.remove(&number),
-            frame: frame.into(),
+            frames: frames.into(),
             behind: next.wrapping_sub(number).wrapping_sub(1),
         };
-        let late = self.late.iter().map(|(number, late)| take(*number, &late.frame));
+        let late = self.late.iter().map(|(number, late)| take(*number, &late.frames));
         let mut all: Vec<Unsafe> = late.collect();
         // Numbers begin anew behind the last one.
         all.sort_unstable_by_key(|event| std::cmp::Reverse(event.behind));
-        let records = frames.records(self.sent.iter().map(|sent| sent.size as usize));
+        let records = frames.records(self.sent.iter().map(Sent::kept_size));
         let numbered = (0..).map(|at| first.wrapping_add(at)).zip(&self.sent).zip(records);
         let unsafe_ones = numbered.filter(|((_, sent), _)| sent.state != State::Over);
-        all.extend(unsafe_ones.map(|((number, _), frame)| take(number, frame)));
+        all.extend(unsafe_ones.map(|((number, _), frames)| take(number, frames)));
         Some(all)
     }
 
@@ -333,10 +351,10 @@ impl InFlight {
         assert!(self.sent.len() <= 2 * events as usize);
         assert!(self.sent.front().is_none_or(|sent| sent.state != State::Over));
         if let Some(kept) = &self.kept {
-            let size: usize = self.sent.iter().map(|sent| sent.size as usize).sum();
+            let size: usize = self.sent.iter().map(Sent::kept_size).sum();
             assert_eq!(kept.frames.len(), size);
             assert!(kept.repeats.len() <= self.kept_count());
-            assert!(self.late.values().all(|late| late.frame.len() == late.sent.size as usize));
+            assert!(self.late.values().all(|late| late.frames.len() == late.sent.kept_size()));
         }
     }
 }

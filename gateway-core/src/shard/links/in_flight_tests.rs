@@ -13,7 +13,7 @@ fn keeping(events: u32, bytes: u32) -> InFlight {
 }
 
 fn add(in_flight: &mut InFlight, client: u32, size: usize) -> u8 {
-    let weight = in_flight.add(Some(SocketId::new(client, 1)), &vec![client as u8; size], None);
+    let weight = in_flight.add(Some(SocketId::new(client, 1)), &vec![client as u8; size], size, None);
     in_flight.check();
     weight
 }
@@ -38,7 +38,7 @@ fn safe(in_flight: &mut InFlight, first: u32, count: u32) -> Result<Vec<usize>, 
 fn end(in_flight: InFlight) -> Vec<(u128, u8)> {
     let mut clients = Clients::new(&crate::Settings::default(), crate::Millis(0), 0);
     let all = in_flight.end(&mut clients).expect("they are kept").into_iter();
-    all.map(|event| (u128::from_be_bytes(event.id.to_bytes()) & 0xFFFF_FFFF, event.frame[0])).collect()
+    all.map(|event| (u128::from_be_bytes(event.id.to_bytes()) & 0xFFFF_FFFF, event.frames[0])).collect()
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_window_is_full_by_events_or_by_bytes_and_takes_one_event_of_any_size() {
     assert!(!small.is_open());
     assert_eq!(done(&mut small, 0, 1), Ok(vec![1]));
     assert!(small.is_open());
-    assert_eq!((small.add(None, &[0; 70_000], None), small.add(None, &[0], None)), (0, 0));
+    assert_eq!((small.add(None, &[0; 70_000], 70_000, None), small.add(None, &[0], 1, None)), (0, 0));
 }
 
 #[test]
@@ -158,9 +158,25 @@ fn who_was_sent_before_is_told_of_when_it_is_safe() {
     let mut events = keeping(4, 1_000);
     let id = EventId::new(Run(1), 2, 3);
     add(&mut events, 0, 1);
-    events.add(None, &[5; 10], Some(Repeat { id, deliveries: 1 }));
+    events.add(None, &[5; 10], 10, Some(Repeat { id, deliveries: 1 }));
     events.check();
     let mut known = Vec::new();
     assert_eq!(events.safe(EventRange { first: 0, count: 2 }, |_, _| {}, |id| known.push(id)), Ok(()));
     assert_eq!(known, [id]);
+}
+
+#[test]
+fn what_is_in_front_is_kept_and_counts_for_no_window() {
+    let mut events = keeping(4, 100);
+    for client in 0..9_u8 {
+        assert!(events.is_open());
+        events.add(None, &[client; 60 + 10], 10, None);
+        events.check();
+        if client % 3 > 0 {
+            safe(&mut events, client.into(), 1).unwrap();
+        }
+    }
+    let kept = events.end(&mut Clients::new(&crate::Settings::default(), crate::Millis(0), 0)).unwrap();
+    let kept: Vec<_> = kept.iter().map(|event| &*event.frames).collect();
+    assert_eq!(kept, [&[0; 70], &[3; 70], &[6; 70]]);
 }

@@ -71,7 +71,7 @@ struct App(Rc<RefCell<BTreeMap<u16, Vec<String>>>>);
 
 impl App {
     fn note(&self, client: &Client, what: &str) {
-        self.0.borrow_mut().entry(client.addr().port()).or_default().push(what.to_owned());
+        self.0.borrow_mut().entry(client.address().port()).or_default().push(what.to_owned());
     }
 }
 
