@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use protocol::inner::{FRAME_SIZE_MAX, QUESTIONS_UNANSWERED_MAX, QUESTIONS_UNANSWERED_SIZE_MAX};
 
-/// How long a client may take to finish its websocket handshake, in ms. Then it is closed: a peer that sends a byte a
-/// second must not hold a slot for ever.
+/// How long a client may take to finish its websocket handshake, and what comes before that (TLS, a proxy's header), in ms. Then it
+/// is closed: a peer that sends a byte a second must not hold a slot for ever.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 
 /// What a client whose handshake cannot be served now is told to wait, in s (Retry-After): about as long as a worker takes
@@ -188,6 +188,10 @@ pub const REROUTED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Between two log lines of a shard about failed TLS handshakes, in ms; those between are counted only.
 pub const TLS_LOG_PERIOD_MS: u64 = 10_000;
+
+/// Between two log lines of a shard about PROXY headers that are wrong, in ms, and as long between those about some that nobody is
+/// to send; those between are counted only.
+pub const PROXY_LOG_PERIOD_MS: u64 = 10_000;
 
 /// Between two log lines of a shard about hooks that panicked, in ms; those between are counted only.
 pub const HOOK_LOG_PERIOD_MS: u64 = 10_000;

@@ -26,6 +26,9 @@ pub trait Hooks: 'static {
     /// The shard ends. Its clients are closed after this.
     fn on_worker_stop(&mut self) {}
 
+    /// A proxy says by the PROXY protocol which host a client asked for; [`Hooks::on_connect`] of that client follows.
+    fn on_authority(&mut self, client: &ClientInfo, authority: &str) {}
+
     /// A client has connected; no byte of it has been read and no worker knows of it.
     fn on_connect(&mut self, client: &ClientInfo) -> Admission {
         Admission::Accept { kind: Kind::Unspecified }

@@ -10,8 +10,8 @@ use protocol::address::{self, Host};
 use protocol::client::websocket::DefaultType;
 
 use crate::{
-    HooksFactory, ListenFlag, ResponseHeader, Router, Settings, SlowClient, Steer, Subprotocol, acceptor,
-    resolve, resolve_lan_ip,
+    HooksFactory, ListenFlag, Networks, ResponseHeader, Router, Settings, SlowClient, Steer, Subprotocol,
+    acceptor, resolve, resolve_lan_ip,
 };
 
 /// The flags of a gateway, with GatewayWorker's names and defaults: those of the program `gateway`, and part of those of
@@ -76,6 +76,12 @@ pub struct Options {
     /// header of websocket answers; may be given several times (default: none)
     #[argh(option, arg_name = "'NAME: VALUE'")]
     pub response_header: Vec<ResponseHeader>,
+    /// proxies that are believed for whom they speak (default: none)
+    #[argh(option, arg_name = "CIDR[,…]", default = "Networks::default()")]
+    pub trusted_proxies: Networks,
+    /// connections of `--trusted-proxies` begin with a PROXY header, version 1 or 2
+    #[argh(switch)]
+    pub proxy_protocol: bool,
     /// name in logs (default gateway)
     #[argh(option, arg_name = "NAME", default = "String::from(\"gateway\")")]
     pub name: String,
@@ -169,6 +175,8 @@ impl Options {
             websocket_ping: self.websocket_ping,
             subprotocols: self.subprotocol,
             response_headers: self.response_header,
+            trusted_proxies: self.trusted_proxies,
+            proxy_protocol: self.proxy_protocol,
             router: self.router,
             steer: self.steer,
             name: self.name,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use protocol::client::{Limits, Protocol};
 
 use crate::config::UNFINISHED_SIZE_DEFAULT;
-use crate::{GuestFactory, HooksFactory, Listen, ResponseHeader, Subprotocol};
+use crate::{GuestFactory, HooksFactory, Listen, Networks, ResponseHeader, Subprotocol};
 
 /// Everything about a gateway that is not the same for all gateways.
 #[derive(Clone)]
@@ -38,6 +38,10 @@ pub struct Settings {
     pub subprotocols: Vec<Subprotocol>,
     /// Headers of every answer to a websocket handshake that is accepted.
     pub response_headers: Vec<ResponseHeader>,
+    /// Who is believed to speak for clients: nobody else's word counts for where one comes from.
+    pub trusted_proxies: Networks,
+    /// Connections of these begin with a header of the PROXY protocol, on every listener.
+    pub proxy_protocol: bool,
     /// How a client gets its worker.
     pub router: Router,
     /// How a client gets its shard.

@@ -18,7 +18,7 @@ pub(super) fn addresses(settings: &mut Settings) -> Result<(), StartError> {
     let wrong = unreachable(settings.lan_ip)
         .or_else(|| shared_listeners(&settings.listen))
         .or_else(|| listener_on_inner_port(settings))
-        .or_else(|| numbers(settings));
+        .or_else(|| values(settings));
     wrong.map_or(Ok(()), |why| Err(StartError::Settings(why)))
 }
 
@@ -52,7 +52,7 @@ fn listener_on_inner_port(settings: &Settings) -> Option<String> {
     })
 }
 
-fn numbers(settings: &Settings) -> Option<String> {
+fn values(settings: &Settings) -> Option<String> {
     let why = match settings {
         Settings { count, .. } if *count > SHARDS_MAX => "--count above 4096",
         Settings { send_to_client_buffer_size: 0, .. } => {
@@ -60,6 +60,9 @@ fn numbers(settings: &Settings) -> Option<String> {
         }
         Settings { send_to_worker_buffer_size: 0, .. } => {
             "--send-to-worker-buffer-size 0: no client could ever be read"
+        }
+        Settings { proxy_protocol: true, trusted_proxies, .. } if trusted_proxies.are_none() => {
+            "--proxy-protocol: say by --trusted-proxies which networks' headers are to be believed"
         }
         Settings { name, .. } if name.is_empty() || name.contains(char::is_control) => {
             "--name: it is to be shown in logs, so it is some letters"
@@ -82,7 +85,11 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
             settings.lan_ip
         )
     };
-    settings.register_address.iter().find(is_elsewhere).map(warning).into_iter().collect()
+    let elsewhere = settings.register_address.iter().find(is_elsewhere).map(warning);
+    let is_idle = !settings.proxy_protocol;
+    let idle = (is_idle && !settings.trusted_proxies.are_none())
+        .then(|| "--trusted-proxies alone does nothing: add --proxy-protocol".to_owned());
+    elsewhere.into_iter().chain(idle).collect()
 }
 
 /// Whether a host is this machine. Names are not looked up: only one of them has to mean it.
@@ -137,9 +144,18 @@ mod tests {
             (Settings { send_to_client_buffer_size: 0, ..default() }, "--send-to-client-buffer-size"),
             (Settings { send_to_worker_buffer_size: 0, ..default() }, "--send-to-worker-buffer-size"),
             (Settings { name: "a\0".into(), ..default() }, "--name"),
+            (Settings { proxy_protocol: true, ..default() }, "--proxy-protocol"),
         ] {
             assert!(wrong(settings).starts_with(flag), "{flag}");
         }
+    }
+
+    #[test]
+    fn proxies_of_which_nothing_is_believed_are_odd() {
+        let trusted_proxies = "10.0.0.0/8".parse().unwrap();
+        let idle = Settings { trusted_proxies, ..Settings::default() };
+        assert_eq!(warnings(&idle).len(), 1);
+        assert!(warnings(&Settings { proxy_protocol: true, ..idle }).is_empty());
     }
 
     #[test]

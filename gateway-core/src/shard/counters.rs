@@ -42,6 +42,10 @@ admin::counters! {
     messages_out,
     /// Frames from workers and query connections.
     frames_in,
+    /// Connections of trusted proxies that were closed because they did not begin with a PROXY header in time.
+    proxy_headers_malformed,
+    /// Clients that broke their protocol by a PROXY header, as they are not believed.
+    proxy_headers_unexpected,
     /// Clients closed for breaking their protocol.
     clients_malformed,
     /// Links closed for a malformed frame.

@@ -39,6 +39,7 @@ use self::answers::listing::Listings;
 use self::clients::Clients;
 use self::clients::cordon::Cordon;
 use self::clients::lingering::Lingering;
+use self::clients::proxied::ProxiedTable;
 use self::clients::stop::{SpreadClose, Stop};
 use self::deadlines::Deadlines;
 use self::events::departed::DepartedTable;
@@ -79,13 +80,14 @@ impl Identity {
 /// [`Shard::on_tick`] when [`Shard::next_tick`] has come. It does not wait for anything while [`Shard::is_pending`]. To end,
 /// [`Shard::begin_stop`], and when [`Shard::is_stopped`] or it has taken too long, [`Shard::end_stop`].
 ///
-/// Invariants: a socket is a client's, a link's, or lingers, or is none of the shard's; `now` never goes back.
+/// Invariants: a socket is a client's, a link's, a proxy's that has not said whose it is, or lingers, or is none of the shard's; `now` never goes back.
 pub struct Shard {
     settings: Settings,
     identity: Identity,
     now: Millis,
     clients: Clients,
     links: Links,
+    proxied: ProxiedTable,
     /// Connections without a client.
     lingering: HashMap<SocketId, Lingering>,
     /// Events that lost links had not taken.
@@ -116,6 +118,7 @@ impl Shard {
         Shard {
             clients: Clients::new(&settings, now, (identity.seed & 0xFFFF_FFFF) as u32),
             links: Links::new(),
+            proxied: ProxiedTable::default(),
             lingering: HashMap::new(),
             backlog: Backlog::default(),
             departed: DepartedTable::default(),

@@ -46,7 +46,10 @@ impl Shard {
 
     fn expire_handshakes(&mut self) {
         while let Some(socket) = self.deadlines.handshake.pop_expired(self.now) {
-            let Some(slot) = self.clients.find(socket) else { continue };
+            let Some(slot) = self.clients.find(socket) else {
+                self.refuse_proxied(socket, "says nothing");
+                continue;
+            };
             let client = &self.clients[slot];
             if client.codec.is_open() || client.closing {
                 continue;

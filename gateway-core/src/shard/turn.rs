@@ -101,6 +101,8 @@ pub(super) enum Conn {
     Client(ClientSlot),
     Link(LinkId),
     Lingering,
+    /// Its proxy has not said yet whose it is.
+    Proxied,
 }
 
 impl Shard {
@@ -120,6 +122,7 @@ impl Shard {
             Some(_) if self.clients.sessions.has(socket) => self.session_received(socket, bytes),
             Some(Conn::Client(slot)) => self.client_received(slot, bytes),
             Some(Conn::Lingering) => self.endings().received(socket, bytes),
+            Some(Conn::Proxied) => self.proxied_received(socket, bytes),
             None => {}
         }
     }
@@ -131,6 +134,7 @@ impl Shard {
             Some(Conn::Client(slot)) => self.client_ended(slot),
             Some(Conn::Link(id)) => self.link_ended(id),
             Some(Conn::Lingering) => self.endings().peer_ended(socket),
+            Some(Conn::Proxied) => self.close_proxied(socket),
             None => {}
         }
     }
@@ -142,6 +146,7 @@ impl Shard {
             Some(Conn::Client(slot)) => self.close_client_now(slot),
             Some(Conn::Link(id)) => self.close_link_because(id, Gone::Broken),
             Some(Conn::Lingering) => self.endings().close(socket),
+            Some(Conn::Proxied) => self.close_proxied(socket),
             None => self.output.actions.push(Action::Close(socket)),
         }
     }
@@ -291,6 +296,8 @@ impl Shard {
             Some(Conn::Client(slot))
         } else if self.links.get(LinkId::of(socket)).is_some() {
             Some(Conn::Link(LinkId::of(socket)))
+        } else if self.proxied.has(socket) {
+            Some(Conn::Proxied)
         } else {
             self.lingering.contains_key(&socket).then_some(Conn::Lingering)
         }

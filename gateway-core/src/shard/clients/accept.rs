@@ -14,9 +14,26 @@ use crate::shard::{Action, Shard};
 use crate::{Admission, Millis};
 
 impl Shard {
-    /// A client connected at `settings.listen[listener]`. Its number is taken now, before any handshake (WIRE.md §1).
+    /// Somebody connected at `settings.listen[listener]`: a client, or a proxy, which may have to say first for whom it speaks.
     pub fn on_client_accepted(&mut self, now: Millis, listener: u8, socket: SocketId, peer: SocketAddr) {
         self.now = now;
+        if self.is_proxied(peer) {
+            return self.await_proxy_header(listener, socket, peer);
+        }
+        self.client_came(listener, socket, peer, None);
+    }
+
+    /// It is a client, from `peer`. Its number is taken now, before any handshake (WIRE.md §1). A proxy may have said which host it
+    /// asked for.
+    pub(super) fn client_came(
+        &mut self,
+        listener: u8,
+        socket: SocketId,
+        peer: SocketAddr,
+        authority: Option<&str>,
+    ) {
+        let now = self.now;
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         if self.is_stopping() {
             return self.output.actions.push(Action::Close(socket));
         }
@@ -26,6 +43,9 @@ impl Shard {
         }
         let connection_id = self.clients.next_id(|id| self.departed.contains(id));
         let info = self.identity.client_info(connection_id, peer, listener.into());
+        if let Some(authority) = authority {
+            self.hooks.call(now, "on_authority", |hooks| hooks.on_authority(&info, authority));
+        }
         let Admission::Accept { kind } = self.hooks.on_connect(now, &info) else {
             self.counters.clients_refused += 1;
             return self.output.actions.push(Action::Close(socket));

@@ -84,6 +84,7 @@ impl Shard {
             Flow::Over(malformed) => {
                 if malformed.is_some() {
                     self.note_unexpected_tls(slot, bytes);
+                    self.note_unexpected_proxy(self.clients[slot].socket, bytes);
                 }
                 self.counters.clients_malformed += u64::from(malformed.is_some());
                 self.close_client_when_sent(slot);

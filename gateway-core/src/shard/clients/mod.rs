@@ -12,6 +12,7 @@ pub(super) mod input;
 pub(super) mod leave;
 pub(super) mod lingering;
 pub(super) mod names;
+pub(super) mod proxied;
 pub(super) mod share;
 pub(super) mod stop;
 pub(super) mod tls;

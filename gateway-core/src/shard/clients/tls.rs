@@ -211,6 +211,9 @@ impl Shard {
                 if matches!(failure, Failure::NotTls) && websocket::encode_tls_needed(bytes, reply) {
                     self.send_session_reply(socket);
                 }
+                if !was_open {
+                    self.note_unexpected_proxy(socket, bytes);
+                }
                 self.session_failed(socket, was_open, &failure);
             }
             Ok(()) if ended => self.on_end_of_stream(self.now, socket),
