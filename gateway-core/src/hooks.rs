@@ -70,7 +70,8 @@ impl Hooks for NoHooks {}
 pub struct ClientInfo {
     /// As workers know it.
     pub id: ClientId,
-    /// Where it comes from.
+    /// Where it comes from, as far as is known by now: what an HTTP proxy says of it (`--forwarded-header`) is known from
+    /// [`Hooks::on_websocket_connect`] on.
     pub address: SocketAddr,
     /// Index into `Settings::listen`.
     pub listener: usize,

@@ -33,7 +33,7 @@ pub use millis::Millis;
 pub use options::Options;
 pub use orders::{CordonFlags, DrainFlags, UncordonFlags};
 pub use protocol;
-pub use proxies::Networks;
+pub use proxies::{ForwardedHeader, Networks};
 pub use serve::{Certificates, Gateway, Order, StartError, StatusSource, acceptor};
 pub use settings::{Router, Settings, SlowClient, Steer};
 pub use shard::{Action, Counters, Gone, Identity, Notice, Sends, Shard, Sink, Status};

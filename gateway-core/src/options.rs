@@ -10,8 +10,8 @@ use protocol::address::{self, Host};
 use protocol::client::websocket::DefaultType;
 
 use crate::{
-    HooksFactory, ListenFlag, Networks, ResponseHeader, Router, Settings, SlowClient, Steer, Subprotocol,
-    acceptor, resolve, resolve_lan_ip,
+    ForwardedHeader, HooksFactory, ListenFlag, Networks, ResponseHeader, Router, Settings, SlowClient, Steer,
+    Subprotocol, acceptor, resolve, resolve_lan_ip,
 };
 
 /// The flags of a gateway, with GatewayWorker's names and defaults: those of the program `gateway`, and part of those of
@@ -82,6 +82,9 @@ pub struct Options {
     /// connections of `--trusted-proxies` begin with a PROXY header, version 1 or 2
     #[argh(switch)]
     pub proxy_protocol: bool,
+    /// where those say for whom they speak: `x-forwarded-for`, `forwarded` or `x-real-ip` (default: none)
+    #[argh(option, arg_name = "H")]
+    pub forwarded_header: Option<ForwardedHeader>,
     /// name in logs (default gateway)
     #[argh(option, arg_name = "NAME", default = "String::from(\"gateway\")")]
     pub name: String,
@@ -177,6 +180,7 @@ impl Options {
             response_headers: self.response_header,
             trusted_proxies: self.trusted_proxies,
             proxy_protocol: self.proxy_protocol,
+            forwarded_header: self.forwarded_header,
             router: self.router,
             steer: self.steer,
             name: self.name,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use protocol::client::{Limits, Protocol};
 
 use crate::config::UNFINISHED_SIZE_DEFAULT;
-use crate::{GuestFactory, HooksFactory, Listen, Networks, ResponseHeader, Subprotocol};
+use crate::{ForwardedHeader, GuestFactory, HooksFactory, Listen, Networks, ResponseHeader, Subprotocol};
 
 /// Everything about a gateway that is not the same for all gateways.
 #[derive(Clone)]
@@ -42,6 +42,8 @@ pub struct Settings {
     pub trusted_proxies: Networks,
     /// Connections of these begin with a header of the PROXY protocol, on every listener.
     pub proxy_protocol: bool,
+    /// Where these say, in a websocket handshake, for whom they speak; `None`: nowhere.
+    pub forwarded_header: Option<ForwardedHeader>,
     /// How a client gets its worker.
     pub router: Router,
     /// How a client gets its shard.

@@ -7,10 +7,12 @@ use std::cell::RefCell;
 
 use gateway_core::config::HANDSHAKE_TIMEOUT_MS;
 use gateway_core::tls::Connector;
-use gateway_core::{Admission, ClientInfo, Hooks, HooksFactory, Settings};
+use gateway_core::{Admission, ClientInfo, ForwardedHeader, Handshake, Hooks, HooksFactory, Settings};
 use protocol::client::Kind;
 use protocol::client::proxy_protocol::HEADER_SIZE_MAX;
-use protocol::inner::{self, Cmd, Frame};
+use protocol::client::websocket::Request;
+use protocol::inner::{self, Cmd, Frame, WebsocketRequest};
+use protocol::php::Value;
 use secured::{Secured, acceptor};
 use world::{World, listen};
 
@@ -48,6 +50,18 @@ fn events(world: &mut World, worker: usize) -> Vec<(Cmd, String, Vec<u8>)> {
 
 fn event(cmd: Cmd, address: &str, body: &[u8]) -> (Cmd, String, Vec<u8>) {
     (cmd, address.to_owned(), body.to_vec())
+}
+
+fn request(headers: &str) -> Vec<u8> {
+    let fixed = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    format!("GET / HTTP/1.1\r\n{fixed}\r\n{headers}\r\n").into_bytes()
+}
+
+/// REMOTE_ADDR and REMOTE_PORT in the body of ON_WEBSOCKET_CONNECT.
+fn remote(body: &[u8]) -> String {
+    let server = WebsocketRequest::decode(body).expect("it is one").server;
+    let address = server.get("REMOTE_ADDR").and_then(Value::as_str).expect("it is there");
+    format!("{address} {}", server.get("REMOTE_PORT").and_then(Value::as_int).expect("so is the port"))
 }
 
 #[test]
@@ -147,9 +161,7 @@ fn without_the_flag_nobody_is_believed() {
 fn a_trusted_proxy_that_says_something_else_is_closed() {
     let mut world = World::new(settings(&["ws://127.0.0.1:1"]));
     let worker = world.worker("w");
-    for wrong in
-        [&b"GET / HTTP/1.1\r\n"[..], b"PROXY TCP4 1.2.3.4\r\n", b"\x16\x03\x01", &[b'x'; HEADER_SIZE_MAX]]
-    {
+    for wrong in [&request("")[..], b"PROXY TCP4 1.2.3.4\r\n", b"\x16\x03\x01", &[b'x'; HEADER_SIZE_MAX]] {
         let client = world.client_from(0, PROXY);
         world.say(client, wrong);
         assert!(world.peers[client].closed);
@@ -193,6 +205,49 @@ fn who_comes_while_the_gateway_stops_is_closed_when_it_would_be_a_client() {
     assert!(world.peers[client].closed);
 }
 
+#[test]
+fn a_header_of_http_counts_where_a_trusted_proxy_says_it() {
+    let plain = Settings { proxy_protocol: false, ..settings(&["ws://127.0.0.1:1"]) };
+    let forwarded_header = Some(ForwardedHeader::XForwardedFor);
+    let headers = request("X-Forwarded-For: 1.1.1.1, 203.0.113.5, 10.0.0.9\r\nX-Real-IP: 1.1.1.1\r\n");
+    for (settings, peer, said, remote_says) in [
+        (Settings { forwarded_header, ..plain.clone() }, PROXY, "203.0.113.5:0", "203.0.113.5 0"),
+        (Settings { forwarded_header, ..plain.clone() }, STRANGER, STRANGER, "192.0.2.66 40000"),
+        (plain, PROXY, PROXY, "10.0.0.7 40000"),
+    ] {
+        let mut world = World::new(settings);
+        let worker = world.worker("w");
+        let client = world.client_from(0, peer);
+        // Nothing is known but the connection before the request has come.
+        assert_eq!(events(&mut world, worker), [event(Cmd::OnConnect, peer, b"")]);
+        world.say(client, &headers);
+        let (cmd, address, body) = events(&mut world, worker).remove(0);
+        assert_eq!(
+            (cmd, address.as_str(), remote(&body).as_str()),
+            (Cmd::OnWebsocketConnect, said, remote_says)
+        );
+        world.reset(client);
+        assert_eq!(events(&mut world, worker), [event(Cmd::OnClose, said, b"")]);
+    }
+}
+
+/// A client that reaches the gateway past its HTTP proxy, by one that only passes connections on, is not believed.
+#[test]
+fn who_is_believed_is_who_the_proxy_protocol_says() {
+    let forwarded_header = Some(ForwardedHeader::XForwardedFor);
+    let mut world = World::new(Settings { forwarded_header, ..settings(&["ws://127.0.0.1:1"]) });
+    let worker = world.worker("w");
+    for (line, said) in [
+        ("PROXY TCP4 203.0.113.5 10.0.0.1 56324 443\r\n", "203.0.113.5:56324"),
+        ("PROXY TCP4 10.0.0.8 10.0.0.1 56324 443\r\n", "1.1.1.1:0"),
+    ] {
+        let client = world.client_from(0, PROXY);
+        world.say(client, line.as_bytes());
+        world.say(client, &request("X-Forwarded-For: 1.1.1.1\r\n"));
+        assert_eq!(events(&mut world, worker).remove(1).1, said);
+    }
+}
+
 thread_local! {
     static TOLD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
@@ -216,6 +271,11 @@ impl Hooks for Noting {
         Admission::Accept { kind: Kind::Unspecified }
     }
 
+    fn on_websocket_connect(&mut self, client: &ClientInfo, _request: &Request<'_>) -> Handshake {
+        Noting::note("websocket", client);
+        Handshake::default()
+    }
+
     fn on_close(&mut self, client: &ClientInfo) {
         Noting::note("close", client);
     }
@@ -223,13 +283,20 @@ impl Hooks for Noting {
 
 #[test]
 fn hooks_are_told_what_proxies_say() {
+    let forwarded_header = Some(ForwardedHeader::Forwarded);
     let hooks = HooksFactory::new(|| Noting);
-    let mut world = World::new(Settings { hooks, ..settings(&["ws://127.0.0.1:1"]) });
+    let mut world = World::new(Settings { forwarded_header, hooks, ..settings(&["ws://127.0.0.1:1"]) });
     let _worker = world.worker("w");
     let client = world.client_from(0, "[fd00::7]:40000");
     let with_host = b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\x0b\x02\0\x08chat.org";
     world.say(client, with_host);
+    world.say(client, &request("Forwarded: for=\"[2001:db8::1]:5\"\r\n"));
     world.end(client);
-    let expected = ["chat.org [fd00::7]:40000", "connect [fd00::7]:40000", "close [fd00::7]:40000"];
+    let expected = [
+        "chat.org [fd00::7]:40000",
+        "connect [fd00::7]:40000",
+        "websocket [2001:db8::1]:5",
+        "close [2001:db8::1]:5",
+    ];
     assert_eq!(TOLD.take(), expected);
 }

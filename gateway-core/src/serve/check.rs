@@ -64,6 +64,9 @@ fn values(settings: &Settings) -> Option<String> {
         Settings { proxy_protocol: true, trusted_proxies, .. } if trusted_proxies.are_none() => {
             "--proxy-protocol: say by --trusted-proxies which networks' headers are to be believed"
         }
+        Settings { forwarded_header: Some(_), trusted_proxies, .. } if trusted_proxies.are_none() => {
+            "--forwarded-header: say by --trusted-proxies which networks' headers are to be believed"
+        }
         Settings { name, .. } if name.is_empty() || name.contains(char::is_control) => {
             "--name: it is to be shown in logs, so it is some letters"
         }
@@ -86,9 +89,10 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
         )
     };
     let elsewhere = settings.register_address.iter().find(is_elsewhere).map(warning);
-    let is_idle = !settings.proxy_protocol;
-    let idle = (is_idle && !settings.trusted_proxies.are_none())
-        .then(|| "--trusted-proxies alone does nothing: add --proxy-protocol".to_owned());
+    let is_idle = !settings.proxy_protocol && settings.forwarded_header.is_none();
+    let idle = (is_idle && !settings.trusted_proxies.are_none()).then(|| {
+        "--trusted-proxies alone does nothing: add --proxy-protocol or --forwarded-header, as the proxies have it".to_owned()
+    });
     elsewhere.into_iter().chain(idle).collect()
 }
 
@@ -104,6 +108,7 @@ const SHARDS_MAX: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ForwardedHeader;
 
     fn settings(listen: &[&str]) -> Settings {
         let listen = listen.iter().map(|listen| listen.parse().unwrap()).collect();
@@ -145,6 +150,10 @@ mod tests {
             (Settings { send_to_worker_buffer_size: 0, ..default() }, "--send-to-worker-buffer-size"),
             (Settings { name: "a\0".into(), ..default() }, "--name"),
             (Settings { proxy_protocol: true, ..default() }, "--proxy-protocol"),
+            (
+                Settings { forwarded_header: Some(ForwardedHeader::XRealIp), ..default() },
+                "--forwarded-header",
+            ),
         ] {
             assert!(wrong(settings).starts_with(flag), "{flag}");
         }

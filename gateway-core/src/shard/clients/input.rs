@@ -1,6 +1,7 @@
 //! What clients send: decoded, and passed to their workers.
 
 use std::mem;
+use std::net::SocketAddr;
 
 use protocol::client::{Decoded, Kind, Malformed, websocket};
 use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, WebsocketRequest};
@@ -256,17 +257,16 @@ impl Shard {
         request: &websocket::Request<'_>,
         reply: &mut Vec<u8>,
     ) -> Result<(), Flow> {
-        let client = &self.clients[slot];
-        let address = client.peer.address();
-        let info = self.identity.client_info(client.connection_id, address, client.listener.into());
-        let headers = match self.hooks.on_websocket_connect(self.now, &info, request) {
+        let headers = match self.admit(slot, request) {
             Handshake::Accept { headers } => headers,
             Handshake::Refuse { status } => {
                 request.refuse(status, reply);
                 return Err(Flow::Over(None));
             }
         };
-        let port = self.settings.listen[info.listener].address.port();
+        let client = &self.clients[slot];
+        let address = client.peer.address();
+        let port = self.settings.listen[usize::from(client.listener)].address.port();
         let mut body = Vec::with_capacity(WEBSOCKET_REQUEST_SIZE_USUAL);
         WebsocketRequest::from_request(request, address, port).encode(&mut body);
         let event = ClientEvent { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body, repeat: None };
@@ -286,6 +286,25 @@ impl Shard {
             reply.extend_from_slice(&held);
         }
         Ok(())
+    }
+
+    /// Whether a handshake is accepted, and with what headers of the hooks'. From here on the client has the address that its proxy
+    /// says.
+    fn admit(&mut self, slot: ClientSlot, request: &websocket::Request<'_>) -> Handshake {
+        if let Some(address) = self.forwarded(slot, request) {
+            self.clients[slot].peer = address.into();
+        }
+        let client = &self.clients[slot];
+        let address = client.peer.address();
+        let info = self.identity.client_info(client.connection_id, address, client.listener.into());
+        self.hooks.on_websocket_connect(self.now, &info, request)
+    }
+
+    /// Where a client comes from for whom a trusted proxy speaks by a header.
+    fn forwarded(&self, slot: ClientSlot, request: &websocket::Request<'_>) -> Option<SocketAddr> {
+        let (header, trusted) = (self.settings.forwarded_header?, &self.settings.trusted_proxies);
+        let is_trusted = trusted.contain(self.clients[slot].peer.address().ip());
+        is_trusted.then(|| header.client(request, trusted)).flatten()
     }
 }
 
