@@ -193,6 +193,12 @@ pub const TLS_LOG_PERIOD_MS: u64 = 10_000;
 /// to send; those between are counted only.
 pub const PROXY_LOG_PERIOD_MS: u64 = 10_000;
 
+/// Between two log lines of a shard about pages whose origin is not allowed, in ms; those between are counted only.
+pub const ORIGIN_LOG_PERIOD_MS: u64 = 10_000;
+
+/// What of such an origin is logged, in bytes.
+pub const ORIGIN_LOGGED_SIZE_MAX: usize = 200;
+
 /// Between two log lines of a shard about hooks that panicked, in ms; those between are counted only.
 pub const HOOK_LOG_PERIOD_MS: u64 = 10_000;
 

@@ -19,6 +19,7 @@ mod listen;
 mod millis;
 mod options;
 mod orders;
+mod origin;
 mod proxies;
 mod serve;
 mod settings;
@@ -32,6 +33,7 @@ pub use listen::{Listen, ListenFlag, ListenProtocol, overlap, resolve, resolve_l
 pub use millis::Millis;
 pub use options::Options;
 pub use orders::{CordonFlags, DrainFlags, UncordonFlags};
+pub use origin::AllowedOrigin;
 pub use protocol;
 pub use proxies::{ForwardedHeader, Networks};
 pub use serve::{Certificates, Gateway, Order, StartError, StatusSource, acceptor};

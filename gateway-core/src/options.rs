@@ -10,8 +10,8 @@ use protocol::address::{self, Host};
 use protocol::client::websocket::DefaultType;
 
 use crate::{
-    ForwardedHeader, HooksFactory, ListenFlag, Networks, ResponseHeader, Router, Settings, SlowClient, Steer,
-    Subprotocol, acceptor, resolve, resolve_lan_ip,
+    AllowedOrigin, ForwardedHeader, HooksFactory, ListenFlag, Networks, ResponseHeader, Router, Settings,
+    SlowClient, Steer, Subprotocol, acceptor, resolve, resolve_lan_ip,
 };
 
 /// The flags of a gateway, with GatewayWorker's names and defaults: those of the program `gateway`, and part of those of
@@ -76,6 +76,9 @@ pub struct Options {
     /// header of websocket answers; may be given several times (default: none)
     #[argh(option, arg_name = "'NAME: VALUE'")]
     pub response_header: Vec<ResponseHeader>,
+    /// origin whose pages may open websockets, or `https://*.NAME`; may be given several times (default: all)
+    #[argh(option, arg_name = "ORIGIN")]
+    pub allow_origin: Vec<AllowedOrigin>,
     /// proxies that are believed for whom they speak (default: none)
     #[argh(option, arg_name = "CIDR[,…]", default = "Networks::default()")]
     pub trusted_proxies: Networks,
@@ -178,6 +181,7 @@ impl Options {
             websocket_ping: self.websocket_ping,
             subprotocols: self.subprotocol,
             response_headers: self.response_header,
+            allow_origins: self.allow_origin,
             trusted_proxies: self.trusted_proxies,
             proxy_protocol: self.proxy_protocol,
             forwarded_header: self.forwarded_header,

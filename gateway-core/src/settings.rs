@@ -7,7 +7,9 @@ use std::time::Duration;
 use protocol::client::{Limits, Protocol};
 
 use crate::config::UNFINISHED_SIZE_DEFAULT;
-use crate::{ForwardedHeader, GuestFactory, HooksFactory, Listen, Networks, ResponseHeader, Subprotocol};
+use crate::{
+    AllowedOrigin, ForwardedHeader, GuestFactory, HooksFactory, Listen, Networks, ResponseHeader, Subprotocol,
+};
 
 /// Everything about a gateway that is not the same for all gateways.
 #[derive(Clone)]
@@ -38,6 +40,8 @@ pub struct Settings {
     pub subprotocols: Vec<Subprotocol>,
     /// Headers of every answer to a websocket handshake that is accepted.
     pub response_headers: Vec<ResponseHeader>,
+    /// Origins whose pages may open websockets; none: all.
+    pub allow_origins: Vec<AllowedOrigin>,
     /// Who is believed to speak for clients: nobody else's word counts for where one comes from.
     pub trusted_proxies: Networks,
     /// Connections of these begin with a header of the PROXY protocol, on every listener.

@@ -248,6 +248,37 @@ fn who_is_believed_is_who_the_proxy_protocol_says() {
     }
 }
 
+#[test]
+fn pages_of_other_origins_are_refused() {
+    let allow_origins =
+        ["https://example.com", "https://*.example.org"].map(|origin| origin.parse().expect("good"));
+    let listen = listen(&["ws://127.0.0.1:1"]);
+    let mut world =
+        World::new(Settings { allow_origins: allow_origins.to_vec(), listen, ..Settings::default() });
+    let worker = world.worker("w");
+    for (headers, is_allowed) in [
+        ("Origin: https://example.com\r\n", true),
+        ("origin: HTTPS://chat.Example.org\r\n", true),
+        ("", true),
+        ("Origin: https://example.org\r\n", false),
+        ("Origin: https://example.com.evil.org\r\n", false),
+        ("Origin: null\r\n", false),
+        ("Origin: https://example.com\r\nOrigin: https://evil.org\r\n", false),
+        ("Origin:\r\n", false),
+    ] {
+        let client = world.client(0);
+        world.say(client, &request(headers));
+        let status: &[u8] = if is_allowed { b"HTTP/1.1 101 " } else { b"HTTP/1.1 403 " };
+        assert!(world.take(client).starts_with(status), "{headers}");
+        assert_eq!(world.peers[client].shut, !is_allowed);
+        // Of the connection the worker has heard before.
+        let commands: Vec<_> = events(&mut world, worker).into_iter().map(|(cmd, ..)| cmd).collect();
+        let last = if is_allowed { Cmd::OnWebsocketConnect } else { Cmd::OnClose };
+        assert_eq!(commands, [Cmd::OnConnect, last]);
+    }
+    assert_eq!(world.shard.counters().origins_refused, 5);
+}
+
 thread_local! {
     static TOLD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }

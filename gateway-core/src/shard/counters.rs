@@ -46,6 +46,8 @@ admin::counters! {
     proxy_headers_malformed,
     /// Clients that broke their protocol by a PROXY header, as they are not believed.
     proxy_headers_unexpected,
+    /// Websocket handshakes refused because of the origin of their page.
+    origins_refused,
     /// Clients closed for breaking their protocol.
     clients_malformed,
     /// Links closed for a malformed frame.

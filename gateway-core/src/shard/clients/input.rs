@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use protocol::client::{Decoded, Kind, Malformed, websocket};
 use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, WebsocketRequest};
+use tracing::warn;
 use uring::SocketId;
 
 use super::ClientSlot;
@@ -12,6 +13,8 @@ use super::client::Reading;
 use crate::Handshake;
 use crate::ResponseHeader;
 use crate::answer::{SUBPROTOCOL_HEADER, chosen_subprotocol, is_header};
+use crate::config::ORIGIN_LOGGED_SIZE_MAX;
+use crate::origin;
 use crate::shard::events::Stall;
 use crate::shard::events::{ClientEvent, TooLarge};
 use crate::shard::links::LinkId;
@@ -291,6 +294,10 @@ impl Shard {
     /// Whether a handshake is accepted, and with what headers of the hooks'. From here on the client has the address that its proxy
     /// says.
     fn admit(&mut self, slot: ClientSlot, request: &websocket::Request<'_>) -> Handshake {
+        if let Some(origin) = origin::refused(&self.settings.allow_origins, request) {
+            self.note_refused_origin(slot, origin);
+            return Handshake::Refuse { status: ORIGIN_STATUS };
+        }
         if let Some(address) = self.forwarded(slot, request) {
             self.clients[slot].peer = address.into();
         }
@@ -306,10 +313,22 @@ impl Shard {
         let is_trusted = trusted.contain(self.clients[slot].peer.address().ip());
         is_trusted.then(|| header.client(request, trusted)).flatten()
     }
+
+    fn note_refused_origin(&mut self, slot: ClientSlot, origin: &[u8]) {
+        self.counters.origins_refused += 1;
+        if let Some(unsaid) = self.clients.origin_log.admit(self.now.0) {
+            let (origin, _) = origin.split_at(origin.len().min(ORIGIN_LOGGED_SIZE_MAX));
+            let (peer, origin) = (self.clients[slot].peer.address(), String::from_utf8_lossy(origin));
+            warn!(%peer, ?origin, unsaid, "a page's websocket is refused: its origin is not one of --allow-origin");
+        }
+    }
 }
 
 /// What a browser's request takes as the body of ON_WEBSOCKET_CONNECT, in bytes.
 const WEBSOCKET_REQUEST_SIZE_USUAL: usize = 2048;
+
+/// What a page is told whose origin is not allowed: Forbidden.
+const ORIGIN_STATUS: u16 = 403;
 
 /// A buffer for answers of codecs that has grown larger than this, in bytes, is not kept.
 const REPLY_KEPT_MAX: usize = 256 * 1024;

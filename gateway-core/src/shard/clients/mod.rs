@@ -21,6 +21,7 @@ pub(super) mod unfinished;
 use std::ops::{Index, IndexMut};
 
 use hashbrown::HashMap;
+use protocol::LogLimit;
 use uring::SocketId;
 
 use self::client::Client;
@@ -30,6 +31,7 @@ use self::share::Shares;
 use self::tls::Sessions;
 use self::unfinished::Unfinished;
 use super::table::Table;
+use crate::config::ORIGIN_LOG_PERIOD_MS;
 use crate::{Millis, Settings};
 
 /// Where a client's row is: the slot of its socket. To be held only while the client is known to be there; what may outlive it
@@ -64,6 +66,8 @@ pub(crate) struct Clients {
     /// Those that waited for their own events and are to be read again; kept for its memory.
     pub ready: Vec<SocketId>,
     pub shares: Shares,
+    /// Lines about pages that may not open websockets.
+    pub origin_log: LogLimit,
     accepted: u64,
     last_id: u32,
 }
@@ -81,6 +85,7 @@ impl Clients {
             heartbeat: Heartbeat::new(settings, now),
             ready: Vec::new(),
             shares: Shares::default(),
+            origin_log: LogLimit::new(1, ORIGIN_LOG_PERIOD_MS),
             accepted: 0,
             last_id,
         }
