@@ -78,8 +78,9 @@ need_mariadb() {
 
 # nginx and haproxy, which tests start by themselves. Debian's packages would start them for good.
 need_proxies() {
-    PATH="$PATH:/usr/sbin" have nginx && PATH="$PATH:/usr/sbin" have haproxy && return
-    without_starting install_packages nginx-light haproxy
+    local stream=/usr/lib/nginx/modules/ngx_stream_module.so
+    [ -e $stream ] && PATH="$PATH:/usr/sbin" have nginx && PATH="$PATH:/usr/sbin" have haproxy && return
+    without_starting install_packages nginx-light libnginx-mod-stream haproxy
     ! have systemctl || as_root systemctl disable --quiet nginx haproxy
 }
 

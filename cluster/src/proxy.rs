@@ -1,6 +1,6 @@
 //! nginx and haproxy in front of a gateway, as operators put them there, each with one thread.
 //!
-//! Needs Debian's nginx-light and haproxy. Without them tests that ask for one say so and pass, unless the environment has
+//! Needs Debian's nginx-light with libnginx-mod-stream, and haproxy. Without them tests that ask for one say so and pass, unless the environment has
 //! `RINGWAY_NEED_PROXIES=1`.
 
 use std::io::Write as _;
@@ -20,8 +20,32 @@ pub struct Between<'a> {
     pub certificate: Option<&'a Path>,
     /// A gateway's websocket listener.
     pub gateway: SocketAddr,
-    /// Whether that one has TLS.
+    /// Whether the proxy speaks TLS to that one.
     pub gateway_tls: bool,
+    /// What the gateway is told of clients.
+    pub tells: Tells,
+}
+
+/// What a gateway hears from a proxy of its clients. If anything, the proxy connects to it from its own address, which no client
+/// has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Tells {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Their addresses, by X-Forwarded-For; nginx adds X-Real-IP and Forwarded.
+    Headers,
+    /// The same by the PROXY protocol, version 1. The proxy passes on bytes, whatever they are.
+    ProxyV1,
+    /// By version 2, which nginx does not have.
+    ProxyV2,
+}
+
+impl Tells {
+    /// Whether the proxy passes on bytes, and not requests.
+    fn passes_bytes(self) -> bool {
+        matches!(self, Tells::ProxyV1 | Tells::ProxyV2)
+    }
 }
 
 /// Which proxy.
@@ -29,7 +53,7 @@ pub struct Between<'a> {
 pub enum Kind {
     /// nginx with `proxy_pass`.
     Nginx,
-    /// haproxy in HTTP mode.
+    /// haproxy, in HTTP mode unless it passes on bytes.
     Haproxy,
 }
 
@@ -62,6 +86,7 @@ impl Proxy {
         std::fs::create_dir_all(&folder.0).expect("the folder for temporary files can be written to");
         let config = folder.0.join("proxy.conf");
         let text = match kind {
+            Kind::Nginx if between.tells.passes_bytes() => nginx_stream_config(&folder.0, address, between),
             Kind::Nginx => nginx_config(&folder.0, address, between),
             Kind::Haproxy => haproxy_config(address, between),
         };
@@ -115,7 +140,17 @@ impl Kind {
 }
 
 fn nginx_config(folder: &Path, address: SocketAddrV4, between: Between<'_>) -> String {
-    let Between { certificate, gateway, gateway_tls } = between;
+    let Between { certificate, gateway, gateway_tls, tells } = between;
+    let told = match tells {
+        Tells::Headers => format!(
+            "proxy_bind {};
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Real-IP $remote_addr;
+            proxy_set_header Forwarded \"$http_forwarded, for=$remote_addr\";",
+            address.ip()
+        ),
+        _ => String::new(),
+    };
     let (folder, scheme) = (folder.display(), if gateway_tls { "https" } else { "http" });
     let (ssl, tls) = certificate.map_or_else(Default::default, |file| {
         let file = file.display();
@@ -140,6 +175,7 @@ http {{
             proxy_http_version 1.1;
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection upgrade;
+            {told}
         }}
     }}
 }}
@@ -147,8 +183,46 @@ http {{
     )
 }
 
+fn nginx_stream_config(folder: &Path, address: SocketAddrV4, between: Between<'_>) -> String {
+    let Between { gateway, tells, .. } = between;
+    assert_eq!(tells, Tells::ProxyV1, "nginx knows no other");
+    let (folder, ip) = (folder.display(), address.ip());
+    // Where it is no part of the program.
+    let module = if Path::new(STREAM_MODULE).exists() {
+        format!("load_module {STREAM_MODULE};")
+    } else {
+        String::new()
+    };
+    format!(
+        "{module}
+daemon off; master_process off; pid {folder}/pid;
+events {{ worker_connections {CONNECTIONS_MAX}; }}
+stream {{
+    server {{
+        listen {address} backlog=4096;
+        proxy_bind {ip};
+        proxy_pass {gateway};
+        proxy_protocol on;
+    }}
+}}
+"
+    )
+}
+
 fn haproxy_config(address: SocketAddrV4, between: Between<'_>) -> String {
-    let Between { certificate, gateway, gateway_tls } = between;
+    let Between { certificate, gateway, gateway_tls, tells } = between;
+    let ip = address.ip();
+    let mode = match tells {
+        Tells::Nothing => "http",
+        Tells::Headers => "http\n    option forwardfor",
+        Tells::ProxyV1 | Tells::ProxyV2 => "tcp",
+    };
+    let told = match tells {
+        Tells::Nothing => String::new(),
+        Tells::Headers => format!("source {ip}"),
+        Tells::ProxyV1 => format!("source {ip} send-proxy"),
+        Tells::ProxyV2 => format!("source {ip} send-proxy-v2"),
+    };
     let tls = certificate.map_or_else(String::new, |file| {
         let file = file.display();
         format!("ssl crt {file} ssl-min-ver TLSv1.3 ciphersuites {CIPHER_SUITE} curves {CURVE}")
@@ -159,7 +233,7 @@ fn haproxy_config(address: SocketAddrV4, between: Between<'_>) -> String {
     maxconn {CONNECTIONS_MAX}
     nbthread 1
 defaults
-    mode http
+    mode {mode}
     timeout connect 30s
     timeout client 60s
     timeout server 60s
@@ -168,7 +242,7 @@ frontend clients
     bind {address} {tls}
     default_backend gateways
 backend gateways
-    server gateway {gateway} {gateway_tls}
+    server gateway {gateway} {gateway_tls} {told}
 "
     )
 }
@@ -178,6 +252,9 @@ const PORT: u16 = 8080;
 
 /// Connections of a proxy: two for each client.
 const CONNECTIONS_MAX: u32 = 4096;
+
+/// Where Debian has what makes nginx pass on bytes.
+const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// What rustls would choose (RFC 8446 §B.4, RFC 7748).
 const CIPHER_SUITE: &str = "TLS_AES_256_GCM_SHA384";

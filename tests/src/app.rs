@@ -65,6 +65,7 @@ impl Events for TestApp {
                 let answer = format!("{} {} dropped {dropped} missing {missing}", all.queued, nobody.queued);
                 return gateway.send_to_client(client.id(), answer);
             }
+            "from" => return gateway.send_to_client(client.id(), client.address().to_string()),
             "pid" => return gateway.send_to_client(client.id(), std::process::id().to_string()),
             "id" => return gateway.send_to_client(client.id(), client.id().to_string()),
             "all" => return gateway.send_to_all(text),

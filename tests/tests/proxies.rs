@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 
 use ringway_tests::client::websocket::{Frame, WebsocketClient};
 use ringway_tests::process::Process;
-use ringway_tests::proxy::{Between, Kind, Proxy};
+use ringway_tests::proxy::{Between, Kind, Proxy, Tells};
 use ringway_tests::wait::LIMIT;
 use ringway_tests::{Cluster, Listen};
 
@@ -142,7 +142,8 @@ fn crowd(count: usize, address: SocketAddr, asks_to_leave: bool, end: impl FnOnc
 /// All of 40 get a close code when the gateway stops, and 20 of 20 get the last words of a worker.
 fn all_are_closed_in_order(kind: Kind, tls: bool) {
     let mut server = Server::start(&format!("proxies-{kind:?}-{tls}"));
-    let between = Between { certificate: None, gateway: server.address(tls), gateway_tls: tls };
+    let between =
+        Between { certificate: None, gateway: server.address(tls), gateway_tls: tls, tells: Tells::Nothing };
     let Some(proxy) = Proxy::start(kind, between) else { return };
     let heard = crowd(20, proxy.address(), true, || ());
     let expected = Heard { last_words: Some("last words".to_owned()), code: Some(1000) };

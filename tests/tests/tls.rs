@@ -9,11 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ringway_tests::client::TlsClient;
 use ringway_tests::process::Process;
 use ringway_tests::sockets::await_keepalive;
 use ringway_tests::wait::{LIMIT, wait_until};
 use ringway_tests::{Cluster, Listen};
-use tls::{Connector, KeyPair, Session};
+use tls::{Connector, KeyPair};
 
 /// A certificate for `names` and its key, in files of this name.
 fn certificate(name: &str, names: &[&str]) -> KeyPair {
@@ -59,54 +60,6 @@ impl Server {
 
     fn await_log(&mut self, words: &str) {
         wait_until(words, || self.cluster.gateway(0).stderr().contains(words).then_some(()));
-    }
-}
-
-/// A client of `ssl+text`.
-struct Client {
-    stream: TcpStream,
-    session: Session,
-    got: Vec<u8>,
-}
-
-impl Client {
-    /// Connects as `localhost`, unless the certificate is none of whom `connector` trusts.
-    fn connect(address: SocketAddr, connector: &Connector) -> Option<Client> {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        let session = connector.connect("localhost").unwrap();
-        let mut client = Client { stream, session, got: Vec::new() };
-        client.take(&mut []).ok()?;
-        while !client.session.is_open() {
-            client.receive()?;
-        }
-        Some(client)
-    }
-
-    fn take(&mut self, bytes: &mut [u8]) -> Result<(), tls::Failure> {
-        let mut reply = Vec::new();
-        let taken = self.session.receive(bytes, &mut self.got, &mut reply);
-        self.stream.write_all(&reply).unwrap();
-        taken
-    }
-
-    fn receive(&mut self) -> Option<()> {
-        let mut buffer = [0; 4096];
-        let count = self.stream.read(&mut buffer).unwrap();
-        assert!(count > 0, "the gateway closed");
-        self.take(&mut buffer[..count]).ok()
-    }
-
-    fn echo(&mut self, line: &str) {
-        let line = format!("{line}\n");
-        let mut sealed = Vec::new();
-        self.session.seal(line.as_bytes(), &mut sealed).unwrap();
-        self.stream.write_all(&sealed).unwrap();
-        while self.got.len() < line.len() {
-            self.receive().unwrap();
-        }
-        assert_eq!(String::from_utf8_lossy(&self.got), line);
-        self.got.clear();
     }
 }
 
@@ -198,7 +151,7 @@ asyncio.run(main())
 fn the_kernel_asks_clients_with_tls_whether_they_are_still_there() {
     let files = certificate("keepalive", &["localhost"]);
     let server = Server::start(&[&files]);
-    let _client = Client::connect(server.text, &trusting(&files)).unwrap();
+    let _client = TlsClient::connect(server.text, &trusting(&files)).unwrap();
     await_keepalive(server.text);
     server.cluster.stop();
 }
@@ -210,7 +163,7 @@ fn certificates_are_loaded_again_under_load_and_nobody_is_dropped() {
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..4)
         .map(|number| {
-            let mut client = Client::connect(server.text, &trusting(&files)).unwrap();
+            let mut client = TlsClient::connect(server.text, &trusting(&files)).unwrap();
             let stop = Arc::clone(&stop);
             std::thread::spawn(move || {
                 let mut count = 0;
@@ -224,15 +177,17 @@ fn certificates_are_loaded_again_under_load_and_nobody_is_dropped() {
         .collect();
     let old = trusting(&files);
     let new = trusting(&certificate("reload", &["localhost"]));
-    assert!(Client::connect(server.text, &old).is_some() && Client::connect(server.text, &new).is_none());
+    assert!(
+        TlsClient::connect(server.text, &old).is_some() && TlsClient::connect(server.text, &new).is_none()
+    );
     server.cluster.gateway(0).hang_up();
-    wait_until("the new certificate", || Client::connect(server.text, &new));
-    assert!(Client::connect(server.text, &old).is_none());
+    wait_until("the new certificate", || TlsClient::connect(server.text, &new));
+    assert!(TlsClient::connect(server.text, &old).is_none());
     fs::write(&files.key, "no key").unwrap();
     server.cluster.gateway(0).hang_up();
     server.await_log("reload.key: has no private key");
     server.await_log("the certificates from before stay");
-    Client::connect(server.text, &new).unwrap().echo("still");
+    TlsClient::connect(server.text, &new).unwrap().echo("still");
     stop.store(true, Ordering::Relaxed);
     for client in clients {
         assert!(client.join().unwrap() > 0);
@@ -279,9 +234,9 @@ fn an_idle_client_costs_the_gateway_at_most_5_kb() {
     program::raise_open_files();
     let mut server = Server::start(&[&certificate("memory", &["localhost"])]);
     let connector = Connector::insecure();
-    let connect = |_| Client::connect(server.text, &connector).unwrap();
+    let connect = |_| TlsClient::connect(server.text, &connector).unwrap();
     // What is there once for all is there with the first.
-    let mut clients: Vec<Client> = (0..50).map(connect).collect();
+    let mut clients: Vec<TlsClient> = (0..50).map(connect).collect();
     let before = server.cluster.gateway(0).rss();
     clients.extend((0..CLIENTS).map(connect));
     clients.iter_mut().for_each(|client| client.echo("once"));
@@ -302,7 +257,7 @@ fn one_file_with_certificate_and_key_is_enough() {
     let ready = cluster.gateway(0).stdout();
     let address = ready.split_whitespace().find_map(|word| word.strip_prefix("ssl+text://")).unwrap();
     let connector = Connector::trusting("--tls-ca", &files.cert).unwrap();
-    Client::connect(address.parse().unwrap(), &connector).unwrap().echo("by one file");
+    TlsClient::connect(address.parse().unwrap(), &connector).unwrap().echo("by one file");
     cluster.stop();
 }
 

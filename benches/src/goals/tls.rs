@@ -6,7 +6,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use cluster::proxy::{Between, Kind, Proxy};
+use cluster::proxy::{Between, Kind, Proxy, Tells};
 use cluster::{Cluster, Listen, own_address};
 
 use super::harness::{Harness, Side, in_turns, path};
@@ -98,7 +98,7 @@ fn start_proxy(
     file: &Path,
     gateway: SocketAddr,
 ) -> Result<Proxy, Stopped> {
-    let between = Between { certificate: Some(file), gateway, gateway_tls: false };
+    let between = Between { certificate: Some(file), gateway, gateway_tls: false, tells: Tells::Nothing };
     let proxy = cpus::on(harness.cpus.server, || Proxy::start(kind, between));
     proxy.ok_or_else(|| format!("{kind:?} is not here; scripts/bench installs it"))
 }

@@ -1,10 +1,12 @@
-//! Blocking clients of the four client protocols. Reads have the limit of [`crate::wait::LIMIT`]; what a server
+//! Blocking clients of the four client protocols, one of them within TLS. Reads have the limit of [`crate::wait::LIMIT`]; what a server
 //! sends against its protocol panics.
 
 mod plain;
+mod secured;
 pub mod websocket;
 
 pub use plain::{Framing, PlainClient};
+pub use secured::TlsClient;
 
 use cluster::{Cluster, Listen};
 
