@@ -3,6 +3,7 @@
 //! * [`parse`] reads the flags: from the command line, the environment and the config file.
 //! * [`ready`] and [`fail`] are how a program says that it serves, or that it cannot; [`Refusal`] is why.
 //! * [`finish`] is the last call of a program that ends in good order.
+//! * [`notify`] tells a service manager what [`ready`] and [`Shutdown`] do not.
 //! * [`mark_vital`] and [`catch`] say what a panic costs: the process, or what it was about.
 //! * [`cpu_order`] says where its threads go.
 //! * [`Shutdown`] waits for SIGINT or SIGTERM.
@@ -56,6 +57,7 @@ mod machine;
 mod memory;
 mod names;
 mod nearest;
+mod notify;
 mod outlet;
 mod panics;
 mod process;
@@ -76,6 +78,7 @@ pub use logging::{LogLevel, log_to_stderr};
 pub use machine::{allowed_cpus, check_machine, cpus, run_on};
 pub use memory::{memory_available, memory_size, resident_bytes};
 pub use names::Resolver;
+pub use notify::{NOTIFY_SOCKET, Phase, notify};
 pub use panics::{PANIC_EXIT_CODE, Panic, catch, give_up, mark_vital, spawn_vital};
 pub use process::{
     begin, fail, fail_with, finish, is_said, mention, misuse, parse, parse_as, print, ready, say,

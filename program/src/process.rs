@@ -19,6 +19,7 @@ use crate::cpus;
 use crate::declared::Program;
 use crate::flags::{Asked, Flags, gather};
 use crate::logging::log_to_stderr;
+use crate::notify::notify_ready;
 use crate::outlet::{STDERR, STDOUT};
 use crate::panics::watch_panics;
 use crate::setting::UsageError;
@@ -69,9 +70,12 @@ pub fn begin(name: &'static str) {
     watch_panics();
 }
 
-/// Says on stdout, in one line, that the program serves: `gateway ready: …`. Scripts wait for this line.
+/// Says in one line, on stdout and to a service manager, that the program serves: `gateway ready: …`. Scripts wait for this
+/// line.
 pub fn ready(what: impl Display) {
+    let what = what.to_string();
     say(format_args!("{} ready: {what}\n", name()));
+    notify_ready(&what);
 }
 
 /// Says something on stdout, to people or scripts, without waiting for them.

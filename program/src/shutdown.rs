@@ -22,6 +22,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 use tracing::{info, warn};
 
+use crate::notify::{Phase, notify, notify_around};
 use crate::panics::spawn_vital;
 
 /// Why a program ends.
@@ -121,7 +122,7 @@ impl Shutdown {
     }
 
     /// As [`Shutdown::wait`]; until then each SIGHUP calls `reload`, if hangups are taken. Several that come while it runs
-    /// are one.
+    /// are one. A service manager is told of the reloads and of the end.
     pub fn wait_and_reload(&mut self, mut reload: impl FnMut()) -> Signal {
         loop {
             let first = self.requests.recv().expect("the thread of the signals lives as long as the process");
@@ -131,8 +132,11 @@ impl Shutdown {
                     Request::Reload => None,
                 });
             match end {
-                Some(signal) => return signal,
-                None => reload(),
+                Some(signal) => {
+                    notify(Phase::Stopping);
+                    return signal;
+                }
+                None => notify_around(&mut reload),
             }
         }
     }

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
+use program::Phase;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
@@ -92,8 +93,13 @@ pub(crate) fn run(end_timeout: Duration) -> io::Result<ExitCode> {
     let (tell, happened) = unbounded();
     listen_to_signals(tell.clone())?;
     let clock = program::Uptime::start();
-    let mut master =
-        Master { path: binary::path(), plan: Plan::new(end_timeout), processes: HashMap::new(), tell };
+    let mut master = Master {
+        path: binary::path(),
+        plan: Plan::new(end_timeout),
+        phase: None,
+        processes: HashMap::new(),
+        tell,
+    };
     master.plan.start(clock.elapsed());
     loop {
         if let Some(code) = master.act(clock.elapsed()) {
@@ -126,6 +132,8 @@ struct Master {
     /// What worker processes are started from.
     path: PathBuf,
     plan: Plan,
+    /// What the service manager was told last.
+    phase: Option<Phase>,
     processes: HashMap<Id, Process>,
     tell: Sender<Happened>,
 }
@@ -155,6 +163,7 @@ impl Master {
     /// Does what the plan wants; the exit code, if that is the end.
     fn act(&mut self, now: Duration) -> Option<ExitCode> {
         loop {
+            self.notify();
             let actions = self.plan.take_actions();
             if actions.is_empty() {
                 return None;
@@ -169,6 +178,15 @@ impl Master {
                     Action::Exit(code) => return Some(code.into()),
                 }
             }
+        }
+    }
+
+    /// Tells the service manager what it does not know yet.
+    fn notify(&mut self) {
+        let phase = self.plan.phase();
+        if self.phase != phase {
+            self.phase = phase;
+            phase.into_iter().for_each(program::notify);
         }
     }
 

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use program::Phase;
+
 use super::report::Report;
 use crate::config::{
     EXIT_NAME_TAKEN, MASTER_HOLD_UP, RESTART_DELAY, RESTART_DELAY_MAX, SILENCE_MAX, STABLE_AGE,
@@ -121,6 +123,17 @@ impl Plan {
     /// What is to be done now, in order.
     pub(super) fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
+    }
+
+    /// What a service manager may know; `None` until a process is ready. A reload is over when roles have changed, or will
+    /// not change.
+    pub(super) fn phase(&self) -> Option<Phase> {
+        match (self.stopping, self.has_served) {
+            (true, _) => Some(Phase::Stopping),
+            (false, false) => None,
+            (false, true) if self.successor.is_some() => Some(Phase::Reloading),
+            (false, true) => Some(Phase::Ready),
+        }
     }
 
     /// When [`Plan::on_time`] is due at the latest.

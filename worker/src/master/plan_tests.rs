@@ -120,6 +120,33 @@ fn a_new_process_that_ends_or_is_never_ready_changes_nothing() {
 }
 
 #[test]
+fn a_service_manager_knows_when_it_serves_reloads_and_stops() {
+    let mut stage = Stage::new();
+    assert_eq!(stage.plan.phase(), None);
+    stage.ready(1, &["10.0.0.1:2900"]);
+    assert_eq!(stage.plan.phase(), Some(Phase::Ready));
+    for successor_serves in [true, false] {
+        stage.plan.reload(stage.now);
+        stage.done();
+        assert_eq!(stage.plan.phase(), Some(Phase::Reloading));
+        if successor_serves {
+            stage.ready(2, &["10.0.0.1:2900"]);
+            // The old process still hands over.
+            assert_eq!(stage.plan.phase(), Some(Phase::Ready));
+            stage.ends(1, "exit code 0");
+        } else {
+            stage.ends(3, "exit code 2");
+        }
+        assert_eq!(stage.plan.phase(), Some(Phase::Ready));
+    }
+    // It is started again.
+    stage.ends(2, "killed by SIGSEGV");
+    assert_eq!(stage.plan.phase(), Some(Phase::Ready));
+    stage.plan.stop(stage.now, 143);
+    assert_eq!(stage.plan.phase(), Some(Phase::Stopping));
+}
+
+#[test]
 fn a_reload_during_another_follows_when_that_is_done() {
     let mut stage = Stage::serving();
     stage.plan.reload(stage.now);

@@ -35,6 +35,8 @@ impl Process {
         command
             .args(words)
             .env(MARK, Mark::new(side, patient).to_string())
+            // The master speaks for it.
+            .env_remove(program::NOTIFY_SOCKET)
             .stdin(Stdio::from(OwnedFd::from(theirs)));
         let child = command.spawn()?;
         program::spawn_vital("reports", move || {
