@@ -51,6 +51,8 @@ struct Simulation {
     /// Of those with windows.
     numbers: HashMap<usize, Numbers>,
     has_windows: bool,
+    /// Clients come through a proxy that says so in front.
+    is_proxied: bool,
     /// Workers break, and take what is on its way with them.
     lossy: bool,
     /// By connection id: how many ON_CONNECT less ON_CLOSE the workers saw.
@@ -64,8 +66,11 @@ impl Simulation {
         let settings = Settings {
             listen: listen(&["text://127.0.0.1:1000"]),
             send_to_worker_buffer_size: 200,
+            trusted_proxies: "10.0.0.0/8".parse().expect("a network"),
+            proxy_protocol: seed.is_multiple_of(2),
             ..Settings::default()
         };
+        let is_proxied = settings.proxy_protocol;
         let random = Rng::with_seed(seed);
         Simulation {
             world: World::new(settings),
@@ -74,6 +79,7 @@ impl Simulation {
             workers: vec![],
             numbers: HashMap::new(),
             has_windows,
+            is_proxied,
             lossy: false,
             known: HashMap::new(),
             handled: HashMap::new(),
@@ -126,6 +132,9 @@ impl Simulation {
     fn connect(&mut self) {
         if self.clients.len() < 20 {
             let peer = self.world.client(0);
+            if self.is_proxied {
+                self.world.peers[peer].inbox.extend(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
+            }
             self.clients.push(Client { peer, ..Client::default() });
         }
     }
