@@ -1,5 +1,5 @@
-//! The only place where clocks are read: milliseconds since the ring was made, cached for a turn; and whether the thread was
-//! held up.
+//! The only place where clocks are read: the time since the ring was made, cached for a turn; and whether the thread was held
+//! up.
 
 use std::cell::Cell;
 use std::mem;
@@ -8,13 +8,18 @@ use std::time::{Duration, Instant};
 
 use crate::config::HELD_UP_MS;
 
-/// Tells what [`Ring::now`](crate::Ring::now) does, also while the ring delivers events.
+/// Tells what [`Ring::now`](crate::Ring::now) does, also while the ring delivers events. Inside, it is microseconds.
 #[derive(Clone, Debug)]
 pub struct Time(Rc<Cell<u64>>);
 
 impl Time {
     /// Milliseconds since the ring was made, as of the last wait.
     pub fn now(&self) -> u64 {
+        self.0.get() / 1_000
+    }
+
+    /// The same in microseconds.
+    pub fn now_us(&self) -> u64 {
         self.0.get()
     }
 }
@@ -58,14 +63,19 @@ impl Clock {
     }
 
     pub(crate) fn read(&mut self) {
-        let now_ms = millis(self.origin.elapsed());
-        self.is_late |= now_ms.saturating_sub(self.now_ms()) >= self.late_ms;
-        self.time.0.set(now_ms);
+        let now_us = micros(self.origin.elapsed());
+        self.is_late |= (now_us / 1_000).saturating_sub(self.now_ms()) >= self.late_ms;
+        self.time.0.set(now_us);
     }
 
     /// Whether the clock was not read for a while since this was last asked.
     pub(crate) fn take_late(&mut self) -> bool {
         mem::take(&mut self.is_late)
+    }
+
+    /// Microseconds since it was last read.
+    pub(crate) fn since_read_us(&self) -> u64 {
+        micros(self.origin.elapsed()).saturating_sub(self.time.now_us())
     }
 
     /// Whether the thread was held up since it was last asked, in which it meant to wait for `wait`; or before, and has not
@@ -111,6 +121,10 @@ impl Clock {
     }
 }
 
+fn micros(time: Duration) -> u64 {
+    time.as_micros().try_into().unwrap_or(u64::MAX)
+}
+
 fn millis(time: Duration) -> u64 {
     time.as_millis().try_into().unwrap_or(u64::MAX)
 }
@@ -150,10 +164,10 @@ mod tests {
     #[test]
     fn ticks_come_once_per_period_and_are_not_made_up_for() {
         let mut clock = Clock::new(Duration::from_millis(10), Duration::MAX);
-        clock.time.0.set(9);
+        clock.time.0.set(9_999);
         assert!(!clock.tick_due());
         assert_eq!(clock.until_tick(), Duration::from_millis(1));
-        clock.time.0.set(45);
+        clock.time.0.set(45_000);
         assert!(clock.tick_due());
         assert!(!clock.tick_due());
         assert_eq!(clock.until_tick(), Duration::from_millis(10));
@@ -162,7 +176,7 @@ mod tests {
     #[test]
     fn a_period_of_zero_means_no_ticks() {
         let mut clock = Clock::new(Duration::ZERO, Duration::MAX);
-        clock.time.0.set(1_000_000);
+        clock.time.0.set(1_000_000_000);
         assert!(!clock.tick_due());
         assert_eq!(clock.until_tick(), Duration::MAX);
     }

@@ -83,5 +83,8 @@ pub(crate) const AHEAD_COUNT_MAX: usize = 256;
 /// Bytes of the buffer that a preferred socket waits with. Who brings more is then received from as others are.
 pub(crate) const AHEAD_SIZE: usize = 16 * 1024;
 
+/// Of so many turns that had something to do, one is measured ([`crate::Work`]): a clock is read for it.
+pub(crate) const WORK_SAMPLED: u32 = 64;
+
 /// Slots are allocated in chunks of this many, so that growing never copies the table.
 pub(crate) const SLOTS_PER_CHUNK: usize = 4096;

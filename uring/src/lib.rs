@@ -78,6 +78,7 @@ mod steer;
 mod token;
 mod turn;
 mod waker;
+mod work;
 
 pub use acks::Acks;
 pub use clock::Time;
@@ -90,3 +91,4 @@ pub use slots::SocketId;
 pub use stats::Stats;
 pub use steer::{Steering, steer};
 pub use waker::Waker;
+pub use work::Work;

@@ -17,6 +17,7 @@ use crate::setup::{self, SetupError};
 use crate::slots::{Slots, SocketId};
 use crate::stats::Stats;
 use crate::waker::Waker;
+use crate::work::WorkMeter;
 
 /// One io_uring with its sockets. It belongs to the thread that made it.
 pub struct Ring {
@@ -42,6 +43,7 @@ pub struct Ring {
     /// Once somebody asked for it.
     pub(crate) waker: Option<Waker>,
     pub(crate) stats: Stats,
+    pub(crate) work: WorkMeter,
     /// See `close`.
     pub(crate) releases_at_once: bool,
     /// The slot whose polls are renewed next; see `close`.
@@ -73,6 +75,7 @@ impl Ring {
             clock: Clock::new(config.tick, config.catch_up_after),
             waker: None,
             stats: Stats::default(),
+            work: WorkMeter::default(),
             releases_at_once: setup::releases_at_once(),
             renewed_next: 0,
             not_send: PhantomData,

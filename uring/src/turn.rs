@@ -25,6 +25,7 @@ impl Ring {
     /// # Errors
     /// The kernel refuses the ring; it will not work again.
     pub fn turn(&mut self, wait_max: Duration, mut on_event: impl FnMut(Event<'_>)) -> io::Result<()> {
+        self.work.end(&self.clock);
         self.begin_accepts();
         let mut held_up = self.was_held_up();
         if held_up || !self.has_work() {
@@ -59,6 +60,7 @@ impl Ring {
     /// delivers it.
     pub(crate) fn submit_and_wait(&mut self, wait_max: Duration) -> io::Result<()> {
         if !(wait_max.is_zero() || self.has_work()) {
+            self.work.end(&self.clock);
             self.begin_accepts();
             let wait = self.wait_allowed(wait_max);
             self.queue.turn(wait)?;
@@ -107,6 +109,7 @@ impl Ring {
 
     /// Handles what was fetched until now.
     fn handle_completions(&mut self, on_event: &mut impl FnMut(Event<'_>)) {
+        self.work.begin(self.queue.completions.len());
         for _ in 0..self.queue.completions.len() {
             let Some(done) = self.queue.completions.pop_front() else { return };
             self.handle(done, on_event);
