@@ -7,6 +7,7 @@
 //! * [`address`]: hosts and ports as flags have them.
 //! * [`pulse`]: when a silent peer counts as dead.
 //! * [`millis`]: spans of time as numbers.
+//! * [`is_secret`]: whether what a peer has said is the secret.
 //! * [`LogLimit`]: how often what a peer does may be logged.
 //! * [`calls`]: commands and queries: which gateway gets which frame, and what replies mean.
 //! * [`ClientId`]: the name of a client, which is its address too.
@@ -33,9 +34,11 @@ pub mod register_client;
 mod register_lists;
 pub mod register_set;
 pub mod register_trouble;
+mod secret;
 
 pub use client_id::{ClientId, ClientIdError};
 pub use log_limit::LogLimit;
 pub use millis::millis;
 #[doc(inline)]
 pub use php_values as php;
+pub use secret::is_secret;

@@ -195,7 +195,7 @@ impl Directory {
     }
 
     fn check_key(&self, key: &str) -> Result<(), Refusal> {
-        if key == self.secret_key { Ok(()) } else { Err(Refusal::WrongKey) }
+        if protocol::is_secret(key, &self.secret_key) { Ok(()) } else { Err(Refusal::WrongKey) }
     }
 
     /// Puts an address on the list; a connection that registers again changes the address in its place.

@@ -377,7 +377,7 @@ impl Shard {
     /// Compares the key strictly; a missing one matches nothing, not even the empty key (WIRE.md §3).
     /// `asked`: the peer wants to be told.
     fn authorize(&mut self, id: LinkId, key: Option<&str>, asked: bool) -> LinkState {
-        if key != Some(self.settings.secret_key.as_str()) {
+        if !key.is_some_and(|key| protocol::is_secret(key, &self.settings.secret_key)) {
             return self.refuse_key(id, asked);
         }
         match self.links.get_mut(id) {
