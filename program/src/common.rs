@@ -1,7 +1,7 @@
-//! Owns the flags that every program has: `--config`, `--log-level`, `--cpus`, `--version`.
+//! Owns the flags that every program has: `--config`, `--log-level`, `--log-format`, `--cpus`, `--version`.
 
 use crate::cpus::Cpus;
-use crate::logging::LogLevel;
+use crate::logging::{LogFormat, LogLevel};
 use crate::setting::UsageError;
 
 /// The common flags that are set, from wherever.
@@ -9,6 +9,7 @@ use crate::setting::UsageError;
 pub(crate) struct Common {
     pub(crate) config: Option<String>,
     pub(crate) log_level: Option<LogLevel>,
+    pub(crate) log_format: Option<LogFormat>,
     pub(crate) cpus: Option<Cpus>,
     pub(crate) version: bool,
 }
@@ -46,6 +47,7 @@ impl Common {
         match name {
             "config" => Ok(set(&mut self.config, value.to_owned())),
             "log-level" => Ok(set(&mut self.log_level, value.parse()?)),
+            "log-format" => Ok(set(&mut self.log_format, value.parse()?)),
             "cpus" => Ok(set(&mut self.cpus, value.parse()?)),
             _ => unreachable!("{name} is no common flag"),
         }
@@ -59,8 +61,9 @@ fn set<T>(place: &mut Option<T>, value: T) -> bool {
 }
 
 /// The common flags with a value, and what they are for.
-pub(crate) const FLAGS: [(&str, &str); 3] = [
+pub(crate) const FLAGS: [(&str, &str); 4] = [
     ("config", "read flags from this TOML file"),
     ("log-level", "error, warn, info (default), debug, trace or off"),
+    ("log-format", "human (default) or json"),
     ("cpus", "CPUs to run on, 2-5 or 0,2 as taskset's (default: all that the process may use)"),
 ];

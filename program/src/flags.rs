@@ -21,7 +21,7 @@ use crate::setting::{Setting, UsageError};
 /// The flags of a program: a struct with `#[derive(argh::FromArgs, argh::ArgsInfo)]`, or several as [`Both`] makes one of
 /// them. No two of them may have a flag of the same name.
 ///
-/// The flags `--config`, `--log-level`, `--cpus` and `--version` belong to every program and are added by this crate;
+/// The flags `--config`, `--log-level`, `--log-format`, `--cpus` and `--version` belong to every program and are added by this crate;
 /// no struct may declare them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` must derive both `argh::FromArgs` and `argh::ArgsInfo`",

@@ -65,6 +65,7 @@ mod refusal;
 mod setting;
 mod shutdown;
 mod uptime;
+mod usage;
 
 pub use allocator::Allocator;
 pub use bind_error::describe_bind_error;
@@ -74,7 +75,7 @@ pub use executor::start_executor;
 pub use flags::{Both, Flags, Words, check_defaults};
 pub use kernel::{KERNEL_MIN, KernelVersion};
 pub use limits::{MEMLOCK_MIN, raise_memlock, raise_open_files};
-pub use logging::{LogLevel, log_to_stderr};
+pub use logging::{LogFormat, LogLevel, log_level, log_to_stderr, set_log_level};
 pub use machine::{allowed_cpus, check_machine, cpus, run_on};
 pub use memory::{memory_available, memory_size, resident_bytes};
 pub use names::Resolver;
@@ -86,3 +87,4 @@ pub use process::{
 pub use refusal::{Refusal, check_busy_poll, microseconds, seconds};
 pub use shutdown::{Shutdown, Signal, ignore_other_signals};
 pub use uptime::Uptime;
+pub use usage::{Usage, usage};

@@ -46,7 +46,7 @@ pub fn parse_as<F: Flags>(kind: &str, name: &'static str) -> F {
     // Before the flags get their defaults, some of which are a number of CPUs.
     inputs.common.cpus.iter().for_each(cpus::choose);
     let flags = asked(inputs.read());
-    log_to_stderr(inputs.common.log_level);
+    log_to_stderr(inputs.common.log_level, inputs.common.log_format.unwrap_or_default());
     inputs.warnings.iter().for_each(|warning| warn!("{warning}"));
     flags
 }
