@@ -1,19 +1,34 @@
-/// Declares `Counters`: plain numbers since a start, each with its doc, and with its name for whoever lists them.
+/// Declares `Counters`: plain numbers since a start, each with its doc, and with name and doc for whoever lists them.
 #[macro_export]
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
         /// Plain numbers since the start. One thread alone writes them.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Counters {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])+ pub $name: u64,)*
         }
 
         impl Counters {
-            /// Every counter by name.
-            pub fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name),)*].into_iter()
+            /// Every counter.
+            pub fn all(&self) -> impl Iterator<Item = $crate::Counter> {
+                [$($crate::Counter {
+                    name: stringify!($name),
+                    help: concat!($($doc),+),
+                    count: self.$name,
+                },)*].into_iter()
             }
         }
     };
+}
+
+/// One of the numbers that [`counters!`](crate::counters) declares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counter {
+    /// What it is called in code.
+    pub name: &'static str,
+    /// What it counts, in a sentence.
+    pub help: &'static str,
+    /// How often that was.
+    pub count: u64,
 }

@@ -6,27 +6,33 @@ use std::time::Duration;
 
 use crate::Report;
 
-/// Asks the process whose `--admin` is `address`.
+/// Asks the process whose `--admin` is `address`, with its token if it has one.
 ///
 /// # Errors
 /// Nobody there, no answer within 5 s, or an answer that is no report.
-pub fn fetch(address: SocketAddr) -> io::Result<Report> {
+pub fn fetch(address: SocketAddr, token: Option<&str>) -> io::Result<Report> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    write!(stream, "GET /status HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    write!(stream, "GET /status HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{authorization}\r\n")?;
     let mut answer = Vec::new();
     stream.take(ANSWER_SIZE_MAX).read_to_end(&mut answer)?;
-    body(&answer)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what answers is no --admin of Ringway"))
+    read(&answer).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
 }
 
-fn body(answer: &[u8]) -> Option<Report> {
+/// What it says of itself, if it says so.
+fn read(answer: &[u8]) -> Result<Report, &'static str> {
+    const NOT_OURS: &str = "what answers is no --admin of Ringway";
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(head) = response.parse(answer).ok()? else { return None };
-    // Of a process with faults it is 503.
-    matches!(response.code, Some(200 | 503)).then(|| serde_json::from_slice(&answer[head..]).ok())?
+    let Ok(httparse::Status::Complete(head)) = response.parse(answer) else { return Err(NOT_OURS) };
+    match response.code {
+        // Of a process with faults it is 503.
+        Some(200 | 503) => serde_json::from_slice(&answer[head..]).map_err(|_| NOT_OURS),
+        Some(401) => Err("it wants its --admin-token: give it as --token"),
+        _ => Err(NOT_OURS),
+    }
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,46 +43,68 @@ const ANSWER_SIZE_MAX: u64 = 32 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Admin, NoAnswer, Process, Row};
+    use crate::{Admin, NoAnswer, Part, Row, Subject, Told};
 
-    #[test]
-    fn what_is_served_is_what_is_fetched() {
-        let report = Report {
-            process: Process::this("gateway", "1.2.3", Duration::from_secs(5)),
-            rows: vec![Row { name: "gateway:0".into(), clients: Some(3), ..Row::default() }],
-            faults: Vec::new(),
+    /// A process with a shard that answers and one that has ended.
+    fn subject() -> Subject {
+        let part = |index, tell: fn(std::sync::mpsc::SyncSender<u64>) -> Result<(), NoAnswer>| {
+            let read =
+                |clients| Told { row: Row { clients: Some(clients), ..Row::default() }, ..Told::default() };
+            Part::new(format!("gateway:{index}"), "gateway", Some(("shard", index)), tell, read)
         };
-        let served = report.clone();
-        let admin = Admin::serve("0".parse().unwrap(), move || served.clone()).unwrap();
-        assert!(admin.address().ip().is_loopback());
-        assert_eq!(fetch(admin.address()).unwrap(), report);
-        assert!(report.process.memory_bytes > 0);
-        let address = admin.address();
-        drop(admin);
-        assert!(fetch(address).is_err());
+        let answers = |answer: std::sync::mpsc::SyncSender<u64>| {
+            let _ = answer.send(3);
+            Ok(())
+        };
+        Subject::new("gateway", "1.2.3", vec![part(0, answers), part(1, |_| Err(NoAnswer::Ended))])
+    }
+
+    fn ask(admin: &Admin, path: &str) -> String {
+        let mut stream = TcpStream::connect(admin.address()).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     #[test]
-    fn a_process_with_faults_says_so_by_its_status() {
-        let process = Process::this("gateway", "1.2.3", Duration::ZERO);
-        let parts =
-            [("gateway:0".to_owned(), Ok(Row::default())), ("gateway:1".to_owned(), Err(NoAnswer::Ended))];
-        let report = Report::new(process, parts);
-        assert_eq!((report.rows.len(), &report.faults[..]), (1, &["gateway:1 has ended".to_owned()][..]));
-        let served = report.clone();
-        let admin = Admin::serve("0".parse().unwrap(), move || served.clone()).unwrap();
-        let mut stream = TcpStream::connect(admin.address()).unwrap();
-        write!(stream, "GET /status HTTP/1.0\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.0 503 ") && answer.contains("gateway:1 has ended"), "{answer}");
-        assert_eq!(fetch(admin.address()).unwrap(), report);
+    fn what_is_served_is_what_is_fetched() {
+        let admin = Admin::serve("0".parse().unwrap(), None, subject()).unwrap();
+        assert!(admin.address().ip().is_loopback());
+        let report = fetch(admin.address(), None).unwrap();
+        assert_eq!((report.process.program.as_str(), report.process.version.as_str()), ("gateway", "1.2.3"));
+        assert!(report.process.memory_bytes > 0);
+        assert_eq!(
+            (report.rows[0].name.as_str(), report.rows[0].clients, report.rows.len()),
+            ("gateway:0", Some(3), 1)
+        );
+        assert_eq!(report.faults, ["gateway:1 has ended"]);
+        // Whoever looks at nothing else sees it by the code.
+        assert!(ask(&admin, "/status").starts_with("HTTP/1.0 503 "));
+        let metrics = ask(&admin, "/metrics");
+        for line in
+            ["ringway_gateway_up{shard=\"0\"} 1", "ringway_gateway_up{shard=\"1\"} 0", "process_open_fds "]
+        {
+            assert!(metrics.contains(line), "{line} is not in {metrics}");
+        }
+        let address = admin.address();
+        drop(admin);
+        assert!(fetch(address, None).is_err());
+    }
+
+    #[test]
+    fn a_token_that_is_missing_is_asked_for() {
+        let admin = Admin::serve("0".parse().unwrap(), Some("t"), subject()).unwrap();
+        assert!(fetch(admin.address(), Some("t")).is_ok());
+        for wrong in [None, Some("other")] {
+            assert!(fetch(admin.address(), wrong).unwrap_err().to_string().contains("--admin-token"));
+        }
     }
 
     #[test]
     fn other_answers_are_refused() {
         for wrong in ["", "HTTP/1.1 200 OK\r\n\r\n{}", "HTTP/1.1 404 Not Found\r\n\r\n", "SSH-2.0\r\n"] {
-            assert_eq!(body(wrong.as_bytes()), None, "{wrong}");
+            assert!(read(wrong.as_bytes()).is_err(), "{wrong}");
         }
     }
 }

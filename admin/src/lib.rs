@@ -1,22 +1,40 @@
 //! What a running program tells of itself.
 //!
-//! [`Admin`] serves `GET /status` on an address of its own, in a thread of its own: a [`Report`] as JSON, with a [`Row`]
-//! for each shard of a gateway or core of a worker. [`fetch`] reads it, [`table`] shows it. [`counters!`] declares
-//! what they count. Nothing here is on a
-//! data path.
+//! A [`Subject`] is a process and its [`Part`]s: shards of a gateway, cores of a worker, each with a data thread that is asked
+//! how it is and answers between two turns. What they tell is a [`Row`] for people and [`Metric`]s for Prometheus; [`counters!`]
+//! and [`Histogram`] are what they count with. With the feature `server`, [`Admin`] serves it on an address of its own, in a thread of its own. [`fetch`] reads
+//! another process' [`Report`], [`table`] shows it. Nothing here is on a data path.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
     warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
 )]
 
+mod ask;
 mod counters;
+mod exposition;
 mod fetch;
+#[cfg(feature = "server")]
+mod guard;
+mod histogram;
+mod metric;
+mod part;
 mod report;
+#[cfg(feature = "server")]
 mod server;
+mod subject;
 mod table;
+mod vitals;
 
+pub use ask::{ANSWER_TIMEOUT, NoAnswer, Waiting, ask};
+pub use counters::Counter;
 pub use fetch::fetch;
-pub use report::{ANSWER_TIMEOUT, NoAnswer, Process, Report, Row, ask};
-pub use server::{Address, Admin};
+pub use histogram::{Histogram, Scale};
+pub use metric::{Causes, Metric, Value};
+pub use part::{Part, Told};
+pub use report::{Process, Report, Row};
+#[cfg(feature = "server")]
+pub use server::{Address, Admin, AdminError};
+pub use subject::Subject;
 pub use table::table;
+pub use vitals::TURN_TIMEOUT;

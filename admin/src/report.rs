@@ -1,10 +1,11 @@
 //! The report: a process, and its shards or cores.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::NoAnswer;
 
 /// What `GET /status` answers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -18,46 +19,12 @@ pub struct Report {
     pub faults: Vec<String>,
 }
 
-/// Why a part of a process does not say how it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum NoAnswer {
-    /// Its thread has ended.
-    #[error("has ended")]
-    Ended,
-    /// Its thread has not come to answer within [`ANSWER_TIMEOUT`]: it is held up, or has not started yet.
-    #[error("has not answered for {ANSWER_TIMEOUT:?}")]
-    Late,
-}
-
-/// How long the parts of a process together may take to say how they are: many times what one needs that is busy, and
-/// less than whoever asks waits.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// What the parts of a process answer, in order. All are asked before the first answer is waited for, and all together
-/// have [`ANSWER_TIMEOUT`]. `tell` has a part send its answer.
-pub fn ask<P, S>(
-    parts: &[P],
-    tell: impl Fn(&P, SyncSender<S>) -> Result<(), NoAnswer>,
-) -> Vec<Result<S, NoAnswer>> {
-    let ask = |part| {
-        let (answer, status) = sync_channel(1);
-        tell(part, answer).map(|()| status)
-    };
-    let clock = program::Uptime::start();
-    let asked: Vec<_> = parts.iter().map(ask).collect();
-    let answers = asked.into_iter().map(|status| {
-        let left = ANSWER_TIMEOUT.saturating_sub(clock.elapsed());
-        status?.recv_timeout(left).map_err(|error| match error {
-            RecvTimeoutError::Timeout => NoAnswer::Late,
-            RecvTimeoutError::Disconnected => NoAnswer::Ended,
-        })
-    });
-    answers.collect()
-}
-
 impl Report {
     /// The report of a process whose parts, by name, answer this.
-    pub fn new(process: Process, parts: impl IntoIterator<Item = (String, Result<Row, NoAnswer>)>) -> Report {
+    pub(crate) fn new(
+        process: Process,
+        parts: impl IntoIterator<Item = (String, Result<Row, NoAnswer>)>,
+    ) -> Report {
         let mut report = Report { process, rows: Vec::new(), faults: Vec::new() };
         for (name, answer) in parts {
             match answer {
@@ -111,7 +78,7 @@ pub struct Row {
 
 impl Process {
     /// This process, `uptime` after its start.
-    pub fn this(program: &str, version: &str, uptime: Duration) -> Process {
+    pub(crate) fn this(program: &str, version: &str, uptime: Duration) -> Process {
         let pid = std::process::id();
         Process {
             program: program.to_owned(),

@@ -1,17 +1,31 @@
-//! The status page.
+//! The admin address of a process.
 
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use tokio::sync::oneshot;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use program::Refusal;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::Report;
+use crate::exposition::Format;
+use crate::guard::{Guard, admit};
+use crate::vitals::Vitals;
+use crate::{Report, Subject};
 
 /// Where a program tells of itself: a port of this machine alone, or an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +45,35 @@ impl FromStr for Address {
     }
 }
 
-/// The status page of a process; it ends when this is dropped.
+/// Why a process does not tell of itself, as one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The flags cannot be.
+    #[error("{0}")]
+    Flags(String),
+    /// The address, or the thread, cannot be had.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<AdminError> for Refusal {
+    fn from(error: AdminError) -> Refusal {
+        match error {
+            AdminError::Flags(why) => Refusal::Usage(why),
+            AdminError::Io(error) => Refusal::Environment(error.to_string()),
+        }
+    }
+}
+
+/// The admin address of a process; it ends when this is dropped.
+///
+/// | path | answer |
+/// | --- | --- |
+/// | `/status` | [`Report`] as JSON; 503 if it has faults |
+/// | `/metrics` | Prometheus' text format, or OpenMetrics where `Accept` names it |
+/// | `/healthz` | 200 and `ok`; 503 and a line for each data thread that has ended, or has not turned for 10 s |
+/// | `/readyz` | the same, and a line for whatever else is a reason to send nobody here |
+/// | `/log-level` | what is logged; PUT a level, or directives as in `RUST_LOG`, to change that |
 #[derive(Debug)]
 pub struct Admin {
     address: SocketAddr,
@@ -40,11 +82,13 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves `GET /status` from a thread of its own; `report` is called there for each request, one at a time.
+    /// Serves from a thread of its own. With a token, whoever asks for more than the probes `/healthz` and `/readyz` says it as
+    /// `Authorization: Bearer TOKEN`.
     ///
     /// # Errors
-    /// The address cannot be listened on, or the thread cannot be had.
-    pub fn serve(address: Address, report: impl Fn() -> Report + Send + Sync + 'static) -> io::Result<Admin> {
+    /// The address is open to other machines and there is no token, it cannot be listened on, or the thread cannot be had.
+    pub fn serve(address: Address, token: Option<&str>, subject: Subject) -> Result<Admin, AdminError> {
+        let guard = Guard::new(address.0, token).map_err(AdminError::Flags)?;
         let listener = TcpListener::bind(address.0).map_err(|error| {
             let why = program::describe_bind_error(address.0, &error).replace("--listen", "--admin");
             io::Error::new(error.kind(), why)
@@ -52,18 +96,24 @@ impl Admin {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let report = Arc::new(report);
-        let routes = Router::new().route("/status", get(move || async move { answer(report()) }));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(1)
+            .build()?;
+        let watched = Arc::new(Watched::new(subject));
         let thread = program::spawn_vital("admin", move || {
             runtime.block_on(async {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                 // A request that is not finished is dropped: a slow reader must not hold the process up.
                 tokio::select! {
-                    _ = axum::serve(listener, routes).into_future() => {}
+                    () = watch(Arc::clone(&watched)) => {}
+                    () = accept(listener, routes(watched, guard)) => {}
                     _ = stopped => {}
                 }
             });
+            // Nor must a question that is not answered.
+            runtime.shutdown_background();
         })?;
         Ok(Admin { address, stop: Some(stop), thread: Some(thread) })
     }
@@ -72,12 +122,6 @@ impl Admin {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
-}
-
-/// 503 where something is wrong, for whoever looks at nothing else.
-fn answer(report: Report) -> (StatusCode, Json<Report>) {
-    let status = if report.faults.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(report))
 }
 
 impl Drop for Admin {
@@ -89,3 +133,143 @@ impl Drop for Admin {
         }
     }
 }
+
+/// A process, and what was last heard of its data threads.
+struct Watched {
+    subject: Subject,
+    vitals: Mutex<Vitals>,
+}
+
+impl Watched {
+    fn new(subject: Subject) -> Watched {
+        let vitals = Vitals::new(subject.parts().len(), subject.uptime());
+        Watched { subject, vitals: Mutex::new(vitals) }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Vitals) -> T) -> T {
+        look(&mut self.vitals.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is wrong with the process.
+    fn faults(&self) -> Vec<String> {
+        self.with(|vitals| vitals.faults(self.subject.parts(), self.subject.uptime()))
+    }
+
+    /// Why nobody is to be sent here.
+    fn unready(&self) -> Vec<String> {
+        let mut why = self.faults();
+        why.extend(self.with(|vitals| vitals.unready(self.subject.parts())));
+        why.extend(self.subject.standing());
+        why
+    }
+}
+
+/// Asks the data threads again and again; never ends.
+async fn watch(watched: Arc<Watched>) {
+    let mut due = interval(WATCH_PERIOD);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        watched.with(|vitals| vitals.look(watched.subject.parts(), watched.subject.uptime()));
+    }
+}
+
+/// Serves whoever connects; never ends.
+async fn accept(listener: tokio::net::TcpListener, routes: Router) {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(converse(stream, routes.clone(), permit))),
+            // Out of files, as a rule.
+            Err(_) => tokio::time::sleep(ACCEPT_RETRY_DELAY).await,
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, routes: Router, _permit: OwnedSemaphorePermit) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_SIZE_MAX);
+    let conversation = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    // Who does not speak HTTP, or is too slow, has had his answer.
+    let _ = timeout(CONNECTION_TIMEOUT, conversation).await;
+}
+
+fn routes(watched: Arc<Watched>, guard: Guard) -> Router {
+    Router::new()
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .route("/log-level", get(log_level).put(set_log_level))
+        .route("/healthz", get(|State(watched): State<Arc<Watched>>| plain(move || watched.faults())))
+        .route("/readyz", get(|State(watched): State<Arc<Watched>>| plain(move || watched.unready())))
+        .with_state(watched)
+        .layer(from_fn_with_state(guard, admit))
+}
+
+/// 503 where something is wrong, for whoever looks at nothing else.
+async fn status(State(watched): State<Arc<Watched>>) -> Response {
+    let answer = |report: Report| {
+        let status = if report.faults.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (status, Json(report))
+    };
+    aside(move || answer(watched.subject.report())).await
+}
+
+async fn metrics(State(watched): State<Arc<Watched>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::accepted(accept);
+    aside(move || ([(header::CONTENT_TYPE, format.content_type())], watched.subject.metrics(format))).await
+}
+
+async fn log_level() -> Response {
+    match program::log_level() {
+        Some(level) => (StatusCode::OK, level + "\n").into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The body is a level, or directives as in `RUST_LOG`.
+async fn set_log_level(level: String) -> Response {
+    match program::set_log_level(level.trim()) {
+        Ok(()) => {
+            tracing::warn!(level = level.trim(), "the log level was changed");
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(why) => (StatusCode::BAD_REQUEST, why + "\n").into_response(),
+    }
+}
+
+/// 200 and `ok`, or 503 and what is wrong, a line each.
+fn plain(wrong: impl FnOnce() -> Vec<String>) -> impl Future<Output = (StatusCode, String)> {
+    let wrong = wrong();
+    std::future::ready(match wrong.is_empty() {
+        true => (StatusCode::OK, "ok\n".to_owned()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, wrong.join("\n") + "\n"),
+    })
+}
+
+/// Answers from another thread, of which there is one: a data thread may let itself be waited for.
+async fn aside<R: IntoResponse + Send + 'static>(answer: impl FnOnce() -> R + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(answer).await {
+        Ok(answer) => answer.into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// How often data threads are asked: an answer is taken with the next question, so health is a second old at most.
+const WATCH_PERIOD: Duration = Duration::from_millis(500);
+
+/// Connections that are served at once; others wait. A scraper, some probes and an operator need a few.
+const CONNECTIONS_MAX: usize = 64;
+
+/// How long a request may take to come, so that 64 that say nothing keep nobody out for longer.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection is kept, for several requests.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The largest head of a request, in bytes.
+const HEADER_SIZE_MAX: usize = 16 * 1024;
+
+/// How long to wait before accepting again when there was no file for a connection.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);

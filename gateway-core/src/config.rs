@@ -225,6 +225,9 @@ pub const SPARE_LARGE_SIZE_MAX: usize = 32 * 1024;
 /// are no more than [`CLIENT_EVENTS_RESUMED`]: enough for a round trip of one that sends fast, and few before others'.
 pub const CLIENT_EVENTS_MAX: u8 = 16;
 
+/// Of so many events of a link, one is timed until its worker says that it is done.
+pub(crate) const EVENTS_TIMED: u32 = 64;
+
 /// See [`CLIENT_EVENTS_MAX`].
 pub const CLIENT_EVENTS_RESUMED: u8 = 8;
 

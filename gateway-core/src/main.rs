@@ -3,7 +3,7 @@
 
 use admin::{Address, Admin};
 use argh::{ArgsInfo, FromArgs};
-use gateway_core::{Certificates, CordonFlags, DrainFlags, Gateway, Listen, Options, UncordonFlags};
+use gateway_core::{Certificates, CordonFlags, DrainFlags, Gateway, Options, UncordonFlags};
 use program::{Both, Refusal};
 
 #[global_allocator]
@@ -16,9 +16,12 @@ static ALLOCATOR: program::Allocator = program::Allocator;
     note = "The listening schemes are websocket, text, frame and tcp, and with TLS wss, ssl+text, ssl+frame and ssl+tcp."
 )]
 struct Flags {
-    /// where `ringway status` may ask how things are (default: none)
+    /// where it tells of itself: `ringway status`, /metrics, /healthz, /readyz (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     admin: Option<Address>,
+    /// what is to be said at the admin address, which must have one unless it is of this machine alone (default: none)
+    #[argh(option, arg_name = "TOKEN")]
+    admin_token: Option<String>,
     #[argh(subcommand)]
     command: Option<Command>,
 }
@@ -33,7 +36,8 @@ enum Command {
 }
 
 fn main() {
-    let Both(Flags { admin, command }, options) = program::parse::<Both<Flags, Options>>("gateway");
+    let Both(Flags { admin, admin_token, command }, options) =
+        program::parse::<Both<Flags, Options>>("gateway");
     match command {
         Some(Command::Cordon(flags)) => return flags.perform(options.control),
         Some(Command::Uncordon(flags)) => return flags.perform(options.control),
@@ -44,27 +48,17 @@ fn main() {
         program::fail(why);
     }
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
-    let name = options.name.clone();
     let settings = options.settings().unwrap_or_else(|refusal| refusal.end());
-    let schemes: Vec<String> = settings.listen.iter().map(Listen::scheme).collect();
     let gateway = Gateway::start(settings).unwrap_or_else(|error| Refusal::from(error).end());
-    let listen: Vec<String> = schemes
-        .iter()
-        .zip(gateway.listen())
-        .map(|(scheme, address)| format!("{scheme}://{address}"))
-        .collect();
-    let listen = listen.join(" ");
     let _admin = admin.map(|address| {
-        let (source, name, listen) = (gateway.status_source(), name.clone(), listen.clone());
-        let clock = program::Uptime::start();
-        Admin::serve(address, move || gateway_core::report(&source, &name, &listen, clock.elapsed()))
-            .unwrap_or_else(|error| program::fail(error))
+        Admin::serve(address, admin_token.as_deref(), gateway.subject())
+            .unwrap_or_else(|error| Refusal::from(error).end())
     });
     let certificates = gateway.certificates();
     if certificates.is_some() {
         shutdown.take_hangups();
     }
-    program::ready(format_args!("{} ({} shards)", listen, gateway.shard_count()));
+    program::ready(format_args!("{} ({} shards)", gateway.listen_urls(), gateway.shard_count()));
     shutdown.wait_and_reload(|| certificates.iter().for_each(Certificates::reload));
     gateway.stop();
     program::finish();

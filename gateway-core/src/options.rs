@@ -133,6 +133,9 @@ pub struct Options {
         from_str_fn(program::seconds)
     )]
     pub cordon_delay: Duration,
+    /// path at which websocket listeners tell load balancers whether to send clients, such as /healthz (default: none)
+    #[argh(option, arg_name = "PATH", from_str_fn(health_path))]
+    pub health_path: Option<String>,
     /// how long an idle shard looks for work before it sleeps, at most 1000000 (default 0)
     #[argh(
         option,
@@ -197,6 +200,7 @@ impl Options {
             drain_timeout: self.drain_timeout,
             control: self.control,
             cordon_delay: self.cordon_delay,
+            health_path: self.health_path,
             busy_poll: self.busy_poll,
             slow_client: self.slow_client,
             sockets_max: None,
@@ -217,6 +221,18 @@ impl Default for Settings {
 fn inner_ip(host: &Host) -> Result<IpAddr, Refusal> {
     resolve(host).map_err(|error| Refusal::Environment(format!("--inner-listen {host}: {error}")))
 }
+
+/// A path as a request line has it.
+fn health_path(text: &str) -> Result<String, String> {
+    let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?');
+    match is_path && text.len() <= HEALTH_PATH_SIZE_MAX {
+        true => Ok(text.to_owned()),
+        false => Err("not a path such as /healthz".to_owned()),
+    }
+}
+
+/// The longest path for load balancers, in bytes.
+const HEALTH_PATH_SIZE_MAX: usize = 256;
 
 /// The default of `--register-address`.
 const REGISTER_ADDRESS: &str = "127.0.0.1:1236";

@@ -74,6 +74,9 @@ pub struct Settings {
     pub control: Option<PathBuf>,
     /// How long a cordoned gateway goes on taking clients, so that load balancers see that it will not.
     pub cordon_delay: Duration,
+    /// The path at which websocket listeners answer load balancers: 200, or 503 while the gateway is cordoned or has no worker.
+    /// `None`: they have none.
+    pub health_path: Option<String>,
     /// How long a shard that has nothing to do looks for something by itself before it sleeps. Zero: not at all. More needs a
     /// CPU for each shard.
     pub busy_poll: Duration,

@@ -149,6 +149,11 @@ impl RegisterSet {
         self.names.iter().all(|name| name.is_tried) && clients.all(RegisterClient::is_held)
     }
 
+    /// Whether some register has taken us.
+    pub fn is_any_held(&self) -> bool {
+        self.members.iter().filter_map(|member| member.client.as_ref()).any(RegisterClient::is_held)
+    }
+
     /// Whether a gateway counts as there, as far as registers know: one of them lists it, or did when it was last there.
     pub fn lists(&self, gateway: SocketAddrV4) -> bool {
         self.members.iter().any(|member| member.lists.contain(gateway))

@@ -16,34 +16,31 @@ pub struct Status {
     pub counters: Counters,
 }
 
-/// Plain numbers since the start; the register's thread alone writes them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
+admin::counters! {
     /// Connections taken.
-    pub accepted: u64,
+    accepted,
     /// Connections closed at accept because there were too many.
-    pub refused_full: u64,
+    refused_full,
     /// Connections closed for a line that is no request.
-    pub refused_not_a_request: u64,
+    refused_not_a_request,
     /// Connections closed for an event that a register does not know.
-    pub refused_unknown_event: u64,
+    refused_unknown_event,
     /// Connections closed for an address that is none.
-    pub refused_bad_address: u64,
+    refused_bad_address,
     /// Connections closed for a wrong or missing secret key.
-    pub refused_wrong_key: u64,
+    refused_wrong_key,
     /// Connections closed because they did not say in time what they are.
-    pub refused_silent: u64,
+    refused_silent,
     /// Connections closed before that, because there were too many of their kind.
-    pub refused_crowded: u64,
+    refused_crowded,
     /// Connections closed for a line that is too long.
-    pub refused_too_long: u64,
+    refused_too_long,
     /// Connections of peers that pinged, closed because nothing was heard of them any more.
-    pub dead: u64,
+    dead,
     /// Lines that were taken.
-    pub requests: u64,
+    requests,
     /// Lists sent to workers.
-    pub lists: u64,
+    lists,
 }
 
 impl Counters {
@@ -59,24 +56,5 @@ impl Counters {
             Refusal::TooLong => &mut self.refused_too_long,
         };
         *counter += 1;
-    }
-
-    /// Every counter by name.
-    pub fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        [
-            ("accepted", self.accepted),
-            ("refused_full", self.refused_full),
-            ("refused_not_a_request", self.refused_not_a_request),
-            ("refused_unknown_event", self.refused_unknown_event),
-            ("refused_bad_address", self.refused_bad_address),
-            ("refused_wrong_key", self.refused_wrong_key),
-            ("refused_silent", self.refused_silent),
-            ("refused_crowded", self.refused_crowded),
-            ("refused_too_long", self.refused_too_long),
-            ("dead", self.dead),
-            ("requests", self.requests),
-            ("lists", self.lists),
-        ]
-        .into_iter()
     }
 }

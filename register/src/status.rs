@@ -1,10 +1,9 @@
-//! How a register is asked how things are, and its row of the status table.
+//! How a register is asked how things are, its row of the status table and its metrics.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Sender, SyncSender};
 
-use admin::{ANSWER_TIMEOUT, NoAnswer, Process, Report, Row};
+use admin::{ANSWER_TIMEOUT, Causes, Metric, NoAnswer, Part, Row, Subject, Told, Waiting};
 use uring::Waker;
 
 use crate::counters::Status;
@@ -31,12 +30,7 @@ impl StatusSource {
     /// # Errors
     /// Its thread has ended, or is held up.
     pub fn ask(&self) -> Result<Status, NoAnswer> {
-        let (answer, status) = sync_channel(1);
-        self.tell(Control::Status(answer))?;
-        status.recv_timeout(ANSWER_TIMEOUT).map_err(|error| match error {
-            RecvTimeoutError::Timeout => NoAnswer::Late,
-            RecvTimeoutError::Disconnected => NoAnswer::Ended,
-        })
+        Waiting::begin(|answer| self.tell(Control::Status(answer)))?.wait(ANSWER_TIMEOUT)
     }
 
     /// Has the register's thread do this.
@@ -46,27 +40,64 @@ impl StatusSource {
         Ok(())
     }
 
-    /// What `--admin` tells, `uptime` after the start: one row.
-    pub fn report(&self, uptime: Duration) -> Report {
-        let part = ("register".to_owned(), self.ask().map(|status| row(self.addr, &status)));
-        Report::new(Process::this("register", env!("CARGO_PKG_VERSION"), uptime), [part])
+    /// What `--admin` tells.
+    pub fn subject(&self) -> Subject {
+        Subject::new("register", env!("CARGO_PKG_VERSION"), vec![self.part()])
+    }
+
+    /// The register, to be asked as a part of the process.
+    pub fn part(&self) -> Part {
+        let (source, addr) = (self.clone(), self.addr);
+        let tell = move |answer| source.tell(Control::Status(answer));
+        Part::new("register".to_owned(), "register", None, tell, move |status| told(addr, &status))
     }
 }
 
-fn row(addr: SocketAddr, status: &Status) -> Row {
+fn told(addr: SocketAddr, status: &Status) -> Told {
     let now = [
-        ("connections", status.connections as u64),
-        ("gateways", status.gateways as u64),
-        ("workers", status.workers as u64),
+        ("connections", "Connections, whether they have said what they are or not.", status.connections),
+        ("gateways", "Gateway shards that are registered.", status.gateways),
+        ("workers", "Worker cores that are told of them.", status.workers),
     ];
-    Row {
+    let counters = now.map(|(name, _, count)| (name.to_owned(), count as u64));
+    let counted = status.counters.all().map(|counter| (counter.name.to_owned(), counter.count));
+    let row = Row {
         listen: addr.to_string(),
         links: (status.gateways + status.workers) as u64,
-        counters: now
-            .into_iter()
-            .chain(status.counters.by_name())
-            .map(|(name, count)| (name.to_owned(), count))
-            .collect(),
+        counters: counters.into_iter().chain(counted).collect(),
         ..Row::default()
+    };
+    let gauges = now.map(|(name, help, count)| Metric::gauge(name, help, count as u64));
+    let metrics = gauges.into_iter().chain(Metric::counters(status.counters.all(), &CAUSES)).collect();
+    Told { row, metrics, unready: None }
+}
+
+/// What is counted by cause.
+const CAUSES: [Causes; 1] = [Causes {
+    name: "refused",
+    help: "Connections that were closed, by cause.",
+    counters: &[
+        ("refused_full", "full"),
+        ("refused_not_a_request", "not_a_request"),
+        ("refused_unknown_event", "unknown_event"),
+        ("refused_bad_address", "bad_address"),
+        ("refused_wrong_key", "wrong_key"),
+        ("refused_silent", "silent"),
+        ("refused_crowded", "crowded"),
+        ("refused_too_long", "too_long"),
+        ("dead", "dead"),
+    ],
+}];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_of_counters_that_there_are() {
+        let counters: Vec<&str> = Status::default().counters.all().map(|counter| counter.name).collect();
+        for (name, _) in CAUSES.iter().flat_map(|causes| causes.counters) {
+            assert!(counters.contains(name), "{name}");
+        }
     }
 }

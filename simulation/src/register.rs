@@ -280,11 +280,11 @@ impl World {
 
     fn check_refusals(&self) {
         let wrong = self.register_statuses().flatten().flat_map(|status| {
-            let counters: Vec<_> = status.counters.by_name().collect();
+            let counters: Vec<_> = status.counters.all().collect();
             counters
         });
         let wrong: Vec<_> = wrong
-            .filter(|(name, count)| (name.starts_with("refused") || *name == "dead") && *count > 0)
+            .filter(|it| (it.name.starts_with("refused") || it.name == "dead") && it.count > 0)
             .collect();
         assert_eq!(wrong, []);
     }

@@ -14,9 +14,12 @@ pub struct Beside {
     /// where its register listens, for other programs (default: a port that is told nobody)
     #[argh(option, arg_name = "HOST:PORT")]
     pub register_listen: Option<String>,
-    /// where `ringway status` may ask how things are (default: none)
+    /// where it tells of itself: `ringway status`, /metrics, /healthz, /readyz (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     pub admin: Option<Address>,
+    /// what is to be said at the admin address, which must have one unless it is of this machine alone (default: none)
+    #[argh(option, arg_name = "TOKEN")]
+    pub admin_token: Option<String>,
 }
 
 /// The flags of a program that is gateway and worker at once: the gateway's, open to this machine alone unless they say

@@ -4,12 +4,13 @@
 mod page;
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use admin::{Address, Admin};
 use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
 use gateway_core::{Certificates, Listen, ListenProtocol, overlap};
 use program::{Both, Flags, Words};
-use ringway::{Embedded, Options, RELOAD, StatusSource, reachable, refusal};
+use ringway::{Beside, Embedded, Options, RELOAD, reachable, refusal, subject};
 use ringway_apps::App;
 use ringway_apps::chat::Chat;
 use ringway_apps::echo::Echo;
@@ -54,6 +55,9 @@ struct StatusFlags {
     /// what the programs have as --admin: ports of this machine, or addresses
     #[argh(positional)]
     address: Vec<Address>,
+    /// what they have as --admin-token (default: none)
+    #[argh(option, arg_name = "TOKEN")]
+    token: Option<String>,
 }
 
 /// All flags: its own, and those of every program that is gateway and worker at once.
@@ -76,8 +80,8 @@ impl Flags for All {
 
 fn main() {
     let All(own, options) = program::parse("ringway");
-    if let Some(Command::Status(StatusFlags { address })) = own.command {
-        return show_status(&address);
+    if let Some(Command::Status(flags)) = own.command {
+        return show_status(&flags);
     }
     let meeting = options.meeting().unwrap_or_else(|refusal| refusal.end());
     let Options { beside, gateway } = options;
@@ -112,7 +116,7 @@ fn main() {
         })
     };
     let served = start().and_then(|embedded| {
-        serve(embedded, beside.admin, settings.listen[websocket].clone(), websocket, page, shutdown)
+        serve(embedded, &beside, settings.listen[websocket].clone(), websocket, page, shutdown)
     });
     if let Err(error) = served {
         refusal(error).end();
@@ -123,7 +127,7 @@ fn main() {
 /// Serves the page until a signal. `websocket` is the index of the listener that it connects to.
 fn serve(
     embedded: Option<Embedded>,
-    admin: Option<Address>,
+    beside: &Beside,
     listen: Listen,
     websocket: usize,
     page: TcpListener,
@@ -138,9 +142,10 @@ fn serve(
         }
         None => format!("open {url} (the page alone; its websocket is port {})", address.port()),
     };
-    let source = StatusSource::new(embedded.as_ref());
-    let status = source.clone();
-    let _admin = admin.map(|address| Admin::serve(address, move || status.report())).transpose()?;
+    let serve_admin =
+        |address| Admin::serve(address, beside.admin_token.as_deref(), subject(embedded.as_ref()));
+    let _admin = beside.admin.map(serve_admin).transpose()?;
+    let watched = Arc::new(subject(embedded.as_ref()));
     let certificates = embedded.as_ref().and_then(|embedded| embedded.gateway().certificates());
     let (stop, stopped) = oneshot::channel();
     program::spawn_vital("signals", move || {
@@ -159,7 +164,7 @@ fn serve(
     let served = page::serve(
         page,
         page::Websocket { port: address.port(), tls: secured },
-        move || source.report().faults,
+        move || watched.report().faults,
         || on_ready.into_iter().for_each(program::ready),
         stopped,
     );
@@ -170,13 +175,15 @@ fn serve(
 }
 
 /// Prints the table of `ringway status`; fails if nobody answers.
-fn show_status(addresses: &[Address]) {
+fn show_status(StatusFlags { address: addresses, token }: &StatusFlags) {
     if addresses.is_empty() {
         program::fail(
             "whose status? give what the programs have as --admin: ringway status 9501 10.0.0.2:9501",
         );
     }
-    let ask = |address: &Address| (address.0, admin::fetch(address.0).map_err(|error| error.to_string()));
+    let ask = |address: &Address| {
+        (address.0, admin::fetch(address.0, token.as_deref()).map_err(|error| error.to_string()))
+    };
     let answers: Vec<_> = addresses.iter().map(ask).collect();
     program::print(&admin::table(&answers));
     if answers.iter().all(|(_, answer)| answer.is_err()) {

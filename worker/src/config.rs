@@ -129,6 +129,7 @@ pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(30);
 pub(crate) const MASTER_HOLD_UP: Duration = Duration::from_secs(5);
 
 /// How often a worker process looks whether the one before it has left the `--admin` port.
+#[cfg(feature = "admin")]
 pub(crate) const ADMIN_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Sockets of a core at most: a link and a query connection for each gateway that registers may list, and those to registers.

@@ -196,8 +196,10 @@ impl Driver {
         while let Some(request) = self.requests.next() {
             match request {
                 Request::Status(answer) => {
-                    let mut status = self.runtime.status();
-                    status.counters.ring_enters = ring.stats().enters;
+                    let (mut status, ring) = (self.runtime.status(), ring.stats());
+                    status.counters.ring_enters = ring.enters;
+                    status.counters.received_bytes = ring.bytes_in;
+                    status.counters.sent_bytes = ring.bytes_out;
                     // Whoever asked may have given up.
                     let _ = answer.send(status);
                 }

@@ -7,17 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use admin::{Address, Admin};
 use argh::{CommandInfoWithArgs, EarlyExit, FromArgs};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use program::{Both, Flags, Words};
 use signal_hook::consts::SIGTERM;
-use tracing::warn;
 
-use crate::config::{ADMIN_RETRY_DELAY, CORES_MAX, END_GRACE, EXIT_NAME_TAKEN, SECONDS_MAX};
+use crate::config::{CORES_MAX, END_GRACE, EXIT_NAME_TAKEN, SECONDS_MAX};
 use crate::core::Notice;
 use crate::master::{self, Child, Command, Reporter};
-use crate::{Config, Events, Running, Worker};
+use crate::{Config, Events, Running, Worker, status_server};
 
 /// The flags of a worker program.
 #[derive(argh::FromArgs, argh::ArgsInfo, Clone, PartialEq, Eq, Debug)]
@@ -58,9 +56,14 @@ pub struct Settings {
         from_str_fn(program::microseconds)
     )]
     pub busy_poll: Duration,
-    /// where `ringway status` may ask how things are (default: none)
+    /// where it tells of itself: `ringway status`, /metrics, /healthz, /readyz (default: none)
+    #[cfg(feature = "admin")]
     #[argh(option, arg_name = "[IP:]PORT")]
-    pub admin: Option<Address>,
+    pub admin: Option<admin::Address>,
+    /// what is to be said at the admin address, which must have one unless it is of this machine alone (default: none)
+    #[cfg(feature = "admin")]
+    #[argh(option, arg_name = "TOKEN")]
+    pub admin_token: Option<String>,
     /// where the process id is kept, by which `reload` and `stop` find the worker (default: none)
     #[argh(option, arg_name = "FILE")]
     pub pid_file: Option<PathBuf>,
@@ -164,18 +167,18 @@ impl Settings {
     /// its own before.
     pub fn run<E: Events>(self, make_events: impl Fn(usize) -> E + Clone + Send + 'static) -> ExitCode {
         program::begin("worker");
-        program::log_to_stderr(None);
-        let Settings { admin, no_master, pid_file, .. } = self.clone();
+        program::log_to_stderr(None, program::LogFormat::default());
+        let settings = self.clone();
         let config = self.config().unwrap_or_else(|why| program::misuse(why));
         if let Err(why) = program::check_machine() {
             program::fail(why);
         }
         let child = Child::of_environment().unwrap_or_else(|error| program::fail(error));
         // The master's, if there is one.
-        let _pid_file = if child.is_none() { master::claim(pid_file.as_deref()) } else { None };
+        let _pid_file = if child.is_none() { master::claim(settings.pid_file.as_deref()) } else { None };
         let ended = match child {
-            None if !no_master => master::run(config.drain_timeout + END_GRACE),
-            child => serve(config, admin, child, make_events),
+            None if !settings.no_master => master::run(config.drain_timeout + END_GRACE),
+            child => serve(config, &settings, child, make_events),
         };
         let code = ended.unwrap_or_else(|error| program::fail(error));
         program::finish();
@@ -234,7 +237,7 @@ pub fn parse<O: Flags>(name: &'static str) -> (Settings, O) {
 /// The worker itself, until a signal, which may come before it is ready.
 fn serve<E: Events>(
     config: Config,
-    admin: Option<Address>,
+    settings: &Settings,
     child: Option<Child>,
     make_events: impl Fn(usize) -> E + Clone + Send + 'static,
 ) -> io::Result<ExitCode> {
@@ -246,7 +249,7 @@ fn serve<E: Events>(
     let (count, is_patient) = (config.count, child.as_ref().is_some_and(|child| child.patient));
     let (notices, heard) = unbounded();
     let running = Worker::start_as(config, key_name, notices.clone(), make_events)?;
-    let _admin = admin.and_then(|address| serve_status(address, &running, is_patient));
+    let _status = status_server::serve(settings, &running, is_patient);
     let name_taken = Arc::new(AtomicBool::new(false));
     relay(heard, child.map(|child| child.reporter(count)), Arc::clone(&name_taken))?;
     tell_when_ready(&running, ready, notices)?;
@@ -279,35 +282,6 @@ fn relay(
         }
     };
     program::spawn_vital("report", relay).map(drop)
-}
-
-/// Lets `ringway status` ask. Patient, it waits until a process that still holds the address has ended.
-fn serve_status(address: Address, running: &Running, is_patient: bool) -> Option<Admin> {
-    let (source, clock) = (running.status_source(), program::Uptime::start());
-    let serve = move || {
-        let source = source.clone();
-        Admin::serve(address, move || source.report(clock.elapsed()))
-    };
-    if !is_patient {
-        return Some(serve().unwrap_or_else(|error| program::fail(error)));
-    }
-    let retry = move || {
-        loop {
-            match serve() {
-                Ok(_admin) => loop {
-                    std::thread::park();
-                },
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    std::thread::sleep(ADMIN_RETRY_DELAY);
-                }
-                Err(error) => return warn!("{error}"),
-            }
-        }
-    };
-    if let Err(error) = program::spawn_vital("admin", retry) {
-        warn!("--admin is not served: {error}");
-    }
-    None
 }
 
 /// Says that it is ready once it is. Nobody waits for that: a register that is away for ever must not keep the program

@@ -83,6 +83,11 @@
 //! The feature `tokio` adds `Gateway::tokio`: a future that runs on a small tokio runtime beside the cores while the handler
 //! awaits it. The workspace's `examples/chat_with_history` keeps what was said in MySQL that way.
 //!
+//! # Watching
+//!
+//! With the feature `admin`, the flag `--admin` has a worker program tell of itself by HTTP: `/status`, `/metrics` for Prometheus,
+//! `/healthz`, `/readyz`. A program that has a server of its own asks [`Running::status_source`].
+//!
 //! # Memory
 //!
 //! glibc's allocator keeps what a flood of large messages has taken. [`Allocator`] gives it back; a program chooses it in its
@@ -117,6 +122,11 @@ mod name;
 mod pump;
 pub mod runtime;
 mod status;
+#[cfg(feature = "admin")]
+mod status_server;
+#[cfg(not(feature = "admin"))]
+#[path = "no_status_server.rs"]
+mod status_server;
 pub mod time;
 mod worker;
 
@@ -126,11 +136,13 @@ pub use protocol::client::Kind;
 pub use protocol::inner::{CloseReason, CloseReasonError, EventId, WebsocketRequest};
 pub use protocol::php;
 
-pub use crate::core::{Counters, Status};
+pub use crate::core::{Counters, Measures, Status};
 #[cfg(feature = "tokio")]
 pub use crate::runtime::Bridged;
 pub use crate::runtime::{Hold, Spawned};
-pub use ::admin::{Address as AdminAddress, Report};
+#[cfg(feature = "admin")]
+pub use ::admin::Address as AdminAddress;
+pub use ::admin::{Part, Report, Subject};
 pub use client::Client;
 pub use config::Config;
 pub use events::Events;

@@ -32,6 +32,9 @@ async fn serve<E: Events>(launch: Launch, make_events: impl FnOnce(usize) -> E) 
     while !driver.is_over() {
         // All that the ring has is the core's.
         ring.turn(driver.wait(), |event| drop(driver.deliver(event)))?;
+        if let Some(work) = ring.take_work() {
+            driver.runtime().on_work(work.time_us, work.completions);
+        }
         driver.turn_and_wait(&mut ring)?;
         if driver.is_glommio_due() {
             driver.let_glommio_turn().await;

@@ -1,8 +1,6 @@
-//! How a worker's cores are asked how things are, and its rows of the status table.
+//! What a worker tells of itself: a row of the status table and the metrics of each core.
 
-use std::time::Duration;
-
-use admin::{NoAnswer, Process, Report, Row};
+use admin::{Causes, Metric, NoAnswer, Part, Row, Subject, Told};
 
 use crate::Status;
 use crate::control::{Control, Request};
@@ -21,18 +19,39 @@ impl StatusSource {
 
     /// Every core's status, by index, or why there is none: it has not started, is held up by a handler, or has ended.
     pub fn ask(&self) -> Vec<Result<Status, NoAnswer>> {
-        admin::ask(&self.cores, |core, answer| {
-            core.tell(Request::Status(answer)).then_some(()).ok_or(NoAnswer::Ended)
-        })
+        admin::ask(&self.cores, |core, answer| core.ask(answer))
     }
 
-    /// What `--admin` tells, `uptime` after the start: a row for each core that answers, and which do not.
-    pub fn report(&self, uptime: Duration) -> Report {
-        let parts = self.ask().into_iter().enumerate();
-        let parts = parts
-            .map(|(index, status)| (format!("{}:{index}", self.name), status.map(|status| row(&status))));
-        Report::new(Process::this("worker", env!("CARGO_PKG_VERSION"), uptime), parts)
+    /// What `--admin` tells.
+    pub fn subject(&self) -> Subject {
+        Subject::new("worker", env!("CARGO_PKG_VERSION"), self.parts())
     }
+
+    /// The cores, to be asked as parts of the process.
+    pub fn parts(&self) -> Vec<Part> {
+        let part = |(index, core): (usize, &Control)| {
+            let core = core.clone();
+            let tell = move |answer| core.ask(answer);
+            let name = format!("{}:{index}", self.name);
+            Part::new(name, "worker", Some(("core", index)), tell, |status| told(&status))
+        };
+        self.cores.iter().enumerate().map(part).collect()
+    }
+}
+
+impl Control {
+    fn ask(&self, answer: std::sync::mpsc::SyncSender<Status>) -> Result<(), NoAnswer> {
+        self.tell(Request::Status(answer)).then_some(()).ok_or(NoAnswer::Ended)
+    }
+}
+
+fn told(status: &Status) -> Told {
+    let unready = match status {
+        Status { is_stopping: true, .. } => Some("is stopping"),
+        Status { links: 0, .. } => Some("has no gateway"),
+        Status { .. } => None,
+    };
+    Told { row: row(status), metrics: metrics(status), unready }
 }
 
 fn row(status: &Status) -> Row {
@@ -43,12 +62,104 @@ fn row(status: &Status) -> Row {
         ("queued_bytes", status.queued_bytes as u64),
         ("sessions_remembered", status.sessions_remembered as u64),
     ];
+    let counted = counters.all().map(|counter| (counter.name, counter.count));
     Row {
         links: status.links as u64,
         messages_in: counters.messages_in,
         messages_out: counters.messages_out,
         dropped: counters.commands_dropped,
-        counters: counters.by_name().chain(now).map(|(name, count)| (name.to_owned(), count)).collect(),
+        counters: counted.chain(now).map(|(name, count)| (name.to_owned(), count)).collect(),
         ..Row::default()
+    }
+}
+
+fn metrics(status: &Status) -> Vec<Metric> {
+    let measures = &status.measures;
+    let gauge = |name, help, value: usize| Metric::gauge(name, help, value as u64);
+    let mut metrics = vec![
+        gauge("links", "Gateway shards that are connected.", status.links),
+        gauge(
+            "handlers_running",
+            "Clients whose handler has begun and waits for something.",
+            status.handlers_running,
+        ),
+        gauge(
+            "events_waiting",
+            "Events that wait behind those handlers, or for a gateway to take what it was sent.",
+            status.events_waiting,
+        ),
+        gauge("link_queue_bytes", "Bytes queued for gateways.", status.queued_bytes),
+        gauge(
+            "events_unsettled",
+            "Events that gateways keep although their handlers have ended.",
+            status.events_unsettled,
+        ),
+        gauge(
+            "commands_kept",
+            "Commands that their gateways have not said to have taken.",
+            status.commands_kept,
+        ),
+        gauge("held_bytes", "Commands that wait because others may have their event.", status.held_bytes),
+        gauge(
+            "sessions_remembered",
+            "Clients whose session was written and not seen since.",
+            status.sessions_remembered,
+        ),
+        Metric::histogram(
+            "handler_duration_seconds",
+            "From the start of a handler to its end, with all that it waited for; one event in 64.",
+            &measures.handler_time,
+        ),
+    ];
+    // A core in a gateway's thread has no turns of its own.
+    if measures.turn_time.count() > 0 {
+        metrics.extend([
+            Metric::histogram(
+                "turn_duration_seconds",
+                "Work from one wait of the thread to the next; one turn in 64.",
+                &measures.turn_time,
+            ),
+            Metric::histogram(
+                "turn_completions",
+                "What the kernel had done when the thread turned; one turn in 64.",
+                &measures.turn_completions,
+            ),
+        ]);
+    }
+    metrics.extend(Metric::counters(status.counters.all(), &CAUSES));
+    metrics
+}
+
+/// What is counted by cause.
+const CAUSES: [Causes; 1] = [Causes {
+    name: "commands_lost",
+    help: "Commands that no gateway got, by cause.",
+    counters: &[
+        ("commands_dropped", "unreachable"),
+        ("commands_forgotten", "gateway_gone"),
+        ("commands_revoked", "event_revoked"),
+    ],
+}];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_of_counters_that_there_are() {
+        let counters: Vec<&str> = Status::default().counters.all().map(|counter| counter.name).collect();
+        for (name, _) in CAUSES.iter().flat_map(|causes| causes.counters) {
+            assert!(counters.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_core_is_ready_while_it_has_a_gateway() {
+        let mut status = Status::default();
+        assert_eq!(told(&status).unready, Some("has no gateway"));
+        status.links = 1;
+        assert_eq!(told(&status).unready, None);
+        status.is_stopping = true;
+        assert_eq!(told(&status).unready, Some("is stopping"));
     }
 }

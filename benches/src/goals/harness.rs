@@ -133,7 +133,7 @@ impl CallMeter<'_> {
 /// System calls on the rings of each process since its start.
 fn calls(admin: &[SocketAddrV4]) -> Result<Vec<u64>, Stopped> {
     let ask = |address: &SocketAddrV4| {
-        let report = admin::fetch((*address).into()).map_err(|error| format!("{address}: {error}"))?;
+        let report = admin::fetch((*address).into(), None).map_err(|error| format!("{address}: {error}"))?;
         let count = report.rows.iter().map(|row| row.counters.get("ring_enters").copied());
         count.sum::<Option<u64>>().ok_or_else(|| format!("{address} does not count ring_enters"))
     };

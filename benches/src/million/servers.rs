@@ -94,7 +94,7 @@ impl Servers {
     }
 
     fn ask(&self) -> Option<Vec<admin::Row>> {
-        let report = admin::fetch((self.ip, ADMIN_PORT).into()).ok()?;
+        let report = admin::fetch((self.ip, ADMIN_PORT).into(), None).ok()?;
         Some(report.rows)
     }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use admin::NoAnswer;
+use admin::{NoAnswer, Part, Subject};
 use crossbeam_channel::{Receiver, RecvError, Sender};
 use glommio::ExecutorJoinHandle;
 use tracing::{error, info, warn};
@@ -34,12 +34,15 @@ use self::pump::Pump;
 use self::register_link::RegisterLog;
 use self::worker_log::WorkerLog;
 use crate::config::UNFINISHED_MEMORY_DIVISOR;
-use crate::{Counters, Settings, Status, Steer};
+use crate::{Counters, Listen, Settings, Status, Steer, status};
 
 /// A gateway: as many shards as `Settings::count`, in this process.
 pub struct Gateway {
+    name: String,
     shards: Vec<ShardHandle>,
     listen: Vec<SocketAddr>,
+    /// By listener, as their flags begin.
+    schemes: Vec<String>,
     tls: Option<tls::Acceptor>,
     standing: Standing,
     control: Option<ControlSocket>,
@@ -159,8 +162,15 @@ impl Gateway {
             .enumerate()
             .map(|(index, sockets)| StartingShard::new(setup(index), settings.clone(), sockets))
             .collect();
-        let standing = Standing::default();
-        let mut gateway = Gateway { shards: Vec::new(), listen, tls: settings.tls, standing, control: None };
+        let mut gateway = Gateway {
+            name: settings.name,
+            shards: Vec::new(),
+            listen,
+            schemes: settings.listen.iter().map(Listen::scheme).collect(),
+            tls: settings.tls,
+            standing: Standing::default(),
+            control: None,
+        };
         let mut failure = None;
         for shard in starting {
             match shard.and_then(StartingShard::await_start) {
@@ -199,7 +209,7 @@ impl Gateway {
         drain_timeout: Duration,
     ) -> Result<(), StartError> {
         let Some(path) = path else { return Ok(()) };
-        let (shards, standing) = (self.status_source().shards, self.standing.clone());
+        let (shards, standing) = (self.controls(), self.standing.clone());
         let orders = Orders { shards, standing, cordon_delay, drain_timeout };
         self.control = Some(ControlSocket::listen(&path, orders).map_err(StartError::Control)?);
         Ok(())
@@ -210,21 +220,48 @@ impl Gateway {
         &self.listen
     }
 
+    /// The same with their protocols, in one line.
+    pub fn listen_urls(&self) -> String {
+        let urls =
+            self.schemes.iter().zip(&self.listen).map(|(scheme, address)| format!("{scheme}://{address}"));
+        urls.collect::<Vec<_>>().join(" ")
+    }
+
     /// How many shards there are.
     pub fn shard_count(&self) -> usize {
         self.shards.len()
     }
 
-    /// How to ask the shards how things are, from any thread, for as long as they run.
-    pub fn status_source(&self) -> StatusSource {
-        let shards = self.shards.iter().map(|shard| shard.control.clone()).collect();
-        StatusSource { shards, standing: self.standing.clone() }
+    /// What `--admin` tells of it, for as long as it runs.
+    pub fn subject(&self) -> Subject {
+        Subject::new("gateway", env!("CARGO_PKG_VERSION"), self.parts()).with_standing(self.standing())
+    }
+
+    /// Who says why no clients are to be sent here, though nothing is broken, from any thread.
+    pub fn standing(&self) -> impl Fn() -> Option<String> + Send + Sync + use<> {
+        let (name, standing) = (self.name.clone(), self.standing.clone());
+        move || standing.fault().map(|fault| format!("{name} {fault}"))
+    }
+
+    /// The shards, to be asked as parts of the process, from any thread, for as long as they run.
+    pub fn parts(&self) -> Vec<Part> {
+        let part = |(index, shard): (usize, &ShardHandle)| {
+            let (control, listen, schemes) =
+                (shard.control.clone(), self.listen_urls(), self.schemes.clone());
+            let tell = move |answer| control.tell(Control::Status(answer));
+            let read = move |status: Status| status::told(&listen, &schemes, &status);
+            Part::new(format!("{}:{index}", self.name), "gateway", Some(("shard", index)), tell, read)
+        };
+        self.shards.iter().enumerate().map(part).collect()
+    }
+
+    fn controls(&self) -> Vec<ShardControl> {
+        self.shards.iter().map(|shard| shard.control.clone()).collect()
     }
 
     /// How to serve other certificates, from any thread; `None`: there are none.
     pub fn certificates(&self) -> Option<Certificates> {
-        let shards = self.shards.iter().map(|shard| shard.control.clone()).collect();
-        self.tls.clone().map(|acceptor| Certificates { acceptor, shards })
+        self.tls.clone().map(|acceptor| Certificates { acceptor, shards: self.controls() })
     }
 
     /// Ends all shards: leaves the register, delivers what is queued, closes the clients (websocket: 1001) and tells
@@ -269,26 +306,6 @@ impl Certificates {
                 info!("certificates loaded again");
             }
         }
-    }
-}
-
-/// Asks shards how things are.
-#[derive(Clone)]
-pub struct StatusSource {
-    shards: Vec<ShardControl>,
-    standing: Standing,
-}
-
-impl StatusSource {
-    /// Every shard's status, by index, or why there is none: a shard whose thread has ended, by a panic or because its ring
-    /// broke, says nothing ever again, and its clients' connections are gone.
-    pub fn ask(&self) -> Vec<Result<Status, NoAnswer>> {
-        admin::ask(&self.shards, |shard, answer| shard.tell(Control::Status(answer)))
-    }
-
-    /// Why no clients are to be sent here, though nothing is broken.
-    pub(crate) fn cordon_fault(&self) -> Option<&'static str> {
-        self.standing.fault()
     }
 }
 

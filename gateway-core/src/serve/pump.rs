@@ -206,6 +206,7 @@ impl Pump {
             *has_news = true;
             *is_woken |= matches!(event, Event::Woken);
             let now = Millis(time.now());
+            shard.on_clock(time.now_us());
             let event = registers.deliver(now, event);
             let event = event.and_then(|event| match guest {
                 Some(guest) => guest.deliver(event),
@@ -215,6 +216,9 @@ impl Pump {
                 deliver(shard, listeners, now, event);
             }
         })?;
+        if let Some(work) = self.ring.take_work() {
+            self.shard.on_work(work.time_us, work.completions);
+        }
         let now = now(&self.ring);
         if now >= self.ticked.plus(TICK_PERIOD_MS) && now >= self.shard.next_tick() {
             self.ticked = now;
@@ -254,8 +258,12 @@ impl Pump {
     }
 
     fn status(&self) -> Status {
-        let mut status = self.shard.status();
-        status.counters.ring_enters = self.ring.stats().enters;
+        let (mut status, ring) = (self.shard.status(), self.ring.stats());
+        status.is_registered = self.registers.is_any_held();
+        status.counters.ring_enters = ring.enters;
+        status.counters.received_bytes = ring.bytes_in;
+        status.counters.sent_bytes = ring.bytes_out;
+        status.counters.short_sends = ring.short_sends;
         status
     }
 

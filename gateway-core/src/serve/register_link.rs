@@ -82,6 +82,11 @@ impl RegisterLinks {
         None
     }
 
+    /// Whether workers can find the shard: a register has it, or there are to be none.
+    pub(super) fn is_any_held(&self) -> bool {
+        self.set.is_empty() || self.set.is_any_held()
+    }
+
     /// When [`Self::turn`] has something to do, if nothing happens before.
     pub(super) fn deadline(&self) -> Millis {
         Millis(self.set.deadline())

@@ -1,16 +1,38 @@
 //! What a shard counts.
 
+use super::measures::Measures;
+
 /// What a shard has at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// Clients.
     pub clients: usize,
+    /// The same of each of `Settings::listen`.
+    pub clients_by_listener: Vec<usize>,
+    /// Clients that are not read because of a worker, or because there is none.
+    pub clients_waiting: usize,
+    /// Bytes of unfinished messages of clients.
+    pub clients_unfinished_bytes: usize,
+    /// Clients that are gone and whose workers are still to be told.
+    pub departed: usize,
     /// Uids with a client.
     pub uids: usize,
     /// Groups with a member.
     pub groups: usize,
     /// Workers connected.
     pub workers: usize,
+    /// Inner connections, those of workers among them.
+    pub links: usize,
+    /// Links of workers that hand their clients over.
+    pub links_draining: usize,
+    /// Links of workers that pinged and of which nothing is heard.
+    pub links_silent: usize,
+    /// A register has taken it.
+    pub is_registered: bool,
+    /// Bytes queued for workers and for whoever asks.
+    pub workers_queued_bytes: usize,
+    /// Fan-outs that have not reached everybody.
+    pub fan_outs_waiting: usize,
     /// Events that workers who say so have not done.
     pub events_in_flight: usize,
     /// Events that are kept because workers who say so have not said that they are safe.
@@ -19,6 +41,8 @@ pub struct Status {
     pub events_suspected: usize,
     /// Links that have ended, of which it is known for a while what was taken.
     pub links_remembered: usize,
+    /// What was measured since start.
+    pub measures: Measures,
     /// What has been counted since start.
     pub counters: Counters,
 }
@@ -28,6 +52,8 @@ admin::counters! {
     clients_accepted,
     /// Clients that the gateway's own hooks refused.
     clients_refused,
+    /// Load balancers that asked at `--health-path`; each counts as a client that came and went.
+    health_checks,
     /// Clients that were turned away while the gateway was cordoned.
     clients_cordoned,
     /// Calls of the gateway's own hooks that panicked.
@@ -122,6 +148,12 @@ admin::counters! {
     commands_refused,
     /// System calls on the shard's ring: nearly all that its thread makes.
     ring_enters,
+    /// Bytes received from clients, workers and registers.
+    received_bytes,
+    /// Bytes sent to them.
+    sent_bytes,
+    /// Sends that did not take everything: the peer reads slowly.
+    short_sends,
 }
 
 impl Counters {

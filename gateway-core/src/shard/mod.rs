@@ -18,6 +18,7 @@ mod events;
 mod fanouts;
 mod hooks;
 mod links;
+mod measures;
 mod notices;
 mod output;
 mod table;
@@ -32,6 +33,7 @@ use protocol::inner::Run;
 use uring::SocketId;
 
 pub use self::counters::{Counters, Status};
+pub use self::measures::Measures;
 pub use self::notices::{Gone, Notice};
 pub use self::turn::{Action, Sends, Sink};
 
@@ -85,6 +87,8 @@ pub struct Shard {
     settings: Settings,
     identity: Identity,
     now: Millis,
+    /// The same more exactly, for what is measured.
+    now_us: u64,
     clients: Clients,
     links: Links,
     proxied: ProxiedTable,
@@ -101,6 +105,7 @@ pub struct Shard {
     output: Output,
     hooks: CaughtHooks,
     counters: Counters,
+    measures: Measures,
     notices: Notices,
     random: fastrand::Rng,
     /// New clients are turned away, now or soon.
@@ -129,6 +134,7 @@ impl Shard {
             output: Output::default(),
             hooks,
             counters: Counters::default(),
+            measures: Measures::default(),
             notices: Notices::default(),
             random: fastrand::Rng::with_seed(identity.seed),
             cordon: None,
@@ -137,6 +143,7 @@ impl Shard {
             settings,
             identity,
             now,
+            now_us: 0,
         }
     }
 
@@ -149,13 +156,24 @@ impl Shard {
     pub fn status(&self) -> Status {
         Status {
             clients: self.clients.len(),
+            clients_by_listener: self.clients.by_listener().to_vec(),
             uids: self.clients.uids.names().len(),
             groups: self.clients.groups.names().len(),
             workers: self.worker_count(),
+            links: self.links.len(),
+            links_draining: self.links.draining_count(),
+            links_silent: self.links.iter().filter(|link| link.silent).count(),
+            is_registered: false,
+            clients_waiting: self.links.clients_waiting(),
+            clients_unfinished_bytes: self.clients.unfinished.size(),
+            workers_queued_bytes: self.links.iter().map(|link| link.out.queue.len()).sum(),
+            fan_outs_waiting: self.fanouts.waiting(),
+            departed: self.departed.len(),
             events_in_flight: self.links.events_in_flight(),
             events_kept: self.links.events_kept(),
             events_suspected: self.suspects.len(),
             links_remembered: self.links.remembered(),
+            measures: self.measures,
             counters: self.counters(),
         }
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use gateway_core::{Gateway, GuestFactory, Listen, Settings, StartError};
+use gateway_core::{Gateway, GuestFactory, Settings, StartError};
 use ringway_register::Register;
 use ringway_worker::{Config, Events, Running, Worker};
 
@@ -38,7 +38,6 @@ pub struct Embedded {
     register: Option<ringway_register::Running>,
     gateway: Gateway,
     worker: Running,
-    schemes: Vec<String>,
     /// Where others meet it; empty if nowhere.
     registers: String,
 }
@@ -68,7 +67,6 @@ impl Embedded {
                        or run the worker as a program of its own";
             return Err(StartError::Settings(why.to_owned()).into());
         }
-        let schemes = settings.listen.iter().map(Listen::scheme).collect();
         let Met { register, addresses, secret_key, is_public } = meet(meeting)?;
         let registers = if is_public { addresses.join(" ") } else { String::new() };
         let config = Config {
@@ -97,7 +95,7 @@ impl Embedded {
         if register.is_some() {
             worker.ready()?;
         }
-        Ok(Embedded { register, gateway, worker, schemes, registers })
+        Ok(Embedded { register, gateway, worker, registers })
     }
 
     /// The gateway.
@@ -122,8 +120,7 @@ impl Embedded {
 
     /// The same with their protocols, in one line.
     pub fn listen_urls(&self) -> String {
-        let urls = self.schemes.iter().zip(self.listen());
-        urls.map(|(scheme, address)| format!("{scheme}://{address}")).collect::<Vec<_>>().join(" ")
+        self.gateway.listen_urls()
     }
 
     /// How many shards it has, and where other programs find it.

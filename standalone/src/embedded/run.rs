@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
-use admin::Admin;
+use admin::{Admin, AdminError};
 use gateway_core::{Certificates, StartError};
 use program::Refusal;
 use ringway_worker::Events;
 use tracing::warn;
 
-use super::{Embedded, StatusSource};
+use super::{Embedded, subject};
 use crate::Options;
 
 /// A main in one line: runs `Events` in the gateway's process until SIGINT or SIGTERM, a core in the thread of each shard.
@@ -45,7 +45,7 @@ pub fn embedded<E: Events>(
     make_events: impl Fn(usize) -> E + Clone + Send + 'static,
 ) -> ExitCode {
     program::begin("ringway");
-    program::log_to_stderr(None);
+    program::log_to_stderr(None, program::LogFormat::default());
     let meeting = options.meeting().unwrap_or_else(|refusal| refusal.end());
     let Options { beside, gateway } = options;
     let settings = gateway.settings().unwrap_or_else(|refusal| refusal.end());
@@ -63,8 +63,9 @@ pub fn embedded<E: Events>(
     let certificates = Arc::clone(&reloaded);
     let start = move || -> Result<(Embedded, Option<Admin>), Box<dyn Error>> {
         let embedded = Embedded::start(settings, meeting, make_events)?;
-        let status = StatusSource::new(Some(&embedded));
-        let admin = beside.admin.map(|address| Admin::serve(address, move || status.report())).transpose()?;
+        let token = beside.admin_token.as_deref();
+        let serve = |address| Admin::serve(address, token, subject(Some(&embedded)));
+        let admin = beside.admin.map(serve).transpose()?;
         let ready = format!("{} ({})", embedded.listen_urls(), embedded.describe());
         if embedded.register().is_some() {
             program::ready(ready);
@@ -94,7 +95,11 @@ pub fn embedded<E: Events>(
 
 /// What is wrong with the flags, or with the rest of the world.
 pub fn refusal(error: Box<dyn Error>) -> Refusal {
-    match error.downcast::<StartError>() {
+    let error = match error.downcast::<StartError>() {
+        Ok(error) => return (*error).into(),
+        Err(other) => other,
+    };
+    match error.downcast::<AdminError>() {
         Ok(error) => (*error).into(),
         Err(other) => Refusal::Environment(other.to_string()),
     }

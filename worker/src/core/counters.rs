@@ -1,5 +1,7 @@
 //! What a core counts, and what it has at one moment.
 
+use super::Measures;
+
 /// What a core has at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -21,6 +23,10 @@ pub struct Status {
     pub held_bytes: usize,
     /// Clients whose session was written and not seen since.
     pub sessions_remembered: usize,
+    /// It hands its clients over, and ends.
+    pub is_stopping: bool,
+    /// What was measured since the start.
+    pub measures: Measures,
     /// What has been counted since the start.
     pub counters: Counters,
 }
@@ -71,4 +77,8 @@ admin::counters! {
     /// System calls on the core's ring, which is the gateway shard's too if the core runs in its thread: nearly all that the
     /// thread makes.
     ring_enters,
+    /// Bytes received from gateways and registers; of a gateway in the same thread, what its ring received.
+    received_bytes,
+    /// Bytes sent, likewise.
+    sent_bytes,
 }

@@ -24,6 +24,7 @@ mod link;
 mod link_life;
 mod links;
 mod lost;
+mod measures;
 mod queries;
 mod queues;
 mod reconnect;
@@ -53,6 +54,7 @@ pub(crate) use dispatch::{Delivery, Event, What};
 use drain::Draining;
 use links::Links;
 use lost::LostLinks;
+pub use measures::Measures;
 use queries::Queries;
 pub(crate) use queries::{Asked, ByName, QuestionId};
 use queues::Queues;
@@ -136,6 +138,7 @@ pub(crate) struct Core {
     /// Set once: everything was said, and links end.
     leaving: bool,
     pub(crate) counters: Counters,
+    pub(crate) measures: Measures,
     timers: Timers<Timer>,
     actions: Vec<Action>,
     /// As of the last call that brought it.
@@ -192,6 +195,7 @@ impl Core {
             stopping: false,
             leaving: false,
             counters: Counters::default(),
+            measures: Measures::default(),
             timers: Timers::default(),
             actions: Vec::new(),
             now: Duration::ZERO,
@@ -377,6 +381,8 @@ impl Core {
                 .sum(),
             held_bytes: self.lost.held_bytes(),
             sessions_remembered: self.sessions.count(),
+            is_stopping: self.draining.has_begun() || self.stopping,
+            measures: self.measures,
             counters: self.counters,
         }
     }

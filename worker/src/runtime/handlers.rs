@@ -153,6 +153,7 @@ impl<E: Events> Dispatch<E> {
     /// One event's handler, with the client's session made sure of before it and stored after it.
     async fn handle(self: Rc<Self>, event: Event) {
         let Event { client, what, .. } = event;
+        let began = self.shared().core.borrow().is_timed().then(|| self.shared().now());
         let (name, ends) = (what.handler(), matches!(what, What::Close));
         if self.shared().core.borrow_mut().is_session_in_doubt(&client, &what) {
             // In a box: it is rare and large, and every event pays for the size of this future.
@@ -173,6 +174,9 @@ impl<E: Events> Dispatch<E> {
         }
         if ends {
             self.shared().core.borrow_mut().forget_session(client.id());
+        }
+        if let Some(began) = began {
+            self.shared().note_handler_time(began);
         }
     }
 

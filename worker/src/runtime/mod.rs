@@ -210,6 +210,13 @@ impl Runtime {
         self.shared.is_over.get()
     }
 
+    /// The ring has worked for so long, in µs, on so much.
+    pub fn on_work(&mut self, time_us: u64, completions: u64) {
+        let measures = &mut self.shared.core.borrow_mut().measures;
+        measures.turn_time.record(time_us);
+        measures.turn_completions.record(completions);
+    }
+
     /// How things are.
     pub fn status(&self) -> Status {
         self.shared.core.borrow().status()

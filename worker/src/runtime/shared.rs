@@ -111,6 +111,13 @@ impl Shared {
         );
     }
 
+    /// A handler that began then has ended.
+    pub(super) fn note_handler_time(&self, began: Duration) {
+        let time = self.now().saturating_sub(began).as_micros();
+        let time = u64::try_from(time).unwrap_or(u64::MAX);
+        self.core.borrow_mut().measures.handler_time.record(time);
+    }
+
     pub(super) fn begin_turn(&self) {
         self.turn_ends.set(None);
     }

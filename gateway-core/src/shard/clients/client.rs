@@ -166,6 +166,10 @@ impl Rest {
         self.0.as_ref().map_or(0, |rest| rest.len())
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &u8> {
+        self.0.iter().flat_map(|rest| rest.iter())
+    }
+
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.0.get_or_insert_default().extend_from_slice(bytes);

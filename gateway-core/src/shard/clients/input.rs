@@ -54,7 +54,7 @@ impl Shard {
         if client.is_stalled() {
             return client.rest.extend(bytes);
         }
-        if !client.announced && self.turn_away(slot, bytes) {
+        if !client.announced && (self.turn_away(slot, bytes) || self.answers_probe(slot, bytes)) {
             return;
         }
         let flow = match self.replay(slot) {

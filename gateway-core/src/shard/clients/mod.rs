@@ -12,6 +12,7 @@ pub(super) mod input;
 pub(super) mod leave;
 pub(super) mod lingering;
 pub(super) mod names;
+mod probe;
 pub(super) mod proxied;
 pub(super) mod share;
 pub(super) mod stop;
@@ -70,6 +71,8 @@ pub(crate) struct Clients {
     pub origin_log: LogLimit,
     accepted: u64,
     last_id: u32,
+    /// How many there are of each listener.
+    by_listener: Vec<usize>,
 }
 
 impl Clients {
@@ -88,6 +91,7 @@ impl Clients {
             origin_log: LogLimit::new(1, ORIGIN_LOG_PERIOD_MS),
             accepted: 0,
             last_id,
+            by_listener: vec![0; settings.listen.len()],
         }
     }
 
@@ -97,6 +101,11 @@ impl Clients {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
+    }
+
+    /// How many there are of each of `Settings::listen`.
+    pub(crate) fn by_listener(&self) -> &[usize] {
+        &self.by_listener
     }
 
     /// The client with this socket, if it is still there.
@@ -165,6 +174,7 @@ impl Clients {
         let index = client.socket.index();
         let slot = ClientSlot::of(index);
         self.by_id.insert(client.connection_id, slot);
+        self.by_listener[usize::from(client.listener)] += 1;
         self.rows.insert(index, client);
         slot
     }
@@ -173,6 +183,7 @@ impl Clients {
     pub(crate) fn remove(&mut self, slot: ClientSlot) -> Client {
         let client = self.rows.remove(slot.index()).expect(KNOWN_TO_BE_THERE);
         self.by_id.remove(&client.connection_id);
+        self.by_listener[usize::from(client.listener)] -= 1;
         self.unfinished.forget(slot);
         if let Some(uid) = client.uid {
             self.uids.leave(uid);

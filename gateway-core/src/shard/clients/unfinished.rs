@@ -56,6 +56,11 @@ impl Unfinished {
         }
     }
 
+    /// Bytes held.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
     /// Whether more is held than may be.
     pub(crate) fn is_too_much(&self) -> bool {
         self.size > self.size_max

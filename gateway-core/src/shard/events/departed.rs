@@ -103,6 +103,11 @@ impl Default for DepartedTable {
 }
 
 impl DepartedTable {
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     pub(crate) fn contains(&self, connection_id: u32) -> bool {
         !self.rows.is_empty() && self.rows.contains_key(&connection_id)
     }

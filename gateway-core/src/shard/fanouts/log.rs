@@ -161,6 +161,11 @@ impl Entry {
 }
 
 impl Log {
+    /// How many fan-outs are in it.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

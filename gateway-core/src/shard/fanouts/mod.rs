@@ -64,6 +64,11 @@ impl Fanouts {
     pub(super) fn are_under_way(&self) -> bool {
         !(self.log.is_empty() && self.held_up.is_empty())
     }
+
+    /// How many have not reached everybody.
+    pub(super) fn waiting(&self) -> usize {
+        self.log.len() + self.held_up.len()
+    }
 }
 
 impl<'a> Fanout<'a> {
@@ -201,6 +206,10 @@ impl Shard {
             return;
         }
         let targets = fanout.targets.take(&self.clients);
+        let target_count = targets.as_ref().map_or(self.clients.len(), Vec::len);
+        if target_count > 1 {
+            self.measures.fan_out_targets.record(target_count as u64);
+        }
         let direct_max = match self.output.dirty_count() {
             ..=FANOUT_SENDS_MAX => FANOUT_DIRECT_MAX,
             _ => FANOUT_FEW_MAX,

@@ -8,7 +8,9 @@ use protocol::inner::{EventId, EventRange, Origin, Repeat, UNSAFE_WINDOWS_MAX, W
 use uring::SocketId;
 
 use super::retained::Retained;
-use crate::config::{CLIENT_EVENTS_MAX, CLIENT_LARGE_EVENT_SIZE, WINDOW_BYTES_MAX, WINDOW_EVENTS_MAX};
+use crate::config::{
+    CLIENT_EVENTS_MAX, CLIENT_LARGE_EVENT_SIZE, EVENTS_TIMED, WINDOW_BYTES_MAX, WINDOW_EVENTS_MAX,
+};
 use crate::shard::clients::Clients;
 
 /// An event that was queued on a link.
@@ -86,6 +88,15 @@ pub(crate) struct InFlight {
     open: Amount,
     done: Amount,
     kept: Option<Kept>,
+    /// The event that is timed.
+    timed: Option<Timed>,
+}
+
+/// An event whose answer is waited for with a clock in hand.
+struct Timed {
+    number: u32,
+    /// When it was queued.
+    at_us: u64,
 }
 
 /// What is to be known of events that may be sent again.
@@ -128,6 +139,7 @@ impl InFlight {
             open: Amount::default(),
             done: Amount::default(),
             kept: origin.map(kept),
+            timed: None,
         }
     }
 
@@ -207,6 +219,20 @@ impl InFlight {
         self.late.insert(self.first, Late { sent, frames });
         self.first = self.first.wrapping_add(1);
         self.forget_first();
+    }
+
+    /// The last event was queued now. Of some, that is remembered.
+    pub(crate) fn begin_timing(&mut self, now_us: u64) {
+        let number = self.next.wrapping_sub(1);
+        if number.is_multiple_of(EVENTS_TIMED) && self.timed.is_none() {
+            self.timed = Some(Timed { number, at_us: now_us });
+        }
+    }
+
+    /// When the event was queued that is timed, if it is one of these.
+    pub(super) fn end_timing(&mut self, range: EventRange) -> Option<u64> {
+        let timed = self.timed.take_if(|timed| timed.number.wrapping_sub(range.first) < range.count)?;
+        Some(timed.at_us)
     }
 
     /// Notes that these are done; `each` is told whose they were and what they took of the share.

@@ -79,6 +79,11 @@ impl Links {
         self.ids.len()
     }
 
+    /// How many are of workers that hand their clients over.
+    pub(super) fn draining_count(&self) -> usize {
+        self.iter().filter(|link| link.drain.is_some()).count()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Link> {
         self.ids.iter().filter_map(|id| self.get(*id))
     }

@@ -37,6 +37,11 @@ impl Links {
         self.iter().filter_map(|link| link.in_flight.as_ref()).map(InFlight::kept_count).sum()
     }
 
+    /// Clients that wait for links.
+    pub(crate) fn clients_waiting(&self) -> usize {
+        self.iter().map(|link| link.stalled_clients.len()).sum()
+    }
+
     /// Whether one event at a time is to be in flight on each link.
     pub(crate) fn set_alone(&mut self, alone: bool) {
         for id in &self.ids {
@@ -80,6 +85,10 @@ impl Shard {
             if done.is_err() || in_flight.is_overfull() {
                 return self.close_malformed(id);
             }
+            let begun = in_flight.end_timing(range);
+            begun
+                .into_iter()
+                .for_each(|begun| self.measures.event_latency.record(self.now_us.saturating_sub(begun)));
         }
         self.resume_after_events(id);
     }
@@ -93,6 +102,10 @@ impl Shard {
             if in_flight.safe(range, done, |event| self.suspects.forget(event)).is_err() {
                 return self.close_malformed(id);
             }
+            let begun = in_flight.end_timing(range);
+            begun
+                .into_iter()
+                .for_each(|begun| self.measures.event_latency.record(self.now_us.saturating_sub(begun)));
         }
         self.resume_after_events(id);
         self.release_suspects();

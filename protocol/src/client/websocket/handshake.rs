@@ -243,6 +243,11 @@ fn encode_refusal(status: u16, headers: &str, out: &mut Vec<u8>) {
     encode_response(status, headers, "text/html", &page(status), out);
 }
 
+/// Appends a whole response of plain text. The connection is to be closed behind it.
+pub(super) fn encode_plain(status: u16, text: &str, out: &mut Vec<u8>) {
+    encode_response(status, "", "text/plain", text, out);
+}
+
 fn encode_response(status: u16, headers: &str, content_type: &str, body: &str, out: &mut Vec<u8>) {
     encode_head(status, headers, content_type, body.len(), out);
     out.extend_from_slice(body.as_bytes());
@@ -265,6 +270,7 @@ fn page(status: u16) -> String {
 /// What a status is called; HTTP lets the name be empty.
 fn reason(status: u16) -> &'static str {
     match status {
+        200 => "OK",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

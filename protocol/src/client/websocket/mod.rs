@@ -12,6 +12,7 @@ mod frames;
 mod handshake;
 mod header;
 mod mask;
+mod probe;
 
 use std::str::FromStr;
 
@@ -25,6 +26,7 @@ pub use close::{
 };
 pub use codec::WebsocketCodec;
 pub use handshake::{HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, Request, encode_tls_needed, encode_unavailable};
+pub use probe::{Probe, encode_probe_answer, probe, probe_size};
 
 /// What an outgoing message is when its sender did not say ([`Kind::Unspecified`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -1,0 +1,115 @@
+//! Who may ask at an admin address.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// The password of an admin address, if it has one.
+///
+/// Without one, the address is of this machine alone, and a request must name it by its number, or as `localhost`: so no page in
+/// a browser gets here by a name of its own that leads to this machine (DNS rebinding).
+#[derive(Clone, Debug)]
+pub(crate) struct Guard(Option<Arc<str>>);
+
+impl Guard {
+    /// For this address.
+    ///
+    /// # Errors
+    /// It is open to other machines and has no token, or an empty one; in one line.
+    pub(crate) fn new(address: SocketAddr, token: Option<&str>) -> Result<Guard, String> {
+        match token {
+            Some("") => Err("--admin-token: it is empty".to_owned()),
+            None if !address.ip().is_loopback() => Err(format!(
+                "--admin {address} is open to other machines: set --admin-token, in the config file or the environment, \
+                 or take an address of 127.0.0.0/8"
+            )),
+            token => Ok(Guard(token.map(Arc::from))),
+        }
+    }
+
+    fn refuse(&self, path: &str, headers: &HeaderMap) -> Option<Response> {
+        let value = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
+        match &self.0 {
+            // For whoever sends clients here: they tell of nothing but that.
+            _ if PROBES.contains(&path) => None,
+            Some(token) => {
+                let told = value(header::AUTHORIZATION).and_then(|told| told.strip_prefix("Bearer "));
+                let is_right = told.is_some_and(|told| protocol::is_secret(told, token));
+                let refusal =
+                    || (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response();
+                (!is_right).then(refusal)
+            }
+            None => {
+                let is_here = value(header::HOST).is_some_and(names_an_address);
+                (!is_here)
+                    .then(|| (StatusCode::FORBIDDEN, "ask by the address, not by a name\n").into_response())
+            }
+        }
+    }
+}
+
+/// Lets requests in.
+pub(crate) async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    match guard.refuse(request.uri().path(), request.headers()) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
+}
+
+/// Whether a `Host` is an address or `localhost`, with a port or without.
+fn names_an_address(host: &str) -> bool {
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+}
+
+/// What may be asked without a token.
+const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn an_address_that_is_open_to_others_needs_a_token() {
+        let [here, open] = ["127.0.0.1:1", "10.0.0.1:1"].map(|address| address.parse().unwrap());
+        assert!(Guard::new(here, None).is_ok() && Guard::new(open, Some("t")).is_ok());
+        assert!(Guard::new(open, None).unwrap_err().contains("set --admin-token"));
+        assert!(Guard::new(here, Some("")).is_err());
+    }
+
+    #[test]
+    fn without_a_token_names_are_refused() {
+        let guard = Guard(None);
+        for host in ["127.0.0.1", "127.0.0.1:9500", "[::1]:9500", "localhost", "LocalHost:1"] {
+            assert!(guard.refuse("/status", &headers(&[(header::HOST, host)])).is_none(), "{host}");
+        }
+        for host in ["evil.example", "evil.example:9500", "127.0.0.1.evil.example", ""] {
+            let refusal = guard.refuse("/status", &headers(&[(header::HOST, host)])).unwrap();
+            assert_eq!(refusal.status(), StatusCode::FORBIDDEN, "{host}");
+        }
+        assert!(guard.refuse("/status", &headers(&[])).is_some());
+    }
+
+    #[test]
+    fn a_token_is_asked_for_but_by_probes() {
+        let guard = Guard(Some("right".into()));
+        let told = |told| headers(&[(header::AUTHORIZATION, told), (header::HOST, "gateway-0.example:9500")]);
+        assert!(guard.refuse("/metrics", &told("Bearer right")).is_none());
+        for wrong in ["Bearer wrong", "Bearer right ", "right", "Basic right", "Bearer "] {
+            let refusal = guard.refuse("/metrics", &told(wrong)).unwrap();
+            assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED, "{wrong}");
+        }
+        assert!(guard.refuse("/healthz", &headers(&[])).is_none());
+        assert!(guard.refuse("/status", &headers(&[(header::HOST, "127.0.0.1")])).is_some());
+    }
+}
