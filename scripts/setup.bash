@@ -84,6 +84,13 @@ need_proxies() {
     ! have systemctl || as_root systemctl disable --quiet nginx haproxy
 }
 
+# A Prometheus that tests start by themselves. Debian's package would start one for good.
+need_prometheus() {
+    have prometheus && have promtool && return
+    without_starting install_packages prometheus
+    ! have systemctl || as_root systemctl disable --quiet prometheus
+}
+
 # Runs what installs packages, and forbids that the services in them are started.
 without_starting() {
     local policy=/usr/sbin/policy-rc.d

@@ -13,18 +13,25 @@ pub fn report(address: SocketAddrV4) -> Value {
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error} in {body}"))
 }
 
-/// The status code and the body with which the program at this address answers.
+/// The status code and the body with which the program at this address answers `/status`.
 pub fn response(address: SocketAddrV4) -> (u16, String) {
+    let (code, _, body) = get(address, "/status", "");
+    (code, body)
+}
+
+/// The status code, the head and the body with which it answers a request for `path`, with more lines of the head if there are to
+/// be: each with its end.
+pub fn get(address: SocketAddrV4, path: &str, head: &str) -> (u16, String, String) {
     let mut stream =
         TcpStream::connect(address).unwrap_or_else(|error| panic!("admin at {address}: {error}"));
     stream.set_read_timeout(Some(LIMIT)).expect("a read timeout can be set");
-    let request = format!("GET /status HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{head}\r\n");
     stream.write_all(request.as_bytes()).expect("the program reads requests");
     let mut response = String::new();
     stream.read_to_string(&mut response).expect("the program answers");
     let code = response.split(' ').nth(1).and_then(|code| code.parse().ok());
-    let (_, body) = response.split_once("\r\n\r\n").expect("a response has a body");
-    (code.expect("a response has a status"), body.to_owned())
+    let (head, body) = response.split_once("\r\n\r\n").expect("a response has a body");
+    (code.expect("a response has a status"), head.to_owned(), body.to_owned())
 }
 
 /// Inner connections of all shards or cores of the program at this address.
