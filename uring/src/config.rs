@@ -29,8 +29,8 @@ pub struct Config {
     /// How long a wait looks for what comes by itself before it sleeps, so that nobody has to wake the thread: it takes the CPU
     /// for that long after each turn. Zero: not at all.
     pub busy_poll: Duration,
-    /// A turn that comes so long after the one before, however long it meant to wait, and brings something, receives from preferred sockets
-    /// until they have no more: the thread may have stood still, and the end of a connection be behind its bytes. [`Duration::MAX`]:
+    /// A turn that comes so long after the one before, however long it meant to wait, receives from preferred sockets until they have no
+    /// more: the thread may have stood still, and the end of a connection be behind its bytes. [`Duration::MAX`]:
     /// only when it was held up for seconds (`Ring::was_held_up`).
     pub catch_up_after: Duration,
 }

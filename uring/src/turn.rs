@@ -36,13 +36,13 @@ impl Ring {
         self.clock.read();
         self.deliver_wake(&mut on_event);
         self.deliver_held(&mut on_event);
-        let is_behind = self.clock.take_late() && !self.queue.completions.is_empty();
         self.handle_completions(&mut on_event);
         self.deliver_failures(&mut on_event);
         if held_up {
             self.clock.caught_up();
         }
-        if held_up || is_behind {
+        // The wait of a process that stood still ends with EINTR, and brings nothing of what has come.
+        if self.clock.take_late() || held_up {
             self.receive_all_preferred(&mut on_event)?;
         }
         if !(self.readable.is_empty() && self.preferred.is_empty()) {
