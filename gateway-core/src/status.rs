@@ -37,7 +37,7 @@ fn metrics(schemes: &[String], status: &Status) -> Vec<Metric> {
     metrics.extend([
         Metric::histogram(
             "event_duration_seconds",
-            "From the turn that read an event of a client to the one in which its worker had done it; one event in 64.",
+            "From the turn that sent an event of a client to its worker to the one in which that had done it; one event in 64.",
             &measures.event_latency,
         ),
         Metric::histogram("fan_out_targets", "Clients that a message was for, of those for several.", &measures.fan_out_targets),

@@ -7,7 +7,7 @@ use super::Shard;
 /// How long things took and how large they were, since start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measures {
-    /// From the turn that read an event of a client to the one in which its worker said that it is done, in µs: of one event in
+    /// From the turn that sent an event of a client to the one in which its worker said that it is done, in µs: of one event in
     /// 64 on each link whose worker says so.
     pub event_latency: Histogram,
     /// Targets of each fan-out to more than a few.

@@ -269,6 +269,7 @@ impl Shard {
         if let Some(link) = self.links.get_mut(LinkId::of(socket)) {
             if advance(&mut link.out) > 0 {
                 link.pulse.said();
+                link.in_flight.iter_mut().for_each(|in_flight| in_flight.begin_timing(self.now_us));
             }
         } else if let Some(lingering) = self.lingering.get_mut(&socket) {
             advance(&mut lingering.out);

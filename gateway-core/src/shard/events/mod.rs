@@ -246,7 +246,6 @@ impl Shard {
         };
         let link = self.links.get_mut(id).expect("a worker's link is forgotten when it closes");
         let weight = link.queue_event(&mut self.output, &about, &event, Some(client.socket))?;
-        link.in_flight.iter_mut().for_each(|in_flight| in_flight.begin_timing(self.now_us));
         let period = link.period(&self.clients.shares, self.now);
         let client = &mut self.clients[slot];
         client.in_flight += weight;

@@ -95,8 +95,8 @@ pub(crate) struct InFlight {
 /// An event whose answer is waited for with a clock in hand.
 struct Timed {
     number: u32,
-    /// When it was queued.
-    at_us: u64,
+    /// When it went out, once it has.
+    at_us: Option<u64>,
 }
 
 /// What is to be known of events that may be sent again.
@@ -198,6 +198,9 @@ impl InFlight {
                 kept.repeats.insert(self.next, repeat);
             }
         }
+        if self.next.is_multiple_of(EVENTS_TIMED) && self.timed.is_none() {
+            self.timed = Some(Timed { number: self.next, at_us: None });
+        }
         self.next = self.next.wrapping_add(1);
         self.sent.push_back(sent);
         weight
@@ -221,18 +224,16 @@ impl InFlight {
         self.forget_first();
     }
 
-    /// The last event was queued now. Of some, that is remembered.
+    /// What was queued goes out now.
     pub(crate) fn begin_timing(&mut self, now_us: u64) {
-        let number = self.next.wrapping_sub(1);
-        if number.is_multiple_of(EVENTS_TIMED) && self.timed.is_none() {
-            self.timed = Some(Timed { number, at_us: now_us });
+        if let Some(timed) = &mut self.timed {
+            timed.at_us.get_or_insert(now_us);
         }
     }
 
-    /// When the event was queued that is timed, if it is one of these.
+    /// When the event went out that is timed, if it is one of these.
     pub(super) fn end_timing(&mut self, range: EventRange) -> Option<u64> {
-        let timed = self.timed.take_if(|timed| timed.number.wrapping_sub(range.first) < range.count)?;
-        Some(timed.at_us)
+        self.timed.take_if(|timed| timed.number.wrapping_sub(range.first) < range.count)?.at_us
     }
 
     /// Notes that these are done; `each` is told whose they were and what they took of the share.
