@@ -16,11 +16,11 @@ static ALLOCATOR: program::Allocator = program::Allocator;
     note = "The listening schemes are websocket, text, frame and tcp, and with TLS wss, ssl+text, ssl+frame and ssl+tcp."
 )]
 struct Flags {
-    /// where it tells of itself: `ringway status`, /metrics, /healthz, /readyz (default: none)
+    /// where it tells of itself: /status, /metrics, /healthz (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     admin: Option<Address>,
     /// what is to be said at the admin address, which must have one unless it is of this machine alone (default: none)
-    #[argh(option, arg_name = "TOKEN")]
+    #[argh(option, hidden_help, arg_name = "TOKEN")]
     admin_token: Option<String>,
     #[argh(subcommand)]
     command: Option<Command>,

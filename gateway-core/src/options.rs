@@ -134,7 +134,7 @@ pub struct Options {
     )]
     pub cordon_delay: Duration,
     /// path at which websocket listeners tell load balancers whether to send clients, such as /healthz (default: none)
-    #[argh(option, arg_name = "PATH", from_str_fn(health_path))]
+    #[argh(option, hidden_help, arg_name = "PATH", from_str_fn(health_path))]
     pub health_path: Option<String>,
     /// how long an idle shard looks for work before it sleeps, at most 1000000 (default 0)
     #[argh(

@@ -11,11 +11,11 @@ static ALLOCATOR: program::Allocator = program::Allocator;
 /// The register of a Ringway or GatewayWorker cluster: tells workers which gateways there are.
 #[derive(argh::FromArgs, argh::ArgsInfo)]
 struct Flags {
-    /// where it tells of itself: `ringway status`, /metrics, /healthz, /readyz (default: none)
+    /// where it tells of itself: /status, /metrics, /healthz (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     admin: Option<Address>,
     /// what is to be said at the admin address, which must have one unless it is of this machine alone (default: none)
-    #[argh(option, arg_name = "TOKEN")]
+    #[argh(option, hidden_help, arg_name = "TOKEN")]
     admin_token: Option<String>,
 }
 

@@ -14,11 +14,11 @@ pub struct Beside {
     /// where its register listens, for other programs (default: a port that is told nobody)
     #[argh(option, arg_name = "HOST:PORT")]
     pub register_listen: Option<String>,
-    /// where it tells of itself: `ringway status`, /metrics, /healthz, /readyz (default: none)
+    /// where it tells of itself: /status, /metrics, /healthz (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     pub admin: Option<Address>,
     /// what is to be said at the admin address, which must have one unless it is of this machine alone (default: none)
-    #[argh(option, arg_name = "TOKEN")]
+    #[argh(option, hidden_help, arg_name = "TOKEN")]
     pub admin_token: Option<String>,
 }
 

@@ -40,8 +40,7 @@ fn flags(program: &Path) -> Vec<Flag> {
             (None, None) => panic!("{help}"),
         }
     }
-    let common =
-        ["--config", "--log-level", "--log-format", "--cpus", "--version", "--help,", "--help-all"];
+    let common = ["--config", "--log-level", "--log-format", "--cpus", "--version", "--help,", "--help-all"];
     flags.retain(|flag| !common.iter().any(|common| flag.usage.starts_with(common)));
     flags
 }

@@ -8,7 +8,7 @@ use ringway_tests::wait::wait_until;
 use ringway_tests::{Cluster, Listen, own_address};
 
 /// Lines that a terminal over the height of a monitor shows.
-const SCREEN: usize = 80;
+const SCREEN: usize = 64;
 /// Exit code for wrong usage.
 const USAGE: i32 = 2;
 /// Exit code when the environment refuses.

@@ -56,13 +56,13 @@ pub struct Settings {
         from_str_fn(program::microseconds)
     )]
     pub busy_poll: Duration,
-    /// where it tells of itself: `ringway status`, /metrics, /healthz, /readyz (default: none)
+    /// where it tells of itself: /status, /metrics, /healthz (default: none)
     #[cfg(feature = "admin")]
     #[argh(option, arg_name = "[IP:]PORT")]
     pub admin: Option<admin::Address>,
     /// what is to be said at the admin address, which must have one unless it is of this machine alone (default: none)
     #[cfg(feature = "admin")]
-    #[argh(option, arg_name = "TOKEN")]
+    #[argh(option, hidden_help, arg_name = "TOKEN")]
     pub admin_token: Option<String>,
     /// where the process id is kept, by which `reload` and `stop` find the worker (default: none)
     #[argh(option, arg_name = "FILE")]
