@@ -128,11 +128,11 @@ impl Peer {
         }
     }
 
-    /// What a frame in front of that one says: nothing but for IPv6 (WIRE.md §14).
-    pub(crate) fn v6(&self) -> Option<ClientAddress> {
-        match self {
-            Peer::V4(_) => None,
-            Peer::V6(address) => Some((**address).into()),
+    /// Appends the frame that says an IPv6 address, for which the event's own has no room (WIRE.md §14).
+    #[cold]
+    pub(crate) fn encode_v6(&self, connection_id: u32, out: &mut Vec<u8>) {
+        if let Peer::V6(address) = self {
+            ClientAddress::from(**address).encode_frame(connection_id, out);
         }
     }
 }

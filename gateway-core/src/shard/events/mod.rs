@@ -148,9 +148,17 @@ impl Link {
         if size > self.frame_size_max() {
             return Err(TooLarge);
         }
-        let address = about.peer.v6().filter(|_| self.ringway);
-        let mut in_flight = self.in_flight.as_mut();
-        let repeat = event.repeat.filter(|_| in_flight.as_ref().is_some_and(|in_flight| in_flight.keeps()));
+        let is_told = self.ringway && matches!(about.peer, Peer::V6(_));
+        let Some(in_flight) = &mut self.in_flight else {
+            output.append_with(self.id.socket(), &mut self.out, |out| {
+                if is_told {
+                    about.peer.encode_v6(about.connection_id, out);
+                }
+                frame.encode(out);
+            });
+            return Ok(0);
+        };
+        let repeat = event.repeat.filter(|_| in_flight.keeps());
         let mut weight = 0;
         // In one piece: what is in front of an event is found there if the link is lost.
         output.append_with(self.id.socket(), &mut self.out, |out| {
@@ -158,13 +166,11 @@ impl Link {
                 Frame { body: &repeat.encode(), ..Frame::command(Cmd::Repeat) }.encode(out);
             }
             let start = out.len();
-            if let Some(address) = address {
-                address.encode_frame(frame.connection_id, out);
+            if is_told {
+                about.peer.encode_v6(about.connection_id, out);
             }
             frame.encode(out);
-            if let Some(in_flight) = &mut in_flight {
-                weight = in_flight.add(client, &out[start..], size, repeat);
-            }
+            weight = in_flight.add(client, &out[start..], size, repeat);
         });
         Ok(weight)
     }
