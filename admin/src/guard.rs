@@ -8,46 +8,49 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// The password of an admin address, if it has one.
-///
-/// Without one, the address is of this machine alone, and a request must name it by its number, or as `localhost`: so no page in
-/// a browser gets here by a name of its own that leads to this machine (DNS rebinding).
+/// Who is answered at an admin address. The probes are for everybody: they tell of nothing but health.
 #[derive(Clone, Debug)]
-pub(crate) struct Guard(Option<Arc<str>>);
+pub(crate) enum Guard {
+    /// Who says this.
+    Token(Arc<str>),
+    /// Who is on this machine, and names it by its number or as `localhost`: so no page in a browser gets here by a name of its own
+    /// that leads to this machine (DNS rebinding).
+    ThisMachine,
+    /// Nobody else: the address is open to other machines.
+    Probes,
+}
 
 impl Guard {
     /// For this address.
     ///
     /// # Errors
-    /// It is open to other machines and has no token, or an empty one; in one line.
+    /// The token is empty; in one line.
     pub(crate) fn new(address: SocketAddr, token: Option<&str>) -> Result<Guard, String> {
         match token {
             Some("") => Err("--admin-token: it is empty".to_owned()),
-            None if !address.ip().is_loopback() => Err(format!(
-                "--admin {address} is open to other machines: set --admin-token, in the config file or the environment, \
-                 or take an address of 127.0.0.0/8"
-            )),
-            token => Ok(Guard(token.map(Arc::from))),
+            Some(token) => Ok(Guard::Token(Arc::from(token))),
+            None if address.ip().is_loopback() => Ok(Guard::ThisMachine),
+            None => Ok(Guard::Probes),
         }
     }
 
     fn refuse(&self, path: &str, headers: &HeaderMap) -> Option<Response> {
         let value = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
-        match &self.0 {
-            // For whoever sends clients here: they tell of nothing but that.
+        let wants_token =
+            |why| (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], why).into_response();
+        match self {
             _ if PROBES.contains(&path) => None,
-            Some(token) => {
+            Guard::Token(token) => {
                 let told = value(header::AUTHORIZATION).and_then(|told| told.strip_prefix("Bearer "));
                 let is_right = told.is_some_and(|told| protocol::is_secret(told, token));
-                let refusal =
-                    || (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response();
-                (!is_right).then(refusal)
+                (!is_right).then(|| wants_token("say the --admin-token: Authorization: Bearer TOKEN\n"))
             }
-            None => {
+            Guard::ThisMachine => {
                 let is_here = value(header::HOST).is_some_and(names_an_address);
                 (!is_here)
                     .then(|| (StatusCode::FORBIDDEN, "ask by the address, not by a name\n").into_response())
             }
+            Guard::Probes => Some(wants_token("this address is open to other machines: set --admin-token\n")),
         }
     }
 }
@@ -82,14 +85,18 @@ mod tests {
     #[test]
     fn an_address_that_is_open_to_others_needs_a_token() {
         let [here, open] = ["127.0.0.1:1", "10.0.0.1:1"].map(|address| address.parse().unwrap());
-        assert!(Guard::new(here, None).is_ok() && Guard::new(open, Some("t")).is_ok());
-        assert!(Guard::new(open, None).unwrap_err().contains("set --admin-token"));
+        assert!(matches!(Guard::new(here, None), Ok(Guard::ThisMachine)));
+        assert!(matches!(Guard::new(open, Some("t")), Ok(Guard::Token(_))));
         assert!(Guard::new(here, Some("")).is_err());
+        let guard = Guard::new(open, None).unwrap();
+        let host = headers(&[(header::HOST, "10.0.0.1:1"), (header::AUTHORIZATION, "Bearer t")]);
+        assert_eq!(guard.refuse("/metrics", &host).unwrap().status(), StatusCode::UNAUTHORIZED);
+        assert!(guard.refuse("/healthz", &host).is_none() && guard.refuse("/readyz", &host).is_none());
     }
 
     #[test]
     fn without_a_token_names_are_refused() {
-        let guard = Guard(None);
+        let guard = Guard::ThisMachine;
         for host in ["127.0.0.1", "127.0.0.1:9500", "[::1]:9500", "localhost", "LocalHost:1"] {
             assert!(guard.refuse("/status", &headers(&[(header::HOST, host)])).is_none(), "{host}");
         }
@@ -102,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_token_is_asked_for_but_by_probes() {
-        let guard = Guard(Some("right".into()));
+        let guard = Guard::Token("right".into());
         let told = |told| headers(&[(header::AUTHORIZATION, told), (header::HOST, "gateway-0.example:9500")]);
         assert!(guard.refuse("/metrics", &told("Bearer right")).is_none());
         for wrong in ["Bearer wrong", "Bearer right ", "right", "Basic right", "Bearer "] {

@@ -83,12 +83,18 @@ pub struct Admin {
 
 impl Admin {
     /// Serves from a thread of its own. With a token, whoever asks for more than the probes `/healthz` and `/readyz` says it as
-    /// `Authorization: Bearer TOKEN`.
+    /// `Authorization: Bearer TOKEN`; without one, an address that is open to other machines answers these alone.
     ///
     /// # Errors
-    /// The address is open to other machines and there is no token, it cannot be listened on, or the thread cannot be had.
+    /// The token is empty, the address cannot be listened on, or the thread cannot be had.
     pub fn serve(address: Address, token: Option<&str>, subject: Subject) -> Result<Admin, AdminError> {
         let guard = Guard::new(address.0, token).map_err(AdminError::Flags)?;
+        if matches!(guard, Guard::Probes) {
+            tracing::warn!(
+                "--admin {} answers /healthz and /readyz alone: set --admin-token for the rest",
+                address.0
+            );
+        }
         let listener = TcpListener::bind(address.0).map_err(|error| {
             let why = program::describe_bind_error(address.0, &error).replace("--listen", "--admin");
             io::Error::new(error.kind(), why)

@@ -17,7 +17,7 @@ pub struct Beside {
     /// where it tells of itself: /status, /metrics, /healthz (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     pub admin: Option<Address>,
-    /// what is to be said at the admin address, which must have one unless it is of this machine alone (default: none)
+    /// what who asks there says; without it an address open to other machines answers probes alone (default: none)
     #[argh(option, hidden_help, arg_name = "TOKEN")]
     pub admin_token: Option<String>,
 }

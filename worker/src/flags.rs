@@ -60,7 +60,7 @@ pub struct Settings {
     #[cfg(feature = "admin")]
     #[argh(option, arg_name = "[IP:]PORT")]
     pub admin: Option<admin::Address>,
-    /// what is to be said at the admin address, which must have one unless it is of this machine alone (default: none)
+    /// what who asks there says; without it an address open to other machines answers probes alone (default: none)
     #[cfg(feature = "admin")]
     #[argh(option, hidden_help, arg_name = "TOKEN")]
     pub admin_token: Option<String>,

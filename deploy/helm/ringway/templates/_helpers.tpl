@@ -54,15 +54,14 @@ securityContext:
   readOnlyRootFilesystem: true
   capabilities:
     drop: [ALL]
-# Not ready: a thread does not answer, or the gateway is cordoned. Neither is mended by a restart, and a thread that ends takes the
-# process with it.
 readinessProbe:
-  httpGet: {path: /status, port: admin}
+  httpGet: {path: /readyz, port: admin}
   periodSeconds: 5
+# A data thread has not turned for 10 s.
 livenessProbe:
-  tcpSocket: {port: admin}
+  httpGet: {path: /healthz, port: admin}
   periodSeconds: 10
-  failureThreshold: 6
+  failureThreshold: 3
 resources: {{ toYaml .resources | nindent 2 }}
 {{- end }}
 
@@ -74,6 +73,9 @@ resources: {{ toYaml .resources | nindent 2 }}
 - name: {{ $prefix }}SECRET_KEY
   valueFrom:
     secretKeyRef: {name: {{ . }}, key: secret-key}
+- name: {{ $prefix }}ADMIN_TOKEN
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: admin-token, optional: true}
 {{- end }}
 {{- range $name, $value := .env }}
 - name: {{ $name }}
