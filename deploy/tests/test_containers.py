@@ -80,7 +80,7 @@ class Containers(unittest.TestCase):
                 running.append(here.start(name, container["command"], environment, OURS))
                 running[-1].await_ready()
                 ask = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1])"
-                here.call(sys.executable, "-c", ask, f"http://{here.addresses[name]}:9500/readyz")
+                here.call(sys.executable, "-c", ask, f"http://{here.addresses[name]}:9500/healthz")
             assert_chats(here, f"ws://{here.addresses['gateway']}:8282")
             for container in reversed(running):
                 self.assertEqual(container.stop(), 0)
