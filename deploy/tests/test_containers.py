@@ -26,6 +26,17 @@ async def main():
 asyncio.run(main())
 """
 
+# Asks until it is answered well.
+PROBE = """
+import sys, time, urllib.error, urllib.request
+while True:
+    try:
+        urllib.request.urlopen(sys.argv[1])
+        break
+    except urllib.error.HTTPError:
+        time.sleep(0.1)
+"""
+
 
 def network():
     return Network(Path(os.environ["RINGWAY_ROOT"]), Path(os.environ["RINGWAY_PROGRAMS"]))
@@ -79,9 +90,11 @@ class Containers(unittest.TestCase):
                 environment = {each["name"]: each.get("value", here.addresses[name]) for each in container["env"]}
                 running.append(here.start(name, container["command"], environment, OURS))
                 running[-1].await_ready()
-                ask = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1])"
-                here.call(sys.executable, "-c", ask, f"http://{here.addresses[name]}:9500/healthz")
             assert_chats(here, f"ws://{here.addresses['gateway']}:8282")
+            for name, address in here.addresses.items():
+                for probe in ("livenessProbe", "readinessProbe"):
+                    path = pods[name]["containers"][0][probe]["httpGet"]["path"]
+                    here.call(sys.executable, "-c", PROBE, f"http://{address}:9500{path}")
             for container in reversed(running):
                 self.assertEqual(container.stop(), 0)
 
