@@ -38,7 +38,7 @@ pub struct Options {
     #[argh(option, arg_name = "PORT", default = "2900")]
     pub start_port: u16,
     /// where the inner ports listen (default: `lan-ip`, or `0.0.0.0` if that is public)
-    #[argh(option, arg_name = "HOST")]
+    #[argh(option, hidden_help, arg_name = "HOST")]
     pub inner_listen: Option<Host>,
     /// registers (default: 127.0.0.1:1236; of `ringway` one of its own)
     #[argh(option, arg_name = "HOST:PORT[,…]")]
@@ -65,7 +65,7 @@ pub struct Options {
     #[argh(option, hidden_help, arg_name = "S", default = "Steer::default()")]
     pub steer: Steer,
     /// outgoing messages whose type nobody said: `auto`, `text` or `binary` (default auto)
-    #[argh(option, arg_name = "T", default = "DefaultType::default()")]
+    #[argh(option, hidden_help, arg_name = "T", default = "DefaultType::default()")]
     pub websocket_type: DefaultType,
     /// pass on websocket text that is not UTF-8, as PHP does, instead of closing with 1007
     #[argh(switch, hidden_help)]
