@@ -1,4 +1,4 @@
-//! docs/PARITY.md names tests: they exist.
+//! docs/PARITY.md and SECURITY.md name tests: they exist.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -33,11 +33,13 @@ fn exists(root: &Path, test: &str) -> bool {
 }
 
 #[test]
-fn every_test_in_the_table_exists() {
+fn every_test_in_the_tables_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the workspace");
-    let table = std::fs::read_to_string(root.join("docs/PARITY.md")).expect("the table is there");
-    let tests = named_tests(&table);
-    assert!(tests.len() > 100, "only {} tests are named", tests.len());
-    let missing: Vec<_> = tests.into_iter().filter(|test| !exists(root, test)).collect();
-    assert!(missing.is_empty(), "not there: {missing:#?}");
+    for (file, count) in [("docs/PARITY.md", 100), ("SECURITY.md", 15)] {
+        let table = std::fs::read_to_string(root.join(file)).expect("the table is there");
+        let tests = named_tests(&table);
+        assert!(tests.len() > count, "only {} tests are named in {file}", tests.len());
+        let missing: Vec<_> = tests.into_iter().filter(|test| !exists(root, test)).collect();
+        assert!(missing.is_empty(), "{file} names what is not there: {missing:#?}");
+    }
 }
