@@ -37,15 +37,16 @@ fn echo_runs() {
 /// Every message costs CPU in every program, and system calls in both servers.
 #[test]
 fn load_runs() {
-    for scenario in Scenario::group("load") {
-        let figures = tiny(scenario.name);
+    // The others differ in their rate alone.
+    for name in ["load-2000", "load-half"] {
+        let figures = tiny(name);
         assert!(figures.medians.iter().all(|value| *value > 0.0), "{figures}");
     }
 }
 
 #[test]
 fn embedded_runs() {
-    for name in ["embedded", "embedded-100", "embedded-1", "busy-poll"] {
+    for name in ["embedded", "embedded-1", "busy-poll"] {
         let figures = tiny(name);
         assert!(figures.medians.iter().all(|value| *value > 0.0), "{figures}");
     }
@@ -67,7 +68,7 @@ fn rate_runs() {
 
 #[test]
 fn broadcasts_run() {
-    for name in ["broadcast", "broadcast-900", "broadcast-10000", "burst", "burst-10000"] {
+    for name in ["broadcast", "burst"] {
         let figures = tiny(name);
         assert!(figures.medians[3] > 0.0 && figures.medians[4] >= 1.0, "{figures}");
     }
