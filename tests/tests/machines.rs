@@ -7,7 +7,7 @@ use ringway_tests::client::websocket::WebsocketClient;
 use ringway_tests::load::Load;
 use ringway_tests::network::Network;
 use ringway_tests::process::Process;
-use ringway_tests::status::{counter, links};
+use ringway_tests::status::{ADMIN_TOKEN, counter, links};
 use ringway_tests::wait::{Stopwatch, wait_until};
 
 const REGISTER: usize = 0;
@@ -97,6 +97,8 @@ fn register_of(network: &Network) -> [&'static str; 2] {
 fn start(network: &Network, host: usize, program: &str, flags: &[&str]) -> Process {
     let mut flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
     flags.extend(["--admin".to_owned(), at(network, host, ADMIN_PORT)]);
+    // The hosts have addresses that are open to each other.
+    flags.extend(["--admin-token".to_owned(), ADMIN_TOKEN.to_owned()]);
     network.start(host, &format!("{program} on host {host}"), program, &flags)
 }
 
