@@ -2,7 +2,7 @@
 //!
 //! * [`check`]: what is wrong before anything is tried.
 //! * [`bind`]: all ports, before any thread starts, so that nothing is half up.
-//! * [`pump`]: one shard's loop between its ring and its [`crate::Shard`].
+//! * [`pump`]: one shard's loop between its ring and its [`crate::Shard`]; [`sink`]: where its turns take effect.
 //! * [`register_link`]: a shard's registration.
 //! * [`control`]: the control socket.
 //! * [`worker_log`]: what is logged of workers.
@@ -12,6 +12,7 @@ mod check;
 mod control;
 mod pump;
 mod register_link;
+mod sink;
 mod worker_log;
 
 use std::io;
