@@ -2,8 +2,6 @@
 
 use admin::{Histogram, Scale};
 
-use super::Core;
-
 /// How long things took and how large they were, since the start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Measures {
@@ -13,21 +11,25 @@ pub struct Measures {
     pub turn_time: Histogram,
     /// What the kernel had for the same turns.
     pub turn_completions: Histogram,
+    /// Handlers that have begun, also those of events that had waited: wrapping.
+    handlers_begun: u32,
 }
 
 impl Default for Measures {
     fn default() -> Measures {
         let times = Histogram::new(Scale::Time);
-        Measures { handler_time: times, turn_time: times, turn_completions: Histogram::new(Scale::Count) }
+        let turn_completions = Histogram::new(Scale::Count);
+        Measures { handler_time: times, turn_time: times, turn_completions, handlers_begun: 0 }
     }
 }
 
-impl Core {
-    /// Whether the event is timed whose handler begins.
-    pub(crate) fn is_timed(&self) -> bool {
-        self.counters.events.is_multiple_of(EVENTS_TIMED)
+impl Measures {
+    /// A handler begins. Whether it is timed.
+    pub(crate) fn begin_handler(&mut self) -> bool {
+        self.handlers_begun = self.handlers_begun.wrapping_add(1);
+        self.handlers_begun.is_multiple_of(HANDLERS_TIMED)
     }
 }
 
-/// Of so many events, the handler of one is timed.
-const EVENTS_TIMED: u64 = 64;
+/// Of so many handlers, one is timed.
+const HANDLERS_TIMED: u32 = 64;

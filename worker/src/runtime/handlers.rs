@@ -153,7 +153,8 @@ impl<E: Events> Dispatch<E> {
     /// One event's handler, with the client's session made sure of before it and stored after it.
     async fn handle(self: Rc<Self>, event: Event) {
         let Event { client, what, .. } = event;
-        let began = self.shared().core.borrow().is_timed().then(|| self.shared().now());
+        let is_timed = self.shared().core.borrow_mut().measures.begin_handler();
+        let began = is_timed.then(|| self.shared().now());
         let (name, ends) = (what.handler(), matches!(what, What::Close));
         if self.shared().core.borrow_mut().is_session_in_doubt(&client, &what) {
             // In a box: it is rare and large, and every event pays for the size of this future.
