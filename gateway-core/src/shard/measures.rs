@@ -10,7 +10,7 @@ pub struct Measures {
     /// From the turn that sent an event of a client to the one in which its worker said that it is done, in µs: of one event in
     /// 64 on each link whose worker says so.
     pub event_latency: Histogram,
-    /// Targets of each fan-out to more than a few.
+    /// Targets of each fan-out to several, as far as they are looked up at once.
     pub fan_out_targets: Histogram,
     /// Time of a turn of the ring without its wait, in µs: of one in 64.
     pub turn_time: Histogram,
@@ -22,6 +22,13 @@ impl Default for Measures {
     fn default() -> Measures {
         let (times, counts) = (Histogram::new(Scale::Time), Histogram::new(Scale::Count));
         Measures { event_latency: times, fan_out_targets: counts, turn_time: times, turn_completions: counts }
+    }
+}
+
+impl Measures {
+    /// Events are done. One of them may be timed: since then.
+    pub(super) fn end_event(&mut self, begun_us: Option<u64>, now_us: u64) {
+        begun_us.into_iter().for_each(|begun| self.event_latency.record(now_us.saturating_sub(begun)));
     }
 }
 

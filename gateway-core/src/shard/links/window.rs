@@ -85,10 +85,7 @@ impl Shard {
             if done.is_err() || in_flight.is_overfull() {
                 return self.close_malformed(id);
             }
-            let begun = in_flight.end_timing(range);
-            begun
-                .into_iter()
-                .for_each(|begun| self.measures.event_latency.record(self.now_us.saturating_sub(begun)));
+            self.measures.end_event(in_flight.end_timing(range), self.now_us);
         }
         self.resume_after_events(id);
     }
@@ -102,10 +99,7 @@ impl Shard {
             if in_flight.safe(range, done, |event| self.suspects.forget(event)).is_err() {
                 return self.close_malformed(id);
             }
-            let begun = in_flight.end_timing(range);
-            begun
-                .into_iter()
-                .for_each(|begun| self.measures.event_latency.record(self.now_us.saturating_sub(begun)));
+            self.measures.end_event(in_flight.end_timing(range), self.now_us);
         }
         self.resume_after_events(id);
         self.release_suspects();
