@@ -11,7 +11,7 @@ macro_rules! counters {
 
         impl Counters {
             /// Every counter.
-            pub fn all(&self) -> impl Iterator<Item = $crate::Counter> {
+            pub fn all(&self) -> impl Iterator<Item = $crate::Counter> + Clone + use<> {
                 [$($crate::Counter {
                     name: stringify!($name),
                     help: concat!($($doc),+),

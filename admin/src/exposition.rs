@@ -11,7 +11,7 @@ use crate::{Histogram, Value};
 
 /// How metrics are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Format {
+pub enum Format {
     /// Prometheus' text format, version 0.0.4.
     Text,
     /// OpenMetrics 1.0.
@@ -30,7 +30,7 @@ pub(crate) struct Sample {
 
 impl Format {
     /// What a scraper gets that says this in `Accept`: OpenMetrics if it is named there, for who knows it prefers it.
-    pub(crate) fn accepted(accept: &str) -> Format {
+    pub fn accepted(accept: &str) -> Format {
         let is_named = accept.split(',').any(|range| {
             let kind = range.split(';').next().unwrap_or_default().trim();
             kind.eq_ignore_ascii_case("application/openmetrics-text")
@@ -39,7 +39,8 @@ impl Format {
         if is_named { Format::OpenMetrics } else { Format::Text }
     }
 
-    pub(crate) fn content_type(self) -> &'static str {
+    /// What the answer says of itself.
+    pub fn content_type(self) -> &'static str {
         match self {
             Format::Text => "text/plain; version=0.0.4; charset=utf-8",
             Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",

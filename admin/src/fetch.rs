@@ -43,20 +43,22 @@ const ANSWER_SIZE_MAX: u64 = 32 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Admin, NoAnswer, Part, Row, Subject, Told};
+    use crate::{Admin, Instance, NoAnswer, Part, PartReport, Row};
 
     /// A process with a shard that answers and one that has ended.
-    fn subject() -> Subject {
+    fn instance() -> Instance {
         let part = |index, tell: fn(std::sync::mpsc::SyncSender<u64>) -> Result<(), NoAnswer>| {
-            let read =
-                |clients| Told { row: Row { clients: Some(clients), ..Row::default() }, ..Told::default() };
+            let read = |clients| PartReport {
+                row: Row { clients: Some(clients), ..Row::default() },
+                ..PartReport::default()
+            };
             Part::new(format!("gateway:{index}"), "gateway", Some(("shard", index)), tell, read)
         };
         let answers = |answer: std::sync::mpsc::SyncSender<u64>| {
             let _ = answer.send(3);
             Ok(())
         };
-        Subject::new("gateway", "1.2.3", vec![part(0, answers), part(1, |_| Err(NoAnswer::Ended))])
+        Instance::new("gateway", "1.2.3", vec![part(0, answers), part(1, |_| Err(NoAnswer::Ended))])
     }
 
     fn ask(admin: &Admin, path: &str) -> String {
@@ -69,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_is_served_is_what_is_fetched() {
-        let admin = Admin::serve("0".parse().unwrap(), None, subject()).unwrap();
+        let admin = Admin::serve("0".parse().unwrap(), None, instance()).unwrap();
         assert!(admin.address().ip().is_loopback());
         let report = fetch(admin.address(), None).unwrap();
         assert_eq!((report.process.program.as_str(), report.process.version.as_str()), ("gateway", "1.2.3"));
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_token_that_is_missing_is_asked_for() {
-        let admin = Admin::serve("0".parse().unwrap(), Some("t"), subject()).unwrap();
+        let admin = Admin::serve("0".parse().unwrap(), Some("t"), instance()).unwrap();
         assert!(fetch(admin.address(), Some("t")).is_ok());
         for wrong in [None, Some("other")] {
             assert!(fetch(admin.address(), wrong).unwrap_err().to_string().contains("--admin-token"));

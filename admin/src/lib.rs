@@ -1,6 +1,6 @@
 //! What a running program tells of itself.
 //!
-//! A [`Subject`] is a process and its [`Part`]s: shards of a gateway, cores of a worker, each with a data thread that is asked
+//! A [`Instance`] is a process and its [`Part`]s: shards of a gateway, cores of a worker, each with a data thread that is asked
 //! how it is and answers between two turns. What they tell is a [`Row`] for people and [`Metric`]s for Prometheus; [`counters!`]
 //! and [`Histogram`] are what they count with. With the feature `server`, [`Admin`] serves it on an address of its own, in a thread of its own. [`fetch`] reads
 //! another process' [`Report`], [`table`] shows it. Nothing here is on a data path.
@@ -17,24 +17,25 @@ mod fetch;
 #[cfg(feature = "server")]
 mod guard;
 mod histogram;
+mod instance;
+#[cfg(feature = "server")]
+mod liveness;
 mod metric;
 mod part;
 mod report;
 #[cfg(feature = "server")]
 mod server;
-mod subject;
 mod table;
-mod vitals;
 
 pub use ask::{ANSWER_TIMEOUT, NoAnswer, Waiting, ask};
 pub use counters::Counter;
+pub use exposition::Format;
 pub use fetch::fetch;
 pub use histogram::{Histogram, Scale};
+pub use instance::Instance;
 pub use metric::{Causes, Metric, Value};
-pub use part::{Part, Told};
+pub use part::{Part, PartReport};
 pub use report::{Process, Report, Row};
 #[cfg(feature = "server")]
 pub use server::{Address, Admin, AdminError};
-pub use subject::Subject;
 pub use table::table;
-pub use vitals::TURN_TIMEOUT;

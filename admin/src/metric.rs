@@ -58,11 +58,16 @@ impl Metric {
     }
 
     /// A metric for each counter; those of one thing are told apart by the label `cause`.
+    ///
+    /// # Panics
+    /// In debug builds, if a cause is that of a counter that is not there.
     pub fn counters<'a>(
-        counters: impl IntoIterator<Item = Counter> + 'a,
+        counters: impl IntoIterator<Item = Counter, IntoIter: Clone> + 'a,
         causes: &'a [Causes],
     ) -> impl Iterator<Item = Metric> + 'a {
-        counters.into_iter().map(|Counter { name, help, count }| {
+        let counters = counters.into_iter();
+        debug_assert_eq!(Causes::unknown(counters.clone(), causes), None, "a cause without a counter");
+        counters.map(|Counter { name, help, count }| {
             let value = Value::Counter(count);
             let found = causes.iter().find_map(|causes| Some((causes, causes.cause_of(name)?)));
             match found {
@@ -76,6 +81,12 @@ impl Metric {
 }
 
 impl Causes {
+    /// A counter that has a cause here and is not there.
+    fn unknown(counters: impl Iterator<Item = Counter> + Clone, causes: &[Causes]) -> Option<&'static str> {
+        let is_there = |name: &str| counters.clone().any(|counter| counter.name == name);
+        causes.iter().flat_map(|causes| causes.counters).map(|(name, _)| *name).find(|name| !is_there(name))
+    }
+
     fn cause_of(&self, counter: &str) -> Option<&'static str> {
         self.counters.iter().find(|(name, _)| *name == counter).map(|(_, cause)| *cause)
     }
@@ -88,7 +99,7 @@ mod tests {
     #[test]
     fn counters_of_one_thing_are_told_apart_by_cause() {
         let counter = |name, count| Counter { name, help: " What happened.", count };
-        let counters = &[("clients_silent", "silent"), ("clients_closed_slow", "slow")];
+        let counters = &[("clients_closed_slow", "slow")];
         let causes = [Causes { name: "clients_closed", help: "Clients closed, by cause.", counters }];
         let made: Vec<Metric> =
             Metric::counters([counter("stalls", 1), counter("clients_closed_slow", 2)], &causes).collect();
@@ -96,5 +107,13 @@ mod tests {
         assert_eq!((made[1].name, made[1].help), ("clients_closed", causes[0].help));
         assert_eq!(made[1].label, Some(("cause", "slow".to_owned())));
         assert_eq!(made[1].value, Value::Counter(2));
+    }
+
+    #[test]
+    #[should_panic(expected = "a cause without a counter")]
+    fn a_cause_without_a_counter_is_a_mistake() {
+        let causes = [Causes { name: "stalls", help: "Stalls.", counters: &[("stalls_of_old", "old")] }];
+        let counter = Counter { name: "stalls", help: "Stalls.", count: 0 };
+        let _ = Metric::counters([counter], &causes).count();
     }
 }

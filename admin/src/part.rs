@@ -14,12 +14,12 @@ pub struct Part {
     pub program: &'static str,
     /// What tells it from others of the program: `shard` or `core`, and its number.
     pub index: Option<(&'static str, usize)>,
-    ask: Box<dyn Fn() -> Result<Waiting<Told>, NoAnswer> + Send + Sync>,
+    ask: Box<dyn Fn() -> Result<Waiting<PartReport>, NoAnswer> + Send + Sync>,
 }
 
 /// How a part is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Told {
+pub struct PartReport {
     /// Its line of the status table, but for the name.
     pub row: Row,
     /// What is measured.
@@ -35,7 +35,7 @@ impl Part {
         program: &'static str,
         index: Option<(&'static str, usize)>,
         tell: impl Fn(SyncSender<S>) -> Result<(), NoAnswer> + Send + Sync + 'static,
-        read: impl Fn(S) -> Told + Clone + Send + Sync + 'static,
+        read: impl Fn(S) -> PartReport + Clone + Send + Sync + 'static,
     ) -> Part {
         let ask = move || Ok(Waiting::begin(&tell)?.map(read.clone()));
         Part { name, program, index, ask: Box::new(ask) }
@@ -45,7 +45,7 @@ impl Part {
     ///
     /// # Errors
     /// Its thread has ended.
-    pub(crate) fn ask(&self) -> Result<Waiting<Told>, NoAnswer> {
+    pub(crate) fn ask(&self) -> Result<Waiting<PartReport>, NoAnswer> {
         (self.ask)()
     }
 }

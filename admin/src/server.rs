@@ -24,8 +24,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::exposition::Format;
 use crate::guard::{Guard, admit};
-use crate::vitals::Vitals;
-use crate::{Report, Subject};
+use crate::liveness::Liveness;
+use crate::{Instance, Report};
 
 /// Where a program tells of itself: a port of this machine alone, or an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,27 +87,26 @@ impl Admin {
     ///
     /// # Errors
     /// The token is empty, the address cannot be listened on, or the thread cannot be had.
-    pub fn serve(address: Address, token: Option<&str>, subject: Subject) -> Result<Admin, AdminError> {
+    pub fn serve(address: Address, token: Option<&str>, instance: Instance) -> Result<Admin, AdminError> {
         let guard = Guard::new(address.0, token).map_err(AdminError::Flags)?;
-        if matches!(guard, Guard::Probes) {
-            tracing::warn!(
-                "--admin {} answers /healthz and /readyz alone: set --admin-token for the rest",
-                address.0
-            );
-        }
         let listener = TcpListener::bind(address.0).map_err(|error| {
             let why = program::describe_bind_error(address.0, &error).replace("--listen", "--admin");
             io::Error::new(error.kind(), why)
         })?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        if matches!(guard, Guard::Probes) {
+            tracing::warn!(
+                "--admin {address} answers /healthz and /readyz alone: set --admin-token for the rest"
+            );
+        }
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .max_blocking_threads(1)
             .build()?;
-        let watched = Arc::new(Watched::new(subject));
+        let watched = Arc::new(Watched::new(instance));
         let thread = program::spawn_vital("admin", move || {
             runtime.block_on(async {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
@@ -142,30 +141,30 @@ impl Drop for Admin {
 
 /// A process, and what was last heard of its data threads.
 struct Watched {
-    subject: Subject,
-    vitals: Mutex<Vitals>,
+    instance: Instance,
+    liveness: Mutex<Liveness>,
 }
 
 impl Watched {
-    fn new(subject: Subject) -> Watched {
-        let vitals = Vitals::new(subject.parts().len(), subject.uptime());
-        Watched { subject, vitals: Mutex::new(vitals) }
+    fn new(instance: Instance) -> Watched {
+        let liveness = Liveness::new(instance.parts().len(), instance.uptime());
+        Watched { instance, liveness: Mutex::new(liveness) }
     }
 
-    fn with<T>(&self, look: impl FnOnce(&mut Vitals) -> T) -> T {
-        look(&mut self.vitals.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, look: impl FnOnce(&mut Liveness) -> T) -> T {
+        look(&mut self.liveness.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What is wrong with the process.
     fn faults(&self) -> Vec<String> {
-        self.with(|vitals| vitals.faults(self.subject.parts(), self.subject.uptime()))
+        self.with(|liveness| liveness.faults(self.instance.parts(), self.instance.uptime()))
     }
 
     /// Why nobody is to be sent here.
     fn unready(&self) -> Vec<String> {
         let mut why = self.faults();
-        why.extend(self.with(|vitals| vitals.unready(self.subject.parts())));
-        why.extend(self.subject.standing());
+        why.extend(self.with(|liveness| liveness.unready(self.instance.parts())));
+        why.extend(self.instance.standing());
         why
     }
 }
@@ -176,7 +175,7 @@ async fn watch(watched: Arc<Watched>) {
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         due.tick().await;
-        watched.with(|vitals| vitals.look(watched.subject.parts(), watched.subject.uptime()));
+        watched.with(|liveness| liveness.look(watched.instance.parts(), watched.instance.uptime()));
     }
 }
 
@@ -218,13 +217,13 @@ async fn status(State(watched): State<Arc<Watched>>) -> Response {
         let status = if report.faults.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, Json(report))
     };
-    aside(move || answer(watched.subject.report())).await
+    aside(move || answer(watched.instance.report())).await
 }
 
 async fn metrics(State(watched): State<Arc<Watched>>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
-    aside(move || ([(header::CONTENT_TYPE, format.content_type())], watched.subject.metrics(format))).await
+    aside(move || ([(header::CONTENT_TYPE, format.content_type())], watched.instance.metrics(format))).await
 }
 
 async fn log_level() -> Response {
@@ -238,7 +237,7 @@ async fn log_level() -> Response {
 async fn set_log_level(level: String) -> Response {
     match program::set_log_level(level.trim()) {
         Ok(()) => {
-            tracing::warn!(level = level.trim(), "the log level was changed");
+            tracing::warn!(to = level.trim(), "the log level was changed");
             StatusCode::NO_CONTENT.into_response()
         }
         Err(why) => (StatusCode::BAD_REQUEST, why + "\n").into_response(),
@@ -279,3 +278,48 @@ const HEADER_SIZE_MAX: usize = 16 * 1024;
 
 /// How long to wait before accepting again when there was no file for a connection.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read as _, Write as _};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    fn connect(admin: &Admin) -> TcpStream {
+        TcpStream::connect(admin.address()).unwrap()
+    }
+
+    /// Asks on a connection that is kept, and reads the answer.
+    fn ask(stream: &mut TcpStream) -> String {
+        stream.write_all(REQUEST).unwrap();
+        let mut answer = [0; 1024];
+        let size = stream.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..size]).into_owned()
+    }
+
+    const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+    #[test]
+    fn one_connection_too_many_waits_until_another_ends() {
+        let instance = Instance::new("gateway", "1.2.3", Vec::new());
+        let admin = Admin::serve("0".parse().unwrap(), None, instance).unwrap();
+        let mut served: Vec<TcpStream> = (0..CONNECTIONS_MAX).map(|_| connect(&admin)).collect();
+        for stream in &mut served {
+            assert!(ask(stream).starts_with("HTTP/1.1 200 "));
+        }
+        let mut late = connect(&admin);
+        late.write_all(REQUEST).unwrap();
+        // Whoever would have been let in by now had his answer before these.
+        for stream in &mut served {
+            ask(stream);
+        }
+        late.set_nonblocking(true).unwrap();
+        assert_eq!(late.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        late.set_nonblocking(false).unwrap();
+        drop(served.pop());
+        let mut answer = [0; 12];
+        late.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+}

@@ -51,7 +51,7 @@ fn main() {
     let settings = options.settings().unwrap_or_else(|refusal| refusal.end());
     let gateway = Gateway::start(settings).unwrap_or_else(|error| Refusal::from(error).end());
     let _admin = admin.map(|address| {
-        Admin::serve(address, admin_token.as_deref(), gateway.subject())
+        Admin::serve(address, admin_token.as_deref(), gateway.instance())
             .unwrap_or_else(|error| Refusal::from(error).end())
     });
     let certificates = gateway.certificates();

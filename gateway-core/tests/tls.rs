@@ -58,6 +58,19 @@ fn websockets_shake_hands_within_tls() {
 }
 
 #[test]
+fn a_load_balancer_is_answered_within_tls() {
+    let (listen, tls) = (listen(&["wss://127.0.0.1:1"]), Some(acceptor("balancer")));
+    let health_path = Some("/healthz".to_owned());
+    let mut world = World::new(Settings { listen, tls, health_path, ..Settings::default() });
+    let worker = world.worker("w");
+    let mut client = Secured::connect(&mut world, 0);
+    client.say(&mut world, b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n");
+    let answer = String::from_utf8(client.take(&mut world)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok\n"), "{answer}");
+    assert_eq!(commands(&mut world, worker), []);
+}
+
+#[test]
 fn nobody_hears_of_a_client_before_its_handshake_is_done_and_what_comes_for_it_waits() {
     let mut world = world("held");
     let worker = world.worker("w");

@@ -27,8 +27,8 @@ fn main() {
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     let register = Register::start(config).unwrap_or_else(|error| program::fail(error));
     let _admin = admin.map(|address| {
-        let subject = register.status_source().subject();
-        Admin::serve(address, admin_token.as_deref(), subject)
+        let instance = register.status_source().instance();
+        Admin::serve(address, admin_token.as_deref(), instance)
             .unwrap_or_else(|error| Refusal::from(error).end())
     });
     program::ready(register.addr());

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, SyncSender};
 
-use admin::{ANSWER_TIMEOUT, Causes, Metric, NoAnswer, Part, Row, Subject, Told, Waiting};
+use admin::{ANSWER_TIMEOUT, Causes, Instance, Metric, NoAnswer, Part, PartReport, Row, Waiting};
 use uring::Waker;
 
 use crate::counters::Status;
@@ -41,19 +41,19 @@ impl StatusSource {
     }
 
     /// What `--admin` tells.
-    pub fn subject(&self) -> Subject {
-        Subject::new("register", env!("CARGO_PKG_VERSION"), vec![self.part()])
+    pub fn instance(&self) -> Instance {
+        Instance::new("register", env!("CARGO_PKG_VERSION"), vec![self.part()])
     }
 
     /// The register, to be asked as a part of the process.
     pub fn part(&self) -> Part {
         let (source, addr) = (self.clone(), self.addr);
         let tell = move |answer| source.tell(Control::Status(answer));
-        Part::new("register".to_owned(), "register", None, tell, move |status| told(addr, &status))
+        Part::new("register".to_owned(), "register", None, tell, move |status| report(addr, &status))
     }
 }
 
-fn told(addr: SocketAddr, status: &Status) -> Told {
+fn report(addr: SocketAddr, status: &Status) -> PartReport {
     let now = [
         ("connections", "Connections, whether they have said what they are or not.", status.connections),
         ("gateways", "Gateway shards that are registered.", status.gateways),
@@ -69,7 +69,7 @@ fn told(addr: SocketAddr, status: &Status) -> Told {
     };
     let gauges = now.map(|(name, help, count)| Metric::gauge(name, help, count as u64));
     let metrics = gauges.into_iter().chain(Metric::counters(status.counters.all(), &CAUSES)).collect();
-    Told { row, metrics, unready: None }
+    PartReport { row, metrics, unready: None }
 }
 
 /// What is counted by cause.
@@ -94,10 +94,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_of_counters_that_there_are() {
-        let counters: Vec<&str> = Status::default().counters.all().map(|counter| counter.name).collect();
-        for (name, _) in CAUSES.iter().flat_map(|causes| causes.counters) {
-            assert!(counters.contains(name), "{name}");
-        }
+    fn a_register_is_ready_from_the_start() {
+        let report = report("127.0.0.1:1236".parse().unwrap(), &Status::default());
+        assert_eq!((report.unready, report.row.listen.as_str()), (None, "127.0.0.1:1236"));
+        let names: Vec<&str> = report.metrics.iter().map(|metric| metric.name).collect();
+        assert!(names.contains(&"gateways") && names.contains(&"refused"), "{names:?}");
     }
 }

@@ -22,7 +22,7 @@
 mod embedded;
 mod flags;
 
-pub use embedded::{Embedded, Meeting, MemoryLinks, RELOAD, embedded, reachable, refusal, subject};
+pub use embedded::{Embedded, Meeting, MemoryLinks, RELOAD, embedded, instance, reachable, refusal};
 pub use flags::{Beside, Options, options};
 pub use gateway_core;
 pub use ringway_worker::{self, Client, Events, Gateway, Message, WebsocketRequest};

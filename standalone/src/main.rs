@@ -10,7 +10,7 @@ use admin::{Address, Admin};
 use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
 use gateway_core::{Certificates, Listen, ListenProtocol, overlap};
 use program::{Both, Flags, Words};
-use ringway::{Beside, Embedded, Options, RELOAD, reachable, refusal, subject};
+use ringway::{Beside, Embedded, Options, RELOAD, instance, reachable, refusal};
 use ringway_apps::App;
 use ringway_apps::chat::Chat;
 use ringway_apps::echo::Echo;
@@ -143,9 +143,9 @@ fn serve(
         None => format!("open {url} (the page alone; its websocket is port {})", address.port()),
     };
     let serve_admin =
-        |address| Admin::serve(address, beside.admin_token.as_deref(), subject(embedded.as_ref()));
+        |address| Admin::serve(address, beside.admin_token.as_deref(), instance(embedded.as_ref()));
     let _admin = beside.admin.map(serve_admin).transpose()?;
-    let watched = Arc::new(subject(embedded.as_ref()));
+    let watched = Arc::new(instance(embedded.as_ref()));
     let certificates = embedded.as_ref().and_then(|embedded| embedded.gateway().certificates());
     let (stop, stopped) = oneshot::channel();
     program::spawn_vital("signals", move || {

@@ -86,7 +86,8 @@
 //! # Watching
 //!
 //! With the feature `admin`, the flag `--admin` has a worker program tell of itself by HTTP: `/status`, `/metrics` for Prometheus,
-//! `/healthz`, `/readyz`. A program that has a server of its own asks [`Running::status_source`].
+//! `/healthz`, `/readyz`. A program that has a server of its own
+//! gives out [`Instance::report`] and [`Instance::metrics`] of [`StatusSource::instance`].
 //!
 //! # Memory
 //!
@@ -142,7 +143,7 @@ pub use crate::runtime::Bridged;
 pub use crate::runtime::{Hold, Spawned};
 #[cfg(feature = "admin")]
 pub use ::admin::Address as AdminAddress;
-pub use ::admin::{Part, Report, Subject};
+pub use ::admin::{Format, Instance, Part, Report};
 pub use client::Client;
 pub use config::Config;
 pub use events::Events;

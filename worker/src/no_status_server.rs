@@ -2,4 +2,6 @@
 
 use crate::{Running, Settings};
 
-pub(crate) fn serve(_settings: &Settings, _running: &Running, _is_patient: bool) {}
+pub(crate) fn serve(_settings: &Settings, _running: &Running, _is_patient: bool) -> Option<()> {
+    None
+}

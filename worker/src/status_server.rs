@@ -13,7 +13,7 @@ use crate::{Running, Settings};
 pub(crate) fn serve(settings: &Settings, running: &Running, is_patient: bool) -> Option<Admin> {
     let address = settings.admin?;
     let (source, token) = (running.status_source(), settings.admin_token.clone());
-    let serve = move || Admin::serve(address, token.as_deref(), source.subject());
+    let serve = move || Admin::serve(address, token.as_deref(), source.instance());
     if !is_patient {
         return Some(serve().unwrap_or_else(|error| Refusal::from(error).end()));
     }

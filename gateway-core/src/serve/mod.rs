@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use admin::{NoAnswer, Part, Subject};
+use admin::{Instance, NoAnswer, Part};
 use crossbeam_channel::{Receiver, RecvError, Sender};
 use glommio::ExecutorJoinHandle;
 use tracing::{error, info, warn};
@@ -234,8 +234,8 @@ impl Gateway {
     }
 
     /// What `--admin` tells of it, for as long as it runs.
-    pub fn subject(&self) -> Subject {
-        Subject::new("gateway", env!("CARGO_PKG_VERSION"), self.parts()).with_standing(self.standing())
+    pub fn instance(&self) -> Instance {
+        Instance::new("gateway", env!("CARGO_PKG_VERSION"), self.parts()).with_standing(self.standing())
     }
 
     /// Who says why no clients are to be sent here, though nothing is broken, from any thread.
@@ -250,7 +250,7 @@ impl Gateway {
             let (control, listen, schemes) =
                 (shard.control.clone(), self.listen_urls(), self.schemes.clone());
             let tell = move |answer| control.tell(Control::Status(answer));
-            let read = move |status: Status| status::told(&listen, &schemes, &status);
+            let read = move |status: Status| status::report(&listen, &schemes, &status);
             Part::new(format!("{}:{index}", self.name), "gateway", Some(("shard", index)), tell, read)
         };
         self.shards.iter().enumerate().map(part).collect()

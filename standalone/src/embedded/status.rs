@@ -1,11 +1,11 @@
 //! What a process tells of itself that has a gateway, a worker and perhaps a register in it.
 
-use admin::Subject;
+use admin::Instance;
 
 use super::Embedded;
 
 /// The process with these in it, which has begun now. Serving the page alone, there is nothing to tell but the process.
-pub fn subject(embedded: Option<&Embedded>) -> Subject {
+pub fn instance(embedded: Option<&Embedded>) -> Instance {
     let parts = embedded.into_iter().flat_map(|embedded| {
         let register = embedded.register().map(|register| register.status_source().part());
         embedded
@@ -15,9 +15,9 @@ pub fn subject(embedded: Option<&Embedded>) -> Subject {
             .chain(embedded.worker().status_source().parts())
             .chain(register)
     });
-    let subject = Subject::new("ringway", env!("CARGO_PKG_VERSION"), parts.collect());
+    let instance = Instance::new("ringway", env!("CARGO_PKG_VERSION"), parts.collect());
     match embedded.map(|embedded| embedded.gateway().standing()) {
-        Some(standing) => subject.with_standing(standing),
-        None => subject,
+        Some(standing) => instance.with_standing(standing),
+        None => instance,
     }
 }

@@ -7,10 +7,10 @@ use program::Uptime;
 
 use crate::ask::wait_for_all;
 use crate::exposition::{Format, Sample};
-use crate::{Metric, NoAnswer, Part, Process, Report, Told, Value};
+use crate::{Metric, NoAnswer, Part, PartReport, Process, Report, Value};
 
 /// A running program, as it tells of itself.
-pub struct Subject {
+pub struct Instance {
     program: &'static str,
     version: &'static str,
     clock: Uptime,
@@ -18,15 +18,15 @@ pub struct Subject {
     standing: Box<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
-impl Subject {
+impl Instance {
     /// A program that has begun now, with these parts.
-    pub fn new(program: &'static str, version: &'static str, parts: Vec<Part>) -> Subject {
-        Subject { program, version, clock: Uptime::start(), parts, standing: Box::new(|| None) }
+    pub fn new(program: &'static str, version: &'static str, parts: Vec<Part>) -> Instance {
+        Instance { program, version, clock: Uptime::start(), parts, standing: Box::new(|| None) }
     }
 
     /// The same with somebody who says why nobody is to be sent here, though nothing is broken.
-    pub fn with_standing(self, standing: impl Fn() -> Option<String> + Send + Sync + 'static) -> Subject {
-        Subject { standing: Box::new(standing), ..self }
+    pub fn with_standing(self, standing: impl Fn() -> Option<String> + Send + Sync + 'static) -> Instance {
+        Instance { standing: Box::new(standing), ..self }
     }
 
     /// Its parts.
@@ -53,8 +53,8 @@ impl Subject {
         report
     }
 
-    /// What `/metrics` answers, in this format. It asks the parts, as [`Subject::report`] does.
-    pub(crate) fn metrics(&self, format: Format) -> String {
+    /// What `/metrics` answers, in this format. It asks the parts, as [`Instance::report`] does.
+    pub fn metrics(&self, format: Format) -> String {
         let mut samples = self.process_samples();
         for (part, told) in self.ask() {
             let up =
@@ -65,7 +65,7 @@ impl Subject {
         format.write(&samples)
     }
 
-    fn ask(&self) -> impl Iterator<Item = (&Part, Result<Told, NoAnswer>)> {
+    fn ask(&self) -> impl Iterator<Item = (&Part, Result<PartReport, NoAnswer>)> {
         self.parts.iter().zip(wait_for_all(self.parts.iter().map(Part::ask)))
     }
 
@@ -114,9 +114,9 @@ fn sample(part: &Part, metric: Metric) -> Sample {
     }
 }
 
-impl fmt::Debug for Subject {
+impl fmt::Debug for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject")
+        f.debug_struct("Instance")
             .field("program", &self.program)
             .field("parts", &self.parts)
             .finish_non_exhaustive()

@@ -3,35 +3,35 @@
 use std::time::Duration;
 
 use crate::ask::Waiting;
-use crate::{NoAnswer, Part, Told};
+use crate::{NoAnswer, Part, PartReport};
 
 /// How long a data thread may not have turned, and its process still counts as healthy. An idle one turns at least once a
 /// second; a handler that computes for seconds is somebody's fault, but no reason to kill the process.
-pub const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is known of a process' parts, in their order.
 #[derive(Debug)]
-pub(crate) struct Vitals(Vec<Watched>);
+pub(crate) struct Liveness(Vec<Watched>);
 
 #[derive(Debug)]
 struct Watched {
-    asked: Option<Waiting<Told>>,
+    asked: Option<Waiting<PartReport>>,
     /// When it last answered, or was first watched.
     answered_at: Duration,
     has_ended: bool,
     unready: Option<&'static str>,
 }
 
-impl Vitals {
+impl Liveness {
     /// Of so many parts, of which nothing is known.
-    pub(crate) fn new(count: usize, now: Duration) -> Vitals {
+    pub(crate) fn new(count: usize, now: Duration) -> Liveness {
         let watched = || Watched {
             asked: None,
             answered_at: now,
             has_ended: false,
             unready: Some("has not answered yet"),
         };
-        Vitals(std::iter::repeat_with(watched).take(count).collect())
+        Liveness(std::iter::repeat_with(watched).take(count).collect())
     }
 
     /// Takes the answers that have come, and asks those of whom none is awaited. To be called again and again.
@@ -92,7 +92,7 @@ mod tests {
             "gateway",
             Some(("shard", 0)),
             move |answer| tell.send(answer).map_err(|_| NoAnswer::Ended),
-            |unready| Told { unready, ..Told::default() },
+            |unready| PartReport { unready, ..PartReport::default() },
         );
         (vec![part], told)
     }
@@ -101,34 +101,34 @@ mod tests {
     fn a_thread_that_does_not_turn_is_a_fault_after_ten_seconds() {
         let (parts, asked) = part();
         let at = Duration::from_secs;
-        let mut vitals = Vitals::new(1, at(100));
-        vitals.look(&parts, at(100));
-        vitals.look(&parts, at(105));
+        let mut liveness = Liveness::new(1, at(100));
+        liveness.look(&parts, at(100));
+        liveness.look(&parts, at(105));
         assert_eq!(asked.try_iter().count(), 1, "who has not answered is not asked again");
-        assert!(vitals.faults(&parts, at(109)).is_empty());
-        assert_eq!(vitals.faults(&parts, at(110)), ["gateway:0 has not turned for 10 s"]);
+        assert!(liveness.faults(&parts, at(109)).is_empty());
+        assert_eq!(liveness.faults(&parts, at(110)), ["gateway:0 has not turned for 10 s"]);
         // What it was asked is gone with the one who was to answer.
-        vitals.look(&parts, at(110));
-        assert_eq!(vitals.faults(&parts, at(110)), ["gateway:0 has ended"]);
+        liveness.look(&parts, at(110));
+        assert_eq!(liveness.faults(&parts, at(110)), ["gateway:0 has ended"]);
     }
 
     #[test]
     fn who_answers_is_healthy_and_says_whether_it_is_ready() {
         let (parts, asked) = part();
         let at = Duration::from_secs;
-        let mut vitals = Vitals::new(1, at(0));
-        assert_eq!(vitals.unready(&parts), ["gateway:0 has not answered yet"]);
+        let mut liveness = Liveness::new(1, at(0));
+        assert_eq!(liveness.unready(&parts), ["gateway:0 has not answered yet"]);
         for (now, unready) in [(20, Some("has no worker")), (40, None)] {
-            vitals.look(&parts, at(now - 1));
+            liveness.look(&parts, at(now - 1));
             asked.recv().unwrap().send(unready).unwrap();
-            vitals.look(&parts, at(now));
-            assert!(vitals.faults(&parts, at(now + 9)).is_empty());
+            liveness.look(&parts, at(now));
+            assert!(liveness.faults(&parts, at(now + 9)).is_empty());
             let expected: Vec<String> = unready.iter().map(|why| format!("gateway:0 {why}")).collect();
-            assert_eq!(vitals.unready(&parts), expected);
+            assert_eq!(liveness.unready(&parts), expected);
             asked.recv().unwrap().send(unready).unwrap();
         }
         drop(asked);
-        vitals.look(&parts, at(41));
-        assert_eq!(vitals.faults(&parts, at(41)), ["gateway:0 has ended"]);
+        liveness.look(&parts, at(41));
+        assert_eq!(liveness.faults(&parts, at(41)), ["gateway:0 has ended"]);
     }
 }
