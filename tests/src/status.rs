@@ -26,10 +26,21 @@ pub fn response(address: SocketAddrV4) -> (u16, String) {
 /// The status code, the head and the body with which it answers a request for `path`, with more lines of the head if there are to
 /// be: each with its end.
 pub fn get(address: SocketAddrV4, path: &str, head: &str) -> (u16, String, String) {
+    exchange(address, &format!("GET {path}"), head, "")
+}
+
+/// The status code and the body with which it answers when this is put there.
+pub fn put(address: SocketAddrV4, path: &str, body: &str) -> (u16, String) {
+    let head = format!("Content-Length: {}\r\n", body.len());
+    let (code, _, body) = exchange(address, &format!("PUT {path}"), &head, body);
+    (code, body)
+}
+
+fn exchange(address: SocketAddrV4, what: &str, head: &str, body: &str) -> (u16, String, String) {
     let mut stream =
         TcpStream::connect(address).unwrap_or_else(|error| panic!("admin at {address}: {error}"));
     stream.set_read_timeout(Some(LIMIT)).expect("a read timeout can be set");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{head}\r\n");
+    let request = format!("{what} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{head}\r\n{body}");
     stream.write_all(request.as_bytes()).expect("the program reads requests");
     let mut response = String::new();
     stream.read_to_string(&mut response).expect("the program answers");
