@@ -208,6 +208,7 @@ impl Shard {
     pub(crate) fn again(&mut self, link: &Link, events: Vec<Unsafe>) -> Unsent {
         let has_died = matches!(link.gone, Gone::Closed | Gone::Broken | Gone::Silent | Gone::Stuck);
         let is_death = has_died && link.drain.is_none();
+        let is_ended = matches!(link.gone, Gone::Closed | Gone::Broken);
         let untouched = untouched(&link.out.queue);
         let mut unsent = Unsent { is_kept: true, ..Unsent::default() };
         for Unsafe { id, repeat, frames, behind } in events {
@@ -215,7 +216,7 @@ impl Shard {
             let was_sent = behind >= untouched;
             let before = repeat.unwrap_or(Repeat { id, deliveries: 0 });
             let again = Repeat { deliveries: before.deliveries.saturating_add(1), ..before };
-            if was_sent && is_death && self.suspects.has_killed(before.id, link.run, self.now) {
+            if was_sent && is_death && self.suspects.has_killed(before.id, link.run, is_ended, self.now) {
                 self.counters.events_poisonous += 1;
                 unsent.poisonous.push(frame.connection_id);
                 let client = ClientId { gateway: frame.gateway, connection_id: frame.connection_id };

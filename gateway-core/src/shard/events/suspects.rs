@@ -50,9 +50,13 @@ impl Default for Suspects {
 
 impl Suspects {
     /// A worker of this run has died with an event in hand. Whether it was one too many: the event is forgotten here, and to be
-    /// dropped.
-    pub(super) fn has_killed(&mut self, id: EventId, run: Option<Run>, now: Millis) -> bool {
-        let deaths = self.deaths.entry(id).or_insert(Deaths { count: 0, run, at: now });
+    /// dropped. A process that ended is one death, however many of its cores had been given the event before all of its links
+    /// were seen to end; of one that stands (`is_ended` is false) each core that falls silent is one.
+    pub(super) fn has_killed(&mut self, id: EventId, run: Option<Run>, is_ended: bool, now: Millis) -> bool {
+        let deaths = self.deaths.entry(id).or_insert(Deaths { count: 0, run: None, at: now });
+        if is_ended && deaths.count > 0 && run.is_some() && deaths.run == run {
+            return false;
+        }
         *deaths = Deaths { count: deaths.count + 1, run, at: now };
         self.alone += usize::from(deaths.count == DEATHS_BEFORE_ALONE);
         let is_too_much = deaths.count >= DEATHS_BEFORE_DROPPED;
@@ -120,7 +124,7 @@ mod tests {
     const OTHER: EventId = EventId::new(Run(1), 2, 4);
 
     fn killed(suspects: &mut Suspects, id: EventId, run: u64, at: u64) -> (bool, usize) {
-        (suspects.has_killed(id, Some(Run(run)), Millis(at)), suspects.alone)
+        (suspects.has_killed(id, Some(Run(run)), true, Millis(at)), suspects.alone)
     }
 
     #[test]
@@ -134,6 +138,24 @@ mod tests {
         assert_eq!(killed(&mut suspects, ID, 3, 20), (true, 0));
         suspects.forget(OTHER);
         assert_eq!(suspects.len(), 0);
+    }
+
+    #[test]
+    fn a_process_dies_once_and_its_cores_fall_silent_one_by_one() {
+        let mut suspects = Suspects::default();
+        for _ in 0..4 {
+            assert_eq!(
+                killed(&mut suspects, ID, 1, 0),
+                (false, 0),
+                "it was given to another core of it meanwhile"
+            );
+        }
+        assert_eq!(killed(&mut suspects, ID, 2, 10), (false, 1));
+        assert_eq!(killed(&mut suspects, ID, 2, 10), (false, 1));
+        assert_eq!(killed(&mut suspects, ID, 3, 20), (true, 0));
+        let silent = |suspects: &mut Suspects| suspects.has_killed(OTHER, Some(Run(4)), false, Millis(30));
+        assert_eq!([0; 3].map(|_| silent(&mut suspects)), [false, false, true]);
+        assert_eq!([0; 3].map(|_| suspects.has_killed(ID, None, true, Millis(40))), [false, false, true]);
     }
 
     #[test]
