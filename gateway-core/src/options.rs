@@ -46,6 +46,12 @@ pub struct Options {
     /// what register and workers must know (default: none)
     #[argh(option, arg_name = "K", default = "String::new()")]
     pub secret_key: String,
+    /// file with that secret, alone on a line (default: none)
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub secret_key_file: Option<PathBuf>,
+    /// serve the inner ports on a public address to whoever comes, without a secret key
+    #[argh(switch, hidden_help)]
+    pub no_secret_key: bool,
     /// heartbeat period; 0: off (default 0)
     #[argh(option, arg_name = "SECONDS", default = "Duration::ZERO", from_str_fn(program::seconds))]
     pub ping_interval: Duration,
@@ -154,11 +160,20 @@ impl Default for Options {
 }
 
 impl Options {
+    /// What register and workers must know; empty: nothing.
+    ///
+    /// # Errors
+    /// It is said and stands in a file, too; or the file has no secret.
+    pub fn secret_key(&self) -> Result<String, Refusal> {
+        program::secret("secret-key", &self.secret_key, self.secret_key_file.as_deref())
+    }
+
     /// What a gateway is started with: names are looked up, and certificates loaded.
     ///
     /// # Errors
     /// A value that cannot be, or what is not there.
     pub fn settings(self) -> Result<Settings, Refusal> {
+        let secret_key = self.secret_key()?;
         // What is wrong with the flags themselves goes before what the machine says to them.
         let registers = self.register_address.as_deref().unwrap_or(REGISTER_ADDRESS);
         let register_address = address::registers(registers)
@@ -177,7 +192,8 @@ impl Options {
             start_port: self.start_port,
             inner_listen: self.inner_listen.map(|host| inner_ip(&host)).transpose()?,
             register_address,
-            secret_key: self.secret_key,
+            secret_key,
+            no_secret_key: self.no_secret_key,
             ping_interval: self.ping_interval,
             ping_not_response_limit: self.ping_not_response_limit,
             ping_data: self.ping_data.into_bytes(),

@@ -28,6 +28,8 @@ pub struct Settings {
     pub register_address: Vec<String>,
     /// What register and workers must know. Empty: everybody may connect.
     pub secret_key: String,
+    /// That there is none is meant, also on a public address.
+    pub no_secret_key: bool,
     /// Heartbeat period; zero: no heartbeat (WIRE.md §11).
     pub ping_interval: Duration,
     /// Unanswered periods until a silent client is closed; 0: never.

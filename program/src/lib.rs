@@ -62,6 +62,7 @@ mod outlet;
 mod panics;
 mod process;
 mod refusal;
+mod secret;
 mod setting;
 mod shutdown;
 mod uptime;
@@ -85,6 +86,7 @@ pub use process::{
     begin, fail, fail_with, finish, is_said, mention, misuse, parse, parse_as, print, ready, say,
 };
 pub use refusal::{Refusal, check_busy_poll, microseconds, seconds};
+pub use secret::{SECRET_SIZE_MAX, secret};
 pub use shutdown::{Shutdown, Signal, ignore_other_signals};
 pub use uptime::Uptime;
 pub use usage::{Usage, usage};

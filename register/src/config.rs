@@ -1,8 +1,11 @@
 //! Owns the register's settings and every limit of it.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::FromArgs;
+use program::Refusal;
 use protocol::register::LINE_SIZE_MAX;
 
 /// What a register is started with, which are its flags.
@@ -20,6 +23,12 @@ pub struct Config {
     /// what they must know; without it all get in who send none (default: none)
     #[argh(option, arg_name = "K", default = "String::new()")]
     pub secret_key: String,
+    /// file with that secret, alone on a line (default: none)
+    #[argh(option, arg_name = "FILE")]
+    pub secret_key_file: Option<PathBuf>,
+    /// serve whoever comes to a public address, without a secret key
+    #[argh(switch)]
+    pub no_secret_key: bool,
     /// how long a connection may stay without saying what it is (default 10)
     #[argh(option, arg_name = "SECONDS", default = "INTRODUCTION_TIMEOUT", from_str_fn(program::seconds))]
     pub introduction_timeout: Duration,
@@ -28,6 +37,28 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self::from_args(&["register"], &[]).expect("every flag has a default")
+    }
+}
+
+impl Config {
+    /// With the secret key that stands in its file, if it does.
+    ///
+    /// # Errors
+    /// It is said, too; or the file has none.
+    pub fn read_secret_key(mut self) -> Result<Config, Refusal> {
+        let file = self.secret_key_file.take();
+        self.secret_key = program::secret("secret-key", &self.secret_key, file.as_deref())?;
+        Ok(self)
+    }
+
+    /// Whoever comes to a public address can say that he is a gateway, and gets users; so somebody must mean it.
+    pub(crate) fn check_is_closed(&self, addr: SocketAddr) -> Result<(), String> {
+        if !protocol::address::is_public(addr.ip()) || !self.secret_key.is_empty() || self.no_secret_key {
+            return Ok(());
+        }
+        Err(format!(
+            "--listen {addr}: anybody there could come in; set --secret-key, or say --no-secret-key if a firewall is in front"
+        ))
     }
 }
 
@@ -95,5 +126,15 @@ mod tests {
     #[test]
     fn what_flags_say_of_their_defaults_is_so() {
         program::check_defaults::<Config>();
+    }
+
+    #[test]
+    fn a_public_address_needs_a_key_or_the_word_that_there_is_none() {
+        let [public, own] = ["8.8.8.8:1236", "10.0.0.1:1236"].map(|addr| addr.parse().unwrap());
+        let open = Config::default();
+        assert!(open.check_is_closed(own).is_ok());
+        assert!(open.check_is_closed(public).unwrap_err().starts_with("--listen 8.8.8.8:1236: "));
+        assert!(Config { secret_key: "k".to_owned(), ..open.clone() }.check_is_closed(public).is_ok());
+        assert!(Config { no_secret_key: true, ..open }.check_is_closed(public).is_ok());
     }
 }

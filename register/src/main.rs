@@ -3,7 +3,7 @@
 
 use admin::{Address, Admin};
 use program::{Both, Refusal};
-use ringway_register::Register;
+use ringway_register::{Config, Register};
 
 #[global_allocator]
 static ALLOCATOR: program::Allocator = program::Allocator;
@@ -20,10 +20,11 @@ struct Flags {
 }
 
 fn main() {
-    let Both(Flags { admin, admin_token }, config) = program::parse("register");
+    let Both(Flags { admin, admin_token }, config) = program::parse::<Both<Flags, Config>>("register");
     if let Err(why) = program::check_machine() {
         program::fail(why);
     }
+    let config = config.read_secret_key().unwrap_or_else(|refusal| refusal.end());
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     let register = Register::start(config).unwrap_or_else(|error| program::fail(error));
     let _admin = admin.map(|address| {

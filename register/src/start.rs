@@ -17,14 +17,17 @@ impl Register {
     /// Listens, and serves on a thread of its own. When this returns, connections are taken.
     ///
     /// # Errors
-    /// The address is none, or cannot be listened on, or the thread cannot serve; the message says what helps.
+    /// The address is none, or cannot be listened on, or is open to all without a key, or the thread cannot serve; the
+    /// message says what helps.
     pub fn start(config: Config) -> io::Result<Running> {
+        let config = config.read_secret_key().map_err(io::Error::other)?;
         let address = protocol::address::register_listen(&config.listen)
             .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?
             .to_string();
         let listener = listen(&address)
             .map_err(|error| io::Error::new(error.kind(), program::describe_bind_error(&address, &error)))?;
         let addr = listener.local_addr()?;
+        config.check_is_closed(addr).map_err(io::Error::other)?;
         let (send, control) = mpsc::channel();
         let (start, started) = mpsc::sync_channel(1);
         let serve = move || async move {

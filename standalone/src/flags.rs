@@ -55,7 +55,7 @@ impl Options {
     /// A flag that is wrong, or two that exclude each other.
     pub fn meeting(&self) -> Result<Meeting, Refusal> {
         let wrong = |flag: &str, why: String| Refusal::Usage(format!("{flag}: {why}"));
-        let secret_key = self.gateway.secret_key.clone();
+        let secret_key = self.gateway.secret_key()?;
         match (&self.beside.register_listen, &self.gateway.register_address) {
             (Some(_), Some(_)) => Err(Refusal::Usage(
                 "--register-listen is for a register of our own, --register-address for others: one of them"

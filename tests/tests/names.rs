@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::process::Command;
 
 use protocol::register::Request;
 use ringway_tests::load::Load;
-use ringway_tests::process::Process;
+use ringway_tests::process::{Process, binary_path};
 use ringway_tests::wait::wait_until;
 use ringway_tests::{Clients, Cluster};
 
@@ -101,4 +102,29 @@ fn a_gateway_that_refuses_the_key_is_named_once() {
     assert_eq!(count(&said, "connected to gateway"), 0, "{said}");
     gateway.stop();
     register.stop();
+}
+
+/// By a flag here, and as containers are given it: by a variable that names a file.
+#[test]
+fn a_secret_key_may_stand_in_a_file() {
+    let file = std::env::temp_dir().join(format!("ringway-key-{}", std::process::id()));
+    std::fs::write(&file, "right\n").expect("a folder for files that go again");
+    let cluster = Cluster::builder().workers(0).secret_key("right").start();
+    let mut first = worker(&cluster, &["--name", "first", "--secret-key-file", &file.to_string_lossy()]);
+    cluster.await_links(0, 0, 2);
+    let mut command = Command::new(binary_path("worker"));
+    let register = cluster.register_address().to_string();
+    command.args(["--app", "echo", "--count", "2", "--name", "second", "--register-address", &register]);
+    command.env("RINGWAY_WORKER_SECRET_KEY_FILE", &file);
+    let mut second = Process::spawn("second", command);
+    cluster.await_links(0, 0, 4);
+    cluster.websocket(0).echo("served");
+    std::fs::write(&file, "\n").expect("it is there");
+    let mut third = worker(&cluster, &["--name", "third", "--secret-key-file", &file.to_string_lossy()]);
+    assert_eq!(third.await_exit().code(), Some(1));
+    assert_eq!(count(&third.stderr(), "there is nothing in it"), 1, "{}", third.output());
+    std::fs::remove_file(&file).expect("it is there");
+    first.stop();
+    second.stop();
+    cluster.stop();
 }

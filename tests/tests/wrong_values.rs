@@ -131,6 +131,10 @@ fn of_a_gateway() {
         ],
     );
     assert_wrong("gateway", &[], "no --listen");
+    let twice = ["--listen", "websocket://127.0.0.1:0", "--secret-key", "a", "--secret-key-file", "b"];
+    assert_wrong("gateway", &twice, "--secret-key-file");
+    let public = ["--listen", "websocket://127.0.0.1:0", "--lan-ip", "192.0.2.1"];
+    assert_wrong("gateway", &public, "--no-secret-key");
     assert_wrong("gateway", &["--listen", "websocket://127.0.0.1:0", "--tls-key", "a"], "--tls-key");
     let last = ["--listen", "websocket://127.0.0.1:0", "--start-port", "65535", "--count", "2"];
     assert_wrong("gateway", &last, "--start-port");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use argh::{CommandInfoWithArgs, EarlyExit, FromArgs};
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use program::{Both, Flags, Words};
+use program::{Both, Flags, Refusal, Words};
 use signal_hook::consts::SIGTERM;
 
 use crate::config::{CORES_MAX, END_GRACE, EXIT_NAME_TAKEN, SECONDS_MAX};
@@ -33,6 +33,9 @@ pub struct Settings {
     /// what registers and gateways know (default: none)
     #[argh(option, arg_name = "K", default = "String::new()")]
     pub secret_key: String,
+    /// file with that secret, alone on a line (default: none)
+    #[argh(option, arg_name = "FILE")]
+    pub secret_key_file: Option<PathBuf>,
     /// how long a query waits for gateways (default 5)
     #[argh(option, arg_name = "SECONDS", default = "5")]
     pub query_timeout: u64,
@@ -119,32 +122,34 @@ impl Default for Settings {
 
 impl Settings {
     /// The config, or what is wrong with the flags, in one line.
-    pub(crate) fn config(self) -> Result<Config, String> {
+    pub(crate) fn config(self) -> Result<Config, Refusal> {
+        let wrong = |why| Err(Refusal::Usage(why));
+        let secret_key = program::secret("secret-key", &self.secret_key, self.secret_key_file.as_deref())?;
         let register_addresses = protocol::address::registers(&self.register_address)
-            .map_err(|why| format!("--register-address: {why}"))?;
+            .map_err(|why| Refusal::Usage(format!("--register-address: {why}")))?;
         if !(1..=CORES_MAX).contains(&self.count) {
-            return Err(format!("--count {}: a worker has 1 to {CORES_MAX} cores", self.count));
+            return wrong(format!("--count {}: a worker has 1 to {CORES_MAX} cores", self.count));
         }
         if self.max_concurrent_events == 0 {
-            return Err("--max-concurrent-events: a worker needs at least 1".to_owned());
+            return wrong("--max-concurrent-events: a worker needs at least 1".to_owned());
         }
         if self.query_timeout == 0 {
-            return Err("--query-timeout 0: no gateway could answer".to_owned());
+            return wrong("--query-timeout 0: no gateway could answer".to_owned());
         }
         for (flag, seconds) in
             [("--query-timeout", self.query_timeout), ("--drain-timeout", self.drain_timeout)]
         {
             if seconds > SECONDS_MAX {
-                return Err(format!("{flag} {seconds}: at most {SECONDS_MAX} seconds, a year"));
+                return wrong(format!("{flag} {seconds}: at most {SECONDS_MAX} seconds, a year"));
             }
         }
-        program::check_busy_poll(self.busy_poll, "cores", self.count)?;
+        program::check_busy_poll(self.busy_poll, "cores", self.count).map_err(Refusal::Usage)?;
         Ok(Config {
             name: self.name,
             count: self.count,
             cpus: Vec::new(),
             register_addresses,
-            secret_key: self.secret_key,
+            secret_key,
             query_timeout: Duration::from_secs(self.query_timeout),
             send_to_gateway_buffer_size: self.send_to_gateway_buffer_size,
             max_concurrent_events: self.max_concurrent_events,
@@ -169,7 +174,7 @@ impl Settings {
         program::begin("worker");
         program::log_to_stderr(None, program::LogFormat::default());
         let settings = self.clone();
-        let config = self.config().unwrap_or_else(|why| program::misuse(why));
+        let config = self.config().unwrap_or_else(|refusal| refusal.end());
         if let Err(why) = program::check_machine() {
             program::fail(why);
         }
@@ -312,7 +317,7 @@ mod tests {
     fn wrong_flags_are_told_in_one_line() {
         for register_address in ["", "nonsense", "a:", ":1", "a:70000", "a:1,", "http://a:1"] {
             let settings = Settings { register_address: register_address.to_owned(), ..Settings::default() };
-            let why = settings.config().unwrap_err();
+            let why = settings.config().unwrap_err().to_string();
             assert!(why.starts_with("--register-address: "), "{register_address:?}: {why}");
         }
         let default = Settings::default;
@@ -325,7 +330,7 @@ mod tests {
             (Settings { drain_timeout: u64::MAX, ..default() }, "--drain-timeout"),
             (Settings { busy_poll: Duration::from_micros(1), count: 4096, ..default() }, "--busy-poll"),
         ] {
-            let why = settings.config().unwrap_err();
+            let why = settings.config().unwrap_err().to_string();
             assert!(why.starts_with(flag), "{why}");
         }
     }

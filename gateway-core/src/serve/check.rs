@@ -18,6 +18,7 @@ pub(super) fn addresses(settings: &mut Settings) -> Result<(), StartError> {
     let wrong = unreachable(settings.lan_ip)
         .or_else(|| shared_listeners(&settings.listen))
         .or_else(|| listener_on_inner_port(settings))
+        .or_else(|| open_to_all(settings))
         .or_else(|| values(settings));
     wrong.map_or(Ok(()), |why| Err(StartError::Settings(why)))
 }
@@ -26,6 +27,26 @@ fn unreachable(lan_ip: Ipv4Addr) -> Option<String> {
     (lan_ip.is_unspecified() || lan_ip.is_multicast() || lan_ip.is_broadcast()).then(|| {
         format!("--lan-ip {lan_ip}: workers cannot reach that; say this machine's address in their network")
     })
+}
+
+/// Who speaks to an inner port without a key can do everything.
+fn open_to_all(settings: &Settings) -> Option<String> {
+    let Settings { secret_key, no_secret_key, lan_ip, .. } = settings;
+    if !secret_key.is_empty() || *no_secret_key {
+        return None;
+    }
+    let inner = settings.inner_ip();
+    let (flag, ip) = match address::is_public(inner) {
+        true => ("--inner-listen", inner),
+        false if inner.is_unspecified() && address::is_public((*lan_ip).into()) => {
+            ("--lan-ip", (*lan_ip).into())
+        }
+        false => return None,
+    };
+    Some(format!(
+        "{flag} {ip}: anybody there could command this gateway; set --secret-key, or say --no-secret-key if a firewall is \
+         in front"
+    ))
 }
 
 /// Two listeners of one process would share their clients by lot.
@@ -117,6 +138,30 @@ mod tests {
 
     fn wrong(mut settings: Settings) -> String {
         addresses(&mut settings).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_public_address_needs_a_key_or_the_word_that_there_is_none() {
+        let at = |lan_ip: [u8; 4], inner: Option<[u8; 4]>| Settings {
+            lan_ip: lan_ip.into(),
+            inner_listen: inner.map(IpAddr::from),
+            ..settings(&["text://127.0.0.1:8282"])
+        };
+        for (lan_ip, inner, flag) in [
+            ([8, 8, 8, 8], None, "--lan-ip 8.8.8.8: "),
+            ([10, 0, 0, 1], Some([8, 8, 8, 8]), "--inner-listen 8.8.8.8: "),
+        ] {
+            assert!(wrong(at(lan_ip, inner)).starts_with(flag));
+            let mut meant = Settings { no_secret_key: true, ..at(lan_ip, inner) };
+            assert!(addresses(&mut meant).is_ok());
+            let mut keyed = Settings { secret_key: "k".to_owned(), ..at(lan_ip, inner) };
+            assert!(addresses(&mut keyed).is_ok());
+        }
+        for (lan_ip, inner) in
+            [([10, 0, 0, 1], None), ([10, 0, 0, 1], Some([0, 0, 0, 0])), ([8, 8, 8, 8], Some([10, 0, 0, 1]))]
+        {
+            assert!(addresses(&mut at(lan_ip, inner)).is_ok());
+        }
     }
 
     #[test]
