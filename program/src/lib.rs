@@ -67,6 +67,7 @@ mod setting;
 mod shutdown;
 mod uptime;
 mod usage;
+mod wall_clock;
 
 pub use allocator::Allocator;
 pub use bind_error::describe_bind_error;
@@ -90,3 +91,4 @@ pub use secret::{SECRET_SIZE_MAX, secret};
 pub use shutdown::{Shutdown, Signal, ignore_other_signals};
 pub use uptime::Uptime;
 pub use usage::{Usage, usage};
+pub use wall_clock::unix_ms;

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use serde::de::DeserializeOwned;
+
 use super::parse_str::parse_str;
 use crate::client::websocket;
 use crate::php::write::{array_end, array_start, encode_bytes};
@@ -32,6 +34,20 @@ impl WebsocketRequest {
             cookie: cookies(headers.get("cookie").unwrap_or_default()),
             server: server(request.target(), query, headers, client, server_port),
         }
+    }
+
+    /// Says beside what the client has said what its token claims, as JSON. No header of a client's has this name here.
+    pub fn set_jwt_claims(&mut self, claims: &str) {
+        self.server.insert(JWT_CLAIMS, claims);
+    }
+
+    /// What the client's token claims, which the gateway has checked (`--jwt-key`), as a type of your own or `serde_json::Value`;
+    /// `None`: the gateway asks for no tokens.
+    ///
+    /// # Errors
+    /// They are not such as the type says.
+    pub fn jwt_claims<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        self.server.get(JWT_CLAIMS).and_then(Value::as_str).map(serde_json::from_str).transpose()
     }
 
     /// Appends the body of the frame, serialized.
@@ -124,6 +140,9 @@ fn php_trimmed(text: &[u8]) -> &[u8] {
     let end = text.iter().rposition(kept).map_or(start, |last| last + 1);
     &text[start..end]
 }
+
+/// Where in `server` the claims are.
+const JWT_CLAIMS: &str = "JWT_CLAIMS";
 
 /// Headers of a browser's request, and some of a proxy's.
 const HEADERS_USUAL: usize = 16;

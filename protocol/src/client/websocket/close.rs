@@ -30,6 +30,9 @@ pub const BAD_GATEWAY: u16 = 1014;
 /// The peer has been silent for too long; of the codes that are for applications.
 pub const HEARTBEAT_MISSED: u16 = 4000;
 
+/// What let the peer in has expired; of the codes that are for applications.
+pub const TOKEN_EXPIRED: u16 = 4401;
+
 /// The longest reason in bytes: what a control frame has room for behind the code.
 pub const REASON_SIZE_MAX: usize = CONTROL_PAYLOAD_SIZE_MAX - size_of::<u16>();
 

@@ -32,6 +32,17 @@ enum Phase {
     Ended,
 }
 
+/// What of a request is there ([`WebsocketCodec::peek`]).
+#[derive(Debug)]
+pub enum Peeked<'a> {
+    /// Not all of it.
+    NeedMore,
+    /// All of it.
+    Request(handshake::Request<'a>),
+    /// None will come of it: decoding says why.
+    Malformed,
+}
+
 impl Default for WebsocketCodec {
     fn default() -> Self {
         Self::new(false)
@@ -91,6 +102,19 @@ impl WebsocketCodec {
     /// Whether the handshake is still to come, or to be answered.
     pub fn is_handshaking(&self) -> bool {
         matches!(self.phase, Phase::Handshake { .. })
+    }
+
+    /// Looks at the request of the handshake without taking it: it stays in the input, and is decoded from there later.
+    pub fn peek<'a>(&mut self, input: &'a [u8]) -> Peeked<'a> {
+        let Phase::Handshake { scanned, .. } = &mut self.phase else { return Peeked::Malformed };
+        match handshake::parse(input, *scanned) {
+            Ok(handshake::Parsed::NeedMore { scanned: more }) => {
+                *scanned = more;
+                Peeked::NeedMore
+            }
+            Ok(handshake::Parsed::Request { request, .. }) => Peeked::Request(request),
+            Err(_) => Peeked::Malformed,
+        }
     }
 
     fn decode_handshake<'a>(

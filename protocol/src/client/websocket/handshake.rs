@@ -107,6 +107,12 @@ pub fn encode_unavailable(retry_after_s: u64, out: &mut Vec<u8>) {
     encode_refusal(503, &format!("Retry-After: {retry_after_s}\r\n"), out);
 }
 
+/// Appends the refusal of who has shown no token (RFC 6750 §3), or one that is not good. The connection is to be closed behind it.
+pub fn encode_unauthorized(has_shown_one: bool, out: &mut Vec<u8>) {
+    let error = if has_shown_one { " error=\"invalid_token\"" } else { "" };
+    encode_refusal(401, &format!("WWW-Authenticate: Bearer{error}\r\n"), out);
+}
+
 /// Answers plain HTTP at a port that speaks TLS, if it is that what `begun` begins with; returns whether it is. The
 /// connection is to be closed behind it.
 pub fn encode_tls_needed(begun: &[u8], out: &mut Vec<u8>) -> bool {

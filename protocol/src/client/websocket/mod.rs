@@ -21,11 +21,13 @@ use header::Opcode;
 
 pub use close::{
     BAD_GATEWAY, GOING_AWAY, HEARTBEAT_MISSED, INTERNAL_ERROR, INVALID_DATA, NORMAL, POLICY_VIOLATION,
-    PROTOCOL_ERROR, REASON_SIZE_MAX, SERVICE_RESTART, TOO_LARGE, TRY_AGAIN_LATER, UNSUPPORTED_DATA,
-    is_close_code,
+    PROTOCOL_ERROR, REASON_SIZE_MAX, SERVICE_RESTART, TOKEN_EXPIRED, TOO_LARGE, TRY_AGAIN_LATER,
+    UNSUPPORTED_DATA, is_close_code,
 };
-pub use codec::WebsocketCodec;
-pub use handshake::{HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, Request, encode_tls_needed, encode_unavailable};
+pub use codec::{Peeked, WebsocketCodec};
+pub use handshake::{
+    HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, Request, encode_tls_needed, encode_unauthorized, encode_unavailable,
+};
 pub use probe::{Probe, encode_probe_answer, probe, probe_size};
 
 /// What an outgoing message is when its sender did not say ([`Kind::Unspecified`]).
