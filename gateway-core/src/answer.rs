@@ -55,7 +55,7 @@ impl ResponseHeader {
 /// The first of ours that the client offers.
 pub(crate) fn chosen_subprotocol<'a>(ours: &'a [Subprotocol], request: &Request<'_>) -> Option<&'a str> {
     let ours = ours.iter().map(|Subprotocol(name)| name.as_str());
-    ours.into_iter().find(|name| offers(request, name))
+    ours.into_iter().find(|name| offered_subprotocols(request).any(|offered| offered == name.as_bytes()))
 }
 
 /// Whether a line is a header of this name.
@@ -63,10 +63,10 @@ pub(crate) fn is_header(line: &str, name: &str) -> bool {
     line.split_once(':').is_some_and(|(of, _)| of.trim().eq_ignore_ascii_case(name))
 }
 
-fn offers(request: &Request<'_>, subprotocol: &str) -> bool {
+/// What a client offers, in its order.
+pub(crate) fn offered_subprotocols<'a>(request: &Request<'a>) -> impl Iterator<Item = &'a [u8]> {
     let lists = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case(SUBPROTOCOL_HEADER));
-    let mut offered = lists.flat_map(|(_, list)| list.split(|byte| *byte == b','));
-    offered.any(|name| name.trim_ascii() == subprotocol.as_bytes())
+    lists.flat_map(|(_, list)| list.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 /// A token of HTTP (RFC 9110 §5.6.2).

@@ -199,6 +199,15 @@ pub const ORIGIN_LOG_PERIOD_MS: u64 = 10_000;
 /// What of such an origin is logged, in bytes.
 pub const ORIGIN_LOGGED_SIZE_MAX: usize = 200;
 
+/// A token of a client's, in bytes; those of identity providers have 1 to 4 KiB. Beyond: refused.
+pub const TOKEN_SIZE_MAX: usize = 8 * 1024;
+
+/// How far the clock of who makes tokens may be from ours, in seconds: so much later do they end, and so much earlier begin.
+pub const TOKEN_LEEWAY_S: u64 = 10;
+
+/// Between two log lines of a shard about tokens that are not good, in ms; those between are counted only.
+pub const TOKEN_LOG_PERIOD_MS: u64 = 10_000;
+
 /// Between two log lines of a shard about hooks that panicked, in ms; those between are counted only.
 pub const HOOK_LOG_PERIOD_MS: u64 = 10_000;
 

@@ -86,6 +86,11 @@ impl ListenProtocol {
 }
 
 impl Listen {
+    /// Whether clients come with a handshake of HTTP.
+    pub fn is_websocket(&self) -> bool {
+        matches!(self.protocol, ListenProtocol::Websocket(_))
+    }
+
     /// The scheme of its `--listen`.
     pub fn scheme(&self) -> String {
         match (self.protocol.name(), self.tls) {

@@ -3,7 +3,7 @@
 
 use admin::{Address, Admin};
 use argh::{ArgsInfo, FromArgs};
-use gateway_core::{Certificates, CordonFlags, DrainFlags, Gateway, Options, UncordonFlags};
+use gateway_core::{CordonFlags, DrainFlags, Files, Gateway, Options, UncordonFlags};
 use program::{Both, Refusal};
 
 #[global_allocator]
@@ -54,12 +54,12 @@ fn main() {
         Admin::serve(address, admin_token.as_deref(), gateway.instance())
             .unwrap_or_else(|error| Refusal::from(error).end())
     });
-    let certificates = gateway.certificates();
-    if certificates.is_some() {
+    let files = gateway.files();
+    if files.is_some() {
         shutdown.take_hangups();
     }
     program::ready(format_args!("{} ({} shards)", gateway.listen_urls(), gateway.shard_count()));
-    shutdown.wait_and_reload(|| certificates.iter().for_each(Certificates::reload));
+    shutdown.wait_and_reload(|| files.iter().for_each(Files::reload));
     gateway.stop();
     program::finish();
 }

@@ -9,9 +9,10 @@ use program::Refusal;
 use protocol::address::{self, Host};
 use protocol::client::websocket::DefaultType;
 
+use crate::jwt::{Rules, Sources, Verifier};
 use crate::{
     AllowedOrigin, ForwardedHeader, HooksFactory, ListenFlag, Networks, ResponseHeader, Router, Settings,
-    SlowClient, Steer, Subprotocol, acceptor, resolve, resolve_lan_ip,
+    SlowClient, StartError, Steer, Subprotocol, acceptor, resolve, resolve_lan_ip,
 };
 
 /// The flags of a gateway, with GatewayWorker's names and defaults: those of the program `gateway`, and part of those of
@@ -85,6 +86,24 @@ pub struct Options {
     /// origin whose pages may open websockets, or `https://*.NAME`; may be given several times (default: all)
     #[argh(option, arg_name = "ORIGIN")]
     pub allow_origin: Vec<AllowedOrigin>,
+    /// whose tokens let websockets in: a public key (PEM), JSON Web Keys or an HS256 secret (default: all may come)
+    #[argh(option, arg_name = "FILE")]
+    pub jwt_key: Option<String>,
+    /// where tokens stand: `header`, `query:NAME`, `cookie:NAME`, `subprotocol` (default header,query:token)
+    #[argh(option, hidden_help, arg_name = "PLACE[,…]", default = "Sources::default()")]
+    pub jwt_from: Sources,
+    /// who may have made tokens (`iss`); may be given several times (default: anybody who has the key)
+    #[argh(option, hidden_help, arg_name = "NAME")]
+    pub jwt_issuer: Vec<String>,
+    /// whom tokens have to be for (`aud`); may be given several times (default: anybody)
+    #[argh(option, hidden_help, arg_name = "NAME")]
+    pub jwt_audience: Vec<String>,
+    /// bind clients to the `sub` of their tokens as their uid
+    #[argh(switch, hidden_help)]
+    pub jwt_bind_sub: bool,
+    /// let clients in by tokens without `exp`, too, which are good for ever
+    #[argh(switch, hidden_help)]
+    pub jwt_exp_optional: bool,
     /// proxies that are believed for whom they speak (default: none)
     #[argh(option, arg_name = "CIDR[,…]", default = "Networks::default()")]
     pub trusted_proxies: Networks,
@@ -178,6 +197,7 @@ impl Options {
         let registers = self.register_address.as_deref().unwrap_or(REGISTER_ADDRESS);
         let register_address = address::registers(registers)
             .map_err(|why| Refusal::Usage(format!("--register-address: {why}")))?;
+        let jwt = self.verifier()?;
         let listen = self.listen.into_iter().map(ListenFlag::resolve).collect::<Result<Vec<_>, _>>();
         let mut listen = listen.map_err(Refusal::Environment)?;
         for listen in &mut listen {
@@ -186,6 +206,7 @@ impl Options {
         }
         Ok(Settings {
             listen,
+            jwt,
             tls: acceptor(self.tls_cert, self.tls_key)?,
             count: self.count,
             lan_ip: resolve_lan_ip(&self.lan_ip)?,
@@ -223,6 +244,26 @@ impl Options {
             hooks: HooksFactory::default(),
             guests: None,
         })
+    }
+}
+
+impl Options {
+    /// What checks tokens, if any are asked for.
+    fn verifier(&self) -> Result<Option<Verifier>, Refusal> {
+        let rules = Rules {
+            sources: self.jwt_from.clone(),
+            issuers: self.jwt_issuer.clone(),
+            audiences: self.jwt_audience.clone(),
+            is_exp_optional: self.jwt_exp_optional,
+            binds_sub: self.jwt_bind_sub,
+        };
+        match &self.jwt_key {
+            Some(file) => Ok(Some(Verifier::load(file.clone(), rules).map_err(StartError::from)?)),
+            None if rules != Rules::default() => Err(Refusal::Usage(
+                "a --jwt-… flag without --jwt-key: say whose tokens let clients in".to_owned(),
+            )),
+            None => Ok(None),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use protocol::client::{Limits, Protocol};
 
 use crate::config::UNFINISHED_SIZE_DEFAULT;
+use crate::jwt;
 use crate::{
     AllowedOrigin, ForwardedHeader, GuestFactory, HooksFactory, Listen, Networks, ResponseHeader, Subprotocol,
 };
@@ -86,6 +87,8 @@ pub struct Settings {
     pub slow_client: SlowClient,
     /// What listeners with TLS are served with; needed where there is one.
     pub tls: Option<tls::Acceptor>,
+    /// Whom websocket clients have to be let in by; `None`: all may come.
+    pub jwt: Option<jwt::Verifier>,
     /// Clients and links per shard; `None`: as many as the process may have files.
     pub sockets_max: Option<u32>,
     /// What this gateway decides by itself; default: nothing.

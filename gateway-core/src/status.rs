@@ -118,7 +118,7 @@ fn gauges(status: &Status) -> [Metric; 16] {
 }
 
 /// What is counted by cause.
-const CAUSES: [Causes; 6] = [
+const CAUSES: [Causes; 7] = [
     Causes {
         name: "clients_refused",
         help: "Connections that were not let in, by cause.",
@@ -136,10 +136,25 @@ const CAUSES: [Causes; 6] = [
             ("clients_closed_slow", "slow"),
             ("clients_closed_no_worker", "no_worker"),
             ("clients_closed_silent", "silent"),
+            ("clients_closed_token", "token_expired"),
             ("clients_closed_unserved", "unserved"),
             ("clients_closed_handshake", "handshake_timeout"),
             ("clients_closed_unfinished_size", "unfinished_size"),
             ("clients_closed_unfinished_time", "unfinished_time"),
+        ],
+    },
+    Causes {
+        name: "tokens_refused",
+        help: "Websocket handshakes that were refused because of their token, by cause.",
+        counters: &[
+            ("tokens_missing", "missing"),
+            ("tokens_malformed", "malformed"),
+            ("tokens_unknown_key", "unknown_key"),
+            ("tokens_bad_signature", "bad_signature"),
+            ("tokens_expired", "expired"),
+            ("tokens_early", "early"),
+            ("tokens_foreign", "foreign"),
+            ("tokens_incomplete", "incomplete"),
         ],
     },
     Causes {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use admin::{Address, Admin};
 use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
-use gateway_core::{Certificates, Listen, ListenProtocol, overlap};
+use gateway_core::{Files, Listen, ListenProtocol, overlap};
 use program::{Both, Flags, Words};
 use ringway::{Beside, Embedded, Options, RELOAD, instance, reachable, refusal};
 use ringway_apps::App;
@@ -102,7 +102,7 @@ fn main() {
     }
     let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     shutdown.explain_reload(RELOAD);
-    if settings.tls.is_some() {
+    if settings.tls.is_some() || settings.jwt.is_some() {
         shutdown.take_hangups();
     }
     let page = TcpListener::bind(own.page).unwrap_or_else(|error| {
@@ -146,10 +146,10 @@ fn serve(
         |address| Admin::serve(address, beside.admin_token.as_deref(), instance(embedded.as_ref()));
     let _admin = beside.admin.map(serve_admin).transpose()?;
     let watched = Arc::new(instance(embedded.as_ref()));
-    let certificates = embedded.as_ref().and_then(|embedded| embedded.gateway().certificates());
+    let files = embedded.as_ref().and_then(|embedded| embedded.gateway().files());
     let (stop, stopped) = oneshot::channel();
     program::spawn_vital("signals", move || {
-        shutdown.wait_and_reload(|| certificates.iter().for_each(Certificates::reload));
+        shutdown.wait_and_reload(|| files.iter().for_each(Files::reload));
         // The page may have failed: then the process is ending anyway.
         let _ = stop.send(());
     })?;

@@ -82,6 +82,9 @@ fn values(settings: &Settings) -> Option<String> {
         Settings { send_to_worker_buffer_size: 0, .. } => {
             "--send-to-worker-buffer-size 0: no client could ever be read"
         }
+        Settings { jwt: Some(_), listen, .. } if !listen.iter().any(Listen::is_websocket) => {
+            "--jwt-key, but no --listen for websockets: clients of other protocols have no token to show"
+        }
         Settings { proxy_protocol: true, trusted_proxies, .. } if trusted_proxies.are_none() => {
             "--proxy-protocol: say by --trusted-proxies which networks' headers are to be believed"
         }
@@ -114,7 +117,11 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     let idle = (is_idle && !settings.trusted_proxies.are_none()).then(|| {
         "--trusted-proxies alone does nothing: add --proxy-protocol or --forwarded-header, as the proxies have it".to_owned()
     });
-    elsewhere.into_iter().chain(idle).collect()
+    let uninvited =
+        settings.jwt.as_ref().and_then(|_| settings.listen.iter().find(|listen| !listen.is_websocket()));
+    let open =
+        uninvited.map(|listen| format!("--jwt-key is for websockets: all may come in at --listen {listen}"));
+    elsewhere.into_iter().chain(idle).chain(open).collect()
 }
 
 /// Whether a host is this machine. Names are not looked up: only one of them has to mean it.

@@ -5,11 +5,13 @@
 //! * [`pump`]: one shard's loop between its ring and its [`crate::Shard`]; [`sink`]: where its turns take effect.
 //! * [`register_link`]: a shard's registration.
 //! * [`control`]: the control socket.
+//! * [`files`]: certificates and keys that are read again while it runs.
 //! * [`worker_log`]: what is logged of workers.
 
 mod bind;
 mod check;
 mod control;
+mod files;
 mod pump;
 mod register_link;
 mod sink;
@@ -31,11 +33,12 @@ use uring::Waker;
 use self::bind::ShardSockets;
 pub use self::control::Order;
 use self::control::{ControlSocket, Orders, ShardOrder, Standing};
+pub use self::files::Files;
 use self::pump::Pump;
 use self::register_link::RegisterLog;
 use self::worker_log::WorkerLog;
 use crate::config::UNFINISHED_MEMORY_DIVISOR;
-use crate::{Counters, Listen, Settings, Status, Steer, status};
+use crate::{Counters, Listen, Settings, Status, Steer, jwt, status};
 
 /// A gateway: as many shards as `Settings::count`, in this process.
 pub struct Gateway {
@@ -45,6 +48,7 @@ pub struct Gateway {
     /// By listener, as their flags begin.
     schemes: Vec<String>,
     tls: Option<tls::Acceptor>,
+    jwt: Option<jwt::Verifier>,
     standing: Standing,
     control: Option<ControlSocket>,
 }
@@ -76,6 +80,8 @@ enum Control {
     Status(SyncSender<Status>),
     /// Serve clients that come from now on with these.
     Certificates(tls::Acceptor),
+    /// Check tokens of clients that come from now on by these.
+    TokenKeys(jwt::Verifier),
     /// Let clients in, who connect here, in the order of `Settings::listen`.
     LetIn(Vec<TcpListener>),
     /// Take new clients or not, and say how many there are.
@@ -101,6 +107,9 @@ pub enum StartError {
     /// A certificate or a key cannot be had.
     #[error(transparent)]
     Certificate(#[from] tls::CertificateError),
+    /// The keys of tokens cannot be had.
+    #[error(transparent)]
+    TokenKeys(#[from] jwt::KeyError),
     /// A setting that cannot be.
     #[error("{0}")]
     Settings(String),
@@ -149,6 +158,9 @@ impl Gateway {
         for notice in settings.tls.iter().flat_map(tls::Acceptor::notices) {
             warn!("{notice}");
         }
+        for notice in settings.jwt.iter().flat_map(jwt::Verifier::notices) {
+            warn!("{notice}");
+        }
         let (register_log, worker_log) = (RegisterLog::default(), Arc::new(WorkerLog::new()));
         let setup = |index| {
             let (register_log, worker_log) = (Arc::clone(&register_log), Arc::clone(&worker_log));
@@ -169,6 +181,7 @@ impl Gateway {
             listen,
             schemes: settings.listen.iter().map(Listen::scheme).collect(),
             tls: settings.tls,
+            jwt: settings.jwt,
             standing: Standing::default(),
             control: None,
         };
@@ -260,9 +273,11 @@ impl Gateway {
         self.shards.iter().map(|shard| shard.control.clone()).collect()
     }
 
-    /// How to serve other certificates, from any thread; `None`: there are none.
-    pub fn certificates(&self) -> Option<Certificates> {
-        self.tls.clone().map(|acceptor| Certificates { acceptor, shards: self.controls() })
+    /// How to read files again, from any thread; `None`: there are none.
+    pub fn files(&self) -> Option<Files> {
+        let (certificates, token_keys) = (self.tls.clone(), self.jwt.clone());
+        let are_some = certificates.is_some() || token_keys.is_some();
+        are_some.then(|| Files { certificates, token_keys, shards: self.controls() })
     }
 
     /// Ends all shards: leaves the register, delivers what is queued, closes the clients (websocket: 1001) and tells
@@ -278,33 +293,6 @@ impl Gateway {
             match shard.thread.join() {
                 Ok(counters) => info!(shard = index, ?counters, "shard ended"),
                 Err(error) => error!(shard = index, %error, "shard failed"),
-            }
-        }
-    }
-}
-
-/// The certificates that shards serve.
-#[derive(Clone)]
-pub struct Certificates {
-    acceptor: tls::Acceptor,
-    shards: Vec<ShardControl>,
-}
-
-impl Certificates {
-    /// Reads the files again, for clients that come from now on; those that are there notice nothing. What came of it is
-    /// logged: if a file is not as it should be, what was served before still is.
-    pub fn reload(&self) {
-        match self.acceptor.reload() {
-            Err(error) => error!("{error}; the certificates from before stay"),
-            Ok(acceptor) => {
-                for notice in acceptor.notices() {
-                    warn!("{notice}");
-                }
-                for shard in &self.shards {
-                    // A shard that has ended needs none.
-                    let _ = shard.tell(Control::Certificates(acceptor.clone()));
-                }
-                info!("certificates loaded again");
             }
         }
     }

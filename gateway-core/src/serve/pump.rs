@@ -113,7 +113,8 @@ impl Pump {
         };
         let guest = settings.guests.as_ref().map(|guests| guests.make(place));
         let drain_timeout_ms = protocol::millis(settings.drain_timeout);
-        let shard = Shard::new(settings, identity, now(&ring));
+        let mut shard = Shard::new(settings, identity, now(&ring));
+        shard.on_unix_time(now(&ring), program::unix_ms());
         let pump = Pump {
             ring,
             shard,
@@ -208,6 +209,7 @@ impl Pump {
         let now = now(&self.ring);
         if now >= self.ticked.plus(TICK_PERIOD_MS) && now >= self.shard.next_tick() {
             self.ticked = now;
+            self.shard.on_unix_time(now, program::unix_ms());
             self.shard.on_tick(now);
         }
         self.registers.turn(&mut self.ring)?;
@@ -268,6 +270,7 @@ impl Pump {
                     let _ = answer.send(self.shard.client_count());
                 }
                 Ok(Control::Certificates(acceptor)) => self.shard.on_certificates(acceptor),
+                Ok(Control::TokenKeys(verifier)) => self.shard.on_token_keys(verifier),
                 Ok(Control::Stop) => self.stop(),
                 Err(TryRecvError::Disconnected) => {
                     self.stop();

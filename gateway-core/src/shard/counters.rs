@@ -74,6 +74,22 @@ admin::counters! {
     proxy_headers_unexpected,
     /// Websocket handshakes refused because of the origin of their page.
     origins_refused,
+    /// Websocket handshakes refused because they had no token.
+    tokens_missing,
+    /// Websocket handshakes refused because what they showed was no token, or too large.
+    tokens_malformed,
+    /// Websocket handshakes refused because there was no key for their token's algorithm and key id.
+    tokens_unknown_key,
+    /// Websocket handshakes refused because nobody known had signed their token.
+    tokens_bad_signature,
+    /// Websocket handshakes refused because their token had expired.
+    tokens_expired,
+    /// Websocket handshakes refused because their token was not valid yet.
+    tokens_early,
+    /// Websocket handshakes refused because their token was of another issuer, or for another audience.
+    tokens_foreign,
+    /// Websocket handshakes refused because their token lacked a claim that is needed, or had one of another type.
+    tokens_incomplete,
     /// Clients closed for breaking their protocol.
     clients_malformed,
     /// Links closed for a malformed frame.
@@ -110,6 +126,8 @@ admin::counters! {
     clients_closed_no_worker,
     /// Clients closed by the heartbeat.
     clients_closed_silent,
+    /// Clients closed because their token has expired.
+    clients_closed_token,
     /// Clients whose handshake was refused because their worker took no events for as long as it may take.
     clients_closed_unserved,
     /// Clients closed for not finishing their handshake in time.

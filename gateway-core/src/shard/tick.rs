@@ -22,6 +22,7 @@ impl Shard {
             self.clients.unfinished.next_look(),
             self.clients.heartbeat.next_sweep(),
             self.next_turn(),
+            self.clients.tokens.next_end(),
         ];
         all.into_iter().flatten().min().unwrap_or(self.now)
     }
@@ -31,6 +32,7 @@ impl Shard {
         self.now = now;
         self.links.forget_taken(now);
         self.expire_handshakes();
+        self.expire_tokens();
         self.expire_closing();
         self.expire_links();
         self.expire_no_worker();

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use admin::{Admin, AdminError};
-use gateway_core::{Certificates, StartError};
+use gateway_core::{Files, StartError};
 use program::Refusal;
 use ringway_worker::Events;
 use tracing::warn;
@@ -54,13 +54,13 @@ pub fn embedded<E: Events>(
     }
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     shutdown.explain_reload(RELOAD);
-    if settings.tls.is_some() {
+    if settings.tls.is_some() || settings.jwt.is_some() {
         shutdown.take_hangups();
     }
     let start_timeout = settings.drain_timeout.max(START_TIMEOUT_MIN);
     let (tell_started, started) = mpsc::channel();
     let reloaded = Arc::new(OnceLock::new());
-    let certificates = Arc::clone(&reloaded);
+    let files = Arc::clone(&reloaded);
     let start = move || -> Result<(Embedded, Option<Admin>), Box<dyn Error>> {
         let embedded = Embedded::start(settings, meeting, make_events)?;
         let token = beside.admin_token.as_deref();
@@ -78,12 +78,12 @@ pub fn embedded<E: Events>(
     // It lasts as long as `on_start` does, and may be asked to end before.
     let starting = program::spawn_vital("start", move || {
         let (embedded, admin) = start().unwrap_or_else(|error| refusal(error).end());
-        embedded.gateway().certificates().into_iter().for_each(|found| drop(certificates.set(found)));
+        embedded.gateway().files().into_iter().for_each(|found| drop(files.set(found)));
         // Nobody takes it who ends already.
         let _ = tell_started.send((embedded, admin));
     });
     starting.unwrap_or_else(|error| program::fail(error));
-    shutdown.wait_and_reload(|| reloaded.get().into_iter().for_each(Certificates::reload));
+    shutdown.wait_and_reload(|| reloaded.get().into_iter().for_each(Files::reload));
     match started.recv_timeout(start_timeout) {
         Ok((embedded, _admin)) => embedded.stop().unwrap_or_else(|error| program::fail(error)),
         // No client has been let in.

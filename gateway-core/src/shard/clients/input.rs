@@ -14,6 +14,7 @@ use crate::Handshake;
 use crate::ResponseHeader;
 use crate::answer::{SUBPROTOCOL_HEADER, chosen_subprotocol, is_header};
 use crate::config::ORIGIN_LOGGED_SIZE_MAX;
+use crate::jwt;
 use crate::origin;
 use crate::shard::events::Stall;
 use crate::shard::events::{ClientEvent, TooLarge};
@@ -42,7 +43,7 @@ impl Shard {
         self.clients.note_input(slot, before, self.counters.messages_in, self.now);
     }
 
-    fn take_input(&mut self, slot: ClientSlot, bytes: &mut [u8]) {
+    pub(super) fn take_input(&mut self, slot: ClientSlot, bytes: &mut [u8]) {
         let websocket_ping = self.settings.websocket_ping;
         let client = &mut self.clients[slot];
         if client.closing {
@@ -54,7 +55,11 @@ impl Shard {
         if client.is_stalled() {
             return client.rest.extend(bytes);
         }
-        if !client.announced && (self.turn_away(slot, bytes) || self.answers_probe(slot, bytes)) {
+        if !client.announced
+            && (self.turn_away(slot, bytes)
+                || self.answers_probe(slot, bytes)
+                || self.takes_token(slot, bytes))
+        {
             return;
         }
         let flow = match self.replay(slot) {
@@ -78,6 +83,18 @@ impl Shard {
             flow
         };
         self.conclude(slot, flow, bytes);
+    }
+
+    /// Answers what no worker hears of, and what is no request.
+    pub(super) fn refuse_malformed(&mut self, slot: ClientSlot, bytes: &[u8]) {
+        let client = &mut self.clients[slot];
+        let (mut input, mut reply) = (client.rest.take(), Vec::new());
+        if let Decoded::Malformed(malformed) =
+            client.codec.decode(&self.settings.limits(), &mut input, &mut reply)
+        {
+            self.output.append(client.socket, &mut client.out, &reply);
+            self.conclude(slot, Flow::Over(Some(malformed)), bytes);
+        }
     }
 
     /// Does what the end of decoding asks for.
@@ -267,19 +284,28 @@ impl Shard {
                 return Err(Flow::Over(None));
             }
         };
+        let admitted = self.clients.tokens.enter(self.clients[slot].socket);
         let client = &self.clients[slot];
         let address = client.peer.address();
         let port = self.settings.listen[usize::from(client.listener)].address.port();
         let mut body = Vec::with_capacity(WEBSOCKET_REQUEST_SIZE_USUAL);
-        WebsocketRequest::from_request(request, address, port).encode(&mut body);
+        let mut told = WebsocketRequest::from_request(request, address, port);
+        if let Some(admitted) = &admitted {
+            told.set_jwt_claims(&admitted.claims);
+        }
+        told.encode(&mut body);
         let event = ClientEvent { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body, repeat: None };
         self.emit(slot, link, event).map_err(|TooLarge| Flow::Over(Some(Malformed::TooLarge)))?;
+        if let Some(uid) = admitted.as_ref().and_then(|admitted| admitted.uid.as_deref()) {
+            self.clients.bind_uid(slot, uid.as_bytes());
+        }
         let of_hooks = headers.iter().map(String::as_str);
         let mut headers: Vec<&str> =
             self.settings.response_headers.iter().map(ResponseHeader::as_str).collect();
         headers.extend(of_hooks);
         let subprotocol = chosen_subprotocol(&self.settings.subprotocols, request);
-        let subprotocol = subprotocol.map(|name| format!("{SUBPROTOCOL_HEADER}: {name}"));
+        let of_token = admitted.filter(|admitted| admitted.is_subprotocol).map(|_| jwt::SUBPROTOCOL);
+        let subprotocol = subprotocol.or(of_token).map(|name| format!("{SUBPROTOCOL_HEADER}: {name}"));
         // A hook may have made its own choice.
         if !headers.iter().any(|line| is_header(line, SUBPROTOCOL_HEADER)) {
             headers.extend(subprotocol.as_deref());

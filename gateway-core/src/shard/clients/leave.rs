@@ -18,6 +18,8 @@ pub(crate) enum CloseReason {
     Policy,
     /// It was silent for too long.
     Silent,
+    /// Its token has expired.
+    Expired,
     /// No worker has taken its events for too long.
     Unserved,
     /// Workers die of what it says.
@@ -30,6 +32,7 @@ impl CloseReason {
             CloseReason::GoingAway => websocket::GOING_AWAY,
             CloseReason::Policy => websocket::POLICY_VIOLATION,
             CloseReason::Silent => websocket::HEARTBEAT_MISSED,
+            CloseReason::Expired => websocket::TOKEN_EXPIRED,
             CloseReason::Unserved => websocket::TRY_AGAIN_LATER,
             CloseReason::Poisonous => websocket::INTERNAL_ERROR,
         }

@@ -17,6 +17,7 @@ pub(super) mod proxied;
 pub(super) mod share;
 pub(super) mod stop;
 pub(super) mod tls;
+pub(super) mod tokens;
 pub(super) mod unfinished;
 
 use std::ops::{Index, IndexMut};
@@ -30,6 +31,7 @@ use self::directory::Directory;
 use self::heartbeat::Heartbeat;
 use self::share::Shares;
 use self::tls::Sessions;
+use self::tokens::Tokens;
 use self::unfinished::Unfinished;
 use super::table::Table;
 use crate::config::ORIGIN_LOG_PERIOD_MS;
@@ -67,6 +69,7 @@ pub(crate) struct Clients {
     /// Those that waited for their own events and are to be read again; kept for its memory.
     pub ready: Vec<SocketId>,
     pub shares: Shares,
+    pub tokens: Tokens,
     /// Lines about pages that may not open websockets.
     pub origin_log: LogLimit,
     accepted: u64,
@@ -88,6 +91,7 @@ impl Clients {
             heartbeat: Heartbeat::new(settings, now),
             ready: Vec::new(),
             shares: Shares::default(),
+            tokens: Tokens::default(),
             origin_log: LogLimit::new(1, ORIGIN_LOG_PERIOD_MS),
             accepted: 0,
             last_id,
@@ -185,6 +189,7 @@ impl Clients {
         self.by_id.remove(&client.connection_id);
         self.by_listener[usize::from(client.listener)] -= 1;
         self.unfinished.forget(slot);
+        self.tokens.forget(client.socket);
         if let Some(uid) = client.uid {
             self.uids.leave(uid);
         }
