@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringway_worker::{Client, ClientId, Events, Gateway, Message, time};
+use ringway_worker::{Client, ClientId, Events, Gateway, Message, WebsocketRequest, time};
 
 /// A message is a word and a number; the answer is the message, or as said here.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,16 @@ impl Events for TestApp {
             }
             Ok(file) => Ok(std::fs::metadata(file).map(drop)?),
             Err(_) => Ok(()),
+        }
+    }
+
+    /// Greets who has come by a token, under the name that it has there.
+    async fn on_websocket_connect(&self, gateway: &Gateway, _client: &Client, request: &WebsocketRequest) {
+        let claims = request.jwt_claims::<serde_json::Value>();
+        if let Some(subject) =
+            claims.ok().flatten().and_then(|claims| claims["sub"].as_str().map(str::to_owned))
+        {
+            gateway.send_to_uid(subject.as_str(), format!("hello, {subject}"));
         }
     }
 
