@@ -7,6 +7,8 @@ use protocol::client::{Codec, Decoded, Kind, Limits, Malformed};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Unit {
     Message(Vec<u8>, Kind),
+    /// Still compressed.
+    Deflated(Vec<u8>, Kind),
     /// Method, target, and the response that would accept it.
     Handshake(String, Vec<u8>, Vec<u8>),
     Close,
@@ -61,6 +63,11 @@ fn hear(codec: &mut dyn Codec, limits: &Limits, rest: &mut Vec<u8>, heard: &mut 
             Decoded::Message { consumed, body, kind } => {
                 assert!(body.len() <= limits.package_size_max.max(1));
                 heard.units.push(Unit::Message(body.to_vec(), kind));
+                consumed
+            }
+            Decoded::Deflated { consumed, payload, kind } => {
+                assert!(payload.len() <= limits.package_size_max.max(1));
+                heard.units.push(Unit::Deflated(payload.to_vec(), kind));
                 consumed
             }
             Decoded::Handshake { consumed, request } => {

@@ -75,7 +75,7 @@ fn ask(verifier: &Verifier, target: &str, headers: &str) -> Result<Admitted, Ref
     let request = format!(
         "GET {target} HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     );
-    let mut codec = WebsocketCodec::new(false);
+    let mut codec = WebsocketCodec::default();
     let Peeked::Request(request) = codec.peek(request.as_bytes()) else { panic!("{request}") };
     verifier.check(&request, NOW_S)
 }

@@ -64,7 +64,9 @@ fn from_plain(decoded: Decoded<'_>) -> Event<'_> {
     match decoded {
         Decoded::NeedMore { consumed } => Event::NeedMore { consumed },
         Decoded::Message { consumed, body, kind } => Event::Message { consumed, body, kind },
-        Decoded::Handshake { .. } | Decoded::Close { .. } => Event::Malformed(Malformed::Protocol),
+        Decoded::Deflated { .. } | Decoded::Handshake { .. } | Decoded::Close { .. } => {
+            Event::Malformed(Malformed::Protocol)
+        }
         Decoded::Malformed(malformed) => Event::Malformed(malformed),
     }
 }

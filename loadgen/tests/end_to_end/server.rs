@@ -75,7 +75,7 @@ pub(crate) fn serve(mut stream: impl Read + Write, protocol: &dyn Protocol, hell
                     request.accept(&[], &mut answers);
                     consumed
                 }
-                Decoded::Close { .. } | Decoded::Malformed(_) => return,
+                Decoded::Deflated { .. } | Decoded::Close { .. } | Decoded::Malformed(_) => return,
             };
             out.extend_from_slice(&answers);
             input.drain(..consumed);

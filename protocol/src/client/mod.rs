@@ -63,6 +63,16 @@ pub enum Decoded<'a> {
         /// What kind the sender said it is.
         kind: Kind,
     },
+    /// A whole websocket message that is compressed, which codecs give only where that was agreed upon: inflate it with
+    /// [`websocket::Websocket::inflate`].
+    Deflated {
+        /// Bytes of the input that are done with.
+        consumed: usize,
+        /// What came, borrowed as the body of [`Decoded::Message`] is.
+        payload: &'a [u8],
+        /// What kind the sender said it is; nothing of that is checked.
+        kind: Kind,
+    },
     /// A websocket handshake asks to be accepted: answer it with [`websocket::Request::accept`] or
     /// [`websocket::Request::refuse`]. The codec is open from here on.
     Handshake {
@@ -95,6 +105,9 @@ pub enum Malformed {
     /// Text that is not UTF-8.
     #[error("text is not UTF-8")]
     Utf8,
+    /// A message that is said to be compressed, and is not.
+    #[error("bad compression")]
+    Compression,
 }
 
 /// One client's decoding state.

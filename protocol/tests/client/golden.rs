@@ -56,6 +56,7 @@ fn echo(protocol: &impl Protocol, codec: &mut impl Codec, mut input: &mut [u8]) 
                 assert_eq!(consumed, input.len());
                 return out;
             }
+            Decoded::Deflated { .. } => panic!("nobody agreed to compression"),
             Decoded::Malformed(malformed) => panic!("{malformed}"),
         };
         input = &mut input[consumed..];

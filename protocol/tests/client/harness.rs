@@ -10,6 +10,7 @@ pub(crate) const LIMITS: Limits = Limits { package_size_max: 10_485_760 };
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Unit {
     Message(Vec<u8>, Kind),
+    Deflated(Vec<u8>, Kind),
     Handshake(Vec<u8>),
     Reply(Vec<u8>),
     Close,
@@ -62,6 +63,9 @@ impl<C: Codec> Conn<C> {
                 Decoded::Message { consumed, body, kind } => {
                     assert!(consumed > 0, "a message out of nothing");
                     (consumed, Some(Unit::Message(body.to_vec(), kind)))
+                }
+                Decoded::Deflated { consumed, payload, kind } => {
+                    (consumed, Some(Unit::Deflated(payload.to_vec(), kind)))
                 }
                 Decoded::Handshake { consumed, request } => {
                     (consumed, Some(Unit::Handshake(request.target().to_vec())))

@@ -1,5 +1,6 @@
 //! The client protocols: against bytes captured from PHP, against their specifications, and against hostile input.
 
+mod deflate;
 mod golden;
 mod handshake;
 mod harness;

@@ -167,7 +167,10 @@ fn lenient_text_may_be_anything() {
     for list in [&[(0x81, &gbk[..])][..], &[(0x01, &gbk[..1]), (0x89, b""), (0x80, &gbk[1..])]] {
         let list = [list, &[(0x81, b"\xff"), (0x83, b"")]].concat();
         for size in [1, 3, 1000] {
-            let mut conn = Conn::new(WebsocketCodec::new(true), LIMITS);
+            let mut conn = Conn::new(
+                WebsocketCodec::new(Websocket { lenient_text: true, ..Websocket::default() }),
+                LIMITS,
+            );
             conn.receive(REQUEST);
             frames(&list).chunks(size).for_each(|piece| conn.receive(piece));
             let messages: Vec<_> =

@@ -24,9 +24,7 @@ pub(crate) enum AnyCodec {
 impl AnyCodec {
     pub(crate) fn new(protocol: &ListenProtocol) -> AnyCodec {
         match protocol {
-            ListenProtocol::Websocket(websocket) => {
-                AnyCodec::Websocket(WebsocketCodec::new(websocket.lenient_text))
-            }
+            ListenProtocol::Websocket(websocket) => AnyCodec::Websocket(WebsocketCodec::new(*websocket)),
             ListenProtocol::Text => AnyCodec::Text(TextCodec::default()),
             ListenProtocol::Frame => AnyCodec::Frame(FrameCodec),
             ListenProtocol::Tcp => AnyCodec::Tcp(TcpCodec),
@@ -72,6 +70,11 @@ impl AnyCodec {
             AnyCodec::Securing => false,
             AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => true,
         }
+    }
+
+    /// Whether messages may be compressed.
+    pub(crate) fn deflates(&self) -> bool {
+        matches!(self, AnyCodec::Websocket(codec) if codec.deflates())
     }
 
     /// Whether a handshake over HTTP is to be answered.

@@ -215,6 +215,8 @@ impl Shard {
                         break Flow::Over(Some(Malformed::TooLarge));
                     }
                 }
+                // No listener has compression.
+                Decoded::Deflated { .. } => break Flow::Over(Some(Malformed::Protocol)),
                 Decoded::Handshake { consumed, request } => {
                     done += consumed;
                     answered = true;

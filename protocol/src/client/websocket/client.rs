@@ -147,10 +147,10 @@ impl Decoder {
         match self.frames.step(Sender::Server, package_size_max, input) {
             Err(broken) => Event::Malformed(broken.malformed),
             Ok(Step::NeedMore { consumed }) => Event::NeedMore { consumed },
-            Ok(Step::Message { consumed, body, kind }) => {
+            Ok(Step::Message { consumed, body, kind, .. }) => {
                 Event::Message { consumed, body: &input[body], kind }
             }
-            Ok(Step::Collected { consumed, kind }) => {
+            Ok(Step::Collected { consumed, kind, .. }) => {
                 Event::Message { consumed, body: self.frames.collected(), kind }
             }
             Ok(Step::Control { consumed, opcode, payload }) => control(opcode, consumed, &input[payload]),

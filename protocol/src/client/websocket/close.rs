@@ -43,10 +43,10 @@ pub fn is_close_code(code: u16) -> bool {
 }
 
 /// The code that answers a violation.
-pub(super) fn code_of(malformed: Malformed) -> u16 {
+pub fn code_of(malformed: Malformed) -> u16 {
     match malformed {
         Malformed::TooLarge => TOO_LARGE,
-        Malformed::Utf8 => INVALID_DATA,
+        Malformed::Utf8 | Malformed::Compression => INVALID_DATA,
         Malformed::Handshake | Malformed::Protocol => PROTOCOL_ERROR,
     }
 }

@@ -6,7 +6,7 @@ use super::super::{Codec, Decoded, Kind, Limits, Malformed};
 use super::discard::Discard;
 use super::frames::{Frames, Step};
 use super::header::{self, Opcode, Sender};
-use super::{close, handshake};
+use super::{Websocket, close, extension, handshake};
 
 /// One websocket client's decoding state: 16 bytes, and a message buffer only while a message is half done.
 ///
@@ -24,6 +24,8 @@ enum Phase {
     Handshake {
         scanned: u32,
         lenient_text: bool,
+        /// Messages may be compressed, if the client wants that.
+        compression: bool,
     },
     Open(Frames),
     /// Our close frame is out, the client's is awaited.
@@ -45,15 +47,15 @@ pub enum Peeked<'a> {
 
 impl Default for WebsocketCodec {
     fn default() -> Self {
-        Self::new(false)
+        Self::new(Websocket::default())
     }
 }
 
 /// What a look at the input ended with: [`Decoded`] without its borrows.
 enum Outcome {
     NeedMore,
-    Message { body: Range<usize>, kind: Kind },
-    Collected { kind: Kind },
+    Message { body: Range<usize>, kind: Kind, deflated: bool },
+    Collected { kind: Kind, deflated: bool },
     Close,
     Malformed(Malformed),
 }
@@ -61,9 +63,7 @@ enum Outcome {
 impl Codec for WebsocketCodec {
     fn decode<'a>(&'a mut self, limits: &Limits, input: &'a mut [u8], reply: &mut Vec<u8>) -> Decoded<'a> {
         match self.phase {
-            Phase::Handshake { scanned, lenient_text } => {
-                self.decode_handshake(scanned, lenient_text, input, reply)
-            }
+            Phase::Handshake { .. } => self.decode_handshake(input, reply),
             Phase::Open(_) => self.decode_frames(limits, input, reply),
             Phase::Closing(_) => self.discard(input),
             Phase::Ended => Decoded::NeedMore { consumed: input.len() },
@@ -94,9 +94,16 @@ impl Codec for WebsocketCodec {
 }
 
 impl WebsocketCodec {
-    /// A client that has said nothing. With `lenient_text` its text messages may be any bytes.
-    pub fn new(lenient_text: bool) -> Self {
-        Self { phase: Phase::Handshake { scanned: 0, lenient_text } }
+    /// A client of this listener that has said nothing.
+    pub fn new(websocket: Websocket) -> Self {
+        let Websocket { lenient_text, compression, .. } = websocket;
+        Self { phase: Phase::Handshake { scanned: 0, lenient_text, compression } }
+    }
+
+    /// Whether it was agreed upon that messages may be compressed. So may those for the client, by
+    /// [`Websocket::encode_deflated`].
+    pub fn deflates(&self) -> bool {
+        matches!(&self.phase, Phase::Open(frames) if frames.deflates())
     }
 
     /// Whether the handshake is still to come, or to be answered.
@@ -117,20 +124,18 @@ impl WebsocketCodec {
         }
     }
 
-    fn decode_handshake<'a>(
-        &mut self,
-        scanned: u32,
-        lenient_text: bool,
-        input: &'a [u8],
-        reply: &mut Vec<u8>,
-    ) -> Decoded<'a> {
-        match handshake::parse(input, scanned) {
-            Ok(handshake::Parsed::NeedMore { scanned }) => {
-                self.phase = Phase::Handshake { scanned, lenient_text };
+    fn decode_handshake<'a>(&mut self, input: &'a [u8], reply: &mut Vec<u8>) -> Decoded<'a> {
+        let Phase::Handshake { scanned, lenient_text, compression } = &mut self.phase else {
+            unreachable!("the caller has looked")
+        };
+        match handshake::parse(input, *scanned) {
+            Ok(handshake::Parsed::NeedMore { scanned: so_far }) => {
+                *scanned = so_far;
                 Decoded::NeedMore { consumed: 0 }
             }
-            Ok(handshake::Parsed::Request { consumed, request }) => {
-                self.phase = Phase::Open(Frames::new(lenient_text));
+            Ok(handshake::Parsed::Request { consumed, mut request }) => {
+                request.deflate = if *compression { extension::agree(&request) } else { None };
+                self.phase = Phase::Open(Frames::new(*lenient_text, request.deflate.is_some()));
                 Decoded::Handshake { consumed, request }
             }
             Err(refusal) => {
@@ -151,8 +156,8 @@ impl WebsocketCodec {
         let (consumed, outcome) = run(frames, limits, input, reply);
         match outcome {
             Outcome::NeedMore => Decoded::NeedMore { consumed },
-            Outcome::Message { body, kind } => Decoded::Message { consumed, body: &input[body], kind },
-            Outcome::Collected { kind } => Decoded::Message { consumed, body: self.collected(), kind },
+            Outcome::Message { body, kind, deflated } => message(consumed, &input[body], kind, deflated),
+            Outcome::Collected { kind, deflated } => message(consumed, self.collected(), kind, deflated),
             Outcome::Close => {
                 self.phase = Phase::Ended;
                 Decoded::Close { consumed }
@@ -184,6 +189,13 @@ impl WebsocketCodec {
     }
 }
 
+fn message(consumed: usize, body: &[u8], kind: Kind, deflated: bool) -> Decoded<'_> {
+    match deflated {
+        false => Decoded::Message { consumed, body, kind },
+        true => Decoded::Deflated { consumed, payload: body, kind },
+    }
+}
+
 /// Goes through control frames up to something that concerns the caller.
 fn run(frames: &mut Frames, limits: &Limits, input: &mut [u8], reply: &mut Vec<u8>) -> (usize, Outcome) {
     let mut offset = 0;
@@ -195,12 +207,12 @@ fn run(frames: &mut Frames, limits: &Limits, input: &mut [u8], reply: &mut Vec<u
         };
         match step {
             Step::NeedMore { consumed } => return (offset + consumed, Outcome::NeedMore),
-            Step::Message { consumed, body, kind } => {
+            Step::Message { consumed, body, kind, deflated } => {
                 let body = offset + body.start..offset + body.end;
-                return (offset + consumed, Outcome::Message { body, kind });
+                return (offset + consumed, Outcome::Message { body, kind, deflated });
             }
-            Step::Collected { consumed, kind } => {
-                return (offset + consumed, Outcome::Collected { kind });
+            Step::Collected { consumed, kind, deflated } => {
+                return (offset + consumed, Outcome::Collected { kind, deflated });
             }
             Step::Control { consumed, opcode, payload } => {
                 match answer(opcode, &rest[payload], reply) {

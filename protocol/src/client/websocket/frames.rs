@@ -15,6 +15,8 @@ pub(super) struct Frames {
     partial: Option<Box<Partial>>,
     /// Text need not be UTF-8.
     lenient_text: bool,
+    /// Messages may be compressed.
+    deflates: bool,
 }
 
 /// The sender broke a rule of the framing.
@@ -30,17 +32,21 @@ pub(super) struct Broken {
 pub(super) enum Step {
     /// Nothing whole behind the first `consumed` bytes.
     NeedMore { consumed: usize },
-    /// A message in one piece.
-    Message { consumed: usize, body: Range<usize>, kind: Kind },
+    /// A message in one piece; as it came, if that is compressed.
+    Message { consumed: usize, body: Range<usize>, kind: Kind, deflated: bool },
     /// A message that had to be put together: it is [`Frames::collected`] until the next step.
-    Collected { consumed: usize, kind: Kind },
+    Collected { consumed: usize, kind: Kind, deflated: bool },
     /// A control frame; the message around it, if there is one, goes on.
     Control { consumed: usize, opcode: Opcode, payload: Range<usize> },
 }
 
 impl Frames {
-    pub(super) fn new(lenient_text: bool) -> Self {
-        Self { partial: None, lenient_text }
+    pub(super) fn new(lenient_text: bool, deflates: bool) -> Self {
+        Self { partial: None, lenient_text, deflates }
+    }
+
+    pub(super) fn deflates(&self) -> bool {
+        self.deflates
     }
 
     /// Takes the next message or control frame from `input`.
@@ -59,12 +65,16 @@ impl Frames {
                 }
                 match partial.progress {
                     Progress::InFrame(_) => return Ok(Step::NeedMore { consumed }),
-                    Progress::Finished => return Ok(Step::Collected { consumed, kind: partial.kind }),
+                    Progress::Finished => {
+                        let Partial { kind, deflated, .. } = **partial;
+                        return Ok(Step::Collected { consumed, kind, deflated });
+                    }
                     Progress::BetweenFrames => {}
                 }
             }
             let broken = |malformed| Broken { malformed, consumed };
-            let Some(header) = Header::parse(sender, &input[consumed..]).map_err(broken)? else {
+            let header = Header::parse(sender, self.deflates, &input[consumed..]);
+            let Some(header) = header.map_err(broken)? else {
                 return Ok(Step::NeedMore { consumed });
             };
             let rest = &mut input[consumed + header.size..];
@@ -76,11 +86,12 @@ impl Frames {
             let whole = usize::try_from(header.payload_size).ok().and_then(|size| rest.get_mut(..size));
             if let (None, true, Some(body)) = (&self.partial, header.fin, whole) {
                 let end = start + body.len();
-                let checked = if self.lenient_text { Kind::Binary } else { kind };
+                let deflated = header.deflated;
+                let checked = if self.lenient_text || deflated { Kind::Binary } else { kind };
                 open_whole(&header, checked, body).map_err(broken)?;
-                return Ok(Step::Message { consumed: end, body: start..end, kind });
+                return Ok(Step::Message { consumed: end, body: start..end, kind, deflated });
             }
-            self.partial.get_or_insert_with(|| Box::new(Partial::new(kind))).begin(&header);
+            self.partial.get_or_insert_with(|| Box::new(Partial::new(kind, header.deflated))).begin(&header);
             consumed = start;
         }
     }
@@ -152,6 +163,8 @@ struct Partial {
     checked: usize,
     progress: Progress,
     kind: Kind,
+    /// It is compressed, and so not to be judged yet.
+    deflated: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -172,8 +185,8 @@ struct FrameRest {
 }
 
 impl Partial {
-    fn new(kind: Kind) -> Self {
-        Self { body: Vec::new(), checked: 0, progress: Progress::BetweenFrames, kind }
+    fn new(kind: Kind, deflated: bool) -> Self {
+        Self { body: Vec::new(), checked: 0, progress: Progress::BetweenFrames, kind, deflated }
     }
 
     fn begin(&mut self, header: &Header) {
@@ -206,7 +219,7 @@ impl Partial {
 
     /// Checks what is new in a text, and fails at the first byte that no continuation can make good.
     fn check_text(&mut self) -> Result<(), Malformed> {
-        if self.kind != Kind::Text {
+        if self.kind != Kind::Text || self.deflated {
             return Ok(());
         }
         let ends = self.progress == Progress::Finished;

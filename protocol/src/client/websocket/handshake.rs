@@ -5,6 +5,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha1::{Digest as _, Sha1};
 
+use super::extension::Agreed;
 use crate::client::begins_alike;
 
 /// Bytes of a request up to and with its blank line. PHP allows 10 MB here, which only serves an attacker: browsers
@@ -38,6 +39,8 @@ pub struct Request<'a> {
     version: u8,
     headers: Vec<httparse::Header<'a>>,
     key: &'a [u8],
+    /// Messages may be compressed, which an acceptance says.
+    pub(super) deflate: Option<Agreed>,
 }
 
 impl<'a> Request<'a> {
@@ -88,7 +91,8 @@ impl<'a> Request<'a> {
         );
         out.extend_from_slice(&accept_key(self.key));
         // What a careless caller took from the request must not become a header or an answer of its own.
-        for line in extra.iter().filter(|line| !line.contains(['\r', '\n'])) {
+        let agreed = self.deflate.map(Agreed::header);
+        for line in agreed.iter().chain(extra).filter(|line| !line.contains(['\r', '\n'])) {
             out.extend_from_slice(b"\r\n");
             out.extend_from_slice(line.as_bytes());
         }
@@ -227,7 +231,7 @@ fn parse_head(head: &[u8]) -> Result<Request<'_>, Refusal> {
     if said.trim_ascii() != VERSION.as_bytes() {
         return Err(Refusal::VersionUnknown);
     }
-    Ok(Request { target, version, headers: headers.to_vec(), key })
+    Ok(Request { target, version, headers: headers.to_vec(), key, deflate: None })
 }
 
 /// The target and the minor version of `GET target HTTP/1.x`. httparse would not take a target that is not UTF-8; native

@@ -15,6 +15,8 @@ const MEDIUM: u8 = 126;
 
 const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
+/// The first frame of a compressed message has this bit (RFC 7692 §6).
+const RSV1: u8 = 0x40;
 const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
 
@@ -38,6 +40,11 @@ impl Opcode {
     /// The first byte of a frame that is all of its message.
     pub(super) const fn whole(self) -> u8 {
         FIN | self as u8
+    }
+
+    /// The same, of a compressed message.
+    pub(super) const fn whole_deflated(self) -> u8 {
+        self.whole() | RSV1
     }
 
     fn from_wire(first: u8) -> Option<Self> {
@@ -66,6 +73,8 @@ pub(super) struct Header {
     /// Whether the message ends with this frame. Always true for control frames.
     pub(super) fin: bool,
     pub(super) opcode: Opcode,
+    /// A compressed message begins with it.
+    pub(super) deflated: bool,
     /// Zeros when the sender is a server.
     pub(super) mask: [u8; 4],
     /// Bytes of the header itself, 2 to 14.
@@ -79,11 +88,13 @@ impl Header {
     ///
     /// What can be judged by the first two bytes is judged when they are there. A length written longer than
     /// necessary is accepted: it is harmless, and PHP accepts it.
-    pub(super) fn parse(sender: Sender, input: &[u8]) -> Result<Option<Self>, Malformed> {
+    ///
+    /// `deflates`: messages may be compressed.
+    pub(super) fn parse(sender: Sender, deflates: bool, input: &[u8]) -> Result<Option<Self>, Malformed> {
         let Some((&[first, second], rest)) = input.split_first_chunk() else {
             return Ok(None);
         };
-        let opcode = check(sender, first, second)?;
+        let (opcode, deflated) = check(sender, deflates, first, second)?;
         let Some((payload_size, length_size)) = length(second, rest) else {
             return Ok(None);
         };
@@ -98,7 +109,7 @@ impl Header {
             },
         };
         let size = 2 + length_size + mask_size;
-        Ok(Some(Self { fin: first & FIN != 0, opcode, mask, size, payload_size }))
+        Ok(Some(Self { fin: first & FIN != 0, opcode, deflated, mask, size, payload_size }))
     }
 }
 
@@ -127,15 +138,18 @@ pub(super) fn outline(head: &[u8]) -> Option<(bool, u64)> {
     whole.then_some((Opcode::from_wire(first) == Some(Opcode::Close), payload_size))
 }
 
-/// Judges the first two bytes: no extension is negotiated, so no RSV bit has a meaning.
-fn check(sender: Sender, first: u8, second: u8) -> Result<Opcode, Malformed> {
+/// Judges the first two bytes. The only RSV bit that may have a meaning says that the message is compressed.
+fn check(sender: Sender, deflates: bool, first: u8, second: u8) -> Result<(Opcode, bool), Malformed> {
     let opcode = Opcode::from_wire(first).ok_or(Malformed::Protocol)?;
     let mask_is_right = (second & MASKED != 0) == (sender == Sender::Client);
     let control_is_right = !opcode.is_control() || (first & FIN != 0 && second & !MASKED <= SHORT_SIZE_MAX);
-    if first & RSV != 0 || !mask_is_right || !control_is_right {
+    let deflated = first & RSV != 0;
+    let rsv_is_right =
+        !deflated || deflates && first & RSV == RSV1 && matches!(opcode, Opcode::Text | Opcode::Binary);
+    if !rsv_is_right || !mask_is_right || !control_is_right {
         return Err(Malformed::Protocol);
     }
-    Ok(opcode)
+    Ok((opcode, deflated))
 }
 
 /// The payload's length, and how many bytes of `rest` it took.
@@ -158,16 +172,21 @@ mod tests {
                 let mut out = Vec::new();
                 encode(Opcode::Text.whole(), payload_size, mask, &mut out);
                 for cut in 0..out.len() {
-                    assert_eq!(Header::parse(sender, &out[..cut]), Ok(None), "{payload_size} cut at {cut}");
+                    assert_eq!(
+                        Header::parse(sender, false, &out[..cut]),
+                        Ok(None),
+                        "{payload_size} cut at {cut}"
+                    );
                 }
                 let expected = Header {
                     fin: true,
                     opcode: Opcode::Text,
+                    deflated: false,
                     mask: mask.unwrap_or_default(),
                     size: out.len(),
                     payload_size: payload_size as u64,
                 };
-                assert_eq!(Header::parse(sender, &out), Ok(Some(expected)));
+                assert_eq!(Header::parse(sender, true, &out), Ok(Some(expected)));
             }
         }
     }
@@ -175,7 +194,7 @@ mod tests {
     #[test]
     fn only_known_opcodes_without_rsv_pass() {
         for first in 0..=255u8 {
-            let header = Header::parse(Sender::Client, &[first, 0x80, 0, 0, 0, 0]);
+            let header = Header::parse(Sender::Client, false, &[first, 0x80, 0, 0, 0, 0]);
             let opcode = first & 0x0f;
             let good =
                 first & 0x70 == 0 && (opcode <= 2 || ((8..=10).contains(&opcode) && first & 0x80 != 0));
@@ -184,27 +203,43 @@ mod tests {
     }
 
     #[test]
+    fn compressed_messages_begin_with_rsv1_where_that_is_agreed_upon() {
+        for first in 0..=255u8 {
+            let header = Header::parse(Sender::Client, true, &[first, 0x80, 0, 0, 0, 0]);
+            let opcode = first & 0x0f;
+            let good = match first & 0x70 {
+                0 => opcode <= 2 || ((8..=10).contains(&opcode) && first & 0x80 != 0),
+                0x40 => opcode == 1 || opcode == 2,
+                _ => false,
+            };
+            assert_eq!(header.is_ok(), good, "{first:02x}");
+            assert_eq!(header.is_ok_and(|header| header.unwrap().deflated), good && first & 0x40 != 0);
+        }
+    }
+
+    #[test]
     fn masks_belong_to_clients() {
-        assert_eq!(Header::parse(Sender::Client, &[0x81, 0]), Err(Malformed::Protocol));
-        assert_eq!(Header::parse(Sender::Server, &[0x81, 0x80]), Err(Malformed::Protocol));
+        assert_eq!(Header::parse(Sender::Client, false, &[0x81, 0]), Err(Malformed::Protocol));
+        assert_eq!(Header::parse(Sender::Server, false, &[0x81, 0x80]), Err(Malformed::Protocol));
     }
 
     #[test]
     fn control_frames_are_short() {
-        assert_eq!(Header::parse(Sender::Client, &[0x89, 0x80 | 126]), Err(Malformed::Protocol));
-        assert_eq!(Header::parse(Sender::Client, &[0x89, 0x80 | 125]), Ok(None));
+        assert_eq!(Header::parse(Sender::Client, false, &[0x89, 0x80 | 126]), Err(Malformed::Protocol));
+        assert_eq!(Header::parse(Sender::Client, false, &[0x89, 0x80 | 125]), Ok(None));
     }
 
     #[test]
     fn lengths_have_63_bits() {
-        let header = |top: u8| Header::parse(Sender::Server, &[0x82, 127, top, 0, 0, 0, 0, 0, 0, 0]);
+        let header = |top: u8| Header::parse(Sender::Server, false, &[0x82, 127, top, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(header(0x80), Err(Malformed::Protocol));
         assert_eq!(header(0x7f).unwrap().unwrap().payload_size, 0x7f << 56);
     }
 
     #[test]
     fn longer_than_necessary_lengths_pass() {
-        let header = Header::parse(Sender::Server, &[0x82, 127, 0, 0, 0, 0, 0, 0, 0, 5]).unwrap().unwrap();
+        let header =
+            Header::parse(Sender::Server, false, &[0x82, 127, 0, 0, 0, 0, 0, 0, 0, 5]).unwrap().unwrap();
         assert_eq!((header.payload_size, header.size), (5, 10));
     }
 }

@@ -1,13 +1,16 @@
 //! Websocket, the server's side and (for load generators and tests) the client's (RFC 6455, WIRE.md §10).
 //!
-//! Nothing is negotiated: no extension, and a subprotocol only if the caller adds its header when it accepts.
+//! A subprotocol is negotiated only if the caller adds its header when it accepts, and of extensions permessage-deflate
+//! (RFC 7692), where the listener has it.
 //! The accidents of the PHP decoder are not copied: RSV bits, frames out of order, long or split control frames and
 //! text that is not UTF-8 end the connection, with the close code that RFC 6455 has for it.
 
 pub mod client;
 mod close;
 mod codec;
+mod deflate;
 mod discard;
+mod extension;
 mod frames;
 mod handshake;
 mod header;
@@ -16,15 +19,16 @@ mod probe;
 
 use std::str::FromStr;
 
-use super::{Codec, Kind, Protocol};
+use super::{Codec, Kind, Malformed, Protocol};
 use header::Opcode;
 
 pub use close::{
     BAD_GATEWAY, GOING_AWAY, HEARTBEAT_MISSED, INTERNAL_ERROR, INVALID_DATA, NORMAL, POLICY_VIOLATION,
     PROTOCOL_ERROR, REASON_SIZE_MAX, SERVICE_RESTART, TOKEN_EXPIRED, TOO_LARGE, TRY_AGAIN_LATER,
-    UNSUPPORTED_DATA, is_close_code,
+    UNSUPPORTED_DATA, code_of, is_close_code,
 };
 pub use codec::{Peeked, WebsocketCodec};
+pub use deflate::{Deflater, Inflater};
 pub use handshake::{
     HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, Request, encode_tls_needed, encode_unauthorized, encode_unavailable,
 };
@@ -68,11 +72,13 @@ pub struct Websocket {
     /// Whether clients' text messages may be any bytes (RFC 6455 §8.1 forbids it, PHP takes them). Else they end with
     /// [`INVALID_DATA`].
     pub lenient_text: bool,
+    /// Whether messages are compressed, of clients that want it (RFC 7692).
+    pub compression: bool,
 }
 
 impl Protocol for Websocket {
     fn codec(&self) -> Box<dyn Codec> {
-        Box::new(WebsocketCodec::new(self.lenient_text))
+        Box::new(WebsocketCodec::new(*self))
     }
 
     /// One frame, whole and not masked. [`Kind::Text`] is the caller's word that `body` is UTF-8.
@@ -93,6 +99,34 @@ impl Protocol for Websocket {
 }
 
 impl Websocket {
+    /// What [`Protocol::encode`] makes, compressed, for clients whose codec [deflates](WebsocketCodec::deflates). `deflated` is the
+    /// body as a [`Deflater`] has it.
+    pub fn encode_deflated(&self, body: &[u8], deflated: &[u8], kind: Kind, out: &mut Vec<u8>) {
+        let opcode = self.opcode(body, kind);
+        header::encode(opcode.whole_deflated(), deflated.len(), None, out);
+        out.extend_from_slice(deflated);
+    }
+
+    /// Replaces `out` by the message that was [`super::Decoded::Deflated`], of at most `size_max` bytes.
+    ///
+    /// # Errors
+    /// It is longer, is no compressed message, or is no text and should be. The client is to be closed with
+    /// [`code_of`] that.
+    pub fn inflate(
+        &self,
+        inflater: &mut Inflater,
+        (payload, kind): (&[u8], Kind),
+        size_max: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        inflater.inflate(payload, size_max, out)?;
+        let is_text = kind == Kind::Text && !self.lenient_text;
+        match is_text && simdutf8::basic::from_utf8(out).is_err() {
+            true => Err(Malformed::Utf8),
+            false => Ok(()),
+        }
+    }
+
     fn opcode(self, body: &[u8], kind: Kind) -> Opcode {
         match (kind, self.default_type) {
             (Kind::Text, _) | (Kind::Unspecified, DefaultType::Text) => Opcode::Text,
