@@ -56,6 +56,9 @@ pub(crate) const GUEST_CATCH_UP_AFTER: Duration = Duration::from_millis(100);
 /// more than a sixteenth of all. Beyond it, connections fail while there are as many clients as there may be.
 pub const GUEST_CONNECTS_MAX: u32 = 1_024;
 
+/// The buffer in which a shard compresses and inflates, in bytes; what a larger message has made of it is given back.
+pub const COMPRESSION_BUFFER_KEPT_MAX: usize = 256 * 1024;
+
 /// Clients that the heartbeat looks at in one turn. A larger table takes several, so that a sweep never holds up the
 /// shard for more than about a millisecond; its pings count as [`FANOUT_SENDS_MAX`] says.
 pub const HEARTBEAT_SLICE: usize = 8_192;

@@ -70,6 +70,21 @@ impl ListenProtocol {
         }
     }
 
+    /// The websocket protocol, if it is that.
+    pub(crate) fn websocket(&self) -> Option<&Websocket> {
+        match self {
+            ListenProtocol::Websocket(websocket) => Some(websocket),
+            _ => None,
+        }
+    }
+
+    /// Sets whether messages of websocket clients that want it are compressed.
+    pub fn set_compression(&mut self, compression: bool) {
+        if let ListenProtocol::Websocket(websocket) = self {
+            websocket.compression = compression;
+        }
+    }
+
     /// Sets what an outgoing websocket message is when nobody said.
     pub fn set_websocket_type(&mut self, default_type: DefaultType) {
         if let ListenProtocol::Websocket(websocket) = self {

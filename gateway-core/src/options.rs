@@ -77,6 +77,18 @@ pub struct Options {
     /// pass on websocket text that is not UTF-8, as PHP does, instead of closing with 1007
     #[argh(switch, hidden_help)]
     pub lenient_text: bool,
+    /// compress messages of websocket clients that want it (permessage-deflate)
+    #[argh(switch)]
+    pub compression: bool,
+    /// how hard to compress: from 1, fast, to 9, small (default 1)
+    #[argh(option, hidden_help, arg_name = "N", default = "1", from_str_fn(compression_level))]
+    pub compression_level: u32,
+    /// size from which on a message is compressed (default 256)
+    #[argh(option, hidden_help, arg_name = "BYTES", default = "256")]
+    pub compress_min_size: usize,
+    /// largest message that a compressed one of a client may inflate to (default: as `--max-package-size`)
+    #[argh(option, hidden_help, arg_name = "BYTES")]
+    pub max_inflated_size: Option<usize>,
     /// websocket subprotocol on offer; several: the first that a client wants (default: none)
     #[argh(option, arg_name = "NAME")]
     pub subprotocol: Vec<Subprotocol>,
@@ -203,6 +215,7 @@ impl Options {
         for listen in &mut listen {
             listen.protocol.set_websocket_type(self.websocket_type);
             listen.protocol.set_lenient_text(self.lenient_text);
+            listen.protocol.set_compression(self.compression);
         }
         Ok(Settings {
             listen,
@@ -239,6 +252,9 @@ impl Options {
             cordon_delay: self.cordon_delay,
             health_path: self.health_path,
             busy_poll: self.busy_poll,
+            compression_level: self.compression_level,
+            compress_min_size: self.compress_min_size,
+            max_inflated_size: self.max_inflated_size,
             slow_client: self.slow_client,
             sockets_max: None,
             hooks: HooksFactory::default(),
@@ -277,6 +293,12 @@ impl Default for Settings {
 
 fn inner_ip(host: &Host) -> Result<IpAddr, Refusal> {
     resolve(host).map_err(|error| Refusal::Environment(format!("--inner-listen {host}: {error}")))
+}
+
+/// A level of zlib's.
+fn compression_level(text: &str) -> Result<u32, String> {
+    let level = text.parse().ok().filter(|level| (1..=9).contains(level));
+    level.ok_or_else(|| "expected a number from 1 to 9".to_owned())
 }
 
 /// A path as a request line has it.

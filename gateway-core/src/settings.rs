@@ -83,6 +83,14 @@ pub struct Settings {
     /// How long a shard that has nothing to do looks for something by itself before it sleeps. Zero: not at all. More needs a
     /// CPU for each shard.
     pub busy_poll: Duration,
+    /// From 1, fast, to 9, small: how messages are compressed where
+    /// [`Websocket::compression`](protocol::client::websocket::Websocket::compression) is on.
+    pub compression_level: u32,
+    /// Bytes from which on a message is compressed.
+    pub compress_min_size: usize,
+    /// The largest message that a client's compressed one may inflate to, in bytes; then the client is closed. `None`:
+    /// `max_package_size`.
+    pub max_inflated_size: Option<usize>,
     /// What becomes of a message for a slow client.
     pub slow_client: SlowClient,
     /// What listeners with TLS are served with; needed where there is one.

@@ -66,6 +66,12 @@ admin::counters! {
     messages_in,
     /// Messages queued for clients, one per target.
     messages_out,
+    /// Messages compressed, of those for several clients each one once.
+    messages_compressed,
+    /// Bytes by which that made them smaller, each one once.
+    compression_saved_bytes,
+    /// Messages that clients had compressed.
+    messages_inflated,
     /// Frames from workers and query connections.
     frames_in,
     /// Connections of trusted proxies that were closed because they did not begin with a PROXY header in time.

@@ -5,6 +5,7 @@
 //! * [`clients`](self::clients): how clients come, what they say, what they are called, how they go;
 //! * [`links`](self::links): inner connections: frames, workers, how a worker hands its clients over, signs of life;
 //! * [`commands`](self::commands), [`answers`](self::answers), [`fanouts`](self::fanouts): what workers command and ask;
+//! * [`compression`](self::compression): what compresses and inflates, where that is on;
 //! * [`events`](self::events): what clients do, on its way to their workers;
 //! * [`turn`](self::turn), [`output`](self::output): the order of a turn, what is to be sent and done;
 //! * [`tick`](self::tick), [`deadlines`](self::deadlines): what time brings.
@@ -12,6 +13,7 @@
 mod answers;
 mod clients;
 mod commands;
+mod compression;
 mod counters;
 mod deadlines;
 mod events;
@@ -43,6 +45,7 @@ use self::clients::cordon::Cordon;
 use self::clients::lingering::Lingering;
 use self::clients::proxied::ProxiedTable;
 use self::clients::stop::{SpreadClose, Stop};
+use self::compression::Compression;
 use self::deadlines::Deadlines;
 use self::events::departed::DepartedTable;
 use self::events::reroute::Backlog;
@@ -103,6 +106,8 @@ pub struct Shard {
     listings: Listings,
     deadlines: Deadlines,
     output: Output,
+    /// Where a listener has it.
+    compression: Option<Box<Compression>>,
     hooks: CaughtHooks,
     counters: Counters,
     measures: Measures,
@@ -132,6 +137,7 @@ impl Shard {
             listings: Listings::default(),
             deadlines: Deadlines::new(&settings, now),
             output: Output::default(),
+            compression: Compression::new(&settings),
             hooks,
             counters: Counters::default(),
             measures: Measures::default(),
@@ -149,7 +155,9 @@ impl Shard {
 
     /// What has been counted since start.
     pub fn counters(&self) -> Counters {
-        Counters { hook_panics: self.hooks.panics(), ..self.counters }
+        let mut counters = Counters { hook_panics: self.hooks.panics(), ..self.counters };
+        self.compression.iter().for_each(|compression| compression.count(&mut counters));
+        counters
     }
 
     /// What there is now, and what has been counted.

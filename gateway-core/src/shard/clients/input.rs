@@ -10,6 +10,7 @@ use uring::SocketId;
 
 use super::ClientSlot;
 use super::client::Reading;
+use super::codec::AnyCodec;
 use crate::Handshake;
 use crate::ResponseHeader;
 use crate::answer::{SUBPROTOCOL_HEADER, chosen_subprotocol, is_header};
@@ -205,18 +206,15 @@ impl Shard {
                         break Flow::Over(Some(Malformed::Protocol));
                     }
                     if self.on_message(slot, link, body, kind).is_err() {
-                        let listener = self.clients[slot].listener;
-                        self.settings.protocol_of(listener).encode_close(
-                            websocket::TOO_LARGE,
-                            "",
-                            &mut reply,
-                        );
-                        codec.begin_close();
-                        break Flow::Over(Some(Malformed::TooLarge));
+                        break self.refuse_message_of(slot, &mut codec, Malformed::TooLarge, &mut reply);
                     }
                 }
-                // No listener has compression.
-                Decoded::Deflated { .. } => break Flow::Over(Some(Malformed::Protocol)),
+                Decoded::Deflated { consumed, payload, kind } => {
+                    done += consumed;
+                    if let Err(malformed) = self.on_deflated(slot, link, payload, kind) {
+                        break self.refuse_message_of(slot, &mut codec, malformed, &mut reply);
+                    }
+                }
                 Decoded::Handshake { consumed, request } => {
                     done += consumed;
                     answered = true;
@@ -247,6 +245,43 @@ impl Shard {
         reply.clear();
         self.output.reply = if reply.capacity() > REPLY_KEPT_MAX { Vec::new() } else { reply };
         (flow, done)
+    }
+
+    /// What a client says that its codec had nothing against ends it.
+    #[cold]
+    fn refuse_message_of(
+        &self,
+        slot: ClientSlot,
+        codec: &mut AnyCodec,
+        malformed: Malformed,
+        reply: &mut Vec<u8>,
+    ) -> Flow {
+        let protocol = self.settings.protocol_of(self.clients[slot].listener);
+        protocol.encode_close(websocket::code_of(malformed), "", reply);
+        codec.begin_close();
+        Flow::Over(Some(malformed))
+    }
+
+    /// The same as [`Shard::on_message`], of a message that is compressed.
+    #[inline(never)]
+    fn on_deflated(
+        &mut self,
+        slot: ClientSlot,
+        link: LinkId,
+        payload: &[u8],
+        kind: Kind,
+    ) -> Result<(), Malformed> {
+        let listener = &self.settings.listen[usize::from(self.clients[slot].listener)];
+        let (Some(websocket), Some(compression)) = (listener.protocol.websocket(), &mut self.compression)
+        else {
+            return Err(Malformed::Protocol);
+        };
+        let message = compression.inflate(websocket, payload, kind)?;
+        let given = self.on_message(slot, link, &message, kind).map_err(|TooLarge| Malformed::TooLarge);
+        if let Some(compression) = &mut self.compression {
+            compression.keep(message);
+        }
+        given
     }
 
     fn on_message(

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use protocol::client::Kind;
 
+use super::message::Form;
 use crate::config::MERGED_FORMS_MAX;
 use crate::shard::clients::client::Client;
 use crate::shard::output::queue::SharedMessage;
@@ -16,15 +17,8 @@ pub(super) struct Merged {
     /// The last that were asked for, if others.
     asked: Range<u64>,
     is_possible: bool,
-    forms: Vec<Form>,
-}
-
-/// For the clients of a listener that take messages of no kind as this one.
-struct Form {
-    listener: u8,
-    kind: Kind,
-    /// `None`: it would be too large.
-    piece: Option<SharedMessage>,
+    /// By the form in which clients take messages of no kind; `None`: it would be too large.
+    pieces: Vec<(Form, Option<SharedMessage>)>,
 }
 
 impl Merged {
@@ -39,7 +33,7 @@ impl Merged {
             self.asked = numbers;
             return false;
         }
-        *self = Merged { numbers, asked: 0..0, is_possible: is_possible(), forms: Vec::new() };
+        *self = Merged { numbers, asked: 0..0, is_possible: is_possible(), pieces: Vec::new() };
         true
     }
 
@@ -53,16 +47,15 @@ impl Merged {
         if !self.is_possible {
             return None;
         }
-        let is_its = |form: &Form| (form.listener, form.kind) == (client.listener, client.kind);
-        let index = match self.forms.iter().position(is_its) {
+        let form = Form::of(client, Kind::Unspecified);
+        let index = match self.pieces.iter().position(|(of, _)| *of == form) {
             Some(index) => index,
-            None if self.forms.len() == MERGED_FORMS_MAX => return None,
+            None if self.pieces.len() == MERGED_FORMS_MAX => return None,
             None => {
-                let piece = encode().map(SharedMessage::new);
-                self.forms.push(Form { listener: client.listener, kind: client.kind, piece });
-                self.forms.len() - 1
+                self.pieces.push((form, encode().map(SharedMessage::new)));
+                self.pieces.len() - 1
             }
         };
-        self.forms[index].piece.as_ref()
+        self.pieces[index].1.as_ref()
     }
 }

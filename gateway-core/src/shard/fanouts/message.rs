@@ -1,18 +1,19 @@
-//! What clients are to get: one message, encoded once per listener and kind. How one of them gets it.
+//! What clients are to get: one message, encoded once per form in which clients get it. How one of them gets it.
 
 use std::borrow::Cow;
 
-use protocol::client::{Kind, Protocol};
+use protocol::client::Kind;
 use protocol::inner::{FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, Frame};
 use protocol::php;
 
 use super::reports::Sent;
-use crate::Listen;
+use crate::ListenProtocol;
 use crate::settings::SlowClient;
 use crate::shard::Shard;
 use crate::shard::clients::ClientSlot;
 use crate::shard::clients::client::Client;
 use crate::shard::clients::leave::CloseReason;
+use crate::shard::compression::Encoder;
 use crate::shard::output::Output;
 use crate::shard::output::queue::SharedMessage;
 
@@ -27,10 +28,26 @@ pub(crate) struct Message<'a> {
 /// A message with the forms in which its targets get it, each made when it is first needed.
 pub(crate) struct Encodings<'a> {
     message: Message<'a>,
-    /// By listener and kind: rarely more than one.
-    encoded: Vec<(u8, Kind, SharedMessage)>,
+    /// Rarely more than one.
+    encoded: Vec<(Form, SharedMessage)>,
     /// Bytes that are held: the body and what was made of it.
     size: usize,
+}
+
+/// The form in which a client gets a message: with all of one form it is the same bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Form {
+    listener: u8,
+    kind: Kind,
+    deflated: bool,
+}
+
+impl Form {
+    /// Of messages of this kind for this client.
+    #[inline]
+    pub(super) fn of(client: &Client, kind: Kind) -> Form {
+        Form { listener: client.listener, kind: client.kind_of(kind), deflated: client.codec.deflates() }
+    }
 }
 
 impl<'a> Message<'a> {
@@ -65,10 +82,25 @@ impl<'a> Message<'a> {
         Some(message)
     }
 
-    fn encode(&self, protocol: &dyn Protocol, kind: Kind, out: &mut Vec<u8>) {
-        match self.raw {
-            true => out.extend_from_slice(&self.body),
-            false => protocol.encode(&self.body, kind, out),
+    /// The form in which a client gets it. Those that have agreed to compression get it plain if it is small.
+    #[inline]
+    fn form(&self, client: &Client, encoder: &Encoder<'_>) -> Form {
+        let mut form = Form::of(client, self.kind);
+        if form.deflated {
+            let is_large = encoder.compression.as_ref().is_some_and(|it| it.is_for(&self.body));
+            form.deflated = is_large && !self.raw;
+        }
+        form
+    }
+
+    fn encode(&self, form: Form, encoder: &mut Encoder<'_>, out: &mut Vec<u8>) {
+        let protocol = &encoder.listen[usize::from(form.listener)].protocol;
+        match (protocol, &mut encoder.compression) {
+            _ if self.raw => out.extend_from_slice(&self.body),
+            (ListenProtocol::Websocket(websocket), Some(compression)) if form.deflated => {
+                compression.encode(websocket, &self.body, form.kind, out);
+            }
+            _ => protocol.protocol().encode(&self.body, form.kind, out),
         }
     }
 
@@ -95,40 +127,35 @@ impl Encodings<'_> {
     }
 
     /// Queues the message for a client.
-    fn queue(&mut self, output: &mut Output, listen: &[Listen], client: &mut Client) {
-        let encoded = self.encoded_for(client, listen);
+    fn queue(&mut self, output: &mut Output, encoder: &mut Encoder<'_>, client: &mut Client) {
+        let encoded = self.encoded_for(client, encoder);
         client.queue_shared(output, encoded);
     }
 
     /// The message as this client gets it.
-    pub(super) fn encoded_for(&mut self, client: &Client, listen: &[Listen]) -> &SharedMessage {
-        self.encoded(listen, client.listener, client.kind_of(self.message.kind))
-    }
-
-    fn encoded(&mut self, listen: &[Listen], listener: u8, kind: Kind) -> &SharedMessage {
-        let known = self.encoded.iter().position(|(of, as_kind, _)| (*of, *as_kind) == (listener, kind));
+    pub(super) fn encoded_for(&mut self, client: &Client, encoder: &mut Encoder<'_>) -> &SharedMessage {
+        let form = self.message.form(client, encoder);
+        let known = self.encoded.iter().position(|(known, _)| *known == form);
         let index = known.unwrap_or_else(|| {
             let mut encoded = Vec::new();
-            let protocol = listen[usize::from(listener)].protocol.protocol();
-            self.message.encode(protocol, kind, &mut encoded);
+            self.message.encode(form, encoder, &mut encoded);
             self.size += encoded.len();
-            self.encoded.push((listener, kind, SharedMessage::new(encoded)));
+            self.encoded.push((form, SharedMessage::new(encoded)));
             self.encoded.len() - 1
         });
-        &self.encoded[index].2
+        &self.encoded[index].1
     }
 }
 
 impl Client {
     /// Queues a message, until the handshake is done beside the queue.
-    fn queue_message(&mut self, output: &mut Output, protocol: &dyn Protocol, message: &Message<'_>) {
-        let kind = self.kind_of(message.kind);
+    fn queue_message(&mut self, output: &mut Output, encoder: &mut Encoder<'_>, message: &Message<'_>) {
+        let form = message.form(self, encoder);
         if self.codec.is_open() {
             let size = message.body.len() + HEADER_SIZE_USUAL;
-            output
-                .append_message(self.socket, &mut self.out, size, |out| message.encode(protocol, kind, out));
+            output.append_message(self.socket, &mut self.out, size, |out| message.encode(form, encoder, out));
         } else {
-            message.encode(protocol, kind, self.held.get_or_insert_default());
+            message.encode(form, encoder, self.held.get_or_insert_default());
         }
     }
 
@@ -152,7 +179,9 @@ impl Shard {
             return self.refuse_message(slot);
         }
         self.counters.messages_out += 1;
-        client.queue_message(&mut self.output, self.settings.protocol_of(client.listener), message);
+        let compression = self.compression.as_deref_mut();
+        let mut encoder = Encoder { listen: &self.settings.listen, compression };
+        client.queue_message(&mut self.output, &mut encoder, message);
         Sent::Queued
     }
 
@@ -163,7 +192,9 @@ impl Shard {
             return self.refuse_message(slot);
         }
         self.counters.messages_out += 1;
-        message.queue(&mut self.output, &self.settings.listen, client);
+        let compression = self.compression.as_deref_mut();
+        let mut encoder = Encoder { listen: &self.settings.listen, compression };
+        message.queue(&mut self.output, &mut encoder, client);
         Sent::Queued
     }
 
