@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::Rate;
 use protocol::inner::{FRAME_SIZE_MAX, QUESTIONS_UNANSWERED_MAX, QUESTIONS_UNANSWERED_SIZE_MAX};
 
 /// How long a client may take to finish its websocket handshake, and what comes before that (TLS, a proxy's header), in ms. Then it
@@ -210,6 +211,17 @@ pub const TOKEN_LEEWAY_S: u64 = 10;
 
 /// Between two log lines of a shard about tokens that are not good, in ms; those between are counted only.
 pub const TOKEN_LOG_PERIOD_MS: u64 = 10_000;
+
+/// How long a client that has said too much is left alone at most, in ms, before it is looked at again: so long what is kept of
+/// those that have gone meanwhile stays.
+pub const RATE_LOOK_PERIOD_MS: u64 = 10_000;
+
+/// Between two log lines of a shard about one of the limits of clients, in ms; those between are counted only.
+pub const LIMIT_LOG_PERIOD_MS: u64 = 10_000;
+
+/// Websockets that are one too many and are told so, with HTTP's 429 or 503, by a shard in a second and at once: each keeps its
+/// connection until it has asked, read the answer and gone, 2 s each at most. Beyond, they are closed without a word.
+pub const REFUSALS_TOLD: Rate = Rate { per_second: 50, burst: 50 };
 
 /// Between two log lines of a shard about hooks that panicked, in ms; those between are counted only.
 pub const HOOK_LOG_PERIOD_MS: u64 = 10_000;

@@ -11,8 +11,9 @@ use protocol::client::websocket::DefaultType;
 
 use crate::jwt::{Rules, Sources, Verifier};
 use crate::{
-    AllowedOrigin, ForwardedHeader, HooksFactory, ListenFlag, Networks, ResponseHeader, Router, Settings,
-    SlowClient, StartError, Steer, Subprotocol, acceptor, resolve, resolve_lan_ip,
+    AllowedOrigin, ClientLimits, ForwardedHeader, HooksFactory, ListenFlag, Networks, OverLimit, Rate,
+    ResponseHeader, Router, Settings, SlowClient, StartError, Steer, Subprotocol, acceptor, resolve,
+    resolve_lan_ip,
 };
 
 /// The flags of a gateway, with GatewayWorker's names and defaults: those of the program `gateway`, and part of those of
@@ -128,6 +129,36 @@ pub struct Options {
     /// name in logs (default gateway)
     #[argh(option, arg_name = "NAME", default = "String::from(\"gateway\")")]
     pub name: String,
+    /// clients at most, of all shards together (default: no limit)
+    #[argh(option, hidden_help, arg_name = "N", from_str_fn(at_least_one))]
+    pub max_clients: Option<usize>,
+    /// clients of each shard at most (default: no limit)
+    #[argh(option, hidden_help, arg_name = "N", from_str_fn(at_least_one))]
+    pub max_clients_per_shard: Option<usize>,
+    /// clients of one address at most, of IPv6 of a /64, of all shards together (default: no limit)
+    #[argh(option, hidden_help, arg_name = "N", from_str_fn(at_least_one))]
+    pub max_clients_per_address: Option<usize>,
+    /// clients that may come from such an address in a second, and at once (default: no limit)
+    #[argh(option, hidden_help, arg_name = "N[:BURST]")]
+    pub handshakes_per_address: Option<Rate>,
+    /// messages of each client in a second, and at once (default: no limit)
+    #[argh(option, hidden_help, arg_name = "N[:BURST]")]
+    pub messages_per_second: Option<Rate>,
+    /// bytes received from each client in a second, and at once (default: no limit)
+    #[argh(option, hidden_help, arg_name = "N[:BURST]")]
+    pub bytes_per_second: Option<Rate>,
+    /// a client that sends more than these two allow: `pause` until it may, or `close` (default pause)
+    #[argh(option, hidden_help, arg_name = "O", default = "OverLimit::default()")]
+    pub over_limit: OverLimit,
+    /// how long a client may be without a uid after it came; `0`: for ever (default 0)
+    #[argh(
+        option,
+        hidden_help,
+        arg_name = "SECONDS",
+        default = "Duration::ZERO",
+        from_str_fn(program::seconds)
+    )]
+    pub bind_timeout: Duration,
     /// largest client message (default 10485760)
     #[argh(option, arg_name = "BYTES", default = "10_485_760")]
     pub max_package_size: usize,
@@ -217,7 +248,19 @@ impl Options {
             listen.protocol.set_lenient_text(self.lenient_text);
             listen.protocol.set_compression(self.compression);
         }
+        let client_limits = ClientLimits {
+            clients_max: self.max_clients,
+            shard_clients_max: self.max_clients_per_shard,
+            address_clients_max: self.max_clients_per_address,
+            address_handshakes: self.handshakes_per_address,
+            messages: self.messages_per_second,
+            bytes: self.bytes_per_second,
+            over_limit: self.over_limit,
+            bind_timeout: self.bind_timeout,
+        };
         Ok(Settings {
+            client_limits,
+            client_counts: None,
             listen,
             jwt,
             tls: acceptor(self.tls_cert, self.tls_key)?,
@@ -299,6 +342,11 @@ fn inner_ip(host: &Host) -> Result<IpAddr, Refusal> {
 fn compression_level(text: &str) -> Result<u32, String> {
     let level = text.parse().ok().filter(|level| (1..=9).contains(level));
     level.ok_or_else(|| "expected a number from 1 to 9".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number = text.trim().parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "not a number from 1 on".to_owned())
 }
 
 /// A path as a request line has it.

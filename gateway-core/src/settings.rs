@@ -9,7 +9,8 @@ use protocol::client::{Limits, Protocol};
 use crate::config::UNFINISHED_SIZE_DEFAULT;
 use crate::jwt;
 use crate::{
-    AllowedOrigin, ForwardedHeader, GuestFactory, HooksFactory, Listen, Networks, ResponseHeader, Subprotocol,
+    AllowedOrigin, ClientCounts, ClientLimits, ForwardedHeader, GuestFactory, HooksFactory, Listen, Networks,
+    ResponseHeader, Subprotocol,
 };
 
 /// Everything about a gateway that is not the same for all gateways.
@@ -93,6 +94,10 @@ pub struct Settings {
     pub max_inflated_size: Option<usize>,
     /// What becomes of a message for a slow client.
     pub slow_client: SlowClient,
+    /// How many clients there may be, and how much each may say.
+    pub client_limits: ClientLimits,
+    /// What shards that share these limits count their clients by; `None`: each counts its own.
+    pub client_counts: Option<ClientCounts>,
     /// What listeners with TLS are served with; needed where there is one.
     pub tls: Option<tls::Acceptor>,
     /// Whom websocket clients have to be let in by; `None`: all may come.

@@ -126,6 +126,10 @@ const CAUSES: [Causes; 7] = [
             ("clients_refused", "hook"),
             ("clients_cordoned", "cordoned"),
             ("accepts_failed", "no_room"),
+            ("refused_max_clients", "max_clients"),
+            ("refused_max_clients_per_shard", "max_clients_per_shard"),
+            ("refused_max_clients_per_address", "max_clients_per_address"),
+            ("refused_handshakes_per_address", "handshakes_per_address"),
         ],
     },
     Causes {
@@ -141,6 +145,9 @@ const CAUSES: [Causes; 7] = [
             ("clients_closed_handshake", "handshake_timeout"),
             ("clients_closed_unfinished_size", "unfinished_size"),
             ("clients_closed_unfinished_time", "unfinished_time"),
+            ("clients_closed_message_rate", "message_rate"),
+            ("clients_closed_byte_rate", "byte_rate"),
+            ("clients_closed_unbound", "unbound"),
         ],
     },
     Causes {
@@ -182,6 +189,8 @@ const CAUSES: [Causes; 7] = [
             ("stalls_window", "window"),
             ("stalls_own_events", "own_events"),
             ("stalls_share", "share"),
+            ("stalls_message_rate", "message_rate"),
+            ("stalls_byte_rate", "byte_rate"),
         ],
     },
     Causes {

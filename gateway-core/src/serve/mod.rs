@@ -38,7 +38,7 @@ use self::pump::Pump;
 use self::register_link::RegisterLog;
 use self::worker_log::WorkerLog;
 use crate::config::UNFINISHED_MEMORY_DIVISOR;
-use crate::{Counters, Listen, Settings, Status, Steer, jwt, status};
+use crate::{ClientCounts, Counters, Listen, Settings, Status, Steer, jwt, status};
 
 /// A gateway: as many shards as `Settings::count`, in this process.
 pub struct Gateway {
@@ -153,6 +153,7 @@ impl Gateway {
             setting.address.set_port(real.port());
         }
         settings.max_unfinished_size = settings.max_unfinished_size.or_else(part_of_memory);
+        settings.client_counts = Some(ClientCounts::new(&settings.client_limits));
         let open_files = program::raise_open_files();
         let cpus: Vec<usize> = program::cpu_order().into_iter().cycle().take(settings.count).collect();
         for notice in settings.tls.iter().flat_map(tls::Acceptor::notices) {

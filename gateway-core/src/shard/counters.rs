@@ -56,6 +56,14 @@ admin::counters! {
     health_checks,
     /// Clients that were turned away while the gateway was cordoned.
     clients_cordoned,
+    /// Clients refused because there were as many as all shards may have.
+    refused_max_clients,
+    /// Clients refused because there were as many as a shard may have.
+    refused_max_clients_per_shard,
+    /// Clients refused because there were as many as an address may have.
+    refused_max_clients_per_address,
+    /// Clients refused because as many had come from their address lately as may come.
+    refused_handshakes_per_address,
     /// Calls of the gateway's own hooks that panicked.
     hook_panics,
     /// Clients that are gone.
@@ -142,6 +150,12 @@ admin::counters! {
     clients_closed_unfinished_size,
     /// Clients closed because a message of theirs was not whole in time.
     clients_closed_unfinished_time,
+    /// Clients closed because they sent more messages than they may.
+    clients_closed_message_rate,
+    /// Clients closed because they sent more bytes than they may.
+    clients_closed_byte_rate,
+    /// Clients closed because they had no uid in time.
+    clients_closed_unbound,
     /// TLS handshakes that failed, whatever the reason; also those cut off or not finished in time.
     tls_handshakes_failed,
     /// TLS sessions that broke after their handshake.
@@ -164,6 +178,10 @@ admin::counters! {
     stalls_own_events,
     /// Times a client was not read for some ms because it had had its share of a worker that does not say what it has done.
     stalls_share,
+    /// Times a client was not read for a while because it had sent as many messages as it may.
+    stalls_message_rate,
+    /// Times a client was not read for a while because it had sent as many bytes as it may.
+    stalls_byte_rate,
     /// Workers that did not let their clients go in the time that they had said.
     drains_expired,
     /// ON_CLOSE frames dropped because there was no worker for too long.

@@ -14,6 +14,8 @@ use crate::{Millis, Settings};
 /// Who waits for what, and what is due when.
 pub(super) struct Deadlines {
     pub handshake: Timeouts,
+    /// Clients that are to be bound to a uid; nobody if they may be without one.
+    pub unbound: Timeouts,
     /// Clients without a worker.
     pub no_worker: Timeouts,
     /// Closing clients whose queues are to be sent.
@@ -34,6 +36,7 @@ impl Deadlines {
     pub(super) fn new(settings: &Settings, now: Millis) -> Deadlines {
         Deadlines {
             handshake: Timeouts::new(HANDSHAKE_TIMEOUT_MS),
+            unbound: Timeouts::new(protocol::millis(settings.client_limits.bind_timeout)),
             no_worker: Timeouts::new(protocol::millis(settings.no_worker_wait)),
             flush: Timeouts::new(CLOSE_FLUSH_TIMEOUT_MS),
             answer: Timeouts::new(ANSWER_TIMEOUT_MS),
@@ -47,8 +50,8 @@ impl Deadlines {
 
     /// The first of those that concern single sockets.
     pub(super) fn first_timeout(&self) -> Option<Millis> {
-        let Deadlines { handshake, no_worker, flush, answer, linger, authorization, .. } = self;
-        let all = [handshake, no_worker, flush, answer, linger, authorization];
+        let Deadlines { handshake, unbound, no_worker, flush, answer, linger, authorization, .. } = self;
+        let all = [handshake, unbound, no_worker, flush, answer, linger, authorization];
         all.into_iter().filter_map(Timeouts::first).min()
     }
 }

@@ -33,6 +33,7 @@ impl Shard {
         self.links.forget_taken(now);
         self.expire_handshakes();
         self.expire_tokens();
+        self.expire_unbound();
         self.expire_closing();
         self.expire_links();
         self.expire_no_worker();
@@ -60,7 +61,7 @@ impl Shard {
                 Reading::Flowing if self.clients.sessions.is_waiting(socket) => {
                     self.deadlines.handshake.push(self.now, socket);
                 }
-                Reading::Flowing => {
+                Reading::Flowing | Reading::Rate => {
                     self.counters.clients_closed_handshake += 1;
                     self.close_client_now(slot);
                 }
@@ -70,6 +71,19 @@ impl Shard {
                     self.close_client_because(slot, CloseReason::Unserved);
                 }
                 Reading::NoWorker => self.deadlines.handshake.push(self.now, socket),
+            }
+        }
+    }
+
+    /// Who is bound by now may be unbound later.
+    fn expire_unbound(&mut self) {
+        while let Some(socket) = self.deadlines.unbound.pop_expired(self.now) {
+            let Some(slot) = self.clients.find(socket) else { continue };
+            let client = &self.clients[slot];
+            if client.uid.is_none() && !client.closing {
+                self.counters.clients_closed_unbound += 1;
+                self.note_limit(client.peer.address(), "--bind-timeout", "is closed");
+                self.close_client_because(slot, CloseReason::Policy);
             }
         }
     }

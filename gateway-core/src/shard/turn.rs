@@ -188,6 +188,7 @@ impl Shard {
             || self.clients.sessions.are_waiting()
             || self.hooks.are_to_close()
             || self.are_shares_due()
+            || self.are_rates_due()
     }
 
     /// Clients that had their share, handshakes, large fan-outs, long answers and heartbeats take their next slice.
@@ -195,6 +196,7 @@ impl Shard {
         self.shed_unfinished();
         self.close_after_hook_panics();
         self.resume_shares();
+        self.resume_rates();
         self.continue_handshakes();
         self.continue_heartbeat();
         self.continue_fan_outs();
@@ -217,6 +219,7 @@ impl Shard {
             && sockets.len() <= LAST_SENDS_MAX
             && !self.is_pending()
             && self.clients.shares.are_empty()
+            && self.next_turn().is_none()
             && sockets.iter().all(|socket| self.is_over_when_sent(*socket));
         sink.send(Sends { shard: self, sockets: &sockets, are_last }, &mut short)?;
         self.on_sent(&mut sockets, &mut short);

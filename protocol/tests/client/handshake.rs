@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use ringway_protocol::client::websocket::{
-    HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, WebsocketCodec, encode_tls_needed, encode_unavailable,
+    HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, WebsocketCodec, encode_retry_later, encode_tls_needed,
 };
 use ringway_protocol::client::{Codec, Decoded, Malformed};
 
@@ -121,7 +121,7 @@ fn a_target_may_be_latin_1() {
 #[test]
 fn who_may_come_again_is_told_when() {
     let mut out = Vec::new();
-    encode_unavailable(7, &mut out);
+    encode_retry_later(503, 7, &mut out);
     let response = String::from_utf8(out).unwrap();
     assert!(response.starts_with("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\n"), "{response}");
 }

@@ -41,6 +41,9 @@ impl Shard {
         if self.turns_away(listener, accepted) {
             return self.output.actions.push(Action::Close(socket));
         }
+        if !self.admits(listener, socket, peer) {
+            return;
+        }
         let connection_id = self.clients.next_id(|id| self.departed.contains(id));
         let info = self.identity.client_info(connection_id, peer, listener.into());
         if let Some(authority) = authority {
@@ -48,12 +51,16 @@ impl Shard {
         }
         let Admission::Accept { kind } = self.hooks.on_connect(now, &info) else {
             self.counters.clients_refused += 1;
+            self.clients.count_departure(socket, peer, now);
             return self.output.actions.push(Action::Close(socket));
         };
         let listen = &self.settings.listen[usize::from(listener)];
         let codec = if listen.tls { AnyCodec::Securing } else { AnyCodec::new(&listen.protocol) };
         if !codec.is_open() {
             self.deadlines.handshake.push(now, socket);
+        }
+        if !self.settings.client_limits.bind_timeout.is_zero() {
+            self.deadlines.unbound.push(now, socket);
         }
         self.counters.clients_accepted += 1;
         let slot = self.clients.insert(Client {

@@ -68,6 +68,8 @@ pub(crate) enum Reading {
     OwnEvents,
     /// The same until the next period (`share.rs`).
     Share,
+    /// The same until it may send more (`rates.rs`).
+    Rate,
 }
 
 impl Client {

@@ -40,6 +40,9 @@ impl Shard {
             return;
         }
         let before = self.clients.before_input(slot, self.counters.messages_in);
+        if let Some(rates) = &mut self.clients.rates {
+            rates.received(slot, bytes.len(), self.now);
+        }
         self.take_input(slot, bytes);
         self.clients.note_input(slot, before, self.counters.messages_in, self.now);
     }
@@ -101,7 +104,11 @@ impl Shard {
     /// Does what the end of decoding asks for.
     fn conclude(&mut self, slot: ClientSlot, flow: Flow, bytes: &[u8]) {
         match flow {
-            Flow::NeedMore => {}
+            Flow::NeedMore => {
+                if let Some(stall) = self.has_said_too_much(slot) {
+                    self.stall(slot, stall);
+                }
+            }
             Flow::Stalled(stall) => self.stall(slot, stall),
             Flow::Over(malformed) => {
                 if malformed.is_some() {
@@ -125,6 +132,9 @@ impl Shard {
 
     /// Stops reading a client until [`Shard::resume_client`].
     fn stall(&mut self, slot: ClientSlot, stall: Stall) {
+        if let Stall::Rate(what) = stall {
+            return self.hold_back(slot, what);
+        }
         let client = &mut self.clients[slot];
         client.reading = match stall {
             Stall::NoWorker => Reading::NoWorker,
@@ -190,7 +200,7 @@ impl Shard {
                 // Nothing is left that would have to wait.
                 break Flow::NeedMore;
             }
-            let link = match self.route(slot) {
+            let link = match self.may_say_more(slot).and_then(|()| self.route(slot)) {
                 Ok(link) => link,
                 Err(stall) => break Flow::Stalled(stall),
             };
@@ -303,6 +313,9 @@ impl Shard {
             ClientEvent { cmd: Cmd::OnMessage, flag: FLAG_SCALAR | kind, body, repeat: None },
         )?;
         self.counters.messages_in += 1;
+        if let Some(rates) = &mut self.clients.rates {
+            rates.passed_on(slot, self.now);
+        }
         Ok(())
     }
 
@@ -314,6 +327,9 @@ impl Shard {
         request: &websocket::Request<'_>,
         reply: &mut Vec<u8>,
     ) -> Result<(), Flow> {
+        if !self.admits_forwarded(slot, request, reply) {
+            return Err(Flow::Over(None));
+        }
         let headers = match self.admit(slot, request) {
             Handshake::Accept { headers } => headers,
             Handshake::Refuse { status } => {
@@ -354,15 +370,11 @@ impl Shard {
         Ok(())
     }
 
-    /// Whether a handshake is accepted, and with what headers of the hooks'. From here on the client has the address that its proxy
-    /// says.
+    /// Whether a handshake is accepted, and with what headers of the hooks'.
     fn admit(&mut self, slot: ClientSlot, request: &websocket::Request<'_>) -> Handshake {
         if let Some(origin) = origin::refused(&self.settings.allow_origins, request) {
             self.note_refused_origin(slot, origin);
             return Handshake::Refuse { status: ORIGIN_STATUS };
-        }
-        if let Some(address) = self.forwarded(slot, request) {
-            self.clients[slot].peer = address.into();
         }
         let client = &self.clients[slot];
         let address = client.peer.address();
@@ -371,7 +383,7 @@ impl Shard {
     }
 
     /// Where a client comes from for whom a trusted proxy speaks by a header.
-    fn forwarded(&self, slot: ClientSlot, request: &websocket::Request<'_>) -> Option<SocketAddr> {
+    pub(super) fn forwarded(&self, slot: ClientSlot, request: &websocket::Request<'_>) -> Option<SocketAddr> {
         let (header, trusted) = (self.settings.forwarded_header?, &self.settings.trusted_proxies);
         let is_trusted = trusted.contain(self.clients[slot].peer.address().ip());
         is_trusted.then(|| header.client(request, trusted)).flatten()

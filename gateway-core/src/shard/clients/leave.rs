@@ -78,8 +78,9 @@ impl Client {
         if self.closing || !has_begun || !self.codec.is_handshaking() {
             return false;
         }
-        output
-            .append_with(self.socket, &mut self.out, |out| websocket::encode_unavailable(RETRY_AFTER_S, out));
+        output.append_with(self.socket, &mut self.out, |out| {
+            websocket::encode_retry_later(503, RETRY_AFTER_S, out)
+        });
         true
     }
 }
@@ -137,6 +138,7 @@ impl Shard {
             self.depart(&mut client);
         }
         self.counters.clients_closed += 1;
+        self.clients.count_departure(client.socket, client.peer.address(), self.now);
         let info =
             self.identity.client_info(client.connection_id, client.peer.address(), client.listener.into());
         self.hooks.call(self.now, "on_close", |hooks| hooks.on_close(&info));

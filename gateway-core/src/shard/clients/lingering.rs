@@ -2,7 +2,7 @@
 //! FIN and the client's. What the client still sends is received and thrown away, for a while.
 
 use hashbrown::HashMap;
-use protocol::client::{Decoded, Limits};
+use protocol::client::{Decoded, Limits, websocket};
 use uring::SocketId;
 
 use super::ClientSlot;
@@ -10,6 +10,7 @@ use super::client::Client;
 use super::codec::AnyCodec;
 use super::tls::Sessions;
 use crate::Millis;
+use crate::config::RETRY_AFTER_S;
 use crate::shard::deadlines::Deadlines;
 use crate::shard::output::{Outbound, Output};
 use crate::shard::{Action, Shard};
@@ -24,9 +25,11 @@ pub(crate) struct Lingering {
     ended: bool,
 }
 
-/// What is awaited. Each stage has a time of its own, and they come in this order.
+/// What is awaited. Each stage has a time of its own, and they come in this order; a client's begin with the second.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stage {
+    /// The request of a websocket that was refused before it was a client, to be answered with this status.
+    Request { status: u16 },
     /// The answer to our close frame.
     Answer,
     /// That close_notify is sent.
@@ -78,9 +81,26 @@ impl Shard {
 }
 
 impl Endings<'_> {
-    /// Bytes of a client that is forgotten.
+    /// A connection that never was a client's: what it asks is answered with a status of HTTP, if it asks soon.
+    pub(crate) fn await_request(&mut self, socket: SocketId, status: u16) {
+        let stage = Stage::Request { status };
+        self.rows.insert(socket, Lingering { stage, ..Lingering::of_link(false) });
+        self.deadlines.answer.push(self.now, socket);
+    }
+
+    /// Bytes of a client that is forgotten, or never was one.
     pub(crate) fn received(&mut self, socket: SocketId, bytes: &mut [u8]) {
-        let Some(row) = self.rows.get_mut(&socket).filter(|row| row.stage == Stage::Answer) else { return };
+        let Some(row) = self.rows.get_mut(&socket) else { return };
+        if let Stage::Request { status } = row.stage {
+            self.output.append_with(socket, &mut row.out, |out| {
+                websocket::encode_retry_later(status, RETRY_AFTER_S, out);
+            });
+            row.stage = Stage::Flush;
+            return self.deadlines.flush.push(self.now, socket);
+        }
+        if row.stage != Stage::Answer {
+            return;
+        }
         if let Decoded::Close { .. } = row.codec.decode(&self.limits, bytes, &mut Vec::new()) {
             self.end(socket);
         }
@@ -93,7 +113,7 @@ impl Endings<'_> {
         match row.stage {
             Stage::Answer => self.end(socket),
             Stage::Flush => {}
-            Stage::Fin => self.close(socket),
+            Stage::Request { .. } | Stage::Fin => self.close(socket),
         }
     }
 
@@ -119,6 +139,7 @@ impl Endings<'_> {
     /// A stage has taken too long, if it is still that one.
     pub(crate) fn expire(&mut self, socket: SocketId, stage: Stage) {
         match self.rows.get(&socket) {
+            Some(Lingering { stage: Stage::Request { .. }, .. }) => self.close(socket),
             Some(row) if row.stage != stage => {}
             Some(_) if stage == Stage::Answer => self.end(socket),
             _ => self.close(socket),

@@ -1,6 +1,7 @@
 //! The clients of a shard: how they come, what they say, what they are called, how they go.
 
 pub(super) mod accept;
+pub(super) mod admission;
 pub(super) mod client;
 pub(super) mod codec;
 pub(super) mod cordon;
@@ -14,6 +15,7 @@ pub(super) mod lingering;
 pub(super) mod names;
 mod probe;
 pub(super) mod proxied;
+pub(super) mod rates;
 pub(super) mod share;
 pub(super) mod stop;
 pub(super) mod tls;
@@ -26,9 +28,11 @@ use hashbrown::HashMap;
 use protocol::LogLimit;
 use uring::SocketId;
 
+use self::admission::{Admissions, LimitLogs};
 use self::client::Client;
 use self::directory::Directory;
 use self::heartbeat::Heartbeat;
+use self::rates::Rates;
 use self::share::Shares;
 use self::tls::Sessions;
 use self::tokens::Tokens;
@@ -70,6 +74,11 @@ pub(crate) struct Clients {
     pub ready: Vec<SocketId>,
     pub shares: Shares,
     pub tokens: Tokens,
+    /// What newcomers are counted by, if they are.
+    pub admissions: Option<Admissions>,
+    /// What each says is counted by, if it is.
+    pub rates: Option<Box<Rates>>,
+    pub limit_logs: LimitLogs,
     /// Lines about pages that may not open websockets.
     pub origin_log: LogLimit,
     accepted: u64,
@@ -92,6 +101,9 @@ impl Clients {
             ready: Vec::new(),
             shares: Shares::default(),
             tokens: Tokens::default(),
+            admissions: Admissions::new(settings),
+            rates: Rates::new(settings),
+            limit_logs: LimitLogs::default(),
             origin_log: LogLimit::new(1, ORIGIN_LOG_PERIOD_MS),
             accepted: 0,
             last_id,
@@ -190,6 +202,7 @@ impl Clients {
         self.by_listener[usize::from(client.listener)] -= 1;
         self.unfinished.forget(slot);
         self.tokens.forget(client.socket);
+        self.rates.iter_mut().for_each(|rates| rates.forget(slot));
         if let Some(uid) = client.uid {
             self.uids.leave(uid);
         }

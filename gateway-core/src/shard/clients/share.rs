@@ -105,7 +105,8 @@ impl Shares {
 impl Shard {
     /// When it takes a turn though nothing came: clients are to be read again.
     pub fn next_turn(&self) -> Option<Millis> {
-        self.clients.shares.due()
+        let rates = self.clients.rates.as_ref().and_then(|rates| rates.due());
+        self.clients.shares.due().into_iter().chain(rates).min()
     }
 
     /// Whether clients are to be read again now.
@@ -114,7 +115,7 @@ impl Shard {
     }
 
     fn is_period_over(&self) -> bool {
-        self.next_turn().is_some_and(|due| due <= self.now)
+        self.clients.shares.due().is_some_and(|due| due <= self.now)
     }
 
     /// A turn ends: whether clients that wait for the worker in this thread are to be read in the next one.

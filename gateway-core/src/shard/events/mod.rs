@@ -13,6 +13,7 @@ use uring::SocketId;
 use super::Shard;
 use super::clients::ClientSlot;
 use super::clients::client::Peer;
+use super::clients::rates::Excessive;
 use super::counters::Counters;
 use super::links::link::Link;
 use super::links::workers::{WorkerId, WorkerLink};
@@ -64,13 +65,15 @@ pub(crate) enum Stall {
     Share,
     /// The client has had its share of this turn.
     Turn,
+    /// The client has sent more messages, or bytes, than it may (`--messages-per-second`, `--bytes-per-second`).
+    Rate(Excessive),
 }
 
 impl Stall {
     /// The link that is waited for.
     pub(crate) fn link(self) -> Option<LinkId> {
         match self {
-            Stall::NoWorker | Stall::OwnEvents | Stall::Share | Stall::Turn => None,
+            Stall::NoWorker | Stall::OwnEvents | Stall::Share | Stall::Turn | Stall::Rate(_) => None,
             Stall::LinkFull(link)
             | Stall::Draining(link)
             | Stall::Silent(link)
@@ -92,6 +95,8 @@ impl Counters {
             Stall::Window(_) => &mut self.stalls_window,
             Stall::OwnEvents => &mut self.stalls_own_events,
             Stall::Share | Stall::Turn => &mut self.stalls_share,
+            Stall::Rate(Excessive::Messages) => &mut self.stalls_message_rate,
+            Stall::Rate(Excessive::Bytes) => &mut self.stalls_byte_rate,
         }
     }
 }

@@ -105,10 +105,10 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Appends the refusal of a request, or of what there is of it, that may be repeated after so many seconds. The connection
-/// is to be closed behind it.
-pub fn encode_unavailable(retry_after_s: u64, out: &mut Vec<u8>) {
-    encode_refusal(503, &format!("Retry-After: {retry_after_s}\r\n"), out);
+/// Appends the refusal of a request, or of what there is of it, that may be repeated after so many seconds: 503, or 429 for
+/// who has asked too often. The connection is to be closed behind it.
+pub fn encode_retry_later(status: u16, retry_after_s: u64, out: &mut Vec<u8>) {
+    encode_refusal(status, &format!("Retry-After: {retry_after_s}\r\n"), out);
 }
 
 /// Appends the refusal of who has shown no token (RFC 6750 §3), or one that is not good. The connection is to be closed behind it.
