@@ -5,8 +5,8 @@ mod world;
 use std::collections::HashMap;
 
 use fastrand::Rng;
-use gateway_core::Settings;
 use gateway_core::config::SHARE_PERIOD_MS;
+use gateway_core::{ClientCounts, ClientLimits, Rate, Settings};
 use protocol::inner::{Cmd, EventRange, Frame};
 use world::{World, frame_bytes, listen, to_client};
 
@@ -45,6 +45,8 @@ struct Numbers {
 /// Workers echo; what they are told is checked on the way.
 struct Simulation {
     world: World,
+    /// What the shard counts its clients by.
+    counts: ClientCounts,
     random: Rng,
     clients: Vec<Client>,
     workers: Vec<usize>,
@@ -63,7 +65,19 @@ struct Simulation {
 
 impl Simulation {
     fn new(seed: u64, has_windows: bool) -> Simulation {
+        // In some runs each client waits after a few messages, for a ms or so.
+        let messages = seed.is_multiple_of(3).then_some(Rate { per_second: 10_000, burst: 3 });
+        let client_limits = ClientLimits {
+            clients_max: Some(1_000),
+            address_clients_max: Some(1_000),
+            address_handshakes: Some(Rate { per_second: 1_000, burst: 1_000 }),
+            messages,
+            ..ClientLimits::default()
+        };
+        let counts = ClientCounts::new(&client_limits);
         let settings = Settings {
+            client_limits,
+            client_counts: Some(counts.clone()),
             listen: listen(&["text://127.0.0.1:1000"]),
             send_to_worker_buffer_size: 200,
             trusted_proxies: "10.0.0.0/8".parse().expect("a network"),
@@ -74,6 +88,7 @@ impl Simulation {
         let random = Rng::with_seed(seed);
         Simulation {
             world: World::new(settings),
+            counts,
             random,
             clients: vec![],
             workers: vec![],
@@ -96,6 +111,15 @@ impl Simulation {
         }
         self.listen();
         self.world.shard.check_windows();
+        self.check_counts();
+    }
+
+    /// Every client is counted once, and nobody else.
+    fn check_counts(&self) {
+        let of_addresses: usize =
+            [[10, 0, 0, 1], [192, 0, 2, 1]].map(|ip| self.counts.clients_of(ip.into())).iter().sum();
+        let clients = self.world.shard.client_count();
+        assert_eq!((self.counts.clients(), of_addresses), (clients, clients));
     }
 
     /// A worker introduces itself on a link, perhaps once more.
@@ -265,6 +289,7 @@ fn every_message_is_answered_once_and_in_order() {
         }
         simulation.drain();
         assert_eq!(simulation.world.shard.client_count(), 0);
+        simulation.check_counts();
         assert!(simulation.known.values().all(|balance| *balance == 0), "{:?}", simulation.known);
         assert_eq!(simulation.world.shard.status().events_in_flight, 0);
     }
@@ -323,6 +348,7 @@ fn workers_that_break_take_nothing_with_them_but_what_they_were_given() {
         }
         simulation.drain();
         assert_eq!(simulation.world.shard.client_count(), 0);
+        simulation.check_counts();
         assert!(simulation.known.values().all(|balance| *balance == 0), "{:?}", simulation.known);
         let counters = simulation.world.shard.counters();
         assert_eq!((counters.events_dropped, counters.closes_dropped), (0, 0));
@@ -364,6 +390,7 @@ fn clients_and_workers_that_break_harm_nobody_else() {
             simulation.world.reset(simulation.clients[client].peer);
         }
         assert_eq!(simulation.world.shard.client_count(), 0);
+        simulation.check_counts();
     }
 }
 

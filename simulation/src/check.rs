@@ -35,6 +35,7 @@ impl World {
             let status = gateway.shard.status();
             assert_eq!((status.events_in_flight, gateway.shard.check_windows()), (0, 0));
             assert_eq!((status.events_kept, status.events_suspected), (0, 0));
+            assert_eq!(gateway.counts.clients(), gateway.shard.client_count());
         }
         self.outlive_half_open();
         self.check_register();
@@ -156,6 +157,7 @@ impl World {
         for gateway in &self.gateways {
             let status = gateway.shard.status();
             assert_eq!((status.clients, status.uids, status.groups), (0, 0, 0));
+            assert_eq!((gateway.counts.clients(), gateway.counts.addresses()), (0, 0));
             assert_eq!((status.events_in_flight, status.events_kept, status.events_suspected), (0, 0, 0));
             let near = usize::from(gateway.own.is_some());
             assert_eq!(gateway.sockets.pipes().len() + near, self.worker_count, "nothing but links");

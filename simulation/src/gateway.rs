@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use gateway_core::{Identity, Millis, Settings, Shard};
+use gateway_core::{ClientCounts, ClientLimits, Identity, Millis, Settings, Shard};
 use protocol::register_client::{Limits, Role};
 use protocol::register_set::{RegisterConn, RegisterSet};
 
@@ -14,6 +14,8 @@ use crate::sockets::{PipeSink, Sockets};
 /// A gateway shard.
 pub(crate) struct Gateway {
     pub(crate) shard: Shard,
+    /// What it counts its clients by.
+    pub(crate) counts: ClientCounts,
     pub(crate) address: SocketAddrV4,
     pub(crate) sockets: Sockets,
     pub(crate) life: u32,
@@ -35,7 +37,15 @@ impl Gateway {
         let listen = vec!["text://127.0.0.1:1000".parse().expect("a listen address")];
         // The register may be away for longer than is usual.
         let no_worker_wait = Duration::from_secs(60);
+        let client_limits = ClientLimits {
+            clients_max: Some(1_000_000),
+            address_clients_max: Some(1_000_000),
+            ..ClientLimits::default()
+        };
+        let counts = ClientCounts::new(&client_limits);
         let settings = Settings {
+            client_limits,
+            client_counts: Some(counts.clone()),
             listen,
             send_to_worker_buffer_size: SEND_TO_WORKER_BUFFER_SIZE,
             no_worker_wait,
@@ -49,6 +59,7 @@ impl Gateway {
         let sockets = Sockets::new(life);
         Gateway {
             shard,
+            counts,
             address,
             sockets,
             life,
