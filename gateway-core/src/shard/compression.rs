@@ -4,7 +4,7 @@ use protocol::client::websocket::{Deflater, Inflater, Websocket};
 use protocol::client::{Kind, Malformed, Protocol};
 
 use crate::config::COMPRESSION_BUFFER_KEPT_MAX;
-use crate::{Counters, Listen, Settings};
+use crate::{Counters, Settings};
 
 /// One deflater and one inflater, which begin anew with each message.
 pub(crate) struct Compression {
@@ -17,12 +17,6 @@ pub(crate) struct Compression {
     messages_compressed: u64,
     saved_bytes: u64,
     messages_inflated: u64,
-}
-
-/// What makes of messages what clients are sent: the listeners' protocols, and compression where a listener has it.
-pub(crate) struct Encoder<'a> {
-    pub listen: &'a [Listen],
-    pub compression: Option<&'a mut Compression>,
 }
 
 impl Compression {

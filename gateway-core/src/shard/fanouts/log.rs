@@ -17,10 +17,11 @@ use hashbrown::{HashMap, HashSet};
 use super::merged::Merged;
 use super::message::Encodings;
 use super::reports::ReportId;
+use crate::Listen;
 use crate::config::{FANOUTS_LISTED_MAX, FANOUTS_MAX, FANOUTS_SIZE_MAX, MERGED_SIZE_MAX};
 use crate::shard::clients::ClientSlot;
 use crate::shard::clients::client::Client;
-use crate::shard::compression::Encoder;
+use crate::shard::compression::Compression;
 use crate::shard::output::queue::SharedMessage;
 
 /// Fan-outs that wait. Entries are numbered in order, and numbers are never used again.
@@ -250,7 +251,8 @@ impl Log {
         &mut self,
         entries: &Range<usize>,
         client: &Client,
-        encoder: &mut Encoder<'_>,
+        listen: &[Listen],
+        compression: &mut Option<Box<Compression>>,
     ) -> Option<&SharedMessage> {
         let first = self.entries.get(entries.start)?;
         if client.accepted > first.accepted {
@@ -264,7 +266,7 @@ impl Log {
         merged.piece(client, || {
             all.range_mut(entries.clone()).try_fold(Vec::new(), |mut piece, entry| {
                 let before = entry.message.size();
-                piece.extend_from_slice(entry.message.encoded_for(client, encoder).as_bytes());
+                piece.extend_from_slice(entry.message.encoded_for(client, listen, compression).as_bytes());
                 *size += entry.message.size() - before;
                 (piece.len() <= MERGED_SIZE_MAX).then_some(piece)
             })

@@ -2,20 +2,20 @@
 
 use std::borrow::Cow;
 
-use protocol::client::Kind;
+use protocol::client::{Kind, Protocol};
 use protocol::inner::{FLAG_BINARY, FLAG_RAW, FLAG_SCALAR, FLAG_TEXT, Frame};
 use protocol::php;
 
 use super::reports::Sent;
-use crate::ListenProtocol;
 use crate::settings::SlowClient;
 use crate::shard::Shard;
 use crate::shard::clients::ClientSlot;
 use crate::shard::clients::client::Client;
 use crate::shard::clients::leave::CloseReason;
-use crate::shard::compression::Encoder;
+use crate::shard::compression::Compression;
 use crate::shard::output::Output;
 use crate::shard::output::queue::SharedMessage;
+use crate::{Listen, ListenProtocol};
 
 /// What clients are to get.
 pub(crate) struct Message<'a> {
@@ -84,23 +84,34 @@ impl<'a> Message<'a> {
 
     /// The form in which a client gets it. Those that have agreed to compression get it plain if it is small.
     #[inline]
-    fn form(&self, client: &Client, encoder: &Encoder<'_>) -> Form {
+    fn form(&self, client: &Client, compression: &Option<Box<Compression>>) -> Form {
         let mut form = Form::of(client, self.kind);
         if form.deflated {
-            let is_large = encoder.compression.as_ref().is_some_and(|it| it.is_for(&self.body));
+            let is_large = compression.as_ref().is_some_and(|it| it.is_for(&self.body));
             form.deflated = is_large && !self.raw;
         }
         form
     }
 
-    fn encode(&self, form: Form, encoder: &mut Encoder<'_>, out: &mut Vec<u8>) {
-        let protocol = &encoder.listen[usize::from(form.listener)].protocol;
-        match (protocol, &mut encoder.compression) {
-            _ if self.raw => out.extend_from_slice(&self.body),
+    fn encode(&self, protocol: &dyn Protocol, kind: Kind, out: &mut Vec<u8>) {
+        match self.raw {
+            true => out.extend_from_slice(&self.body),
+            false => protocol.encode(&self.body, kind, out),
+        }
+    }
+
+    fn encode_form(
+        &self,
+        form: Form,
+        listen: &[Listen],
+        compression: &mut Option<Box<Compression>>,
+        out: &mut Vec<u8>,
+    ) {
+        match (&listen[usize::from(form.listener)].protocol, compression) {
             (ListenProtocol::Websocket(websocket), Some(compression)) if form.deflated => {
                 compression.encode(websocket, &self.body, form.kind, out);
             }
-            _ => protocol.protocol().encode(&self.body, form.kind, out),
+            (protocol, _) => self.encode(protocol.protocol(), form.kind, out),
         }
     }
 
@@ -126,36 +137,61 @@ impl Encodings<'_> {
         self.size
     }
 
-    /// Queues the message for a client.
-    fn queue(&mut self, output: &mut Output, encoder: &mut Encoder<'_>, client: &mut Client) {
-        let encoded = self.encoded_for(client, encoder);
-        client.queue_shared(output, encoded);
+    /// Queues the message for a client that has not agreed to compression.
+    fn queue(&mut self, output: &mut Output, listen: &[Listen], client: &mut Client) {
+        let plain = self.plain(listen, client.listener, client.kind_of(self.message.kind));
+        client.queue_shared(output, plain);
     }
 
     /// The message as this client gets it.
-    pub(super) fn encoded_for(&mut self, client: &Client, encoder: &mut Encoder<'_>) -> &SharedMessage {
-        let form = self.message.form(client, encoder);
+    pub(super) fn encoded_for(
+        &mut self,
+        client: &Client,
+        listen: &[Listen],
+        compression: &mut Option<Box<Compression>>,
+    ) -> &SharedMessage {
+        let form = self.message.form(client, compression);
+        if !form.deflated {
+            return self.plain(listen, form.listener, form.kind);
+        }
         let known = self.encoded.iter().position(|(known, _)| *known == form);
         let index = known.unwrap_or_else(|| {
             let mut encoded = Vec::new();
-            self.message.encode(form, encoder, &mut encoded);
-            self.size += encoded.len();
-            self.encoded.push((form, SharedMessage::new(encoded)));
-            self.encoded.len() - 1
+            self.message.encode_form(form, listen, compression, &mut encoded);
+            self.keep(form, encoded)
         });
         &self.encoded[index].1
+    }
+
+    fn plain(&mut self, listen: &[Listen], listener: u8, kind: Kind) -> &SharedMessage {
+        let form = Form { listener, kind, deflated: false };
+        let known = self.encoded.iter().position(|(known, _)| *known == form);
+        let index = known.unwrap_or_else(|| {
+            let mut encoded = Vec::new();
+            self.message.encode(listen[usize::from(listener)].protocol.protocol(), kind, &mut encoded);
+            self.keep(form, encoded)
+        });
+        &self.encoded[index].1
+    }
+
+    /// Keeps a form of the message; returns its index.
+    fn keep(&mut self, form: Form, encoded: Vec<u8>) -> usize {
+        self.size += encoded.len();
+        self.encoded.push((form, SharedMessage::new(encoded)));
+        self.encoded.len() - 1
     }
 }
 
 impl Client {
     /// Queues a message, until the handshake is done beside the queue.
-    fn queue_message(&mut self, output: &mut Output, encoder: &mut Encoder<'_>, message: &Message<'_>) {
-        let form = message.form(self, encoder);
+    fn queue_message(&mut self, output: &mut Output, protocol: &dyn Protocol, message: &Message<'_>) {
+        let kind = self.kind_of(message.kind);
         if self.codec.is_open() {
             let size = message.body.len() + HEADER_SIZE_USUAL;
-            output.append_message(self.socket, &mut self.out, size, |out| message.encode(form, encoder, out));
+            output
+                .append_message(self.socket, &mut self.out, size, |out| message.encode(protocol, kind, out));
         } else {
-            message.encode(form, encoder, self.held.get_or_insert_default());
+            message.encode(protocol, kind, self.held.get_or_insert_default());
         }
     }
 
@@ -179,10 +215,25 @@ impl Shard {
             return self.refuse_message(slot);
         }
         self.counters.messages_out += 1;
-        let compression = self.compression.as_deref_mut();
-        let mut encoder = Encoder { listen: &self.settings.listen, compression };
-        client.queue_message(&mut self.output, &mut encoder, message);
+        match client.codec.deflates() {
+            false => {
+                let protocol = self.settings.protocol_of(client.listener);
+                client.queue_message(&mut self.output, protocol, message);
+            }
+            true => self.queue_for_deflating(slot, message),
+        }
         Sent::Queued
+    }
+
+    /// Queues a message for a client that has agreed to compression.
+    #[inline(never)]
+    fn queue_for_deflating(&mut self, slot: ClientSlot, message: &Message<'_>) {
+        let (client, listen, compression) =
+            (&mut self.clients[slot], &self.settings.listen, &mut self.compression);
+        let form = message.form(client, compression);
+        self.output.append_message(client.socket, &mut client.out, message.body.len(), |out| {
+            message.encode_form(form, listen, compression, out);
+        });
     }
 
     /// Queues a message that others get, too, for a client.
@@ -192,10 +243,19 @@ impl Shard {
             return self.refuse_message(slot);
         }
         self.counters.messages_out += 1;
-        let compression = self.compression.as_deref_mut();
-        let mut encoder = Encoder { listen: &self.settings.listen, compression };
-        message.queue(&mut self.output, &mut encoder, client);
+        match client.codec.deflates() {
+            false => message.queue(&mut self.output, &self.settings.listen, client),
+            true => self.queue_shared_for_deflating(slot, message),
+        }
         Sent::Queued
+    }
+
+    /// Queues a message that others get, too, for a client that has agreed to compression.
+    #[inline(never)]
+    fn queue_shared_for_deflating(&mut self, slot: ClientSlot, message: &mut Encodings<'_>) {
+        let client = &mut self.clients[slot];
+        let encoded = message.encoded_for(client, &self.settings.listen, &mut self.compression);
+        client.queue_shared(&mut self.output, encoded);
     }
 
     /// What becomes of a client that takes no message, and of the message, is the settings' choice.

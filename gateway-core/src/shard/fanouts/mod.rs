@@ -22,7 +22,6 @@ use self::reports::{ReportId, Reports};
 use super::Shard;
 use super::clients::directory::Directory;
 use super::clients::{ClientSlot, Clients};
-use super::compression::Encoder;
 use super::links::LinkId;
 use crate::config::{
     EVERYBODY_DIRECT_MAX, FANOUT_DIRECT_MAX, FANOUT_FEW_MAX, FANOUT_SENDS_MAX, FANOUT_SLICE,
@@ -293,9 +292,8 @@ impl Shard {
     #[inline]
     fn bring_merged(&mut self, log: &mut Log, slot: ClientSlot, entries: &Range<usize>) -> bool {
         let Some(client) = self.clients.get_mut(slot) else { return true };
-        let compression = self.compression.as_deref_mut();
-        let mut encoder = Encoder { listen: &self.settings.listen, compression };
-        let Some(piece) = log.merged(entries, client, &mut encoder) else { return false };
+        let merged = log.merged(entries, client, &self.settings.listen, &mut self.compression);
+        let Some(piece) = merged else { return false };
         let room = self.settings.send_to_client_buffer_size.saturating_sub(piece.as_bytes().len());
         let takes_all = client.takes_message(room);
         if takes_all {

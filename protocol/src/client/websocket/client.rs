@@ -147,7 +147,11 @@ impl Decoder {
         match self.frames.step(Sender::Server, package_size_max, input) {
             Err(broken) => Event::Malformed(broken.malformed),
             Ok(Step::NeedMore { consumed }) => Event::NeedMore { consumed },
-            Ok(Step::Message { consumed, body, kind, .. }) => {
+            // Nothing was agreed upon, so a compressed message is none.
+            Ok(Step::Deflated { .. } | Step::Collected { deflated: true, .. }) => {
+                Event::Malformed(Malformed::Protocol)
+            }
+            Ok(Step::Message { consumed, body, kind }) => {
                 Event::Message { consumed, body: &input[body], kind }
             }
             Ok(Step::Collected { consumed, kind, .. }) => {

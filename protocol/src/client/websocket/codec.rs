@@ -54,7 +54,8 @@ impl Default for WebsocketCodec {
 /// What a look at the input ended with: [`Decoded`] without its borrows.
 enum Outcome {
     NeedMore,
-    Message { body: Range<usize>, kind: Kind, deflated: bool },
+    Message { body: Range<usize>, kind: Kind },
+    Deflated { payload: Range<usize>, kind: Kind },
     Collected { kind: Kind, deflated: bool },
     Close,
     Malformed(Malformed),
@@ -156,8 +157,16 @@ impl WebsocketCodec {
         let (consumed, outcome) = run(frames, limits, input, reply);
         match outcome {
             Outcome::NeedMore => Decoded::NeedMore { consumed },
-            Outcome::Message { body, kind, deflated } => message(consumed, &input[body], kind, deflated),
-            Outcome::Collected { kind, deflated } => message(consumed, self.collected(), kind, deflated),
+            Outcome::Message { body, kind } => Decoded::Message { consumed, body: &input[body], kind },
+            Outcome::Deflated { payload, kind } => {
+                Decoded::Deflated { consumed, payload: &input[payload], kind }
+            }
+            Outcome::Collected { kind, deflated: false } => {
+                Decoded::Message { consumed, body: self.collected(), kind }
+            }
+            Outcome::Collected { kind, deflated: true } => {
+                Decoded::Deflated { consumed, payload: self.collected(), kind }
+            }
             Outcome::Close => {
                 self.phase = Phase::Ended;
                 Decoded::Close { consumed }
@@ -189,13 +198,6 @@ impl WebsocketCodec {
     }
 }
 
-fn message(consumed: usize, body: &[u8], kind: Kind, deflated: bool) -> Decoded<'_> {
-    match deflated {
-        false => Decoded::Message { consumed, body, kind },
-        true => Decoded::Deflated { consumed, payload: body, kind },
-    }
-}
-
 /// Goes through control frames up to something that concerns the caller.
 fn run(frames: &mut Frames, limits: &Limits, input: &mut [u8], reply: &mut Vec<u8>) -> (usize, Outcome) {
     let mut offset = 0;
@@ -207,9 +209,13 @@ fn run(frames: &mut Frames, limits: &Limits, input: &mut [u8], reply: &mut Vec<u
         };
         match step {
             Step::NeedMore { consumed } => return (offset + consumed, Outcome::NeedMore),
-            Step::Message { consumed, body, kind, deflated } => {
+            Step::Message { consumed, body, kind } => {
                 let body = offset + body.start..offset + body.end;
-                return (offset + consumed, Outcome::Message { body, kind, deflated });
+                return (offset + consumed, Outcome::Message { body, kind });
+            }
+            Step::Deflated { consumed, payload, kind } => {
+                let payload = offset + payload.start..offset + payload.end;
+                return (offset + consumed, Outcome::Deflated { payload, kind });
             }
             Step::Collected { consumed, kind, deflated } => {
                 return (offset + consumed, Outcome::Collected { kind, deflated });

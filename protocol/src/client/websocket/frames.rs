@@ -32,8 +32,10 @@ pub(super) struct Broken {
 pub(super) enum Step {
     /// Nothing whole behind the first `consumed` bytes.
     NeedMore { consumed: usize },
-    /// A message in one piece; as it came, if that is compressed.
-    Message { consumed: usize, body: Range<usize>, kind: Kind, deflated: bool },
+    /// A message in one piece.
+    Message { consumed: usize, body: Range<usize>, kind: Kind },
+    /// The same, still compressed.
+    Deflated { consumed: usize, payload: Range<usize>, kind: Kind },
     /// A message that had to be put together: it is [`Frames::collected`] until the next step.
     Collected { consumed: usize, kind: Kind, deflated: bool },
     /// A control frame; the message around it, if there is one, goes on.
@@ -86,10 +88,13 @@ impl Frames {
             let whole = usize::try_from(header.payload_size).ok().and_then(|size| rest.get_mut(..size));
             if let (None, true, Some(body)) = (&self.partial, header.fin, whole) {
                 let end = start + body.len();
-                let deflated = header.deflated;
-                let checked = if self.lenient_text || deflated { Kind::Binary } else { kind };
+                if header.deflated {
+                    mask::apply(header.mask, body);
+                    return Ok(Step::Deflated { consumed: end, payload: start..end, kind });
+                }
+                let checked = if self.lenient_text { Kind::Binary } else { kind };
                 open_whole(&header, checked, body).map_err(broken)?;
-                return Ok(Step::Message { consumed: end, body: start..end, kind, deflated });
+                return Ok(Step::Message { consumed: end, body: start..end, kind });
             }
             self.partial.get_or_insert_with(|| Box::new(Partial::new(kind, header.deflated))).begin(&header);
             consumed = start;
