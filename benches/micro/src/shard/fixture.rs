@@ -4,16 +4,22 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use gateway_core::{Action, Identity, Listen, Millis, Sends, Settings, Shard, Sink};
+use protocol::client::websocket::Deflater;
 use protocol::client::websocket::client::TEXT;
 use protocol::inner::{Cmd, Frame, Run, Window, ext};
 use uring::{Acks, Short, SocketId};
 
 use crate::codecs::{HANDSHAKE, masked};
 
+/// Of a compressed message's first byte.
+const RSV1: u8 = 0x40;
+
 /// What clients speak.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ClientProtocol {
     Websocket,
+    /// With compression agreed upon.
+    Deflated,
     Text,
 }
 
@@ -51,7 +57,7 @@ impl Sink for CountingSink {
 impl ClientProtocol {
     pub(super) fn name(self) -> &'static str {
         match self {
-            ClientProtocol::Websocket => "websocket",
+            ClientProtocol::Websocket | ClientProtocol::Deflated => "websocket",
             ClientProtocol::Text => "text",
         }
     }
@@ -60,6 +66,11 @@ impl ClientProtocol {
     pub(super) fn message(self, body: &[u8]) -> Vec<u8> {
         match self {
             ClientProtocol::Websocket => masked(TEXT, body),
+            ClientProtocol::Deflated => {
+                let mut payload = Vec::new();
+                Deflater::new(1).deflate(body, &mut payload);
+                masked(TEXT | RSV1, &payload)
+            }
             ClientProtocol::Text => [body, b"\n"].concat(),
         }
     }
@@ -67,7 +78,7 @@ impl ClientProtocol {
     /// What a client says first.
     fn greeting(self) -> &'static [u8] {
         match self {
-            ClientProtocol::Websocket => HANDSHAKE,
+            ClientProtocol::Websocket | ClientProtocol::Deflated => HANDSHAKE,
             ClientProtocol::Text => b"",
         }
     }
@@ -81,8 +92,9 @@ impl Fixture {
 
     /// The same with other settings; where clients connect is not theirs to say.
     pub(super) fn with(settings: Settings, protocol: ClientProtocol, client_count: u32) -> Fixture {
-        let listen: Listen =
+        let mut listen: Listen =
             format!("{}://127.0.0.1:8282", protocol.name()).parse().expect("an address to listen on");
+        listen.protocol.set_compression(protocol == ClientProtocol::Deflated);
         let settings = Settings { listen: vec![listen], ..settings };
         let identity = Identity { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900), seed: 1 << 32 };
         let (now, worker) = (Millis(0), SocketId::new(0, 1));

@@ -27,9 +27,16 @@ pub(super) fn benches() -> Vec<Bench> {
         benches.push(batch_out(protocol));
     }
     benches.push(pipelined());
-    benches.push(echo("shard/echo, websocket, 64 B", None));
+    benches.push(echo("shard/echo, websocket, 64 B", ClientProtocol::Websocket, text(64), None));
     let window = Some(Window { events: BATCH, bytes: u32::MAX });
-    benches.push(echo("shard/echo with a window, websocket, 64 B", window));
+    let name = "shard/echo with a window, websocket, 64 B";
+    benches.push(echo(name, ClientProtocol::Websocket, text(64), window));
+    for (name, protocol) in [
+        ("shard/echo, websocket, JSON of 1 KiB", ClientProtocol::Websocket),
+        ("shard/echo compressed, websocket, JSON of 1 KiB", ClientProtocol::Deflated),
+    ] {
+        benches.push(echo(name, protocol, json(1024), None));
+    }
     benches
 }
 
@@ -68,11 +75,11 @@ fn message_out(protocol: ClientProtocol, size: usize, in_words: &str) -> Bench {
 }
 
 /// A client's message, and the worker's answer; with a window also that it is done.
-fn echo(name: &str, window: Option<Window>) -> Bench {
+fn echo(name: &str, protocol: ClientProtocol, body: Vec<u8>, window: Option<Window>) -> Bench {
     Bench::new(name, MANY, move |meter| {
-        let mut fixture = with_sessions(ClientProtocol::Websocket, CLIENTS);
+        let mut fixture = with_sessions(protocol, CLIENTS);
         fixture.introduce_worker(window);
-        let (body, message) = (text(64), fixture.message(&text(64)));
+        let message = fixture.message(&body);
         let mut number = 0;
         meter.each(
             || {
@@ -151,6 +158,17 @@ fn pipelined() -> Bench {
         );
     });
     bench.per(PIPELINED.into())
+}
+
+/// Rows of a table as applications send it, cut at `size` bytes.
+fn json(size: usize) -> Vec<u8> {
+    let row = |index: usize| {
+        let (id, price) = (index * 7919 % 100_003, index * 104_729 % 9973);
+        format!("{{\"id\":{id},\"name\":\"item {index}\",\"price\":{price},\"in_stock\":true}},")
+    };
+    let mut rows: Vec<u8> = (0..size / 32).flat_map(|index| row(index).into_bytes()).collect();
+    rows.truncate(size);
+    rows
 }
 
 /// Clients that have sessions: every event about them carries one.
