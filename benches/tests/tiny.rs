@@ -85,7 +85,8 @@ fn echoes_beside_broadcasts_run() {
 /// Attackers attack, and others are served.
 #[test]
 fn attacks_run() {
-    for kind in ["bytes", "bare-5", "pings", "pongs", "fragments", "headers", "queries"] {
+    let without_limits = ["bytes", "bare-5", "pings", "pongs", "fragments", "headers", "queries"];
+    for kind in without_limits.into_iter().chain(["connections", "handshakes", "messages"]) {
         let figures = tiny(&format!("hostile-{kind}"));
         let [quiet_p50, quiet_p99, p50, p99, share, max, _, attacks, busy] = figures.medians[..] else {
             panic!("{figures}")
@@ -94,7 +95,8 @@ fn attacks_run() {
             0.0 < quiet_p50 && quiet_p50 <= quiet_p99 && 0.0 < p50 && p50 <= p99 && p99 <= max,
             "{figures}"
         );
-        assert!(share > 0.0 && attacks > 0.0 && busy > 0.0, "{figures}");
+        // Who is held back sends nothing for as long as this takes.
+        assert!(share > 0.0 && busy > 0.0 && (attacks > 0.0 || kind == "messages"), "{figures}");
     }
 }
 

@@ -2,8 +2,9 @@
 //! can, until they are killed. Once all are at it they say so, and from then on how often they have done it.
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use protocol::client::websocket::client::{self as websocket, Answer, PING, PONG, TEXT};
 use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{AddressFamily, SocketType};
 
 /// What they do.
 #[derive(Clone)]
@@ -20,6 +22,10 @@ enum Attack {
     Flood { first: Vec<u8>, frames: Vec<u8>, frame_size: u64 },
     /// Shake hands by this request, and break the connection.
     Handshakes { request: Vec<u8> },
+    /// The same from an address of their own, whether they are let in or not.
+    Storm { request: Vec<u8> },
+    /// Connect from that address, and stay.
+    Connections,
 }
 
 /// What all have done together.
@@ -52,7 +58,9 @@ fn main() -> ExitCode {
 }
 
 fn misuse() -> ExitCode {
-    eprintln!("attacker: expected bytes, pings, pongs, fragments, headers or queries, how many, and IP:PORT");
+    eprintln!(
+        "attacker: expected bytes, pings, pongs, fragments, headers, queries, handshakes or connections, how many, and IP:PORT"
+    );
     ExitCode::from(2)
 }
 
@@ -78,6 +86,8 @@ impl Attack {
                     .for_each(drop);
                 Some(Attack::handshakes(&target, ""))
             }
+            "handshakes" => Some(Attack::Storm { request: request("/") }),
+            "connections" => Some(Attack::Connections),
             _ => None,
         }
     }
@@ -105,10 +115,11 @@ impl Attack {
                 Attack::Flood { first, frames, frame_size } => {
                     flood(address, first, frames, *frame_size, done, &mut is_first)
                 }
-                Attack::Handshakes { request } => shake_hands(address, request).map(|()| {
-                    done.count.fetch_add(1, Ordering::Relaxed);
-                    begin(done, &mut is_first);
-                }),
+                Attack::Handshakes { request } => {
+                    shake_hands(address, request).map(|()| count(done, &mut is_first))
+                }
+                Attack::Storm { request } => storm(address, request).map(|()| count(done, &mut is_first)),
+                Attack::Connections => stay(address, done, &mut is_first),
             };
             if over.is_err() {
                 thread::park_timeout(RETRY_PERIOD);
@@ -151,6 +162,37 @@ fn shake_hands(address: SocketAddr, request: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// A request, whatever is answered to it.
+fn storm(address: SocketAddr, request: &[u8]) -> io::Result<()> {
+    let mut stream = connect_from_elsewhere(address)?;
+    // Who is refused may be cut off at any of these.
+    let _ = stream.write_all(request).and_then(|()| stream.read(&mut [0; 4096]));
+    set_socket_linger(&stream, Some(Duration::ZERO))?;
+    Ok(())
+}
+
+/// Connections that say nothing. The oldest go, or there would be no ports left.
+fn stay(address: SocketAddr, done: &Done, is_first: &mut bool) -> io::Result<()> {
+    let mut held = VecDeque::new();
+    loop {
+        held.push_back(connect_from_elsewhere(address)?);
+        count(done, is_first);
+        if held.len() > CONNECTIONS
+            && let Some(oldest) = held.pop_front()
+        {
+            set_socket_linger(&oldest, Some(Duration::ZERO))?;
+        }
+    }
+}
+
+/// A connection from an address that others do not have.
+fn connect_from_elsewhere(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    rustix::net::bind(&socket, &SocketAddr::from((ELSEWHERE, 0)))?;
+    rustix::net::connect(&socket, &address)?;
+    Ok(TcpStream::from(socket))
+}
+
 /// A websocket client that is accepted.
 fn connect(address: SocketAddr, request: &[u8]) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
@@ -166,6 +208,12 @@ fn connect(address: SocketAddr, request: &[u8]) -> io::Result<TcpStream> {
             _ => return Err(io::ErrorKind::ConnectionRefused.into()),
         }
     }
+}
+
+/// Something was done once more.
+fn count(done: &Done, is_first: &mut bool) {
+    done.count.fetch_add(1, Ordering::Relaxed);
+    begin(done, is_first);
 }
 
 /// This one has begun.
@@ -188,6 +236,12 @@ fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 const NONCE: [u8; 16] = [7; 16];
+
+/// Where floods come from; all others come from 127.0.0.1.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
+
+/// Connections that each of those holds who connect and stay.
+const CONNECTIONS: usize = 1_000;
 
 const LINE_END: &[u8] = b"\r\n";
 

@@ -61,6 +61,39 @@ pub(crate) const HEADERS: Scenario =
 pub(crate) const QUERIES: Scenario =
     Scenario { name: "hostile-queries", start: |harness| start(harness, "queries", 1), ..BYTES };
 
+/// A flood from one address where each may have so many clients.
+pub(crate) const CONNECTIONS: Scenario = Scenario {
+    name: "hostile-connections",
+    start: |harness| start_limited(harness, "connections", &["--max-clients-per-address", "200"]),
+    ..BYTES
+};
+
+/// The same where so many may come from each in a second.
+pub(crate) const HANDSHAKES: Scenario = Scenario {
+    name: "hostile-handshakes",
+    start: |harness| start_limited(harness, "handshakes", &["--handshakes-per-address", "50:500"]),
+    ..BYTES
+};
+
+/// Far more messages than each client may send.
+pub(crate) const MESSAGES: Scenario = Scenario {
+    name: "hostile-messages",
+    start: |harness| start_limited(harness, "bytes", &["--messages-per-second", "100"]),
+    ..BYTES
+};
+
+fn start_limited<'a>(
+    harness: &'a Harness<'_>,
+    kind: &'static str,
+    flags: &[&str],
+) -> Result<Round<'a>, Stopped> {
+    let mut cluster = harness.start(Cluster::builder().gateway_flags(flags));
+    Ok(Box::new(move |_| {
+        let side = path(&mut cluster);
+        measure(harness, &cluster, &side, kind, FLOODERS)
+    }))
+}
+
 fn start<'a>(harness: &'a Harness<'_>, kind: &'static str, attackers: usize) -> Result<Round<'a>, Stopped> {
     let mut cluster = harness.cluster(1);
     Ok(Box::new(move |_| {
@@ -154,6 +187,9 @@ impl Attack {
         Ok((self.done()?.unwrap_or_default() - self.before) / seconds)
     }
 }
+
+/// Attackers of a flood.
+const FLOODERS: usize = 4;
 
 /// Of each of the others.
 const MESSAGES_PER_SECOND: f64 = 20.0;

@@ -31,7 +31,7 @@ use crate::watch::Stopped;
 pub use figures::{Bound, Figures, Goal, Verdict};
 
 /// All scenarios.
-pub const SCENARIOS: [&Scenario; 37] = [
+pub const SCENARIOS: [&Scenario; 40] = [
     &echo::ECHO,
     &echo::ECHO_100,
     &embedded::EMBEDDED,
@@ -65,6 +65,9 @@ pub const SCENARIOS: [&Scenario; 37] = [
     &hostile::FRAGMENTS,
     &hostile::HEADERS,
     &hostile::QUERIES,
+    &hostile::CONNECTIONS,
+    &hostile::HANDSHAKES,
+    &hostile::MESSAGES,
     &tls::TLS,
     &tls::TLS_100,
     &tls::TLS_HANDSHAKE,
