@@ -9,7 +9,7 @@ use std::path::Path;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use gateway_core::config::HANDSHAKE_TIMEOUT_MS;
 use gateway_core::jwt::{Rules, Verifier};
-use gateway_core::{Millis, Settings};
+use gateway_core::{ClientLimits, ForwardedHeader, Millis, Settings};
 use protocol::client::websocket;
 use protocol::inner::{Cmd, WebsocketRequest};
 use secured::{Secured, acceptor};
@@ -61,6 +61,30 @@ fn answer(world: &mut World, client: usize) -> String {
 
 fn cmds(world: &mut World, worker: usize) -> Vec<Cmd> {
     world.take_frames(worker).into_iter().map(|(cmd, ..)| cmd).collect()
+}
+
+#[test]
+fn one_too_many_of_an_address_is_told_so_before_its_token_is_looked_at() {
+    let mut world = World::new(Settings {
+        client_limits: ClientLimits { address_clients_max: Some(1), ..ClientLimits::default() },
+        trusted_proxies: "10.0.0.0/8".parse().expect("a network"),
+        forwarded_header: Some(ForwardedHeader::XForwardedFor),
+        ..settings("limited", Rules::default())
+    });
+    world.shard.on_unix_time(Millis(0), NOW_S * 1_000);
+    world.worker("w");
+    let mut come = |token: &str| {
+        let client = world.client(0);
+        let mut bytes = request(token);
+        bytes.splice(bytes.len() - 2.., *b"X-Forwarded-For: 192.0.2.1\r\n\r\n");
+        world.say(client, &bytes);
+        let answer = answer(&mut world, client);
+        answer.split(' ').nth(1).map(str::to_owned).expect("it is answered")
+    };
+    let good = token(&json!({"exp": NOW_S + 60}));
+    assert_eq!([come(&good), come("x.y.z"), come(&good)], ["101", "429", "429"]);
+    let counters = world.shard.counters();
+    assert_eq!((counters.refused_max_clients_per_address, counters.tokens_malformed), (2, 0));
 }
 
 #[test]

@@ -126,7 +126,9 @@ impl Shard {
     /// Looks at the token of a websocket of which no worker knows yet. Whether nothing else is to be done with what has come: its
     /// request is not whole, or is refused, or is served by now.
     pub(super) fn takes_token(&mut self, slot: ClientSlot, bytes: &mut [u8]) -> bool {
-        let Some(verifier) = &self.settings.jwt else { return false };
+        if self.settings.jwt.is_none() {
+            return false;
+        }
         let unix_s = self.clients.tokens.clock.seconds(self.now);
         let socket = self.clients[slot].socket;
         let is_checked = self.clients.tokens.admitted.contains_key(&socket);
@@ -141,9 +143,19 @@ impl Shard {
         let checked = match codec.peek(&input) {
             Peeked::NeedMore => None,
             Peeked::Malformed => Some(None),
-            Peeked::Request(request) => Some(Some(verifier.check(&request, unix_s))),
+            Peeked::Request(request) => {
+                // A signature costs more than all else that is looked at: who is one too many is told so before.
+                let mut reply = Vec::new();
+                if !self.admits_forwarded(slot, &request, &mut reply) {
+                    let client = &mut self.clients[slot];
+                    self.output.append(client.socket, &mut client.out, &reply);
+                    self.close_client_when_sent(slot);
+                    return true;
+                }
+                self.settings.jwt.as_ref().map(|verifier| Some(verifier.check(&request, unix_s)))
+            }
         };
-        rest.put_back(input, 0);
+        self.clients[slot].rest.put_back(input, 0);
         match checked {
             None => {}
             Some(None) => self.refuse_malformed(slot, bytes),
