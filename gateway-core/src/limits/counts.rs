@@ -30,19 +30,19 @@ struct Counts {
 
 /// Some of the addresses.
 ///
-/// Invariant: an address has a row while it has a client or not all of its tokens; then it is in `leaving`, or is to be when its last
+/// Invariant: an address has a row while it has a client or not all of its permits; then it is in `leaving`, or is to be when its last
 /// client goes.
 #[derive(Debug, Default)]
 struct Part {
     rows: HashMap<Address, Row>,
-    /// Those without clients, once each, and when all their tokens are back, in order of that.
+    /// Those without clients, once each, and when all their permits are back, in order of that.
     leaving: VecDeque<(Millis, Address)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
     clients: usize,
-    tokens: Bucket,
+    permits: Bucket,
     is_leaving: bool,
 }
 
@@ -116,7 +116,7 @@ impl ClientCounts {
         if row.clients >= address_clients_max {
             return Err(Excess::AddressClients);
         }
-        if handshakes.is_some_and(|rate| !row.tokens.take(rate, now)) {
+        if handshakes.is_some_and(|rate| !row.permits.take(rate, now)) {
             return Err(Excess::Handshakes);
         }
         row.clients += 1;
@@ -148,13 +148,13 @@ impl Part {
             debug_assert!(false, "who goes has come");
             return;
         };
-        let Row { clients, tokens, is_leaving } = row.get_mut();
+        let Row { clients, permits, is_leaving } = row.get_mut();
         *clients = clients.saturating_sub(1);
         if *clients > 0 {
             return;
         }
         match handshakes {
-            Some(rate) if !tokens.is_full(rate, now) => {
+            Some(rate) if !permits.is_full(rate, now) => {
                 if !std::mem::replace(is_leaving, true) {
                     self.leaving.push_back((now.plus(rate.refill_ms()), address));
                 }
@@ -164,7 +164,7 @@ impl Part {
         }
     }
 
-    /// Forgets addresses that have no clients and all their tokens: a few, as each that came brought one at most.
+    /// Forgets addresses that have no clients and all their permits: a few, as each that came brought one at most.
     fn forget_idle(&mut self, handshakes: Option<Rate>, now: Millis) {
         let Some(rate) = handshakes else { return };
         for _ in 0..FORGOTTEN_AT_ONCE {
@@ -173,12 +173,12 @@ impl Part {
             };
             self.leaving.pop_front();
             let Entry::Occupied(mut row) = self.rows.entry(address) else { continue };
-            let Row { clients, tokens, is_leaving } = row.get_mut();
+            let Row { clients, permits, is_leaving } = row.get_mut();
             *is_leaving = false;
             if *clients > 0 {
                 continue;
             }
-            if tokens.is_full(rate, now) {
+            if permits.is_full(rate, now) {
                 row.remove();
             } else {
                 *is_leaving = true;

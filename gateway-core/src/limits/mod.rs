@@ -1,6 +1,6 @@
 //! What an operator allows clients: how many there may be, how fast they may come and speak, and what becomes of who wants more.
 //!
-//! * [`rate`]: so many a second, and the tokens by which that is kept.
+//! * [`rate`]: so many a second, and the permits by which that is kept.
 //! * [`counts`]: how many clients there are in all and of each address, for all shards of a process.
 
 mod counts;

@@ -7,23 +7,23 @@ use crate::Millis;
 /// How much may come a second, and how much at once: `N`, or `N:BURST`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
-    /// Tokens that come back in a second.
+    /// Permits that come back in a second.
     pub per_second: u32,
-    /// Tokens that there are at most.
+    /// Permits that there are at most.
     pub burst: u32,
 }
 
-/// The tokens of one peer. They come back at a steady rate until all are there, which the default has.
+/// The permits of one peer. They come back at a steady rate until all are there, which the default has.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Bucket {
-    /// Thousandths of tokens that are gone: more than there are, if something large was taken.
+    /// Thousandths of permits that are gone: more than there are, if something large was taken.
     spent: u64,
     /// When that was so.
     at: Millis,
 }
 
 impl Rate {
-    /// How long it takes until all tokens are there again, in ms.
+    /// How long it takes until all permits are there again, in ms.
     pub(crate) fn refill_ms(self) -> u64 {
         (u64::from(self.burst) * THOUSANDTHS).div_ceil(u64::from(self.per_second))
     }
@@ -41,7 +41,7 @@ impl FromStr for Rate {
 }
 
 impl Bucket {
-    /// Takes one token, if there is one.
+    /// Takes one permit, if there is one.
     pub(crate) fn take(&mut self, rate: Rate, now: Millis) -> bool {
         let is_there = self.wait_ms(rate, now, 1).is_none();
         if is_there {
@@ -50,21 +50,21 @@ impl Bucket {
         is_there
     }
 
-    /// Takes tokens, whether they are there or not: those that are not are owed.
-    pub(crate) fn spend(&mut self, rate: Rate, now: Millis, tokens: u64) {
+    /// Takes permits, whether they are there or not: those that are not are owed.
+    pub(crate) fn spend(&mut self, rate: Rate, now: Millis, permits: u64) {
         self.refill(rate, now);
-        self.spent = self.spent.saturating_add(tokens.saturating_mul(THOUSANDTHS));
+        self.spent = self.spent.saturating_add(permits.saturating_mul(THOUSANDTHS));
     }
 
-    /// In how many ms nothing is owed any more and so many tokens are there; `None`: now.
-    pub(crate) fn wait_ms(&mut self, rate: Rate, now: Millis, tokens: u64) -> Option<u64> {
+    /// In how many ms nothing is owed any more and so many permits are there; `None`: now.
+    pub(crate) fn wait_ms(&mut self, rate: Rate, now: Millis, permits: u64) -> Option<u64> {
         self.refill(rate, now);
-        let most = u64::from(rate.burst).saturating_sub(tokens) * THOUSANDTHS;
+        let most = u64::from(rate.burst).saturating_sub(permits) * THOUSANDTHS;
         let missing = self.spent.saturating_sub(most);
         (missing > 0).then(|| missing.div_ceil(u64::from(rate.per_second)))
     }
 
-    /// Whether all tokens are there.
+    /// Whether all permits are there.
     pub(crate) fn is_full(&mut self, rate: Rate, now: Millis) -> bool {
         self.refill(rate, now);
         self.spent == 0
@@ -72,14 +72,14 @@ impl Bucket {
 
     /// Shards begin to count time at their own starts: where one is behind, no time has passed.
     fn refill(&mut self, rate: Rate, now: Millis) {
-        // A token a second is a thousandth a ms.
+        // A permit a second is a thousandth a ms.
         let back = now.since(self.at).saturating_mul(rate.per_second.into());
         self.spent = self.spent.saturating_sub(back);
         self.at = self.at.max(now);
     }
 }
 
-/// Of a token.
+/// Of a permit.
 const THOUSANDTHS: u64 = 1_000;
 
 #[cfg(test)]

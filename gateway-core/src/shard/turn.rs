@@ -219,7 +219,7 @@ impl Shard {
             && sockets.len() <= LAST_SENDS_MAX
             && !self.is_pending()
             && self.clients.shares.are_empty()
-            && self.next_turn().is_none()
+            && self.clients.rates.as_ref().is_none_or(|rates| rates.due().is_none())
             && sockets.iter().all(|socket| self.is_over_when_sent(*socket));
         sink.send(Sends { shard: self, sockets: &sockets, are_last }, &mut short)?;
         self.on_sent(&mut sockets, &mut short);

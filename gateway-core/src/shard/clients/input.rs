@@ -40,7 +40,9 @@ impl Shard {
             return;
         }
         let before = self.clients.before_input(slot, self.counters.messages_in);
-        if let Some(rates) = &mut self.clients.rates {
+        if let Some(rates) = &mut self.clients.rates
+            && !bytes.is_empty()
+        {
             rates.received(slot, bytes.len(), self.now);
         }
         self.take_input(slot, bytes);
@@ -105,7 +107,7 @@ impl Shard {
     fn conclude(&mut self, slot: ClientSlot, flow: Flow, bytes: &[u8]) {
         match flow {
             Flow::NeedMore => {
-                if let Some(stall) = self.has_said_too_much(slot) {
+                if let Err(stall) = self.has_kept_its_rate(slot) {
                     self.stall(slot, stall);
                 }
             }

@@ -51,6 +51,7 @@ impl Rates {
     }
 
     /// Bytes have come from a client.
+    #[cold]
     pub(super) fn received(&mut self, slot: ClientSlot, count: usize, now: Millis) {
         if let Some(rate) = self.bytes {
             self.rows.entry(slot).or_default().bytes.spend(rate, now, count as u64);
@@ -58,6 +59,7 @@ impl Rates {
     }
 
     /// A message of a client was passed on.
+    #[cold]
     pub(super) fn passed_on(&mut self, slot: ClientSlot, now: Millis) {
         if let Some(rate) = self.messages {
             self.rows.entry(slot).or_default().messages.spend(rate, now, 1);
@@ -78,13 +80,19 @@ impl Rates {
         messages.into_iter().chain(bytes).max_by_key(|(_, wait)| *wait)
     }
 
+    #[cold]
+    fn check(&mut self, slot: ClientSlot, next: u64, now: Millis) -> Result<(), Stall> {
+        self.excess(slot, next, now).map_or(Ok(()), |(what, _)| Err(Stall::Rate(what)))
+    }
+
     /// Messages that have to be allowed in front of the next one: who is closed is so for one that was too many.
     fn next(&self) -> u64 {
         u64::from(self.over_limit == OverLimit::Pause)
     }
 
     /// When the next client is to be read again.
-    pub(super) fn due(&self) -> Option<Millis> {
+    #[cold]
+    pub(crate) fn due(&self) -> Option<Millis> {
         self.waiting.peek().map(|Reverse((due, _))| *due)
     }
 
@@ -105,16 +113,21 @@ impl Excessive {
 
 impl Shard {
     /// Fails if a client has said so much that its next message is not to be looked at.
+    #[inline]
     pub(super) fn may_say_more(&mut self, slot: ClientSlot) -> Result<(), Stall> {
-        let Some(rates) = &mut self.clients.rates else { return Ok(()) };
-        let next = rates.next();
-        rates.excess(slot, next, self.now).map_or(Ok(()), |(what, _)| Err(Stall::Rate(what)))
+        match &mut self.clients.rates {
+            None => Ok(()),
+            Some(rates) => rates.check(slot, rates.next(), self.now),
+        }
     }
 
     /// Fails if a client of which nothing is left to be looked at has said more than it may.
-    pub(super) fn has_said_too_much(&mut self, slot: ClientSlot) -> Option<Stall> {
-        let rates = self.clients.rates.as_mut()?;
-        rates.excess(slot, 0, self.now).map(|(what, _)| Stall::Rate(what))
+    #[inline]
+    pub(super) fn has_kept_its_rate(&mut self, slot: ClientSlot) -> Result<(), Stall> {
+        match &mut self.clients.rates {
+            None => Ok(()),
+            Some(rates) => rates.check(slot, 0, self.now),
+        }
     }
 
     /// A client has said too much: it is not read until it may say more, or closed.
@@ -141,12 +154,21 @@ impl Shard {
     }
 
     /// Whether clients may say more by now that were not read.
+    #[inline]
     pub(crate) fn are_rates_due(&self) -> bool {
-        self.clients.rates.as_ref().and_then(|rates| rates.due()).is_some_and(|due| due <= self.now)
+        self.clients.rates.as_ref().is_some_and(|rates| rates.due().is_some_and(|due| due <= self.now))
     }
 
     /// A turn begins. Reads them again, in order of time.
+    #[inline]
     pub(crate) fn resume_rates(&mut self) {
+        if self.are_rates_due() {
+            self.resume_held_back();
+        }
+    }
+
+    #[cold]
+    fn resume_held_back(&mut self) {
         while let Some(socket) = self.clients.rates.as_mut().and_then(|rates| rates.pop_due(self.now)) {
             if self.clients.live(socket).is_some_and(|client| client.reading == Reading::Rate) {
                 self.resume_client(socket);

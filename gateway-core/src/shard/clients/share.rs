@@ -105,8 +105,11 @@ impl Shares {
 impl Shard {
     /// When it takes a turn though nothing came: clients are to be read again.
     pub fn next_turn(&self) -> Option<Millis> {
-        let rates = self.clients.rates.as_ref().and_then(|rates| rates.due());
-        self.clients.shares.due().into_iter().chain(rates).min()
+        let share = self.clients.shares.due();
+        match &self.clients.rates {
+            None => share,
+            Some(rates) => share.into_iter().chain(rates.due()).min(),
+        }
     }
 
     /// Whether clients are to be read again now.
