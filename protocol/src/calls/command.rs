@@ -9,7 +9,7 @@ use super::{Body, Name};
 use crate::ClientId;
 use crate::client::Kind;
 use crate::inner::ext::{self, GroupTargets, Targets};
-use crate::inner::{CloseReason, Cmd, Frame};
+use crate::inner::{CloseReason, Cmd, Frame, HandshakeAnswer};
 use crate::php::{self, Array, Value};
 
 /// A command, and which gateways it concerns.
@@ -211,6 +211,15 @@ pub fn set_session(client: ClientId, session: Array) -> Command<'static> {
 /// Replaces a client's session by one that is serialized already.
 pub fn store_session(client: ClientId, session: Vec<u8>) -> Command<'static> {
     Command { ext: session, ..to_client(Cmd::SetSession, client) }
+}
+
+/// Answers a client's handshake that was left to the worker (WIRE.md §14).
+pub fn answer_handshake(client: ClientId, answer: &HandshakeAnswer) -> Command<'static> {
+    answer.encode(client.connection_id, |frame| Command {
+        ext: frame.ext.to_vec(),
+        body: Body::from(frame.body.to_vec()),
+        ..to_client(Cmd::HandshakeAnswer, client)
+    })
 }
 
 /// Merges into a client's session (WIRE.md §6).

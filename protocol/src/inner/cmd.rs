@@ -118,6 +118,8 @@ commands! {
     Answer = 251 "ANSWER",
     /// Gateway → worker, ours: what became of a message: [`super::MessageReport`].
     Report = 252 "REPORT",
+    /// Worker → gateway, ours: the answer to a handshake that was left to it: [`super::HandshakeAnswer`].
+    HandshakeAnswer = 253 "HANDSHAKE_ANSWER",
 }
 
 impl Cmd {

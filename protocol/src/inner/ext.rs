@@ -28,6 +28,8 @@ pub struct WorkerConnect {
     /// The worker wants to know what was taken of the link that had this number, and says the rest again; said by ours only,
     /// and with `acks` (WIRE.md §14).
     pub resume: Option<u32>,
+    /// The worker answers websocket handshakes; said by ours only, and if its `Events` do (WIRE.md §14).
+    pub handshakes: bool,
 }
 
 impl WorkerConnect {
@@ -41,6 +43,7 @@ impl WorkerConnect {
             KeyRef::Bytes(b"ringway") => connect.ringway = value == Scalar::Int(1),
             KeyRef::Bytes(b"run") => connect.run = value.into_text().as_deref().and_then(Run::parse),
             KeyRef::Bytes(b"acks") => connect.acks = value == Scalar::Int(1),
+            KeyRef::Bytes(b"handshakes") => connect.handshakes = value == Scalar::Int(1),
             KeyRef::Bytes(b"resume") => connect.resume = number(&value),
             KeyRef::Bytes(b"window_events") => events = amount(&value),
             KeyRef::Bytes(b"window_bytes") => bytes = amount(&value),
@@ -69,6 +72,9 @@ impl WorkerConnect {
         }
         if let Some(link) = self.resume {
             out.extend_from_slice(format!(r#","resume":{link}"#).as_bytes());
+        }
+        if self.handshakes {
+            out.extend_from_slice(br#","handshakes":1"#);
         }
         if let Some(Window { events, bytes }) = self.window {
             let window = format!(r#","window_events":{events},"window_bytes":{bytes}"#);

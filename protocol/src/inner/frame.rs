@@ -25,6 +25,9 @@ pub const FLAG_MORE: u8 = 2;
 /// flag bit 5, ours (WIRE.md §14): whoever sends this message wants to be told what became of it.
 pub const FLAG_REPORT_WANTED: u8 = 32;
 
+/// flag bit 6 of ON_WEBSOCKET_CONNECT, ours (WIRE.md §14): the worker answers the handshake ([`super::HandshakeAnswer`]).
+pub const FLAG_ANSWER_WANTED: u8 = 64;
+
 /// A frame, its parts borrowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame<'a> {

@@ -7,6 +7,7 @@ mod cmd;
 pub mod drain;
 pub mod ext;
 mod frame;
+mod handshake_answer;
 mod hello;
 mod parse_str;
 mod receipt;
@@ -22,9 +23,10 @@ pub use client_address::ClientAddress;
 pub use close_reason::{CloseReason, CloseReasonError};
 pub use cmd::Cmd;
 pub use frame::{
-    FLAG_BINARY, FLAG_MORE, FLAG_RAW, FLAG_RECEIPT_WANTED, FLAG_REPORT_WANTED, FLAG_SCALAR, FLAG_TEXT,
-    FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError, HEADER_SIZE, decode,
+    FLAG_ANSWER_WANTED, FLAG_BINARY, FLAG_MORE, FLAG_RAW, FLAG_RECEIPT_WANTED, FLAG_REPORT_WANTED,
+    FLAG_SCALAR, FLAG_TEXT, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError, HEADER_SIZE, decode,
 };
+pub use handshake_answer::HandshakeAnswer;
 pub use hello::{Hello, Origin, Refused, Run};
 pub use receipt::Receipt;
 pub use repeat::{EventId, Repeat};

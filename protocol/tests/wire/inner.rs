@@ -136,7 +136,7 @@ proptest! {
         let condition = Where { groups: groups.clone(), uids: groups.clone(), connection_ids: ids };
         let select = Select { fields: vec![], condition: Some(condition) };
         prop_assert_eq!(Select::decode(&select.encode()), Some(select));
-        let connect = WorkerConnect { worker_key: names.concat(), secret_key: names.first().cloned(), ringway: names.len() > 2, acks: names.len() > 3, resume: (names.len() > 2).then_some(names.len() as u32), run: (names.len() > 3).then_some(Run(names.len() as u64)), window: (names.len() > 1).then_some(Window { events: names.len() as u32, bytes: 7 }) };
+        let connect = WorkerConnect { worker_key: names.concat(), secret_key: names.first().cloned(), ringway: names.len() > 2, acks: names.len() > 3, handshakes: names.len() > 4, resume: (names.len() > 2).then_some(names.len() as u32), run: (names.len() > 3).then_some(Run(names.len() as u64)), window: (names.len() > 1).then_some(Window { events: names.len() as u32, bytes: 7 }) };
         prop_assert_eq!(WorkerConnect::decode(&connect.encode()), Some(connect));
         let mut line = Vec::new();
         let broadcast = Broadcast { addresses: names };

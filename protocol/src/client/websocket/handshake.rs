@@ -111,6 +111,11 @@ pub fn encode_retry_later(status: u16, retry_after_s: u64, out: &mut Vec<u8>) {
     encode_refusal(status, &format!("Retry-After: {retry_after_s}\r\n"), out);
 }
 
+/// Appends a refusal with a status and a text of a worker's. The connection is to be closed behind it.
+pub fn encode_answer(status: u16, text: &str, out: &mut Vec<u8>) {
+    encode_response(status, "", "text/plain; charset=utf-8", text, out);
+}
+
 /// Appends the refusal of who has shown no token (RFC 6750 §3), or one that is not good. The connection is to be closed behind it.
 pub fn encode_unauthorized(has_shown_one: bool, out: &mut Vec<u8>) {
     let error = if has_shown_one { " error=\"invalid_token\"" } else { "" };

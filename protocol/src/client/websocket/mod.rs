@@ -30,7 +30,8 @@ pub use close::{
 pub use codec::{Peeked, WebsocketCodec};
 pub use deflate::{Deflater, Inflater};
 pub use handshake::{
-    HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, Request, encode_retry_later, encode_tls_needed, encode_unauthorized,
+    HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, Request, encode_answer, encode_retry_later, encode_tls_needed,
+    encode_unauthorized,
 };
 pub use probe::{Probe, encode_probe_answer, probe, probe_size};
 
