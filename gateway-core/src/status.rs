@@ -124,6 +124,7 @@ const CAUSES: [Causes; 7] = [
         help: "Connections that were not let in, by cause.",
         counters: &[
             ("clients_refused", "hook"),
+            ("handshakes_refused", "worker"),
             ("clients_cordoned", "cordoned"),
             ("accepts_failed", "no_room"),
             ("refused_max_clients", "max_clients"),
@@ -188,6 +189,7 @@ const CAUSES: [Causes; 7] = [
             ("stalls_rerouting", "rerouting"),
             ("stalls_window", "window"),
             ("stalls_own_events", "own_events"),
+            ("stalls_handshake", "handshake"),
             ("stalls_share", "share"),
             ("stalls_message_rate", "message_rate"),
             ("stalls_byte_rate", "byte_rate"),

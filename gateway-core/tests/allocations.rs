@@ -98,6 +98,7 @@ impl Setting {
             run: window.map(|_| Run(1)),
             acks: window.is_some(),
             resume: None,
+            handshakes: false,
             window,
         };
         self.say(self.worker, &frame(Cmd::WorkerConnect, 0, &connect.encode()));

@@ -387,6 +387,7 @@ fn websocket_answers_wait_for_the_handshake_and_kinds_pass_between_our_own() {
         window: None,
         acks: false,
         resume: None,
+        handshakes: false,
     };
     world.say(worker, &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
     assert_eq!(world.take_frames(worker)[0].0, Cmd::RingwayHello);

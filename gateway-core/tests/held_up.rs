@@ -32,6 +32,7 @@ fn worker(port: u16) -> TcpStream {
         window: None,
         acks: false,
         resume: None,
+        handshakes: false,
     };
     let mut bytes = Vec::new();
     Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }.encode(&mut bytes);

@@ -144,6 +144,7 @@ fn one_worker_key_too_many_ends_that_link_alone() {
         window: None,
         acks: false,
         resume: None,
+        handshakes: false,
     };
     world.say(first, &frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
     assert!(world.peers[first].closed);

@@ -48,6 +48,7 @@ fn connect(key: &str, run: u64, resume: Option<u32>) -> Vec<u8> {
         run: Some(Run(run)),
         window: Some(Window { events: 10, bytes: 10_000 }),
         acks: true,
+        handshakes: false,
         resume,
     };
     frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) })

@@ -235,6 +235,7 @@ fn what_a_displaced_link_was_given_in_the_same_batch_is_not_given_to_its_success
         window: None,
         acks: false,
         resume: None,
+        handshakes: false,
     };
     input.extend(frame_bytes(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) }));
     world.say(asker, &input);

@@ -147,6 +147,7 @@ impl Gateway {
             window: None,
             acks: false,
             resume: None,
+            handshakes: false,
         };
         let body = connect.encode();
         gateway.say(worker, frame(Cmd::WorkerConnect, 0, &body));

@@ -38,7 +38,8 @@ impl Shard {
                 | Cmd::JoinGroup
                 | Cmd::LeaveGroup
                 | Cmd::BindUid
-                | Cmd::UnbindUid,
+                | Cmd::UnbindUid
+                | Cmd::HandshakeAnswer,
                 None,
             ) => {}
             (
@@ -54,6 +55,7 @@ impl Shard {
                 | Cmd::Select,
                 _,
             ) => self.on_query(link, cmd, frame),
+            (Cmd::HandshakeAnswer, Some(slot)) => self.answer_handshake(slot, frame),
             (Cmd::Drain, _) => self.drain(link, frame),
             (Cmd::DrainBusy, _) => self.drain_busy(link, frame),
             (Cmd::DrainFree, _) => self.drain_free(link, frame),

@@ -176,12 +176,16 @@ admin::counters! {
     stalls_window,
     /// Times a client was not read any more because its worker had as many of its events in hand as are one client's share.
     stalls_own_events,
+    /// Times a client was not read any more because its worker had its handshake to answer.
+    stalls_handshake,
     /// Times a client was not read for some ms because it had had its share of a worker that does not say what it has done.
     stalls_share,
     /// Times a client was not read for a while because it had sent as many messages as it may.
     stalls_message_rate,
     /// Times a client was not read for a while because it had sent as many bytes as it may.
     stalls_byte_rate,
+    /// Websocket handshakes that workers have refused.
+    handshakes_refused,
     /// Workers that did not let their clients go in the time that they had said.
     drains_expired,
     /// ON_CLOSE frames dropped because there was no worker for too long.

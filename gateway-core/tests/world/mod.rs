@@ -233,6 +233,16 @@ impl World {
         self.connect_worker(link, &ext::WorkerConnect { acks: true, ..connect });
     }
 
+    /// One of ours of this run that answers websocket handshakes.
+    pub(crate) fn answering_worker(&mut self, key: &str, run: u64) -> usize {
+        let link = self.link();
+        let window = Some(Window { events: 1_000, bytes: 1_000_000 });
+        let connect = connect(&format!("{key}:0"), "", true, Some(Run(run)), window);
+        self.connect_worker(link, &ext::WorkerConnect { acks: true, handshakes: true, ..connect });
+        self.take(link);
+        link
+    }
+
     /// Says WORKER_CONNECT as a worker does that has windows.
     pub(crate) fn introduce_with_window(&mut self, link: usize, key: &str, events: u32, bytes: u32) {
         let window = Some(Window { events, bytes });
@@ -443,6 +453,7 @@ fn connect(
         window,
         acks: false,
         resume: None,
+        handshakes: false,
     }
 }
 

@@ -122,6 +122,7 @@ impl Fixture {
             run: window.map(|_| Run(1)),
             acks: window.is_some(),
             resume: None,
+            handshakes: false,
             window,
         };
         self.command(&Frame { body: &connect.encode(), ..Frame::command(Cmd::WorkerConnect) });

@@ -17,6 +17,8 @@ pub(crate) enum AnyCodec {
     Tcp(TcpCodec),
     /// Boxed twice: a pointer of one word leaves every client of the built-in ones a word smaller.
     Custom(Box<Box<dyn Codec>>),
+    /// Stands in until the worker has answered the handshake: what comes behind that is left in the input.
+    Unanswered(Box<WebsocketCodec>),
     /// Stands in until TLS stands: nothing is decoded before that.
     Securing,
 }
@@ -50,7 +52,7 @@ impl AnyCodec {
                     Decoded::Malformed(Malformed::Protocol)
                 })
             }
-            AnyCodec::Securing => Decoded::NeedMore { consumed: 0 },
+            AnyCodec::Securing | AnyCodec::Unanswered(_) => Decoded::NeedMore { consumed: 0 },
         }
     }
 
@@ -59,7 +61,11 @@ impl AnyCodec {
         match self {
             AnyCodec::Websocket(codec) => codec.kept_size(),
             AnyCodec::Custom(codec) => codec.kept_size(),
-            AnyCodec::Securing | AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => 0,
+            AnyCodec::Securing
+            | AnyCodec::Unanswered(_)
+            | AnyCodec::Text(_)
+            | AnyCodec::Frame(_)
+            | AnyCodec::Tcp(_) => 0,
         }
     }
 
@@ -67,7 +73,7 @@ impl AnyCodec {
         match self {
             AnyCodec::Websocket(codec) => codec.is_open(),
             AnyCodec::Custom(codec) => codec.is_open(),
-            AnyCodec::Securing => false,
+            AnyCodec::Securing | AnyCodec::Unanswered(_) => false,
             AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => true,
         }
     }
@@ -79,7 +85,23 @@ impl AnyCodec {
 
     /// Whether a handshake over HTTP is to be answered.
     pub(crate) fn is_handshaking(&self) -> bool {
-        matches!(self, AnyCodec::Websocket(codec) if codec.is_handshaking())
+        match self {
+            AnyCodec::Websocket(codec) => codec.is_handshaking(),
+            codec => codec.is_unanswered(),
+        }
+    }
+
+    /// Whether its worker has still to answer its handshake.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        matches!(self, AnyCodec::Unanswered(_))
+    }
+
+    /// The same client, once its handshake has been left to its worker.
+    pub(crate) fn unanswered(self) -> AnyCodec {
+        match self {
+            AnyCodec::Websocket(codec) => AnyCodec::Unanswered(Box::new(codec)),
+            codec => codec,
+        }
     }
 
     /// See [`Codec::begin_close`].
@@ -87,7 +109,11 @@ impl AnyCodec {
         match self {
             AnyCodec::Websocket(codec) => codec.begin_close(),
             AnyCodec::Custom(codec) => codec.begin_close(),
-            AnyCodec::Securing | AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => {}
+            AnyCodec::Securing
+            | AnyCodec::Unanswered(_)
+            | AnyCodec::Text(_)
+            | AnyCodec::Frame(_)
+            | AnyCodec::Tcp(_) => {}
         }
     }
 
@@ -96,7 +122,11 @@ impl AnyCodec {
         match self {
             AnyCodec::Websocket(codec) => codec.awaits_close(),
             AnyCodec::Custom(codec) => codec.awaits_close(),
-            AnyCodec::Securing | AnyCodec::Text(_) | AnyCodec::Frame(_) | AnyCodec::Tcp(_) => false,
+            AnyCodec::Securing
+            | AnyCodec::Unanswered(_)
+            | AnyCodec::Text(_)
+            | AnyCodec::Frame(_)
+            | AnyCodec::Tcp(_) => false,
         }
     }
 }

@@ -4,13 +4,14 @@ use std::mem;
 use std::net::SocketAddr;
 
 use protocol::client::{Decoded, Kind, Malformed, websocket};
-use protocol::inner::{Cmd, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, WebsocketRequest};
+use protocol::inner::{Cmd, FLAG_ANSWER_WANTED, FLAG_BINARY, FLAG_SCALAR, FLAG_TEXT, WebsocketRequest};
 use tracing::warn;
 use uring::SocketId;
 
 use super::ClientSlot;
 use super::client::Reading;
 use super::codec::AnyCodec;
+use super::unanswered::Unanswered;
 use crate::Handshake;
 use crate::ResponseHeader;
 use crate::answer::{SUBPROTOCOL_HEADER, chosen_subprotocol, is_header};
@@ -209,7 +210,11 @@ impl Shard {
             match codec.decode(&limits, &mut input[done..], &mut reply) {
                 Decoded::NeedMore { consumed } => {
                     done += consumed;
-                    break Flow::NeedMore;
+                    break if codec.is_unanswered() {
+                        Flow::Stalled(Stall::Handshake)
+                    } else {
+                        Flow::NeedMore
+                    };
                 }
                 Decoded::Message { consumed, body, kind } => {
                     done += consumed;
@@ -246,6 +251,9 @@ impl Shard {
         };
         if codec.awaits_close() {
             codec.decode(&limits, &mut input[done..], &mut reply);
+        }
+        if matches!(flow, Flow::Stalled(Stall::Handshake)) {
+            codec = codec.unanswered();
         }
         let client = &mut self.clients[slot];
         client.codec = codec;
@@ -321,7 +329,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Tells the worker, then answers: ON_WEBSOCKET_CONNECT comes before anything the client does with the answer.
+    /// Tells the worker, then answers, unless that is the worker's: ON_WEBSOCKET_CONNECT comes before anything the client does with the
+    /// answer.
     fn on_handshake(
         &mut self,
         slot: ClientSlot,
@@ -349,7 +358,9 @@ impl Shard {
             told.set_jwt_claims(&admitted.claims);
         }
         told.encode(&mut body);
-        let event = ClientEvent { cmd: Cmd::OnWebsocketConnect, flag: 0, body: &body, repeat: None };
+        let is_workers = self.links.get(link).is_some_and(|link| link.answers_handshakes);
+        let flag = if is_workers { FLAG_ANSWER_WANTED } else { 0 };
+        let event = ClientEvent { cmd: Cmd::OnWebsocketConnect, flag, body: &body, repeat: None };
         self.emit(slot, link, event).map_err(|TooLarge| Flow::Over(Some(Malformed::TooLarge)))?;
         if let Some(uid) = admitted.as_ref().and_then(|admitted| admitted.uid.as_deref()) {
             self.clients.bind_uid(slot, uid.as_bytes());
@@ -362,9 +373,14 @@ impl Shard {
         let of_token = admitted.filter(|admitted| admitted.is_subprotocol).map(|_| jwt::SUBPROTOCOL);
         let subprotocol = subprotocol.or(of_token).map(|name| format!("{SUBPROTOCOL_HEADER}: {name}"));
         // A hook may have made its own choice.
-        if !headers.iter().any(|line| is_header(line, SUBPROTOCOL_HEADER)) {
-            headers.extend(subprotocol.as_deref());
+        let subprotocol =
+            subprotocol.filter(|_| !headers.iter().any(|line| is_header(line, SUBPROTOCOL_HEADER)));
+        if is_workers {
+            let unanswered = Unanswered::new(request, &headers, subprotocol);
+            self.clients.unanswered.insert(self.clients[slot].socket, unanswered);
+            return Err(Flow::Stalled(Stall::Handshake));
         }
+        headers.extend(subprotocol.as_deref());
         request.accept(&headers, reply);
         if let Some(held) = self.clients[slot].held.take() {
             reply.extend_from_slice(&held);

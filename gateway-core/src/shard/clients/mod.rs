@@ -20,6 +20,7 @@ pub(super) mod share;
 pub(super) mod stop;
 pub(super) mod tls;
 pub(super) mod tokens;
+mod unanswered;
 pub(super) mod unfinished;
 
 use std::ops::{Index, IndexMut};
@@ -36,6 +37,7 @@ use self::rates::Rates;
 use self::share::Shares;
 use self::tls::Sessions;
 use self::tokens::Tokens;
+use self::unanswered::Unanswered;
 use self::unfinished::Unfinished;
 use super::table::Table;
 use crate::config::ORIGIN_LOG_PERIOD_MS;
@@ -79,6 +81,8 @@ pub(crate) struct Clients {
     /// What each says is counted by, if it is.
     pub rates: Option<Box<Rates>>,
     pub limit_logs: LimitLogs,
+    /// Those whose handshakes are their workers' to answer.
+    unanswered: HashMap<SocketId, Unanswered>,
     /// Lines about pages that may not open websockets.
     pub origin_log: LogLimit,
     accepted: u64,
@@ -104,6 +108,7 @@ impl Clients {
             admissions: Admissions::new(settings),
             rates: Rates::new(settings),
             limit_logs: LimitLogs::default(),
+            unanswered: HashMap::new(),
             origin_log: LogLimit::new(1, ORIGIN_LOG_PERIOD_MS),
             accepted: 0,
             last_id,
@@ -203,6 +208,7 @@ impl Clients {
         self.unfinished.forget(slot);
         self.tokens.forget(client.socket);
         self.rates.iter_mut().for_each(|rates| rates.forget(slot));
+        self.unanswered.remove(&client.socket);
         if let Some(uid) = client.uid {
             self.uids.leave(uid);
         }

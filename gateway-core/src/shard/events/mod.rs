@@ -61,6 +61,8 @@ pub(crate) enum Stall {
     Window(LinkId),
     /// As many events of this client are in flight as may be of one.
     OwnEvents,
+    /// Its worker has not answered its handshake.
+    Handshake,
     /// The client has had its share of this period.
     Share,
     /// The client has had its share of this turn.
@@ -73,7 +75,12 @@ impl Stall {
     /// The link that is waited for.
     pub(crate) fn link(self) -> Option<LinkId> {
         match self {
-            Stall::NoWorker | Stall::OwnEvents | Stall::Share | Stall::Turn | Stall::Rate(_) => None,
+            Stall::NoWorker
+            | Stall::OwnEvents
+            | Stall::Handshake
+            | Stall::Share
+            | Stall::Turn
+            | Stall::Rate(_) => None,
             Stall::LinkFull(link)
             | Stall::Draining(link)
             | Stall::Silent(link)
@@ -94,6 +101,7 @@ impl Counters {
             Stall::Rerouting(_) => &mut self.stalls_rerouting,
             Stall::Window(_) => &mut self.stalls_window,
             Stall::OwnEvents => &mut self.stalls_own_events,
+            Stall::Handshake => &mut self.stalls_handshake,
             Stall::Share | Stall::Turn => &mut self.stalls_share,
             Stall::Rate(Excessive::Messages) => &mut self.stalls_message_rate,
             Stall::Rate(Excessive::Bytes) => &mut self.stalls_byte_rate,

@@ -274,7 +274,10 @@ impl Shard {
             let client = &self.clients[slot];
             match client.is_stalled() {
                 false => self.client_received(slot, &mut []),
-                true if self.backlog.bytes >= REROUTED_BYTES_MAX => self.resume_client(client.socket),
+                // Who waits for an answer waits for no link: what it has is to be seen to now.
+                true if client.codec.is_unanswered() || self.backlog.bytes >= REROUTED_BYTES_MAX => {
+                    self.resume_client(client.socket);
+                }
                 true => {}
             }
         }

@@ -350,6 +350,7 @@ impl Shard {
             link.out.queue.set_apart();
         }
         (link.ringway, link.run) = (connect.ringway, run);
+        link.answers_handshakes = connect.ringway && connect.handshakes;
         link.begin_to_count();
         let granted = connect.window.filter(|_| connect.ringway);
         let in_flight = granted.map(|window| InFlight::new(window, acks, self.suspects.are_alone()));

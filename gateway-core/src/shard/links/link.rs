@@ -28,6 +28,8 @@ pub(crate) struct Link {
     pub worker: Option<WorkerId>,
     /// Understands our additions to the wire (docs/WIRE.md §14).
     pub ringway: bool,
+    /// Its worker answers websocket handshakes.
+    pub answers_handshakes: bool,
     /// Which start of the worker it is, if it said so.
     pub run: Option<Run>,
     /// It was told why it is not taken: our FIN follows, nothing of it is served.
@@ -105,6 +107,7 @@ impl Link {
             authorized,
             worker: None,
             ringway: false,
+            answers_handshakes: false,
             run: None,
             refused: false,
             gone: Gone::default(),
