@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use protocol::inner::WebsocketRequest;
+use protocol::inner::{HandshakeAnswer, WebsocketRequest};
 
 use crate::{Client, Gateway, Message};
 
@@ -31,6 +31,10 @@ pub trait Events: 'static {
     /// some CPU. Nothing of this crate needs it.
     const USES_GLOMMIO: bool = false;
 
+    /// Handshakes of websockets are answered by [`Events::on_handshake`]. Gateways of ours then hold their answer back until it is
+    /// there, for 10 s after the client has connected; then they say 503. PHP's answer themselves, as all do without this.
+    const ANSWERS_HANDSHAKES: bool = false;
+
     /// The core starts. No gateway is connected yet, so what is sent from here reaches nobody (WIRE.md §9).
     async fn on_start(&self, gateway: &Gateway) {}
 
@@ -55,6 +59,33 @@ pub trait Events: 'static {
 
     /// A connection was accepted; for websocket before its handshake, which may still fail.
     async fn on_connect(&self, gateway: &Gateway, client: &Client) {}
+
+    /// A websocket handshake, to be answered: only with [`Events::ANSWERS_HANDSHAKES`]. Who is let in gets
+    /// [`Events::on_websocket_connect`] right behind this; what is sent from here reaches nobody else. A panic is answered 500.
+    ///
+    /// ```
+    /// # use ringway_worker::{Client, Events, Gateway, HandshakeAnswer, Message, WebsocketRequest};
+    /// # struct Rooms;
+    /// # impl Events for Rooms {
+    /// const ANSWERS_HANDSHAKES: bool = true;
+    ///
+    /// async fn on_handshake(&self, _: &Gateway, _: &Client, request: &WebsocketRequest) -> HandshakeAnswer {
+    ///     match request.get.get("room").and_then(|room| room.as_str()) {
+    ///         Some("lobby") => HandshakeAnswer::accept().with_header("X-Room", "lobby"),
+    ///         _ => HandshakeAnswer::refuse(404, "there is no such room"),
+    ///     }
+    /// }
+    /// # async fn on_message(&self, _gateway: &Gateway, _client: &Client, _message: Message) {}
+    /// # }
+    /// ```
+    async fn on_handshake(
+        &self,
+        gateway: &Gateway,
+        client: &Client,
+        request: &WebsocketRequest,
+    ) -> HandshakeAnswer {
+        HandshakeAnswer::accept()
+    }
 
     /// A valid websocket handshake. What is sent from here reaches the client right behind its acceptance.
     async fn on_websocket_connect(&self, gateway: &Gateway, client: &Client, request: &WebsocketRequest) {}

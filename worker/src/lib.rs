@@ -134,7 +134,7 @@ mod worker;
 pub use protocol::ClientId;
 pub use protocol::calls::{Answer, Body, MessageReport, Name};
 pub use protocol::client::Kind;
-pub use protocol::inner::{CloseReason, CloseReasonError, EventId, WebsocketRequest};
+pub use protocol::inner::{CloseReason, CloseReasonError, EventId, HandshakeAnswer, WebsocketRequest};
 pub use protocol::php;
 
 pub use crate::core::{Counters, Measures, Status};

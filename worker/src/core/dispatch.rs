@@ -10,7 +10,9 @@ use std::net::{SocketAddr, SocketAddrV4};
 use bytes::Bytes;
 use protocol::ClientId;
 use protocol::client::Kind;
-use protocol::inner::{Cmd, EventId, FLAG_BINARY, FLAG_TEXT, Frame, Repeat, WebsocketRequest};
+use protocol::inner::{
+    Cmd, EventId, FLAG_ANSWER_WANTED, FLAG_BINARY, FLAG_TEXT, Frame, Repeat, WebsocketRequest,
+};
 use protocol::php::DecodeError;
 use tracing::{debug, warn};
 
@@ -45,6 +47,8 @@ pub(crate) struct Delivery {
 pub(crate) enum What {
     Connect,
     WebsocketConnect(Box<WebsocketRequest>),
+    /// The same, and its gateway waits for an answer.
+    Handshake(Box<WebsocketRequest>),
     Message(Message),
     Close,
 }
@@ -65,6 +69,7 @@ impl What {
         match self {
             What::Connect => "on_connect",
             What::WebsocketConnect(_) => "on_websocket_connect",
+            What::Handshake(_) => "on_handshake",
             What::Message(_) => "on_message",
             What::Close => "on_close",
         }
@@ -82,7 +87,11 @@ impl Event {
             Some(Cmd::OnConnect) => What::Connect,
             Some(Cmd::OnClose) => What::Close,
             Some(Cmd::OnWebsocketConnect) => {
-                What::WebsocketConnect(Box::new(WebsocketRequest::decode(frame.body)?))
+                let request = Box::new(WebsocketRequest::decode(frame.body)?);
+                match frame.flag & FLAG_ANSWER_WANTED {
+                    0 => What::WebsocketConnect(request),
+                    _ => What::Handshake(request),
+                }
             }
             _ => What::message(frame),
         };

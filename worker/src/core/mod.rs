@@ -126,6 +126,8 @@ pub(crate) struct Core {
     /// Clients whose handler waits, and events that do.
     queues: Queues<Event>,
     windows: Windows,
+    /// Gateways are asked to leave websocket handshakes to its handlers.
+    pub(crate) answers_handshakes: bool,
     /// Events that were given a name here.
     named: u32,
     unsettled: Unsettled,
@@ -186,6 +188,7 @@ impl Core {
             fresh: VecDeque::new(),
             queues: Queues::default(),
             windows: Windows::default(),
+            answers_handshakes: false,
             named: 0,
             unsettled: Unsettled::default(),
             lost: LostLinks::default(),
@@ -414,6 +417,7 @@ impl Core {
                 .find(gateway)
                 .and_then(|link| link.kept.as_ref())
                 .map(|kept| kept.origin().link),
+            handshakes: self.answers_handshakes,
             window: self.window_for(gateway),
         };
         encode(Cmd::WorkerConnect, &body.encode())

@@ -60,7 +60,7 @@ impl Core {
             return false;
         }
         match what {
-            What::WebsocketConnect(_) | What::Message(_) => {
+            What::WebsocketConnect(_) | What::Handshake(_) | What::Message(_) => {
                 client.with_stored_session(|stored| self.sessions.is_in_doubt(client.id(), stored))
             }
             What::Connect => {

@@ -2,6 +2,7 @@
 
 use protocol::ClientId;
 use protocol::calls::command::{self, Command, To};
+use protocol::inner::HandshakeAnswer;
 use protocol::php::Array;
 use tracing::debug;
 
@@ -36,6 +37,11 @@ impl Gateway {
     /// Replaces a client's session, serialized already.
     pub(crate) fn store_session(&self, client: ClientId, session: &[u8]) {
         self.send(&command::store_session(client, session.to_vec()));
+    }
+
+    /// Answers a client's handshake.
+    pub(crate) fn answer_handshake(&self, client: ClientId, answer: &HandshakeAnswer) {
+        self.send(&command::answer_handshake(client, answer));
     }
 
     fn send(&self, command: &Command<'_>) {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use protocol::ClientId;
+use protocol::inner::{HandshakeAnswer, WebsocketRequest};
 use tracing::error;
 
 use super::panic::caught;
@@ -156,6 +157,7 @@ impl<E: Events> Dispatch<E> {
         let is_timed = self.shared().core.borrow_mut().measures.begin_handler();
         let began = is_timed.then(|| self.shared().now());
         let (name, ends) = (what.handler(), matches!(what, What::Close));
+        let is_handshake = matches!(what, What::Handshake(_));
         if self.shared().core.borrow_mut().is_session_in_doubt(&client, &what) {
             // In a box: it is rare and large, and every event pays for the size of this future.
             Box::pin(self.refresh(&client)).await;
@@ -171,6 +173,10 @@ impl<E: Events> Dispatch<E> {
             Err(panic) => {
                 self.shared().core.borrow_mut().counters.panics += 1;
                 error!(client = %client.id(), "{name} panicked: {panic}");
+                if is_handshake {
+                    // If it had answered, that counts.
+                    self.gateway.answer_handshake(client.id(), &HandshakeAnswer::refuse(500, ""));
+                }
             }
         }
         if ends {
@@ -200,8 +206,21 @@ impl<E: Events> Dispatch<E> {
             What::WebsocketConnect(request) => {
                 self.events.on_websocket_connect(&self.gateway, client, &request).await;
             }
+            // In a box, as refreshing is.
+            What::Handshake(request) => Box::pin(self.answer(client, &request)).await,
             What::Message(message) => self.events.on_message(&self.gateway, client, message).await,
             What::Close => self.events.on_close(&self.gateway, client).await,
+        }
+    }
+}
+
+impl<E: Events> Dispatch<E> {
+    /// Answers a handshake; who is let in has connected.
+    async fn answer(&self, client: &Client, request: &WebsocketRequest) {
+        let answer = self.events.on_handshake(&self.gateway, client, request).await;
+        self.gateway.answer_handshake(client.id(), &answer);
+        if answer.is_accepted() {
+            self.events.on_websocket_connect(&self.gateway, client, request).await;
         }
     }
 }

@@ -76,6 +76,7 @@ impl Runtime {
         make_events: impl FnOnce() -> E,
     ) -> Runtime {
         let shared = Rc::new(Shared::new(setup, host, bridge));
+        shared.core.borrow_mut().answers_handshakes = E::ANSWERS_HANDSHAKES;
         let handlers = shared.enter(|| handlers(make_events(), Gateway::new(Rc::clone(&shared))));
         let runtime = Runtime { shared, handlers: Box::new(handlers), ending: None };
         runtime.start();

@@ -7,6 +7,7 @@ mod drain;
 mod events;
 mod fake;
 mod glommio_turns;
+mod handshakes;
 mod links;
 mod names;
 mod outboxes;
