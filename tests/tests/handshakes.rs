@@ -1,8 +1,11 @@
 //! Handshakes as operators set them up, and as they end when nobody serves them.
 
+use std::process::Command;
+
 use ringway_tests::client::Framing;
-use ringway_tests::client::websocket::{Frame, WebsocketClient, request};
+use ringway_tests::client::websocket::{Event, Frame, WebsocketClient, request};
 use ringway_tests::peer::Link;
+use ringway_tests::process::Process;
 use ringway_tests::{Clients, Cluster, Listen};
 
 use protocol::inner::Cmd;
@@ -61,5 +64,40 @@ fn lenient_text_reaches_the_worker_as_it_came() {
     client.send(&Frame::text(gbk));
     worker.expect_message(gbk);
     client.close();
+    cluster.stop();
+}
+
+/// A worker that answers handshakes: by its own word, or by none in time.
+#[test]
+fn a_worker_answers_handshakes_itself() {
+    let cluster = Cluster::builder().workers(0).listen(&[Listen::Websocket]).start();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorkeeper"));
+    command.args(["--count", "1", "--register-address", &cluster.register_address().to_string()]);
+    // One of its handlers never ends.
+    command.args(["--drain-timeout", "1"]);
+    let mut worker = Process::spawn("doorkeeper", command);
+    worker.await_ready("doorkeeper");
+    let ask = |path: &str| {
+        let mut client = WebsocketClient::connect_silently(cluster.address(0, Listen::Websocket));
+        client.send_bytes(&request(path, &["Sec-WebSocket-Protocol: other, chat"]));
+        client
+    };
+    let mut waits = ask("/never");
+    for path in ["/", "/slow"] {
+        let mut client = ask(path);
+        // Said before it is answered.
+        client.send_text("hello");
+        let answer = client.read_response().expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        assert!(answer.ends_with("\r\nSec-WebSocket-Protocol: chat\r\nX-Door: open\r\n\r\n"), "{answer}");
+        client.expect(&Event::text("welcome"));
+        client.expect(&Event::text("hello"));
+    }
+    let mut refused = ask("/cellar");
+    let answer = refused.read_response().expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    assert!(waits.read_response().expect("an answer").starts_with("HTTP/1.1 503 "));
+    worker.terminate();
+    worker.await_clean_exit();
     cluster.stop();
 }
