@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use uring::SocketId;
 
 use super::ClientSlot;
-use super::client::Reading;
+use super::client::{Client, Reading};
 use super::leave::CloseReason;
 use crate::config::RATE_LOOK_PERIOD_MS;
 use crate::limits::Bucket;
@@ -133,7 +133,8 @@ impl Shard {
     /// A client has said too much: it is not read until it may say more, or closed.
     pub(super) fn hold_back(&mut self, slot: ClientSlot, what: Excessive) {
         let now = self.now;
-        let peer = self.clients[slot].peer.address();
+        let Client { socket, peer, .. } = &self.clients[slot];
+        let (socket, peer) = (*socket, peer.address());
         let Some(rates) = &mut self.clients.rates else { return };
         if rates.over_limit == OverLimit::Close {
             match what {
@@ -144,10 +145,8 @@ impl Shard {
             return self.close_client_because(slot, CloseReason::Policy);
         }
         let wait = rates.excess(slot, rates.next(), now).map_or(0, |(_, wait)| wait.min(RATE_LOOK_PERIOD_MS));
-        let client = &mut self.clients[slot];
-        client.reading = Reading::Rate;
-        let socket = client.socket;
-        self.clients.rates.iter_mut().for_each(|rates| rates.waiting.push(Reverse((now.plus(wait), socket))));
+        rates.waiting.push(Reverse((now.plus(wait), socket)));
+        self.clients[slot].reading = Reading::Rate;
         *self.counters.stalls(Stall::Rate(what)) += 1;
         self.output.actions.push(Action::Pause(socket));
         self.note_limit(peer, what.flag(), "is not read for a while");
