@@ -30,6 +30,9 @@ pub struct Options {
     /// key (PEM) of the certificate at the same place (default: in the certificate's file)
     #[argh(option, arg_name = "FILE")]
     pub tls_key: Vec<String>,
+    /// who vouches for clients' own certificates (PEM), without which none gets in (default: they need none)
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
     /// shards, a thread each; of `ringway` the worker's cores too (default: one per CPU)
     #[argh(option, arg_name = "N", default = "program::cpus()")]
     pub count: usize,
@@ -263,7 +266,7 @@ impl Options {
             client_counts: None,
             listen,
             jwt,
-            tls: acceptor(self.tls_cert, self.tls_key)?,
+            tls: acceptor(self.tls_cert, self.tls_key, self.tls_client_ca)?,
             count: self.count,
             lan_ip: resolve_lan_ip(&self.lan_ip)?,
             start_port: self.start_port,

@@ -41,10 +41,15 @@ struct Server {
 
 impl Server {
     fn start(certificates: &[&KeyPair]) -> Server {
+        Server::start_with(certificates, &[])
+    }
+
+    fn start_with(certificates: &[&KeyPair], more: &[&str]) -> Server {
         let mut flags = vec!["--listen", "wss://127.0.0.1:0", "--listen", "ssl+text://127.0.0.1:0"];
         for files in certificates {
             flags.extend(["--tls-cert", text(&files.cert), "--tls-key", text(&files.key)]);
         }
+        flags.extend(more);
         let mut cluster =
             Cluster::builder().listen(&[Listen::Websocket]).gateway_flags(&flags).admin().start();
         let ready = cluster.gateway(0).stdout();
@@ -115,6 +120,30 @@ fn openssl_speaks_both_versions_and_gets_the_certificate_of_the_name() {
     let Some(child) = openssl(server.text, &flags) else { return };
     let refused = child.wait_with_output().unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("verify error"), "{refused:?}");
+    server.cluster.stop();
+}
+
+#[test]
+fn clients_show_a_certificate_where_one_is_wanted_and_may_name_http() {
+    let files = certificate("wanted-server", &["localhost"]);
+    // It vouches for itself.
+    let own = certificate("wanted-client", &["device"]);
+    let ca = ["--tls-client-ca", text(&own.cert)];
+    let server = Server::start_with(&[&files], &ca);
+    let trusted = ["-CAfile", text(&files.cert)];
+    let shown = ["-cert", text(&own.cert), "-key", text(&own.key)];
+    let Some(child) = openssl(server.text, &[&trusted[..], &shown].concat()) else { return };
+    assert!(echo_by_openssl(child).contains("Verification: OK"));
+    let Some(child) = openssl(server.text, &trusted) else { return };
+    let refused = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("certificate required"), "{said}");
+    let naming = [&trusted[..], &shown, &["-alpn", "h2,http/1.1"]].concat();
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-connect", &server.wss.to_string()]).args(naming).stdin(Stdio::null());
+    let said = command.output().unwrap();
+    let said = String::from_utf8_lossy(&said.stdout);
+    assert!(said.contains("ALPN protocol: http/1.1"), "{said}");
     server.cluster.stop();
 }
 

@@ -1,15 +1,21 @@
 //! A server's settings: which certificate a client gets, and what is spoken.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::crypto::ring as provider;
+use rustls::crypto::{CryptoProvider, ring as provider};
 use rustls::pki_types::UnixTime;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, UnbufferedServerConnection};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, UnbufferedServerConnection, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 
-use crate::certificate::{CERT_FLAG, Certificate, CertificateError, KeyPair, Validity};
+use crate::certificate::{
+    CERT_FLAG, CLIENT_CA_FLAG, Certificate, CertificateError, KeyPair, Validity, read_roots,
+};
 use crate::config::TICKETS;
 use crate::session::Session;
 
@@ -17,7 +23,10 @@ use crate::session::Session;
 #[derive(Clone)]
 pub struct Acceptor {
     files: Arc<[KeyPair]>,
+    client_ca: Option<Arc<Path>>,
     config: Arc<ServerConfig>,
+    /// The same with HTTP's name.
+    http: Arc<ServerConfig>,
     notices: Arc<[String]>,
     expired: Arc<[CertificateError]>,
 }
@@ -32,6 +41,18 @@ impl Acceptor {
     /// # Panics
     /// There is no file.
     pub fn load(files: &[KeyPair]) -> Result<Acceptor, CertificateError> {
+        Acceptor::load_for(files, None)
+    }
+
+    /// The same for clients that have a certificate of their own, for which one of those in `client_ca` (PEM) vouches; others'
+    /// handshakes fail. `None`: for all.
+    ///
+    /// # Errors
+    /// As for [`Acceptor::load`], of that file too.
+    ///
+    /// # Panics
+    /// There is no file.
+    pub fn load_for(files: &[KeyPair], client_ca: Option<&Path>) -> Result<Acceptor, CertificateError> {
         assert!(!files.is_empty(), "a server needs a certificate");
         let provider = Arc::new(provider::default_provider());
         let certificates = files.iter().map(|files| Certificate::load(files, &provider));
@@ -46,18 +67,23 @@ impl Acceptor {
                 expired.push(notice);
             }
         }
+        let clients = client_verifier(client_ca, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has ciphers for both versions")
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::new(ByName::new(certificates)));
         // Who comes back shows a ticket; nothing is kept for who may never come.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = provider::Ticketer::new().expect("the system has random numbers");
         config.send_tls13_tickets = TICKETS;
+        let mut http = config.clone();
+        http.alpn_protocols.push(HTTP.to_vec());
         Ok(Acceptor {
             files: files.into(),
+            client_ca: client_ca.map(Arc::from),
             config: Arc::new(config),
+            http: Arc::new(http),
             notices: notices.into(),
             expired: expired.into(),
         })
@@ -68,7 +94,7 @@ impl Acceptor {
     /// # Errors
     /// As for [`Acceptor::load`], and an expired certificate: what is there now can only be better.
     pub fn reload(&self) -> Result<Acceptor, CertificateError> {
-        let new = Acceptor::load(&self.files)?;
+        let new = Acceptor::load_for(&self.files, self.client_ca.as_deref())?;
         match new.expired.first() {
             Some(expired) => Err(expired.clone()),
             None => Ok(new),
@@ -80,12 +106,34 @@ impl Acceptor {
         &self.notices
     }
 
-    /// A session with a client that has just connected.
+    /// A session with a client that has just connected. Which protocols it names (RFC 7301) does not matter.
     pub fn accept(&self) -> Session {
-        let conn = UnbufferedServerConnection::new(Arc::clone(&self.config));
-        Session::server(conn.expect("the settings are those of a server"))
+        begin(&self.config)
+    }
+
+    /// The same for one that is to speak HTTP/1.1. If it names protocols and that is not among them, the handshake fails.
+    pub fn accept_http(&self) -> Session {
+        begin(&self.http)
     }
 }
+
+fn begin(config: &Arc<ServerConfig>) -> Session {
+    let conn = UnbufferedServerConnection::new(Arc::clone(config));
+    Session::server(conn.expect("the settings are those of a server"))
+}
+
+fn client_verifier(
+    ca: Option<&Path>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+    let Some(file) = ca else { return Ok(WebPkiClientVerifier::no_client_auth()) };
+    let roots = Arc::new(read_roots(CLIENT_CA_FLAG, file)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
+    verifier.map_err(|error| CertificateError::new(CLIENT_CA_FLAG, file, error))
+}
+
+/// HTTP/1.1 among the names of protocols (RFC 7301 §6).
+const HTTP: &[u8] = b"http/1.1";
 
 /// Certificates by the names in them.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -132,6 +133,16 @@ pub(crate) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, St
     }
 }
 
+/// Those who vouch for others, in a file that `flag` names; at least one.
+pub(crate) fn read_roots(flag: &str, file: &Path) -> Result<RootCertStore, CertificateError> {
+    let wrong = |why: &dyn fmt::Display| CertificateError::new(flag, file, why);
+    let mut roots = RootCertStore::empty();
+    for certificate in read_chain(file).map_err(|why| wrong(&why))? {
+        roots.add(certificate).map_err(|error| wrong(&error))?;
+    }
+    Ok(roots)
+}
+
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_file(file).map_err(|error| {
         describe(error, "has no private key (PEM, without a passphrase: -----BEGIN PRIVATE KEY-----)")
@@ -164,6 +175,7 @@ fn days(from: UnixTime, to: UnixTime) -> u64 {
 
 pub(crate) const CERT_FLAG: &str = "--tls-cert";
 pub(crate) const KEY_FLAG: &str = "--tls-key";
+pub(crate) const CLIENT_CA_FLAG: &str = "--tls-client-ca";
 
 const NO_CERTIFICATE: &str = "has no certificate (PEM: -----BEGIN CERTIFICATE-----)";
 

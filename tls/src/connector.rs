@@ -12,9 +12,9 @@ use rustls::client::{
 };
 use rustls::crypto::{CryptoProvider, ring as provider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, SignatureScheme};
 
-use crate::certificate::{CertificateError, read_chain};
+use crate::certificate::{CertificateError, read_roots};
 use crate::config::TICKETS_KEPT_MAX;
 use crate::session::Session;
 
@@ -40,12 +40,7 @@ impl Connector {
     /// # Errors
     /// The file is missing or has no certificate.
     pub fn trusting(flag: &str, file: &Path) -> Result<Connector, CertificateError> {
-        let wrong = |why: &dyn fmt::Display| CertificateError::new(flag, file, why);
-        let certificates = read_chain(file).map_err(|why| wrong(&why))?;
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates {
-            roots.add(certificate).map_err(|error| wrong(&error))?;
-        }
+        let roots = read_roots(flag, file)?;
         let provider = Arc::new(provider::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

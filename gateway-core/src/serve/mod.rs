@@ -124,16 +124,24 @@ impl From<StartError> for program::Refusal {
     }
 }
 
-/// What the flags `--tls-cert` and `--tls-key` name; `None` if they name nothing.
+/// What the flags `--tls-cert`, `--tls-key` and `--tls-client-ca` name; `None` if they name nothing.
 ///
 /// # Errors
-/// There are more of one than of the other, or a file is not as it should be.
-pub fn acceptor(certs: Vec<String>, keys: Vec<String>) -> Result<Option<tls::Acceptor>, StartError> {
+/// There are more certificates than keys or the other way round, clients need one where the server has none, or a file is not as
+/// it should be.
+pub fn acceptor(
+    certs: Vec<String>,
+    keys: Vec<String>,
+    client_ca: Option<PathBuf>,
+) -> Result<Option<tls::Acceptor>, StartError> {
     let files = tls::KeyPair::from_flags(certs, keys).map_err(StartError::Settings)?;
-    if files.is_empty() {
-        return Ok(None);
+    match client_ca {
+        Some(_) if files.is_empty() => Err(StartError::Settings(
+            "--tls-client-ca without a certificate of this server: add --tls-cert and --tls-key".to_owned(),
+        )),
+        None if files.is_empty() => Ok(None),
+        client_ca => Ok(Some(tls::Acceptor::load_for(&files, client_ca.as_deref())?)),
     }
-    Ok(Some(tls::Acceptor::load(&files)?))
 }
 
 impl Gateway {

@@ -1,5 +1,6 @@
 //! Both ends of a session against each other, in memory, and against what means harm; certificates from files.
 
 mod certificates;
+mod clients;
 mod files;
 mod sessions;

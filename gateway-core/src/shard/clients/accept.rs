@@ -11,7 +11,7 @@ use crate::shard::links::LinkId;
 use crate::shard::links::link::Link;
 use crate::shard::output::Outbound;
 use crate::shard::{Action, Shard};
-use crate::{Admission, Millis};
+use crate::{Admission, ListenProtocol, Millis};
 
 impl Shard {
     /// Somebody connected at `settings.listen[listener]`: a client, or a proxy, which may have to say first for whom it speaks.
@@ -88,7 +88,8 @@ impl Shard {
         });
         if listen.tls {
             let acceptor = self.settings.tls.as_ref().expect("checked at start: TLS has certificates");
-            return self.clients.sessions.begin(socket, acceptor);
+            let is_http = matches!(listen.protocol, ListenProtocol::Websocket(_));
+            return self.clients.sessions.begin(socket, acceptor, is_http);
         }
         self.client_received(slot, &mut []);
     }

@@ -90,8 +90,9 @@ impl Sessions {
     }
 
     /// A client with TLS has come; its worker is told when its handshake is done.
-    pub(crate) fn begin(&mut self, socket: SocketId, acceptor: &Acceptor) {
-        self.rows.insert(socket.index(), Box::new(acceptor.accept()));
+    pub(crate) fn begin(&mut self, socket: SocketId, acceptor: &Acceptor, is_http: bool) {
+        let session = if is_http { acceptor.accept_http() } else { acceptor.accept() };
+        self.rows.insert(socket.index(), Box::new(session));
     }
 
     /// Says that nothing more will come.
