@@ -16,12 +16,17 @@ pub enum Host {
 }
 
 /// Whether machines anywhere may reach this address, as far as its number tells: it is one of no private network, of no
-/// carrier's (RFC 1918, 4193 and 6598), of no single link, not this machine alone, and not all of its addresses.
+/// carrier's (RFC 1918, 4193 and 6598), of no network under test (RFC 2544), of no single link, not this machine alone, and not all of its addresses.
 pub fn is_public(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
-            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0b1100_0000 == 64;
-            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || is_shared)
+            let [first, second, ..] = ip.octets();
+            let is_set_aside = (first == 100 && second & 0xc0 == 64) || (first == 198 && second & 0xfe == 18);
+            !(ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || is_set_aside)
         }
         IpAddr::V6(ip) => {
             let is_near = ip.is_unique_local() || ip.is_unicast_link_local();
@@ -179,12 +184,14 @@ mod tests {
 
     #[test]
     fn what_is_public_is_no_network_of_somebody() {
-        let near = "10.1.2.3 172.31.0.1 192.168.0.1 127.8.8.8 169.254.1.1 100.64.0.1 100.127.255.255 0.0.0.0 ::1 :: fd00::1 \
+        let near = "10.1.2.3 172.31.0.1 192.168.0.1 127.8.8.8 169.254.1.1 100.64.0.1 100.127.255.255 198.18.0.1 198.19.255.1 0.0.0.0 ::1 :: fd00::1 \
             fe80::1 ::ffff:10.0.0.1";
         for ip in near.split_whitespace() {
             assert!(!is_public(ip.parse().unwrap()), "{ip}");
         }
-        for ip in "8.8.8.8 172.32.0.1 100.128.0.1 100.63.0.1 2001:db8::1 ::ffff:8.8.8.8".split_whitespace() {
+        for ip in "8.8.8.8 172.32.0.1 100.128.0.1 100.63.0.1 198.17.0.1 198.20.0.1 2001:db8::1 ::ffff:8.8.8.8"
+            .split_whitespace()
+        {
             assert!(is_public(ip.parse().unwrap()), "{ip}");
         }
     }

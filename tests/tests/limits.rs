@@ -18,14 +18,26 @@ fn builder(flags: &[&str]) -> Builder {
     Cluster::builder().shards(2).app("echo").listen(&listen).gateway_flags(flags).admin()
 }
 
-/// Asks for a websocket, behind these bytes; the status that is answered, and the client if it was let in.
-fn ask(cluster: &Cluster, before: &str) -> (String, WebsocketClient) {
+/// Asks for a websocket, behind these bytes; the status that is answered, and the client if it was let in. `None` if it is not
+/// told: too many were just before.
+fn ask_perhaps_in_vain(cluster: &Cluster, before: &str) -> Option<(String, WebsocketClient)> {
     let mut client = WebsocketClient::connect_silently(cluster.address(0, Listen::Websocket));
     client.send_bytes(&[before.as_bytes(), &request("/", &[])].concat());
-    let answer = client.read_response().expect("it is told");
+    let answer = client.read_response()?;
     let status = answer.split(' ').nth(1).expect("a response has a status").to_owned();
     assert_eq!(status != "101", answer.contains("\r\nRetry-After: 5\r\n"), "{answer}");
-    (status, client)
+    Some((status, client))
+}
+
+/// The same of one that is told.
+fn ask(cluster: &Cluster, before: &str) -> (String, WebsocketClient) {
+    ask_perhaps_in_vain(cluster, before).expect("it is told")
+}
+
+/// A client, if it is let in.
+fn come(cluster: &Cluster) -> Option<WebsocketClient> {
+    let (status, client) = ask_perhaps_in_vain(cluster, "")?;
+    (status == "101").then_some(client)
 }
 
 fn count(cluster: &Cluster, name: &str) -> u64 {
@@ -49,15 +61,10 @@ fn an_address_has_so_many_clients_of_all_shards() {
     let (_, _, metrics) = get(cluster.admin_addresses()[1], "/metrics", "");
     assert!(metrics.contains("cause=\"max_clients_per_address\""), "{metrics}");
     inside.truncate(4);
-    let mut come = || {
-        let (status, client) = ask(&cluster, "");
-        inside.push(client);
-        status == "101"
-    };
     for _ in 0..3 {
-        wait_until("room for one more", || come().then_some(()));
+        inside.push(wait_until("room for one more", || come(&cluster)));
     }
-    assert!(!come());
+    assert!(come(&cluster).is_none());
     cluster.stop();
 }
 
@@ -115,7 +122,7 @@ fn handshakes_of_an_address_come_at_their_rate() {
     let came = (0..40).filter(|_| ask(&cluster, "").0 == "101").count();
     let allowed = 10 + (clock.elapsed().as_secs_f64() * 5.0) as usize + 1;
     assert!((10..=allowed).contains(&came), "{came} of {allowed}");
-    wait_until("another one's time", || (ask(&cluster, "").0 == "101").then_some(()));
+    wait_until("another one's time", || come(&cluster));
     cluster.stop();
 }
 
