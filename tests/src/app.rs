@@ -1,8 +1,21 @@
 //! What workers of tests run: a client's message is what its handler does.
 
+use std::process::Command;
 use std::time::Duration;
 
+use cluster::Cluster;
+use cluster::process::{Process, binary_path};
 use ringway_worker::{Client, ClientId, Events, Gateway, Message, WebsocketRequest, time};
+
+/// Starts the worker of tests, called `test`, at a cluster that has no other; ready.
+pub fn start(cluster: &Cluster, cores: usize) -> Process {
+    let mut command = Command::new(binary_path("test-worker"));
+    let (cores, register) = (cores.to_string(), cluster.register_address().to_string());
+    command.args(["--count", &cores, "--name", "test", "--register-address", &register]);
+    let worker = Process::spawn("worker", command);
+    worker.await_ready("test-worker");
+    worker
+}
 
 /// A message is a word and a number; the answer is the message, or as said here.
 #[derive(Clone, Copy, Debug)]

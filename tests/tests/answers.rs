@@ -1,20 +1,14 @@
 //! What handlers ask gateways on their links, and what they are told of their messages, among real programs.
 
-use std::path::Path;
-use std::process::Command;
 
 use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::process::Process;
-use ringway_tests::{Clients, Cluster, Listen};
+use ringway_tests::{Clients, Cluster, Listen, app};
 
 /// Two gateways of two shards, and a worker of two cores.
 fn start() -> (Cluster, Process) {
     let cluster = Cluster::builder().gateways(2).shards(2).workers(0).listen(&[Listen::Text]).start();
-    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_test-worker")));
-    let register = cluster.register_address().to_string();
-    command.args(["--count", "2", "--name", "test", "--register-address", &register]);
-    let worker = Process::spawn("worker", command);
-    worker.await_ready("test-worker");
+    let worker = app::start(&cluster, 2);
     (cluster, worker)
 }
 

@@ -1,24 +1,11 @@
 //! Programs that stand still, as a paused or migrated virtual machine does: their kernel goes on accepting, and nobody
 //! answers.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use ringway_tests::client::{Framing, PlainClient};
-use ringway_tests::process::Process;
 use ringway_tests::wait::{Deadline, Stopwatch, wait_until};
-use ringway_tests::{Clients, Cluster, Listen};
-
-/// A worker of one core, ready.
-fn start(cluster: &Cluster) -> Process {
-    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_test-worker")));
-    let register = cluster.register_address().to_string();
-    command.args(["--count", "1", "--name", "test", "--register-address", &register]);
-    let worker = Process::spawn("worker", command);
-    worker.await_ready("test-worker");
-    worker
-}
+use ringway_tests::{Clients, Cluster, Listen, app};
 
 /// How many clients are online, and how many gateways did not say.
 fn online(client: &mut PlainClient) -> String {
@@ -29,7 +16,7 @@ fn online(client: &mut PlainClient) -> String {
 #[test]
 fn a_frozen_gateway_is_left_out_of_queries_until_it_goes_on() {
     let mut cluster = Cluster::builder().gateways(2).workers(0).listen(&[Listen::Text]).start();
-    let mut worker = start(&cluster);
+    let mut worker = app::start(&cluster, 1);
     let (mut client, _other) = (cluster.plain(0, Framing::Text), cluster.plain(1, Framing::Text));
     wait_until("both to be counted", || (online(&mut client) == "2 0").then_some(()));
     cluster.gateway(1).pause();
@@ -57,7 +44,7 @@ fn a_frozen_gateway_is_left_out_of_queries_until_it_goes_on() {
 #[test]
 fn a_gateway_that_stood_still_has_every_change_of_a_session() {
     let mut cluster = Cluster::builder().gateways(2).workers(0).listen(&[Listen::Text]).start();
-    let mut worker = start(&cluster);
+    let mut worker = app::start(&cluster, 1);
     let (mut asking, mut counting) = (cluster.plain(0, Framing::Text), cluster.plain(1, Framing::Text));
     wait_until("both to be counted", || (online(&mut asking) == "2 0").then_some(()));
     cluster.gateway(1).pause();

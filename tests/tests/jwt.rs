@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use ringway_tests::client::websocket::{Event, WebsocketClient};
 use ringway_tests::process::Process;
 use ringway_tests::wait::wait_until;
-use ringway_tests::{Cluster, Listen};
+use ringway_tests::{Cluster, Listen, app};
 
 /// A gateway, a register and the worker of tests, which greets who has a token.
 struct Server {
@@ -22,10 +22,7 @@ impl Server {
         let flags = [&["--jwt-bind-sub"], flags].concat();
         let cluster =
             Cluster::builder().workers(0).listen(&[Listen::Websocket]).gateway_flags(&flags).start();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_test-worker"));
-        command.args(["--count", "1", "--register-address", &cluster.register_address().to_string()]);
-        let worker = Process::spawn("test-worker", command);
-        worker.await_ready("test-worker");
+        let worker = app::start(&cluster, 1);
         Server { cluster, worker }
     }
 

@@ -4,13 +4,12 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::Command;
 
 use ringway_tests::client::websocket::{Event, WebsocketClient};
 use ringway_tests::client::{Framing, PlainClient, TlsClient};
 use ringway_tests::process::Process;
 use ringway_tests::proxy::{Between, Kind, Proxy, Tells};
-use ringway_tests::{Cluster, Listen, own_address};
+use ringway_tests::{Cluster, Listen, app, own_address};
 use tls::Connector;
 
 /// A gateway and a worker that says where its clients come from.
@@ -27,10 +26,7 @@ impl Server {
         let flags = [&["--trusted-proxies", &trusted], flags].concat();
         let listen = [Listen::Websocket, Listen::Text];
         let cluster = Cluster::builder().workers(0).listen(&listen).gateway_flags(&flags).start();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_test-worker"));
-        command.args(["--count", "1", "--register-address", &cluster.register_address().to_string()]);
-        let worker = Process::spawn("test-worker", command);
-        worker.await_ready("test-worker");
+        let worker = app::start(&cluster, 1);
         Server { cluster, worker }
     }
 

@@ -135,6 +135,8 @@ fn of_a_gateway() {
     assert_wrong("gateway", &twice, "--secret-key-file");
     let public = ["--listen", "websocket://127.0.0.1:0", "--lan-ip", "192.0.2.1"];
     assert_wrong("gateway", &public, "--no-secret-key");
+    let alone = ["--listen", "websocket://127.0.0.1:0", "--tls-client-ca", "clients.pem"];
+    assert_wrong("gateway", &alone, "--tls-client-ca");
     assert_wrong("gateway", &["--listen", "websocket://127.0.0.1:0", "--tls-key", "a"], "--tls-key");
     let last = ["--listen", "websocket://127.0.0.1:0", "--start-port", "65535", "--count", "2"];
     assert_wrong("gateway", &last, "--start-port");
