@@ -1,6 +1,5 @@
 //! What handlers ask gateways on their links, and what they are told of their messages, among real programs.
 
-
 use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::process::Process;
 use ringway_tests::{Clients, Cluster, Listen, app};

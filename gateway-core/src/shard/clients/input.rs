@@ -32,6 +32,14 @@ pub(crate) enum Flow {
     Over(Option<Malformed>),
 }
 
+impl Flow {
+    /// Of a codec that cannot go on: it is more input that is needed, or its worker's answer.
+    #[inline]
+    fn for_more(codec: &AnyCodec) -> Flow {
+        if codec.is_unanswered() { Flow::Stalled(Stall::Handshake) } else { Flow::NeedMore }
+    }
+}
+
 impl Shard {
     /// Bytes from a client, or none: then what is possible now is done, at the start and after a stall.
     pub(crate) fn client_received(&mut self, slot: ClientSlot, bytes: &mut [u8]) {
@@ -210,11 +218,7 @@ impl Shard {
             match codec.decode(&limits, &mut input[done..], &mut reply) {
                 Decoded::NeedMore { consumed } => {
                     done += consumed;
-                    break if codec.is_unanswered() {
-                        Flow::Stalled(Stall::Handshake)
-                    } else {
-                        Flow::NeedMore
-                    };
+                    break Flow::for_more(&codec);
                 }
                 Decoded::Message { consumed, body, kind } => {
                     done += consumed;
