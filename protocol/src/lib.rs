@@ -7,7 +7,7 @@
 //! * [`address`]: hosts and ports as flags have them.
 //! * [`pulse`]: when a silent peer counts as dead.
 //! * [`millis`]: spans of time as numbers.
-//! * [`is_secret`]: whether what a peer has said is the secret.
+//! * [`is_secret`], [`prove`], [`is_proof`]: whether a peer has said the secret, or shown that it knows it.
 //! * [`LogLimit`]: how often what a peer does may be logged.
 //! * [`calls`]: commands and queries: which gateway gets which frame, and what replies mean.
 //! * [`ClientId`]: the name of a client, which is its address too.
@@ -41,4 +41,4 @@ pub use log_limit::LogLimit;
 pub use millis::millis;
 #[doc(inline)]
 pub use php_values as php;
-pub use secret::is_secret;
+pub use secret::{is_proof, is_secret, prove};
