@@ -89,6 +89,17 @@ mod tests {
         {
             assert!(metrics.contains(line), "{line} is not in {metrics}");
         }
+        let page = ask(&admin, "/");
+        assert!(
+            page.contains("content-security-policy: default-src 'none'; ") && page.contains("<title>Ringway")
+        );
+        let cluster = ask(&admin, "/cluster");
+        assert!(cluster.contains("x-frame-options: DENY\r\n"), "{cluster}");
+        for part in
+            ["\"may_act\":false", "\"here\":true", "gateway:1 has ended", &admin.address().to_string()]
+        {
+            assert!(cluster.contains(part), "{part} is not in {cluster}");
+        }
         let address = admin.address();
         drop(admin);
         assert!(fetch(address, None).is_err());

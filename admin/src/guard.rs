@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -34,12 +34,20 @@ impl Guard {
         }
     }
 
-    fn refuse(&self, path: &str, headers: &HeaderMap) -> Option<Response> {
+    fn refuse(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response> {
         let value = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
         let wants_token =
             |why| (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], why).into_response();
+        if !method.is_safe()
+            && value(header::ORIGIN).is_some_and(|origin| !is_of(origin, value(header::HOST)))
+        {
+            let why = "a page from elsewhere may not ask for this\n";
+            return Some((StatusCode::FORBIDDEN, why).into_response());
+        }
         match self {
             _ if PROBES.contains(&path) => None,
+            // It has no data.
+            Guard::Token(_) if path == PAGE => None,
             Guard::Token(token) => {
                 let told = value(header::AUTHORIZATION).and_then(|told| told.strip_prefix("Bearer "));
                 let is_right = told.is_some_and(|told| protocol::is_secret(told, token));
@@ -57,10 +65,16 @@ impl Guard {
 
 /// Lets requests in.
 pub(crate) async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    match guard.refuse(request.uri().path(), request.headers()) {
+    match guard.refuse(request.method(), request.uri().path(), request.headers()) {
         Some(refusal) => refusal,
         None => next.run(request).await,
     }
+}
+
+/// Whether a browser says by this `Origin` that the page it asks for came from the same `Host`.
+fn is_of(origin: &str, host: Option<&str>) -> bool {
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
 }
 
 /// Whether a `Host` is an address or `localhost`, with a port or without.
@@ -73,6 +87,9 @@ fn names_an_address(host: &str) -> bool {
 
 /// What may be asked without a token.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
+/// The dashboard, which asks for the token itself.
+const PAGE: &str = "/";
 
 #[cfg(test)]
 mod tests {
@@ -90,33 +107,72 @@ mod tests {
         assert!(Guard::new(here, Some("")).is_err());
         let guard = Guard::new(open, None).unwrap();
         let host = headers(&[(header::HOST, "10.0.0.1:1"), (header::AUTHORIZATION, "Bearer t")]);
-        assert_eq!(guard.refuse("/metrics", &host).unwrap().status(), StatusCode::UNAUTHORIZED);
-        assert!(guard.refuse("/healthz", &host).is_none() && guard.refuse("/readyz", &host).is_none());
+        assert_eq!(guard.refuse(&Method::GET, "/metrics", &host).unwrap().status(), StatusCode::UNAUTHORIZED);
+        assert!(
+            guard.refuse(&Method::GET, "/healthz", &host).is_none()
+                && guard.refuse(&Method::GET, "/readyz", &host).is_none()
+        );
     }
 
     #[test]
     fn without_a_token_names_are_refused() {
         let guard = Guard::ThisMachine;
         for host in ["127.0.0.1", "127.0.0.1:9500", "[::1]:9500", "localhost", "LocalHost:1"] {
-            assert!(guard.refuse("/status", &headers(&[(header::HOST, host)])).is_none(), "{host}");
+            assert!(
+                guard.refuse(&Method::GET, "/status", &headers(&[(header::HOST, host)])).is_none(),
+                "{host}"
+            );
         }
         for host in ["evil.example", "evil.example:9500", "127.0.0.1.evil.example", ""] {
-            let refusal = guard.refuse("/status", &headers(&[(header::HOST, host)])).unwrap();
+            let refusal = guard.refuse(&Method::GET, "/status", &headers(&[(header::HOST, host)])).unwrap();
             assert_eq!(refusal.status(), StatusCode::FORBIDDEN, "{host}");
         }
-        assert!(guard.refuse("/status", &headers(&[])).is_some());
+        assert!(guard.refuse(&Method::GET, "/status", &headers(&[])).is_some());
     }
 
     #[test]
     fn a_token_is_asked_for_but_by_probes() {
         let guard = Guard::Token("right".into());
         let told = |told| headers(&[(header::AUTHORIZATION, told), (header::HOST, "gateway-0.example:9500")]);
-        assert!(guard.refuse("/metrics", &told("Bearer right")).is_none());
+        assert!(guard.refuse(&Method::GET, "/metrics", &told("Bearer right")).is_none());
         for wrong in ["Bearer wrong", "Bearer right ", "right", "Basic right", "Bearer "] {
-            let refusal = guard.refuse("/metrics", &told(wrong)).unwrap();
+            let refusal = guard.refuse(&Method::GET, "/metrics", &told(wrong)).unwrap();
             assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED, "{wrong}");
         }
-        assert!(guard.refuse("/healthz", &headers(&[])).is_none());
-        assert!(guard.refuse("/status", &headers(&[(header::HOST, "127.0.0.1")])).is_some());
+        assert!(guard.refuse(&Method::GET, "/healthz", &headers(&[])).is_none());
+        assert!(guard.refuse(&Method::GET, "/status", &headers(&[(header::HOST, "127.0.0.1")])).is_some());
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_changes_nothing() {
+        let host = (header::HOST, "10.0.0.1:9500");
+        let bearer = (header::AUTHORIZATION, "Bearer t");
+        let [token, here] = [Guard::Token("t".into()), Guard::ThisMachine];
+        for guard in [&token, &here] {
+            for origin in ["http://evil.example", "null", "http://10.0.0.1:9501", "http://10.0.0.1", ""] {
+                let told = headers(&[host.clone(), bearer.clone(), (header::ORIGIN, origin)]);
+                for method in [Method::POST, Method::PUT, Method::DELETE] {
+                    let refusal = guard.refuse(&method, "/log-level", &told).unwrap();
+                    assert_eq!(refusal.status(), StatusCode::FORBIDDEN, "{origin}");
+                }
+                assert!(guard.refuse(&Method::GET, "/log-level", &told).is_none());
+            }
+            for told in [
+                headers(&[host.clone(), bearer.clone()]),
+                headers(&[host.clone(), bearer.clone(), (header::ORIGIN, "http://10.0.0.1:9500")]),
+            ] {
+                assert!(guard.refuse(&Method::PUT, "/log-level", &told).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_opens_without_a_token_and_what_it_shows_does_not() {
+        let [token, here] = [Guard::Token("t".into()), Guard::ThisMachine];
+        let host = headers(&[(header::HOST, "gateway-0.example:9500")]);
+        assert!(token.refuse(&Method::GET, "/", &host).is_none());
+        assert_eq!(token.refuse(&Method::GET, "/cluster", &host).unwrap().status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(here.refuse(&Method::GET, "/", &host).unwrap().status(), StatusCode::FORBIDDEN);
+        assert!(Guard::Probes.refuse(&Method::GET, "/", &host).is_some());
     }
 }

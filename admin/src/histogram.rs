@@ -33,6 +33,14 @@ impl Histogram {
         self.sum = self.sum.saturating_add(value);
     }
 
+    /// The values of another one of the same scale, too.
+    pub(crate) fn add(&mut self, other: &Histogram) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
     /// How many values there were.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
@@ -101,6 +109,16 @@ mod tests {
         assert_eq!((cumulated[0], cumulated[1]), ((0.000_01, 2), (0.000_025, 3)));
         assert_eq!((cumulated[14].1, cumulated[15], cumulated[19]), (3, (1.0, 4), (30.0, 4)));
         assert_eq!(times.count(), 5);
+    }
+
+    #[test]
+    fn two_are_as_one_that_had_the_values_of_both() {
+        let [mut one, mut other, mut both] = [Histogram::new(Scale::Time); 3];
+        [10, 7_000_000_000].into_iter().for_each(|us| one.record(us));
+        [10, 7_000_000_000, 900].into_iter().for_each(|us| both.record(us));
+        other.record(900);
+        one.add(&other);
+        assert_eq!(one, both);
     }
 
     #[test]

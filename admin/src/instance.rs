@@ -7,7 +7,7 @@ use program::Uptime;
 
 use crate::ask::wait_for_all;
 use crate::exposition::{Format, Sample};
-use crate::{Metric, NoAnswer, Part, PartReport, Process, Report, Value};
+use crate::{Histogram, Metric, NoAnswer, Part, PartReport, Process, Report, Row, Value};
 
 /// A running program, as it tells of itself.
 pub struct Instance {
@@ -46,11 +46,36 @@ impl Instance {
 
     /// What `/status` answers. It asks the parts, and may take [`ANSWER_TIMEOUT`](crate::ANSWER_TIMEOUT).
     pub fn report(&self) -> Report {
-        let rows = self.ask().map(|(part, told)| (part.name.clone(), told.map(|told| told.row)));
+        self.report_of(self.ask().map(|(part, told)| (part.name.clone(), told.map(|told| told.row))))
+    }
+
+    /// The same, and how long the events of its clients took, where that is measured.
+    pub(crate) fn report_and_latency(&self) -> (Report, Option<Histogram>) {
+        let mut latency: Option<Histogram> = None;
+        let rows = self.ask().map(|(part, told)| {
+            let row = told.map(|PartReport { row, latency: of_part, .. }| {
+                match (&mut latency, of_part) {
+                    (Some(all), Some(of_part)) => all.add(&of_part),
+                    (all, of_part) => *all = all.or(of_part),
+                }
+                row
+            });
+            (part.name.clone(), row)
+        });
+        let report = self.report_of(rows);
+        (report, latency)
+    }
+
+    fn report_of(&self, rows: impl Iterator<Item = (String, Result<Row, NoAnswer>)>) -> Report {
         let process = Process::this(self.program, self.version, self.uptime());
         let mut report = Report::new(process, rows);
         report.faults.extend(self.standing());
         report
+    }
+
+    /// What it is: `gateway`, `worker`, ….
+    pub(crate) fn program(&self) -> &'static str {
+        self.program
     }
 
     /// What `/metrics` answers, in this format. It asks the parts, as [`Instance::report`] does.

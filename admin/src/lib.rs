@@ -10,6 +10,8 @@
     warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
 )]
 
+#[cfg(feature = "server")]
+mod accept;
 mod ask;
 mod counters;
 mod exposition;
@@ -20,9 +22,15 @@ mod histogram;
 mod instance;
 #[cfg(feature = "server")]
 mod liveness;
+#[cfg(feature = "server")]
+mod member;
 mod metric;
+#[cfg(feature = "server")]
+mod page;
 mod part;
 mod report;
+#[cfg(feature = "server")]
+mod routes;
 #[cfg(feature = "server")]
 mod server;
 mod table;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::mpsc::SyncSender;
 
 use crate::ask::Waiting;
-use crate::{Metric, NoAnswer, Row};
+use crate::{Histogram, Metric, NoAnswer, Row};
 
 /// A shard of a gateway, a core of a worker, or a register.
 pub struct Part {
@@ -26,6 +26,8 @@ pub struct PartReport {
     pub metrics: Vec<Metric>,
     /// Why nobody is to be sent here yet, or any more, though the thread does what it should.
     pub unready: Option<&'static str>,
+    /// From what a client says to its worker's answer, where that is measured.
+    pub latency: Option<Histogram>,
 }
 
 impl Part {

@@ -1,6 +1,5 @@
 //! The admin address of a process.
 
-use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
@@ -8,24 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use program::Refusal;
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::sync::oneshot;
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::exposition::Format;
-use crate::guard::{Guard, admit};
+use crate::Instance;
+use crate::accept::accept;
+use crate::guard::Guard;
 use crate::liveness::Liveness;
-use crate::{Instance, Report};
+use crate::routes::routes;
 
 /// Where a program tells of itself: a port of this machine alone, or an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +63,8 @@ impl From<AdminError> for Refusal {
 /// | `/metrics` | Prometheus' text format, or OpenMetrics where `Accept` names it |
 /// | `/healthz` | 200 and `ok`; 503 and a line for each data thread that has ended, or has not turned for 10 s |
 /// | `/readyz` | the same, and a line for whatever else is a reason to send nobody here |
+/// | `/` | the dashboard: a page without data, which asks for `/cluster` again and again |
+/// | `/cluster` | the process as the dashboard shows it |
 /// | `/log-level` | what is logged; PUT a level, or directives as in `RUST_LOG`, to change that |
 #[derive(Debug)]
 pub struct Admin {
@@ -140,8 +132,8 @@ impl Drop for Admin {
 }
 
 /// A process, and what was last heard of its data threads.
-struct Watched {
-    instance: Instance,
+pub(crate) struct Watched {
+    pub instance: Instance,
     liveness: Mutex<Liveness>,
 }
 
@@ -156,12 +148,12 @@ impl Watched {
     }
 
     /// What is wrong with the process.
-    fn faults(&self) -> Vec<String> {
+    pub(crate) fn faults(&self) -> Vec<String> {
         self.with(|liveness| liveness.faults(self.instance.parts(), self.instance.uptime()))
     }
 
     /// Why nobody is to be sent here.
-    fn unready(&self) -> Vec<String> {
+    pub(crate) fn unready(&self) -> Vec<String> {
         let mut why = self.faults();
         why.extend(self.with(|liveness| liveness.unready(self.instance.parts())));
         why.extend(self.instance.standing());
@@ -179,105 +171,8 @@ async fn watch(watched: Arc<Watched>) {
     }
 }
 
-/// Serves whoever connects; never ends.
-async fn accept(listener: tokio::net::TcpListener, routes: Router) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(converse(stream, routes.clone(), permit))),
-            // Out of files, as a rule.
-            Err(_) => tokio::time::sleep(ACCEPT_RETRY_DELAY).await,
-        }
-    }
-}
-
-async fn converse(stream: TcpStream, routes: Router, _permit: OwnedSemaphorePermit) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_SIZE_MAX);
-    let conversation = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    // Who does not speak HTTP, or is too slow, has had his answer.
-    let _ = timeout(CONNECTION_TIMEOUT, conversation).await;
-}
-
-fn routes(watched: Arc<Watched>, guard: Guard) -> Router {
-    Router::new()
-        .route("/status", get(status))
-        .route("/metrics", get(metrics))
-        .route("/log-level", get(log_level).put(set_log_level))
-        .route("/healthz", get(|State(watched): State<Arc<Watched>>| plain(move || watched.faults())))
-        .route("/readyz", get(|State(watched): State<Arc<Watched>>| plain(move || watched.unready())))
-        .with_state(watched)
-        .layer(from_fn_with_state(guard, admit))
-}
-
-/// 503 where something is wrong, for whoever looks at nothing else.
-async fn status(State(watched): State<Arc<Watched>>) -> Response {
-    let answer = |report: Report| {
-        let status = if report.faults.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        (status, Json(report))
-    };
-    aside(move || answer(watched.instance.report())).await
-}
-
-async fn metrics(State(watched): State<Arc<Watched>>, headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let format = Format::accepted(accept);
-    aside(move || ([(header::CONTENT_TYPE, format.content_type())], watched.instance.metrics(format))).await
-}
-
-async fn log_level() -> Response {
-    match program::log_level() {
-        Some(level) => (StatusCode::OK, level + "\n").into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
-}
-
-/// The body is a level, or directives as in `RUST_LOG`.
-async fn set_log_level(level: String) -> Response {
-    match program::set_log_level(level.trim()) {
-        Ok(()) => {
-            tracing::warn!(to = level.trim(), "the log level was changed");
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Err(why) => (StatusCode::BAD_REQUEST, why + "\n").into_response(),
-    }
-}
-
-/// 200 and `ok`, or 503 and what is wrong, a line each.
-fn plain(wrong: impl FnOnce() -> Vec<String>) -> impl Future<Output = (StatusCode, String)> {
-    let wrong = wrong();
-    std::future::ready(match wrong.is_empty() {
-        true => (StatusCode::OK, "ok\n".to_owned()),
-        false => (StatusCode::SERVICE_UNAVAILABLE, wrong.join("\n") + "\n"),
-    })
-}
-
-/// Answers from another thread, of which there is one: a data thread may let itself be waited for.
-async fn aside<R: IntoResponse + Send + 'static>(answer: impl FnOnce() -> R + Send + 'static) -> Response {
-    match tokio::task::spawn_blocking(answer).await {
-        Ok(answer) => answer.into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
-}
-
 /// How often data threads are asked: an answer is taken with the next question, so health is a second old at most.
 const WATCH_PERIOD: Duration = Duration::from_millis(500);
-
-/// Connections that are served at once; others wait. A scraper, some probes and an operator need a few.
-const CONNECTIONS_MAX: usize = 64;
-
-/// How long a request may take to come, so that 64 that say nothing keep nobody out for longer.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a connection is kept, for several requests.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// The largest head of a request, in bytes.
-const HEADER_SIZE_MAX: usize = 16 * 1024;
-
-/// How long to wait before accepting again when there was no file for a connection.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -285,6 +180,7 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
+    use crate::accept::CONNECTIONS_MAX;
 
     fn connect(admin: &Admin) -> TcpStream {
         TcpStream::connect(admin.address()).unwrap()

@@ -11,7 +11,12 @@ pub(crate) fn report(listen: &str, schemes: &[String], status: &Status) -> PartR
         Status { workers: 0, .. } => Some("has no worker"),
         Status { .. } => None,
     };
-    PartReport { row: row(listen, status), metrics: metrics(schemes, status), unready }
+    PartReport {
+        row: row(listen, status),
+        metrics: metrics(schemes, status),
+        unready,
+        latency: Some(status.measures.event_latency),
+    }
 }
 
 fn row(listen: &str, status: &Status) -> Row {

@@ -69,7 +69,7 @@ fn report(addr: SocketAddr, status: &Status) -> PartReport {
     };
     let gauges = now.map(|(name, help, count)| Metric::gauge(name, help, count as u64));
     let metrics = gauges.into_iter().chain(Metric::counters(status.counters.all(), &CAUSES)).collect();
-    PartReport { row, metrics, unready: None }
+    PartReport { row, metrics, ..PartReport::default() }
 }
 
 /// What is counted by cause.

@@ -51,7 +51,7 @@ fn report(status: &Status) -> PartReport {
         Status { links: 0, .. } => Some("has no gateway"),
         Status { .. } => None,
     };
-    PartReport { row: row(status), metrics: metrics(status), unready }
+    PartReport { row: row(status), metrics: metrics(status), unready, ..PartReport::default() }
 }
 
 fn row(status: &Status) -> Row {

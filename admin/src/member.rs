@@ -1,0 +1,90 @@
+//! What the dashboard shows: processes, and how each of them is.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::server::Watched;
+use crate::{Histogram, Report};
+
+/// What `GET /cluster` answers.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub(crate) struct Cluster {
+    /// Of the process that answers.
+    pub program: String,
+    /// Clients can be looked up, sent to and closed, and gateways drained.
+    pub may_act: bool,
+    /// Why not.
+    pub why_not: Option<String>,
+    /// The process that answers first.
+    pub members: Vec<Member>,
+}
+
+/// A process of the cluster.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Member {
+    /// Its admin address.
+    pub id: String,
+    /// `gateway`, `worker`, ….
+    pub program: String,
+    /// It is the one that answers.
+    pub here: bool,
+    /// Who does not answer has none.
+    pub report: Option<Report>,
+    /// From what a client says to its worker's answer, where that is measured.
+    pub latency: Option<Latency>,
+    /// The largest groups of its clients.
+    pub groups: Vec<Group>,
+    /// Somebody can be sent to it.
+    pub ready: bool,
+    /// Why not, in one line.
+    pub why: Option<String>,
+    /// Why it does not say how it is, and what to do, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// How often something took how long, of some of all.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Latency {
+    /// How many took no longer than so many ms.
+    pub buckets: Vec<(f64, u64)>,
+    /// All.
+    pub count: u64,
+    /// All together, in ms.
+    pub sum_ms: f64,
+}
+
+/// A group, and how many clients it has.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Group {
+    pub name: String,
+    pub clients: u64,
+}
+
+impl Member {
+    /// This process, whose admin address is `id`. It asks the parts, and may take [`ANSWER_TIMEOUT`](crate::ANSWER_TIMEOUT).
+    pub(crate) fn here(id: SocketAddr, watched: &Watched) -> Member {
+        let (report, latency) = watched.instance.report_and_latency();
+        let unready = watched.unready();
+        Member {
+            id: id.to_string(),
+            program: watched.instance.program().to_owned(),
+            here: true,
+            report: Some(report),
+            latency: latency.as_ref().map(Latency::of),
+            groups: Vec::new(),
+            ready: unready.is_empty(),
+            why: (!unready.is_empty()).then(|| unready.join("; ")),
+            problem: None,
+        }
+    }
+}
+
+impl Latency {
+    fn of(histogram: &Histogram) -> Latency {
+        let ms = |seconds: f64| seconds * 1e3;
+        let buckets = histogram.cumulated().map(|(bound, count)| (ms(bound), count)).collect();
+        Latency { buckets, count: histogram.count(), sum_ms: ms(histogram.total()) }
+    }
+}
