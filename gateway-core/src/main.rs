@@ -48,7 +48,8 @@ fn main() {
         program::fail(why);
     }
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
-    let settings = options.settings().unwrap_or_else(|refusal| refusal.end());
+    let mut settings = options.settings().unwrap_or_else(|refusal| refusal.end());
+    settings.admin = admin.map(|Address(address)| address);
     let gateway = Gateway::start(settings).unwrap_or_else(|error| Refusal::from(error).end());
     let _admin = admin.map(|address| {
         Admin::serve(address, admin_token.as_deref(), gateway.instance())

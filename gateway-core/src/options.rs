@@ -294,6 +294,7 @@ impl Options {
             send_to_worker_buffer_size: self.send_to_worker_buffer_size,
             no_worker_wait: self.no_worker_wait,
             drain_timeout: self.drain_timeout,
+            admin: None,
             control: self.control,
             cordon_delay: self.cordon_delay,
             health_path: self.health_path,

@@ -1,6 +1,6 @@
 //! What a gateway is started with; [`Options`](crate::Options) has the defaults.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ pub struct Settings {
     /// Over how long a stop spreads the ends of its clients, so that they do not all come back at once. 1,000 clients
     /// per second and shard go in any case.
     pub drain_timeout: Duration,
+    /// Where the process tells of itself, for registers, whose dashboards show it. `None`: nowhere.
+    pub admin: Option<SocketAddr>,
     /// Where the gateway takes orders: a Unix socket. `None`: nowhere.
     pub control: Option<PathBuf>,
     /// How long a cordoned gateway goes on taking clients, so that load balancers see that it will not.

@@ -14,11 +14,15 @@ pub enum Request {
         address: String,
         /// `""` when the field is missing.
         secret_key: String,
+        /// Where its process tells of itself, on the address that it connects from (WIRE.md §14).
+        admin: Option<u16>,
     },
     /// Tell this connection the list, now and whenever it changes.
     WorkerConnect {
         /// `""` when the field is missing.
         secret_key: String,
+        /// As of a gateway.
+        admin: Option<u16>,
     },
     /// Nothing, kept alive.
     Ping,
@@ -53,12 +57,13 @@ pub const PONG: &[u8] = b"{\"event\":\"pong\"}\n";
 impl Request {
     /// Reads one line, with or without its line end.
     pub fn decode(line: &[u8]) -> Result<Request, RequestError> {
-        let (mut event, mut address, mut secret_key, mut ringway) = (None, None, None, None);
+        let (mut event, mut address, mut secret_key, mut ringway, mut admin) = (None, None, None, None, None);
         let read = json::read_elements(line, |name, value| match name {
             KeyRef::Bytes(b"event") => event = Some(value),
             KeyRef::Bytes(b"address") => address = Some(value),
             KeyRef::Bytes(b"secret_key") => secret_key = Some(value),
             KeyRef::Bytes(b"ringway") => ringway = Some(value),
+            KeyRef::Bytes(b"admin") => admin = port(&value),
             _ => {}
         });
         read.ok_or(RequestError::NotARequest)?;
@@ -67,12 +72,13 @@ impl Request {
         match event.as_str() {
             "ping" if ringway == Some(Scalar::Int(1)) => Ok(Request::RingwayPing),
             "ping" => Ok(Request::Ping),
-            "worker_connect" => Ok(Request::WorkerConnect { secret_key: key(secret_key)? }),
+            "worker_connect" => Ok(Request::WorkerConnect { secret_key: key(secret_key)?, admin }),
             "gateway_connect" => {
                 let address = address.filter(|address| !address.is_empty()).and_then(Scalar::into_text);
                 Ok(Request::GatewayConnect {
                     address: address.ok_or(RequestError::EmptyAddress)?,
                     secret_key: key(secret_key)?,
+                    admin,
                 })
             }
             _ => Err(RequestError::UnknownEvent),
@@ -82,22 +88,35 @@ impl Request {
     /// Appends the line as PHP writes it, newline included.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Request::GatewayConnect { address, secret_key } => {
+            Request::GatewayConnect { address, secret_key, admin } => {
                 out.extend_from_slice(br#"{"event":"gateway_connect", "address":"#);
                 write_json_string(address, Unicode::Kept, out);
                 out.extend_from_slice(br#", "secret_key":"#);
                 write_json_string(secret_key, Unicode::Kept, out);
-                out.extend_from_slice(b"}\n");
+                end(*admin, out);
             }
-            Request::WorkerConnect { secret_key } => {
+            Request::WorkerConnect { secret_key, admin } => {
                 out.extend_from_slice(br#"{"event":"worker_connect","secret_key":"#);
                 write_json_string(secret_key, Unicode::Kept, out);
-                out.extend_from_slice(b"}\n");
+                end(*admin, out);
             }
             Request::Ping => out.extend_from_slice(b"{\"event\":\"ping\"}\n"),
             Request::RingwayPing => out.extend_from_slice(b"{\"event\":\"ping\",\"ringway\":1}\n"),
         }
     }
+}
+
+/// The end of a first line. PHP's register passes over a field that it does not know.
+fn end(admin: Option<u16>, out: &mut Vec<u8>) {
+    if let Some(port) = admin {
+        out.extend_from_slice(format!(",\"admin\":{port}").as_bytes());
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+/// A port; whatever else it is, it is as if it were not there.
+fn port(field: &Scalar<'_>) -> Option<u16> {
+    if let Scalar::Int(port) = field { u16::try_from(*port).ok().filter(|port| *port != 0) } else { None }
 }
 
 fn key(field: Option<Scalar<'_>>) -> Result<String, RequestError> {
@@ -251,12 +270,17 @@ mod tests {
                 Request::GatewayConnect {
                     address: "127.0.0.2:11400".to_owned(),
                     secret_key: "k3y".to_owned(),
+                    admin: None,
                 },
                 "{\"event\":\"gateway_connect\", \"address\":\"127.0.0.2:11400\", \"secret_key\":\"k3y\"}\n",
             ),
             (
-                Request::WorkerConnect { secret_key: "a\"b".to_owned() },
+                Request::WorkerConnect { secret_key: "a\"b".to_owned(), admin: None },
                 "{\"event\":\"worker_connect\",\"secret_key\":\"a\\\"b\"}\n",
+            ),
+            (
+                Request::WorkerConnect { secret_key: "k".to_owned(), admin: Some(9501) },
+                "{\"event\":\"worker_connect\",\"secret_key\":\"k\",\"admin\":9501}\n",
             ),
             (Request::Ping, "{\"event\":\"ping\"}\n"),
             (Request::RingwayPing, "{\"event\":\"ping\",\"ringway\":1}\n"),
@@ -269,8 +293,10 @@ mod tests {
     #[test]
     fn requests_in_other_words() {
         let gateway = |key: &str| {
-            Ok(Request::GatewayConnect { address: "1.2.3.4:5".to_owned(), secret_key: key.to_owned() })
+            let (address, secret_key) = ("1.2.3.4:5".to_owned(), key.to_owned());
+            Ok(Request::GatewayConnect { address, secret_key, admin: None })
         };
+        let worker = |admin| Ok(Request::WorkerConnect { secret_key: String::new(), admin });
         for (line, request) in [
             (
                 r#" {"secret_key" : "k", "x":[{}], "address":"1.2.3.4:5","event":"gateway_connect"} "#,
@@ -284,7 +310,13 @@ mod tests {
             (r#"{"event":"gateway_connect"}"#, Err(RequestError::EmptyAddress)),
             (r#"{"event":"gateway_connect","address":""}"#, Err(RequestError::EmptyAddress)),
             (r#"{"event":"gateway_connect","address":["1.2.3.4:5"]}"#, Err(RequestError::EmptyAddress)),
-            (r#"{"event":"worker_connect"}"#, Ok(Request::WorkerConnect { secret_key: String::new() })),
+            (r#"{"event":"worker_connect"}"#, worker(None)),
+            (r#"{"event":"worker_connect","admin":65535}"#, worker(Some(65_535))),
+            (r#"{"event":"worker_connect","admin":0}"#, worker(None)),
+            (r#"{"event":"worker_connect","admin":65536}"#, worker(None)),
+            (r#"{"event":"worker_connect","admin":-1}"#, worker(None)),
+            (r#"{"event":"worker_connect","admin":"9501"}"#, worker(None)),
+            (r#"{"event":"worker_connect","admin":{"port":9501}}"#, worker(None)),
             (r#"{"event":"hello"}"#, Err(RequestError::UnknownEvent)),
             (r#"{"event":7}"#, Err(RequestError::UnknownEvent)),
             (r#"{"event":""}"#, Err(RequestError::NotARequest)),

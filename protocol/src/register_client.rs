@@ -29,6 +29,8 @@ pub struct RegisterClient {
     register: String,
     role: Role,
     secret_key: String,
+    /// What the register is told of the process's admin address.
+    admin: Option<u16>,
     limits: Limits,
     main: State,
     probe: State,
@@ -138,6 +140,7 @@ impl RegisterClient {
             register: register.to_owned(),
             role,
             secret_key,
+            admin: None,
             limits,
             main: State::Absent,
             probe: State::Absent,
@@ -149,6 +152,12 @@ impl RegisterClient {
             retry: Retry::default(),
             actions: VecDeque::new(),
         }
+    }
+
+    /// The same, and the register is told the port at which the process tells of itself.
+    #[must_use]
+    pub fn with_admin(self, admin: Option<u16>) -> RegisterClient {
+        RegisterClient { admin, ..self }
     }
 
     /// Whether the register has taken us, on the connection that stands.
@@ -285,14 +294,14 @@ impl RegisterClient {
     }
 
     fn first_request(&self, connection: Connection) -> Request {
-        let secret_key = self.secret_key.clone();
+        let (secret_key, admin) = (self.secret_key.clone(), self.admin);
         match (connection, &self.role) {
             (Connection::Main, Role::Gateway(address)) => {
-                Request::GatewayConnect { address: address.clone(), secret_key }
+                Request::GatewayConnect { address: address.clone(), secret_key, admin }
             }
-            (Connection::Main, Role::Follower) | (Connection::Probe, _) => {
-                Request::WorkerConnect { secret_key }
-            }
+            (Connection::Main, Role::Follower) => Request::WorkerConnect { secret_key, admin },
+            // The gateway has told it on the other one.
+            (Connection::Probe, _) => Request::WorkerConnect { secret_key, admin: None },
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use crate::register_client::{Action as ClientAction, Connection, Limits, News as ClientNews};
 use crate::register_client::{RegisterClient, Role};
@@ -30,6 +30,8 @@ pub struct RegisterSet {
     next_id: u32,
     role: Role,
     secret_key: String,
+    /// Where the process tells of itself.
+    admin: Option<SocketAddr>,
     limits: Limits,
     actions: VecDeque<Action>,
 }
@@ -107,7 +109,8 @@ impl RegisterSet {
     /// For the registers at `addresses`, `HOST:PORT` each. Nothing happens before the first [`Self::on_tick`].
     pub fn new(addresses: &[String], role: Role, secret_key: String, limits: Limits) -> RegisterSet {
         let (names, members, actions) = (Vec::new(), Vec::new(), VecDeque::new());
-        let mut set = RegisterSet { names, members, next_id: 0, role, secret_key, limits, actions };
+        let mut set =
+            RegisterSet { names, members, next_id: 0, role, secret_key, admin: None, limits, actions };
         for (index, text) in addresses.iter().enumerate() {
             let address = text.parse().ok();
             set.names.push(Name {
@@ -120,6 +123,25 @@ impl RegisterSet {
             address.into_iter().for_each(|address| set.add(index, address));
         }
         set
+    }
+
+    /// The same, and the registers are told where the process tells of itself, as far as they get there.
+    #[must_use]
+    pub fn with_admin(mut self, admin: Option<SocketAddr>) -> RegisterSet {
+        self.admin = admin;
+        for member in &mut self.members {
+            let port = admin_port(admin, member.address);
+            member.client = member.client.take().map(|client| client.with_admin(port));
+        }
+        self
+    }
+
+    /// The address of ours from which a register is to be connected to; `None`: any. A register believes a process's connection
+    /// where the process is. On one machine that may be an address on which nobody tells of it, unless it is chosen.
+    pub fn connect_from(&self, register: SocketAddr) -> Option<IpAddr> {
+        let admin = self.admin?.ip();
+        let is_fit = !admin.is_unspecified() && admin.is_ipv4() == register.is_ipv4();
+        (is_fit && register.ip().is_loopback()).then_some(admin)
     }
 
     /// What a program that has registers at `addresses` may have of connections to them, at most.
@@ -356,6 +378,7 @@ impl RegisterSet {
 
     fn new_client(&self, address: SocketAddr) -> RegisterClient {
         RegisterClient::new(&address.to_string(), self.role.clone(), self.secret_key.clone(), self.limits)
+            .with_admin(admin_port(self.admin, address))
     }
 
     fn forget_past(&mut self) {
@@ -400,6 +423,12 @@ fn preferred(mut addresses: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
     Ok(addresses)
+}
+
+/// What a register is told of an admin address. On another machine it does not get to one that is for this machine alone.
+fn admin_port(admin: Option<SocketAddr>, register: SocketAddr) -> Option<u16> {
+    let admin = admin.filter(|admin| admin.port() != 0)?;
+    (!admin.ip().is_loopback() || register.ip().is_loopback()).then_some(admin.port())
 }
 
 /// Registers of one name at most: more than anybody runs, and each costs every shard and core a connection. Further addresses are

@@ -278,3 +278,28 @@ fn what_comes_of_a_register_that_is_gone_is_ignored() {
     scene.set.on_bytes(500, conn, b"nonsense");
     assert_eq!((scene.set.unsent(conn), scene.set.register_count()), (&[][..], 1));
 }
+
+#[test]
+fn a_register_is_told_of_an_admin_address_that_it_gets_to() {
+    let own_address = |admin: &str, register: &str| {
+        let role = Role::Gateway("10.0.0.9:2900".to_owned());
+        let set = RegisterSet::new(&[register.to_owned()], role, String::new(), Limits::default());
+        let mut set = set.with_admin(Some(admin.parse().unwrap()));
+        set.on_tick(0);
+        let Some(Action::Connect(conn, address)) = set.next_action() else { panic!("it connects") };
+        set.on_connected(0, conn);
+        let said = String::from_utf8_lossy(set.unsent(conn)).into_owned();
+        let told = said.lines().next().unwrap().ends_with(",\"admin\":9501}");
+        (told, set.connect_from(address).map(|from| from.to_string()))
+    };
+    let from = |address: &str| Some(address.to_owned());
+    // On this machine it has to find the address that the process tells of itself at.
+    assert_eq!(own_address("127.0.0.2:9501", "127.0.0.1:1236"), (true, from("127.0.0.2")));
+    assert_eq!(own_address("10.0.0.9:9501", "127.0.0.1:1236"), (true, from("10.0.0.9")));
+    assert_eq!(own_address("0.0.0.0:9501", "127.0.0.1:1236"), (true, None));
+    assert_eq!(own_address("[::1]:9501", "127.0.0.1:1236"), (true, None));
+    // Elsewhere the way there decides.
+    assert_eq!(own_address("10.0.0.9:9501", "10.0.0.1:1236"), (true, None));
+    assert_eq!(own_address("127.0.0.1:9501", "10.0.0.1:1236"), (false, None));
+    assert_eq!(own_address("10.0.0.9:0", "10.0.0.1:1236"), (false, None));
+}

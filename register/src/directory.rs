@@ -87,6 +87,8 @@ struct Peer {
     /// Whether its last ping wants an answer.
     is_owed_pong: bool,
     place: Option<Place>,
+    /// What it is, and the port at which its process tells of itself.
+    admin: Option<(&'static str, u16)>,
 }
 
 impl Directory {
@@ -120,16 +122,19 @@ impl Directory {
                 self.peer_mut(peer).is_owed_pong = true;
                 Ok(())
             }
-            Request::WorkerConnect { secret_key } => {
+            Request::WorkerConnect { secret_key, admin } => {
                 self.check_key(&secret_key)?;
                 self.on_introduced(peer);
+                self.peer_mut(peer).admin = admin.map(|port| ("worker", port));
                 self.workers.insert(peer);
                 self.owe(peer);
                 Ok(())
             }
-            Request::GatewayConnect { address, secret_key } => {
+            Request::GatewayConnect { address, secret_key, admin } => {
                 self.check_key(&secret_key)?;
-                self.list(peer, address)
+                self.list(peer, address)?;
+                self.peer_mut(peer).admin = admin.map(|port| ("gateway", port));
+                Ok(())
             }
         }
     }
@@ -166,6 +171,11 @@ impl Directory {
     /// Whether `peer` is owed [`protocol::register::PONG`]; it then is no longer.
     pub(crate) fn take_pong(&mut self, peer: SocketId) -> bool {
         std::mem::take(&mut self.peer_mut(peer).is_owed_pong)
+    }
+
+    /// What a peer is, and the port at which its process tells of itself, if it has said so.
+    pub(crate) fn admin(&self, peer: SocketId) -> Option<(&'static str, u16)> {
+        self.peers.get(&peer)?.admin
     }
 
     /// How many connections there are.

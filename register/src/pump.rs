@@ -76,6 +76,9 @@ impl Pump {
                     // Whoever asked may have given up.
                     let _ = answer.try_send(self.register.status());
                 }
+                Ok(Control::Members(answer)) => {
+                    let _ = answer.try_send(self.register.members());
+                }
                 Ok(Control::Stop) | Err(TryRecvError::Disconnected) => return true,
             }
         }

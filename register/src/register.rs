@@ -193,6 +193,16 @@ impl Register {
         }
     }
 
+    /// The processes that have told where they tell of themselves, in order: at the address of their connections, whatever they
+    /// say.
+    pub fn members(&self) -> BTreeMap<SocketAddr, &'static str> {
+        let member = |(socket, conn): (&SocketId, &Conn)| {
+            let (program, port) = self.directory.admin(*socket)?;
+            Some((SocketAddr::new(conn.from.ip().to_canonical(), port), program))
+        };
+        self.conns.iter().filter_map(member).collect()
+    }
+
     /// Answers line after line. The next one waits until the answer is sent, so that TCP holds back who asks and does not
     /// read.
     fn proceed(&mut self, now: u64, socket: SocketId) {

@@ -331,6 +331,29 @@ fn stopped_it_closes_all_and_who_still_comes() {
 }
 
 /// Lines of a peer, most of them requests.
+#[test]
+fn processes_that_tell_of_themselves_are_where_their_connections_come_from() {
+    let mut world = World::new();
+    let telling =
+        |event: &str, admin: &str| format!("{{\"event\":{event:?},\"address\":\"10.0.0.9:2900\"{admin}}}\n");
+    // Two shards of one process; a worker; one that tells nothing; one that does not get in.
+    let shards = [0, 1].map(|_| world.saying(&telling("gateway_connect", ",\"admin\":9501")));
+    let worker = world.saying(&telling("worker_connect", ",\"admin\":9502"));
+    world.saying(WORKER);
+    world.saying(&telling("worker_connect", ",\"admin\":9503,\"secret_key\":\"wrong\""));
+    let members = |world: &World| {
+        let members = world.register.members();
+        members.into_iter().map(|(address, program)| format!("{program} {address}")).collect::<Vec<_>>()
+    };
+    assert_eq!(members(&world), ["gateway 10.0.0.1:9501", "worker 10.0.0.1:9502"]);
+    world.register.on_failed(shards[0]);
+    assert_eq!(members(&world).len(), 2);
+    world.register.on_failed(shards[1]);
+    // The last word counts.
+    world.say(worker, WORKER);
+    assert!(members(&world).is_empty());
+}
+
 fn lines() -> impl Strategy<Value = String> {
     let line = prop_oneof![
         4 => Just(WORKER.to_owned()),

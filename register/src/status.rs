@@ -1,5 +1,6 @@
 //! How a register is asked how things are, its row of the status table and its metrics.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, SyncSender};
 
@@ -13,6 +14,8 @@ use crate::counters::Status;
 pub(crate) enum Control {
     /// Say how things are.
     Status(SyncSender<Status>),
+    /// Say which processes tell of themselves, and where.
+    Members(SyncSender<BTreeMap<SocketAddr, &'static str>>),
     Stop,
 }
 
@@ -31,6 +34,14 @@ impl StatusSource {
     /// Its thread has ended, or is held up.
     pub fn ask(&self) -> Result<Status, NoAnswer> {
         Waiting::begin(|answer| self.tell(Control::Status(answer)))?.wait(ANSWER_TIMEOUT)
+    }
+
+    /// The processes that have told where they tell of themselves, by address, and what they are.
+    ///
+    /// # Errors
+    /// As [`StatusSource::ask`].
+    pub fn members(&self) -> Result<BTreeMap<SocketAddr, &'static str>, NoAnswer> {
+        Waiting::begin(|answer| self.tell(Control::Members(answer)))?.wait(ANSWER_TIMEOUT)
     }
 
     /// Has the register's thread do this.

@@ -86,10 +86,10 @@ impl World {
             return;
         }
         match action {
-            CoreAction::Connect(conn, to) if to.port() == REGISTER_PORT => {
+            CoreAction::Connect(conn, to, _) if to.port() == REGISTER_PORT => {
                 self.connect_worker_to_register(index, conn, to);
             }
-            CoreAction::Connect(conn, to) => self.connect_link(index, conn, to),
+            CoreAction::Connect(conn, to, _) => self.connect_link(index, conn, to),
             CoreAction::LookUp(name, _) => {
                 let begins = self.workers[index].as_ref().is_some_and(|worker| worker.conns.is_empty());
                 let found = self.look_up(begins);

@@ -85,7 +85,8 @@ fn main() {
     }
     let meeting = options.meeting().unwrap_or_else(|refusal| refusal.end());
     let Options { beside, gateway } = options;
-    let settings = gateway.settings().unwrap_or_else(|refusal| refusal.end());
+    let mut settings = gateway.settings().unwrap_or_else(|refusal| refusal.end());
+    settings.admin = beside.admin.map(|Address(address)| address);
     let listen = &settings.listen;
     let websocket = listen.iter().position(|listen| matches!(listen.protocol, ListenProtocol::Websocket(_)));
     let Some(websocket) = websocket else {

@@ -86,7 +86,7 @@ fn a_gateway_that_refuses_the_key_is_named_once() {
         let mut stream = TcpStream::connect(register.register_address()).expect("the register serves");
         let address = gateway.inner_address(0, shard).to_string();
         let mut line = Vec::new();
-        Request::GatewayConnect { address, secret_key: "wrong".to_owned() }.encode(&mut line);
+        Request::GatewayConnect { address, secret_key: "wrong".to_owned(), admin: None }.encode(&mut line);
         stream.write_all(&line).expect("the register takes it");
         stream
     });

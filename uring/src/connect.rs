@@ -28,8 +28,8 @@ impl Ring {
     ///
     /// # Errors
     /// As [`Ring::connect`].
-    pub fn connect_preferred(&mut self, to: SocketAddr) -> io::Result<SocketId> {
-        let socket = self.begin_connection(to, None)?;
+    pub fn connect_preferred(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<SocketId> {
+        let socket = self.begin_connection(to, from)?;
         if let Some(slot) = self.slots.live(socket) {
             slot.set(flag::PREFERRED);
         }

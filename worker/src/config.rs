@@ -1,5 +1,6 @@
 //! What a worker is told at its start, and every limit it keeps.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::Settings;
@@ -18,6 +19,8 @@ pub struct Config {
     pub cpus: Vec<usize>,
     /// `host:port` of every register; the gateways of all of them are served.
     pub register_addresses: Vec<String>,
+    /// Where the process tells of itself, for registers, whose dashboards show it. `None`: nowhere.
+    pub admin: Option<SocketAddr>,
     /// What registers and gateways compare with their own; may be empty.
     pub secret_key: String,
     /// How long a query waits for the gateways it asked.

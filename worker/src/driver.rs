@@ -2,7 +2,7 @@
 //! somebody else's, who has sockets of his own on it.
 
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -268,7 +268,7 @@ impl Driver {
                 continue;
             }
             match action {
-                Action::Connect(conn, to) => self.connect(ring, conn, to),
+                Action::Connect(conn, to, from) => self.connect(ring, conn, to, from),
                 Action::LookUp(index, name) => self.resolver.look_up(index, name),
                 Action::Pause(conn) => self.with_socket(conn, |socket| ring.pause(socket)),
                 Action::Resume(conn) => self.with_socket(conn, |socket| ring.resume(socket)),
@@ -289,8 +289,8 @@ impl Driver {
         }
     }
 
-    fn connect(&mut self, ring: &mut Ring, conn: ConnId, to: SocketAddr) {
-        match ring.connect_preferred(to) {
+    fn connect(&mut self, ring: &mut Ring, conn: ConnId, to: SocketAddr, from: Option<IpAddr>) {
+        match ring.connect_preferred(to, from) {
             Ok(socket) => self.sockets.add(conn, socket),
             Err(error) => self.runtime.on_end(conn, error),
         }

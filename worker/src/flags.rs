@@ -149,6 +149,10 @@ impl Settings {
             count: self.count,
             cpus: Vec::new(),
             register_addresses,
+            #[cfg(feature = "admin")]
+            admin: self.admin.map(|admin::Address(address)| address),
+            #[cfg(not(feature = "admin"))]
+            admin: None,
             secret_key,
             query_timeout: Duration::from_secs(self.query_timeout),
             send_to_gateway_buffer_size: self.send_to_gateway_buffer_size,

@@ -63,7 +63,11 @@ fn broadcast_encode() -> Bench {
 }
 
 fn request() -> Request {
-    Request::GatewayConnect { address: "10.0.0.2:2900".into(), secret_key: "correct horse".into() }
+    Request::GatewayConnect {
+        address: "10.0.0.2:2900".into(),
+        secret_key: "correct horse".into(),
+        admin: None,
+    }
 }
 
 fn broadcast() -> Broadcast {

@@ -50,7 +50,8 @@ impl RegisterLinks {
     ) -> RegisterLinks {
         let shard = address.to_string();
         let (role, key) = (Role::Gateway(shard.clone()), settings.secret_key.clone());
-        let set = RegisterSet::new(&settings.register_address, role, key, Limits::default());
+        let set = RegisterSet::new(&settings.register_address, role, key, Limits::default())
+            .with_admin(settings.admin);
         RegisterLinks {
             set,
             sockets: Vec::new(),
@@ -109,7 +110,8 @@ impl RegisterLinks {
         while let Some(action) = self.set.next_action() {
             match action {
                 Action::LookUp(name) => self.resolver.look_up(name, self.set.name(name).to_owned()),
-                Action::Connect(conn, address) => match ring.connect(address, None) {
+                Action::Connect(conn, address) => match ring.connect(address, self.set.connect_from(address))
+                {
                     Ok(id) => {
                         self.sockets.push(Socket { id, conn, is_connected: false, is_full: false });
                     }

@@ -98,7 +98,7 @@ impl Link {
 fn ask_register(register: &str, secret_key: &str) -> io::Result<Vec<String>> {
     let mut stream = connect(register)?;
     let mut request = Vec::new();
-    Request::WorkerConnect { secret_key: secret_key.to_owned() }.encode(&mut request);
+    Request::WorkerConnect { secret_key: secret_key.to_owned(), admin: None }.encode(&mut request);
     stream.write_all(&request)?;
     let mut lines = Lines::default();
     receive(&mut stream, |bytes| {

@@ -20,7 +20,7 @@ fn register(secret_key: &'static str, gateways: Vec<String>) -> SocketAddr {
         let mut line = vec![0; 4096];
         let size = stream.read(&mut line).unwrap();
         let request = Request::decode(&line[..size]).unwrap();
-        if request == (Request::WorkerConnect { secret_key: secret_key.to_owned() }) {
+        if request == (Request::WorkerConnect { secret_key: secret_key.to_owned(), admin: None }) {
             let mut answer = Vec::new();
             Broadcast { addresses: gateways.clone() }.encode(&mut answer);
             stream.write_all(&answer).unwrap();

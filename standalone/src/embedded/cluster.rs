@@ -73,6 +73,7 @@ impl Embedded {
             count: settings.count,
             register_addresses: addresses.clone(),
             secret_key: secret_key.clone(),
+            admin: settings.admin,
             drain_timeout: settings.drain_timeout,
             ..Config::default()
         };

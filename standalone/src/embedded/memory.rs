@@ -166,7 +166,7 @@ impl MemoryLinks {
 impl Near for MemoryLinks {
     fn act(&mut self, action: &CoreAction) -> bool {
         let conn = match action {
-            CoreAction::Connect(conn, to) if *to == SocketAddr::V4(self.gateway) => {
+            CoreAction::Connect(conn, to, _) if *to == SocketAddr::V4(self.gateway) => {
                 self.open(*conn);
                 return true;
             }

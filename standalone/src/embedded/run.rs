@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
-use admin::{Admin, AdminError};
+use admin::{Address, Admin, AdminError};
 use gateway_core::{Files, StartError};
 use program::Refusal;
 use ringway_worker::Events;
@@ -48,7 +48,8 @@ pub fn embedded<E: Events>(
     program::log_to_stderr(None, program::LogFormat::default());
     let meeting = options.meeting().unwrap_or_else(|refusal| refusal.end());
     let Options { beside, gateway } = options;
-    let settings = gateway.settings().unwrap_or_else(|refusal| refusal.end());
+    let mut settings = gateway.settings().unwrap_or_else(|refusal| refusal.end());
+    settings.admin = beside.admin.map(|Address(address)| address);
     if let Err(why) = program::check_machine() {
         program::fail(why);
     }

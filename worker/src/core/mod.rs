@@ -36,7 +36,7 @@ mod windows;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -84,7 +84,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub enum Action {
     /// Open a connection. [`Core::on_connected`] or [`Core::on_end`] follows, unless it is closed before.
-    Connect(ConnId, SocketAddr),
+    Connect(ConnId, SocketAddr, Option<IpAddr>),
     /// Look up all addresses of the register that has this place in the list of them, `HOST:PORT`; [`Core::on_looked_up`] follows.
     LookUp(usize, String),
     /// Read no more of it.
@@ -391,8 +391,12 @@ impl Core {
     }
 
     fn connect(&mut self, purpose: Purpose, to: impl Into<SocketAddr>) -> ConnId {
+        self.connect_from(purpose, to, None)
+    }
+
+    fn connect_from(&mut self, purpose: Purpose, to: impl Into<SocketAddr>, from: Option<IpAddr>) -> ConnId {
         let conn = self.connections.add(purpose);
-        self.actions.push(Action::Connect(conn, to.into()));
+        self.actions.push(Action::Connect(conn, to.into(), from));
         conn
     }
 

@@ -26,7 +26,8 @@ pub(super) struct Registers {
 impl Registers {
     pub(super) fn new(config: &Config, own_gateway: Option<SocketAddrV4>) -> Registers {
         let (addresses, key) = (&config.register_addresses, config.secret_key.clone());
-        let set = RegisterSet::new(addresses, Role::Follower, key, Limits::default());
+        let set =
+            RegisterSet::new(addresses, Role::Follower, key, Limits::default()).with_admin(config.admin);
         Registers { set, conns: Vec::new(), has_listed: false, own_gateway }
     }
 
@@ -96,7 +97,8 @@ impl Core {
                     self.actions.push(Action::LookUp(index, name));
                 }
                 SetAction::Connect(register, address) => {
-                    let conn = self.connect(Purpose::Register(register), address);
+                    let from = self.registers.set.connect_from(address);
+                    let conn = self.connect_from(Purpose::Register(register), address, from);
                     self.registers.conns.push((register, conn));
                 }
                 SetAction::Close(register) => {

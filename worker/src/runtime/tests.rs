@@ -168,7 +168,7 @@ fn connected(runtime: &mut Runtime) -> ConnId {
     let mut actions = Vec::new();
     runtime.take_actions(&mut actions);
     let wanted = actions.iter().find_map(|action| match action {
-        Action::Connect(conn, _) => Some(*conn),
+        Action::Connect(conn, ..) => Some(*conn),
         _ => None,
     });
     let conn = wanted.expect("it wants a connection");

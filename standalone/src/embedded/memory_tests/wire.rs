@@ -141,7 +141,7 @@ impl Joined for Wire {
 
 impl Near for Wire {
     fn act(&mut self, action: &CoreAction) -> bool {
-        if let CoreAction::Connect(conn, _) = action {
+        if let CoreAction::Connect(conn, ..) = action {
             self.opened += 1;
             let socket = SocketId::new(FIRST_SLOT + self.opened, self.opened);
             let (to_core, to_shard) = (Pipe::default(), Pipe::default());

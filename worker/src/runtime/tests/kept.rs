@@ -83,7 +83,7 @@ impl Both {
         self.stage.runtime.take_actions(&mut actions);
         gateways.map(|gateway| {
             let conn = actions.iter().rev().find_map(|action| match action {
-                Action::Connect(conn, to) if *to == gateway.into() => Some(*conn),
+                Action::Connect(conn, to, _) if *to == gateway.into() => Some(*conn),
                 _ => None,
             });
             let conn = conn.expect("it connects again");
