@@ -18,7 +18,7 @@ impl Page {
     pub(crate) fn dashboard() -> Page {
         let document = include_str!("../page/index.html")
             .replace("{{style}}", include_str!("../page/style.css"))
-            .replace("{{script}}", include_str!("../page/script.js"));
+            .replace("{{script}}", SCRIPT);
         Page::new(document)
     }
 
@@ -47,6 +47,19 @@ fn hashes(document: &str, tag: &str) -> String {
         contents.map(|content| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(content)))).collect();
     if sources.is_empty() { "'none'".to_owned() } else { sources.join(" ") }
 }
+
+/// The parts of the script; `main` begins, when all others are there.
+const SCRIPT: &str = concat!(
+    include_str!("../page/format.js"),
+    include_str!("../page/history.js"),
+    include_str!("../page/advice.js"),
+    include_str!("../page/dom.js"),
+    include_str!("../page/plot.js"),
+    include_str!("../page/overview.js"),
+    include_str!("../page/members.js"),
+    include_str!("../page/clients.js"),
+    include_str!("../page/main.js"),
+);
 
 /// What every answer of an admin address says: to be shown in no frame, told to nobody and kept nowhere.
 pub(crate) const HEADERS: [(HeaderName, &str); 4] = [
