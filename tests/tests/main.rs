@@ -1,0 +1,44 @@
+//! The programs as users have them: real processes on free ports. One binary, as most of these tests wait most of the time, and those
+//! of one binary wait side by side.
+
+mod answers;
+mod backpressure;
+mod clients;
+mod command_line;
+mod compression;
+mod cordon;
+mod deploy;
+mod embedded;
+mod ends;
+mod environment;
+mod events;
+mod failures;
+mod frozen;
+mod handshakes;
+mod held_up;
+mod inner_port;
+mod jwt;
+mod limits;
+mod logs;
+mod machines;
+mod memory;
+mod metrics;
+mod names;
+mod notify;
+mod own_flags;
+mod parity_api;
+mod parity_options;
+mod parity_register;
+mod parity_routing;
+mod parity_table;
+mod proxied;
+mod proxies;
+mod registers;
+mod reload;
+mod replay;
+mod restarts;
+mod safe_events;
+mod scripts;
+mod status;
+mod tls;
+mod wrong_values;
