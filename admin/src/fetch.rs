@@ -24,15 +24,20 @@ pub fn fetch(address: SocketAddr, token: Option<&str>) -> io::Result<Report> {
 /// What it says of itself, if it says so.
 fn read(answer: &[u8]) -> Result<Report, &'static str> {
     const NOT_OURS: &str = "what answers is no --admin of Ringway";
-    let mut headers = [httparse::EMPTY_HEADER; 32];
-    let mut response = httparse::Response::new(&mut headers);
-    let Ok(httparse::Status::Complete(head)) = response.parse(answer) else { return Err(NOT_OURS) };
-    match response.code {
+    match split(answer) {
         // Of a process with faults it is 503.
-        Some(200 | 503) => serde_json::from_slice(&answer[head..]).map_err(|_| NOT_OURS),
-        Some(401) => Err("it wants its --admin-token: give it as --token"),
+        Some((200 | 503, body)) => serde_json::from_slice(body).map_err(|_| NOT_OURS),
+        Some((401, _)) => Err("it wants its --admin-token: give it as --token"),
         _ => Err(NOT_OURS),
     }
+}
+
+/// The status and the body of an answer that is one.
+pub(crate) fn split(answer: &[u8]) -> Option<(u16, &[u8])> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let Ok(httparse::Status::Complete(head)) = response.parse(answer) else { return None };
+    Some((response.code?, &answer[head..]))
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);

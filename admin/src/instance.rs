@@ -7,7 +7,7 @@ use program::Uptime;
 
 use crate::ask::wait_for_all;
 use crate::exposition::{Format, Sample};
-use crate::{Histogram, Metric, NoAnswer, Part, PartReport, Process, Report, Row, Value};
+use crate::{Histogram, Metric, NoAnswer, Order, Part, PartReport, Process, Report, Row, Value};
 
 /// A running program, as it tells of itself.
 pub struct Instance {
@@ -16,17 +16,36 @@ pub struct Instance {
     clock: Uptime,
     parts: Vec<Part>,
     standing: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    orders: Option<Box<CarryOut>>,
 }
+
+/// Carries an order out: what has happened, or why it has not, in one line. It may take its time.
+type CarryOut = dyn Fn(Order) -> Result<String, String> + Send + Sync;
 
 impl Instance {
     /// A program that has begun now, with these parts.
     pub fn new(program: &'static str, version: &'static str, parts: Vec<Part>) -> Instance {
-        Instance { program, version, clock: Uptime::start(), parts, standing: Box::new(|| None) }
+        let standing = Box::new(|| None);
+        Instance { program, version, clock: Uptime::start(), parts, standing, orders: None }
     }
 
     /// The same with somebody who says why nobody is to be sent here, though nothing is broken.
     pub fn with_standing(self, standing: impl Fn() -> Option<String> + Send + Sync + 'static) -> Instance {
         Instance { standing: Box::new(standing), ..self }
+    }
+
+    /// The same with somebody who carries orders out.
+    pub fn with_orders(
+        self,
+        carry_out: impl Fn(Order) -> Result<String, String> + Send + Sync + 'static,
+    ) -> Instance {
+        Instance { orders: Some(Box::new(carry_out)), ..self }
+    }
+
+    /// Who carries orders out, if anybody does.
+    #[cfg(feature = "server")]
+    pub(crate) fn orders(&self) -> Option<&CarryOut> {
+        self.orders.as_deref()
     }
 
     /// Its parts.

@@ -13,6 +13,8 @@
 #[cfg(feature = "server")]
 mod accept;
 mod ask;
+#[cfg(feature = "server")]
+mod cluster;
 mod counters;
 mod exposition;
 mod fetch;
@@ -25,9 +27,14 @@ mod liveness;
 #[cfg(feature = "server")]
 mod member;
 mod metric;
+mod order;
 #[cfg(feature = "server")]
 mod page;
 mod part;
+#[cfg(feature = "server")]
+mod peer;
+#[cfg(feature = "server")]
+mod proof;
 mod report;
 #[cfg(feature = "server")]
 mod routes;
@@ -36,12 +43,15 @@ mod server;
 mod table;
 
 pub use ask::{ANSWER_TIMEOUT, NoAnswer, Waiting, ask};
+#[cfg(feature = "server")]
+pub use cluster::{Cluster, Members};
 pub use counters::Counter;
 pub use exposition::Format;
 pub use fetch::fetch;
 pub use histogram::{Histogram, Scale};
 pub use instance::Instance;
 pub use metric::{Causes, Metric, Value};
+pub use order::Order;
 pub use part::{Part, PartReport};
 pub use report::{Process, Report, Row};
 #[cfg(feature = "server")]

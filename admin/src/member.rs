@@ -9,15 +9,17 @@ use crate::{Histogram, Report};
 
 /// What `GET /cluster` answers.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub(crate) struct Cluster {
+pub(crate) struct Shown<'a> {
     /// Of the process that answers.
-    pub program: String,
+    pub program: &'static str,
     /// Clients can be looked up, sent to and closed, and gateways drained.
     pub may_act: bool,
     /// Why not.
-    pub why_not: Option<String>,
+    pub why_not: Option<&'static str>,
     /// The process that answers first.
-    pub members: Vec<Member>,
+    pub members: Vec<&'a Member>,
+    /// How many more there are.
+    pub left_out: usize,
 }
 
 /// A process of the cluster.
@@ -27,6 +29,9 @@ pub(crate) struct Member {
     pub id: String,
     /// `gateway`, `worker`, ….
     pub program: String,
+    /// Tells this start of the process from all others.
+    #[serde(default)]
+    pub run: String,
     /// It is the one that answers.
     pub here: bool,
     /// Who does not answer has none.
@@ -55,6 +60,9 @@ pub(crate) struct Latency {
     pub sum_ms: f64,
 }
 
+/// Groups that a member tells of: its largest.
+pub(crate) const GROUPS_MAX: usize = 20;
+
 /// A group, and how many clients it has.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Group {
@@ -70,6 +78,7 @@ impl Member {
         Member {
             id: id.to_string(),
             program: watched.instance.program().to_owned(),
+            run: watched.run.clone(),
             here: true,
             report: Some(report),
             latency: latency.as_ref().map(Latency::of),
@@ -78,6 +87,37 @@ impl Member {
             why: (!unready.is_empty()).then(|| unready.join("; ")),
             problem: None,
         }
+    }
+}
+
+impl Member {
+    /// One that does not say how it is: why, and what to do.
+    pub(crate) fn silent(at: SocketAddr, program: &str, problem: String) -> Member {
+        Member {
+            id: at.to_string(),
+            program: program.to_owned(),
+            run: String::new(),
+            here: false,
+            report: None,
+            latency: None,
+            groups: Vec::new(),
+            ready: false,
+            why: None,
+            problem: Some(problem),
+        }
+    }
+
+    /// As others show one that has said this of itself at this address.
+    pub(crate) fn at(mut self, at: SocketAddr) -> Member {
+        (self.id, self.here) = (at.to_string(), false);
+        self.groups.truncate(GROUPS_MAX);
+        self
+    }
+
+    /// The same without what it has said.
+    pub(crate) fn without(self, problem: &str) -> Member {
+        let at = self.id.parse().expect("it is that of an address");
+        Member::silent(at, &self.program, problem.to_owned())
     }
 }
 

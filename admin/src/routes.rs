@@ -1,35 +1,67 @@
-//! What every program answers at its admin address.
+//! What is answered at an admin address.
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, FromRef, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 
 use crate::accept::Dialled;
+use crate::cluster::Asking;
 use crate::exposition::Format;
-use crate::guard::{Guard, admit};
-use crate::member::{Cluster, Member};
+use crate::guard::{Guard, admit, refusal};
+use crate::member::{Member, Shown};
 use crate::page::{HEADERS, Page};
 use crate::server::Watched;
+use crate::{Cluster, Order};
 
-pub(crate) fn routes(watched: Arc<Watched>, guard: Guard) -> Router {
-    let page = Arc::new(Page::dashboard());
-    Router::new()
+/// What a request finds here.
+#[derive(Clone)]
+struct Site {
+    watched: Arc<Watched>,
+    /// The other processes, on a register.
+    asking: Option<Arc<Asking>>,
+    has_token: bool,
+}
+
+impl FromRef<Site> for Arc<Watched> {
+    fn from_ref(site: &Site) -> Arc<Watched> {
+        Arc::clone(&site.watched)
+    }
+}
+
+pub(crate) fn routes(watched: Arc<Watched>, guard: Guard, cluster: Option<Cluster>) -> Router {
+    let (page, token) = (Arc::new(Page::dashboard()), guard.token());
+    let mut of_register = Router::new();
+    let asking = cluster.map(|mut cluster| {
+        of_register = std::mem::take(&mut cluster.routes);
+        Arc::new(Asking::new(cluster, token.clone()))
+    });
+    let mut routes = Router::new()
         .route("/", get(move || async move { page.answer() }))
-        .route("/cluster", get(cluster))
+        .route("/cluster", get(cluster_as_shown))
+        .route("/member", get(member))
+        .route("/member/{id}/{order}", post(order_member))
         .route("/status", get(status))
         .route("/metrics", get(metrics))
         .route("/log-level", get(log_level).put(set_log_level))
         .route("/healthz", get(|State(watched): State<Arc<Watched>>| plain(move || watched.faults())))
-        .route("/readyz", get(|State(watched): State<Arc<Watched>>| plain(move || watched.unready())))
-        .with_state(watched)
+        .route("/readyz", get(|State(watched): State<Arc<Watched>>| plain(move || watched.unready())));
+    for (order, word) in Order::ALL {
+        routes = routes.route(&format!("/{word}"), post(move |State(watched)| carry_out(watched, order)));
+    }
+    routes
+        .with_state(Site { watched, asking, has_token: token.is_some() })
+        .merge(of_register)
         .layer(from_fn_with_state(guard, admit))
         .layer(from_fn(with_headers))
+        .layer(DefaultBodyLimit::max(BODY_SIZE_MAX))
 }
 
 async fn with_headers(request: Request, next: Next) -> Response {
@@ -40,14 +72,70 @@ async fn with_headers(request: Request, next: Next) -> Response {
     response
 }
 
-async fn cluster(
-    State(watched): State<Arc<Watched>>,
-    Extension(Dialled(id)): Extension<Dialled>,
-) -> Response {
+/// This process, and behind it those of its cluster, if it is a register.
+async fn cluster_as_shown(State(site): State<Site>, Extension(Dialled(at)): Extension<Dialled>) -> Response {
+    let why_not = match (&site.asking, site.has_token) {
+        (None, _) => Some("on the register's page"),
+        (Some(_), false) => Some("start this program with --admin-token"),
+        (Some(_), true) => None,
+    };
+    let round = match &site.asking {
+        Some(asking) => Some(Arc::clone(asking).round().await),
+        None => None,
+    };
     aside(move || {
-        let program = watched.instance.program().to_owned();
-        let why_not = Some("on the register's page".to_owned());
-        Json(Cluster { program, may_act: false, why_not, members: vec![Member::here(id, &watched)] })
+        let here = Member::here(at, &site.watched);
+        let others = round.iter().flat_map(|round| &round.members).filter(|member| member.run != here.run);
+        let shown = Shown {
+            program: site.watched.instance.program(),
+            may_act: why_not.is_none(),
+            why_not,
+            members: [&here].into_iter().chain(others).collect(),
+            left_out: round.as_ref().map_or(0, |round| round.left_out),
+        };
+        Json(shown).into_response()
+    })
+    .await
+}
+
+/// What a register asks.
+async fn member(State(watched): State<Arc<Watched>>, Extension(Dialled(at)): Extension<Dialled>) -> Response {
+    aside(move || Json(Member::here(at, &watched))).await
+}
+
+/// Has another process, or this one, carry an order out.
+async fn order_member(
+    State(site): State<Site>,
+    Extension(Dialled(own)): Extension<Dialled>,
+    Path((id, order)): Path<(String, String)>,
+) -> Response {
+    let (Some(asking), Ok(order)) = (site.asking, order.parse::<Order>()) else {
+        return refusal(
+            StatusCode::NOT_FOUND,
+            "cordon, uncordon and drain are given to members of a register",
+        );
+    };
+    let Ok(at) = id.parse::<SocketAddr>() else {
+        return refusal(StatusCode::BAD_REQUEST, "a member is named by its admin address, IP:PORT");
+    };
+    if at == own {
+        return carry_out(site.watched, order).await;
+    }
+    match asking.order(at, order).await {
+        Ok((status, body)) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Err(why) => refusal(StatusCode::BAD_GATEWAY, format!("{at} {why}")),
+    }
+}
+
+/// What the control socket of a gateway takes, too.
+async fn carry_out(watched: Arc<Watched>, order: Order) -> Response {
+    aside(move || match watched.instance.orders().map(|carry_out| carry_out(order)) {
+        None => refusal(StatusCode::NOT_FOUND, "this program is no gateway"),
+        Some(Ok(done)) => Json(BTreeMap::from([("done", done)])).into_response(),
+        Some(Err(why)) => refusal(StatusCode::SERVICE_UNAVAILABLE, why),
     })
     .await
 }
@@ -102,3 +190,6 @@ async fn aside<R: IntoResponse + Send + 'static>(answer: impl FnOnce() -> R + Se
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
+
+/// The longest body of a request, in bytes.
+const BODY_SIZE_MAX: usize = 64 * 1024;

@@ -1,5 +1,7 @@
 //! The admin address of a process.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
@@ -11,11 +13,11 @@ use program::Refusal;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::Instance;
 use crate::accept::accept;
 use crate::guard::Guard;
 use crate::liveness::Liveness;
 use crate::routes::routes;
+use crate::{Cluster, Instance};
 
 /// Where a program tells of itself: a port of this machine alone, or an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,6 +82,28 @@ impl Admin {
     /// # Errors
     /// The token is empty, the address cannot be listened on, or the thread cannot be had.
     pub fn serve(address: Address, token: Option<&str>, instance: Instance) -> Result<Admin, AdminError> {
+        Admin::serve_all(address, token, instance, None)
+    }
+
+    /// The same for a register, whose dashboard shows the whole cluster.
+    ///
+    /// # Errors
+    /// As [`Admin::serve`].
+    pub fn serve_cluster(
+        address: Address,
+        token: Option<&str>,
+        instance: Instance,
+        cluster: Cluster,
+    ) -> Result<Admin, AdminError> {
+        Admin::serve_all(address, token, instance, Some(cluster))
+    }
+
+    fn serve_all(
+        address: Address,
+        token: Option<&str>,
+        instance: Instance,
+        cluster: Option<Cluster>,
+    ) -> Result<Admin, AdminError> {
         let guard = Guard::new(address.0, token).map_err(AdminError::Flags)?;
         let listener = TcpListener::bind(address.0).map_err(|error| {
             let why = program::describe_bind_error(address.0, &error).replace("--listen", "--admin");
@@ -105,7 +129,7 @@ impl Admin {
                 // A request that is not finished is dropped: a slow reader must not hold the process up.
                 tokio::select! {
                     () = watch(Arc::clone(&watched)) => {}
-                    () = accept(listener, routes(watched, guard)) => {}
+                    () = accept(listener, routes(watched, guard, cluster)) => {}
                     _ = stopped => {}
                 }
             });
@@ -134,13 +158,16 @@ impl Drop for Admin {
 /// A process, and what was last heard of its data threads.
 pub(crate) struct Watched {
     pub instance: Instance,
+    /// Tells this start of the process from all others.
+    pub run: String,
     liveness: Mutex<Liveness>,
 }
 
 impl Watched {
     fn new(instance: Instance) -> Watched {
         let liveness = Liveness::new(instance.parts().len(), instance.uptime());
-        Watched { instance, liveness: Mutex::new(liveness) }
+        let run = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+        Watched { instance, run, liveness: Mutex::new(liveness) }
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Liveness) -> T) -> T {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::directory::Directory;
 use crate::discovery::{ConnectError, follow};
 use crate::link::{Asks, Done, Outcome, Packet};
-use crate::{Answer, Config, Confirm, Delivery};
+use crate::{Answer, ClientDetails, ClientId, Config, Confirm, Delivery};
 
 /// What programs on tokio do to clients, on whichever gateway they are. Cheap to clone; clones share connections.
 ///
@@ -56,6 +56,11 @@ impl Client {
     /// The gateway shards there are, in the order in which they were first listed.
     pub fn gateways(&self) -> Vec<SocketAddrV4> {
         self.shared.directory.gateways()
+    }
+
+    /// All that its gateway has of a client; `None` when there is no such client.
+    pub async fn details(&self, client: ClientId) -> Answer<Option<ClientDetails>> {
+        self.ask(query::details(client)).await
     }
 
     pub(crate) async fn send(&self, command: Command<'_>) -> Delivery {

@@ -54,7 +54,7 @@ mod link;
 mod reports;
 
 pub use protocol::ClientId;
-pub use protocol::calls::{Answer, Body, MessageReport, Name};
+pub use protocol::calls::{Answer, Body, ClientDetails, MessageReport, Name};
 pub use protocol::client::Kind;
 pub use protocol::inner::{CloseReason, CloseReasonError};
 pub use protocol::php;

@@ -28,6 +28,7 @@ mod settings;
 mod shard;
 mod status;
 
+pub use admin::Order;
 pub use answer::{ResponseHeader, Subprotocol};
 pub use guest::{Guest, GuestFactory, Place, SharedThread};
 pub use hooks::{Admission, ClientInfo, Handshake, Hooks, HooksFactory, NoHooks, WorkerInfo};
@@ -39,7 +40,7 @@ pub use orders::{CordonFlags, DrainFlags, UncordonFlags};
 pub use origin::AllowedOrigin;
 pub use protocol;
 pub use proxies::{ForwardedHeader, Networks};
-pub use serve::{Files, Gateway, Order, StartError, acceptor};
+pub use serve::{Files, Gateway, StartError, acceptor, give_order};
 pub use settings::{Router, Settings, SlowClient, Steer};
 pub use shard::{Action, Counters, Gone, Identity, Measures, Notice, Sends, Shard, Sink, Status};
 pub use tls;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::Order;
+use crate::{Order, give_order};
 
 /// Stop taking new clients, and serve those that are there.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -59,7 +59,7 @@ fn give(order: Order, control: Option<PathBuf>) {
     let Some(path) = control else {
         program::misuse("which gateway? say --control, as it was started with");
     };
-    match order.give(&path) {
+    match give_order(order, &path) {
         Ok(what) => program::print(&format!("{what}\n")),
         Err(why) => program::fail(why),
     }

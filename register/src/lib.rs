@@ -12,6 +12,8 @@ mod config;
 mod conn;
 mod counters;
 mod directory;
+#[cfg(feature = "admin")]
+mod lookup;
 mod pump;
 mod register;
 mod start;

@@ -29,7 +29,7 @@ fn main() {
     let register = Register::start(config).unwrap_or_else(|error| program::fail(error));
     let _admin = admin.map(|address| {
         let instance = register.status_source().instance();
-        Admin::serve(address, admin_token.as_deref(), instance)
+        Admin::serve_cluster(address, admin_token.as_deref(), instance, register.cluster())
             .unwrap_or_else(|error| Refusal::from(error).end())
     });
     program::ready(register.addr());

@@ -28,6 +28,7 @@ impl Register {
             .map_err(|error| io::Error::new(error.kind(), program::describe_bind_error(&address, &error)))?;
         let addr = listener.local_addr()?;
         config.check_is_closed(addr).map_err(io::Error::other)?;
+        let secret_key = config.secret_key.clone();
         let (send, control) = mpsc::channel();
         let (start, started) = mpsc::sync_channel(1);
         let serve = move || async move {
@@ -42,7 +43,8 @@ impl Register {
         let thread = program::start_executor("register", None, serve).map_err(cannot_run)?;
         let ended = |RecvError| Err(io::Error::other("it ended before it served"));
         let waker = started.recv().unwrap_or_else(ended).map_err(cannot_run)?;
-        Ok(Running { source: StatusSource { addr, control: send, waker }, thread: Some(thread) })
+        let source = StatusSource { addr, control: send, waker };
+        Ok(Running { source, secret_key, thread: Some(thread) })
     }
 }
 
@@ -50,6 +52,8 @@ impl Register {
 #[derive(Debug)]
 pub struct Running {
     source: StatusSource,
+    #[cfg_attr(not(feature = "admin"), expect(dead_code, reason = "for the dashboard"))]
+    secret_key: String,
     /// `None` once stopped.
     thread: Option<ExecutorJoinHandle<()>>,
 }
@@ -63,6 +67,14 @@ impl Running {
     /// How to ask the register how things are, from any thread, for as long as it runs.
     pub fn status_source(&self) -> StatusSource {
         self.source.clone()
+    }
+
+    /// What its dashboard shows and does beside itself: the other processes of the cluster, and their clients.
+    #[cfg(feature = "admin")]
+    pub fn cluster(&self) -> admin::Cluster {
+        let source = self.status_source();
+        let routes = crate::lookup::routes(self.addr(), self.secret_key.clone());
+        admin::Cluster::new(move || source.members(), routes)
     }
 
     /// Closes the listener and all connections, and waits for the thread to end.

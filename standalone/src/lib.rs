@@ -22,7 +22,9 @@
 mod embedded;
 mod flags;
 
-pub use embedded::{Embedded, Meeting, MemoryLinks, RELOAD, embedded, instance, reachable, refusal};
+pub use embedded::{
+    Embedded, Meeting, MemoryLinks, RELOAD, embedded, instance, reachable, refusal, serve_admin,
+};
 pub use flags::{Beside, Options, options};
 pub use gateway_core;
 pub use ringway_worker::{self, Client, Events, Gateway, Message, WebsocketRequest};

@@ -6,11 +6,11 @@ mod page;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use admin::{Address, Admin};
+use admin::Address;
 use argh::{ArgsInfo, CommandInfoWithArgs, EarlyExit, FromArgs};
 use gateway_core::{Files, Listen, ListenProtocol, overlap};
 use program::{Both, Flags, Words};
-use ringway::{Beside, Embedded, Options, RELOAD, instance, reachable, refusal};
+use ringway::{Beside, Embedded, Options, RELOAD, instance, reachable, refusal, serve_admin};
 use ringway_apps::App;
 use ringway_apps::chat::Chat;
 use ringway_apps::echo::Echo;
@@ -143,9 +143,8 @@ fn serve(
         }
         None => format!("open {url} (the page alone; its websocket is port {})", address.port()),
     };
-    let serve_admin =
-        |address| Admin::serve(address, beside.admin_token.as_deref(), instance(embedded.as_ref()));
-    let _admin = beside.admin.map(serve_admin).transpose()?;
+    let serve = |address| serve_admin(address, beside.admin_token.as_deref(), embedded.as_ref());
+    let _admin = beside.admin.map(serve).transpose()?;
     let watched = Arc::new(instance(embedded.as_ref()));
     let files = embedded.as_ref().and_then(|embedded| embedded.gateway().files());
     let (stop, stopped) = oneshot::channel();

@@ -8,11 +8,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use admin::Order;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::{info, warn};
 
@@ -21,18 +21,7 @@ use crate::config::{
     CONTROL_ANSWER_TIMEOUT, CONTROL_BACKLOG, CONTROL_LINE_MAX, CONTROL_READ_TIMEOUT, CONTROL_RETRY_DELAY,
 };
 
-/// What a gateway may be told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Order {
-    /// Take no new clients, after a while.
-    Cordon,
-    /// Take new clients again.
-    Uncordon,
-    /// Close the clients, and take no new ones.
-    Drain,
-}
-
-/// The same for a shard.
+/// What a shard is told of an [`Order`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ShardOrder {
     /// After so many ms.
@@ -45,12 +34,13 @@ pub(super) enum ShardOrder {
 #[derive(Clone, Default)]
 pub(super) struct Standing(Arc<Mutex<Option<Order>>>);
 
-/// What carries orders out.
+/// What carries orders out, whoever gives them: one after the other, so that all shards have the same last one.
 pub(super) struct Orders {
     pub shards: Vec<ShardControl>,
     pub standing: Standing,
     pub cordon_delay: Duration,
     pub drain_timeout: Duration,
+    pub turn: Mutex<()>,
 }
 
 /// A control socket that listens. Dropped, its file is removed.
@@ -60,56 +50,39 @@ pub(super) struct ControlSocket {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Order {
-    const ALL: [(Order, &str); 3] =
-        [(Order::Cordon, "cordon"), (Order::Uncordon, "uncordon"), (Order::Drain, "drain")];
-
-    fn word(self) -> &'static str {
-        Order::ALL.iter().find(|(order, _)| *order == self).expect("all are there").1
-    }
-
-    /// Has the gateway do it that listens at `path`. What has happened, in one line.
-    ///
-    /// # Errors
-    /// Nobody listens there, or it cannot be done: what to do, in one line.
-    pub fn give(self, path: &Path) -> Result<String, String> {
-        let failed = |error: io::Error| {
-            let file = path.display();
-            match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    format!("no gateway listens at --control {file}: name the file that it was started with")
-                }
-                io::ErrorKind::PermissionDenied => {
-                    format!("--control {file} may be used by the gateway's own user and root alone")
-                }
-                io::ErrorKind::WouldBlock => {
-                    format!("the gateway at --control {file} does not answer: see its log")
-                }
-                _ => format!("--control {file}: {error}"),
+/// Has the gateway carry an order out that listens at `path`. What has happened, in one line.
+///
+/// # Errors
+/// Nobody listens there, or it cannot be done: what to do, in one line.
+pub fn give(order: Order, path: &Path) -> Result<String, String> {
+    let failed = |error: io::Error| {
+        let file = path.display();
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                format!("no gateway listens at --control {file}: name the file that it was started with")
             }
-        };
-        let answer = self.exchange(path).map_err(failed)?;
-        match answer.trim_end().split_once(' ') {
-            Some(("done", what)) => Ok(what.to_owned()),
-            Some(("failed", why)) => Err(why.to_owned()),
-            _ => Err(format!("--control {}: that is no gateway, it says {answer:?}", path.display())),
+            io::ErrorKind::PermissionDenied => {
+                format!("--control {file} may be used by the gateway's own user and root alone")
+            }
+            io::ErrorKind::WouldBlock => {
+                format!("the gateway at --control {file} does not answer: see its log")
+            }
+            _ => format!("--control {file}: {error}"),
         }
-    }
-
-    fn exchange(self, path: &Path) -> io::Result<String> {
-        let mut stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(CONTROL_ANSWER_TIMEOUT))?;
-        writeln!(stream, "{}", self.word())?;
-        read_line(&stream)
+    };
+    let answer = exchange(order, path).map_err(failed)?;
+    match answer.trim_end().split_once(' ') {
+        Some(("done", what)) => Ok(what.to_owned()),
+        Some(("failed", why)) => Err(why.to_owned()),
+        _ => Err(format!("--control {}: that is no gateway, it says {answer:?}", path.display())),
     }
 }
 
-impl FromStr for Order {
-    type Err = ();
-
-    fn from_str(word: &str) -> Result<Order, ()> {
-        Order::ALL.iter().find(|(_, own)| *own == word).map(|(order, _)| *order).ok_or(())
-    }
+fn exchange(order: Order, path: &Path) -> io::Result<String> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(CONTROL_ANSWER_TIMEOUT))?;
+    writeln!(stream, "{}", order.word())?;
+    read_line(&stream)
 }
 
 impl Standing {
@@ -132,8 +105,18 @@ impl Standing {
 }
 
 impl Orders {
-    /// Carries an order out. What has happened, or why it has not, in one line.
-    fn carry_out(&self, order: Order) -> Result<String, String> {
+    /// Carries an order out that came this way. What has happened, or why it has not, in one line.
+    pub(super) fn carry_out(&self, order: Order, way: &str) -> Result<String, String> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = self.tell_shards(order);
+        match &done {
+            Ok(what) => info!("by the {way}: {what}"),
+            Err(why) => warn!("by the {way}: {why}"),
+        }
+        done
+    }
+
+    fn tell_shards(&self, order: Order) -> Result<String, String> {
         let delay = self.cordon_delay;
         let shard_order = match order {
             Order::Cordon => ShardOrder::Cordon(protocol::millis(delay)),
@@ -166,19 +149,13 @@ impl Orders {
         stream.set_write_timeout(Some(CONTROL_READ_TIMEOUT))?;
         let line = read_line(stream)?;
         let done = match line.trim_end().parse() {
-            Ok(order) => self.carry_out(order),
+            Ok(order) => self.carry_out(order, "control socket"),
             Err(()) => Err(format!("{line:?} is none of cordon, uncordon and drain")),
         };
         let mut stream = stream;
         match done {
-            Ok(what) => {
-                info!("by the control socket: {what}");
-                writeln!(stream, "done {what}")
-            }
-            Err(why) => {
-                warn!("by the control socket: {why}");
-                writeln!(stream, "failed {why}")
-            }
+            Ok(what) => writeln!(stream, "done {what}"),
+            Err(why) => writeln!(stream, "failed {why}"),
         }
     }
 }
@@ -188,7 +165,7 @@ impl ControlSocket {
     ///
     /// # Errors
     /// Somebody listens there, or it cannot be had, in one line that says what to do.
-    pub(super) fn listen(path: &Path, orders: Orders) -> Result<ControlSocket, String> {
+    pub(super) fn listen(path: &Path, orders: Arc<Orders>) -> Result<ControlSocket, String> {
         let failed = |error: io::Error| format!("--control {}: {error}", path.display());
         make_room(path)?;
         let listener = bind(path).map_err(failed)?;
@@ -269,9 +246,10 @@ fn read_line(stream: &UnixStream) -> io::Result<String> {
 mod tests {
     use super::*;
 
-    fn orders() -> Orders {
+    fn orders() -> Arc<Orders> {
         let (cordon_delay, drain_timeout) = (Duration::from_secs(3), Duration::from_secs(7));
-        Orders { shards: Vec::new(), standing: Standing::default(), cordon_delay, drain_timeout }
+        let (shards, standing) = (Vec::new(), Standing::default());
+        Arc::new(Orders { shards, standing, cordon_delay, drain_timeout, turn: Mutex::new(()) })
     }
 
     fn path(name: &str) -> PathBuf {
@@ -289,7 +267,7 @@ mod tests {
             (Order::Drain, "0 are closed within 7 s", Some("drained, takes no new clients")),
             (Order::Uncordon, "new clients are taken", None),
         ] {
-            let answer = order.give(&path).unwrap();
+            let answer = give(order, &path).unwrap();
             assert!(answer.contains(said) && !answer.contains('\n'), "{answer}");
             assert_eq!(standing.fault(), fault);
         }
@@ -298,7 +276,7 @@ mod tests {
         assert!(read_line(&stream).unwrap().starts_with("failed \"explode"));
         drop(socket);
         assert!(!path.exists());
-        let why = Order::Drain.give(&path).unwrap_err();
+        let why = give(Order::Drain, &path).unwrap_err();
         assert!(why.starts_with("no gateway listens at --control"), "{why}");
     }
 
@@ -311,7 +289,7 @@ mod tests {
         // It may be closed before it has taken all.
         let _ = stream.write_all(&long);
         drop(stream);
-        assert!(Order::Uncordon.give(&path).is_ok(), "it goes on");
+        assert!(give(Order::Uncordon, &path).is_ok(), "it goes on");
     }
 
     #[test]
@@ -321,7 +299,7 @@ mod tests {
         let socket = ControlSocket::listen(&path, orders()).unwrap();
         let why = ControlSocket::listen(&path, orders()).err().unwrap();
         assert!(why.contains("another gateway listens there") && !why.contains('\n'), "{why}");
-        assert!(Order::Cordon.give(&path).is_ok(), "the first one has it");
+        assert!(give(Order::Cordon, &path).is_ok(), "the first one has it");
         drop(socket);
         fs::write(&path, "somebody's").unwrap();
         let why = ControlSocket::listen(&path, orders()).err().unwrap();

@@ -19,19 +19,18 @@ mod worker_log;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use admin::{Instance, NoAnswer, Part};
+use admin::{Instance, NoAnswer, Order, Part};
 use crossbeam_channel::{Receiver, RecvError, Sender};
 use glommio::ExecutorJoinHandle;
 use tracing::{error, info, warn};
 use uring::Waker;
 
 use self::bind::ShardSockets;
-pub use self::control::Order;
+pub use self::control::give as give_order;
 use self::control::{ControlSocket, Orders, ShardOrder, Standing};
 pub use self::files::Files;
 use self::pump::Pump;
@@ -49,7 +48,7 @@ pub struct Gateway {
     schemes: Vec<String>,
     tls: Option<tls::Acceptor>,
     jwt: Option<jwt::Verifier>,
-    standing: Standing,
+    orders: Arc<Orders>,
     control: Option<ControlSocket>,
 }
 
@@ -176,7 +175,8 @@ impl Gateway {
             ShardSetup { index, cpu: cpus[index], open_files, register_log, worker_log }
         };
         let (steer, control) = (settings.steer, settings.control.take());
-        let (cordon_delay, drain_timeout) = (settings.cordon_delay, settings.drain_timeout);
+        let (cordon_delay, drain_timeout, turn) =
+            (settings.cordon_delay, settings.drain_timeout, Mutex::new(()));
         let clients = sockets.iter_mut().map(|sockets| std::mem::take(&mut sockets.clients)).collect();
         // All of them first, so that they start side by side.
         let starting: Vec<_> = sockets
@@ -184,25 +184,28 @@ impl Gateway {
             .enumerate()
             .map(|(index, sockets)| StartingShard::new(setup(index), settings.clone(), sockets))
             .collect();
+        let mut shards = Vec::new();
+        let mut failure = None;
+        for shard in starting {
+            match shard.and_then(StartingShard::await_start) {
+                Ok(shard) => shards.push(shard),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        let (standing, controls) = (Standing::default(), shards.iter().map(|shard| shard.control.clone()));
+        let orders = Orders { shards: controls.collect(), standing, cordon_delay, drain_timeout, turn };
         let mut gateway = Gateway {
             name: settings.name,
-            shards: Vec::new(),
+            shards,
             listen,
             schemes: settings.listen.iter().map(Listen::scheme).collect(),
             tls: settings.tls,
             jwt: settings.jwt,
-            standing: Standing::default(),
+            orders: Arc::new(orders),
             control: None,
         };
-        let mut failure = None;
-        for shard in starting {
-            match shard.and_then(StartingShard::await_start) {
-                Ok(shard) => gateway.shards.push(shard),
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
         let started = failure.map_or(Ok(()), Err).and_then(|()| {
-            gateway.take_orders(control, cordon_delay, drain_timeout)?;
+            gateway.control = control.map(|path| gateway.take_orders(&path)).transpose()?;
             gateway.let_in(steer, &cpus, clients)
         });
         match started {
@@ -224,18 +227,9 @@ impl Gateway {
         Ok(())
     }
 
-    /// Opens the control socket, if there is to be one.
-    fn take_orders(
-        &mut self,
-        path: Option<PathBuf>,
-        cordon_delay: Duration,
-        drain_timeout: Duration,
-    ) -> Result<(), StartError> {
-        let Some(path) = path else { return Ok(()) };
-        let (shards, standing) = (self.controls(), self.standing.clone());
-        let orders = Orders { shards, standing, cordon_delay, drain_timeout };
-        self.control = Some(ControlSocket::listen(&path, orders).map_err(StartError::Control)?);
-        Ok(())
+    /// Opens the control socket.
+    fn take_orders(&self, path: &Path) -> Result<ControlSocket, StartError> {
+        ControlSocket::listen(path, Arc::clone(&self.orders)).map_err(StartError::Control)
     }
 
     /// Where clients connect, in the order of `Settings::listen`, with the real ports.
@@ -257,12 +251,20 @@ impl Gateway {
 
     /// What `--admin` tells of it, for as long as it runs.
     pub fn instance(&self) -> Instance {
-        Instance::new("gateway", env!("CARGO_PKG_VERSION"), self.parts()).with_standing(self.standing())
+        Instance::new("gateway", env!("CARGO_PKG_VERSION"), self.parts())
+            .with_standing(self.standing())
+            .with_orders(self.orders())
+    }
+
+    /// Who carries out orders that come by the admin address, from any thread.
+    pub fn orders(&self) -> impl Fn(Order) -> Result<String, String> + Send + Sync + use<> {
+        let orders = Arc::clone(&self.orders);
+        move |order| orders.carry_out(order, "admin address")
     }
 
     /// Who says why no clients are to be sent here, though nothing is broken, from any thread.
     pub fn standing(&self) -> impl Fn() -> Option<String> + Send + Sync + use<> {
-        let (name, standing) = (self.name.clone(), self.standing.clone());
+        let (name, standing) = (self.name.clone(), self.orders.standing.clone());
         move || standing.fault().map(|fault| format!("{name} {fault}"))
     }
 

@@ -3,6 +3,8 @@
 use std::net::SocketAddrV4;
 use std::ops::Deref;
 
+use super::Name;
+
 /// What the gateways answered, and which of them did not. Reads like its value.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Answer<T> {
@@ -10,6 +12,17 @@ pub struct Answer<T> {
     pub value: T,
     /// Gateways that were asked and did not answer: not connected, too slow, or gone. What they hold is not in `value`.
     pub missing: Vec<SocketAddrV4>,
+}
+
+/// What a gateway has of a client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientDetails {
+    /// `None` if it has none.
+    pub uid: Option<Name>,
+    /// In the order in which it joined them.
+    pub groups: Vec<Name>,
+    /// The session as it is stored: PHP's serialized array, if nobody has stored anything else.
+    pub session: Vec<u8>,
 }
 
 impl<T> Answer<T> {

@@ -14,7 +14,7 @@ mod table;
 mod trust;
 
 pub use crate::inner::MessageReport;
-pub use answer::Answer;
+pub use answer::{Answer, ClientDetails};
 pub use body::Body;
 pub use command::Command;
 pub use name::Name;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddrV4;
 
 use super::rows::{self, Grouped};
-use super::{Answer, Name};
+use super::{Answer, ClientDetails, Name};
 use crate::ClientId;
 use crate::inner::ext::{self, Field, Select, Where};
 use crate::inner::{Cmd, Frame};
@@ -134,6 +134,16 @@ pub fn uid_of_client(client: ClientId) -> Query<Option<Name>> {
     let condition = Where { connection_ids: vec![client.connection_id], ..Where::default() };
     let first = |replies: Replies| rows::uids(&replies).into_iter().next();
     Query { to: To::One(client.gateway), ..select(&[Field::Uid], Some(condition), first) }
+}
+
+/// All that its gateway has of a client; `None` when there is no such client.
+pub fn details(client: ClientId) -> Query<Option<ClientDetails>> {
+    let condition = Where { connection_ids: vec![client.connection_id], ..Where::default() };
+    let fields = [Field::Uid, Field::Groups, Field::Session];
+    Query {
+        to: To::One(client.gateway),
+        ..select(&fields, Some(condition), |replies| rows::details(&replies))
+    }
 }
 
 /// The clients of a uid.

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 
 use indexmap::IndexMap;
 
-use super::Name;
+use super::{ClientDetails, Name};
 use crate::ClientId;
 use crate::php::{self, Array, Key, KeyRef, Value};
 
@@ -48,6 +48,13 @@ pub(super) fn clients(replies: &Replies) -> Vec<ClientId> {
 /// The uids in the rows, each once.
 pub(super) fn uids(replies: &Replies) -> Vec<Name> {
     once(rows(replies).filter_map(|(_, row)| uid(row)))
+}
+
+/// What the first row has of a client.
+pub(super) fn details(replies: &Replies) -> Option<ClientDetails> {
+    let (_, row) = rows(replies).next()?;
+    let session = row.get("session").and_then(Value::as_bytes).unwrap_or_default().to_vec();
+    Some(ClientDetails { uid: uid(row), groups: row_groups(row).collect(), session })
 }
 
 /// The stored session of each row, decoded; empty when what is stored is not an array.

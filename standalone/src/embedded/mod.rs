@@ -12,4 +12,4 @@ mod status;
 pub use cluster::{Embedded, Meeting, reachable};
 pub use memory::MemoryLinks;
 pub use run::{RELOAD, embedded, refusal};
-pub use status::instance;
+pub use status::{instance, serve_admin};

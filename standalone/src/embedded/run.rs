@@ -11,7 +11,7 @@ use program::Refusal;
 use ringway_worker::Events;
 use tracing::warn;
 
-use super::{Embedded, instance};
+use super::{Embedded, serve_admin};
 use crate::Options;
 
 /// A main in one line: runs `Events` in the gateway's process until SIGINT or SIGTERM, a core in the thread of each shard.
@@ -65,7 +65,7 @@ pub fn embedded<E: Events>(
     let start = move || -> Result<(Embedded, Option<Admin>), Box<dyn Error>> {
         let embedded = Embedded::start(settings, meeting, make_events)?;
         let token = beside.admin_token.as_deref();
-        let serve = |address| Admin::serve(address, token, instance(Some(&embedded)));
+        let serve = |address| serve_admin(address, token, Some(&embedded));
         let admin = beside.admin.map(serve).transpose()?;
         let ready = format!("{} ({})", embedded.listen_urls(), embedded.describe());
         if embedded.register().is_some() {
