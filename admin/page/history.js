@@ -85,7 +85,7 @@ function withRates(member, before, at) {
   const seconds = before ? (at - before.at) / 1000 : 0;
   const goes = before && seconds > 0 && isSameProcess(before.member, member);
   const old = new Map(goes ? before.member.rows.map((row) => [row.name, row]) : []);
-  for (const row of member.rows) row.rates = ratesOf(old.get(row.name), row, seconds);
+  for (const row of member.rows) compare(row, old.get(row.name), seconds);
   const of = (key, kind) => {
     const rows = member.rows.filter((row) => row.kind === kind || kind === undefined);
     return sum(rows.map((row) => row.rates?.[key] ?? null));
@@ -97,7 +97,6 @@ function withRates(member, before, at) {
   // A gateway's own; nothing of a process that was there before a restart.
   member.recent = [...(goes ? before.member.recent : []).slice(1 - LATENCY_SAMPLES), member.fresh ?? []];
   member.p99 = quantile(merged(member.recent), 0.99);
-  member.elapsed = seconds;
   return member;
 }
 
@@ -105,21 +104,30 @@ function isSameProcess(before, now) {
   return before.pid === now.pid && now.uptime >= before.uptime - 1;
 }
 
-function ratesOf(before, now, seconds) {
-  if (!before || now.in < before.in || now.out < before.out || now.dropped < before.dropped) return null;
-  const rate = (key) => (now[key] - before[key]) / seconds;
-  const counters = Object.fromEntries(Object.entries(now.counters).map(([name, count]) =>
-    [name, (number(count) - number(before.counters[name])) / seconds]));
-  return { in: rate("in"), out: rate("out"), dropped: rate("dropped"), counters };
+/** Gives a row its rates, and what its counters were; neither if they went back. */
+function compare(row, before, seconds) {
+  const goes = before && row.in >= before.in && row.out >= before.out && row.dropped >= before.dropped;
+  const rate = (key) => (row[key] - before[key]) / seconds;
+  row.rates = goes ? { in: rate("in"), out: rate("out"), dropped: rate("dropped") } : null;
+  row.before = goes ? { counters: before.counters, seconds } : null;
 }
+
+/** By how much a counter of a row grew since the answer before. */
+const growth = (row, name) => (row.before ? Math.max(number(row.counters[name]) - number(row.before.counters[name]), 0) : 0);
 
 /** Order of calls: `take` for each answer; everything else reads what is known by then. */
 class History {
   members = [];
   samples = [];
   events = [];
+  #watched;
   #before = new Map();
   #grown = new Map();
+
+  /** `watched` are the counters that `grown` tells of, as `gateway.hook_panics`. */
+  constructor(watched) {
+    this.#watched = watched.map((name) => name.split("."));
+  }
 
   /** An answer that came at `at`, in ms of a clock that never goes back. */
   take(answer, at) {
@@ -152,7 +160,7 @@ class History {
     return all.sort((one, other) => other.clients - one.clients || (one.name < other.name ? -1 : 1)).slice(0, most);
   }
 
-  /** Counters of a member that grew lately, as [{ kind, name, count, share }]: by how much, and per message that went out. */
+  /** Watched counters of a member that grew lately, as [{ kind, name, count, share }]: by how much, and per message that went out. */
   grown(id) {
     return [...(this.#grown.get(id)?.values() ?? [])];
   }
@@ -188,14 +196,13 @@ class History {
     this.#grown = new Map();
     for (const member of this.members) {
       const grown = new Map([...(old.get(member.id) ?? [])].filter(([, { last }]) => at - last < TROUBLE_MS));
-      for (const row of member.rows) {
-        for (const [name, rate] of Object.entries(row.rates?.counters ?? {})) {
-          if (rate <= 0) continue;
-          const key = `${row.kind}.${name}`;
-          const more = rate * member.elapsed;
-          const { count = 0 } = grown.get(key) ?? {};
-          grown.set(key, { kind: row.kind, name, count: count + more, share: rate / Math.max(row.rates.out, 1), last: at });
-        }
+      for (const [kind, name] of this.#watched) {
+        const rows = member.rows.filter((row) => row.kind === kind && growth(row, name) > 0);
+        if (rows.length === 0) continue;
+        const total = (read) => rows.reduce((all, row) => all + read(row), 0);
+        const [more, out] = [total((row) => growth(row, name)), total((row) => row.rates.out * row.before.seconds)];
+        const { count = 0 } = grown.get(`${kind}.${name}`) ?? {};
+        grown.set(`${kind}.${name}`, { kind, name, count: count + more, share: more / Math.max(out, 1), last: at });
       }
       this.#grown.set(member.id, grown);
     }

@@ -104,7 +104,7 @@ function parsed(said) {
 }
 
 const poll = {
-  history: new History(),
+  history: new History(Object.keys(WATCHED)),
   timer: 0,
   isAsking: false,
   began: 0,

@@ -228,12 +228,13 @@ class Detail {
   count(member) {
     if (!this.all.open) return;
     const totals = new Map();
-    for (const { counters, rates, kind } of member.rows) {
-      for (const [counter, count] of Object.entries(counters)) {
+    for (const row of member.rows) {
+      const { kind, before } = row;
+      for (const [counter, count] of Object.entries(row.counters)) {
         const total = totals.get(`${kind}.${counter}`) ?? { key: `${kind}.${counter}`, counter, kind, count: 0, rate: 0 };
         totals.set(total.key, total);
         total.count += number(count);
-        total.rate += rates?.counters[counter] ?? 0;
+        total.rate += before ? growth(row, counter) / before.seconds : 0;
       }
     }
     const shown = [...totals.values()].filter(({ count }) => count > 0);

@@ -50,7 +50,7 @@ const silent = { id: "gw", program: "gateway", here: false, report: null, latenc
 /** A history that has taken these, 2 s apart. */
 function told(...answers) {
   const run = loaded();
-  run("(history = new History(), 1)");
+  run("(history = new History(Object.keys(WATCHED)), 1)");
   answers.forEach((members, index) => run(`history.take(${JSON.stringify({ program: "register", may_act: true, members })}, ${1e6 + 2000 * index})`));
   return run;
 }
