@@ -3,7 +3,8 @@
 //! A [`Instance`] is a process and its [`Part`]s: shards of a gateway, cores of a worker, each with a data thread that is asked
 //! how it is and answers between two turns. What they tell is a [`Row`] for people and [`Metric`]s for Prometheus; [`counters!`]
 //! and [`Histogram`] are what they count with. With the feature `server`, [`Admin`] serves it on an address of its own, in a thread of its own. [`fetch`] reads
-//! another process' [`Report`], [`table`] shows it. Nothing here is on a data path.
+//! another process' [`Report`], [`table`] shows it. [`feed_watchdog`] lets a
+//! service manager know that they turn. Nothing here is on a data path.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -22,7 +23,6 @@ mod fetch;
 mod guard;
 mod histogram;
 mod instance;
-#[cfg(feature = "server")]
 mod liveness;
 #[cfg(feature = "server")]
 mod member;
@@ -41,6 +41,7 @@ mod routes;
 #[cfg(feature = "server")]
 mod server;
 mod table;
+mod watchdog;
 
 pub use ask::{ANSWER_TIMEOUT, NoAnswer, Waiting, ask};
 #[cfg(feature = "server")]
@@ -57,3 +58,4 @@ pub use report::{Process, Report, Row};
 #[cfg(feature = "server")]
 pub use server::{Address, Admin, AdminError};
 pub use table::table;
+pub use watchdog::feed_watchdog;

@@ -11,7 +11,10 @@ pub(crate) const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is known of a process' parts, in their order.
 #[derive(Debug)]
-pub(crate) struct Liveness(Vec<Watched>);
+pub(crate) struct Liveness {
+    parts: Vec<Watched>,
+    timeout: Duration,
+}
 
 #[derive(Debug)]
 struct Watched {
@@ -23,32 +26,32 @@ struct Watched {
 }
 
 impl Liveness {
-    /// Of so many parts, of which nothing is known.
-    pub(crate) fn new(count: usize, now: Duration) -> Liveness {
+    /// Of so many parts, of which nothing is known, and which may be silent for less than `timeout`.
+    pub(crate) fn new(count: usize, timeout: Duration, now: Duration) -> Liveness {
         let watched = || Watched {
             asked: None,
             answered_at: now,
             has_ended: false,
             unready: Some("has not answered yet"),
         };
-        Liveness(std::iter::repeat_with(watched).take(count).collect())
+        Liveness { parts: std::iter::repeat_with(watched).take(count).collect(), timeout }
     }
 
     /// Takes the answers that have come, and asks those of whom none is awaited. To be called again and again.
     pub(crate) fn look(&mut self, parts: &[Part], now: Duration) {
-        for (watched, part) in self.0.iter_mut().zip(parts) {
+        for (watched, part) in self.parts.iter_mut().zip(parts) {
             watched.look(part, now);
         }
     }
 
     /// Which parts are dead or hang, a sentence each.
     pub(crate) fn faults(&self, parts: &[Part], now: Duration) -> Vec<String> {
-        let faults = self.0.iter().zip(parts).filter_map(|(watched, part)| {
+        let faults = self.parts.iter().zip(parts).filter_map(|(watched, part)| {
             let silence = now.saturating_sub(watched.answered_at);
             let name = &part.name;
             match watched {
                 Watched { has_ended: true, .. } => Some(format!("{name} {}", NoAnswer::Ended)),
-                _ if silence >= TURN_TIMEOUT => {
+                _ if silence >= self.timeout => {
                     Some(format!("{name} has not turned for {} s", silence.as_secs()))
                 }
                 _ => None,
@@ -57,9 +60,15 @@ impl Liveness {
         faults.collect()
     }
 
+    /// Whether a part is dead, as in a process that ends.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.parts.iter().any(|watched| watched.has_ended)
+    }
+
     /// Which parts are not to be sent anybody, a sentence each.
+    #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "the server alone tells it"))]
     pub(crate) fn unready(&self, parts: &[Part]) -> Vec<String> {
-        let unready = self.0.iter().zip(parts);
+        let unready = self.parts.iter().zip(parts);
         unready.filter_map(|(watched, part)| Some(format!("{} {}", part.name, watched.unready?))).collect()
     }
 }
@@ -101,7 +110,7 @@ mod tests {
     fn a_thread_that_does_not_turn_is_a_fault_after_ten_seconds() {
         let (parts, asked) = part();
         let at = Duration::from_secs;
-        let mut liveness = Liveness::new(1, at(100));
+        let mut liveness = Liveness::new(1, TURN_TIMEOUT, at(100));
         liveness.look(&parts, at(100));
         liveness.look(&parts, at(105));
         assert_eq!(asked.try_iter().count(), 1, "who has not answered is not asked again");
@@ -116,7 +125,7 @@ mod tests {
     fn who_answers_is_healthy_and_says_whether_it_is_ready() {
         let (parts, asked) = part();
         let at = Duration::from_secs;
-        let mut liveness = Liveness::new(1, at(0));
+        let mut liveness = Liveness::new(1, TURN_TIMEOUT, at(0));
         assert_eq!(liveness.unready(&parts), ["gateway:0 has not answered yet"]);
         for (now, unready) in [(20, Some("has no worker")), (40, None)] {
             liveness.look(&parts, at(now - 1));

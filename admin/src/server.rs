@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::accept::accept;
 use crate::guard::Guard;
-use crate::liveness::Liveness;
+use crate::liveness::{Liveness, TURN_TIMEOUT};
 use crate::routes::routes;
 use crate::{Cluster, Instance};
 
@@ -165,7 +165,7 @@ pub(crate) struct Watched {
 
 impl Watched {
     fn new(instance: Instance) -> Watched {
-        let liveness = Liveness::new(instance.parts().len(), instance.uptime());
+        let liveness = Liveness::new(instance.parts().len(), TURN_TIMEOUT, instance.uptime());
         let run = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
         Watched { instance, run, liveness: Mutex::new(liveness) }
     }

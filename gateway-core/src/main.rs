@@ -55,6 +55,7 @@ fn main() {
         Admin::serve(address, admin_token.as_deref(), gateway.instance())
             .unwrap_or_else(|error| Refusal::from(error).end())
     });
+    admin::feed_watchdog(gateway.instance()).unwrap_or_else(|error| program::fail(error));
     let files = gateway.files();
     if files.is_some() {
         shutdown.take_hangups();

@@ -3,7 +3,7 @@
 //! * [`parse`] reads the flags: from the command line, the environment and the config file.
 //! * [`ready`] and [`fail`] are how a program says that it serves, or that it cannot; [`Refusal`] is why.
 //! * [`finish`] is the last call of a program that ends in good order.
-//! * [`notify`] tells a service manager what [`ready`] and [`Shutdown`] do not.
+//! * [`notify`] tells a service manager what [`ready`] and [`Shutdown`] do not; [`Watchdog`], that the program goes on.
 //! * [`mark_vital`] and [`catch`] say what a panic costs: the process, or what it was about.
 //! * [`cpu_order`] says where its threads go.
 //! * [`Shutdown`] waits for SIGINT or SIGTERM.
@@ -68,6 +68,7 @@ mod shutdown;
 mod uptime;
 mod usage;
 mod wall_clock;
+mod watchdog;
 
 pub use allocator::Allocator;
 pub use bind_error::describe_bind_error;
@@ -92,3 +93,4 @@ pub use shutdown::{Shutdown, Signal, ignore_other_signals};
 pub use uptime::Uptime;
 pub use usage::{Usage, usage};
 pub use wall_clock::unix_ms;
+pub use watchdog::Watchdog;

@@ -58,7 +58,7 @@ pub(crate) fn notify_around(reload: impl FnOnce()) {
     }
 }
 
-fn tell(what: &str) {
+pub(crate) fn tell(what: &str) {
     let Some(socket) = env::var_os(NOTIFY_SOCKET) else { return };
     if let Err(error) = send(&socket, what) {
         warn!("cannot tell the service manager {}: {error}", what.lines().next().unwrap_or_default());

@@ -32,6 +32,7 @@ fn main() {
         Admin::serve_cluster(address, admin_token.as_deref(), instance, register.cluster())
             .unwrap_or_else(|error| Refusal::from(error).end())
     });
+    admin::feed_watchdog(register.status_source().instance()).unwrap_or_else(|error| program::fail(error));
     program::ready(register.addr());
     shutdown.wait();
     if let Err(error) = register.stop() {

@@ -145,6 +145,7 @@ fn serve(
     };
     let serve = |address| serve_admin(address, beside.admin_token.as_deref(), embedded.as_ref());
     let _admin = beside.admin.map(serve).transpose()?;
+    admin::feed_watchdog(instance(embedded.as_ref()))?;
     let watched = Arc::new(instance(embedded.as_ref()));
     let files = embedded.as_ref().and_then(|embedded| embedded.gateway().files());
     let (stop, stopped) = oneshot::channel();

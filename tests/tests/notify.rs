@@ -6,7 +6,9 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::own_address;
 use ringway_tests::process::{Process, Signal, binary_path};
 use ringway_tests::wait::LIMIT;
@@ -17,11 +19,21 @@ struct Manager(UnixDatagram);
 impl Manager {
     /// Starts the program with a socket to notify.
     fn start(ip: Ipv4Addr, program: &str, flags: &str) -> (Manager, Process) {
+        Manager::start_with(ip, program, flags, &[])
+    }
+
+    /// The same with a watchdog that waits so long.
+    fn start_watching(ip: Ipv4Addr, program: &str, flags: &str, limit: Duration) -> (Manager, Process) {
+        Manager::start_with(ip, program, flags, &[("WATCHDOG_USEC", limit.as_micros().to_string())])
+    }
+
+    fn start_with(ip: Ipv4Addr, program: &str, flags: &str, more: &[(&str, String)]) -> (Manager, Process) {
         let name = format!("ringway-tests-{ip}-{program}");
         let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         socket.set_read_timeout(Some(LIMIT)).unwrap();
         let mut command = Command::new(binary_path(program));
         command.args(flags.split_whitespace()).env("NOTIFY_SOCKET", format!("@{name}"));
+        command.envs(more.iter().map(|(name, value)| (name, value)));
         (Manager(socket), Process::spawn(program, command))
     }
 
@@ -31,6 +43,19 @@ impl Manager {
         let mut told = [0; 4096];
         let size = self.0.recv(&mut told).expect("it is told something");
         String::from_utf8(told[..size].to_vec()).unwrap()
+    }
+
+    /// Waits until it is told this, whatever it is told before.
+    #[track_caller]
+    fn await_told(&self, what: &str) {
+        while !self.told().starts_with(what) {}
+    }
+
+    /// Waits until it is told nothing for so long.
+    fn await_silence(&self, silence: Duration) {
+        self.0.set_read_timeout(Some(silence)).unwrap();
+        while self.0.recv(&mut [0; 1]).is_ok() {}
+        self.0.set_read_timeout(Some(LIMIT)).unwrap();
     }
 
     /// Whether it is told nothing more, by whoever had its socket and has ended.
@@ -77,6 +102,39 @@ fn a_gateway_tells_of_new_certificates() {
     assert!(manager.told().starts_with("RELOADING=1\nMONOTONIC_USEC="));
     assert_eq!(manager.told(), "READY=1");
     assert_stops(&manager, &mut gateway);
+}
+
+#[test]
+fn programs_that_turn_say_so_to_a_watchdog() {
+    let ip = own_address();
+    let register = format!("--register-address {ip}:1236");
+    let gateway = format!("--listen text://{ip}:8282 --lan-ip {ip} --count 1 {register}");
+    let worker = format!("--app echo --count 2 {register}");
+    let alone = format!("--count 2 --name alone --no-master {register}");
+    let programs = [("register", format!("--listen {ip}:1236")), ("gateway", gateway), ("worker", worker)];
+    let mut watched = Vec::new();
+    for (program, flags) in programs.into_iter().chain([("test-worker", alone)]) {
+        let (manager, process) = Manager::start_watching(ip, program, &flags, Duration::from_millis(600));
+        for what in ["READY=1", "WATCHDOG=1", "WATCHDOG=1"] {
+            manager.await_told(what);
+        }
+        watched.push((manager, process));
+    }
+}
+
+#[test]
+fn a_handler_that_blocks_keeps_a_process_from_saying_that_it_goes_on() {
+    let ip = own_address();
+    let flags = format!("--listen text://{ip}:8282 --count 2 --register-listen {ip}:1236 --lan-ip {ip}");
+    let (manager, ringway) = Manager::start_watching(ip, "test-embedded", &flags, Duration::from_millis(900));
+    manager.await_told("READY=1");
+    manager.await_told("WATCHDOG=1");
+    let mut client = PlainClient::connect((ip, 8282).into(), Framing::Text);
+    client.send(b"block 2");
+    manager.await_silence(Duration::from_secs(1));
+    assert!(ringway.output().contains("watchdog is not fed: "), "{}", ringway.output());
+    manager.await_told("WATCHDOG=1");
+    assert_eq!(client.receive().unwrap(), b"block 2");
 }
 
 #[test]

@@ -120,12 +120,16 @@ pub(crate) const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const END_GRACE: Duration = Duration::from_secs(20);
 
 /// How often a core tells its master that it turns.
-pub(crate) const ALIVE_PERIOD: Duration = Duration::from_secs(5);
+pub(crate) const ALIVE_PERIOD: Duration = Duration::from_secs(2);
 
 /// A worker process of which no core has turned for this long is killed by its master and started again: each of its cores is
 /// blocked by a handler, or it was stopped. Counted from when a core's start is done; several periods of
 /// [`ALIVE_PERIOD`].
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// While a core of the worker process has not turned for this long, its master does not tell a service manager's watchdog that it
+/// goes on. Counted as [`SILENCE_MAX`] is.
+pub(crate) const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A master that comes to look so much later than it wanted was held up itself, and its processes probably were, too: they get
 /// their time once more.

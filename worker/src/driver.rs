@@ -70,6 +70,8 @@ pub struct Driver {
     is_touched: bool,
     /// When glommio gets its turn, if its own sockets and timers are used beside the ring.
     glommio_at: Option<Duration>,
+    index: usize,
+    /// When it is told next that this core turns.
     alive_at: Duration,
 }
 
@@ -123,6 +125,7 @@ impl Driver {
             lists: Lists::default(),
             is_touched: true,
             glommio_at: E::USES_GLOMMIO.then_some(Duration::ZERO),
+            index,
             alive_at: Duration::ZERO,
         }
     }
@@ -310,7 +313,7 @@ impl Driver {
         let now = self.clock.elapsed();
         if now >= self.alive_at {
             self.alive_at = now + ALIVE_PERIOD;
-            self.tell(Notice::Alive);
+            self.tell(Notice::Alive(self.index));
         }
     }
 }

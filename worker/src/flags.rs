@@ -259,6 +259,9 @@ fn serve<E: Events>(
     let (notices, heard) = unbounded();
     let running = Worker::start_as(config, key_name, notices.clone(), make_events)?;
     let _status = status_server::serve(settings, &running, is_patient);
+    if child.is_none() {
+        admin::feed_watchdog(running.status_source().instance())?;
+    }
     let name_taken = Arc::new(AtomicBool::new(false));
     relay(heard, child.map(|child| child.reporter(count)), Arc::clone(&name_taken))?;
     tell_when_ready(&running, ready, notices)?;

@@ -11,7 +11,7 @@ use program::Refusal;
 use ringway_worker::Events;
 use tracing::warn;
 
-use super::{Embedded, serve_admin};
+use super::{Embedded, instance, serve_admin};
 use crate::Options;
 
 /// A main in one line: runs `Events` in the gateway's process until SIGINT or SIGTERM, a core in the thread of each shard.
@@ -67,6 +67,7 @@ pub fn embedded<E: Events>(
         let token = beside.admin_token.as_deref();
         let serve = |address| serve_admin(address, token, Some(&embedded));
         let admin = beside.admin.map(serve).transpose()?;
+        admin::feed_watchdog(instance(Some(&embedded)))?;
         let ready = format!("{} ({})", embedded.listen_urls(), embedded.describe());
         if embedded.register().is_some() {
             program::ready(ready);

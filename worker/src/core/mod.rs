@@ -108,8 +108,8 @@ pub enum Notice {
     Gateways(usize, Vec<SocketAddrV4>),
     /// Another worker has the name, and stays.
     NameTaken,
-    /// It turns.
-    Alive,
+    /// The core of this index turns.
+    Alive(usize),
 }
 
 /// One core of a worker, without IO. Times are since any moment, the same one for all calls.

@@ -100,7 +100,7 @@ impl Child {
 
     /// What passes on to the master what the cores tell; `core_count` cores tell of their gateways.
     pub(crate) fn reporter(self, core_count: usize) -> Reporter {
-        Reporter { master: self.master, core_count, cores: HashMap::new() }
+        Reporter { master: self.master, core_count, cores: HashMap::new(), alive: BTreeSet::new() }
     }
 }
 
@@ -110,13 +110,22 @@ pub(crate) struct Reporter {
     master: UnixStream,
     core_count: usize,
     cores: HashMap<usize, BTreeSet<SocketAddrV4>>,
+    /// Which cores have turned since the master heard that all have.
+    alive: BTreeSet<usize>,
 }
 
 impl Reporter {
     pub(crate) fn pass_on(&mut self, notice: Notice) {
         let report = match notice {
             Notice::Ready => Report::Ready,
-            Notice::Alive => Report::Alive,
+            Notice::Alive(core) => {
+                self.alive.insert(core);
+                if self.alive.len() == self.core_count {
+                    self.alive.clear();
+                    self.tell(&Report::AllAlive);
+                }
+                Report::Alive
+            }
             Notice::Gateways(core, gateways) => {
                 self.cores.insert(core, gateways.into_iter().collect());
                 Report::Gateways(in_all(self.core_count, &self.cores))
@@ -124,6 +133,10 @@ impl Reporter {
             // The exit code will say it.
             Notice::NameTaken => return,
         };
+        self.tell(&report);
+    }
+
+    fn tell(&mut self, report: &Report) {
         // Without its master this process ends anyhow.
         let _ = self.master.write_all(report.line().as_bytes());
     }
@@ -147,6 +160,19 @@ mod tests {
         assert_eq!(Some(crate::name::own("chat")), mark.digits.map(|digits| format!("chat-{digits}")));
         let old = Mark { master: "7".to_owned(), side: Side::A, patient: false, digits: None };
         assert_eq!((Mark::parse("7 A first"), Mark::parse("7 A")), (Some(old), None));
+    }
+
+    #[test]
+    fn all_are_alive_when_each_has_said_so_again() {
+        let (master, heard) = UnixStream::pair().unwrap();
+        let child = Child { side: Side::A, patient: false, master };
+        let mut reporter = child.reporter(2);
+        for core in [0, 0, 1, 1, 0] {
+            reporter.pass_on(Notice::Alive(core));
+        }
+        drop(reporter);
+        let told = io::read_to_string(heard).unwrap();
+        assert_eq!(told, "alive\nalive\nall-alive\nalive\nalive\nall-alive\nalive\n");
     }
 
     #[test]

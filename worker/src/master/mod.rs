@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
-use program::Phase;
+use program::{Phase, Watchdog};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
@@ -97,6 +97,7 @@ pub(crate) fn run(end_timeout: Duration) -> io::Result<ExitCode> {
         path: binary::path(),
         plan: Plan::new(end_timeout),
         phase: None,
+        watchdog: Watchdog::of_environment(),
         processes: HashMap::new(),
         tell,
     };
@@ -105,8 +106,8 @@ pub(crate) fn run(end_timeout: Duration) -> io::Result<ExitCode> {
         if let Some(code) = master.act(clock.elapsed()) {
             return Ok(code);
         }
-        let wait = master.plan.deadline().map_or(WAIT_MAX, |at| at.saturating_sub(clock.elapsed()));
-        match happened.recv_timeout(wait.min(WAIT_MAX)) {
+        let wait = master.wait(clock.elapsed());
+        match happened.recv_timeout(wait) {
             Ok(happened) => master.on(clock.elapsed(), happened),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => unreachable!("the master holds a sender itself"),
@@ -134,6 +135,7 @@ struct Master {
     plan: Plan,
     /// What the service manager was told last.
     phase: Option<Phase>,
+    watchdog: Option<Watchdog>,
     processes: HashMap<Id, Process>,
     tell: Sender<Happened>,
 }
@@ -163,7 +165,7 @@ impl Master {
     /// Does what the plan wants; the exit code, if that is the end.
     fn act(&mut self, now: Duration) -> Option<ExitCode> {
         loop {
-            self.notify();
+            self.notify(now);
             let actions = self.plan.take_actions();
             if actions.is_empty() {
                 return None;
@@ -181,12 +183,22 @@ impl Master {
         }
     }
 
-    /// Tells the service manager what it does not know yet.
-    fn notify(&mut self) {
+    /// How long nothing is to be done, if nothing happens.
+    fn wait(&self, now: Duration) -> Duration {
+        let watchdog = self.watchdog.as_ref().filter(|_| self.plan.turns(now)).map(Watchdog::due);
+        let due = [self.plan.deadline(), watchdog].into_iter().flatten().min();
+        due.map_or(WAIT_MAX, |at| at.saturating_sub(now)).min(WAIT_MAX)
+    }
+
+    /// Tells the service manager what it does not know yet, and that all goes on.
+    fn notify(&mut self, now: Duration) {
         let phase = self.plan.phase();
         if self.phase != phase {
             self.phase = phase;
             phase.into_iter().for_each(program::notify);
+        }
+        if self.plan.turns(now) {
+            self.watchdog.iter_mut().for_each(|watchdog| watchdog.feed(now));
         }
     }
 

@@ -12,7 +12,7 @@ use program::Phase;
 use super::report::Report;
 use crate::config::{
     EXIT_NAME_TAKEN, MASTER_HOLD_UP, RESTART_DELAY, RESTART_DELAY_MAX, SILENCE_MAX, STABLE_AGE,
-    SUCCESSOR_TIMEOUT,
+    SUCCESSOR_TIMEOUT, TURN_TIMEOUT,
 };
 
 /// Names a process for as long as the master runs.
@@ -96,6 +96,8 @@ struct Process {
     gateways: BTreeSet<SocketAddrV4>,
     /// When a core of it last said that it turns; `None` while nobody waits for that.
     alive_at: Option<Duration>,
+    /// When it last said that all its cores turn; `None` before the first time.
+    all_alive_at: Option<Duration>,
     /// It ends by force then.
     kill_at: Option<Duration>,
 }
@@ -142,6 +144,13 @@ impl Plan {
         kills.chain(self.restart_at).chain(self.silent_at()).min()
     }
 
+    /// Whether all cores of the serving process have turned of late. It has its time to start, and none is waited for while there
+    /// is no process.
+    pub(super) fn turns(&self, now: Duration) -> bool {
+        let told = self.serving.as_ref().and_then(|serving| serving.all_alive_at);
+        told.is_none_or(|at| now.saturating_sub(at) < TURN_TIMEOUT)
+    }
+
     /// When the serving process counts as hung if it says nothing more.
     fn silent_at(&self) -> Option<Duration> {
         let serving = self.serving.as_ref().filter(|_| !self.stopping)?;
@@ -166,6 +175,7 @@ impl Plan {
         match report {
             Report::Ready => process.is_ready = true,
             Report::Alive => process.alive_at = Some(now),
+            Report::AllAlive => process.all_alive_at = Some(now),
             Report::Gateways(gateways) => process.gateways = gateways,
         }
         self.has_served |= self.serving.as_ref().is_some_and(|serving| serving.is_ready);
@@ -299,7 +309,7 @@ impl Plan {
             serving.alive_at = Some(now);
             return;
         }
-        serving.alive_at = None;
+        (serving.alive_at, serving.all_alive_at) = (None, None);
         let (id, pid) = (serving.id, serving.pid);
         self.warn(format!(
             "no core of the worker process {pid} has turned for {SILENCE_MAX:?}, killing it: does a handler of each block?"
@@ -351,6 +361,7 @@ impl Plan {
             is_ready: false,
             gateways: BTreeSet::new(),
             alive_at: None,
+            all_alive_at: None,
             kill_at: None,
         }
     }

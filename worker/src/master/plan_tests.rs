@@ -241,6 +241,26 @@ fn a_master_that_was_held_up_itself_does_not_judge() {
 }
 
 #[test]
+fn one_core_that_does_not_turn_is_what_a_watchdog_is_for() {
+    let mut stage = Stage::serving();
+    assert!(stage.plan.turns(stage.now + TURN_TIMEOUT), "it has its time to start");
+    stage.plan.on_report(stage.now, 1, Report::AllAlive);
+    let hangs_at = stage.now + TURN_TIMEOUT;
+    for (now, turns) in [(hangs_at - SECOND, true), (hangs_at, false)] {
+        // The others do.
+        stage.plan.on_report(now, 1, Report::Alive);
+        assert_eq!(stage.plan.turns(now), turns);
+    }
+    stage.plan.on_report(hangs_at, 1, Report::AllAlive);
+    assert!(stage.plan.turns(hangs_at));
+    // When none does, the process is replaced, and the next one has its time.
+    stage.now = hangs_at + SILENCE_MAX;
+    stage.plan.on_time(stage.now);
+    assert_eq!(stage.done().last().unwrap(), "kill 1");
+    assert!(stage.plan.turns(stage.now));
+}
+
+#[test]
 fn a_process_that_ends_is_not_waited_for_to_turn() {
     let mut stage = Stage::serving();
     stage.plan.on_report(stage.now, 1, Report::Alive);

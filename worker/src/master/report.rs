@@ -11,6 +11,8 @@ pub(super) enum Report {
     Ready,
     /// A core has turned.
     Alive,
+    /// Every core has turned since this was said the last time.
+    AllAlive,
     /// The gateways to which all cores have links that were taken.
     Gateways(BTreeSet<SocketAddrV4>),
 }
@@ -21,6 +23,7 @@ impl Report {
         match self {
             Report::Ready => "ready\n".to_owned(),
             Report::Alive => "alive\n".to_owned(),
+            Report::AllAlive => "all-alive\n".to_owned(),
             Report::Gateways(gateways) => {
                 let words = gateways.iter().map(|gateway| format!(" {gateway}"));
                 format!("gateways{}\n", words.collect::<String>())
@@ -37,6 +40,7 @@ impl FromStr for Report {
         match words.next() {
             Some("ready") => Ok(Report::Ready),
             Some("alive") => Ok(Report::Alive),
+            Some("all-alive") => Ok(Report::AllAlive),
             Some("gateways") => {
                 words.map(|word| word.parse().map_err(drop)).collect::<Result<_, _>>().map(Report::Gateways)
             }
@@ -53,7 +57,7 @@ mod tests {
     fn what_is_said_is_what_is_heard() {
         let two = ["10.0.0.1:2900", "10.0.0.2:2900"].map(|gateway| gateway.parse().unwrap());
         let gateways = [Report::Gateways(BTreeSet::new()), Report::Gateways(two.into())];
-        for report in [Report::Ready, Report::Alive].into_iter().chain(gateways) {
+        for report in [Report::Ready, Report::Alive, Report::AllAlive].into_iter().chain(gateways) {
             assert_eq!(report.line().trim_end().parse(), Ok(report));
         }
         for other in ["", "hello", "gateways 10.0.0.1"] {
