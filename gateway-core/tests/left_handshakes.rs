@@ -3,7 +3,7 @@
 mod world;
 
 use gateway_core::config::HANDSHAKE_TIMEOUT_MS;
-use gateway_core::{Settings, Shard};
+use gateway_core::{ClientCounts, ClientLimits, ForwardedHeader, Settings, Shard};
 use protocol::client::websocket::client as websocket;
 use protocol::inner::{self, Cmd, FLAG_ANSWER_WANTED, FLAG_SCALAR, Frame, HandshakeAnswer};
 use world::{World, frame_bytes, listen, to_client};
@@ -12,12 +12,16 @@ const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocol\r\nUpgrade: websocket\r\
     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-Of: the gateway\r\n";
 
 fn world() -> World {
-    World::new(Settings {
+    World::new(settings())
+}
+
+fn settings() -> Settings {
+    Settings {
         listen: listen(&["ws://127.0.0.1:1"]),
         subprotocols: vec!["one".parse().expect("a token")],
         response_headers: vec!["X-Of: the gateway".parse().expect("a header")],
         ..Settings::default()
-    })
+    }
 }
 
 const REQUEST: &[u8] =
@@ -127,6 +131,55 @@ fn who_is_refused_is_told_why_and_gone() {
     answer(&mut world, worker, 1, &HandshakeAnswer::accept());
     assert!(world.take(client).is_empty());
     assert_eq!(closed(&world.shard), (1, 0));
+}
+
+/// Limits go first: no worker is asked about whom they refuse, and whom a worker refuses counts no more.
+#[test]
+fn limits_and_workers_that_answer_count_everybody_once() {
+    let limits = ClientLimits { address_clients_max: Some(1), ..ClientLimits::default() };
+    let counts = ClientCounts::new(&limits);
+    let mut world = World::new(Settings {
+        client_limits: limits,
+        client_counts: Some(counts.clone()),
+        trusted_proxies: "10.0.0.7".parse().expect("a network"),
+        forwarded_header: Some(ForwardedHeader::XForwardedFor),
+        ..settings()
+    });
+    let worker = world.answering_worker("w", 1);
+    let proxied = |ip: &str| {
+        let request = String::from_utf8(REQUEST.to_vec()).expect("ASCII");
+        request.replacen("\r\n", &format!("\r\nX-Forwarded-For: {ip}\r\n"), 1).into_bytes()
+    };
+    let come = |world: &mut World, from: &str, request: &[u8]| {
+        let client = world.client_from(0, from);
+        world.say(client, request);
+        client
+    };
+    let counted = |ip: &str| (counts.clients(), counts.clients_of(ip.parse().expect("an address")));
+
+    let unanswered = come(&mut world, "192.0.2.1:1", REQUEST);
+    assert_eq!((events(&mut world, worker), counted("192.0.2.1")), (LEFT.to_vec(), (1, 1)));
+    let second = come(&mut world, "192.0.2.1:2", REQUEST);
+    assert!(received(&mut world, second).starts_with("HTTP/1.1 429 "));
+    assert_eq!((events(&mut world, worker), counted("192.0.2.1")), (vec![], (1, 1)));
+    // Its address is known when its worker has heard that somebody is there.
+    let third = come(&mut world, "10.0.0.7:1", &proxied("192.0.2.1"));
+    assert!(received(&mut world, third).starts_with("HTTP/1.1 429 "));
+    world.end(third);
+    let told = [(Cmd::OnConnect, FLAG_SCALAR), (Cmd::OnClose, FLAG_SCALAR)];
+    assert_eq!((events(&mut world, worker), counted("192.0.2.1")), (told.to_vec(), (1, 1)));
+    // The first is refused, by the worker; then another one of its address may come, and goes without an answer.
+    answer(&mut world, worker, 1, &HandshakeAnswer::refuse(403, ""));
+    world.end(unanswered);
+    assert_eq!(counted("192.0.2.1"), (0, 0));
+    world.take(worker);
+    let late = come(&mut world, "10.0.0.7:2", &proxied("192.0.2.1"));
+    assert_eq!((events(&mut world, worker), counted("192.0.2.1")), (LEFT.to_vec(), (1, 1)));
+    world.pass(HANDSHAKE_TIMEOUT_MS + 100);
+    world.end(late);
+    assert_eq!(counted("192.0.2.1"), (0, 0));
+    assert_eq!(closed(&world.shard), (1, 1));
+    assert_eq!(world.shard.counters().refused_max_clients_per_address, 2);
 }
 
 #[test]
