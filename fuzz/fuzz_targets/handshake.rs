@@ -9,7 +9,7 @@ use ringway_fuzz::{Unit, listen};
 
 fuzz_target!(|input: (&[u8], &[u8])| {
     let (cuts, bytes) = input;
-    let limits = Limits { package_size_max: 1024 };
+    let limits = Limits::new(1024);
     let whole = listen(&mut WebsocketCodec::default(), &limits, bytes, &[]);
     let cut = listen(&mut WebsocketCodec::default(), &limits, bytes, cuts);
     assert_eq!((&whole.units, &whole.replies), (&cut.units, &cut.replies));

@@ -10,14 +10,14 @@ use ringway_fuzz::{Heard, Unit, listen};
 
 fuzz_target!(|input: (&[u8], u16, &[u8])| {
     let (cuts, package_size_max, bytes) = input;
-    let limits = Limits { package_size_max: package_size_max.into() };
+    let limits = Limits::new(package_size_max.into());
     let whole = listen(&mut TextCodec::default(), &limits, bytes, &[]);
     assert_eq!(whole.units, listen(&mut TextCodec::default(), &limits, bytes, cuts).units);
     let whole = listen(&mut FrameCodec, &limits, bytes, &[]);
     assert_eq!(whole.units, listen(&mut FrameCodec, &limits, bytes, cuts).units);
     assert_eq!(joined(&listen(&mut TcpCodec, &limits, bytes, cuts)), bytes);
 
-    let roomy = Limits { package_size_max: bytes.len() + 4 };
+    let roomy = Limits::new(bytes.len() + 4);
     let mut encoded = Vec::new();
     Frame.encode(bytes, Kind::Unspecified, &mut encoded);
     assert_eq!(joined(&listen(&mut FrameCodec, &roomy, &encoded, cuts)), bytes);

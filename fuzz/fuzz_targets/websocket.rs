@@ -30,7 +30,7 @@ enum Part<'a> {
 }
 
 fuzz_target!(|input: Input<'_>| {
-    let limits = Limits { package_size_max: input.package_size_max.into() };
+    let limits = Limits::new(input.package_size_max.into());
     let mut frames = Vec::new();
     for part in &input.parts {
         match part {

@@ -23,7 +23,7 @@ fuzz_target!(|input: Input<'_>| {
         bytes.extend([b"\r\n", *name, b": ", value].concat());
     }
     bytes.extend_from_slice(b"\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: a\r\n\r\n");
-    let limits = Limits { package_size_max: 1024 };
+    let limits = Limits::new(1024);
     let (mut codec, mut reply) = (WebsocketCodec::default(), Vec::new());
     let Decoded::Handshake { request, .. } = codec.decode(&limits, &mut bytes, &mut reply) else { return };
     let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 5000));

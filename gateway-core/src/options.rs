@@ -165,6 +165,12 @@ pub struct Options {
     /// largest client message (default 10485760)
     #[argh(option, arg_name = "BYTES", default = "10_485_760")]
     pub max_package_size: usize,
+    /// frames of one websocket message at most (default: no limit)
+    #[argh(option, hidden_help, arg_name = "N", from_str_fn(at_least_one))]
+    pub max_fragments: Option<usize>,
+    /// largest request of a websocket, its headers and all (default 65536)
+    #[argh(option, hidden_help, arg_name = "BYTES", default = "65_536")]
+    pub max_header_size: usize,
     /// unfinished client messages held at most, all together (default: an eighth of the memory)
     #[argh(option, hidden_help, arg_name = "BYTES")]
     pub max_unfinished_size: Option<usize>,
@@ -288,6 +294,8 @@ impl Options {
             steer: self.steer,
             name: self.name,
             max_package_size: self.max_package_size,
+            max_fragments: self.max_fragments,
+            max_header_size: self.max_header_size,
             max_unfinished_size: self.max_unfinished_size,
             unfinished_timeout: self.unfinished_timeout,
             send_to_client_buffer_size: self.send_to_client_buffer_size,

@@ -207,7 +207,7 @@ mod tests {
     fn client(header: ForwardedHeader, lines: &[&str]) -> Option<String> {
         let fixed = "GET / HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: a2V5\r\n";
         let mut request = format!("{fixed}{}\r\n\r\n", lines.join("\r\n")).into_bytes();
-        let limits = Limits { package_size_max: 1_000 };
+        let limits = Limits::new(1_000);
         let mut codec = WebsocketCodec::default();
         let Decoded::Handshake { request, .. } = codec.decode(&limits, &mut request, &mut Vec::new()) else {
             panic!("it is a request")

@@ -60,6 +60,10 @@ pub struct Settings {
     pub name: String,
     /// Largest client message in bytes, headers included.
     pub max_package_size: usize,
+    /// Frames of one websocket message at most. `None`: any number.
+    pub max_fragments: Option<usize>,
+    /// Largest head of a websocket's request in bytes.
+    pub max_header_size: usize,
     /// Bytes of unfinished client messages that all shards together hold; each has an equal share, but at least
     /// `max_package_size`. Beyond, clients are closed, those that hold most first. `None`: an eighth of the machine's memory.
     pub max_unfinished_size: Option<usize>,
@@ -133,7 +137,11 @@ impl Settings {
 
     /// The bounds that codecs enforce.
     pub fn limits(&self) -> Limits {
-        Limits { package_size_max: self.max_package_size }
+        Limits {
+            package_size_max: self.max_package_size,
+            head_size_max: self.max_header_size,
+            fragments_max: self.max_fragments.unwrap_or(usize::MAX),
+        }
     }
 }
 

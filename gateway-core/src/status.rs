@@ -143,6 +143,8 @@ const CAUSES: [Causes; 7] = [
         help: "Clients that the gateway closed, by cause.",
         counters: &[
             ("clients_malformed", "malformed"),
+            ("clients_closed_header_size", "header_size"),
+            ("clients_closed_fragments", "fragments"),
             ("clients_closed_slow", "slow"),
             ("clients_closed_no_worker", "no_worker"),
             ("clients_closed_silent", "silent"),

@@ -105,6 +105,31 @@ fn an_address_has_so_many_whatever_its_last_64_bits() {
 }
 
 #[test]
+fn requests_and_fragments_that_are_too_many_are_counted_by_cause() {
+    let settings = Settings {
+        listen: listen(&["websocket://127.0.0.1:1"]),
+        max_header_size: 256,
+        max_fragments: Some(2),
+        ..Settings::default()
+    };
+    let mut world = World::new(settings);
+    world.worker("w");
+    let (large, small) = (world.client(0), world.client(0));
+    world.say(large, &request(&format!("X-Long: {}\r\n", "x".repeat(256))));
+    assert_eq!(status(&mut world, large), "HTTP/1.1 431 Request Header Fields Too Large");
+    world.say(small, &request(""));
+    world.take(small);
+    // Empty ones of a message without end, masked by nothing.
+    world.say(small, b"\x01\x80\0\0\0\0\x00\x80\0\0\0\0");
+    assert_eq!(world.take(small), b"");
+    world.say(small, b"\x00\x80\0\0\0\0");
+    assert_eq!(close_code(&world.take(small)), Some(1008));
+    let counters = world.shard.counters();
+    assert_eq!((counters.clients_closed_header_size, counters.clients_closed_fragments), (1, 1));
+    assert_eq!(counters.clients_malformed, 0);
+}
+
+#[test]
 fn handshakes_of_an_address_come_at_their_rate() {
     let limits =
         ClientLimits { address_handshakes: Some("2:5".parse().expect("a rate")), ..ClientLimits::default() };

@@ -116,6 +116,8 @@ fn of_a_gateway() {
             ("--name", &["", "a\tb"]),
             ("--max-package-size", SIZES),
             ("--max-package-size", &["66060289"]),
+            ("--max-fragments", &["few", "-1", "0"]),
+            ("--max-header-size", &["big", "-1", "255", "1048577"]),
             ("--send-to-client-buffer-size", SIZES),
             ("--slow-client", &["wait", ""]),
             ("--send-to-worker-buffer-size", SIZES),

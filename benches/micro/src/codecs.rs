@@ -27,7 +27,7 @@ pub(crate) const HANDSHAKE: &[u8] = b"GET /chat?room=lobby HTTP/1.1\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
 
-const LIMITS: Limits = Limits { package_size_max: 10_485_760 };
+const LIMITS: Limits = Limits::new(10_485_760);
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 

@@ -87,7 +87,7 @@ fn decode_websocket_request() -> Bench {
 /// The body of ON_WEBSOCKET_CONNECT, made from a browser's request.
 fn write_websocket_request(out: &mut Vec<u8>) {
     out.clear();
-    let (mut codec, limits) = (WebsocketCodec::default(), Limits { package_size_max: 1024 });
+    let (mut codec, limits) = (WebsocketCodec::default(), Limits::new(1024));
     let mut input = HANDSHAKE.to_vec();
     match codec.decode(&limits, &mut input, &mut Vec::new()) {
         Decoded::Handshake { request, .. } => {

@@ -1,4 +1,5 @@
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use protocol::client::Limits;
 use protocol::client::websocket::{Peeked, WebsocketCodec};
 use rcgen::KeyPair;
 use ring::rand::SystemRandom;
@@ -7,6 +8,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyP
 use super::*;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const LIMITS: Limits = Limits::new(0);
 const NOW_S: u64 = 1_700_000_000;
 const CLAIMS: &str = r#"{"sub":"ann","exp":2000000000}"#;
 
@@ -76,7 +78,7 @@ fn ask(verifier: &Verifier, target: &str, headers: &str) -> Result<Admitted, Ref
         "GET {target} HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     );
     let mut codec = WebsocketCodec::default();
-    let Peeked::Request(request) = codec.peek(request.as_bytes()) else { panic!("{request}") };
+    let Peeked::Request(request) = codec.peek(&LIMITS, request.as_bytes()) else { panic!("{request}") };
     verifier.check(&request, NOW_S)
 }
 

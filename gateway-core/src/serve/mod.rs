@@ -19,6 +19,7 @@ mod worker_log;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
@@ -387,6 +388,9 @@ fn check(settings: &Settings) -> Result<(), StartError> {
         Settings { max_package_size, .. } if *max_package_size > PACKAGE_SIZE_MAX => wrong(
             "--max-package-size above 66060288 (63 MiB): larger messages do not fit between gateway and worker",
         ),
+        Settings { max_header_size, .. } if !HEADER_SIZES.contains(max_header_size) => {
+            wrong("--max-header-size has to be from 256, for a request to fit, to 1048576 (1 MiB)")
+        }
         _ => {
             let busy_poll = program::check_busy_poll(settings.busy_poll, "shards", settings.count);
             busy_poll.map_err(StartError::Settings)
@@ -396,6 +400,9 @@ fn check(settings: &Settings) -> Result<(), StartError> {
 
 /// The largest `max_package_size`: a frame of the inner protocol less 1 MiB for header and session.
 const PACKAGE_SIZE_MAX: usize = protocol::inner::FRAME_SIZE_MAX_RINGWAY - 1024 * 1024;
+
+/// What `max_header_size` may be: the requests of browsers have some 500 bytes.
+const HEADER_SIZES: RangeInclusive<usize> = 256..=1024 * 1024;
 
 /// Listeners per gateway: a client refers to its listener in one byte.
 const LISTENERS_MAX: usize = 64;

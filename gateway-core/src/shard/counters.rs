@@ -106,6 +106,10 @@ admin::counters! {
     tokens_incomplete,
     /// Clients closed for breaking their protocol.
     clients_malformed,
+    /// Clients closed because their websocket request was larger than it may be.
+    clients_closed_header_size,
+    /// Clients closed because their message was in more frames than it may be.
+    clients_closed_fragments,
     /// Links closed for a malformed frame.
     links_malformed,
     /// Workers that were told that another has their name.

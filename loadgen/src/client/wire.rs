@@ -71,4 +71,4 @@ fn from_plain(decoded: Decoded<'_>) -> Event<'_> {
     }
 }
 
-const LIMITS: Limits = Limits { package_size_max: PACKAGE_SIZE_MAX };
+const LIMITS: Limits = Limits::new(PACKAGE_SIZE_MAX);

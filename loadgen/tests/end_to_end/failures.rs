@@ -86,7 +86,7 @@ fn lost_when_open() {
     let (failures, losses) = against(|mut stream| {
         let mut input = read_request(&mut stream);
         let (mut codec, mut answer) = (WebsocketCodec::default(), Vec::new());
-        let limits = Limits { package_size_max: 4096 };
+        let limits = Limits::new(4096);
         let Decoded::Handshake { request, .. } = codec.decode(&limits, &mut input, &mut Vec::new()) else {
             panic!("no handshake")
         };

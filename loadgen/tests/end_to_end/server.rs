@@ -114,4 +114,4 @@ pub(crate) fn secure_echo(scheme: &'static str) -> (SocketAddr, std::path::PathB
     (address, file)
 }
 
-const LIMITS: Limits = Limits { package_size_max: 16 << 20 };
+const LIMITS: Limits = Limits::new(16 << 20);

@@ -9,7 +9,7 @@
 //! use ringway_protocol::client::{Codec, Decoded, Limits, text::TextCodec};
 //!
 //! let mut codec = TextCodec::default();
-//! let limits = Limits { package_size_max: 1024 };
+//! let limits = Limits::new(1024);
 //! let mut input = b"hello\r\nwor".to_vec();
 //! let mut reply = Vec::new();
 //! let Decoded::Message { consumed, body, .. } = codec.decode(&limits, &mut input, &mut reply) else { panic!() };
@@ -43,6 +43,18 @@ pub struct Limits {
     /// frame with its length, the payloads of a websocket message with the header of its last frame. Beyond:
     /// [`Malformed::TooLarge`]. PHP's default is 10485760.
     pub package_size_max: usize,
+    /// The largest head of a websocket's request in bytes, with its blank line. Beyond: refused with 431,
+    /// [`Malformed::HeadTooLarge`].
+    pub head_size_max: usize,
+    /// The most frames of one websocket message. Beyond: [`Malformed::Fragments`].
+    pub fragments_max: usize,
+}
+
+impl Limits {
+    /// Of messages up to this size; of all else as a gateway has it unless told otherwise.
+    pub const fn new(package_size_max: usize) -> Limits {
+        Limits { package_size_max, head_size_max: websocket::HANDSHAKE_SIZE_MAX, fragments_max: usize::MAX }
+    }
 }
 
 /// What a decoder made of the bytes so far.
@@ -96,6 +108,12 @@ pub enum Malformed {
     /// A message over [`Limits::package_size_max`].
     #[error("message too large")]
     TooLarge,
+    /// A request over [`Limits::head_size_max`], or with more than [`websocket::HEADER_COUNT_MAX`] headers.
+    #[error("request head too large")]
+    HeadTooLarge,
+    /// A message in more than [`Limits::fragments_max`] frames.
+    #[error("too many fragments")]
+    Fragments,
     /// A handshake that is not one.
     #[error("bad handshake")]
     Handshake,

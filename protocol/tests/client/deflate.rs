@@ -129,7 +129,7 @@ fn elsewhere_the_bit_breaks_the_protocol() {
 
 #[test]
 fn what_is_compressed_is_bounded_as_it_comes() {
-    let limits = Limits { package_size_max: 20 };
+    let limits = Limits::new(20);
     let mut frames = Vec::new();
     encode_frame(0xc2, &[0; 21], MASK, &mut frames);
     assert_eq!(run_pieces(&frames, limits, &[usize::MAX]), violation(1009, Malformed::TooLarge));

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use ringway_protocol::client::websocket::{
-    HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, WebsocketCodec, encode_retry_later, encode_tls_needed,
+    HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX, Peeked, WebsocketCodec, encode_retry_later, encode_tls_needed,
 };
-use ringway_protocol::client::{Codec, Decoded, Malformed};
+use ringway_protocol::client::{Codec, Decoded, Limits, Malformed};
 
 use crate::harness::{Conn, LIMITS, REQUEST, Unit, cut, run, run_pieces, text};
 
@@ -18,7 +18,8 @@ fn request(headers: &str) -> Vec<u8> {
 /// The status of the refusal that this input must get.
 fn refused(input: &[u8]) -> String {
     let units = run::<WebsocketCodec>(LIMITS, input);
-    let [Unit::Reply(response), Unit::Malformed(Malformed::Handshake)] = &units[..] else {
+    let [Unit::Reply(response), Unit::Malformed(Malformed::Handshake | Malformed::HeadTooLarge)] = &units[..]
+    else {
         panic!("{units:?}");
     };
     let response = String::from_utf8(response.clone()).expect("refusals are ASCII");
@@ -156,6 +157,20 @@ fn the_size_is_bounded() {
     assert!(refused(&sized(HANDSHAKE_SIZE_MAX + 1)).starts_with("HTTP/1.1 431 "));
     let endless = [b"GET /", &vec![b'x'; HANDSHAKE_SIZE_MAX][..]].concat();
     assert!(refused(&endless).starts_with("HTTP/1.1 431 "));
+}
+
+#[test]
+fn the_size_is_as_it_is_set() {
+    let request = request(&format!("{KEY}{VERSION}"));
+    for (head_size_max, is_taken) in [(request.len(), true), (request.len() - 1, false)] {
+        let limits = Limits { head_size_max, ..LIMITS };
+        let (mut codec, mut reply) = (WebsocketCodec::default(), Vec::new());
+        let is_asked = matches!(codec.peek(&limits, &request), Peeked::Request(_));
+        let mut input = request.clone();
+        let decoded = codec.decode(&limits, &mut input, &mut reply);
+        assert_eq!((is_asked, matches!(decoded, Decoded::Handshake { .. })), (is_taken, is_taken));
+        assert!(is_taken || matches!(decoded, Decoded::Malformed(Malformed::HeadTooLarge)));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use ringway_protocol::client::websocket::WebsocketCodec;
 use ringway_protocol::client::{Codec, Decoded, Kind, Limits, Malformed};
 
 /// The limit that PHP has.
-pub(crate) const LIMITS: Limits = Limits { package_size_max: 10_485_760 };
+pub(crate) const LIMITS: Limits = Limits::new(10_485_760);
 
 /// One thing that a gateway sees, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]

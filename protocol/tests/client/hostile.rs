@@ -100,7 +100,7 @@ proptest! {
                 input[REQUEST.len() + index.index(frames)] = byte;
             }
         }
-        let limits = Limits { package_size_max: 1 << 16 };
+        let limits = Limits::new(1 << 16);
         let units = run::<WebsocketCodec>(limits, &input);
         prop_assert_eq!(&run_pieces::<WebsocketCodec>(limits, cut(&input, &sizes)), &units);
         for unit in &units {
@@ -124,7 +124,7 @@ proptest! {
         let mut input = REQUEST.to_vec();
         frames.iter().for_each(|(first, payload)| encode_frame(*first, payload, [9, 8, 7, 6], &mut input));
         input.extend(noise);
-        let limits = Limits { package_size_max: 256 };
+        let limits = Limits::new(256);
         let units = run::<WebsocketCodec>(limits, &input);
         prop_assert_eq!(run_pieces::<WebsocketCodec>(limits, cut(&input, &sizes)), units);
     }

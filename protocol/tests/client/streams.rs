@@ -8,7 +8,7 @@ use ringway_protocol::client::{Codec, Kind, Limits, Malformed, Protocol};
 
 use crate::harness::{LIMITS, Unit, cut, run, run_pieces};
 
-const SMALL: Limits = Limits { package_size_max: 8 };
+const SMALL: Limits = Limits::new(8);
 
 fn message(body: &[u8]) -> Unit {
     Unit::Message(body.into(), Kind::Unspecified)
@@ -77,8 +77,8 @@ fn only_websocket_pings_and_says_goodbye() {
 }
 
 fn same_however_cut<C: Codec + Default>(input: &[u8], sizes: &[usize]) -> Vec<Unit> {
-    let units = run::<C>(Limits { package_size_max: 64 }, input);
-    assert_eq!(run_pieces::<C>(Limits { package_size_max: 64 }, cut(input, sizes)), units);
+    let units = run::<C>(Limits::new(64), input);
+    assert_eq!(run_pieces::<C>(Limits::new(64), cut(input, sizes)), units);
     units
 }
 

@@ -126,7 +126,7 @@ fn unmasked_frames() {
 
 #[test]
 fn sizes_are_bounded() {
-    let limits = Limits { package_size_max: 200 };
+    let limits = Limits::new(200);
     let too_large = violation(1009, Malformed::TooLarge);
     // The header has 8 bytes from a payload of 126 on.
     assert_eq!(run_frames_within(limits, &frames(&[(0x82, &[1; 192])])), [binary(&[1; 192])]);
@@ -140,6 +140,23 @@ fn sizes_are_bounded() {
         violation(1009, Malformed::TooLarge)
     );
     assert_eq!(run_frames(b"\x82\xff\x80\0\0\0\0\0\0\0abcd"), violation(1002, Malformed::Protocol));
+}
+
+#[test]
+fn fragments_are_bounded() {
+    let limits = Limits { fragments_max: 3, ..LIMITS };
+    let in_frames = |count: usize| {
+        let middle = [(0x00, &b""[..]), (0x89, b"?")].into_iter().cycle().take(2 * (count - 2));
+        frames(&[(0x02, &b"a"[..])].into_iter().chain(middle).chain([(0x80, &b"z"[..])]).collect::<Vec<_>>())
+    };
+    assert_eq!(run_frames_within(limits, &in_frames(2)), [binary(b"az")]);
+    assert_eq!(run_frames_within(limits, &in_frames(3)), [reply(b"\x8a\x01?"), binary(b"az")]);
+    let refused = [reply(b"\x8a\x01?\x8a\x01?\x88\x02\x03\xf0"), Unit::Malformed(Malformed::Fragments)];
+    assert_eq!(run_frames_within(limits, &in_frames(4)), refused);
+    // Each message has so many, and one in one piece has one.
+    let limits = Limits { fragments_max: 1, ..LIMITS };
+    let whole = frames(&[(0x82, b"a"), (0x82, b"b")]);
+    assert_eq!(run_frames_within(limits, &whole), [binary(b"a"), binary(b"b")]);
 }
 
 /// What waits with the gateway is at most a header or a control frame.
@@ -209,7 +226,7 @@ fn our_close_frame_awaits_the_answer() {
 #[test]
 fn who_is_thrown_out_may_still_answer() {
     let leaves = |list: &[(u8, &[u8])], answered: bool| {
-        let mut conn = Conn::new(WebsocketCodec::default(), Limits { package_size_max: 200 });
+        let mut conn = Conn::new(WebsocketCodec::default(), Limits::new(200));
         conn.receive(REQUEST);
         conn.receive(&frames(list));
         assert!(matches!(conn.units.last(), Some(Unit::Malformed(_))), "{list:x?}");

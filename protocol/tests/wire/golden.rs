@@ -160,7 +160,7 @@ fn a_handshake_becomes_the_recorded_body() {
 
         let mut input = b"GET /chat?tok=1 HTTP/1.1\r\nHost: 127.0.0.1:11382\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: obxIsYRnYN9iPpz2lzLSHA==\r\nSec-WebSocket-Version: 13\r\nCookie: a=b\r\n\r\n".to_vec();
         let mut codec = WebsocketCodec::default();
-        let limits = Limits { package_size_max: 1 << 20 };
+        let limits = Limits::new(1 << 20);
         let Decoded::Handshake { request, .. } = codec.decode(&limits, &mut input, &mut Vec::new()) else {
             panic!("a handshake");
         };

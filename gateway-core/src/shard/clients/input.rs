@@ -122,11 +122,15 @@ impl Shard {
             }
             Flow::Stalled(stall) => self.stall(slot, stall),
             Flow::Over(malformed) => {
-                if malformed.is_some() {
+                if let Some(malformed) = malformed {
                     self.note_unexpected_tls(slot, bytes);
                     self.note_unexpected_proxy(self.clients[slot].socket, bytes);
+                    *match malformed {
+                        Malformed::HeadTooLarge => &mut self.counters.clients_closed_header_size,
+                        Malformed::Fragments => &mut self.counters.clients_closed_fragments,
+                        _ => &mut self.counters.clients_malformed,
+                    } += 1;
                 }
-                self.counters.clients_malformed += u64::from(malformed.is_some());
                 self.close_client_when_sent(slot);
             }
         }

@@ -140,7 +140,7 @@ impl Shard {
         }
         rest.extend(bytes);
         let input = rest.take();
-        let checked = match codec.peek(&input) {
+        let checked = match codec.peek(&self.settings.limits(), &input) {
             Peeked::NeedMore => None,
             Peeked::Malformed => Some(None),
             Peeked::Request(request) => {

@@ -5,7 +5,7 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-use super::super::{Kind, Malformed};
+use super::super::{Kind, Limits, Malformed};
 use super::frames::{Frames, Step};
 use super::handshake::{self, HANDSHAKE_SIZE_MAX, HEADER_COUNT_MAX};
 use super::header::{self, Opcode, Sender};
@@ -144,7 +144,7 @@ impl Decoder {
     /// Decodes the next event of `input`. Messages over `package_size_max` bytes, the last frame's header included,
     /// are malformed.
     pub fn decode<'a>(&'a mut self, package_size_max: usize, input: &'a mut [u8]) -> Event<'a> {
-        match self.frames.step(Sender::Server, package_size_max, input) {
+        match self.frames.step(Sender::Server, &Limits::new(package_size_max), input) {
             Err(broken) => Event::Malformed(broken.malformed),
             Ok(Step::NeedMore { consumed }) => Event::NeedMore { consumed },
             // Nothing was agreed upon, so a compressed message is none.

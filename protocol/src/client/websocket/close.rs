@@ -47,7 +47,8 @@ pub fn code_of(malformed: Malformed) -> u16 {
     match malformed {
         Malformed::TooLarge => TOO_LARGE,
         Malformed::Utf8 | Malformed::Compression => INVALID_DATA,
-        Malformed::Handshake | Malformed::Protocol => PROTOCOL_ERROR,
+        Malformed::Fragments => POLICY_VIOLATION,
+        Malformed::Handshake | Malformed::HeadTooLarge | Malformed::Protocol => PROTOCOL_ERROR,
     }
 }
 

@@ -64,7 +64,7 @@ enum Outcome {
 impl Codec for WebsocketCodec {
     fn decode<'a>(&'a mut self, limits: &Limits, input: &'a mut [u8], reply: &mut Vec<u8>) -> Decoded<'a> {
         match self.phase {
-            Phase::Handshake { .. } => self.decode_handshake(input, reply),
+            Phase::Handshake { .. } => self.decode_handshake(limits, input, reply),
             Phase::Open(_) => self.decode_frames(limits, input, reply),
             Phase::Closing(_) => self.discard(input),
             Phase::Ended => Decoded::NeedMore { consumed: input.len() },
@@ -113,9 +113,9 @@ impl WebsocketCodec {
     }
 
     /// Looks at the request of the handshake without taking it: it stays in the input, and is decoded from there later.
-    pub fn peek<'a>(&mut self, input: &'a [u8]) -> Peeked<'a> {
+    pub fn peek<'a>(&mut self, limits: &Limits, input: &'a [u8]) -> Peeked<'a> {
         let Phase::Handshake { scanned, .. } = &mut self.phase else { return Peeked::Malformed };
-        match handshake::parse(input, *scanned) {
+        match handshake::parse(input, *scanned, limits.head_size_max) {
             Ok(handshake::Parsed::NeedMore { scanned: more }) => {
                 *scanned = more;
                 Peeked::NeedMore
@@ -125,11 +125,11 @@ impl WebsocketCodec {
         }
     }
 
-    fn decode_handshake<'a>(&mut self, input: &'a [u8], reply: &mut Vec<u8>) -> Decoded<'a> {
+    fn decode_handshake<'a>(&mut self, limits: &Limits, input: &'a [u8], reply: &mut Vec<u8>) -> Decoded<'a> {
         let Phase::Handshake { scanned, lenient_text, compression } = &mut self.phase else {
             unreachable!("the caller has looked")
         };
-        match handshake::parse(input, *scanned) {
+        match handshake::parse(input, *scanned, limits.head_size_max) {
             Ok(handshake::Parsed::NeedMore { scanned: so_far }) => {
                 *scanned = so_far;
                 Decoded::NeedMore { consumed: 0 }
@@ -142,7 +142,7 @@ impl WebsocketCodec {
             Err(refusal) => {
                 self.phase = Phase::Ended;
                 refusal.encode(reply);
-                Decoded::Malformed(Malformed::Handshake)
+                Decoded::Malformed(refusal.malformed())
             }
         }
     }
@@ -203,7 +203,7 @@ fn run(frames: &mut Frames, limits: &Limits, input: &mut [u8], reply: &mut Vec<u
     let mut offset = 0;
     loop {
         let rest = &mut input[offset..];
-        let step = match frames.step(Sender::Client, limits.package_size_max, rest) {
+        let step = match frames.step(Sender::Client, limits, rest) {
             Ok(step) => step,
             Err(broken) => return (offset + broken.consumed, Outcome::Malformed(broken.malformed)),
         };

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::super::{Kind, Malformed};
+use super::super::{Kind, Limits, Malformed};
 use super::header::{CONTROL_PAYLOAD_SIZE_MAX, Header, Opcode, Sender};
 use super::mask;
 
@@ -54,9 +54,9 @@ impl Frames {
     /// Takes the next message or control frame from `input`.
     ///
     /// Data that belongs to an unfinished frame is taken over as it comes, so at most a header or a control frame is
-    /// left to wait in the input. `size_max` bounds the payloads of a message before its last frame, plus that
-    /// frame with its header, as PHP counts.
-    pub(super) fn step(&mut self, sender: Sender, size_max: usize, input: &mut [u8]) -> Result<Step, Broken> {
+    /// left to wait in the input. `package_size_max` bounds the payloads of a message before its last frame, plus
+    /// that frame with its header, as PHP counts.
+    pub(super) fn step(&mut self, sender: Sender, limits: &Limits, input: &mut [u8]) -> Result<Step, Broken> {
         self.partial.take_if(|partial| partial.progress == Progress::Finished);
         let mut consumed = 0;
         loop {
@@ -83,7 +83,7 @@ impl Frames {
             if header.opcode.is_control() {
                 return Ok(control(&header, consumed, rest));
             }
-            let kind = self.admit(&header, size_max).map_err(broken)?;
+            let kind = self.admit(&header, limits).map_err(broken)?;
             let start = consumed + header.size;
             let whole = usize::try_from(header.payload_size).ok().and_then(|size| rest.get_mut(..size));
             if let (None, true, Some(body)) = (&self.partial, header.fin, whole) {
@@ -123,15 +123,18 @@ impl Frames {
     }
 
     /// Judges a data frame by what came before it; tells its message's kind.
-    fn admit(&self, header: &Header, size_max: usize) -> Result<Kind, Malformed> {
+    fn admit(&self, header: &Header, limits: &Limits) -> Result<Kind, Malformed> {
         let (kind, collected) = match (header.opcode, &self.partial) {
             (Opcode::Text, None) => (Kind::Text, 0),
             (Opcode::Binary, None) => (Kind::Binary, 0),
+            (Opcode::Continuation, Some(partial)) if partial.fragments >= limits.fragments_max => {
+                return Err(Malformed::Fragments);
+            }
             (Opcode::Continuation, Some(partial)) => (partial.kind, partial.body.len()),
             _ => return Err(Malformed::Protocol),
         };
         // A length has 63 bits, so this does not overflow.
-        if header.payload_size + (header.size + collected) as u64 > size_max as u64 {
+        if header.payload_size + (header.size + collected) as u64 > limits.package_size_max as u64 {
             return Err(Malformed::TooLarge);
         }
         Ok(kind)
@@ -166,6 +169,8 @@ struct Partial {
     body: Vec<u8>,
     /// How much of a text is known to be UTF-8; what follows is the start of one character.
     checked: usize,
+    /// How many frames it has had so far.
+    fragments: usize,
     progress: Progress,
     kind: Kind,
     /// It is compressed, and so not to be judged yet.
@@ -191,11 +196,12 @@ struct FrameRest {
 
 impl Partial {
     fn new(kind: Kind, deflated: bool) -> Self {
-        Self { body: Vec::new(), checked: 0, progress: Progress::BetweenFrames, kind, deflated }
+        Self { body: Vec::new(), checked: 0, fragments: 0, progress: Progress::BetweenFrames, kind, deflated }
     }
 
     fn begin(&mut self, header: &Header) {
         debug_assert_eq!(self.progress, Progress::BetweenFrames);
+        self.fragments += 1;
         self.progress = Progress::InFrame(FrameRest {
             remaining: header.payload_size,
             mask: header.mask,

@@ -6,10 +6,10 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha1::{Digest as _, Sha1};
 
 use super::extension::Agreed;
-use crate::client::begins_alike;
+use crate::client::{Malformed, begins_alike};
 
-/// Bytes of a request up to and with its blank line. PHP allows 10 MB here, which only serves an attacker: browsers
-/// and proxies stop at 8 to 32 KiB. Beyond: refused with 431.
+/// Bytes of a request up to and with its blank line, unless [`Limits::head_size_max`](crate::client::Limits) says otherwise. PHP
+/// allows 10 MB here, which only serves an attacker: browsers and proxies stop at 8 to 32 KiB. Beyond: refused with 431.
 pub const HANDSHAKE_SIZE_MAX: usize = 64 * 1024;
 
 /// Header lines of a request. Beyond: refused with 431.
@@ -155,11 +155,18 @@ pub(super) enum Refusal {
     VersionMissing,
     /// A version that does not exist.
     VersionUnknown,
-    /// Over [`HANDSHAKE_SIZE_MAX`] or [`HEADER_COUNT_MAX`].
+    /// Over the size that a request may have, or [`HEADER_COUNT_MAX`].
     TooLarge,
 }
 
 impl Refusal {
+    pub(super) fn malformed(self) -> Malformed {
+        match self {
+            Self::TooLarge => Malformed::HeadTooLarge,
+            Self::Bad | Self::Head | Self::VersionMissing | Self::VersionUnknown => Malformed::Handshake,
+        }
+    }
+
     pub(super) fn encode(self, out: &mut Vec<u8>) {
         const SUPPORTED: &str = "Sec-WebSocket-Version: 13\r\n";
         match self {
@@ -172,11 +179,12 @@ impl Refusal {
     }
 }
 
-/// Looks for a request at the start of `input`, of which the first `scanned` bytes are known to hold no end.
+/// Looks for a request of at most `size_max` bytes at the start of `input`, of which the first `scanned` are known to hold no
+/// end.
 ///
 /// Nothing is parsed before the end is there, so a request that trickles in costs no more than one that comes whole.
 /// What does not begin like one is refused at once.
-pub(super) fn parse(input: &[u8], scanned: u32) -> Result<Parsed<'_>, Refusal> {
+pub(super) fn parse(input: &[u8], scanned: u32, size_max: usize) -> Result<Parsed<'_>, Refusal> {
     if !begins_alike(input, METHOD) {
         return match begins_alike(input, HEAD_METHOD) {
             true if input.len() < HEAD_METHOD.len() => Ok(Parsed::NeedMore { scanned: 0 }),
@@ -184,7 +192,7 @@ pub(super) fn parse(input: &[u8], scanned: u32) -> Result<Parsed<'_>, Refusal> {
             false => Err(Refusal::Bad),
         };
     }
-    let window = &input[..input.len().min(HANDSHAKE_SIZE_MAX)];
+    let window = &input[..input.len().min(size_max)];
     let mut from = (scanned as usize).min(window.len());
     while let Some(found) = memchr::memchr(b'\n', &window[from..]) {
         from += found + 1;
@@ -198,11 +206,9 @@ pub(super) fn parse(input: &[u8], scanned: u32) -> Result<Parsed<'_>, Refusal> {
         }
     }
     match window.len() {
-        HANDSHAKE_SIZE_MAX => Err(Refusal::TooLarge),
-        size => {
-            let scanned = u32::try_from(size).expect("a window is no larger than HANDSHAKE_SIZE_MAX");
-            Ok(Parsed::NeedMore { scanned })
-        }
+        size if size >= size_max => Err(Refusal::TooLarge),
+        // Who sets a limit beyond 4 GiB has the end looked for from there on again.
+        size => Ok(Parsed::NeedMore { scanned: u32::try_from(size).unwrap_or(u32::MAX) }),
     }
 }
 
@@ -316,10 +322,10 @@ mod tests {
     fn the_end_is_found_across_every_cut() {
         let request = b"GET / HTTP/1.1\r\nsec-websocket-key:k\r\nsec-websocket-version:13\r\n\r\n";
         for cut in 0..request.len() {
-            let Ok(Parsed::NeedMore { scanned }) = parse(&request[..cut], 0) else {
+            let Ok(Parsed::NeedMore { scanned }) = parse(&request[..cut], 0, HANDSHAKE_SIZE_MAX) else {
                 panic!("done at {cut}");
             };
-            let Ok(Parsed::Request { consumed, .. }) = parse(request, scanned) else {
+            let Ok(Parsed::Request { consumed, .. }) = parse(request, scanned, HANDSHAKE_SIZE_MAX) else {
                 panic!("not done after {cut}");
             };
             assert_eq!(consumed, request.len());
