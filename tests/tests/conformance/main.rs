@@ -1,5 +1,5 @@
 //! Websocket conformance: what a fuzzing client would try, against the echo app through a real gateway and a real
-//! worker. Cases have the numbers of the Autobahn test suite's, whose sections 1 to 7, 9 and 10 they cover.
+//! worker. Cases have the numbers of the Autobahn test suite's, whose sections 1 to 7, 9, 10, 12 and 13 they cover.
 //!
 //! A case passes if that suite would call it OK; where it also lists a looser outcome as acceptable, the helper
 //! in `case` that allows it says so.
@@ -7,6 +7,7 @@
 
 mod case;
 mod close_handling;
+mod compression;
 mod fragmentation;
 mod framing;
 mod handshake;
@@ -22,26 +23,25 @@ use case::Suite;
 /// Over 16 MiB, the suite's largest message; the default limit is below it.
 const LARGE: &[&str] = &["--max-package-size", "16777300"];
 
+const COMPRESSING: &[&str] = &["--compression", "--compress-min-size", "16"];
+
 fn main() {
     let arguments = Arguments::from_args();
     if arguments.list {
-        libtest_mimic::run(&arguments, trials(Suite::unreachable(), Suite::unreachable())).exit();
+        libtest_mimic::run(&arguments, trials([(); 3].map(|()| Suite::unreachable()))).exit();
     }
-    let cluster = Cluster::builder().start();
-    let large = Cluster::builder().gateway_flags(LARGE).start();
-    let suite = Suite::new(cluster.address(0, Listen::Websocket));
-    let large_suite = Suite::new(large.address(0, Listen::Websocket));
-    let conclusion = libtest_mimic::run(&arguments, trials(suite, large_suite));
+    let clusters = [&[], LARGE, COMPRESSING].map(|flags| Cluster::builder().gateway_flags(flags).start());
+    let suites = clusters.each_ref().map(|cluster| Suite::new(cluster.address(0, Listen::Websocket)));
+    let conclusion = libtest_mimic::run(&arguments, trials(suites));
     if conclusion.has_failed() {
-        eprintln!("{}{}", cluster.output(), large.output());
+        clusters.iter().for_each(|cluster| eprintln!("{}", cluster.output()));
     }
-    cluster.stop();
-    large.stop();
+    clusters.into_iter().for_each(Cluster::stop);
     conclusion.exit();
 }
 
-/// All cases; those of `large` need a gateway that takes messages of 16 MiB.
-fn trials(mut suite: Suite, mut large: Suite) -> Vec<libtest_mimic::Trial> {
+/// All cases; those of `large` need a gateway that takes messages of 16 MiB, and those of `compressing` one that compresses.
+fn trials([mut suite, mut large, mut compressing]: [Suite; 3]) -> Vec<libtest_mimic::Trial> {
     handshake::cases(&mut suite);
     framing::cases(&mut suite);
     fragmentation::cases(&mut suite);
@@ -49,5 +49,6 @@ fn trials(mut suite: Suite, mut large: Suite) -> Vec<libtest_mimic::Trial> {
     close_handling::cases(&mut suite);
     limits::cases(&mut suite);
     limits::large_cases(&mut large);
-    suite.into_trials().chain(large.into_trials()).collect()
+    compression::cases(&mut compressing);
+    [suite, large, compressing].into_iter().flat_map(Suite::into_trials).collect()
 }

@@ -9,6 +9,8 @@ pub enum Event {
     Text(Vec<u8>),
     /// A binary message.
     Binary(Vec<u8>),
+    /// A message of this opcode that is compressed, as it came.
+    Deflated(u8, Vec<u8>),
     /// A ping.
     Ping(Vec<u8>),
     /// A pong.
@@ -32,13 +34,13 @@ impl Event {
 
     /// The first frame in `received` and its size, or `None` while it is not whole.
     ///
-    /// Panics at what our gateways must never send: masked or fragmented frames, reserved bits, opcodes they have no
-    /// use for, a length that is not in its shortest form, text that is not UTF-8.
+    /// Panics at what our gateways must never send: masked or fragmented frames, reserved bits but that of compression, opcodes
+    /// they have no use for, a length that is not in its shortest form, text that is not UTF-8.
     pub(super) fn decode(received: &[u8]) -> Option<(Event, usize)> {
         let (&[first, second], rest) = received.split_first_chunk()?;
-        assert_eq!(
-            first & 0xf0,
-            0x80,
+        let deflated = matches!(first, DEFLATED_TEXT | DEFLATED_BINARY);
+        assert!(
+            deflated || first & 0xf0 == 0x80,
             "neither fragments nor reserved bits come from a gateway: {first:#04x}"
         );
         assert_eq!(second & 0x80, 0, "a server does not mask");
@@ -46,7 +48,11 @@ impl Event {
         let payload = rest.get(size_size..size_size + size)?;
         let opcode = first & 0x0f;
         assert!(opcode < 8 || size <= 125, "a control frame of {size} bytes");
-        Some((Event::from_frame(opcode, payload), 2 + size_size + size))
+        let event = match deflated {
+            true => Event::Deflated(opcode, payload.to_vec()),
+            false => Event::from_frame(opcode, payload),
+        };
+        Some((event, 2 + size_size + size))
     }
 
     fn from_frame(opcode: u8, payload: &[u8]) -> Event {
@@ -72,6 +78,7 @@ impl std::fmt::Debug for Event {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Event::Text(body) => write!(out, "Text({:?})", Excerpt(body)),
+            Event::Deflated(opcode, payload) => write!(out, "Deflated({opcode}, {:?})", Excerpt(payload)),
             Event::Binary(body) => write!(out, "Binary({:?})", Excerpt(body)),
             Event::Ping(body) => write!(out, "Ping({:?})", Excerpt(body)),
             Event::Pong(body) => write!(out, "Pong({:?})", Excerpt(body)),
@@ -80,6 +87,10 @@ impl std::fmt::Debug for Event {
         }
     }
 }
+
+/// The first byte of a compressed message.
+const DEFLATED_TEXT: u8 = 0xc1;
+const DEFLATED_BINARY: u8 = 0xc2;
 
 /// The payload's size and how many bytes it is written in behind the first two.
 fn decode_size(second: u8, rest: &[u8]) -> Option<(usize, usize)> {
