@@ -94,6 +94,14 @@ fn both_formats_are_as_prometheus_wants_them() {
 }
 
 #[test]
+fn alerts_come_when_they_should() {
+    let Some(promtool) = find("promtool") else { return };
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/tests/alerts.yml");
+    let tested = Command::new(promtool).args(["test", "rules"]).arg(tests).output().expect("promtool runs");
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stdout));
+}
+
+#[test]
 fn a_real_prometheus_takes_the_metrics_the_alerts_and_what_the_dashboard_asks_for() {
     let Some(program) = find("prometheus") else { return };
     let cluster = busy_cluster();
