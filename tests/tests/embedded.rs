@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gateway_client::{Config, blocking};
 use protocol::inner::Cmd;
-use ringway_tests::client::websocket::{Event, WebsocketClient};
+use ringway_tests::client::websocket::{Event, WebsocketClient, request};
 use ringway_tests::client::{Framing, PlainClient};
 use ringway_tests::crowd::{Crowd, Plan};
 use ringway_tests::peer::{FakeGateway, FakeRegister, Link};
@@ -380,4 +380,44 @@ fn neither_its_own_clients_nor_those_of_other_gateways_wait_for_a_flood_of_the_o
             }
         });
     }
+}
+
+/// As everywhere: checked before its own worker hears of a client, which is bound by then.
+#[test]
+fn tokens_let_in_and_bind() {
+    let key = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedded-jwt.key");
+    std::fs::write(&key, "0123456789abcdef0123456789abcdef\n").expect("the test can write its files");
+    let embedded = Embedded::ready(&["--jwt-key", key.to_str().expect("UTF-8"), "--jwt-bind-sub"]);
+    // Of ann, until 2100, and one that somebody else has signed.
+    let header_and_claims = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4iLCJleHAiOjQxMDI0NDQ4MDB9";
+    let target = format!("/?token={header_and_claims}.ArYAibI1dlEDn27QomKqp1zyziq6-wQFXqVftb2VgKM");
+    let mut client = WebsocketClient::connect_to(embedded.address(8282), &target, &[]);
+    assert_eq!(said(&mut client), "hello, ann");
+    assert_eq!(ask(&mut client, "hello 1"), "hello 1");
+    for target in ["/".to_owned(), format!("/?token={header_and_claims}.AAAA")] {
+        let mut stranger = WebsocketClient::connect_silently(embedded.address(8282));
+        stranger.send_bytes(&request(&target, &[]));
+        assert!(stranger.read_response().expect("an answer").starts_with("HTTP/1.1 401 "), "{target}");
+    }
+    drop(client);
+    embedded.stop();
+}
+
+#[test]
+fn handshakes_are_the_own_workers_to_answer() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorkeeper"));
+    command.env("DOORKEEPER_EMBEDDED", "1");
+    let embedded = Embedded::start(&[], command);
+    embedded.process.await_ready("doorkeeper");
+    for (path, status) in [("/", "101"), ("/slow", "101"), ("/cellar", "404")] {
+        let mut client = WebsocketClient::connect_silently(embedded.address(8282));
+        client.send_bytes(&request(path, &[]));
+        let answer = client.read_response().expect("an answer");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+        if status == "101" {
+            assert!(answer.contains("\r\nX-Door: open\r\n"), "{answer}");
+            assert_eq!(said(&mut client), "welcome");
+        }
+    }
+    embedded.stop();
 }

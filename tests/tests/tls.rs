@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ringway_tests::client::TlsClient;
 use ringway_tests::process::Process;
 use ringway_tests::sockets::await_keepalive;
+use ringway_tests::status::counter;
 use ringway_tests::wait::{LIMIT, wait_until};
 use ringway_tests::{Cluster, Listen};
 use tls::{Connector, KeyPair};
@@ -148,17 +149,20 @@ fn clients_show_a_certificate_where_one_is_wanted_and_may_name_http() {
 }
 
 #[test]
-fn pythons_websockets_echo_over_wss() {
+fn pythons_websockets_echo_over_wss_plain_and_compressed() {
     const SCRIPT: &str = r#"
 import asyncio, ssl, sys, websockets
 
 async def main():
     context = ssl.create_default_context(cafile=sys.argv[2])
-    async with websockets.connect(sys.argv[1], ssl=context, server_hostname="localhost") as client:
-        for message in ["hello", "x" * 300_000, b"\xff\xfe", ""]:
-            await client.send(message)
-            assert await client.recv() == message
-    print("closed with", client.close_code)
+    for compression in [None, "deflate"]:
+        how = {"ssl": context, "server_hostname": "localhost", "compression": compression}
+        async with websockets.connect(sys.argv[1], **how) as client:
+            assert bool(client.protocol.extensions) == bool(compression)
+            for message in ["hello", "x" * 300_000, b"\xff\xfe", ""]:
+                await client.send(message)
+                assert await client.recv() == message
+        print("closed with", client.close_code)
 
 asyncio.run(main())
 "#;
@@ -168,11 +172,12 @@ asyncio.run(main())
         );
     };
     let files = certificate("python", &["localhost"]);
-    let server = Server::start(&[&files]);
+    let server = Server::start_with(&[&files], &["--compression"]);
     let url = format!("wss://{}", server.wss);
     let output = Command::new(python).args(["-c", SCRIPT, &url, text(&files.cert)]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "closed with 1000\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "closed with 1000\n".repeat(2));
+    assert_eq!(counter(server.cluster.admin_addresses()[1], "messages_compressed"), 1);
     server.cluster.stop();
 }
 

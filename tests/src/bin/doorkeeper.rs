@@ -1,4 +1,4 @@
-//! A worker for tests that answers handshakes.
+//! A worker for tests that answers handshakes; with `DOORKEEPER_EMBEDDED` in the environment, in a gateway's process.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -32,5 +32,8 @@ impl Events for Doorkeeper {
 }
 
 fn main() -> ExitCode {
-    run("doorkeeper", |_core| Doorkeeper)
+    match std::env::var_os("DOORKEEPER_EMBEDDED") {
+        Some(_) => ringway::embedded(ringway::options("doorkeeper"), |_core| Doorkeeper),
+        None => run("doorkeeper", |_core| Doorkeeper),
+    }
 }
