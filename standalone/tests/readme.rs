@@ -101,3 +101,34 @@ fn the_events_of_the_readme_are_the_example() {
     let code = &example[example.find("use std").unwrap()..];
     assert!(readme().contains(&format!("```rust\n{code}```\n")));
 }
+
+/// The constants of the table before it, without their units, by their letters.
+fn constant(sizing: &str, letter: &str) -> f64 {
+    let row = sizing.lines().find(|line| line.starts_with(&format!("| {letter} |"))).unwrap();
+    let value = row.split('|').nth(2).unwrap().split_whitespace().next().unwrap();
+    value.replace(',', "").parse().unwrap()
+}
+
+#[test]
+fn the_sizes_of_machines_are_what_their_formula_says() {
+    let operations = fs::read_to_string(root().join("docs/OPERATIONS.md")).unwrap();
+    let (_, sizing) = operations.split_once("## Sizing").unwrap();
+    let [memory, socket, gateway, worker, idle] =
+        ["U", "K", "G", "W", "H"].map(|name| constant(sizing, name));
+    let (_, rows) = sizing.split_once("| --- | --- | --- | --- | --- | --- |\n").unwrap();
+    let rows: Vec<&str> = rows.lines().take_while(|line| line.starts_with('|')).collect();
+    let cores = |microseconds: f64| (microseconds / 1e6 / 0.5).ceil().max(1.0);
+    let mut expected = Vec::new();
+    for clients in ["10,000", "100,000", "1,000,000"] {
+        for (said, seconds) in [("minute", 60.0), ("10 s", 10.0), ("second", 1.0)] {
+            let count: f64 = clients.replace(',', "").parse().unwrap();
+            let gib = count * (memory + socket) / f64::from(1 << 30);
+            let gateways = cores(count * (gateway / seconds + idle));
+            let workers = cores(count * worker / seconds);
+            let links = gateways * workers;
+            expected
+                .push(format!("| {clients} | each {said} | {gib:.2} | {gateways} | {workers} | {links} |"));
+        }
+    }
+    assert_eq!(rows, expected);
+}
