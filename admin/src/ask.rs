@@ -45,7 +45,8 @@ impl<T: Send + 'static> Waiting<T> {
     }
 
     /// The same answer, as this makes it.
-    pub(crate) fn map<U>(mut self, make: impl Fn(T) -> U + Send + 'static) -> Waiting<U> {
+    #[must_use]
+    pub fn map<U>(mut self, make: impl Fn(T) -> U + Send + 'static) -> Waiting<U> {
         Waiting(Box::new(move |limit| (self.0)(limit).map(&make)))
     }
 }

@@ -43,7 +43,6 @@ impl Instance {
     }
 
     /// Who carries orders out, if anybody does.
-    #[cfg(feature = "server")]
     pub(crate) fn orders(&self) -> Option<&CarryOut> {
         self.orders.as_deref()
     }

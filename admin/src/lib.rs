@@ -7,6 +7,10 @@
 //! service manager know that they turn. Nothing here is on a data path.
 #![forbid(unsafe_code)]
 #![cfg_attr(
+    not(feature = "server"),
+    expect(dead_code, reason = "an instance also has what the server alone asks of it")
+)]
+#![cfg_attr(
     not(test),
     warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)
 )]

@@ -1,11 +1,14 @@
 //! What the dashboard shows: processes, and how each of them is.
 
+use std::cmp::Reverse;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::part::GroupsOf;
 use crate::server::Watched;
-use crate::{Histogram, Report};
+use crate::{Histogram, Part, Report};
 
 /// What `GET /cluster` answers.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -60,6 +63,9 @@ pub(crate) struct Latency {
     pub sum_ms: f64,
 }
 
+/// How long an answer waits for groups to be looked at. Where there are very many, the next ones go on from there.
+const GROUPS_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// Groups that a member tells of: its largest.
 pub(crate) const GROUPS_MAX: usize = 20;
 
@@ -82,7 +88,7 @@ impl Member {
             here: true,
             report: Some(report),
             latency: latency.as_ref().map(Latency::of),
-            groups: Vec::new(),
+            groups: Group::largest(watched.instance.parts()),
             ready: unready.is_empty(),
             why: (!unready.is_empty()).then(|| unready.join("; ")),
             problem: None,
@@ -118,6 +124,19 @@ impl Member {
     pub(crate) fn without(self, problem: &str) -> Member {
         let at = self.id.parse().expect("it is that of an address");
         Member::silent(at, &self.program, problem.to_owned())
+    }
+}
+
+impl Group {
+    /// The largest of these parts, the largest first.
+    fn largest(parts: &[Part]) -> Vec<Group> {
+        let parts: Vec<_> = parts.iter().filter_map(Part::groups).collect();
+        let sums = GroupsOf::look(&parts, GROUPS_TIMEOUT);
+        let mut groups: Vec<Group> =
+            sums.into_iter().map(|(name, clients)| Group { name, clients }).collect();
+        groups.sort_by_key(|group| Reverse(group.clients));
+        groups.truncate(GROUPS_MAX);
+        groups
     }
 }
 

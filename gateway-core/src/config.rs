@@ -35,6 +35,15 @@ pub const LINK_PING_PERIOD_MS: u64 = 25_000;
 /// others with their next event.
 pub const DRAIN_MS_MAX: u32 = 600_000;
 
+/// Groups that a shard looks at in one turn, for whoever wants to know the largest: some tens of µs.
+pub(crate) const GROUPS_SLICE: usize = 1_000;
+
+/// Groups of a shard that are told: more than are shown, as those of several shards are added up.
+pub(crate) const GROUPS_FOUND_MAX: usize = 64;
+
+/// Bytes of a group's name that are shown.
+pub(crate) const GROUP_SHOWN_SIZE: usize = 128;
+
 /// Between two calls of [`crate::Shard::on_tick`] at least, in ms: the resolution of every timeout here.
 pub const TICK_PERIOD_MS: u64 = 50;
 

@@ -36,6 +36,13 @@ pub fn put(address: SocketAddrV4, path: &str, body: &str) -> (u16, String) {
     (code, body)
 }
 
+/// The same when this is posted there, with more lines of the head.
+pub fn post(address: SocketAddrV4, path: &str, head: &str, body: &str) -> (u16, String) {
+    let head = format!("{head}Content-Length: {}\r\n", body.len());
+    let (code, _, body) = exchange(address, &format!("POST {path}"), &head, body);
+    (code, body)
+}
+
 fn exchange(address: SocketAddrV4, what: &str, head: &str, body: &str) -> (u16, String, String) {
     let mut stream =
         TcpStream::connect(address).unwrap_or_else(|error| panic!("admin at {address}: {error}"));

@@ -7,6 +7,7 @@ mod clients;
 mod command_line;
 mod compression;
 mod cordon;
+mod dashboard;
 mod deploy;
 mod embedded;
 mod ends;

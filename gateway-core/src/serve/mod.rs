@@ -6,12 +6,14 @@
 //! * [`register_link`]: a shard's registration.
 //! * [`control`]: the control socket.
 //! * [`files`]: certificates and keys that are read again while it runs.
+//! * [`groups`]: the largest groups of a shard.
 //! * [`worker_log`]: what is logged of workers.
 
 mod bind;
 mod check;
 mod control;
 mod files;
+mod groups;
 mod pump;
 mod register_link;
 mod sink;
@@ -34,10 +36,12 @@ use self::bind::ShardSockets;
 pub use self::control::give as give_order;
 use self::control::{ControlSocket, Orders, ShardOrder, Standing};
 pub use self::files::Files;
+use self::groups::Groups;
 use self::pump::Pump;
 use self::register_link::RegisterLog;
 use self::worker_log::WorkerLog;
 use crate::config::UNFINISHED_MEMORY_DIVISOR;
+use crate::shard::LargestGroups;
 use crate::{ClientCounts, Counters, Listen, Settings, Status, Steer, jwt, status};
 
 /// A gateway: as many shards as `Settings::count`, in this process.
@@ -84,6 +88,8 @@ enum Control {
     TokenKeys(jwt::Verifier),
     /// Let clients in, who connect here, in the order of `Settings::listen`.
     LetIn(Vec<TcpListener>),
+    /// Look at some more groups, and say what was found and whether that was all.
+    Groups(LargestGroups, SyncSender<(LargestGroups, bool)>),
     /// Take new clients or not, and say how many there are.
     Order(ShardOrder, SyncSender<usize>),
     Stop,
@@ -276,7 +282,11 @@ impl Gateway {
                 (shard.control.clone(), self.listen_urls(), self.schemes.clone());
             let tell = move |answer| control.tell(Control::Status(answer));
             let read = move |status: Status| status::report(&listen, &schemes, &status);
-            Part::new(format!("{}:{index}", self.name), "gateway", Some(("shard", index)), tell, read)
+            let name = format!("{}:{index}", self.name);
+            let groups = Groups::new(shard.control.clone());
+            let asked = groups.clone();
+            let part = Part::new(name, "gateway", Some(("shard", index)), tell, read);
+            part.with_groups(move || asked.look(), move || groups.whole())
         };
         self.shards.iter().enumerate().map(part).collect()
     }

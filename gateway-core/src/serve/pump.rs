@@ -269,6 +269,10 @@ impl Pump {
                     self.carry_out(order);
                     let _ = answer.send(self.shard.client_count());
                 }
+                Ok(Control::Groups(mut largest, answer)) => {
+                    let is_whole = self.shard.look_for_groups(&mut largest);
+                    let _ = answer.send((largest, is_whole));
+                }
                 Ok(Control::Certificates(acceptor)) => self.shard.on_certificates(acceptor),
                 Ok(Control::TokenKeys(verifier)) => self.shard.on_token_keys(verifier),
                 Ok(Control::Stop) => self.stop(),

@@ -34,6 +34,7 @@ use protocol::ClientId;
 use protocol::inner::Run;
 use uring::SocketId;
 
+pub(crate) use self::clients::largest::LargestGroups;
 pub use self::counters::{Counters, Status};
 pub use self::measures::Measures;
 pub use self::notices::{Gone, Notice};

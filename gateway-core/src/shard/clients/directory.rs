@@ -114,6 +114,16 @@ impl Directory {
         Some((*id, &set.name))
     }
 
+    /// The sets created after another, or all, with how many members each has.
+    pub(crate) fn counted_after(
+        &self,
+        after: Option<SetId>,
+    ) -> impl Iterator<Item = (SetId, &Rc<[u8]>, usize)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let sets = self.sets.range((start, Bound::Unbounded));
+        sets.map(|(id, set)| (*id, &set.name, set.members.len()))
+    }
+
     /// The set created last, of those that exist.
     pub(crate) fn last_set(&self) -> Option<SetId> {
         self.sets.last_key_value().map(|(id, _)| *id)

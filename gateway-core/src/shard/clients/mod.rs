@@ -10,6 +10,7 @@ pub(super) mod found;
 mod handshakes;
 pub(super) mod heartbeat;
 pub(super) mod input;
+pub(super) mod largest;
 pub(super) mod leave;
 pub(super) mod lingering;
 pub(super) mod names;
