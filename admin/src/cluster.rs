@@ -30,7 +30,7 @@ pub type Members = BTreeMap<SocketAddr, &'static str>;
 /// What all members have said at one time.
 #[derive(Debug)]
 pub(crate) struct Round {
-    begun: Instant,
+    ended: Instant,
     pub members: Vec<Member>,
     /// How many there are that were not asked.
     pub left_out: usize,
@@ -58,12 +58,13 @@ impl Asking {
         Asking { cluster, token, last: Mutex::new(None) }
     }
 
-    /// What all members say, of whom nobody is asked more often than every [`ROUND_PERIOD`], however many look. A round that has
+    /// What all members say, of whom nobody is asked again within [`ROUND_PERIOD`], however many look. A round that has
     /// begun is finished, also when nobody waits for it any more.
     pub(crate) async fn round(self: Arc<Asking>) -> Arc<Round> {
         let asking = tokio::spawn(async move {
             let mut last = self.last.lock().await;
-            if let Some(last) = last.as_ref().filter(|last| last.begun.elapsed() < ROUND_PERIOD) {
+            // Who has waited for a round of somebody else's has it.
+            if let Some(last) = last.as_ref().filter(|last| last.ended.elapsed() < ROUND_PERIOD) {
                 return Arc::clone(last);
             }
             let round = Arc::new(self.ask_all().await);
@@ -72,7 +73,7 @@ impl Asking {
         });
         match asking.await {
             Ok(round) => round,
-            Err(_) => Arc::new(Round { begun: Instant::now(), members: Vec::new(), left_out: 0 }),
+            Err(_) => Arc::new(Round { ended: Instant::now(), members: Vec::new(), left_out: 0 }),
         }
     }
 
@@ -90,7 +91,6 @@ impl Asking {
     }
 
     async fn ask_all(self: &Arc<Asking>) -> Round {
-        let begun = Instant::now();
         let members = Arc::clone(self).members().await;
         let left_out = members.len().saturating_sub(MEMBERS_MAX);
         let mut asking = JoinSet::new();
@@ -111,7 +111,7 @@ impl Asking {
         let mut runs = HashSet::new();
         // One process may have two addresses.
         let once = bounded.filter(|member| member.run.is_empty() || runs.insert(member.run.clone()));
-        Round { begun, members: once.collect(), left_out }
+        Round { ended: Instant::now(), members: once.collect(), left_out }
     }
 
     async fn members(self: Arc<Asking>) -> Members {
@@ -143,7 +143,7 @@ impl fmt::Debug for Cluster {
     }
 }
 
-/// How often members are asked at most.
+/// How long what members have said is good for others who look.
 const ROUND_PERIOD: Duration = Duration::from_secs(1);
 
 /// How long a member may take to say how it is.

@@ -123,7 +123,8 @@ async fn order_member(
     }
     match asking.order(at, order).await {
         Ok((status, body)) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            let known = StatusCode::from_u16(status).ok().filter(|status| !status.is_informational());
+            let status = known.unwrap_or(StatusCode::BAD_GATEWAY);
             (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
         Err(why) => refusal(StatusCode::BAD_GATEWAY, format!("{at} {why}")),

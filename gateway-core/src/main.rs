@@ -16,7 +16,7 @@ static ALLOCATOR: program::Allocator = program::Allocator;
     note = "The listening schemes are websocket, text, frame and tcp, and with TLS wss, ssl+text, ssl+frame and ssl+tcp."
 )]
 struct Flags {
-    /// where it tells of itself: /status, /metrics, /healthz (default: none)
+    /// where it tells of itself: a dashboard, /status, /metrics, /healthz (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     admin: Option<Address>,
     /// what who asks there says; without it an address open to other machines answers probes alone (default: none)

@@ -48,6 +48,9 @@ impl Lookup {
     async fn client_online(&self, id: &str) -> Result<(&Client, ClientId), Refused> {
         let id: ClientId = id.parse().map_err(Refused::malformed)?;
         let client = self.client().await?;
+        if !client.gateways().contains(&id.gateway) {
+            return Err(Refused::offline("no gateway that is registered has such a client"));
+        }
         let is_online = client.is_online(id).await;
         match (*is_online, is_online.is_complete()) {
             (true, _) => Ok((client, id)),

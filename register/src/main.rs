@@ -11,7 +11,7 @@ static ALLOCATOR: program::Allocator = program::Allocator;
 /// The register of a Ringway or GatewayWorker cluster: tells workers which gateways there are.
 #[derive(argh::FromArgs, argh::ArgsInfo)]
 struct Flags {
-    /// where it tells of itself: /status, /metrics, /healthz (default: none)
+    /// where it tells of itself: a dashboard, /status, /metrics, /healthz (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     admin: Option<Address>,
     /// what who asks there says; without it an address open to other machines answers probes alone (default: none)

@@ -14,7 +14,7 @@ pub struct Beside {
     /// where its register listens, for other programs (default: a port that is told nobody)
     #[argh(option, arg_name = "HOST:PORT")]
     pub register_listen: Option<String>,
-    /// where it tells of itself: /status, /metrics, /healthz (default: none)
+    /// where it tells of itself: a dashboard, /status, /metrics, /healthz (default: none)
     #[argh(option, arg_name = "[IP:]PORT")]
     pub admin: Option<Address>,
     /// what who asks there says; without it an address open to other machines answers probes alone (default: none)

@@ -159,6 +159,8 @@ fn look_up_send_and_close(
         watched.ask(&format!("/client/{gone}")),
         (404, json!({ "error": "no such client is online" }))
     );
+    let elsewhere = ClientId::new([10, 0, 0, 1].into(), 2900, 1);
+    assert_eq!(watched.ask(&format!("/client/{elsewhere}")).0, 404);
     assert_eq!(watched.ask("/client/nonsense").0, 400);
     let shown = watched.member(9600, |member| member["groups"] != json!([]));
     assert_eq!(shown["groups"], json!([{ "name": "room", "clients": 1 }]));

@@ -59,7 +59,7 @@ pub struct Settings {
         from_str_fn(program::microseconds)
     )]
     pub busy_poll: Duration,
-    /// where it tells of itself: /status, /metrics, /healthz (default: none)
+    /// where it tells of itself: a dashboard, /status, /metrics, /healthz (default: none)
     #[cfg(feature = "admin")]
     #[argh(option, arg_name = "[IP:]PORT")]
     pub admin: Option<admin::Address>,
