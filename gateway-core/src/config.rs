@@ -124,13 +124,6 @@ pub const MERGED_FORMS_MAX: usize = 4;
 /// Targets in the log that are listed one by one: 4 bytes each.
 pub const FANOUTS_LISTED_MAX: usize = 1_000_000;
 
-/// TLS handshakes that are answered in one turn; others wait for the next. An answer may take a millisecond, with a key of RSA.
-pub const HANDSHAKES_PER_TURN: usize = 4;
-
-/// Receives that waited for such an answer and are looked at in one turn: pieces of a handshake cost little, but are many if
-/// somebody wants it.
-pub const HANDSHAKE_RECEIVES_PER_TURN: usize = 256;
-
 /// Elements of one list, the answer to a query, that are written in one turn, and names looked at for it: some 2 ms at
 /// most. One list takes its slice per turn; when there are several, they take turns.
 pub const LISTING_SLICE: usize = 2_048;

@@ -4,8 +4,8 @@ mod secured;
 mod world;
 
 use gateway_core::Settings;
-use gateway_core::config::{HANDSHAKE_TIMEOUT_MS, HANDSHAKES_PER_TURN};
-use gateway_core::tls::Connector;
+use gateway_core::config::HANDSHAKE_TIMEOUT_MS;
+use gateway_core::tls::{Connector, HANDSHAKES_PER_TURN};
 use secured::{Secured, acceptor, world};
 use world::{World, listen};
 

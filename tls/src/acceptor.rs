@@ -14,7 +14,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 
 use crate::certificate::{
-    CERT_FLAG, CLIENT_CA_FLAG, Certificate, CertificateError, KeyPair, Validity, read_roots,
+    CLIENT_CA_FLAG, Certificate, CertificateError, KeyPair, SERVED, Validity, read_roots,
 };
 use crate::config::TICKETS;
 use crate::session::Session;
@@ -55,13 +55,13 @@ impl Acceptor {
     pub fn load_for(files: &[KeyPair], client_ca: Option<&Path>) -> Result<Acceptor, CertificateError> {
         assert!(!files.is_empty(), "a server needs a certificate");
         let provider = Arc::new(provider::default_provider());
-        let certificates = files.iter().map(|files| Certificate::load(files, &provider));
+        let certificates = files.iter().map(|files| Certificate::load(files, SERVED, &provider));
         let certificates = certificates.collect::<Result<Vec<_>, _>>()?;
         let (mut notices, mut expired) = (Vec::new(), Vec::new());
         for certificate in &certificates {
             let validity = certificate.validity(UnixTime::now());
-            let Some(notice) = validity.notice() else { continue };
-            let notice = CertificateError::new(CERT_FLAG, &certificate.file, notice);
+            let Some(notice) = validity.notice("clients") else { continue };
+            let notice = CertificateError::new(SERVED.cert, &certificate.file, notice);
             notices.push(notice.to_string());
             if matches!(validity, Validity::ExpiredFor(_)) {
                 expired.push(notice);

@@ -53,9 +53,18 @@ impl CertificateError {
     }
 }
 
+/// What names a certificate's files.
+#[derive(Clone, Copy)]
+pub(crate) struct Flags {
+    pub cert: &'static str,
+    pub key: &'static str,
+}
+
 /// A certificate that can be served.
 pub(crate) struct Certificate {
     pub key: CertifiedKey,
+    /// The key as it is in its file.
+    pub der: PrivateKeyDer<'static>,
     /// In small letters; `*.` in front is a wildcard.
     pub names: Vec<String>,
     pub file: PathBuf,
@@ -73,23 +82,27 @@ pub(crate) enum Validity {
 }
 
 impl Certificate {
-    pub(crate) fn load(files: &KeyPair, provider: &CryptoProvider) -> Result<Certificate, CertificateError> {
-        let wrong_certificate = |why: &dyn fmt::Display| CertificateError::new(CERT_FLAG, &files.cert, why);
-        let wrong_key = |why: &dyn fmt::Display| CertificateError::new(KEY_FLAG, &files.key, why);
+    pub(crate) fn load(
+        files: &KeyPair,
+        flags: Flags,
+        provider: &CryptoProvider,
+    ) -> Result<Certificate, CertificateError> {
+        let wrong_certificate = |why: &dyn fmt::Display| CertificateError::new(flags.cert, &files.cert, why);
+        let wrong_key = |why: &dyn fmt::Display| CertificateError::new(flags.key, &files.key, why);
         let chain = read_chain(&files.cert).map_err(|why| wrong_certificate(&why))?;
         let names = names(&chain[0])
             .map_err(|error| wrong_certificate(&format_args!("its first certificate is none: {error}")))?;
-        let key = read_key(&files.key).map_err(|why| match files.cert == files.key {
-            true => wrong_certificate(&format_args!("{why}; {KEY_FLAG} names the file that has it")),
+        let der = read_key(&files.key).map_err(|why| match files.cert == files.key {
+            true => wrong_certificate(&format_args!("{why}; {} names the file that has it", flags.key)),
             false => wrong_key(&why),
         })?;
-        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        let key = CertifiedKey::from_der(chain, der.clone_key(), provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 wrong_key(&format_args!("is not the key of the certificate {}", files.cert.display()))
             }
             other => wrong_key(&other),
         })?;
-        Ok(Certificate { key, names, file: files.cert.clone() })
+        Ok(Certificate { key, der, names, file: files.cert.clone() })
     }
 
     /// How the certificate stands at this moment.
@@ -109,14 +122,14 @@ impl Certificate {
 }
 
 impl Validity {
-    /// What to tell of it, if anything.
-    pub(crate) fn notice(self) -> Option<String> {
+    /// What to tell of it, if anything; `peers` are those who look at it.
+    pub(crate) fn notice(self, peers: &str) -> Option<String> {
         match self {
             Validity::Good => None,
-            Validity::NotYet => Some("is not valid yet: clients will refuse it".to_owned()),
-            Validity::ExpiredFor(0) => Some("has expired: clients will refuse it".to_owned()),
+            Validity::NotYet => Some(format!("is not valid yet: {peers} will refuse it")),
+            Validity::ExpiredFor(0) => Some(format!("has expired: {peers} will refuse it")),
             Validity::ExpiredFor(days) => {
-                Some(format!("has expired {days} days ago: clients will refuse it"))
+                Some(format!("has expired {days} days ago: {peers} will refuse it"))
             }
             Validity::ExpiresIn(days) => Some(format!("expires in {days} days")),
         }
@@ -173,8 +186,11 @@ fn days(from: UnixTime, to: UnixTime) -> u64 {
     to.as_secs().saturating_sub(from.as_secs()) / DAY
 }
 
-pub(crate) const CERT_FLAG: &str = "--tls-cert";
-pub(crate) const KEY_FLAG: &str = "--tls-key";
+/// Those of what clients are served with.
+pub(crate) const SERVED: Flags = Flags { cert: CERT_FLAG, key: KEY_FLAG };
+
+const CERT_FLAG: &str = "--tls-cert";
+const KEY_FLAG: &str = "--tls-key";
 pub(crate) const CLIENT_CA_FLAG: &str = "--tls-client-ca";
 
 const NO_CERTIFICATE: &str = "has no certificate (PEM: -----BEGIN CERTIFICATE-----)";

@@ -18,3 +18,10 @@ pub(crate) const TICKETS: usize = 1;
 
 /// Tickets of one server that wait for clients that come back. Beyond, a new one is not kept: there are enough.
 pub(crate) const TICKETS_KEPT_MAX: usize = 4096;
+
+/// TLS handshakes that are answered in one turn; others wait for the next. An answer may take a millisecond, with a key of RSA.
+pub const HANDSHAKES_PER_TURN: usize = 4;
+
+/// Receives that waited for such an answer and are looked at in one turn: pieces of a handshake cost little, but are many if
+/// somebody wants it.
+pub(crate) const HANDSHAKE_RECEIVES_PER_TURN: usize = 256;

@@ -22,6 +22,8 @@ pub struct Session {
     conn: Conn,
     rest: Vec<u8>,
     stage: Stage,
+    /// We have said that we will send no more.
+    finished: bool,
     /// The peer has said that it will send no more.
     ended: bool,
     /// TLS has said something to the peer.
@@ -35,7 +37,7 @@ enum Conn {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nothing has been received.
+    /// Nothing has been received; a client may have said its hello.
     New,
     Handshaking,
     Open,
@@ -77,21 +79,21 @@ pub enum Failure {
 
 impl Session {
     pub(crate) fn server(conn: UnbufferedServerConnection) -> Session {
-        Session::new(Conn::Server(conn), Stage::New)
+        Session::new(Conn::Server(conn))
     }
 
     /// A client begins: its hello is appended to `reply` by the first [`Session::receive`], of nothing.
     pub(crate) fn client(conn: UnbufferedClientConnection) -> Session {
-        Session::new(Conn::Client(conn), Stage::Handshaking)
+        Session::new(Conn::Client(conn))
     }
 
-    fn new(conn: Conn, stage: Stage) -> Session {
-        Session { conn, rest: Vec::new(), stage, ended: false, answered: false }
+    fn new(conn: Conn) -> Session {
+        Session { conn, rest: Vec::new(), stage: Stage::New, finished: false, ended: false, answered: false }
     }
 
     /// Whether the handshake is done and [`Session::seal`] may be called.
     pub fn is_open(&self) -> bool {
-        self.stage == Stage::Open
+        self.stage == Stage::Open && !self.finished
     }
 
     /// Whether the handshake was a short one, by a ticket of an earlier session.
@@ -139,10 +141,12 @@ impl Session {
             return Ok(());
         }
         if self.stage == Stage::New {
-            match bytes.first() {
-                None => return Ok(()),
-                Some(first) if *first != HANDSHAKE => return self.fail(Failure::NotTls),
-                Some(_) => self.stage = Stage::Handshaking,
+            match (bytes.first(), &self.conn) {
+                (None, Conn::Server(_)) => return Ok(()),
+                // The hello is wanted.
+                (None, Conn::Client(_)) => {}
+                (Some(&HANDSHAKE), _) | (Some(&ALERT), Conn::Client(_)) => self.stage = Stage::Handshaking,
+                (Some(_), _) => return self.fail(Failure::NotTls),
             }
         }
         let said = reply.len();
@@ -187,13 +191,19 @@ impl Session {
         }
     }
 
-    /// Says behind the end of `out` that nothing more will be sent: close_notify. Says nothing twice, nor before the
-    /// handshake is done.
-    pub fn close(&mut self, out: &mut Vec<u8>) {
+    /// Says behind the end of `out` that nothing more will be sent: close_notify. What comes is still taken. Says nothing
+    /// twice, nor before the handshake is done.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
         if self.is_open() {
             // Who cannot say it any more needs not.
             let _ = self.write(Outgoing::CloseNotify, out);
+            self.finished = true;
         }
+    }
+
+    /// The same, and nothing more is taken.
+    pub fn close(&mut self, out: &mut Vec<u8>) {
+        self.finish(out);
         self.stage = Stage::Closed;
     }
 
@@ -377,5 +387,8 @@ fn append(
     }
 }
 
-/// The record type that a client's hello comes in (RFC 8446 §5.1).
+/// The record type that both sides' hellos come in (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
+
+/// That of what a server says instead of its hello when it does not like the client's.
+const ALERT: u8 = 21;

@@ -3,4 +3,5 @@
 mod certificates;
 mod clients;
 mod files;
+mod mutual;
 mod sessions;

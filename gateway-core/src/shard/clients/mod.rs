@@ -7,7 +7,6 @@ pub(super) mod codec;
 pub(super) mod cordon;
 pub(super) mod directory;
 pub(super) mod found;
-mod handshakes;
 pub(super) mod heartbeat;
 pub(super) mod input;
 pub(super) mod largest;

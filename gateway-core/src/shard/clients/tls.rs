@@ -7,13 +7,12 @@ use std::mem;
 
 use protocol::LogLimit;
 use protocol::client::websocket;
-use tls::{Acceptor, Failure, Session};
+use tls::{Acceptor, Failure, Handshakes, Session};
 use tracing::warn;
 use uring::SocketId;
 
 use super::client::Client;
 use super::codec::AnyCodec;
-use super::handshakes::Handshakes;
 use super::lingering::Stage;
 use super::{ClientSlot, Clients};
 use crate::Listen;
@@ -33,7 +32,7 @@ pub(crate) struct Sessions {
     plain: Vec<u8>,
     /// What a session has answered; empty, kept for its memory.
     reply: Vec<u8>,
-    handshakes: Handshakes,
+    handshakes: Handshakes<SocketId>,
     /// Lines about handshakes that failed.
     failed_log: LogLimit,
     /// Lines about clients that speak TLS where none is spoken.
@@ -170,7 +169,7 @@ impl Shard {
 
     #[cold]
     fn take_handshakes(&mut self) {
-        while let Some((socket, mut bytes)) = self.clients.sessions.handshakes.next() {
+        while let Some((socket, mut bytes)) = self.clients.sessions.handshakes.take_next() {
             self.output.actions.push(Action::Resume(socket));
             self.session_received(socket, &mut bytes);
         }
