@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::directory::Directory;
 use crate::discovery::{ConnectError, follow};
 use crate::link::{Asks, Done, Outcome, Packet};
+use crate::stream::Dialler;
 use crate::{Answer, ClientDetails, ClientId, Config, Confirm, Delivery};
 
 /// What programs on tokio do to clients, on whichever gateway they are. Cheap to clone; clones share connections.
@@ -40,13 +41,14 @@ impl Client {
     /// Asks the registers where the gateways are, and follows them from then on. Gateways are connected to when there
     /// is something to send.
     ///
-    /// Ready when every register has answered or failed. An error: an address is none, or no register has answered within
+    /// Ready when every register has answered or failed. An error: an address is none, a file is not as it should be, or no register has answered within
     /// the limits for connecting and replying. Later a register may go away; its last list stays good.
     pub async fn connect(config: Config) -> Result<Client, ConnectError> {
         let config = checked(config)?.bounded();
         let authorization = authorization(&config.secret_key);
         let probe = probe(&authorization);
-        let directory = Arc::new(Directory::new(Arc::new(config), probe));
+        let dialler = Dialler::new(&config).map_err(|why| ConnectError { reasons: vec![why] })?;
+        let directory = Arc::new(Directory::new(Arc::new(config), dialler, probe));
         let follower = tokio::spawn(follow(Arc::clone(&directory))).abort_handle();
         let shared = Arc::new(Shared { directory, authorization, follower });
         shared.directory.settled().await.map_err(|reasons| ConnectError { reasons })?;

@@ -9,6 +9,10 @@ pub struct Config {
     pub register_addresses: Vec<String>,
     /// What registers and gateways compare with their own; may be empty.
     pub secret_key: String,
+    /// What registers, gateways and the client prove to each other by that they belong to one cluster; the files are read when
+    /// the client is made. `None`: they speak plain TCP.
+    #[cfg(feature = "tls")]
+    pub inner_tls: Option<tls::InnerTls>,
     /// Limit for opening a connection.
     pub connect_timeout: Duration,
     /// Limit for a gateway to take a command or to answer a query, once there is a connection, and for a register to
@@ -35,6 +39,8 @@ impl Default for Config {
         Config {
             register_addresses: vec!["127.0.0.1:1236".to_owned()],
             secret_key: String::new(),
+            #[cfg(feature = "tls")]
+            inner_tls: None,
             connect_timeout: Duration::from_secs(3),
             reply_timeout: Duration::from_secs(5),
             confirm: Confirm::Written,
@@ -64,6 +70,9 @@ pub(crate) const REGISTER_READ_SIZE: usize = 4096;
 
 /// What may wait to be heard of registers, of that size each. Beyond it registers are not read.
 pub(crate) const REGISTER_EVENTS_MAX: usize = 64;
+
+/// Lines that may wait to be written to a register; beyond it they wait where they are made.
+pub(crate) const REGISTER_WRITES_MAX: usize = 16;
 
 /// How long a gateway without a connection is kept after it left the lists. After a register's restart gateways come
 /// back one by one within about a second (WIRE.md §2); broadcasts in between must not miss them.

@@ -12,11 +12,13 @@ use tokio::time::Instant;
 
 use crate::config::{Config, UNLISTED_KEEP};
 use crate::link::Link;
+use crate::stream::Dialler;
 
 /// What the registers have said. Shared by all clones of a client and the tasks that follow the registers.
 #[derive(Debug)]
 pub(crate) struct Directory {
     config: Arc<Config>,
+    dialler: Dialler,
     /// Asks whether a gateway is there.
     probe: Bytes,
     state: Mutex<State>,
@@ -44,12 +46,17 @@ struct Gateway {
 }
 
 impl Directory {
-    pub(crate) fn new(config: Arc<Config>, probe: Bytes) -> Directory {
-        Directory { config, probe, state: Mutex::default(), attempted: Notify::new() }
+    pub(crate) fn new(config: Arc<Config>, dialler: Dialler, probe: Bytes) -> Directory {
+        Directory { config, dialler, probe, state: Mutex::default(), attempted: Notify::new() }
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// How programs of the cluster are connected to.
+    pub(crate) fn dialler(&self) -> &Dialler {
+        &self.dialler
     }
 
     /// Waits until every register has answered, or failed to. `Err`: none has a list; why, for each.
@@ -68,7 +75,12 @@ impl Directory {
         let mut state = self.state();
         for Listing { gateway, .. } in list {
             state.gateways.entry(gateway).or_insert_with(|| Gateway {
-                link: Link::start(gateway, Arc::clone(&self.config), self.probe.clone()),
+                link: Link::start(
+                    gateway,
+                    Arc::clone(&self.config),
+                    self.dialler.clone(),
+                    self.probe.clone(),
+                ),
                 unlisted: None,
             });
         }

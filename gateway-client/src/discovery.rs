@@ -9,14 +9,16 @@ use std::time::Duration;
 use protocol::register_client::{Limits, Role};
 use protocol::register_set::{Action, News, RegisterConn, RegisterSet};
 use protocol::register_trouble::RegisterNews;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::lookup_host;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
-use crate::config::{REGISTER_EVENTS_MAX, REGISTER_READ_SIZE};
+use crate::config::{REGISTER_EVENTS_MAX, REGISTER_READ_SIZE, REGISTER_WRITES_MAX};
 use crate::directory::Directory;
+use crate::stream::{Dialler, Stream};
 
 /// No register has said where the gateways are. Each reason begins with the register's address.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -68,8 +70,8 @@ struct Follower {
 struct Conn {
     conn: RegisterConn,
     attempt: u64,
-    /// `None` until it stands.
-    stream: Option<Arc<TcpStream>>,
+    /// What is to be written; `None` until it stands.
+    writes: Option<Sender<Vec<u8>>>,
     _reader: Reader,
 }
 
@@ -90,7 +92,8 @@ enum Happened {
 }
 
 enum OfConn {
-    Connected(Arc<TcpStream>),
+    /// What is sent there is written.
+    Connected(Sender<Vec<u8>>),
     Bytes(Vec<u8>),
     Ended,
     Failed(io::Error),
@@ -121,8 +124,8 @@ impl Follower {
         // One that was closed may have had something to tell.
         let Some(conn) = self.conns.iter_mut().find(|conn| conn.attempt == attempt) else { return };
         match what {
-            OfConn::Connected(stream) => {
-                conn.stream = Some(stream);
+            OfConn::Connected(writes) => {
+                conn.writes = Some(writes);
                 self.set.on_connected(now, conn.conn);
             }
             OfConn::Bytes(bytes) => self.set.on_bytes(now, conn.conn, &bytes),
@@ -162,8 +165,9 @@ impl Follower {
     fn connect(&mut self, conn: RegisterConn, address: SocketAddr) {
         self.attempts += 1;
         let reporter = Reporter { attempt: self.attempts, tell: self.tell.clone() };
-        let reader = Reader(tokio::spawn(reporter.run(address)).abort_handle());
-        self.conns.push(Conn { conn, attempt: self.attempts, stream: None, _reader: reader });
+        let dialler = self.directory.dialler().clone();
+        let reader = Reader(tokio::spawn(reporter.run(dialler, address)).abort_handle());
+        self.conns.push(Conn { conn, attempt: self.attempts, writes: None, _reader: reader });
     }
 
     fn hear(&mut self, register: String, news: News) {
@@ -187,17 +191,13 @@ impl Follower {
 
     /// Sends what there is room for; a register that takes nothing is silent, too, which its client notices.
     fn write(&mut self) {
-        let now = self.now();
-        for Conn { conn, stream, .. } in &self.conns {
-            let Some(stream) = stream else { continue };
+        for Conn { conn, writes, .. } in &self.conns {
+            let Some(writes) = writes else { continue };
             let unsent = self.set.unsent(*conn);
-            if unsent.is_empty() {
-                continue;
-            }
-            match stream.try_write(unsent) {
-                Ok(size) => self.set.on_sent(*conn, size),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => self.set.on_failed(now, *conn, error),
+            let size = unsent.len();
+            // One that has ended tells so by itself.
+            if size > 0 && writes.try_send(unsent.to_vec()).is_ok() {
+                self.set.on_sent(*conn, size);
             }
         }
     }
@@ -216,30 +216,35 @@ impl Reporter {
     }
 
     /// Opens the connection, and tells all that comes of it.
-    async fn run(self, address: SocketAddr) {
-        let end = match TcpStream::connect(address).await {
-            Ok(stream) => self.read_to_end(Arc::new(stream)).await,
-            Err(error) => OfConn::Failed(error),
+    async fn run(self, dialler: Dialler, address: SocketAddr) {
+        let end = match dialler.connect(address).await {
+            Ok(Stream::Plain(stream)) => self.serve(stream).await,
+            #[cfg(feature = "tls")]
+            Ok(Stream::Tls(stream)) => self.serve(stream).await,
+            Err(error) => Err(error),
         };
-        self.tell(end).await;
+        self.tell(end.map_or_else(OfConn::Failed, |()| OfConn::Ended)).await;
     }
 
-    async fn read_to_end(&self, stream: Arc<TcpStream>) -> OfConn {
-        let mut is_heard = self.tell(OfConn::Connected(Arc::clone(&stream))).await;
+    /// Until the connection ends, or nobody hears of it.
+    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let (send, mut writes) = channel::<Vec<u8>>(REGISTER_WRITES_MAX);
+        let mut is_heard = self.tell(OfConn::Connected(send)).await;
         let mut buffer = vec![0; REGISTER_READ_SIZE];
         while is_heard {
-            let read = match stream.readable().await {
-                Ok(()) => stream.try_read(&mut buffer),
-                Err(error) => Err(error),
-            };
-            is_heard = match read {
-                Ok(0) => break,
-                Ok(size) => self.tell(OfConn::Bytes(buffer[..size].to_vec())).await,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
-                Err(error) => return OfConn::Failed(error),
-            };
+            tokio::select! {
+                size = reader.read(&mut buffer) => match size? {
+                    0 => break,
+                    size => is_heard = self.tell(OfConn::Bytes(buffer[..size].to_vec())).await,
+                },
+                Some(bytes) = writes.recv() => {
+                    writer.write_all(&bytes).await?;
+                    writer.flush().await?;
+                }
+            }
         }
-        OfConn::Ended
+        Ok(())
     }
 }
 

@@ -34,6 +34,9 @@
 //! **Queries** (`is_online`, `session`, `groups`, …) return an [`Answer`], which names the gateways that did not answer.
 //! Commands and queries of one client reach a gateway in the order in which they were called.
 //!
+//! Where the cluster has TLS between its programs, the feature `tls` has `Config::inner_tls`: a certificate of the cluster's
+//! authority.
+//!
 //! The names `""` and `"0"` are none, as in PHP: commands with such a name concern nobody, queries about it find
 //! nobody. Gateways may be Ringway's or PHP's. Websocket clients get text or binary as the gateway decides
 //! (`--websocket-type`); only workers can tell it.
@@ -52,6 +55,7 @@ mod directory;
 mod discovery;
 mod link;
 mod reports;
+mod stream;
 
 pub use protocol::ClientId;
 pub use protocol::calls::{Answer, Body, ClientDetails, MessageReport, Name};
@@ -64,3 +68,5 @@ pub use config::{Config, Confirm};
 pub use delivery::Delivery;
 pub use discovery::ConnectError;
 pub use reports::Reported;
+#[cfg(feature = "tls")]
+pub use tls::InnerTls;

@@ -12,9 +12,7 @@ use bytes::Bytes;
 use protocol::LogLimit;
 use protocol::calls::{Trust, query};
 use protocol::php;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
@@ -23,6 +21,7 @@ use crate::config::{
     Config, IDLE_TIMEOUT, LOG_LINES_MAX, LOG_PERIOD_MS, PIPELINE_MAX, QUEUE_BYTES_MAX, QUEUE_MAX,
     RECONNECT_DELAY, REPLY_SIZE_MAX, WRITE_SIZE,
 };
+use crate::stream::{Dialler, Stream};
 
 /// What is sent in one piece, and whether a reply comes back.
 #[derive(Clone, Debug)]
@@ -107,10 +106,10 @@ struct Room {
 impl Link {
     /// Starts the task that serves a gateway; nothing is opened yet. `probe` asks whether the gateway is there. Needs a
     /// tokio runtime.
-    pub(crate) fn start(address: SocketAddrV4, config: Arc<Config>, probe: Bytes) -> Link {
+    pub(crate) fn start(address: SocketAddrV4, config: Arc<Config>, dialler: Dialler, probe: Bytes) -> Link {
         let (sender, jobs) = mpsc::channel(QUEUE_MAX);
         let state = Arc::new(State::default());
-        let task = LinkTask { address, config, probe, jobs, state: Arc::clone(&state), told: false };
+        let task = LinkTask { address, config, dialler, probe, jobs, state: Arc::clone(&state), told: false };
         tokio::spawn(task.run());
         Link { jobs: sender, state }
     }
@@ -142,6 +141,7 @@ impl Drop for Room {
 struct LinkTask {
     address: SocketAddrV4,
     config: Arc<Config>,
+    dialler: Dialler,
     probe: Bytes,
     jobs: mpsc::Receiver<Job>,
     state: Arc<State>,
@@ -161,7 +161,7 @@ impl LinkTask {
                 let _ = job.done.send(None);
                 continue;
             }
-            match open(self.address, self.config.connect_timeout).await {
+            match open(self.address, &self.dialler, self.config.connect_timeout).await {
                 Ok(stream) => {
                     if let Some(Ended::Silent { replied }) = self.serve(stream, job).await {
                         trust = if replied { Trust::default() } else { trust };
@@ -190,7 +190,7 @@ impl LinkTask {
         if let Some(unsaid) = admit(&SILENT) {
             warn!(gateway = %self.address, unsaid, "a gateway does not answer, leaving it out until it does");
         }
-        let mut there = pin!(until_there(self.address, &self.config, &self.probe));
+        let mut there = pin!(until_there(self.address, &self.config, &self.dialler, &self.probe));
         loop {
             tokio::select! {
                 biased;
@@ -221,17 +221,20 @@ impl LinkTask {
 
     /// Uses a connection until it ends. What was sent on it and not answered is lost with it. `None`: it was not needed any
     /// more.
-    async fn serve(&mut self, mut stream: TcpStream, first: Job) -> Option<Ended> {
+    async fn serve(&mut self, stream: Stream, first: Job) -> Option<Ended> {
         debug!(gateway = %self.address, "connected to gateway");
         self.told = false;
         self.state.connected.store(true, Ordering::Relaxed);
-        let (reader, writer) = stream.split();
-        let (asked, questions) = mpsc::channel(PIPELINE_MAX);
-        // Reading first: a connection that has ended must not take another command.
-        let ended = tokio::select! {
-            biased;
-            ended = read(reader, questions, self.config.reply_timeout) => ended,
-            ended = write(writer, first, &mut self.jobs, asked, self.config.reply_timeout) => ended,
+        let ended = match stream {
+            Stream::Plain(mut stream) => {
+                let (reader, writer) = stream.split();
+                self.exchange(reader, writer, first).await
+            }
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => {
+                let (reader, writer) = tokio::io::split(stream);
+                self.exchange(reader, writer, first).await
+            }
         };
         self.state.connected.store(false, Ordering::Relaxed);
         match &ended {
@@ -241,18 +244,35 @@ impl LinkTask {
         }
         ended.err()
     }
+
+    /// Both directions of a connection, until one ends.
+    async fn exchange(
+        &mut self,
+        reader: impl AsyncRead + Unpin,
+        writer: impl AsyncWrite + Unpin,
+        first: Job,
+    ) -> Result<(), Ended> {
+        let (asked, questions) = mpsc::channel(PIPELINE_MAX);
+        // Reading first: a connection that has ended must not take another command.
+        tokio::select! {
+            biased;
+            ended = read(reader, questions, self.config.reply_timeout) => ended,
+            ended = write(writer, first, &mut self.jobs, asked, self.config.reply_timeout) => ended,
+        }
+    }
 }
 
 /// Asks a gateway whether it is there, less and less often, until it is.
-async fn until_there(address: SocketAddrV4, config: &Config, probe: &[u8]) {
+async fn until_there(address: SocketAddrV4, config: &Config, dialler: &Dialler, probe: &[u8]) {
     let mut trust = Trust::default();
     loop {
         sleep(trust.probe_delay()).await;
         let answered = async {
-            let mut stream = open(address, config.connect_timeout).await?;
-            let (reader, mut writer) = stream.split();
-            writer.write_all(probe).await?;
-            read_reply(&mut BufReader::new(reader), &AtomicBool::new(false)).await
+            match open(address, dialler, config.connect_timeout).await? {
+                Stream::Plain(stream) => ask(stream, probe).await,
+                #[cfg(feature = "tls")]
+                Stream::Tls(stream) => ask(stream, probe).await,
+            }
         };
         if timeout(config.connect_timeout + config.reply_timeout, answered)
             .await
@@ -281,15 +301,21 @@ static SILENT: Mutex<LogLimit> = Mutex::new(LogLimit::new(LOG_LINES_MAX, LOG_PER
 /// Lines about gateways that answer again.
 static BACK: Mutex<LogLimit> = Mutex::new(LogLimit::new(LOG_LINES_MAX, LOG_PERIOD_MS));
 
-async fn open(address: SocketAddrV4, limit: Duration) -> io::Result<TcpStream> {
-    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(io::Error::from)??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+/// Says something on a connection of its own, and waits for the reply.
+async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin, packet: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = BufReader::new(stream);
+    stream.write_all(packet).await?;
+    stream.flush().await?;
+    read_reply(&mut stream, &AtomicBool::new(false)).await
+}
+
+async fn open(address: SocketAddrV4, dialler: &Dialler, limit: Duration) -> io::Result<Stream> {
+    timeout(limit, dialler.connect(address.into())).await.map_err(io::Error::from)?
 }
 
 /// Sends what is queued, several packets in one write, until nothing was for a while or nobody can send any more.
 async fn write(
-    mut writer: WriteHalf<'_>,
+    mut writer: impl AsyncWrite + Unpin,
     first: Job,
     jobs: &mut mpsc::Receiver<Job>,
     asked: mpsc::Sender<Question>,
@@ -317,11 +343,17 @@ async fn write(
             let Ok(job) = jobs.try_recv() else { break };
             batch.add(job, slot, sent);
         }
-        timeout_at(sent + reply_timeout, writer.write_all(&batch.out))
+        timeout_at(sent + reply_timeout, write_out(&mut writer, &batch.out))
             .await
             .map_err(|_| Ended::Silent { replied: false })??;
         batch.written();
     }
+}
+
+/// All of it to the kernel: TLS keeps what is written until it is flushed.
+async fn write_out(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    writer.write_all(bytes).await?;
+    writer.flush().await
 }
 
 /// What goes out in one write.
@@ -360,7 +392,7 @@ impl Batch {
 
 /// Hands replies to those who asked, in order, until the connection ends or a reply is late.
 async fn read(
-    reader: ReadHalf<'_>,
+    reader: impl AsyncRead + Unpin,
     mut questions: mpsc::Receiver<Question>,
     reply_timeout: Duration,
 ) -> Result<(), Ended> {
@@ -392,7 +424,7 @@ async fn read(
 }
 
 /// What comes back for a packet that asks.
-async fn answer(reader: &mut BufReader<ReadHalf<'_>>, asks: Asks, begun: &AtomicBool) -> io::Result<Done> {
+async fn answer(reader: &mut (impl AsyncRead + Unpin), asks: Asks, begun: &AtomicBool) -> io::Result<Done> {
     if let Asks::Many(count) = asks {
         let mut replies = Vec::new();
         for _ in 0..count {
@@ -412,7 +444,7 @@ async fn answer(reader: &mut BufReader<ReadHalf<'_>>, asks: Asks, begun: &Atomic
 }
 
 /// One reply: a u32 length and that many bytes (WIRE.md §3). `begun` once there is something of it.
-async fn read_reply(reader: &mut BufReader<ReadHalf<'_>>, begun: &AtomicBool) -> io::Result<Vec<u8>> {
+async fn read_reply(reader: &mut (impl AsyncRead + Unpin), begun: &AtomicBool) -> io::Result<Vec<u8>> {
     let size = reader.read_u32().await? as usize;
     begun.store(true, Ordering::Relaxed);
     if size > REPLY_SIZE_MAX {
