@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use uring::{Event, Ring, SocketId, Waker};
+use inner_tls::Ring;
+use uring::{Event, SocketId, Waker};
 
 use crate::Millis;
 use crate::config::GUEST_PASSES;

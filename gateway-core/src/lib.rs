@@ -40,7 +40,7 @@ pub use orders::{CordonFlags, DrainFlags, UncordonFlags};
 pub use origin::AllowedOrigin;
 pub use protocol;
 pub use proxies::{ForwardedHeader, Networks};
-pub use serve::{Files, Gateway, StartError, acceptor, give_order};
+pub use serve::{Files, Gateway, StartError, acceptor, give_order, mutual};
 pub use settings::{Router, Settings, SlowClient, Steer};
 pub use shard::{Action, Counters, Gone, Identity, Measures, Notice, Sends, Shard, Sink, Status};
 pub use tls;

@@ -12,7 +12,7 @@ use protocol::client::websocket::DefaultType;
 use crate::jwt::{Rules, Sources, Verifier};
 use crate::{
     AllowedOrigin, ClientLimits, ForwardedHeader, HooksFactory, ListenFlag, Networks, OverLimit, Rate,
-    ResponseHeader, Router, Settings, SlowClient, StartError, Steer, Subprotocol, acceptor, resolve,
+    ResponseHeader, Router, Settings, SlowClient, StartError, Steer, Subprotocol, acceptor, mutual, resolve,
     resolve_lan_ip,
 };
 
@@ -57,6 +57,15 @@ pub struct Options {
     /// serve the inner ports on a public address to whoever comes, without a secret key
     #[argh(switch, hidden_help)]
     pub no_secret_key: bool,
+    /// TLS between programs: who vouches for their certificates (PEM), none but the cluster's (default: plain TCP)
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub inner_tls_ca: Option<PathBuf>,
+    /// this program's own certificate for it (PEM, its own first; default: none)
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub inner_tls_cert: Option<PathBuf>,
+    /// the certificate's key (PEM; default: none)
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub inner_tls_key: Option<PathBuf>,
     /// heartbeat period; 0: off (default 0)
     #[argh(option, arg_name = "SECONDS", default = "Duration::ZERO", from_str_fn(program::seconds))]
     pub ping_interval: Duration,
@@ -280,6 +289,7 @@ impl Options {
             register_address,
             secret_key,
             no_secret_key: self.no_secret_key,
+            inner_tls: mutual(self.inner_tls_ca, self.inner_tls_cert, self.inner_tls_key)?,
             ping_interval: self.ping_interval,
             ping_not_response_limit: self.ping_not_response_limit,
             ping_data: self.ping_data.into_bytes(),

@@ -32,6 +32,8 @@ pub struct Settings {
     pub secret_key: String,
     /// That there is none is meant, also on a public address.
     pub no_secret_key: bool,
+    /// What registers, workers and the gateway prove to each other by that they belong to one cluster. `None`: they speak plain TCP.
+    pub inner_tls: Option<tls::Mutual>,
     /// Heartbeat period; zero: no heartbeat (WIRE.md §11).
     pub ping_interval: Duration,
     /// Unanswered periods until a silent client is closed; 0: never.
@@ -122,6 +124,11 @@ impl Settings {
         let lan = self.lan_ip;
         let public = !(lan.is_private() || lan.is_loopback() || lan.is_link_local() || lan.is_unspecified());
         self.inner_listen.unwrap_or(if public { Ipv4Addr::UNSPECIFIED.into() } else { lan.into() })
+    }
+
+    /// Whether there are files that are read again while it runs ([`Gateway::files`](crate::Gateway::files)).
+    pub fn has_files(&self) -> bool {
+        self.tls.is_some() || self.inner_tls.is_some() || self.jwt.is_some()
     }
 
     /// Bytes of unfinished messages that one shard holds.

@@ -178,6 +178,8 @@ const CAUSES: [Causes; 7] = [
         counters: &[
             ("links_malformed", "malformed"),
             ("links_unauthorized", "unauthorized"),
+            ("links_without_tls", "no_tls"),
+            ("links_tls_failed", "tls"),
             ("links_silent", "silent"),
             ("links_stuck", "stuck"),
             ("workers_refused", "name_taken"),

@@ -226,6 +226,8 @@ impl RegisterClient {
     pub fn on_failed(&mut self, now: u64, connection: Connection, error: io::Error) {
         let error = match std::mem::take(self.state_mut(connection)) {
             State::Absent => return,
+            // What is wrong below what registers say is known.
+            State::Open(_) if error.kind() == io::ErrorKind::InvalidData => error,
             State::Open(stream) if !self.is_held => Trouble::closed(stream.lines.unfinished()).into(),
             State::Opening { .. } | State::Open(_) => error,
         };

@@ -14,7 +14,7 @@ pub enum Trouble {
     /// It was closed, and nothing had been said.
     #[error(
         "it closes the connection without an answer, as a register does when the secret key is not its own: compare the \
-         secret keys, and see that the address is a register's"
+         secret keys, see that the address is a register's, and that it has no --inner-tls-ca"
     )]
     ClosedUnanswered,
     /// What was said is nothing that a register says.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use argh::FromArgs;
 use program::Refusal;
 use protocol::register::LINE_SIZE_MAX;
+use tls::InnerTls;
 
 /// What a register is started with, which are its flags.
 #[derive(FromArgs, argh::ArgsInfo, Debug, Clone)]
@@ -29,6 +30,15 @@ pub struct Config {
     /// serve whoever comes to a public address, without a secret key
     #[argh(switch)]
     pub no_secret_key: bool,
+    /// TLS between programs: who vouches for their certificates (PEM), none but the cluster's (default: plain TCP)
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub inner_tls_ca: Option<PathBuf>,
+    /// this program's own certificate for it (PEM, its own first; default: none)
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub inner_tls_cert: Option<PathBuf>,
+    /// the certificate's key (PEM; default: none)
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub inner_tls_key: Option<PathBuf>,
     /// how long a connection may stay without saying what it is (default 10)
     #[argh(option, arg_name = "SECONDS", default = "INTRODUCTION_TIMEOUT", from_str_fn(program::seconds))]
     pub introduction_timeout: Duration,
@@ -51,13 +61,24 @@ impl Config {
         Ok(self)
     }
 
+    /// The files that prove what belongs to the cluster, if there are to be any.
+    ///
+    /// # Errors
+    /// Some are named, and some are not.
+    pub fn inner_tls(&self) -> Result<Option<InnerTls>, Refusal> {
+        let (ca, cert, key) =
+            (self.inner_tls_ca.clone(), self.inner_tls_cert.clone(), self.inner_tls_key.clone());
+        InnerTls::from_flags(ca, cert, key).map_err(Refusal::Usage)
+    }
+
     /// Whoever comes to a public address can say that he is a gateway, and gets users; so somebody must mean it.
     pub(crate) fn check_is_closed(&self, addr: SocketAddr) -> Result<(), String> {
-        if !protocol::address::is_public(addr.ip()) || !self.secret_key.is_empty() || self.no_secret_key {
+        let is_closed = !self.secret_key.is_empty() || self.inner_tls_ca.is_some();
+        if !protocol::address::is_public(addr.ip()) || is_closed || self.no_secret_key {
             return Ok(());
         }
         Err(format!(
-            "--listen {addr}: anybody there could come in; set --secret-key, or say --no-secret-key if a firewall is in front"
+            "--listen {addr}: anybody there could come in; set --secret-key or --inner-tls-ca, or say --no-secret-key if a firewall is in front"
         ))
     }
 }
@@ -135,6 +156,9 @@ mod tests {
         assert!(open.check_is_closed(own).is_ok());
         assert!(open.check_is_closed(public).unwrap_err().starts_with("--listen 8.8.8.8:1236: "));
         assert!(Config { secret_key: "k".to_owned(), ..open.clone() }.check_is_closed(public).is_ok());
+        assert!(
+            Config { inner_tls_ca: Some("ca.pem".into()), ..open.clone() }.check_is_closed(public).is_ok()
+        );
         assert!(Config { no_secret_key: true, ..open }.check_is_closed(public).is_ok());
     }
 }

@@ -29,6 +29,10 @@ admin::counters! {
     refused_bad_address,
     /// Connections closed for a wrong or missing secret key.
     refused_wrong_key,
+    /// Connections closed because they spoke no TLS, where `--inner-tls-ca` asks for it.
+    refused_without_tls,
+    /// Connections closed because their TLS handshake failed: no certificate that counts, or not in time.
+    refused_tls_failed,
     /// Connections closed because they did not say in time what they are.
     refused_silent,
     /// Connections closed before that, because there were too many of their kind.

@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use gateway_client::{Client, ClientId, Config, Confirm, php};
 use serde_json::{Value, json};
+use tls::InnerTls;
 use tokio::sync::OnceCell;
 
 /// The way to the clients, which is made when it is first needed: until then the register has one connection less.
@@ -20,10 +21,11 @@ struct Lookup {
 }
 
 /// The routes, for whoever may know of clients and do something to them.
-pub(crate) fn routes(register: SocketAddr, secret_key: String) -> Router {
+pub(crate) fn routes(register: SocketAddr, secret_key: String, inner_tls: Option<InnerTls>) -> Router {
     let config = Config {
         register_addresses: vec![reachable(register).to_string()],
         secret_key,
+        inner_tls,
         connect_timeout: CONNECT_TIMEOUT,
         reply_timeout: REPLY_TIMEOUT,
         // Somebody waits to see it done.

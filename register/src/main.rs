@@ -25,6 +25,7 @@ fn main() {
         program::fail(why);
     }
     let config = config.read_secret_key().unwrap_or_else(|refusal| refusal.end());
+    config.inner_tls().unwrap_or_else(|refusal| refusal.end());
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     let register = Register::start(config).unwrap_or_else(|error| program::fail(error));
     let _admin = admin.map(|address| {

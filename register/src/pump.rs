@@ -6,7 +6,9 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-use uring::{Event, ListenerId, Ring, SocketId, Waker};
+use inner_tls::Ring;
+use tls::Mutual;
+use uring::{Event, ListenerId, SocketId, Waker};
 
 use crate::config::{Config, READ_BUFFERS, READ_SIZE, SOCKETS_MAX, STOP_TIMEOUT_MS};
 use crate::register::{Action, Register, Sink};
@@ -24,10 +26,11 @@ impl Pump {
     /// Sets up the ring and begins to listen. The waker ends its wait when there is something in `control`.
     pub(crate) fn new(
         config: &Config,
+        mutual: Option<Mutual>,
         listener: TcpListener,
         control: Receiver<Control>,
     ) -> io::Result<(Pump, Waker)> {
-        let mut ring = Ring::new(uring::Config {
+        let ring = uring::Ring::new(uring::Config {
             sockets_max: u32::try_from(program::raise_open_files()).unwrap_or(SOCKETS_MAX).min(SOCKETS_MAX),
             recv_buffer_size: READ_SIZE,
             recv_buffers: READ_BUFFERS,
@@ -35,8 +38,9 @@ impl Pump {
             ..uring::Config::default()
         })
         .map_err(io::Error::other)?;
+        let mut ring = Ring::new(ring, mutual);
         let waker = ring.waker()?;
-        let listener = ring.listen(listener)?;
+        let listener = ring.listen_to_programs(listener)?;
         Ok((Pump { ring, register: Register::new(config), listener, control }, waker))
     }
 
@@ -73,8 +77,11 @@ impl Pump {
             match self.control.try_recv() {
                 Err(TryRecvError::Empty) => return false,
                 Ok(Control::Status(answer)) => {
+                    let (mut status, refused) = (self.register.status(), self.ring.refused());
+                    status.counters.refused_without_tls = refused.plain;
+                    status.counters.refused_tls_failed = refused.failed;
                     // Whoever asked may have given up.
-                    let _ = answer.try_send(self.register.status());
+                    let _ = answer.try_send(status);
                 }
                 Ok(Control::Members(answer)) => {
                     let _ = answer.try_send(self.register.members());

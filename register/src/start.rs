@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, RecvError};
 use glommio::ExecutorJoinHandle;
 use program::BindRetry;
 use socket2::{Domain, Socket, TcpKeepalive, Type};
+use tls::{InnerTls, Mutual};
 
 use crate::config::{BACKLOG, Config, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
 use crate::pump::Pump;
@@ -21,6 +22,11 @@ impl Register {
     /// message says what helps.
     pub fn start(config: Config) -> io::Result<Running> {
         let config = config.read_secret_key().map_err(io::Error::other)?;
+        let inner_tls = config.inner_tls().map_err(io::Error::other)?;
+        let mutual = inner_tls.as_ref().map(Mutual::load).transpose().map_err(io::Error::other)?;
+        for notice in mutual.iter().filter_map(Mutual::notice) {
+            tracing::warn!("{notice}");
+        }
         let address = protocol::address::register_listen(&config.listen)
             .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?
             .to_string();
@@ -32,7 +38,7 @@ impl Register {
         let (send, control) = mpsc::channel();
         let (start, started) = mpsc::sync_channel(1);
         let serve = move || async move {
-            let (pump, result) = match Pump::new(&config, listener, control) {
+            let (pump, result) = match Pump::new(&config, mutual, listener, control) {
                 Ok((pump, waker)) => (Some(pump), Ok(waker)),
                 Err(error) => (None, Err(error)),
             };
@@ -44,7 +50,7 @@ impl Register {
         let ended = |RecvError| Err(io::Error::other("it ended before it served"));
         let waker = started.recv().unwrap_or_else(ended).map_err(cannot_run)?;
         let source = StatusSource { addr, control: send, waker };
-        Ok(Running { source, secret_key, thread: Some(thread) })
+        Ok(Running { source, secret_key, inner_tls, thread: Some(thread) })
     }
 }
 
@@ -54,6 +60,8 @@ pub struct Running {
     source: StatusSource,
     #[cfg_attr(not(feature = "admin"), expect(dead_code, reason = "for the dashboard"))]
     secret_key: String,
+    #[cfg_attr(not(feature = "admin"), expect(dead_code, reason = "for the dashboard"))]
+    inner_tls: Option<InnerTls>,
     /// `None` once stopped.
     thread: Option<ExecutorJoinHandle<()>>,
 }
@@ -73,7 +81,7 @@ impl Running {
     #[cfg(feature = "admin")]
     pub fn cluster(&self) -> admin::Cluster {
         let source = self.status_source();
-        let routes = crate::lookup::routes(self.addr(), self.secret_key.clone());
+        let routes = crate::lookup::routes(self.addr(), self.secret_key.clone(), self.inner_tls.clone());
         admin::Cluster::new(move || source.members(), routes)
     }
 

@@ -93,6 +93,8 @@ const CAUSES: [Causes; 1] = [Causes {
         ("refused_unknown_event", "unknown_event"),
         ("refused_bad_address", "bad_address"),
         ("refused_wrong_key", "wrong_key"),
+        ("refused_without_tls", "no_tls"),
+        ("refused_tls_failed", "tls"),
         ("refused_silent", "silent"),
         ("refused_crowded", "crowded"),
         ("refused_too_long", "too_long"),

@@ -103,7 +103,7 @@ fn main() {
     }
     let shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     shutdown.explain_reload(RELOAD);
-    if settings.tls.is_some() || settings.jwt.is_some() {
+    if settings.has_files() {
         shutdown.take_hangups();
     }
     let page = TcpListener::bind(own.page).unwrap_or_else(|error| {

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tls::InnerTls;
+
 use crate::Settings;
 
 /// What a worker is told at its start. Flags and config keys of the binary have the same names.
@@ -23,6 +25,9 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// What registers and gateways compare with their own; may be empty.
     pub secret_key: String,
+    /// What registers, gateways and the worker prove to each other by that they belong to one cluster; the files are read when
+    /// the worker starts. `None`: they speak plain TCP.
+    pub inner_tls: Option<InnerTls>,
     /// How long a query waits for the gateways it asked.
     pub query_timeout: Duration,
     /// Bytes that are to be queued towards one gateway. While half of them are, events of its clients wait until it has

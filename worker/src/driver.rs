@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use hashbrown::HashMap;
+use inner_tls::Ring;
 use program::Resolver;
-use uring::{Event, Ring, SocketId, Waker};
+use uring::{Event, SocketId, Waker};
 
 use crate::Events;
 use crate::config::ALIVE_PERIOD;
@@ -25,6 +26,8 @@ pub struct Launch {
     pub(crate) notices: Sender<Notice>,
     /// Told once, when a register has answered and every gateway in its list was tried.
     pub(crate) ready: Sender<()>,
+    /// What its own ring is given; whose ring it is otherwise sees to that.
+    pub(crate) mutual: Option<tls::Mutual>,
 }
 
 /// Connections whose other end is in the core's own thread: they need no socket.
@@ -107,7 +110,7 @@ impl Launch {
 impl Driver {
     /// A core that begins. The waker is that of the ring.
     pub fn new<E: Events>(launch: Launch, waker: Waker, make_events: impl FnOnce(usize) -> E) -> Driver {
-        let Launch { setup, bridge, requests, notices, ready } = launch;
+        let Launch { setup, bridge, requests, notices, ready, mutual: _ } = launch;
         requests.wake(waker.clone());
         let clock = program::Uptime::start();
         let resolver = Resolver::new(waker.clone());

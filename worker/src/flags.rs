@@ -11,6 +11,7 @@ use argh::{CommandInfoWithArgs, EarlyExit, FromArgs};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use program::{Both, Flags, Refusal, Words};
 use signal_hook::consts::SIGTERM;
+use tls::InnerTls;
 
 use crate::config::{CORES_MAX, END_GRACE, EXIT_NAME_TAKEN, SECONDS_MAX};
 use crate::core::Notice;
@@ -36,6 +37,15 @@ pub struct Settings {
     /// file with that secret, alone on a line (default: none)
     #[argh(option, arg_name = "FILE")]
     pub secret_key_file: Option<PathBuf>,
+    /// TLS between programs: who vouches for their certificates (PEM), none but the cluster's (default: plain TCP)
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub inner_tls_ca: Option<PathBuf>,
+    /// this program's own certificate for it (PEM, its own first; default: none)
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub inner_tls_cert: Option<PathBuf>,
+    /// the certificate's key (PEM; default: none)
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub inner_tls_key: Option<PathBuf>,
     /// how long a query waits for gateways (default 5)
     #[argh(option, arg_name = "SECONDS", default = "5")]
     pub query_timeout: u64,
@@ -90,7 +100,7 @@ struct NoFlags {}
 
 /// What a worker program is started for.
 enum Asked<O> {
-    Run(O, Settings),
+    Run(O, Box<Settings>),
     Perform(Command, Option<PathBuf>),
 }
 
@@ -105,7 +115,7 @@ impl<O: Flags> Flags for Asked<O> {
         Ok(match command {
             // Which needs no flag that a run cannot do without.
             Some(command) => Asked::Perform(command, settings.pid_file),
-            None => Asked::Run(O::read(&mut own)?, settings),
+            None => Asked::Run(O::read(&mut own)?, Box::new(settings)),
         })
     }
 
@@ -143,6 +153,8 @@ impl Settings {
                 return wrong(format!("{flag} {seconds}: at most {SECONDS_MAX} seconds, a year"));
             }
         }
+        let inner_tls = InnerTls::from_flags(self.inner_tls_ca, self.inner_tls_cert, self.inner_tls_key)
+            .map_err(Refusal::Usage)?;
         program::check_busy_poll(self.busy_poll, "cores", self.count).map_err(Refusal::Usage)?;
         Ok(Config {
             name: self.name,
@@ -154,6 +166,7 @@ impl Settings {
             #[cfg(not(feature = "admin"))]
             admin: None,
             secret_key,
+            inner_tls,
             query_timeout: Duration::from_secs(self.query_timeout),
             send_to_gateway_buffer_size: self.send_to_gateway_buffer_size,
             max_concurrent_events: self.max_concurrent_events,
@@ -233,7 +246,7 @@ pub fn run<E: Events>(
 /// ```
 pub fn parse<O: Flags>(name: &'static str) -> (Settings, O) {
     match program::parse_as("worker", name) {
-        Asked::Run(own, settings) => (settings, own),
+        Asked::Run(own, settings) => (*settings, own),
         Asked::Perform(command, pid_file) => {
             // It has ended the process if it could not be done.
             let _ = command.perform(pid_file);

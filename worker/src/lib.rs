@@ -153,4 +153,5 @@ pub use master::Command;
 pub use message::Message;
 pub use program::{Allocator, Both, Flags, misuse};
 pub use status::StatusSource;
+pub use tls::InnerTls;
 pub use worker::{Running, Worker};

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use uring::Ring;
+use inner_tls::Ring;
 
 use crate::Events;
 use crate::config::{CATCH_UP_AFTER, READ_BUFFERS, READ_SIZE, SOCKETS_MAX};
@@ -18,7 +18,7 @@ pub(crate) async fn run<E: Events>(launch: Launch, make_events: impl FnOnce(usiz
 
 async fn serve<E: Events>(launch: Launch, make_events: impl FnOnce(usize) -> E) -> io::Result<()> {
     let open_files = uring::raise_nofile_limit()?;
-    let mut ring = Ring::new(uring::Config {
+    let ring = uring::Ring::new(uring::Config {
         sockets_max: u32::try_from(open_files).map_or(SOCKETS_MAX, |files| files.min(SOCKETS_MAX)),
         recv_buffer_size: READ_SIZE,
         recv_buffers: READ_BUFFERS,
@@ -28,6 +28,7 @@ async fn serve<E: Events>(launch: Launch, make_events: impl FnOnce(usize) -> E) 
         ..uring::Config::default()
     })
     .map_err(io::Error::other)?;
+    let mut ring = Ring::new(ring, launch.mutual.clone());
     let mut driver = Driver::new(launch, ring.waker()?, make_events);
     while !driver.is_over() {
         // All that the ring has is the core's.

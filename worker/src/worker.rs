@@ -94,6 +94,11 @@ impl Worker {
         notices: &Sender<Notice>,
     ) -> io::Result<(Running, Vec<Launch>)> {
         let config = checked(config)?.bounded();
+        let mutual =
+            config.inner_tls.as_ref().map(tls::Mutual::load).transpose().map_err(io::Error::other)?;
+        for notice in mutual.iter().filter_map(tls::Mutual::notice) {
+            tracing::warn!("{notice}");
+        }
         let bridge = Bridge::new(&program::allowed_cpus());
         let announced = Arc::new(Announced::default());
         let mut running = Running { name: config.name.clone(), cores: Vec::new(), bridge: bridge.clone() };
@@ -103,7 +108,8 @@ impl Worker {
             let setup = Setup { config, key_name, index, announced, own_gateway: None };
             let ((control, requests), (tell_ready, ready)) = (control(), bounded(1));
             let (bridge, notices) = (bridge.clone(), notices.clone());
-            launches.push(Launch { setup, bridge, requests, notices, ready: tell_ready });
+            let mutual = mutual.clone();
+            launches.push(Launch { setup, bridge, requests, notices, ready: tell_ready, mutual });
             running.cores.push(RunningCore { thread: None, ready, control });
         }
         Ok((running, launches))

@@ -31,8 +31,8 @@ fn unreachable(lan_ip: Ipv4Addr) -> Option<String> {
 
 /// Who speaks to an inner port without a key can do everything.
 fn open_to_all(settings: &Settings) -> Option<String> {
-    let Settings { secret_key, no_secret_key, lan_ip, .. } = settings;
-    if !secret_key.is_empty() || *no_secret_key {
+    let Settings { secret_key, no_secret_key, inner_tls, lan_ip, .. } = settings;
+    if !secret_key.is_empty() || inner_tls.is_some() || *no_secret_key {
         return None;
     }
     let inner = settings.inner_ip();
@@ -44,8 +44,8 @@ fn open_to_all(settings: &Settings) -> Option<String> {
         false => return None,
     };
     Some(format!(
-        "{flag} {ip}: anybody there could command this gateway; set --secret-key, or say --no-secret-key if a firewall is \
-         in front"
+        "{flag} {ip}: anybody there could command this gateway; set --secret-key or --inner-tls-ca, or say --no-secret-key \
+         if a firewall is in front"
     ))
 }
 

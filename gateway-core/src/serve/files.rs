@@ -9,16 +9,20 @@ use crate::jwt::Verifier;
 #[derive(Clone)]
 pub struct Files {
     pub(super) certificates: Option<tls::Acceptor>,
+    pub(super) inner_tls: Option<tls::Mutual>,
     pub(super) token_keys: Option<Verifier>,
     pub(super) shards: Vec<ShardControl>,
 }
 
 impl Files {
-    /// Reads them again, for clients that come from now on; those that are there notice nothing. What came of it is logged: if a
+    /// Reads them again, for clients and programs that come from now on; those that are there notice nothing. What came of it is logged: if a
     /// file is not as it should be, what was there before stays.
     pub fn reload(&self) {
         if let Some(acceptor) = &self.certificates {
             self.reload_certificates(acceptor);
+        }
+        if let Some(mutual) = &self.inner_tls {
+            self.reload_inner_tls(mutual);
         }
         if let Some(verifier) = &self.token_keys {
             self.reload_token_keys(verifier);
@@ -34,6 +38,19 @@ impl Files {
                 }
                 self.tell(|| Control::Certificates(acceptor.clone()));
                 info!("certificates loaded again");
+            }
+        }
+    }
+
+    fn reload_inner_tls(&self, mutual: &tls::Mutual) {
+        match mutual.reload() {
+            Err(error) => error!("{error}; the certificate from before stays"),
+            Ok(mutual) => {
+                if let Some(notice) = mutual.notice() {
+                    warn!("{notice}");
+                }
+                self.tell(|| Control::InnerTls(mutual.clone()));
+                info!("certificate for other programs loaded again");
             }
         }
     }

@@ -52,6 +52,7 @@ pub struct Gateway {
     /// By listener, as their flags begin.
     schemes: Vec<String>,
     tls: Option<tls::Acceptor>,
+    inner_tls: Option<tls::Mutual>,
     jwt: Option<jwt::Verifier>,
     orders: Arc<Orders>,
     control: Option<ControlSocket>,
@@ -84,6 +85,8 @@ enum Control {
     Status(SyncSender<Status>),
     /// Serve clients that come from now on with these.
     Certificates(tls::Acceptor),
+    /// Connect with other programs from now on by these.
+    InnerTls(tls::Mutual),
     /// Check tokens of clients that come from now on by these.
     TokenKeys(jwt::Verifier),
     /// Let clients in, who connect here, in the order of `Settings::listen`.
@@ -150,6 +153,19 @@ pub fn acceptor(
     }
 }
 
+/// What the flags `--inner-tls-ca`, `--inner-tls-cert` and `--inner-tls-key` name; `None` if they name nothing.
+///
+/// # Errors
+/// They name some of it, or a file is not as it should be.
+pub fn mutual(
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<tls::Mutual>, StartError> {
+    let files = tls::InnerTls::from_flags(ca, cert, key).map_err(StartError::Settings)?;
+    Ok(files.map(|files| tls::Mutual::load(&files)).transpose()?)
+}
+
 impl Gateway {
     /// Binds all ports, starts all shards, and returns when every one serves.
     ///
@@ -171,6 +187,9 @@ impl Gateway {
         let open_files = program::raise_open_files();
         let cpus: Vec<usize> = program::cpu_order().into_iter().cycle().take(settings.count).collect();
         for notice in settings.tls.iter().flat_map(tls::Acceptor::notices) {
+            warn!("{notice}");
+        }
+        for notice in settings.inner_tls.iter().filter_map(tls::Mutual::notice) {
             warn!("{notice}");
         }
         for notice in settings.jwt.iter().flat_map(jwt::Verifier::notices) {
@@ -207,6 +226,7 @@ impl Gateway {
             listen,
             schemes: settings.listen.iter().map(Listen::scheme).collect(),
             tls: settings.tls,
+            inner_tls: settings.inner_tls,
             jwt: settings.jwt,
             orders: Arc::new(orders),
             control: None,
@@ -297,9 +317,10 @@ impl Gateway {
 
     /// How to read files again, from any thread; `None`: there are none.
     pub fn files(&self) -> Option<Files> {
-        let (certificates, token_keys) = (self.tls.clone(), self.jwt.clone());
-        let are_some = certificates.is_some() || token_keys.is_some();
-        are_some.then(|| Files { certificates, token_keys, shards: self.controls() })
+        let (certificates, inner_tls, token_keys) =
+            (self.tls.clone(), self.inner_tls.clone(), self.jwt.clone());
+        let are_some = certificates.is_some() || inner_tls.is_some() || token_keys.is_some();
+        are_some.then(|| Files { certificates, inner_tls, token_keys, shards: self.controls() })
     }
 
     /// Ends all shards: leaves the register, delivers what is queued, closes the clients (websocket: 1001) and tells

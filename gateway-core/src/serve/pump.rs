@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
+use inner_tls::Ring;
 use protocol::register_set::RegisterSet;
 use tracing::warn;
-use uring::{Event, ListenerId, Ring, SOCKETS_MAX, SocketId, Waker};
+use uring::{Event, ListenerId, SOCKETS_MAX, SocketId, Waker};
 
 use super::bind::ShardSockets;
 use super::control::ShardOrder;
@@ -88,7 +89,7 @@ impl Pump {
         let registers = u32::try_from(registers).unwrap_or(u32::MAX);
         let sockets_max = sockets_max(settings.sockets_max, registers, setup.open_files);
         let for_guest = settings.guests.is_some().then(|| GUEST_CONNECTS_MAX.min(sockets_max / 16));
-        let mut ring = Ring::new(uring::Config {
+        let ring = uring::Ring::new(uring::Config {
             sockets_max,
             // One that asks what a register is, for a moment, may have to wait for a place.
             reserved_for_connects: (registers / 2).saturating_add(for_guest.unwrap_or(0)),
@@ -98,13 +99,15 @@ impl Pump {
             catch_up_after: if settings.guests.is_some() { GUEST_CATCH_UP_AFTER } else { Duration::MAX },
             ..uring::Config::default()
         })?;
+        let mut ring = Ring::new(ring, settings.inner_tls.clone());
         let waker = ring.waker()?;
         let identity = Identity { address: sockets.address, seed: RandomState::new().hash_one(setup.index) };
         let log = Arc::clone(&setup.register_log);
         let registers = RegisterLinks::new(&settings, sockets.address, log, waker.clone());
         let workers = ShardWorkers::new(Arc::clone(&setup.worker_log), setup.index, sockets.address);
-        let inner =
-            ring.listen_preferred(sockets.inner).map_err(|error| StartError::Bind(error.to_string()))?;
+        let inner = ring
+            .listen_to_programs_preferred(sockets.inner)
+            .map_err(|error| StartError::Bind(error.to_string()))?;
         let place = Place {
             shard: setup.index,
             address: sockets.address,
@@ -252,6 +255,9 @@ impl Pump {
         status.counters.received_bytes = ring.bytes_in;
         status.counters.sent_bytes = ring.bytes_out;
         status.counters.short_sends = ring.short_sends;
+        let refused = self.ring.refused();
+        status.counters.links_without_tls = refused.plain;
+        status.counters.links_tls_failed = refused.failed;
         status
     }
 
@@ -274,6 +280,7 @@ impl Pump {
                     let _ = answer.send((largest, is_whole));
                 }
                 Ok(Control::Certificates(acceptor)) => self.shard.on_certificates(acceptor),
+                Ok(Control::InnerTls(mutual)) => self.ring.renew(mutual),
                 Ok(Control::TokenKeys(verifier)) => self.shard.on_token_keys(verifier),
                 Ok(Control::Stop) => self.stop(),
                 Err(TryRecvError::Disconnected) => {

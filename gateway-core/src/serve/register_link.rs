@@ -5,12 +5,13 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use inner_tls::Ring;
 use program::Resolver;
 use protocol::register_client::{Limits, Role};
 use protocol::register_set::{Action, News, RegisterConn, RegisterSet};
 use protocol::register_trouble::RegisterNews;
 use tracing::{debug, info, warn};
-use uring::{Event, Ring, Send, Short, SocketId, Waker};
+use uring::{Event, Send, Short, SocketId, Waker};
 
 use crate::{Millis, Settings};
 

@@ -4,7 +4,8 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::time::Duration;
 
-use uring::{Acks, Ring, Send, Short, SocketId};
+use inner_tls::Ring;
+use uring::{Acks, Send, Short, SocketId};
 
 use super::pump::{Listeners, now};
 use crate::shard::{Action, Sends, Sink};

@@ -118,6 +118,10 @@ admin::counters! {
     workers_displaced,
     /// Links closed for a wrong or missing secret key.
     links_unauthorized,
+    /// Inner connections closed because they spoke no TLS, where `--inner-tls-ca` asks for it.
+    links_without_tls,
+    /// Inner connections closed because their TLS handshake failed: no certificate that counts, or not in time.
+    links_tls_failed,
     /// Links closed because nothing was heard of a peer that pings (WIRE.md §14).
     links_silent,
     /// Links closed because the peer's machine acknowledged nothing for a minute.

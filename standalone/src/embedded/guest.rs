@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use gateway_core::{Action, Guest, Millis, Place, Shard};
+use inner_tls::Ring;
 use ringway_worker::Events;
 use ringway_worker::driver::{Driver, Launch};
-use uring::{Event, Ring, SocketId};
+use uring::{Event, SocketId};
 
 use super::memory::MemoryLinks;
 

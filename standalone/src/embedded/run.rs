@@ -55,7 +55,7 @@ pub fn embedded<E: Events>(
     }
     let mut shutdown = program::Shutdown::listen().unwrap_or_else(|error| program::fail(error));
     shutdown.explain_reload(RELOAD);
-    if settings.tls.is_some() || settings.jwt.is_some() {
+    if settings.has_files() {
         shutdown.take_hangups();
     }
     let start_timeout = settings.drain_timeout.max(START_TIMEOUT_MIN);
