@@ -23,6 +23,8 @@ const WATCHED = {
   "gateway.accepts_failed": ["clients not accepted for want of files", "Raise LimitNOFILE, run scripts/tune --check, or add a gateway."],
   "gateway.refused_max_clients": ["clients refused beyond --max-clients", "Add a gateway, or raise it."],
   "gateway.refused_max_clients_per_shard": ["clients refused beyond --max-clients-per-shard", "Add a gateway, or raise it."],
+  "gateway.links_without_tls": ["inner connections without TLS", "Give that program --inner-tls-ca, --inner-tls-cert and --inner-tls-key, too: the log has its address."],
+  "gateway.links_tls_failed": ["inner connections without a certificate of the cluster", "A program with a certificate of another authority, or somebody who should not be there: the log has the address."],
   "gateway.links_unauthorized": ["inner connections without the secret key", "A program with an old key, or somebody who should not be there: the log has the address."],
   "gateway.workers_refused": ["workers refused whose --name another one has", "Give each worker program of a machine a name of its own."],
   "gateway.links_stuck": ["links of workers that took nothing", "The worker hangs, or its machine is gone."],
@@ -35,6 +37,8 @@ const WATCHED = {
   "worker.commands_forgotten": ["commands that no gateway has taken", "A gateway was away for too long, or is overloaded."],
   "worker.standstills": ["standstills of a core", "A handler blocks: its log says which."],
   "worker.links_overfull": ["links given up, as gateways took too little", "Gateways are overloaded: add one."],
+  "register.refused_without_tls": ["connections without TLS", "Give that program --inner-tls-ca, --inner-tls-cert and --inner-tls-key, too: the log has its address."],
+  "register.refused_tls_failed": ["connections without a certificate of the cluster", "A program with a certificate of another authority, or somebody who should not be there: the log has the address."],
   "register.refused_wrong_key": ["connections with a wrong secret key", "A program with an old key, or somebody who should not be there: the log has the address."],
 };
 

@@ -61,6 +61,7 @@ pub struct Builder {
     workers: usize,
     app: String,
     secret_key: String,
+    flags: Vec<String>,
     admin: bool,
     programs: Option<PathBuf>,
     listen: Vec<Listen>,
@@ -103,6 +104,12 @@ impl Builder {
     /// The key that all three programs share; none by default.
     pub fn secret_key(mut self, key: &str) -> Builder {
         self.secret_key = key.to_owned();
+        self
+    }
+
+    /// More flags for all three programs, as on the command line.
+    pub fn flags(mut self, flags: &[&str]) -> Builder {
+        self.flags = owned(flags);
         self
     }
 
@@ -181,6 +188,7 @@ impl Cluster {
             workers: 1,
             app: "echo".to_owned(),
             secret_key: String::new(),
+            flags: Vec::new(),
             admin: false,
             programs: None,
             listen: vec![Listen::Websocket],
@@ -366,6 +374,7 @@ impl Cluster {
         if !self.plan.secret_key.is_empty() {
             flags.extend(["--secret-key".to_owned(), self.plan.secret_key.clone()]);
         }
+        flags.extend_from_slice(&self.plan.flags);
         flags
     }
 }

@@ -9,13 +9,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ringway_tests::client::TlsClient;
+use gateway_client::{Config, blocking};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair as Key};
+use ringway_tests::client::{Framing, PlainClient, TlsClient};
 use ringway_tests::process::Process;
 use ringway_tests::sockets::await_keepalive;
 use ringway_tests::status::counter;
 use ringway_tests::wait::{LIMIT, wait_until};
-use ringway_tests::{Cluster, Listen};
-use tls::{Connector, KeyPair};
+use ringway_tests::{Clients as _, Cluster, Listen};
+use rustix::process::Signal;
+use tls::{Connector, InnerTls, KeyPair, Mutual, Session};
 
 /// A certificate for `names` and its key, in files of this name.
 fn certificate(name: &str, names: &[&str]) -> KeyPair {
@@ -313,6 +316,7 @@ fn what_is_wrong_at_start_is_one_line() {
     let missing = PathBuf::from("missing.pem");
     for (listen, flags, code, words) in [
         ("wss://127.0.0.1:0", &[][..], 2, "needs --tls-cert"),
+        ("ws://127.0.0.1:0", &["--inner-tls-ca", cert], 2, "all three of --inner-tls-…, or none"),
         ("wss://127.0.0.1:0", &["--tls-key", key], 2, "each certificate needs its key"),
         ("wss://127.0.0.1:0", &["--tls-cert", cert], 1, "--tls-key names the file that has it"),
         ("ws://127.0.0.1:0", &["--tls-cert", cert, "--tls-key", key], 2, "no --listen with TLS"),
@@ -333,4 +337,146 @@ fn what_is_wrong_at_start_is_one_line() {
         let line = refused(listen, flags, code);
         assert!(line.contains(words), "{line}");
     }
+}
+
+/// A program's files, of an authority that vouches for it alone; the other programs of its cluster have the same.
+fn inner_tls(name: &str) -> InnerTls {
+    let file = |end: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.{end}"));
+    let files = InnerTls { ca: file("ca"), cert: file("pem"), key: file("key") };
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = Key::generate().unwrap();
+    fs::write(&files.ca, params.self_signed(&key).unwrap().pem()).unwrap();
+    let issuer = Issuer::new(params, key);
+    let key = Key::generate().unwrap();
+    let signed = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    fs::write(&files.cert, signed.pem()).unwrap();
+    fs::write(&files.key, key.serialize_pem()).unwrap();
+    files
+}
+
+fn inner_flags(files: &InnerTls) -> [&str; 6] {
+    let InnerTls { ca, cert, key } = files;
+    ["--inner-tls-ca", text(ca), "--inner-tls-cert", text(cert), "--inner-tls-key", text(key)]
+}
+
+/// What a stranger at a port of programs hears beside TLS: nothing, whether it says `first` or a handshake and then `first` in TLS.
+fn assert_told_nothing(address: SocketAddr, session: Option<Session>, first: &[u8]) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let Some(mut session) = session else {
+        // It may be closed while this is still said.
+        let _ = stream.write_all(first);
+        let mut heard = Vec::new();
+        let _ = stream.read_to_end(&mut heard);
+        // Of TLS that is none there is an alert at most.
+        assert!(heard.is_empty() || heard.starts_with(&[21, 3, 3]), "{heard:?}");
+        return;
+    };
+    let (mut out, mut plain, mut has_spoken) = (Vec::new(), Vec::new(), false);
+    let mut received = Vec::new();
+    loop {
+        let result = session.receive(&mut received, &mut plain, &mut out);
+        if session.is_open() && !std::mem::replace(&mut has_spoken, true) {
+            session.seal(first, &mut out).unwrap();
+        }
+        let _ = stream.write_all(&std::mem::take(&mut out));
+        received.resize(4096, 0);
+        match stream.read(&mut received) {
+            Ok(size) if size > 0 && result.is_ok() => received.truncate(size),
+            _ => break,
+        }
+    }
+    assert!(plain.is_empty(), "{plain:?}");
+}
+
+/// Everybody who has no right to speak to the programs, one after the other, at a port of theirs.
+fn besiege(address: SocketAddr, first: &[u8], foreign: &Mutual) {
+    let bare = Connector::insecure().connect("localhost").unwrap();
+    for session in [bare, foreign.connect()] {
+        assert_told_nothing(address, Some(session), first);
+    }
+    for said in [first, &[b'x'; 65_536], &[&[22, 3, 1, 64, 0][..], &[0xaa; 65_536]].concat()] {
+        assert_told_nothing(address, None, said);
+    }
+}
+
+/// A gateway and a worker in one process, which join a cluster.
+fn start_embedded(register: &str, flags: &[&str]) -> Process {
+    let own = ["--register-address", register, "--page", "127.0.0.1:0", "--app", "echo", "--count", "1"];
+    let listen = ["--listen", "websocket://127.0.0.1:0"];
+    let flags: Vec<String> = [&own, &listen[..], flags].concat().into_iter().map(str::to_owned).collect();
+    let embedded = Process::start("ringway", "ringway", &flags);
+    embedded.await_ready("ringway");
+    embedded
+}
+
+#[test]
+fn programs_with_certificates_of_one_authority_are_a_cluster_and_others_get_nothing() {
+    let (ours, foreign) = (inner_tls("inner-ours"), inner_tls("inner-foreign"));
+    let flags = inner_flags(&ours);
+    let mut cluster = Cluster::builder().gateways(2).listen(&[Listen::Text]).flags(&flags).admin().start();
+    let register = cluster.register_address().to_string();
+    let mut embedded = start_embedded(&register, &flags);
+    cluster.await_links(0, 0, 2);
+    cluster.await_links(1, 0, 2);
+
+    let mut clients = [cluster.plain(0, Framing::Text), cluster.plain(1, Framing::Text)];
+    clients.iter_mut().for_each(|client| client.echo(b"within"));
+    // More than one record, and more than a socket takes at once.
+    clients[0].echo(&vec![b'l'; 1_000_000]);
+    let config = Config {
+        register_addresses: vec![register.clone()],
+        inner_tls: Some(ours.clone()),
+        ..Config::default()
+    };
+    let api = blocking::Client::connect(config.clone()).unwrap();
+    assert!(api.send_to_all("to all").is_complete());
+    for client in &mut clients {
+        assert_eq!(client.receive().as_deref(), Some(&b"to all"[..]));
+    }
+    let count = api.client_count();
+    assert!(count.value == 2 && count.missing.is_empty(), "{count:?}");
+
+    // One that stalls holds its place while all else goes on.
+    let inner = SocketAddr::from(cluster.inner_address(0, 0));
+    let mut stalled = TcpStream::connect(inner).unwrap();
+    stalled.write_all(&[22, 3, 1, 2, 0, 1]).unwrap();
+    let foreign = Mutual::load(&foreign).unwrap();
+    // GATEWAY_CLIENT_CONNECT without a key, and what asks a register for its list.
+    let connect = [&28_u32.to_be_bytes()[..], &[202], &[0; 23]].concat();
+    besiege(inner, &connect, &foreign);
+    besiege(
+        cluster.register_address().into(),
+        b"{\"event\":\"worker_connect\",\"secret_key\":\"\"}\n",
+        &foreign,
+    );
+    let admin = cluster.admin_addresses();
+    assert_eq!((counter(admin[1], "links_without_tls"), counter(admin[1], "links_tls_failed")), (2, 3));
+    assert_eq!((counter(admin[0], "refused_without_tls"), counter(admin[0], "refused_tls_failed")), (2, 3));
+    assert!(cluster.gateway(0).stderr().contains("speaks no TLS: give it --inner-tls-ca"));
+    let plain = Config { inner_tls: None, ..config };
+    assert!(blocking::Client::connect(plain).is_err());
+    clients[0].echo(b"as before");
+
+    // Certificates are renewed, the worker is replaced, and a gateway dies.
+    cluster.gateway(0).hang_up();
+    wait_until("the certificate", || {
+        cluster.gateway(0).stderr().contains("certificate for other programs loaded again").then_some(())
+    });
+    cluster.worker(0).signal(Signal::USR1);
+    wait_until("the successor", || cluster.worker_log(0).contains("the old worker process").then_some(()));
+    clients.iter_mut().for_each(|client| client.echo(b"by another"));
+    cluster.kill_gateway(1);
+    cluster.start_gateway(1);
+    cluster.await_links(1, 0, 2);
+    clients[0].echo(b"one is left");
+    PlainClient::connect(cluster.address(1, Listen::Text), Framing::Text).echo(b"and one is back");
+    stalled.set_nonblocking(true).unwrap();
+    let heard = stalled.read(&mut [0; 64]);
+    assert!(
+        matches!(&heard, Ok(0)) || heard.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    );
+    embedded.stop();
+    cluster.stop();
 }
