@@ -75,8 +75,9 @@ function lately(history, member, trouble) {
   });
 }
 
-/** What a register has registered beyond the members that are seen, in a sentence; nothing if that is all. */
-function unseen(members) {
+/** What there is beyond the members that are seen, in a sentence; nothing if that is all. */
+function unseen({ members, leftOut }) {
+  if (leftOut > 0) return `${plural(leftOut, "more member")} not asked, as there are too many.`;
   const rows = members.flatMap((member) => member.rows);
   const register = rows.find((row) => row.kind === "register");
   if (register && members.length === 1 && rows.length === 1) return "No gateway or worker has told where its --admin is.";

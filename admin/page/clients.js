@@ -1,5 +1,11 @@
 // What is asked and told by hand: a client or a uid, and orders for gateways.
 
+/** Clients of a uid, and groups of a client, that are named. */
+const NAMES_MAX = 100;
+
+/** Characters of a session that are shown. */
+const SESSION_MAX = 20000;
+
 const CLIENT_ID = /^[0-9a-f]{20}$/i;
 
 /** Why nothing can be asked or told; nothing if it can. */
@@ -24,7 +30,7 @@ const clients = {
 
   draw() {
     const why = reasonNotToAct();
-    setText($("why-not"), why && `Nothing can be looked up or done here: ${why}`);
+    setText($("why-not"), why && `To look up and act: ${why}.`);
     $("why-not").hidden = why === "";
     for (const field of $("look-up").elements) field.disabled = why !== "";
   },
@@ -33,36 +39,51 @@ const clients = {
     $("found").replaceChildren(...nodes);
   },
 
-  /** An id goes before a uid that looks like one. */
   async lookUp(who) {
     $("who").value = who;
     this.show(html("p", { class: "quiet" }, "Looking…"));
     const asked = (this.asked = {});
     try {
-      const found = (CLIENT_ID.test(who) && (await ask("GET", path("client", who.toLowerCase()), { orNone: true }))) || (await ask("GET", path("uid", who)));
+      const found = await this.find(who);
       if (this.asked !== asked) return;
       if (found.clients) this.showUid(found);
       else this.showClient(found);
     } catch (problem) {
-      if (this.asked === asked) this.show(html("p", { class: "bad" }, named(problem.message)));
+      if (this.asked === asked) this.show(html("p", { class: problem.status === 404 ? "quiet" : "bad" }, named(problem.message)));
     }
   },
 
-  showUid({ uid, clients: ids }) {
-    if (ids.length === 0) return this.show(html("p", { class: "quiet" }, "Nobody is online by this uid, and no client has this id."));
-    const client = (id) => html("li", {}, this.link(id));
+  /** An id goes before a uid that looks like one. */
+  async find(who) {
+    if (!CLIENT_ID.test(who)) return ask("GET", path("uid", who));
+    try {
+      return await ask("GET", path("client", who.toLowerCase()));
+    } catch (problem) {
+      const found = await ask("GET", path("uid", who));
+      if (found.clients.length === 0) throw problem;
+      return found;
+    }
+  },
+
+  showUid({ uid, clients: ids, count = ids.length, missing = [] }) {
+    const silent = missing.length > 0 ? [html("p", { class: "bad" }, `${plural(missing.length, "gateway")} did not answer: `, named(missing.join(", ")))] : [];
+    if (count === 0) return this.show(html("p", { class: "quiet" }, "No client that is online has this uid."), ...silent);
+    const shown = ids.slice(0, NAMES_MAX);
     this.show(
       html("h3", {}, "uid ", named(uid)),
-      html("p", { class: "quiet" }, `${plural(ids.length, "client")} online`),
-      html("ul", { class: "ids" }, ...ids.slice(0, 50).map(client), ids.length > 50 ? html("li", { class: "quiet" }, `and ${text.count(ids.length - 50)} more`) : ""),
-      this.sender(`Send to all clients of this uid`, () => path("uid", uid, "send")),
+      html("p", { class: "quiet" }, `${plural(count, "client")} online`), ...silent,
+      html("ul", { class: "ids" }, ...shown.map((id) => html("li", {}, this.link(id))),
+        count > shown.length ? html("li", { class: "quiet" }, `and ${text.count(count - shown.length)} more`) : ""),
+      this.sender("Send to all clients of this uid", () => path("uid", uid, "send")),
     );
   },
 
   showClient(client) {
     const { id, uid, groups, session, gateway } = client;
     const fact = (label, ...what) => [html("dt", {}, label), html("dd", {}, ...what)];
-    const chips = list(groups).length > 0 ? html("ul", { class: "chips" }, ...groups.map((group) => html("li", {}, named(group)))) : NONE;
+    const chip = (group) => html("li", {}, named(group));
+    const more = groups.length > NAMES_MAX ? [html("li", {}, `and ${text.count(groups.length - NAMES_MAX)} more`)] : [];
+    const chips = groups.length > 0 ? html("ul", { class: "chips" }, ...groups.slice(0, NAMES_MAX).map(chip), ...more) : NONE;
     this.show(
       html("h3", {}, html("code", {}, visible(id)), " ", html("span", { class: "state", "data-state": "up" }, "online")),
       html("dl", {},
@@ -121,8 +142,9 @@ async function told(answer, work) {
 
 function shownSession(session) {
   if (session === null || session === undefined || session === "") return NONE;
-  if (typeof session !== "string") return JSON.stringify(session, null, 2);
-  return session.split("\n").map(visible).join("\n");
+  const whole = typeof session === "string" ? session : JSON.stringify(session, null, 2);
+  const lines = whole.slice(0, SESSION_MAX).split("\n").map(visible).join("\n");
+  return whole.length > SESSION_MAX ? `${lines}\n… and ${text.count(whole.length - SESSION_MAX)} characters more` : lines;
 }
 
 async function giveOrder(member, order) {

@@ -26,13 +26,15 @@ function setAttribute(node, key, value) {
   else if (node.getAttribute(key) !== String(value)) node.setAttribute(key, value);
 }
 
-/** Has a node have these children, in this order; those that stand right are not touched, so that they keep the focus. */
+/** Has a node have these children, in this order; those that stand right are not touched, and the focus stays where it is. */
 function setChildren(parent, children) {
+  const focused = document.activeElement;
   const wanted = new Set(children);
   for (const child of [...parent.childNodes]) if (!wanted.has(child)) child.remove();
   children.forEach((child, index) => {
     if (parent.childNodes[index] !== child) parent.insertBefore(child, parent.childNodes[index] ?? null);
   });
+  if (focused !== document.activeElement && parent.contains(focused)) focused.focus({ preventScroll: true });
 }
 
 /** Nodes by key, made once each and forgotten when they are wanted no more. */

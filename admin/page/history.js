@@ -73,7 +73,7 @@ function readMember(told) {
     id: String(told.id), program: String(told.program), here: Boolean(told.here), rows,
     answers: report !== null, problem: told.problem ? String(told.problem) : null,
     ready: told.ready !== false, why: told.why ? String(told.why) : null, faults: list(report?.faults).map(String),
-    version: report && String(process.version ?? ""), pid: report && process.pid,
+    run: told.run ? String(told.run) : null, version: report && String(process.version ?? ""), pid: report && process.pid,
     uptime: report && number(process.uptime_seconds), memory: report && (number(process.memory_bytes) || null),
     clients: sum(rows.map((row) => row.clients)), links: report && sum(rows.map((row) => row.links)),
     latency: readLatency(told.latency), groups: list(told.groups),
@@ -101,7 +101,7 @@ function withRates(member, before, at) {
 }
 
 function isSameProcess(before, now) {
-  return before.pid === now.pid && now.uptime >= before.uptime - 1;
+  return before.run === now.run && before.pid === now.pid && now.uptime >= before.uptime - 1;
 }
 
 /** Gives a row its rates, and what its counters were; neither if they went back. */
@@ -135,6 +135,7 @@ class History {
     this.program = String(answer.program);
     this.mayAct = answer.may_act === true;
     this.whyNot = answer.why_not ? String(answer.why_not) : "";
+    this.leftOut = number(answer.left_out);
     const members = list(answer.members).map(readMember);
     for (const member of members) withRates(member, this.#before.get(member.id), at);
     if (!first) this.#tell(members, at);

@@ -77,7 +77,7 @@ const token = {
 };
 
 /** Asks the server for something, and resolves to what it answers. */
-async function ask(method, where, { body, orNone = false } = {}) {
+async function ask(method, where, { body } = {}) {
   const headers = token.value === null ? {} : { Authorization: `Bearer ${token.value}` };
   let answer;
   try {
@@ -86,7 +86,6 @@ async function ask(method, where, { body, orNone = false } = {}) {
     throw new Problem("the server does not answer");
   }
   if (answer.status === 401) token.askFor();
-  if (answer.status === 404 && orNone) return null;
   const said = await answer.text().catch(() => "");
   const told = parsed(said);
   if (!answer.ok) throw new Problem(told?.error ?? (said.trim().slice(0, 200) || `the server answers ${answer.status}`), answer.status);

@@ -114,7 +114,7 @@ const members = {
     setText($("page"), `${from + 1} – ${Math.min(from + PAGE_SIZE, shown.length)} of ${shown.length}`);
     $("previous").disabled = this.page === 0;
     $("next").disabled = this.page === last;
-    const more = unseen(all);
+    const more = unseen(this.history);
     setText($("unseen"), more);
     $("unseen").hidden = more === "";
   },

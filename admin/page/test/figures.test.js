@@ -121,9 +121,9 @@ test("counters that grew are trouble for a minute", () => {
 
 test("what a register knows of and is not seen is told of", () => {
   const register = member("r", "register", [row("register", { gateways: 3, workers: 0 })]);
-  assert.match(told([register, gateway(0)])("unseen(history.members)"), /^2 gateway shards registered that say nothing here/);
-  assert.match(told([register])("unseen(history.members)"), /^No gateway/);
-  assert.equal(told([gateway(0)])("unseen(history.members)"), "");
+  assert.match(told([register, gateway(0)])("unseen(history)"), /^2 gateway shards registered that say nothing here/);
+  assert.match(told([register])("unseen(history)"), /^No gateway/);
+  assert.equal(told([gateway(0)])("unseen(history)"), "");
 });
 
 test("an answer that makes no sense breaks nothing", () => {
