@@ -69,7 +69,7 @@ impl World {
             let is_lost = client.life < self.gateways[client.gateway].life;
             let may_lose = is_lost || *is_dismissed || self.has_dropped_events(client.gateway);
             let mut done = said.clone();
-            let is_known = !is_dismissed || record.connected.contains(&index);
+            let is_known = !is_dismissed && client.has_begun() || record.connected.contains(&index);
             done.extend(((*has_left || *is_dismissed) && is_known).then(|| closed(index)));
             let whole: Vec<String> = said.iter().cloned().chain([closed(index)]).collect();
             if !is_known {

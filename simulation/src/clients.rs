@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::network::{Arrival, End, Process};
+use crate::speech::{Heard, Speech};
 use crate::world::{GATEWAYS, ROOM, World};
 
 /// A client of a gateway.
@@ -27,6 +28,14 @@ pub(crate) struct Client {
     /// What workers said to it of which it had asked nothing.
     pub(crate) pushed: Vec<String>,
     unread: Vec<u8>,
+    speech: Speech,
+}
+
+impl Client {
+    /// Whether it was let in. A websocket that leaves before may leave unheard.
+    pub(crate) fn has_begun(&self) -> bool {
+        !matches!(self.speech, Speech::Asking | Speech::Refused)
+    }
 }
 
 impl World {
@@ -38,6 +47,7 @@ impl World {
         let client = self.clients.len();
         let socket = self.gateways[gateway].sockets.open(pipe + 1);
         self.add_pipes(End::Client(client), End::Gateway(gateway, socket));
+        let (speech, greeting) = Speech::begin(self.are_websockets);
         self.clients.push(Client {
             gateway,
             life: self.gateways[gateway].life,
@@ -51,10 +61,13 @@ impl World {
             said: vec![],
             heard: vec![],
             unread: vec![],
+            speech,
         });
-        let now = self.millis();
-        self.gateways[gateway].shard.on_client_accepted(now, 0, socket, address_of(client));
+        let (now, listener) = (self.millis(), self.are_websockets.into());
+        self.gateways[gateway].shard.on_client_accepted(now, listener, socket, address_of(client));
         self.turn_gateway(gateway);
+        let sent = self.pipes[pipe].send(&greeting);
+        assert_eq!(sent, greeting.len(), "a request fits");
     }
 
     fn takes_clients(&self, gateway: usize) -> bool {
@@ -63,7 +76,8 @@ impl World {
 
     /// One says something.
     pub(crate) fn speak(&mut self) {
-        let there: Vec<_> = self.present_clients().collect();
+        let there: Vec<_> =
+            self.present_clients().filter(|client| self.clients[*client].speech.is_open()).collect();
         let Some(index) = self.random.choice(there) else { return };
         // Now and then more than is its share.
         let (count, size) = match self.random.u32(..16) {
@@ -76,10 +90,10 @@ impl World {
     fn say_line(&mut self, index: usize, size: usize) {
         let client = &mut self.clients[index];
         let text = format!("{index}:{}:{}", client.said.len(), "x".repeat(size));
-        let line = format!("{text}\n");
+        let message = client.speech.encode(&text);
         let pipe = &mut self.pipes[client.pipe];
-        if pipe.len() + line.len() <= ROOM {
-            pipe.send(line.as_bytes());
+        if pipe.len() + message.len() <= ROOM {
+            pipe.send(&message);
             client.said.push(text);
         }
     }
@@ -119,6 +133,12 @@ impl World {
         })
     }
 
+    /// How many websockets workers have let in.
+    pub fn let_in(&self) -> usize {
+        let is_let_in = |client: &&Client| matches!(client.speech, Speech::Websocket(_) | Speech::Closed);
+        self.clients.iter().filter(is_let_in).count()
+    }
+
     /// Whether each has an answer to all that it said, and workers know of each that has left.
     pub(crate) fn are_all_answered(&self) -> bool {
         let record = self.record.borrow();
@@ -153,17 +173,27 @@ impl World {
     }
 
     /// What a gateway has to say to a client.
-    pub(crate) fn hear(&mut self, client: usize, arrival: Arrival) {
+    pub(crate) fn hear(&mut self, index: usize, arrival: Arrival) {
         let Arrival::Bytes(bytes) = arrival else {
-            return self.end_client(client);
+            return self.end_client(index);
         };
-        let client = &mut self.clients[client];
+        let client = &mut self.clients[index];
         client.unread.extend(bytes);
-        while let Some(end) = client.unread.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = client.unread.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line[..end]).into_owned();
-            let list = if line.starts_with(PUSH) { &mut client.pushed } else { &mut client.heard };
-            list.push(line);
+        while let Some(heard) = client.speech.take(&mut client.unread) {
+            match heard {
+                Heard::Text(text) if text.starts_with(PUSH) => client.pushed.push(text),
+                Heard::Text(text) => client.heard.push(text),
+                Heard::Refusal(status) => {
+                    // 503: none that had time for it was there in ten seconds.
+                    let is_so = status == 503 || status == 403 && !is_welcome(index);
+                    assert!(is_so, "client {index} is told {status}");
+                    client.is_dismissed |= !client.has_left;
+                }
+                Heard::Goodbye(answer) => {
+                    client.is_dismissed |= !client.has_left;
+                    self.pipes[client.pipe].send(&answer);
+                }
+            }
         }
     }
 }
@@ -174,6 +204,11 @@ pub(crate) const PUSH: &str = "push";
 /// What a handler notes when this client is gone.
 pub(crate) fn closed(client: usize) -> String {
     format!("{client}:closed")
+}
+
+/// Whether workers that answer handshakes let it in.
+pub(crate) fn is_welcome(client: usize) -> bool {
+    client % 8 != 7
 }
 
 /// Every second client comes by IPv6: frames have no room for its address, not even for the port.

@@ -34,7 +34,8 @@ impl Gateway {
         // Each on a machine of its own.
         let lan_ip = Ipv4Addr::new(10, 0, 0, 1 + index as u8);
         let address = SocketAddrV4::new(lan_ip, 2900);
-        let listen = vec!["text://127.0.0.1:1000".parse().expect("a listen address")];
+        let listen = ["text://127.0.0.1:1000", "websocket://127.0.0.1:1001"];
+        let listen = listen.map(|address| address.parse().expect("a listen address")).into();
         // The register may be away for longer than is usual.
         let no_worker_wait = Duration::from_secs(60);
         let client_limits = ClientLimits {

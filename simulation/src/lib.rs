@@ -2,7 +2,7 @@
 //!
 //! [`World`] is one cluster, and clients. Nothing in it happens but by its steps, which are drawn from a seed: bytes arrive in
 //! pieces and late, sends fall short, time passes, links are cut, workers are replaced, or die, and the register dies and comes back.
-//! What is checked is in `tests/`.
+//! What is checked is in `tests/`. In an eighth of the seeds clients are websockets, whose handshakes workers answer.
 #![forbid(unsafe_code)]
 
 mod check;
@@ -14,6 +14,7 @@ mod network;
 mod pushes;
 mod register;
 mod sockets;
+mod speech;
 mod turns;
 mod worker;
 mod world;

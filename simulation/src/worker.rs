@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use ringway_worker::core::{Action, ConnId, Setup};
 use ringway_worker::runtime::{Host, Runtime};
-use ringway_worker::{Client, ClientId, Config, Events, Gateway, Message, time};
+use ringway_worker::{
+    Client, ClientId, Config, Events, Gateway, HandshakeAnswer, Message, WebsocketRequest, time,
+};
 
-use crate::clients::{client_at, closed};
+use crate::clients::{client_at, closed, is_welcome};
 use crate::pushes::{Begun, Pushes};
 
 /// What handlers note, and may know.
@@ -118,6 +120,40 @@ impl Events for Echo {
     }
 }
 
+/// The same, which lets most websockets in, some after a while.
+struct Doorkeeper(Echo);
+
+impl Events for Doorkeeper {
+    const ANSWERS_HANDSHAKES: bool = true;
+
+    async fn on_connect(&self, gateway: &Gateway, client: &Client) {
+        self.0.on_connect(gateway, client).await;
+    }
+
+    async fn on_handshake(&self, _: &Gateway, client: &Client, _: &WebsocketRequest) -> HandshakeAnswer {
+        let ms = self.0.random.borrow_mut().u64(..100);
+        if ms > 50 {
+            time::sleep(Duration::from_millis(ms)).await;
+        }
+        match is_welcome(client_at(client.address().port())) {
+            true => HandshakeAnswer::accept().with_header("X-Door", "open"),
+            false => HandshakeAnswer::refuse(403, "not you"),
+        }
+    }
+
+    async fn on_message(&self, gateway: &Gateway, client: &Client, message: Message) {
+        self.0.on_message(gateway, client, message).await;
+    }
+
+    async fn on_close(&self, gateway: &Gateway, client: &Client) {
+        self.0.on_close(gateway, client).await;
+    }
+
+    async fn on_stop(&self, gateway: &Gateway) {
+        self.0.on_stop(gateway).await;
+    }
+}
+
 impl Notes {
     fn note(&mut self, worker: usize, is_repeat: bool, what: String) {
         self.handled.push(what);
@@ -180,6 +216,7 @@ impl Worker {
         seed: u64,
         own_gateway: Option<SocketAddrV4>,
         register_addresses: Vec<String>,
+        answers_handshakes: bool,
     ) -> Worker {
         // Handlers get the time that they want: what is lost then is lost to another fault.
         let drain_timeout = Duration::from_secs(3_600);
@@ -204,8 +241,12 @@ impl Worker {
         let clock = Rc::clone(now);
         let host = Host { clock: Box::new(move || clock.get()), wake: Box::new(|| {}) };
         let events = Echo { number, record, random: Rc::new(RefCell::new(fastrand::Rng::with_seed(seed))) };
+        let runtime = match answers_handshakes {
+            true => Runtime::new(setup, host, || Doorkeeper(events)),
+            false => Runtime::new(setup, host, || events),
+        };
         Worker {
-            runtime: Runtime::new(setup, host, || events),
+            runtime,
             conns: HashMap::new(),
             actions: VecDeque::new(),
             holds_back,

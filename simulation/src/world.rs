@@ -33,6 +33,8 @@ pub struct World {
     /// How many there are to be.
     pub(crate) worker_count: usize,
     pub(crate) clients: Vec<Client>,
+    /// They are websockets, whose handshakes workers answer.
+    pub(crate) are_websockets: bool,
     pub(crate) pipes: Vec<Pipe>,
     pub(crate) disturbances: Disturbances,
     pub(crate) record: Record,
@@ -68,6 +70,7 @@ impl World {
             homes: Vec::new(),
             worker_count: embedded + separate,
             clients: Vec::new(),
+            are_websockets: seed % 8 == 5,
             pipes: Vec::new(),
             disturbances: Disturbances::default(),
             record: Record::default(),
@@ -209,7 +212,8 @@ impl World {
         let (number, seed) = (self.workers.len(), self.random.u64(..));
         let own_gateway = home.map(|gateway| self.gateways[gateway].address);
         let registers = self.register_addresses.clone();
-        let worker = Worker::new(number, Rc::clone(&self.record), &self.now, seed, own_gateway, registers);
+        let (record, answers) = (Rc::clone(&self.record), self.are_websockets);
+        let worker = Worker::new(number, record, &self.now, seed, own_gateway, registers, answers);
         self.workers.push(Some(worker));
         self.homes.push(home);
     }
