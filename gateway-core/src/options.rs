@@ -258,7 +258,7 @@ impl Options {
         let registers = self.register_address.as_deref().unwrap_or(REGISTER_ADDRESS);
         let register_address = address::registers(registers)
             .map_err(|why| Refusal::Usage(format!("--register-address: {why}")))?;
-        let jwt = self.verifier()?;
+        let (jwt, client_limits) = (self.verifier()?, self.client_limits());
         let listen = self.listen.into_iter().map(ListenFlag::resolve).collect::<Result<Vec<_>, _>>();
         let mut listen = listen.map_err(Refusal::Environment)?;
         for listen in &mut listen {
@@ -266,16 +266,6 @@ impl Options {
             listen.protocol.set_lenient_text(self.lenient_text);
             listen.protocol.set_compression(self.compression);
         }
-        let client_limits = ClientLimits {
-            clients_max: self.max_clients,
-            shard_clients_max: self.max_clients_per_shard,
-            address_clients_max: self.max_clients_per_address,
-            address_handshakes: self.handshakes_per_address,
-            messages: self.messages_per_second,
-            bytes: self.bytes_per_second,
-            over_limit: self.over_limit,
-            bind_timeout: self.bind_timeout,
-        };
         Ok(Settings {
             client_limits,
             client_counts: None,
@@ -329,6 +319,19 @@ impl Options {
 }
 
 impl Options {
+    fn client_limits(&self) -> ClientLimits {
+        ClientLimits {
+            clients_max: self.max_clients,
+            shard_clients_max: self.max_clients_per_shard,
+            address_clients_max: self.max_clients_per_address,
+            address_handshakes: self.handshakes_per_address,
+            messages: self.messages_per_second,
+            bytes: self.bytes_per_second,
+            over_limit: self.over_limit,
+            bind_timeout: self.bind_timeout,
+        }
+    }
+
     /// What checks tokens, if any are asked for.
     fn verifier(&self) -> Result<Option<Verifier>, Refusal> {
         let rules = Rules {
