@@ -29,7 +29,7 @@ const TILES = [
 const PLOTS = [
   { title: "Clients", unit: "connected", lines: [{ key: "clients", label: "clients" }], write: text.count, tick: short, least: 4 },
   { title: "Messages", unit: "per second", lines: [{ key: "in", label: "in" }, { key: "out", label: "out" }], write: text.rate, tick: short },
-  { title: "Event latency", unit: "read to answered", lines: [{ key: "p50", label: "p50" }, { key: "p99", label: "p99" }], write: text.ms, log: true, least: 0.1 },
+  { title: "Event latency", unit: "until its worker was done", lines: [{ key: "p50", label: "p50" }, { key: "p99", label: "p99" }], write: text.ms, log: true, least: 0.1 },
   { title: "Dropped", unit: "per second", lines: [{ key: "dropped", label: "dropped" }], write: text.rate, tick: short, bad: true },
 ];
 

@@ -202,5 +202,5 @@ fn without_a_token_a_register_shows_and_does_nothing() {
     assert_eq!(ask(member.address(), "POST /drain", "").0, 403);
     // What is of a register is nowhere else.
     let (_, shown) = ask(member.address(), "GET /cluster", "");
-    assert_eq!((&shown["may_act"], &shown["why_not"]), (&false.into(), &"on the register's page".into()));
+    assert_eq!((&shown["may_act"], &shown["why_not"]), (&false.into(), &"open the register's page".into()));
 }

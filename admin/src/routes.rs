@@ -75,7 +75,7 @@ async fn with_headers(request: Request, next: Next) -> Response {
 /// This process, and behind it those of its cluster, if it is a register.
 async fn cluster_as_shown(State(site): State<Site>, Extension(Dialled(at)): Extension<Dialled>) -> Response {
     let why_not = match (&site.asking, site.has_token) {
-        (None, _) => Some("on the register's page"),
+        (None, _) => Some("open the register's page"),
         (Some(_), false) => Some("start this program with --admin-token"),
         (Some(_), true) => None,
     };
