@@ -22,12 +22,12 @@ use serde::Serialize;
     example = "scripts/bench instructions shard --check"
 )]
 struct Flags {
-    /// what to run: some of echo (default), embedded, load, latency, rate, broadcast, burst, beside, hostile, idle, bound, empty, sleep, tls, or all
+    /// what to run: some of echo (default), embedded, load, latency, rate, broadcast, burst, beside, hostile, idle, scraped, bound, empty, sleep, tls, or all
     /// of these; or million, compare, instructions or plot; behind compare, scenarios (default: echo, broadcast, burst and latency); behind instructions, parts of the
     /// names of benchmarks, to count those alone; behind plot, the file to write
     #[argh(positional)]
     what: Vec<String>,
-    /// comparisons (default 5; compare 10, hostile 3, bound 1)
+    /// comparisons (default 5; scraped 9, compare 10, hostile 3, bound 1)
     #[argh(option)]
     rounds: Option<usize>,
     /// connections, of all variants (default 1000, or as the variant's name says; load 800, latency 1, burst 900, beside 15000,

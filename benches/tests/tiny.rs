@@ -28,7 +28,7 @@ fn tiny(name: &str) -> goals::Figures {
 
 #[test]
 fn echo_runs() {
-    for name in ["echo", "echo-100"] {
+    for name in ["echo", "echo-100", "scraped"] {
         let figures = tiny(name);
         assert!(figures.medians.iter().all(|value| *value > 0.0), "{figures}");
     }

@@ -20,6 +20,7 @@ mod idle;
 pub(crate) mod latency;
 mod load;
 pub(crate) mod rate;
+mod scraped;
 mod sleep;
 mod tls;
 
@@ -31,7 +32,7 @@ use crate::watch::Stopped;
 pub use figures::{Bound, Figures, Goal, Verdict};
 
 /// All scenarios.
-pub const SCENARIOS: [&Scenario; 40] = [
+pub const SCENARIOS: [&Scenario; 41] = [
     &echo::ECHO,
     &echo::ECHO_100,
     &embedded::EMBEDDED,
@@ -52,6 +53,7 @@ pub const SCENARIOS: [&Scenario; 40] = [
     &fanout::BURST_10000,
     &beside::BESIDE,
     &idle::IDLE,
+    &scraped::SCRAPED,
     &bound::BOUND,
     &empty::EMPTY,
     &sleep::SLEEP,
