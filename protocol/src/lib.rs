@@ -8,11 +8,12 @@
 //! * [`pulse`]: when a silent peer counts as dead.
 //! * [`millis`]: spans of time as numbers.
 //! * [`is_secret`], [`prove`], [`is_proof`]: whether a peer has said the secret, or shown that it knows it.
+//! * [`InnerAuth`], [`Credentials`]: which of the two programs of a cluster do; [`Nonces`]: what they prove it with.
 //! * [`LogLimit`]: how often what a peer does may be logged.
 //! * [`calls`]: commands and queries: which gateway gets which frame, and what replies mean.
 //! * [`ClientId`]: the name of a client, which is its address too.
 //!
-//! Nothing here opens a socket, reads a clock or spawns. Every decoder takes what has arrived so far and tells
+//! Nothing here opens a socket, reads a clock or spawns, and randomness comes from [`Nonces`] alone. Every decoder takes what has arrived so far and tells
 //! "need more" from "malformed" in its type; no input makes it panic.
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -25,6 +26,7 @@ pub mod calls;
 pub mod client;
 mod client_id;
 pub mod inner;
+mod inner_auth;
 mod json;
 mod log_limit;
 mod millis;
@@ -37,6 +39,7 @@ pub mod register_trouble;
 mod secret;
 
 pub use client_id::{ClientId, ClientIdError};
+pub use inner_auth::{Credentials, InnerAuth, InnerAuthError, Nonces};
 pub use log_limit::LogLimit;
 pub use millis::millis;
 #[doc(inline)]

@@ -77,7 +77,8 @@ impl Shard {
                 | Cmd::Repeat
                 | Cmd::Answer
                 | Cmd::Report
-                | Cmd::Drained,
+                | Cmd::Drained
+                | Cmd::Challenge,
                 _,
             ) => {}
         }

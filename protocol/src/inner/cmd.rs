@@ -120,6 +120,8 @@ commands! {
     Report = 252 "REPORT",
     /// Worker → gateway, ours: the answer to a handshake that was left to it: [`super::HandshakeAnswer`].
     HandshakeAnswer = 253 "HANDSHAKE_ANSWER",
+    /// Both ways, ours, before anything else where it is at all: [`super::Acceptor`].
+    Challenge = 254 "CHALLENGE",
 }
 
 impl Cmd {

@@ -1,6 +1,7 @@
 //! The inner protocol between workers and gateways (WIRE.md §3 to §5).
 
 mod ask;
+mod challenge;
 mod client_address;
 mod close_reason;
 mod cmd;
@@ -18,6 +19,9 @@ mod window;
 
 pub use ask::{
     ANSWER_SLICE_SIZE, AskId, MessageReport, QUESTIONS_UNANSWERED_MAX, QUESTIONS_UNANSWERED_SIZE_MAX,
+};
+pub use challenge::{
+    Acceptor, Answer, Dialler, NONCE_SIZE, Nonce, NotProven, PROOF_SIZE, Proof, Scope, Step,
 };
 pub use client_address::ClientAddress;
 pub use close_reason::{CloseReason, CloseReasonError};
