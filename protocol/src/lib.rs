@@ -35,6 +35,7 @@ pub mod register;
 pub mod register_client;
 mod register_lists;
 pub mod register_set;
+mod register_stream;
 pub mod register_trouble;
 mod secret;
 

@@ -2,6 +2,7 @@
 
 use serde::de::MapAccess;
 
+use crate::inner::{Answer, NONCE_SIZE, Nonce, Proof};
 use crate::json::{self, Fields, Scalar, Shape};
 use crate::php::{KeyRef, Unicode, write_json_string};
 
@@ -24,6 +25,13 @@ pub enum Request {
         /// As of a gateway.
         admin: Option<u16>,
     },
+    /// The answer to [`challenge_line`], before anything else.
+    Prove {
+        /// What it says.
+        answer: Answer,
+        /// What it will register, if it is a gateway; `""` when the field is missing.
+        address: String,
+    },
     /// Nothing, kept alive.
     Ping,
     /// The same, and the peer wants [`PONG`]; from then on it is dead when it is silent (WIRE.md §14). PHP's register
@@ -43,6 +51,9 @@ pub enum RequestError {
     /// A gateway without an address. Closed silently.
     #[error("empty address")]
     EmptyAddress,
+    /// A proof that cannot be one. Closed silently.
+    #[error("no proof")]
+    NoProof,
     /// A key that is no string and so equals none. Closed silently.
     #[error("secret_key is not a string")]
     BadKey,
@@ -58,12 +69,15 @@ impl Request {
     /// Reads one line, with or without its line end.
     pub fn decode(line: &[u8]) -> Result<Request, RequestError> {
         let (mut event, mut address, mut secret_key, mut ringway, mut admin) = (None, None, None, None, None);
+        let (mut nonce, mut proof) = (None, None);
         let read = json::read_elements(line, |name, value| match name {
             KeyRef::Bytes(b"event") => event = Some(value),
             KeyRef::Bytes(b"address") => address = Some(value),
             KeyRef::Bytes(b"secret_key") => secret_key = Some(value),
             KeyRef::Bytes(b"ringway") => ringway = Some(value),
             KeyRef::Bytes(b"admin") => admin = port(&value),
+            KeyRef::Bytes(b"nonce") => nonce = value.into_text(),
+            KeyRef::Bytes(b"proof") => proof = value.into_text(),
             _ => {}
         });
         read.ok_or(RequestError::NotARequest)?;
@@ -72,6 +86,13 @@ impl Request {
         match event.as_str() {
             "ping" if ringway == Some(Scalar::Int(1)) => Ok(Request::RingwayPing),
             "ping" => Ok(Request::Ping),
+            "prove" => {
+                let answer = [nonce, proof].map(|part| part.unwrap_or_default()).concat();
+                Ok(Request::Prove {
+                    answer: read_hex(&answer).ok_or(RequestError::NoProof)?,
+                    address: address.and_then(Scalar::into_text).unwrap_or_default(),
+                })
+            }
             "worker_connect" => Ok(Request::WorkerConnect { secret_key: key(secret_key)?, admin }),
             "gateway_connect" => {
                 let address = address.filter(|address| !address.is_empty()).and_then(Scalar::into_text);
@@ -100,6 +121,18 @@ impl Request {
                 write_json_string(secret_key, Unicode::Kept, out);
                 end(*admin, out);
             }
+            Request::Prove { answer, address } => {
+                let (nonce, proof) = answer.split_at(NONCE_SIZE);
+                out.extend_from_slice(br#"{"event":"prove","nonce":"#);
+                write_hex(nonce, out);
+                out.extend_from_slice(br#","proof":"#);
+                write_hex(proof, out);
+                if !address.is_empty() {
+                    out.extend_from_slice(br#","address":"#);
+                    write_json_string(address, Unicode::Kept, out);
+                }
+                out.extend_from_slice(b"}\n");
+            }
             Request::Ping => out.extend_from_slice(b"{\"event\":\"ping\"}\n"),
             Request::RingwayPing => out.extend_from_slice(b"{\"event\":\"ping\",\"ringway\":1}\n"),
         }
@@ -117,6 +150,43 @@ fn end(admin: Option<u16>, out: &mut Vec<u8>) {
 /// A port; whatever else it is, it is as if it were not there.
 fn port(field: &Scalar<'_>) -> Option<u16> {
     if let Scalar::Int(port) = field { u16::try_from(*port).ok().filter(|port| *port != 0) } else { None }
+}
+
+/// The line that a register which wants the key proven says first, with its newline.
+pub fn challenge_line(nonce: &Nonce) -> Vec<u8> {
+    let mut line = br#"{"event":"challenge","nonce":"#.to_vec();
+    write_hex(&nonce.0, &mut line);
+    line.extend_from_slice(b"}\n");
+    line
+}
+
+/// The line by which it proves that it knows the key itself, with its newline.
+pub fn proof_line(proof: &Proof) -> Vec<u8> {
+    let mut line = br#"{"event":"proof","proof":"#.to_vec();
+    write_hex(proof, &mut line);
+    line.extend_from_slice(b"}\n");
+    line
+}
+
+/// As a JSON string.
+fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).map_or(0, |digit| digit as u8);
+    out.push(b'"');
+    out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]));
+    out.push(b'"');
+}
+
+/// So many bytes, or nothing.
+fn read_hex<const SIZE: usize>(text: &str) -> Option<[u8; SIZE]> {
+    let mut bytes = [0; SIZE];
+    if text.len() != 2 * SIZE {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let [high, low] = [digits[0], digits[1]].map(|digit| char::from(digit).to_digit(16));
+        *byte = u8::try_from(high? << 4 | low?).ok()?;
+    }
+    Some(bytes)
 }
 
 fn key(field: Option<Scalar<'_>>) -> Result<String, RequestError> {
@@ -140,6 +210,10 @@ pub enum Response {
     Addresses(Vec<String>),
     /// [`PONG`].
     Pong,
+    /// [`challenge_line`].
+    Challenge(Nonce),
+    /// [`proof_line`].
+    Proof(Proof),
 }
 
 impl Response {
@@ -150,6 +224,8 @@ impl Response {
         match (fields.event.as_deref(), fields.addresses) {
             (Some("broadcast_addresses"), Some(addresses)) => Ok(Response::Addresses(addresses)),
             (Some("pong"), _) => Ok(Response::Pong),
+            (Some("challenge"), _) => fields.nonce.map(Response::Challenge).ok_or(BroadcastError),
+            (Some("proof"), _) => fields.proof.map(Response::Proof).ok_or(BroadcastError),
             _ => Err(BroadcastError),
         }
     }
@@ -165,7 +241,7 @@ impl Broadcast {
     pub fn decode(line: &[u8]) -> Result<Broadcast, BroadcastError> {
         match Response::decode(line)? {
             Response::Addresses(addresses) => Ok(Broadcast { addresses }),
-            Response::Pong => Err(BroadcastError),
+            Response::Pong | Response::Challenge(_) | Response::Proof(_) => Err(BroadcastError),
         }
     }
 
@@ -186,12 +262,22 @@ impl Broadcast {
 struct BroadcastFields {
     event: Option<String>,
     addresses: Option<Vec<String>>,
+    nonce: Option<Nonce>,
+    proof: Option<Proof>,
 }
 
 impl<'de> Fields<'de> for BroadcastFields {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<(), A::Error> {
         match name {
             "event" => self.event = values.next_value::<Scalar<'de>>()?.into_text(),
+            "nonce" => {
+                let nonce = values.next_value::<Scalar<'de>>()?.into_text();
+                self.nonce = nonce.and_then(|nonce| read_hex(&nonce)).map(Nonce);
+            }
+            "proof" => {
+                let proof = values.next_value::<Scalar<'de>>()?.into_text();
+                self.proof = proof.and_then(|proof| read_hex(&proof));
+            }
             "addresses" => {
                 let mut addresses = Vec::new();
                 let shape = json::elements(values, |_, value| addresses.extend(value.into_text()))?;
@@ -329,6 +415,35 @@ mod tests {
         ] {
             assert_eq!(Request::decode(line.as_bytes()), request, "{line}");
         }
+    }
+
+    /// As in WIRE.md §14.
+    #[test]
+    fn proofs_are_hex() {
+        let [a, b, c] = ["aa", "bb", "cc"].map(|byte| byte.repeat(32));
+        let challenge = challenge_line(&Nonce([0xaa; NONCE_SIZE]));
+        assert_eq!(challenge, format!("{{\"event\":\"challenge\",\"nonce\":\"{a}\"}}\n").as_bytes());
+        assert_eq!(Response::decode(&challenge), Ok(Response::Challenge(Nonce([0xaa; NONCE_SIZE]))));
+        let proof = proof_line(&[0xcc; 32]);
+        assert_eq!(proof, format!("{{\"event\":\"proof\",\"proof\":\"{c}\"}}\n").as_bytes());
+        assert_eq!(Response::decode(&proof), Ok(Response::Proof([0xcc; 32])));
+        let mut answer = [0xbb; 64];
+        answer[NONCE_SIZE..].fill(0xcc);
+        for (address, field) in [("", ""), ("10.0.0.1:2900", ",\"address\":\"10.0.0.1:2900\"")] {
+            let request = Request::Prove { answer, address: address.to_owned() };
+            let line = format!("{{\"event\":\"prove\",\"nonce\":\"{b}\",\"proof\":\"{c}\"{field}}}\n");
+            assert_eq!(encoded(&request), line);
+            assert_eq!(Request::decode(line.as_bytes()), Ok(request));
+        }
+        for nonce in
+            [String::new(), a.replace("aa", "a"), a.replace('a', "g"), a.replace("aa", "é"), a.clone() + "aa"]
+        {
+            let line = format!("{{\"event\":\"challenge\",\"nonce\":\"{nonce}\"}}");
+            assert_eq!(Response::decode(line.as_bytes()), Err(BroadcastError), "{nonce}");
+            let line = format!("{{\"event\":\"prove\",\"nonce\":\"{nonce}\",\"proof\":\"{c}\"}}");
+            assert_eq!(Request::decode(line.as_bytes()), Err(RequestError::NoProof), "{nonce}");
+        }
+        assert_eq!(Request::decode(br#"{"event":"prove","nonce":7}"#), Err(RequestError::NoProof));
     }
 
     #[test]

@@ -9,8 +9,11 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use crate::Credentials;
+use crate::inner::Dialler;
 use crate::pulse::{LOOK_PERIOD_MS, RegisterPulse, RegisterSign};
-use crate::register::{Lines, Request, Response};
+use crate::register::{Request, Response};
+use crate::register_stream::{NEVER, Said, State, Stream};
 use crate::register_trouble::{ANSWER_TIMEOUT, Retry, Trouble};
 
 /// The state machine of one program's connection to one register.
@@ -28,7 +31,7 @@ use crate::register_trouble::{ANSWER_TIMEOUT, Retry, Trouble};
 pub struct RegisterClient {
     register: String,
     role: Role,
-    secret_key: String,
+    credentials: Credentials,
     /// What the register is told of the process's admin address.
     admin: Option<u16>,
     limits: Limits,
@@ -114,32 +117,19 @@ pub enum News {
     },
 }
 
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Absent,
-    /// Asked for. `by`, in ms, is [`NEVER`] while the register's name is looked up, which takes as long as it takes.
-    Opening {
-        by: u64,
-    },
-    Open(Stream),
-}
-
-#[derive(Debug, Default)]
-struct Stream {
-    lines: Lines,
-    /// What is not sent yet: at most the first requests, then one ping.
-    output: Vec<u8>,
-}
-
 impl RegisterClient {
     /// For the register at this address, `IP:PORT`. Nothing happens before the first [`Self::on_tick`].
-    pub fn new(register: &str, role: Role, secret_key: String, limits: Limits) -> RegisterClient {
+    pub fn new(
+        register: &str,
+        role: Role,
+        credentials: impl Into<Credentials>,
+        limits: Limits,
+    ) -> RegisterClient {
         let pulse = RegisterPulse::new(register);
         RegisterClient {
             register: register.to_owned(),
             role,
-            secret_key,
+            credentials: credentials.into(),
             admin: None,
             limits,
             main: State::Absent,
@@ -183,8 +173,22 @@ impl RegisterClient {
         if !matches!(self.state(connection), State::Opening { .. }) {
             return;
         }
-        let mut stream = Stream::default();
-        self.first_request(connection).encode(&mut stream.output);
+        let nonces = self.credentials.nonces.as_ref();
+        let dialler = nonces.map(|nonces| Dialler::new(nonces.draw()));
+        let is_asked_first = dialler.is_some();
+        *self.state_mut(connection) = State::Open(Stream { dialler, ..Stream::default() });
+        match connection {
+            _ if !is_asked_first => self.introduce(now, connection),
+            Connection::Main => self.answer_by = now.saturating_add(self.limits.answer_ms),
+            Connection::Probe => {}
+        }
+    }
+
+    /// Says what we are.
+    fn introduce(&mut self, now: u64, connection: Connection) {
+        let request = self.first_request(connection);
+        let State::Open(stream) = self.state_mut(connection) else { return };
+        request.encode(&mut stream.output);
         if connection == Connection::Main {
             Request::RingwayPing.encode(&mut stream.output);
             self.pulse = RegisterPulse::new(&self.register);
@@ -194,7 +198,6 @@ impl RegisterClient {
                 Role::Follower => self.limits.answer_ms,
             });
         }
-        *self.state_mut(connection) = State::Open(stream);
     }
 
     /// These bytes came.
@@ -206,7 +209,7 @@ impl RegisterClient {
         }
         loop {
             let taken = match self.next_line(connection) {
-                Ok(Some(response)) => self.on_line(connection, response),
+                Ok(Some(response)) => self.on_line(now, connection, response),
                 Ok(None) => return,
                 Err(error) => Err(error),
             };
@@ -228,6 +231,7 @@ impl RegisterClient {
             State::Absent => return,
             // What is wrong below what registers say is known.
             State::Open(_) if error.kind() == io::ErrorKind::InvalidData => error,
+            State::Open(stream) if stream.is_unasked() => Trouble::Unasked.into(),
             State::Open(stream) if !self.is_held => Trouble::closed(stream.lines.unfinished()).into(),
             State::Opening { .. } | State::Open(_) => error,
         };
@@ -296,7 +300,7 @@ impl RegisterClient {
     }
 
     fn first_request(&self, connection: Connection) -> Request {
-        let (secret_key, admin) = (self.secret_key.clone(), self.admin);
+        let (secret_key, admin) = (self.credentials.said_key().to_owned(), self.admin);
         match (connection, &self.role) {
             (Connection::Main, Role::Gateway(address)) => {
                 Request::GatewayConnect { address: address.clone(), secret_key, admin }
@@ -331,8 +335,11 @@ impl RegisterClient {
         }
     }
 
-    fn on_line(&mut self, connection: Connection, response: Response) -> io::Result<()> {
+    fn on_line(&mut self, now: u64, connection: Connection, response: Response) -> io::Result<()> {
         match (connection, response) {
+            (_, Response::Challenge(nonce)) => self.prove(now, connection, Said::Challenge(nonce))?,
+            (_, Response::Proof(proof)) => self.prove(now, connection, Said::Proof(proof))?,
+            _ if self.is_to_prove(connection) => return Err(Trouble::Unasked.into()),
             (Connection::Probe, Response::Addresses(addresses)) if !self.is_in(&addresses) => {
                 // The other connection leads to one that was there before.
                 return Err(io::Error::other("it does not know this gateway any more"));
@@ -348,6 +355,26 @@ impl RegisterClient {
                 self.hold();
                 self.tell_list(&addresses);
             }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing but a proof is to be said.
+    fn is_to_prove(&self, connection: Connection) -> bool {
+        matches!(self.state(connection), State::Open(Stream { dialler: Some(_), .. }))
+    }
+
+    /// The register asks for a proof that we know the key, or shows that it does.
+    fn prove(&mut self, now: u64, connection: Connection, said: Said) -> io::Result<()> {
+        let RegisterClient { credentials, role, main, probe, .. } = self;
+        let (state, listed) = match (connection, role) {
+            (Connection::Main, Role::Gateway(address)) => (main, address.as_str()),
+            (Connection::Main, Role::Follower) => (main, ""),
+            (Connection::Probe, _) => (probe, ""),
+        };
+        let State::Open(stream) = state else { return Ok(()) };
+        if stream.prove(&credentials.secret_key, listed, said)? {
+            self.introduce(now, connection);
         }
         Ok(())
     }
@@ -377,13 +404,18 @@ impl RegisterClient {
 
     /// The time to answer is over: a gateway asks what that is, everybody else knows enough.
     fn on_unanswered(&mut self, now: u64) {
-        if matches!(self.role, Role::Gateway(_)) && matches!(self.probe, State::Absent) {
+        if matches!(self.role, Role::Gateway(_))
+            && matches!(self.probe, State::Absent)
+            && !self.is_to_prove(Connection::Main)
+        {
             self.answer_by = now.saturating_add(self.limits.answer_ms);
             return self.open(Connection::Probe);
         }
         let said = [&self.probe, &self.main].map(State::unfinished);
+        let is_unasked = [&self.main, &self.probe].into_iter().any(State::is_unasked);
         let trouble = match said.into_iter().find(|said| !said.is_empty()) {
             Some(said) => Trouble::foreign(said),
+            None if is_unasked => Trouble::Unasked,
             None => Trouble::Mute,
         };
         self.lose(now, trouble.into());
@@ -418,16 +450,6 @@ impl RegisterClient {
     }
 }
 
-impl State {
-    fn opening_by(&self) -> u64 {
-        if let State::Opening { by } = self { *by } else { NEVER }
-    }
-
-    fn unfinished(&self) -> &[u8] {
-        if let State::Open(stream) = self { stream.lines.unfinished() } else { &[] }
-    }
-}
-
 /// The most gateways of one list; the rest is left out, so that a bad register cannot exhaust sockets.
 pub const GATEWAYS_MAX: usize = 4096;
 
@@ -436,9 +458,6 @@ const RECONNECT_DELAY: Duration = Duration::from_millis(500);
 
 /// How long a gateway's register may take to answer, as one of ours does, before it is asked what it is, in ms.
 const DOUBT_AFTER_MS: u64 = 2_000;
-
-/// No time ever.
-const NEVER: u64 = u64::MAX;
 
 #[cfg(test)]
 #[path = "register_client_tests.rs"]

@@ -1,3 +1,6 @@
+#[path = "register_client_proof_tests.rs"]
+mod proof;
+
 use proptest::prelude::*;
 
 use super::Connection::{Main, Probe};
@@ -16,7 +19,11 @@ struct Scene {
 
 impl Scene {
     fn new(register: &str, role: Role) -> Scene {
-        let client = RegisterClient::new(register, role, "k".to_owned(), Limits::default());
+        Scene::with(register, role, "k".to_owned())
+    }
+
+    fn with(register: &str, role: Role, credentials: impl Into<Credentials>) -> Scene {
+        let client = RegisterClient::new(register, role, credentials, Limits::default());
         let mut scene = Scene { client, now: 0, log: Vec::new() };
         scene.tick();
         scene

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
+use crate::Credentials;
 use crate::register_client::{Action as ClientAction, Connection, Limits, News as ClientNews};
 use crate::register_client::{RegisterClient, Role};
 use crate::register_lists::RegisterLists;
@@ -29,7 +30,7 @@ pub struct RegisterSet {
     members: Vec<Member>,
     next_id: u32,
     role: Role,
-    secret_key: String,
+    credentials: Credentials,
     /// Where the process tells of itself.
     admin: Option<SocketAddr>,
     limits: Limits,
@@ -107,10 +108,23 @@ struct Member {
 
 impl RegisterSet {
     /// For the registers at `addresses`, `HOST:PORT` each. Nothing happens before the first [`Self::on_tick`].
-    pub fn new(addresses: &[String], role: Role, secret_key: String, limits: Limits) -> RegisterSet {
+    pub fn new(
+        addresses: &[String],
+        role: Role,
+        credentials: impl Into<Credentials>,
+        limits: Limits,
+    ) -> RegisterSet {
         let (names, members, actions) = (Vec::new(), Vec::new(), VecDeque::new());
-        let mut set =
-            RegisterSet { names, members, next_id: 0, role, secret_key, admin: None, limits, actions };
+        let mut set = RegisterSet {
+            names,
+            members,
+            next_id: 0,
+            role,
+            credentials: credentials.into(),
+            admin: None,
+            limits,
+            actions,
+        };
         for (index, text) in addresses.iter().enumerate() {
             let address = text.parse().ok();
             set.names.push(Name {
@@ -377,7 +391,7 @@ impl RegisterSet {
     }
 
     fn new_client(&self, address: SocketAddr) -> RegisterClient {
-        RegisterClient::new(&address.to_string(), self.role.clone(), self.secret_key.clone(), self.limits)
+        RegisterClient::new(&address.to_string(), self.role.clone(), self.credentials.clone(), self.limits)
             .with_admin(admin_port(self.admin, address))
     }
 

@@ -20,6 +20,20 @@ pub enum Trouble {
     /// What was said is nothing that a register says.
     #[error("this is no register, it says {0:?}: is the register's address right?")]
     Foreign(String),
+    /// The key is to be proven here, and it does not ask for that: it may be one that would have it said.
+    #[error(
+        "it does not ask for a proof of the secret key: is it a register, and does it have --inner-auth challenge, as this \
+         program has?"
+    )]
+    Unasked,
+    /// The key is to be said here, and it asks for a proof.
+    #[error("it wants the secret key to be proven, not said: set --inner-auth challenge here, too")]
+    Asks,
+    /// Its own proof is none.
+    #[error(
+        "it does not know the secret key itself: compare the secret keys, and see that the address is the register's"
+    )]
+    NotProven,
     /// It does not answer.
     #[error("this is no register, it does not answer: is the register's address right?")]
     Mute,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use argh::FromArgs;
 use program::Refusal;
+use protocol::InnerAuth;
 use protocol::register::LINE_SIZE_MAX;
 use tls::InnerTls;
 
@@ -30,6 +31,9 @@ pub struct Config {
     /// serve whoever comes to a public address, without a secret key
     #[argh(switch)]
     pub no_secret_key: bool,
+    /// how it is shown: `plain`, said as it is, or `challenge`, proven (default plain)
+    #[argh(option, arg_name = "A", default = "InnerAuth::default()")]
+    pub inner_auth: InnerAuth,
     /// TLS between programs: who vouches for their certificates (PEM), none but the cluster's (default: plain TCP)
     #[argh(option, hidden_help, arg_name = "FILE")]
     pub inner_tls_ca: Option<PathBuf>,
@@ -54,10 +58,11 @@ impl Config {
     /// With the secret key that stands in its file, if it does.
     ///
     /// # Errors
-    /// It is said, too; or the file has none.
+    /// It is said, too; or the file has none. Or there is none to be proven.
     pub fn read_secret_key(mut self) -> Result<Config, Refusal> {
         let file = self.secret_key_file.take();
         self.secret_key = program::secret("secret-key", &self.secret_key, file.as_deref())?;
+        self.inner_auth.check(&self.secret_key).map_err(Refusal::Usage)?;
         Ok(self)
     }
 

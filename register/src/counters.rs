@@ -33,6 +33,8 @@ admin::counters! {
     refused_without_tls,
     /// Connections closed because their TLS handshake failed: no certificate that counts, or not in time.
     refused_tls_failed,
+    /// Connections closed because they said what they are, or a key, and not a proof, which `--inner-auth challenge` wants.
+    refused_unproven,
     /// Connections closed because they did not say in time what they are.
     refused_silent,
     /// Connections closed before that, because there were too many of their kind.
@@ -55,6 +57,7 @@ impl Counters {
             Refusal::UnknownEvent => &mut self.refused_unknown_event,
             Refusal::BadAddress => &mut self.refused_bad_address,
             Refusal::WrongKey => &mut self.refused_wrong_key,
+            Refusal::Unproven => &mut self.refused_unproven,
             Refusal::Silent => &mut self.refused_silent,
             Refusal::Crowded => &mut self.refused_crowded,
             Refusal::TooLong => &mut self.refused_too_long,

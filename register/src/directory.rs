@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use protocol::register::{BAD_REQUEST, Broadcast, Request, RequestError};
+use protocol::Credentials;
+use protocol::inner::{Acceptor, Answer, Scope};
+use protocol::register::{BAD_REQUEST, Broadcast, Request, RequestError, challenge_line, proof_line};
 use uring::SocketId;
 
 use crate::config::{ADDRESS_SIZE_MAX, CONNECTIONS_MAX, STRANGERS_MAX};
@@ -26,6 +28,9 @@ pub(crate) enum Refusal {
     /// The key is not the register's.
     #[error("wrong secret key")]
     WrongKey,
+    /// The key is to be proven, and the connection says it, or something else before the proof.
+    #[error("no proof of the secret key: set --inner-auth challenge there, too")]
+    Unproven,
     /// The connection did not say for too long after accept that it is a gateway or a worker.
     #[error("neither gateway nor worker in time")]
     Silent,
@@ -51,6 +56,7 @@ impl From<RequestError> for Refusal {
             RequestError::UnknownEvent => Self::UnknownEvent,
             RequestError::EmptyAddress => Self::BadAddress,
             RequestError::BadKey => Self::WrongKey,
+            RequestError::NoProof => Self::Unproven,
         }
     }
 }
@@ -61,7 +67,7 @@ impl From<RequestError> for Refusal {
 /// put into `woken` when it became owed. `strangers` are peers that are neither gateway nor worker.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
-    secret_key: String,
+    credentials: Credentials,
     peers: HashMap<SocketId, Peer>,
     /// Who has not said what it is, and was not told to go, by the time until which it may stay, in ms.
     strangers: BTreeSet<(u64, SocketId)>,
@@ -86,20 +92,41 @@ struct Peer {
     is_owed: bool,
     /// Whether its last ping wants an answer.
     is_owed_pong: bool,
+    /// A challenge or a proof that is to be said.
+    owed_proof: Option<Rc<[u8]>>,
+    trust: Trust,
     place: Option<Place>,
     /// What it is, and the port at which its process tells of itself.
     admin: Option<(&'static str, u16)>,
 }
 
+/// How far a peer has shown that it knows the key.
+#[derive(Debug, Default)]
+enum Trust {
+    /// It says it, with what it is.
+    #[default]
+    Said,
+    /// It is to prove it.
+    Asked(Box<Acceptor>),
+    /// It has, and may register this address, or none if this is empty.
+    Proven(String),
+}
+
 impl Directory {
     /// A register that nobody is connected to.
-    pub(crate) fn new(secret_key: impl Into<String>) -> Self {
-        Self { secret_key: secret_key.into(), ..Self::default() }
+    pub(crate) fn new(credentials: impl Into<Credentials>) -> Self {
+        Self { credentials: credentials.into(), ..Self::default() }
     }
 
     /// A connection was accepted, which is to say until then what it is, in ms.
     pub(crate) fn on_open(&mut self, peer: SocketId, introduced_by: u64) {
-        self.peers.insert(peer, Peer { introduced_by, ..Peer::default() });
+        let mut newcomer = Peer { introduced_by, ..Peer::default() };
+        if let Some(nonces) = &self.credentials.nonces {
+            let acceptor = Acceptor::new(nonces.draw());
+            newcomer.owed_proof = Some(challenge_line(acceptor.challenge()).into());
+            newcomer.trust = Trust::Asked(Box::new(acceptor));
+        }
+        self.peers.insert(peer, newcomer);
         self.strangers.insert((introduced_by, peer));
     }
 
@@ -117,13 +144,15 @@ impl Directory {
     /// Why the connection must be closed; [`Self::on_closed`] is still to be called.
     pub(crate) fn on_line(&mut self, peer: SocketId, line: &[u8]) -> Result<(), Refusal> {
         match Request::decode(line)? {
+            Request::Prove { answer, address } => self.take_proof(peer, &answer, address),
+            Request::Ping | Request::RingwayPing if self.is_to_prove(peer) => Err(Refusal::Unproven),
             Request::Ping => Ok(()),
             Request::RingwayPing => {
                 self.peer_mut(peer).is_owed_pong = true;
                 Ok(())
             }
             Request::WorkerConnect { secret_key, admin } => {
-                self.check_key(&secret_key)?;
+                self.check_key(peer, &secret_key, "")?;
                 self.on_introduced(peer);
                 self.peer_mut(peer).admin = admin.map(|port| ("worker", port));
                 self.workers.insert(peer);
@@ -131,7 +160,7 @@ impl Directory {
                 Ok(())
             }
             Request::GatewayConnect { address, secret_key, admin } => {
-                self.check_key(&secret_key)?;
+                self.check_key(peer, &secret_key, &address)?;
                 self.list(peer, address)?;
                 self.peer_mut(peer).admin = admin.map(|port| ("gateway", port));
                 Ok(())
@@ -166,6 +195,11 @@ impl Directory {
             return None;
         }
         Some(Rc::clone(self.line.get_or_insert_with(|| encode_list(self.gateways.values()))))
+    }
+
+    /// The challenge or the proof that `peer` is owed, newline included; it then is no longer.
+    pub(crate) fn take_owed_proof(&mut self, peer: SocketId) -> Option<Rc<[u8]>> {
+        self.peer_mut(peer).owed_proof.take()
     }
 
     /// Whether `peer` is owed [`protocol::register::PONG`]; it then is no longer.
@@ -204,8 +238,34 @@ impl Directory {
         self.strangers.remove(&(introduced_by, peer));
     }
 
-    fn check_key(&self, key: &str) -> Result<(), Refusal> {
-        if protocol::is_secret(key, &self.secret_key) { Ok(()) } else { Err(Refusal::WrongKey) }
+    /// `listed`: what it wants to be listed, or nothing.
+    fn check_key(&self, peer: SocketId, key: &str, listed: &str) -> Result<(), Refusal> {
+        match &self.peers.get(&peer).expect(BETWEEN).trust {
+            Trust::Said if protocol::is_secret(key, &self.credentials.secret_key) => Ok(()),
+            Trust::Said => Err(Refusal::WrongKey),
+            Trust::Proven(proven) if key.is_empty() && proven == listed => Ok(()),
+            Trust::Proven(_) | Trust::Asked(_) => Err(Refusal::Unproven),
+        }
+    }
+
+    fn is_to_prove(&self, peer: SocketId) -> bool {
+        matches!(self.peers.get(&peer).expect(BETWEEN).trust, Trust::Asked(_))
+    }
+
+    /// What it has proven, it may do; what it says is nothing that anybody else said.
+    fn take_proof(&mut self, peer: SocketId, answer: &Answer, address: String) -> Result<(), Refusal> {
+        let Directory { credentials, peers, .. } = self;
+        let peer = peers.get_mut(&peer).expect(BETWEEN);
+        let acceptor = match &mut peer.trust {
+            // Nobody has asked.
+            Trust::Said => return Err(Refusal::UnknownEvent),
+            Trust::Proven(_) => return Err(Refusal::Unproven),
+            Trust::Asked(acceptor) => acceptor,
+        };
+        let proof = acceptor.take(&credentials.secret_key, Scope::Register(&address), answer);
+        peer.owed_proof = Some(proof_line(&proof.map_err(|_| Refusal::WrongKey)?).into());
+        peer.trust = Trust::Proven(address);
+        Ok(())
     }
 
     /// Puts an address on the list; a connection that registers again changes the address in its place.
@@ -243,9 +303,11 @@ impl Directory {
     }
 
     fn peer_mut(&mut self, peer: SocketId) -> &mut Peer {
-        self.peers.get_mut(&peer).expect("events come only between open and closed")
+        self.peers.get_mut(&peer).expect(BETWEEN)
     }
 }
+
+const BETWEEN: &str = "events come only between open and closed";
 
 /// Everybody has said what it is, and one more would be too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use protocol::pulse::LOOK_PERIOD_MS;
 use protocol::register::PONG;
+use protocol::{Credentials, Nonces};
 use uring::SocketId;
 
 use crate::config::{CONNECTIONS_MAX, Config, REQUEST_SIZE_MAX};
@@ -74,8 +75,14 @@ pub trait Sink {
 impl Register {
     /// One that nobody is connected to.
     pub fn new(config: &Config) -> Register {
+        Register::with_nonces(config, &Nonces::default())
+    }
+
+    /// The same, with nonces of one's own.
+    pub fn with_nonces(config: &Config, nonces: &Nonces) -> Register {
+        let credentials = Credentials::new(config.secret_key.clone(), config.inner_auth, nonces);
         Register {
-            directory: Directory::new(config.secret_key.clone()),
+            directory: Directory::new(credentials),
             conns: BTreeMap::new(),
             introduction_timeout: config.introduction_timeout,
             look_at: NEVER,
@@ -101,6 +108,8 @@ impl Register {
         self.counters.accepted += 1;
         self.directory.on_open(socket, now + protocol::millis(self.introduction_timeout));
         self.conns.insert(socket, Conn::new(from));
+        // It may be one that is to be asked first.
+        self.offer(now, socket);
     }
 
     /// No connection came; if for want of a socket ([`io::ErrorKind::QuotaExceeded`]), it was closed.
@@ -236,7 +245,9 @@ impl Register {
         if conn.is_sending() {
             return true;
         }
-        if self.directory.take_pong(socket) {
+        if let Some(proof) = self.directory.take_owed_proof(socket) {
+            conn.begin(proof);
+        } else if self.directory.take_pong(socket) {
             conn.pinged();
             conn.begin(Rc::from(PONG));
             self.look_at = self.look_at.min(now + LOOK_PERIOD_MS);

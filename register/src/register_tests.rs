@@ -1,3 +1,6 @@
+#[path = "register_proof_tests.rs"]
+mod proof;
+
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 
@@ -70,7 +73,11 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let register = Register::new(&Config::default());
+        World::with(&Config::default())
+    }
+
+    fn with(config: &Config) -> World {
+        let register = Register::new(config);
         World { register, sockets: Sockets::default(), now: 0, count: 0 }
     }
 

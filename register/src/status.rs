@@ -95,6 +95,7 @@ const CAUSES: [Causes; 1] = [Causes {
         ("refused_wrong_key", "wrong_key"),
         ("refused_without_tls", "no_tls"),
         ("refused_tls_failed", "tls"),
+        ("refused_unproven", "unproven"),
         ("refused_silent", "silent"),
         ("refused_crowded", "crowded"),
         ("refused_too_long", "too_long"),
