@@ -8,6 +8,7 @@ use argh::FromArgs;
 use program::Refusal;
 use protocol::address::{self, Host};
 use protocol::client::websocket::DefaultType;
+use protocol::{InnerAuth, Nonces};
 
 use crate::jwt::{Rules, Sources, Verifier};
 use crate::{
@@ -54,6 +55,9 @@ pub struct Options {
     /// file with that secret, alone on a line (default: none)
     #[argh(option, hidden_help, arg_name = "FILE")]
     pub secret_key_file: Option<PathBuf>,
+    /// how register, workers and gateways show it: `plain`, said as it is, or `challenge`, proven (default plain)
+    #[argh(option, hidden_help, arg_name = "A", default = "InnerAuth::default()")]
+    pub inner_auth: InnerAuth,
     /// serve the inner ports on a public address to whoever comes, without a secret key
     #[argh(switch, hidden_help)]
     pub no_secret_key: bool,
@@ -243,9 +247,11 @@ impl Options {
     /// What register and workers must know; empty: nothing.
     ///
     /// # Errors
-    /// It is said and stands in a file, too; or the file has no secret.
+    /// It is said and stands in a file, too; or the file has no secret; or there is none to be proven.
     pub fn secret_key(&self) -> Result<String, Refusal> {
-        program::secret("secret-key", &self.secret_key, self.secret_key_file.as_deref())
+        let key = program::secret("secret-key", &self.secret_key, self.secret_key_file.as_deref())?;
+        self.inner_auth.check(&key).map_err(Refusal::Usage)?;
+        Ok(key)
     }
 
     /// What a gateway is started with: names are looked up, and certificates loaded.
@@ -279,6 +285,8 @@ impl Options {
             register_address,
             secret_key,
             no_secret_key: self.no_secret_key,
+            inner_auth: self.inner_auth,
+            nonces: Nonces::default(),
             inner_tls: mutual(self.inner_tls_ca, self.inner_tls_cert, self.inner_tls_key)?,
             ping_interval: self.ping_interval,
             ping_not_response_limit: self.ping_not_response_limit,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::client::{Limits, Protocol};
+use protocol::{InnerAuth, Nonces};
 
 use crate::config::UNFINISHED_SIZE_DEFAULT;
 use crate::jwt;
@@ -30,6 +31,10 @@ pub struct Settings {
     pub register_address: Vec<String>,
     /// What register and workers must know. Empty: everybody may connect.
     pub secret_key: String,
+    /// How it is shown.
+    pub inner_auth: InnerAuth,
+    /// What it is proven with.
+    pub nonces: Nonces,
     /// That there is none is meant, also on a public address.
     pub no_secret_key: bool,
     /// What registers, workers and the gateway prove to each other by that they belong to one cluster. `None`: they speak plain TCP.

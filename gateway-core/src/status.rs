@@ -180,6 +180,7 @@ const CAUSES: [Causes; 7] = [
             ("links_unauthorized", "unauthorized"),
             ("links_without_tls", "no_tls"),
             ("links_tls_failed", "tls"),
+            ("links_unproven", "unproven"),
             ("links_silent", "silent"),
             ("links_stuck", "stuck"),
             ("workers_refused", "name_taken"),

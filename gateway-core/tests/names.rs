@@ -1,10 +1,14 @@
-//! Two workers of one name, and a wrong secret key: who gets the link, who is told, and that nothing is lost by it.
+//! Two workers of one name, a wrong secret key, and one that is to be proven: who gets the link, who is told, and that nothing is lost
+//! by it.
 
 mod world;
 
+use std::net::SocketAddrV4;
+
 use gateway_core::{Gone, Notice, Settings};
-use protocol::inner::{Cmd, Frame, Refused, Run, drain};
-use world::{World, frame_bytes, listen};
+use protocol::inner::{Cmd, Dialler, Frame, Refused, Run, Scope, Step, drain};
+use protocol::{InnerAuth, Nonces};
+use world::{SHARD, World, frame_bytes, listen};
 
 const ONE: Option<Run> = Some(Run(1));
 const OTHER: Option<Run> = Some(Run(2));
@@ -22,6 +26,7 @@ fn hellos(world: &mut World, link: usize) -> Vec<String> {
 }
 
 const TAKEN: &str = r#"{"ringway":1}"#;
+const KEY: &str = r#"{"ringway":1,"refused":"key"}"#;
 const NAME: &str = r#"{"ringway":1,"refused":"name"}"#;
 
 #[test]
@@ -177,4 +182,150 @@ fn a_wrong_key_is_told_to_who_asked_and_only_then() {
     let link = world.link();
     world.introduce_as(link, "w:0", "right", true, ONE);
     assert_eq!(hellos(&mut world, link), [TAKEN]);
+}
+
+/// Where the key is proven, not said.
+fn proving() -> World {
+    let settings = Settings {
+        listen: listen(&["text://127.0.0.1:1000"]),
+        secret_key: "key".into(),
+        inner_auth: InnerAuth::Challenge,
+        ..Settings::default()
+    };
+    World::new(settings)
+}
+
+/// The challenge of a link that has just come.
+fn challenge(world: &mut World, link: usize) -> Vec<u8> {
+    let mut frames = world.take_frames(link);
+    assert_eq!(frames.len(), 1, "{frames:?}");
+    let (cmd, _, _, body) = frames.remove(0);
+    assert_eq!(cmd, Cmd::Challenge);
+    body
+}
+
+/// What a dialler that takes the gateway for `address` says to a challenge.
+fn answer(dialler: &mut Dialler, key: &str, address: SocketAddrV4, challenge: &[u8]) -> Vec<u8> {
+    match dialler.take(key, Scope::Gateway(address), challenge) {
+        Ok(Step::Answer(answer)) => frame_bytes(&Frame { body: &answer, ..Frame::command(Cmd::Challenge) }),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A link that has proven the key, and the gateway to it.
+fn proven(world: &mut World) -> usize {
+    let link = world.link();
+    let challenge = challenge(world, link);
+    let mut dialler = Dialler::new(Nonces::default().draw());
+    let answer = answer(&mut dialler, "key", SHARD, &challenge);
+    world.say(link, &answer);
+    let proof = self::challenge(world, link);
+    assert_eq!(dialler.take("key", Scope::Gateway(SHARD), &proof), Ok(Step::Proven));
+    link
+}
+
+/// A 200 that says so of the key.
+fn introduction(secret_key: &str) -> Vec<u8> {
+    let body = format!("{{\"worker_key\":\"w:0\"{secret_key},\"ringway\":1,\"run\":\"{}\"}}", Run(1));
+    frame_bytes(&Frame { body: body.as_bytes(), ..Frame::command(Cmd::WorkerConnect) })
+}
+
+const NO_KEY: [&str; 2] = ["", ",\"secret_key\":\"\""];
+const WITH_KEY: &str = ",\"secret_key\":\"key\"";
+
+#[test]
+fn who_has_proven_the_key_is_served_and_says_it_never() {
+    for said in NO_KEY {
+        let mut world = proving();
+        let worker = proven(&mut world);
+        world.say(worker, &introduction(said));
+        assert_eq!(hellos(&mut world, worker), [TAKEN]);
+        let asker = proven(&mut world);
+        world.say(asker, &frame_bytes(&world::to_client(Cmd::IsOnline, 1)));
+        assert_eq!(world.take(asker), b"\0\0\0\x04i:0;");
+        assert_eq!((world.shard.worker_count(), world.shard.counters().links_unproven), (1, 0));
+    }
+}
+
+#[test]
+fn without_a_proof_nothing_counts_and_the_key_least() {
+    let client = |key: &str| {
+        let body = format!("{{\"secret_key\":\"{key}\"}}");
+        frame_bytes(&Frame { body: body.as_bytes(), ..Frame::command(Cmd::GatewayClientConnect) })
+    };
+    let query = frame_bytes(&world::to_client(Cmd::IsOnline, 1));
+    let short = frame_bytes(&Frame { body: &[0; 63], ..Frame::command(Cmd::Challenge) });
+    let said = [introduction(WITH_KEY), introduction(""), client("key"), client(""), query.clone(), short];
+    for (index, said) in said.iter().enumerate() {
+        let mut world = proving();
+        let link = world.link();
+        challenge(&mut world, link);
+        world.say(link, &[said.as_slice(), &query].concat());
+        // A worker of ours learns that it is about the key; nobody gets an answer.
+        let told = if index < 2 { vec![KEY] } else { Vec::new() };
+        assert_eq!(hellos(&mut world, link), told, "{index}");
+        assert!(world.peers[link].shut || world.peers[link].closed, "{index}");
+        let counters = world.shard.counters();
+        assert_eq!((counters.links_unproven, counters.links_unauthorized), (1, 0), "{index}");
+        let peer = world.notices.iter().find(|notice| matches!(notice, Notice::Unproven { .. }));
+        assert!(peer.is_some(), "{index}: {:?}", world.notices);
+    }
+    // Nor is it to be said behind the proof.
+    let mut world = proving();
+    for said in [introduction(WITH_KEY), client("key")] {
+        let link = proven(&mut world);
+        world.say(link, &said);
+        assert!(world.peers[link].shut || world.peers[link].closed);
+    }
+    assert_eq!((world.shard.worker_count(), world.shard.counters().links_unproven), (0, 2));
+}
+
+#[test]
+fn a_proof_of_another_key_connection_or_gateway_is_none() {
+    let other_gateway = SocketAddrV4::new(*SHARD.ip(), SHARD.port() + 1);
+    let mut world = proving();
+    let (recorded, recorder) = {
+        let link = world.link();
+        let challenge = challenge(&mut world, link);
+        (answer(&mut Dialler::new(Nonces::default().draw()), "key", SHARD, &challenge), link)
+    };
+    for (count, (key, address)) in
+        [("other", SHARD), ("", SHARD), ("key", other_gateway)].into_iter().enumerate()
+    {
+        let link = world.link();
+        let challenge = challenge(&mut world, link);
+        // Passed on by who is listed at that address, and asks here.
+        let answer = answer(&mut Dialler::new(Nonces::default().draw()), key, address, &challenge);
+        world.say(link, &answer);
+        assert_eq!(hellos(&mut world, link), [KEY], "{key:?} {address}");
+        assert!(world.peers[link].shut);
+        assert_eq!(world.shard.counters().links_unauthorized, count as u64 + 1);
+    }
+    let replayed = world.link();
+    challenge(&mut world, replayed);
+    world.say(replayed, &recorded);
+    assert_eq!(hellos(&mut world, replayed), [KEY]);
+    // An acceptor's own challenge, given back by who dials it as the same gateway.
+    let [one, two] = [world.link(), world.link()];
+    let reflected = [challenge(&mut world, one), challenge(&mut world, two)];
+    let said = Frame { body: &reflected.concat(), ..Frame::command(Cmd::Challenge) };
+    world.say(one, &frame_bytes(&said));
+    assert_eq!(hellos(&mut world, one), [KEY]);
+    // Who was recorded is not bothered.
+    world.say(recorder, &recorded);
+    assert!(!world.peers[recorder].closed && !world.peers[recorder].shut);
+    world.say(recorder, &recorded);
+    assert!(!world.peers[recorder].closed, "a proof behind the proof means nothing");
+}
+
+#[test]
+fn a_proof_is_due_within_ten_seconds() {
+    let mut world = proving();
+    let [silent, slow] = [world.link(), world.link()];
+    let challenge = challenge(&mut world, slow);
+    let answer = answer(&mut Dialler::new(Nonces::default().draw()), "key", SHARD, &challenge);
+    world.say(slow, &answer[..answer.len() - 1]);
+    world.pass(10_100);
+    assert!(world.peers[silent].closed && world.peers[slow].closed);
+    assert_eq!(world.shard.counters().links_unauthorized, 2);
 }

@@ -74,6 +74,9 @@ fn listener_on_inner_port(settings: &Settings) -> Option<String> {
 }
 
 fn values(settings: &Settings) -> Option<String> {
+    if let Err(why) = settings.inner_auth.check(&settings.secret_key) {
+        return Some(why);
+    }
     let why = match settings {
         Settings { count, .. } if *count > SHARDS_MAX => "--count above 4096",
         Settings { send_to_client_buffer_size: 0, .. } => {

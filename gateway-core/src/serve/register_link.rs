@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use inner_tls::Ring;
 use program::Resolver;
+use protocol::Credentials;
 use protocol::register_client::{Limits, Role};
 use protocol::register_set::{Action, News, RegisterConn, RegisterSet};
 use protocol::register_trouble::RegisterNews;
@@ -50,8 +51,10 @@ impl RegisterLinks {
         waker: Waker,
     ) -> RegisterLinks {
         let shard = address.to_string();
-        let (role, key) = (Role::Gateway(shard.clone()), settings.secret_key.clone());
-        let set = RegisterSet::new(&settings.register_address, role, key, Limits::default())
+        let role = Role::Gateway(shard.clone());
+        let credentials =
+            Credentials::new(settings.secret_key.clone(), settings.inner_auth, &settings.nonces);
+        let set = RegisterSet::new(&settings.register_address, role, credentials, Limits::default())
             .with_admin(settings.admin);
         RegisterLinks {
             set,

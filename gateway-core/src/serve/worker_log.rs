@@ -77,10 +77,11 @@ enum Kind {
     Displaced,
     Refused,
     WrongKey,
+    Unproven,
 }
 
 impl Kind {
-    const COUNT: usize = 6;
+    const COUNT: usize = 7;
 }
 
 /// A line to be logged.
@@ -176,6 +177,7 @@ impl State {
             Notice::Displaced { key } => (Kind::Displaced, true, key.to_string(), DISPLACED),
             Notice::Refused { why: Refused::NameLeaving, .. } => return None,
             Notice::Refused { key, .. } => (Kind::Refused, true, name(key).to_owned(), REFUSED),
+            Notice::Unproven { peer } => (Kind::Unproven, true, peer.ip().to_string(), UNPROVEN),
             Notice::WrongKey { peer } => (Kind::WrongKey, true, peer.ip().to_string(), WRONG_KEY),
         };
         Some(Line { kind, is_warning, who, what })
@@ -211,6 +213,8 @@ const DISPLACED: &str = "a worker took the place of one of the same name, which 
                          one name, or has one come back before its end was noticed?";
 const REFUSED: &str = "a worker was refused, another of its name is connected from the same machine";
 const WRONG_KEY: &str = "refused at the inner port: not this gateway's secret key";
+const UNPROVEN: &str =
+    "refused at the inner port: no proof of the secret key; set --inner-auth challenge there, too";
 
 /// Lines of a kind in [`LINES_PERIOD_MS`]; the others are counted, and the next line says how many they were.
 const LINES_MAX: u32 = 10;
@@ -281,9 +285,13 @@ mod tests {
             Notice::Refused { key: key(), why: Refused::Name },
             Notice::Refused { key: key(), why: Refused::NameLeaving },
             Notice::WrongKey { peer: "10.0.0.9:5".parse().unwrap() },
+            Notice::Unproven { peer: "10.0.0.9:5".parse().unwrap() },
         ];
         let said = lines(&story);
-        assert_eq!(said.iter().map(|line| line.2).collect::<Vec<_>>(), [DISPLACED, REFUSED, WRONG_KEY]);
+        assert_eq!(
+            said.iter().map(|line| line.2).collect::<Vec<_>>(),
+            [DISPLACED, REFUSED, WRONG_KEY, UNPROVEN]
+        );
         assert!(said.iter().all(|line| line.0));
     }
 }

@@ -122,6 +122,8 @@ admin::counters! {
     links_without_tls,
     /// Inner connections closed because their TLS handshake failed: no certificate that counts, or not in time.
     links_tls_failed,
+    /// Inner connections closed because they said what they are, or a key, and not the proof that `--inner-auth challenge` wants.
+    links_unproven,
     /// Links closed because nothing was heard of a peer that pings (WIRE.md §14).
     links_silent,
     /// Links closed because the peer's machine acknowledged nothing for a minute.

@@ -36,6 +36,11 @@ pub enum Notice {
         /// Who.
         peer: SocketAddr,
     },
+    /// A connection said something else than the proof that is due.
+    Unproven {
+        /// Who.
+        peer: SocketAddr,
+    },
 }
 
 /// Why a worker's link went.

@@ -475,4 +475,4 @@ pub(crate) fn value(bytes: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-const SHARD: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), 11500);
+pub(crate) const SHARD: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), 11500);

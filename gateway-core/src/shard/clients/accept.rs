@@ -102,6 +102,7 @@ impl Shard {
             self.deadlines.authorization.push(now, socket);
         }
         self.links.insert(Link::new(socket, peer, authorized));
+        self.challenge(LinkId::of(socket));
     }
 
     /// The same of what shares the shard's thread: if it is a worker, clients get no other while it takes events.

@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use protocol::InnerAuth;
 use protocol::inner::{self, Cmd, FLAG_REPORT_WANTED, Frame, FrameError, Hello, Run, ext};
 
 use super::in_flight::InFlight;
@@ -269,7 +270,7 @@ impl Shard {
             _ => {}
         }
         if !is_authorized {
-            return self.refuse(id);
+            return self.on_strangers_frame(id, frame);
         }
         if owes_answers && let Some(state) = self.put_aside(id, frame) {
             return state;
@@ -287,7 +288,7 @@ impl Shard {
         if self.authorize(id, key, run.is_some()) == LinkState::Gone {
             return LinkState::Gone;
         }
-        let connect = connect.expect("authorized by a key that was in it");
+        let Some(connect) = connect else { return self.refuse(id) };
         let Some(link) = self.links.get(id) else { return LinkState::Gone };
         let previous = link.worker;
         let key = format!("{}:{}", link.peer.ip().to_canonical(), connect.worker_key);
@@ -375,9 +376,14 @@ impl Shard {
         }
     }
 
-    /// Compares the key strictly; a missing one matches nothing, not even the empty key (WIRE.md §3).
-    /// `asked`: the peer wants to be told.
+    /// Compares the key strictly; a missing one matches nothing, not even the empty key (WIRE.md §3). Where it is to be proven,
+    /// none is to be said. `asked`: the peer wants to be told.
     fn authorize(&mut self, id: LinkId, key: Option<&str>, asked: bool) -> LinkState {
+        if self.settings.inner_auth == InnerAuth::Challenge {
+            let is_proven = self.links.get(id).is_some_and(|link| link.authorized);
+            let is_said = key.is_some_and(|key| !key.is_empty());
+            return if is_proven && !is_said { LinkState::Open } else { self.refuse_unproven(id, asked) };
+        }
         if !key.is_some_and(|key| protocol::is_secret(key, &self.settings.secret_key)) {
             return self.refuse_key(id, asked);
         }
@@ -390,7 +396,7 @@ impl Shard {
         }
     }
 
-    fn refuse(&mut self, id: LinkId) -> LinkState {
+    pub(super) fn refuse(&mut self, id: LinkId) -> LinkState {
         self.close_link(id);
         LinkState::Gone
     }

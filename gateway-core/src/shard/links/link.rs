@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use protocol::inner::{FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, Run};
+use protocol::inner::{Acceptor, FRAME_SIZE_MAX, FRAME_SIZE_MAX_RINGWAY, Frame, Run};
 use protocol::pulse::Pulse;
 use uring::SocketId;
 
@@ -25,6 +25,8 @@ pub(crate) struct Link {
     pub is_guest: bool,
     /// Said the secret key, or none is set.
     pub authorized: bool,
+    /// Is to prove it first.
+    pub acceptor: Option<Box<Acceptor>>,
     pub worker: Option<WorkerId>,
     /// Understands our additions to the wire (docs/WIRE.md §14).
     pub ringway: bool,
@@ -105,6 +107,7 @@ impl Link {
             peer,
             is_guest: false,
             authorized,
+            acceptor: None,
             worker: None,
             ringway: false,
             answers_handshakes: false,

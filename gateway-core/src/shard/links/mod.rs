@@ -4,6 +4,7 @@ pub(super) mod drain;
 pub(super) mod frames;
 pub(super) mod in_flight;
 pub(super) mod link;
+mod proof;
 pub(super) mod pulse;
 mod receipts;
 pub(super) mod refusals;

@@ -56,6 +56,11 @@ impl Shard {
         if let Some(link) = self.links.get(id) {
             self.notices.push(Notice::WrongKey { peer: link.peer });
         }
+        self.refuse_as_key(id, asked)
+    }
+
+    /// As of a wrong key, which is counted elsewhere.
+    pub(super) fn refuse_as_key(&mut self, id: LinkId, asked: bool) -> LinkState {
         if asked {
             return self.refuse_with_reason(id, Refused::Key);
         }
