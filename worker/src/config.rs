@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use protocol::InnerAuth;
 use tls::InnerTls;
 
 use crate::Settings;
@@ -25,6 +26,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// What registers and gateways compare with their own; may be empty.
     pub secret_key: String,
+    /// How that is shown: said as it is, or proven, which needs one that is not empty.
+    pub inner_auth: InnerAuth,
     /// What registers, gateways and the worker prove to each other by that they belong to one cluster; the files are read when
     /// the worker starts. `None`: they speak plain TCP.
     pub inner_tls: Option<InnerTls>,
@@ -89,6 +92,10 @@ pub(crate) const TAKEN_LINK_AGE: Duration = Duration::from_secs(1);
 /// What a gateway at whose address one of ours was may take to say that it is one, once there is a connection. Then it is
 /// taken for stopped, and tried again, less and less often.
 pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What a gateway may take, once there is a connection, until it has asked for a proof of the secret key and proven that it
+/// knows it itself, where that is wanted.
+pub(crate) const PROOF_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a gateway may refuse the worker's name before the other worker of that name counts as one that stays: the
 /// gateway notices within 9 s when the other's machine is gone, and the next attempt is a second later.

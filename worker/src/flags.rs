@@ -10,6 +10,7 @@ use std::time::Duration;
 use argh::{CommandInfoWithArgs, EarlyExit, FromArgs};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use program::{Both, Flags, Refusal, Words};
+use protocol::InnerAuth;
 use signal_hook::consts::SIGTERM;
 use tls::InnerTls;
 
@@ -37,6 +38,9 @@ pub struct Settings {
     /// file with that secret, alone on a line (default: none)
     #[argh(option, arg_name = "FILE")]
     pub secret_key_file: Option<PathBuf>,
+    /// how that is shown: `plain`, said as it is, or `challenge`, proven (default plain)
+    #[argh(option, hidden_help, arg_name = "A", default = "InnerAuth::default()")]
+    pub inner_auth: InnerAuth,
     /// TLS between programs: who vouches for their certificates (PEM), none but the cluster's (default: plain TCP)
     #[argh(option, hidden_help, arg_name = "FILE")]
     pub inner_tls_ca: Option<PathBuf>,
@@ -135,6 +139,7 @@ impl Settings {
     pub(crate) fn config(self) -> Result<Config, Refusal> {
         let wrong = |why| Err(Refusal::Usage(why));
         let secret_key = program::secret("secret-key", &self.secret_key, self.secret_key_file.as_deref())?;
+        self.inner_auth.check(&secret_key).map_err(Refusal::Usage)?;
         let register_addresses = protocol::address::registers(&self.register_address)
             .map_err(|why| Refusal::Usage(format!("--register-address: {why}")))?;
         if !(1..=CORES_MAX).contains(&self.count) {
@@ -166,6 +171,7 @@ impl Settings {
             #[cfg(not(feature = "admin"))]
             admin: None,
             secret_key,
+            inner_auth: self.inner_auth,
             inner_tls,
             query_timeout: Duration::from_secs(self.query_timeout),
             send_to_gateway_buffer_size: self.send_to_gateway_buffer_size,

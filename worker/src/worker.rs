@@ -122,6 +122,8 @@ fn checked(mut config: Config) -> io::Result<Config> {
         let read = protocol::address::register(address);
         *address = read.map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?.to_string();
     }
+    let is_right = config.inner_auth.check(&config.secret_key);
+    is_right.map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
     Ok(config)
 }
 

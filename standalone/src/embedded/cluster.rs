@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
+use gateway_core::protocol::InnerAuth;
 use gateway_core::tls::{InnerTls, Mutual};
 use gateway_core::{Gateway, GuestFactory, Settings, StartError};
 use ringway_register::Register;
@@ -69,13 +70,14 @@ impl Embedded {
             return Err(StartError::Settings(why.to_owned()).into());
         }
         let Met { register, addresses, secret_key, is_public } =
-            meet(meeting, settings.inner_tls.as_ref().map(Mutual::files))?;
+            meet(meeting, settings.inner_auth, settings.inner_tls.as_ref().map(Mutual::files))?;
         let registers = if is_public { addresses.join(" ") } else { String::new() };
         let config = Config {
             count: settings.count,
             register_addresses: addresses.clone(),
             secret_key: secret_key.clone(),
             admin: settings.admin,
+            inner_auth: settings.inner_auth,
             drain_timeout: settings.drain_timeout,
             ..Config::default()
         };
@@ -147,7 +149,11 @@ impl Embedded {
 }
 
 /// Starts the register of our own, if there is to be one.
-fn meet(meeting: Meeting, inner_tls: Option<&InnerTls>) -> Result<Met, Box<dyn std::error::Error>> {
+fn meet(
+    meeting: Meeting,
+    inner_auth: InnerAuth,
+    inner_tls: Option<&InnerTls>,
+) -> Result<Met, Box<dyn std::error::Error>> {
     let is_public = meeting != Meeting::Private;
     let (listen, secret_key) = match meeting {
         Meeting::Private => ("127.0.0.1:0".to_owned(), random_key()?),
@@ -159,6 +165,7 @@ fn meet(meeting: Meeting, inner_tls: Option<&InnerTls>) -> Result<Met, Box<dyn s
     let config = ringway_register::Config {
         listen,
         secret_key: secret_key.clone(),
+        inner_auth,
         inner_tls_ca: inner_tls.map(|files| files.ca.clone()),
         inner_tls_cert: inner_tls.map(|files| files.cert.clone()),
         inner_tls_key: inner_tls.map(|files| files.key.clone()),

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use protocol::Nonces;
 use protocol::inner::{Refused, Run};
 use protocol::register_trouble::RegisterNews;
 
@@ -16,6 +17,7 @@ use crate::name::draw_run;
 #[derive(Debug)]
 pub struct Announced {
     run: Run,
+    nonces: Nonces,
     said: Mutex<Said>,
 }
 
@@ -40,6 +42,12 @@ pub(super) enum LinkState {
 pub(super) enum Trouble {
     /// The gateway says so.
     Refused(Refused),
+    /// It wants the key to be proven, and here it is to be said.
+    Asks,
+    /// It does not ask for the proof that it is to be given here.
+    Unasked,
+    /// It does not prove the key itself.
+    NotProven,
     /// It closes links that it has not taken: PHP's does so for a wrong secret key.
     ClosedAtOnce,
     /// It closes links that it had taken: PHP's does so for a second worker of the same name.
@@ -48,11 +56,21 @@ pub(super) enum Trouble {
 
 impl Default for Announced {
     fn default() -> Announced {
-        Announced { run: draw_run(), said: Mutex::default() }
+        Announced::with_nonces(Nonces::default())
     }
 }
 
 impl Announced {
+    /// The same, with nonces of one's own.
+    pub fn with_nonces(nonces: Nonces) -> Announced {
+        Announced { run: draw_run(), nonces, said: Mutex::default() }
+    }
+
+    /// What the key is proven with.
+    pub(super) fn nonces(&self) -> &Nonces {
+        &self.nonces
+    }
+
     /// Which start of the worker it is.
     pub(super) fn run(&self) -> Run {
         self.run

@@ -6,6 +6,7 @@ use std::net::SocketAddrV4;
 use protocol::inner::{self, FRAME_SIZE_MAX_RINGWAY, Frame, FrameError};
 use protocol::register_set::RegisterConn;
 
+use super::proof::Aim;
 use crate::config::BUFFER_KEEP_SIZE;
 
 /// Names a connection of a core, and never another one.
@@ -23,6 +24,8 @@ pub(super) enum Purpose {
     Link(SocketAddrV4),
     /// Questions to a gateway.
     Queries(SocketAddrV4),
+    /// To a gateway that has not proven yet that it knows the key.
+    Unproven(SocketAddrV4, Aim),
     /// To a register.
     Register(RegisterConn),
 }
@@ -82,6 +85,13 @@ impl Connections {
 
     pub(super) fn purpose(&self, conn: ConnId) -> Option<Purpose> {
         self.get(conn).map(|connection| connection.purpose)
+    }
+
+    /// It is for something else now.
+    pub(super) fn set_purpose(&mut self, conn: ConnId, purpose: Purpose) {
+        if let Some(connection) = self.get_mut(conn) {
+            connection.purpose = purpose;
+        }
     }
 
     /// It stands: what is queued may be sent.

@@ -9,7 +9,9 @@ use protocol::pulse::{LOOK_PERIOD_MS, Pulse, Sign};
 use super::connections::{ConnId, Connections, Inbox};
 use super::kept::Kept;
 use super::reconnect::Reconnect;
-use crate::config::{CONNECT_TIMEOUT, ESTABLISHED_AGE, HELLO_TIMEOUT, SHORT_LINK_AGE, TAKEN_LINK_AGE};
+use crate::config::{
+    CONNECT_TIMEOUT, ESTABLISHED_AGE, HELLO_TIMEOUT, PROOF_TIMEOUT, SHORT_LINK_AGE, TAKEN_LINK_AGE,
+};
 
 /// The command link to one gateway shard, connected or not.
 #[derive(Debug)]
@@ -175,6 +177,11 @@ impl Link {
         self.open().filter(|open| !self.mute && !open.fenced)
     }
 
+    /// Whether it led to one, since the gateway was last new in a list.
+    pub(super) fn was_ours(&self) -> bool {
+        self.was_ours
+    }
+
     /// Whether the gateway may say on this connection that it is one of ours, which would be the first that it says: one that was
     /// ours, or that may have to be told what is kept for it, at any time, another one soon.
     pub(super) fn may_greet(&self) -> bool {
@@ -212,6 +219,11 @@ impl Link {
     /// An attempt begins.
     pub(super) fn connecting(&mut self, conn: ConnId, now: Duration) {
         self.state = State::Connecting { conn, give_up_at: now + CONNECT_TIMEOUT };
+    }
+
+    /// It stands, and both ends are to prove that they know the key.
+    pub(super) fn proving(&mut self, conn: ConnId, now: Duration) {
+        self.state = State::Connecting { conn, give_up_at: now + PROOF_TIMEOUT };
     }
 
     /// The connection stands.
@@ -300,7 +312,7 @@ impl Link {
         let owes_hello = was_ours && !open.is_ours && open.received == 0;
         let mut seen = Seen::default();
         if open.is_aged(HELLO_TIMEOUT) && owes_hello && !open.paused && open.unheard_looks >= LISTENED_LOOKS {
-            seen.dead = Some("it takes connections and says nothing");
+            seen.dead = Some(MUTE);
             return seen;
         }
         seen.taken = open.is_aged(TAKEN_LINK_AGE) && !owes_hello;
@@ -357,6 +369,9 @@ impl Open {
         LOOK_PERIOD.saturating_mul(u32::try_from(self.looks).unwrap_or(u32::MAX)) >= age
     }
 }
+
+/// Why one ends whose gateway is stopped.
+pub(super) const MUTE: &str = "it takes connections and says nothing";
 
 /// Why a connection ends whose gateway pinged, or should have, and does not.
 pub(super) const SILENT: &str = "it does not ping any more";

@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 use super::announced::{LinkState, Trouble};
 use super::connections::{ConnId, Purpose};
 use super::link::{Fate, Link, SILENT, Seen, State};
+use super::proof::Aim;
 use super::{Action, Core, Notice, Timer};
 
 impl Core {
@@ -21,9 +22,17 @@ impl Core {
     }
 
     pub(super) fn link_connect(&mut self, gateway: SocketAddrV4) {
-        let conn = self.connect(Purpose::Link(gateway), gateway);
+        let conn = self.dial(gateway, Aim::Link);
         if let Some(link) = self.links.find_mut(gateway) {
             link.connecting(conn, self.now);
+        }
+        self.arm_link(gateway);
+    }
+
+    /// The connection stands, and the key is to be proven first.
+    pub(super) fn link_proving(&mut self, gateway: SocketAddrV4, conn: ConnId) {
+        if let Some(link) = self.links.find_mut(gateway) {
+            link.proving(conn, self.now);
         }
         self.arm_link(gateway);
     }
@@ -56,6 +65,7 @@ impl Core {
             }
             State::Away { .. } if is_over || !is_wanted => self.link_forget(gateway),
             State::Away { .. } => self.link_connect(gateway),
+            State::Connecting { conn, .. } if self.proofs.is_unasked(*conn) => self.link_unasked(gateway),
             State::Connecting { .. } => {
                 let late = io::Error::new(io::ErrorKind::TimedOut, "it does not take the connection");
                 self.link_ended(gateway, late);
@@ -155,6 +165,7 @@ impl Core {
             }
             Some(Cmd::Answer) => self.on_answer(gateway, frame),
             Some(Cmd::Report) => self.on_report(gateway, frame),
+            Some(Cmd::Challenge) => self.link_asked(gateway),
             Some(Cmd::Drained) => self.on_drained(gateway, decode_round(frame.body)),
             _ => {}
         }
@@ -254,6 +265,14 @@ impl Core {
         }
     }
 
+    /// Ends a connection, or an attempt, that the gateway would not have.
+    pub(super) fn link_lost(&mut self, gateway: SocketAddrV4) {
+        self.set_up(gateway, false);
+        self.sessions.link_ended(gateway);
+        self.link_disconnect(gateway);
+        self.link_attempted(gateway);
+    }
+
     /// Whether there is to be a link to a gateway: it is listed, or may be alive and miss what it was to be told.
     fn is_wanted(&self, gateway: SocketAddrV4) -> bool {
         let link = self.links.find(gateway);
@@ -268,8 +287,10 @@ impl Core {
             self.give_back(gateway, conn);
             self.lose_events(gateway, conn);
             self.keep_for_next_link(gateway);
+            // A proof does not count as queued.
+            let is_counted = self.connections.purpose(conn) == Some(Purpose::Link(gateway));
             let lost = self.close(conn);
-            self.backlog.take(lost);
+            self.backlog.take(if is_counted { lost } else { 0 });
         }
         let is_wanted = !self.draining.has_begun() && self.is_wanted(gateway);
         let Some(link) = self.links.find_mut(gateway) else { return };
@@ -438,7 +459,7 @@ impl Core {
     }
 
     /// What the gateway did not say has to be guessed.
-    fn tell_lost(
+    pub(super) fn tell_lost(
         &self,
         gateway: SocketAddrV4,
         why: &io::Error,

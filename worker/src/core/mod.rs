@@ -7,6 +7,7 @@
 //! * `link`, `links`, `link_life`, `reconnect`: the command link to each of them, from the first attempt to the last;
 //! * `dispatch`, `queues`, `backlog`: which event's handler may begin;
 //! * `windows`, `unsettled`: what gateways may have in flight, what of it is done, and what is safe;
+//! * `proof`: what is said on a connection before it counts as open, where the secret key is proven;
 //! * `kept`, `lost`: what may be lost with a link, and what becomes of its events;
 //! * `sessions`: which sessions are in doubt;
 //! * `queries`: what is asked of gateways, and what became of messages;
@@ -25,6 +26,7 @@ mod link_life;
 mod links;
 mod lost;
 mod measures;
+mod proof;
 mod queries;
 mod queues;
 mod reconnect;
@@ -41,6 +43,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use protocol::InnerAuth;
 use protocol::inner::ext::{ClientConnect, WorkerConnect};
 use protocol::inner::{Cmd, Frame, Window};
 
@@ -55,6 +58,7 @@ use drain::Draining;
 use links::Links;
 use lost::LostLinks;
 pub use measures::Measures;
+use proof::Proofs;
 use queries::Queries;
 pub(crate) use queries::{Asked, ByName, QuestionId};
 use queues::Queues;
@@ -119,6 +123,7 @@ pub(crate) struct Core {
     pub(crate) index: usize,
     links: Links,
     connections: Connections,
+    proofs: Proofs,
     registers: Registers,
     queries: Queries,
     /// Events that were just read, in front of all that wait.
@@ -178,12 +183,13 @@ impl Core {
     pub(crate) fn new(setup: Setup) -> Core {
         let Setup { config, key_name, index, announced, own_gateway } = setup;
         Core {
-            registers: Registers::new(&config, own_gateway),
+            registers: Registers::new(&config, announced.nonces(), own_gateway),
             config,
             key_name,
             index,
             links: Links::default(),
             connections: Connections::default(),
+            proofs: Proofs::default(),
             queries: Queries::default(),
             fresh: VecDeque::new(),
             queues: Queues::default(),
@@ -241,6 +247,7 @@ impl Core {
         match purpose {
             Purpose::Link(gateway) => self.link_opened(gateway, conn),
             Purpose::Queries(gateway) => self.queries_opened(gateway),
+            Purpose::Unproven(gateway, aim) => self.proof_begins(gateway, aim, conn),
             Purpose::Register(conn) => self.register_opened(conn),
         }
     }
@@ -251,6 +258,7 @@ impl Core {
         match self.connections.purpose(conn) {
             Some(Purpose::Link(gateway)) => self.link_received(gateway, bytes),
             Some(Purpose::Queries(gateway)) => self.queries_received(gateway, bytes),
+            Some(Purpose::Unproven(gateway, aim)) => self.proof_received(gateway, aim, conn, bytes),
             Some(Purpose::Register(conn)) => self.register_received(conn, bytes),
             None => {}
         }
@@ -262,6 +270,7 @@ impl Core {
         match self.connections.purpose(conn) {
             Some(Purpose::Link(gateway)) => self.link_ended(gateway, error),
             Some(Purpose::Queries(gateway)) => self.queries_ended(gateway, &error),
+            Some(Purpose::Unproven(gateway, aim)) => self.proof_ended(gateway, aim, error),
             Some(Purpose::Register(conn)) => self.register_ended(conn, error),
             None => {}
         }
@@ -404,15 +413,18 @@ impl Core {
     fn close(&mut self, conn: ConnId) -> usize {
         self.actions.push(Action::Close(conn));
         self.windows.end(conn);
+        self.proofs.end(conn);
         self.unsettled.end(conn);
         self.connections.remove(conn)
     }
 
-    /// The first frame on a command link (WIRE.md §4). Sent with the key field even when there is no key (WIRE.md §3).
+    /// The first frame on a command link (WIRE.md §4). Sent with the key field even when there is no key (WIRE.md §3), unless that
+    /// is proven.
     fn hello(&self, gateway: SocketAddrV4) -> Vec<u8> {
+        let is_said = self.config.inner_auth == InnerAuth::Plain;
         let body = WorkerConnect {
             worker_key: format!("{}:{}", self.key_name, self.index),
-            secret_key: Some(self.config.secret_key.clone()),
+            secret_key: is_said.then(|| self.config.secret_key.clone()),
             ringway: true,
             run: Some(self.announced.run()),
             acks: self.asks_for_acks(gateway),
@@ -443,9 +455,9 @@ impl Core {
         !self.config.at_most_once && self.registers.own_gateway() != Some(gateway)
     }
 
-    /// What goes in front of every query while a key is set (WIRE.md §3).
+    /// What goes in front of every query while a key is set (WIRE.md §3), and said.
     fn authorization(&self) -> Vec<u8> {
-        if self.config.secret_key.is_empty() {
+        if self.config.secret_key.is_empty() || self.config.inner_auth == InnerAuth::Challenge {
             return Vec::new();
         }
         let body = ClientConnect { secret_key: Some(self.config.secret_key.clone()) };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use protocol::register_client::{Limits, Role};
 use protocol::register_set::{Action as SetAction, Listing, News, RegisterConn, RegisterSet};
+use protocol::{Credentials, Nonces};
 use tracing::{debug, info, warn};
 
 use super::connections::{ConnId, Purpose};
@@ -24,10 +25,11 @@ pub(super) struct Registers {
 }
 
 impl Registers {
-    pub(super) fn new(config: &Config, own_gateway: Option<SocketAddrV4>) -> Registers {
-        let (addresses, key) = (&config.register_addresses, config.secret_key.clone());
-        let set =
-            RegisterSet::new(addresses, Role::Follower, key, Limits::default()).with_admin(config.admin);
+    pub(super) fn new(config: &Config, nonces: &Nonces, own_gateway: Option<SocketAddrV4>) -> Registers {
+        let credentials = Credentials::new(config.secret_key.clone(), config.inner_auth, nonces);
+        let addresses = &config.register_addresses;
+        let set = RegisterSet::new(addresses, Role::Follower, credentials, Limits::default())
+            .with_admin(config.admin);
         Registers { set, conns: Vec::new(), has_listed: false, own_gateway }
     }
 

@@ -4,6 +4,7 @@ mod acks;
 mod answers;
 mod handing_over;
 mod kept;
+mod proof;
 mod windows;
 
 use std::cell::{Cell, RefCell};

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::Duration;
 
+use gateway_core::protocol::InnerAuth;
 use gateway_core::{Identity, Sends, Settings, Sink};
 use ringway_worker::core::Setup;
 use ringway_worker::runtime::Host;
@@ -167,7 +168,9 @@ impl<J: Joined> Sink for WorldSink<'_, J> {
 impl<J: Joined> World<J> {
     fn new(seed: u64) -> World<J> {
         let listen = vec!["text://127.0.0.1:1000".parse().unwrap()];
+        let inner_auth = if seed.is_multiple_of(2) { InnerAuth::Plain } else { InnerAuth::Challenge };
         let settings = Settings {
+            inner_auth,
             listen,
             lan_ip: *GATEWAY.ip(),
             send_to_worker_buffer_size: 400,
@@ -179,6 +182,7 @@ impl<J: Joined> World<J> {
         let config = Config {
             register_addresses: Vec::new(),
             secret_key: "key".to_owned(),
+            inner_auth,
             max_concurrent_events: 3,
             send_to_gateway_buffer_size: 4_000,
             ..Config::default()

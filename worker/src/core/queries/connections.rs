@@ -16,11 +16,13 @@ use protocol::inner::reply;
 use protocol::php;
 use tracing::{debug, info};
 
-use super::super::connections::{ConnId, Purpose};
+use super::super::connections::ConnId;
+use super::super::proof::Aim;
 use super::super::{Core, Timer};
 use super::{Asked, QuestionId, Reply};
 use crate::config::{
-    ANSWER_TIME_USUAL, BUFFER_KEEP_SIZE, CONNECT_TIMEOUT, QUERY_IDLE_TIMEOUT, QUERY_QUEUE_MAX, REPLY_SIZE_MAX,
+    ANSWER_TIME_USUAL, BUFFER_KEEP_SIZE, CONNECT_TIMEOUT, PROOF_TIMEOUT, QUERY_IDLE_TIMEOUT, QUERY_QUEUE_MAX,
+    REPLY_SIZE_MAX,
 };
 
 /// Questions to one gateway. It lives until nobody has asked for a while.
@@ -112,6 +114,11 @@ impl Core {
         self.failed(gateway, &io::ErrorKind::TimedOut.into());
     }
 
+    /// The connection stands, and the key is to be proven first.
+    pub(in crate::core) fn queries_proving(&mut self, gateway: SocketAddrV4) {
+        self.queries_wait(gateway, PROOF_TIMEOUT);
+    }
+
     pub(in crate::core) fn queries_opened(&mut self, gateway: SocketAddrV4) {
         if let Some(link) = self.queries.by_gateway.get_mut(&gateway) {
             link.is_open = true;
@@ -187,7 +194,7 @@ impl Core {
     }
 
     fn connect_queries(&mut self, gateway: SocketAddrV4) {
-        let conn = self.connect(Purpose::Queries(gateway), gateway);
+        let conn = self.dial(gateway, Aim::Queries);
         if let Some(link) = self.queries.by_gateway.get_mut(&gateway) {
             link.conn = Some(conn);
             self.queries_wait(gateway, CONNECT_TIMEOUT);
