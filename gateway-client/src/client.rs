@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use protocol::InnerAuth;
 use protocol::calls::command::{Command, To};
 use protocol::calls::query::{self, Query};
 use protocol::inner::ext::ClientConnect;
@@ -31,7 +32,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Shared {
     directory: Arc<Directory>,
-    /// What goes in front of every packet while a key is set (WIRE.md §3).
+    /// What goes in front of every packet while a key is set (WIRE.md §3), and said.
     authorization: Vec<u8>,
     /// What follows the registers.
     follower: AbortHandle,
@@ -45,7 +46,7 @@ impl Client {
     /// the limits for connecting and replying. Later a register may go away; its last list stays good.
     pub async fn connect(config: Config) -> Result<Client, ConnectError> {
         let config = checked(config)?.bounded();
-        let authorization = authorization(&config.secret_key);
+        let authorization = authorization(&config);
         let probe = probe(&authorization);
         let dialler = Dialler::new(&config).map_err(|why| ConnectError { reasons: vec![why] })?;
         let directory = Arc::new(Directory::new(Arc::new(config), dialler, probe));
@@ -224,13 +225,14 @@ fn checked(mut config: Config) -> Result<Config, ConnectError> {
             Err(why) => reasons.push(format!("{address}: {why}")),
         }
     }
+    reasons.extend(config.inner_auth.check(&config.secret_key).err());
     if reasons.is_empty() { Ok(config) } else { Err(ConnectError { reasons }) }
 }
 
-fn authorization(secret_key: &str) -> Vec<u8> {
+fn authorization(config: &Config) -> Vec<u8> {
     let mut out = Vec::new();
-    if !secret_key.is_empty() {
-        let body = ClientConnect { secret_key: Some(secret_key.to_owned()) }.encode();
+    if !config.secret_key.is_empty() && config.inner_auth == InnerAuth::Plain {
+        let body = ClientConnect { secret_key: Some(config.secret_key.clone()) }.encode();
         Frame { body: &body, ..Frame::command(Cmd::GatewayClientConnect) }.encode(&mut out);
     }
     out

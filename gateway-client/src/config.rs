@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use protocol::InnerAuth;
+
 /// What a client is told at its start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -9,6 +11,8 @@ pub struct Config {
     pub register_addresses: Vec<String>,
     /// What registers and gateways compare with their own; may be empty.
     pub secret_key: String,
+    /// How that is shown: said as it is, or proven, as programs with `--inner-auth challenge` want it.
+    pub inner_auth: InnerAuth,
     /// What registers, gateways and the client prove to each other by that they belong to one cluster; the files are read when
     /// the client is made. `None`: they speak plain TCP.
     #[cfg(feature = "tls")]
@@ -39,6 +43,7 @@ impl Default for Config {
         Config {
             register_addresses: vec!["127.0.0.1:1236".to_owned()],
             secret_key: String::new(),
+            inner_auth: InnerAuth::default(),
             #[cfg(feature = "tls")]
             inner_tls: None,
             connect_timeout: Duration::from_secs(3),
@@ -64,6 +69,10 @@ const LIMIT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Wait after a failed attempt to connect to a gateway: calls within it fail at once, so that an absent gateway does not delay
 /// every call.
 pub(crate) const RECONNECT_DELAY: Duration = Duration::from_secs(1);
+
+/// What a gateway may take, once there is a connection, until it has asked for a proof of the secret key and proven that it
+/// knows it itself, where that is wanted; or the reply timeout if that is shorter.
+pub(crate) const PROOF_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes taken from a register at once.
 pub(crate) const REGISTER_READ_SIZE: usize = 4096;

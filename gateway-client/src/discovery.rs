@@ -9,6 +9,7 @@ use std::time::Duration;
 use protocol::register_client::{Limits, Role};
 use protocol::register_set::{Action, News, RegisterConn, RegisterSet};
 use protocol::register_trouble::RegisterNews;
+use protocol::{Credentials, Nonces};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::lookup_host;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -35,8 +36,8 @@ pub(crate) async fn follow(directory: Arc<Directory>) {
         connect_ms: protocol::millis(config.connect_timeout),
         answer_ms: protocol::millis(config.reply_timeout),
     };
-    let key = config.secret_key.clone();
-    let set = RegisterSet::new(&config.register_addresses, Role::Follower, key, limits);
+    let credentials = Credentials::new(config.secret_key.clone(), config.inner_auth, &Nonces::default());
+    let set = RegisterSet::new(&config.register_addresses, Role::Follower, credentials, limits);
     let (tell, mut happened) = channel(REGISTER_EVENTS_MAX);
     let mut follower = Follower {
         set,

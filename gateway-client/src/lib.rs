@@ -54,14 +54,15 @@ mod delivery;
 mod directory;
 mod discovery;
 mod link;
+mod proof;
 mod reports;
 mod stream;
 
-pub use protocol::ClientId;
 pub use protocol::calls::{Answer, Body, ClientDetails, MessageReport, Name};
 pub use protocol::client::Kind;
 pub use protocol::inner::{CloseReason, CloseReasonError};
 pub use protocol::php;
+pub use protocol::{ClientId, InnerAuth};
 
 pub use client::Client;
 pub use config::{Config, Confirm};

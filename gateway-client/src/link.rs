@@ -21,6 +21,7 @@ use crate::config::{
     Config, IDLE_TIMEOUT, LOG_LINES_MAX, LOG_PERIOD_MS, PIPELINE_MAX, QUEUE_BYTES_MAX, QUEUE_MAX,
     RECONNECT_DELAY, REPLY_SIZE_MAX, WRITE_SIZE,
 };
+use crate::proof;
 use crate::stream::{Dialler, Stream};
 
 /// What is sent in one piece, and whether a reply comes back.
@@ -109,7 +110,16 @@ impl Link {
     pub(crate) fn start(address: SocketAddrV4, config: Arc<Config>, dialler: Dialler, probe: Bytes) -> Link {
         let (sender, jobs) = mpsc::channel(QUEUE_MAX);
         let state = Arc::new(State::default());
-        let task = LinkTask { address, config, dialler, probe, jobs, state: Arc::clone(&state), told: false };
+        let task = LinkTask {
+            address,
+            config,
+            dialler,
+            probe,
+            jobs,
+            state: Arc::clone(&state),
+            told: false,
+            told_refused: false,
+        };
         tokio::spawn(task.run());
         Link { jobs: sender, state }
     }
@@ -147,6 +157,8 @@ struct LinkTask {
     state: Arc<State>,
     /// That it cannot be reached was logged.
     told: bool,
+    /// That it wants the key proven was.
+    told_refused: bool,
 }
 
 impl LinkTask {
@@ -161,7 +173,7 @@ impl LinkTask {
                 let _ = job.done.send(None);
                 continue;
             }
-            match open(self.address, &self.dialler, self.config.connect_timeout).await {
+            match proof::open(self.address, &self.dialler, &self.config).await {
                 Ok(stream) => {
                     if let Some(Ended::Silent { replied }) = self.serve(stream, job).await {
                         trust = if replied { Trust::default() } else { trust };
@@ -219,6 +231,15 @@ impl LinkTask {
         }
     }
 
+    /// Says once what an operator has to do.
+    fn tell_refused(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.told_refused, true)
+            && let Some(unsaid) = admit(&UNREACHABLE)
+        {
+            warn!(gateway = %self.address, unsaid, "cannot use gateway: {error}");
+        }
+    }
+
     /// Uses a connection until it ends. What was sent on it and not answered is lost with it. `None`: it was not needed any
     /// more.
     async fn serve(&mut self, stream: Stream, first: Job) -> Option<Ended> {
@@ -239,6 +260,7 @@ impl LinkTask {
         self.state.connected.store(false, Ordering::Relaxed);
         match &ended {
             Ok(()) => debug!(gateway = %self.address, "connection closed"),
+            Err(Ended::Lost(error)) if proof::is_refusal(error) => self.tell_refused(error),
             Err(Ended::Lost(error)) => debug!(gateway = %self.address, "lost gateway: {error}"),
             Err(Ended::Silent { .. }) => debug!(gateway = %self.address, "lost gateway: it is silent"),
         }
@@ -268,7 +290,7 @@ async fn until_there(address: SocketAddrV4, config: &Config, dialler: &Dialler, 
     loop {
         sleep(trust.probe_delay()).await;
         let answered = async {
-            match open(address, dialler, config.connect_timeout).await? {
+            match proof::open(address, dialler, config).await? {
                 Stream::Plain(stream) => ask(stream, probe).await,
                 #[cfg(feature = "tls")]
                 Stream::Tls(stream) => ask(stream, probe).await,
@@ -307,10 +329,6 @@ async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin, packet: &[u8]) -> io::
     stream.write_all(packet).await?;
     stream.flush().await?;
     read_reply(&mut stream, &AtomicBool::new(false)).await
-}
-
-async fn open(address: SocketAddrV4, dialler: &Dialler, limit: Duration) -> io::Result<Stream> {
-    timeout(limit, dialler.connect(address.into())).await.map_err(io::Error::from)?
 }
 
 /// Sends what is queued, several packets in one write, until nothing was for a while or nobody can send any more.
@@ -402,10 +420,7 @@ async fn read(
         let question = tokio::select! {
             biased;
             question = questions.recv() => question,
-            unasked = reader.read_u8() => {
-                unasked?;
-                return Err(invalid("bytes that nobody asked for").into());
-            }
+            unasked = proof::read_unasked(&mut reader) => return Err(unasked.into()),
         };
         let Some(question) = question else { return Ok(()) };
         let begun = AtomicBool::new(false);
@@ -452,7 +467,11 @@ async fn read_reply(reader: &mut (impl AsyncRead + Unpin), begun: &AtomicBool) -
     }
     // It grows with what arrives, not with what is announced.
     let mut reply = Vec::new();
-    reader.take(size as u64).read_to_end(&mut reply).await?;
+    let end = reader.take(size as u64).read_to_end(&mut reply).await;
+    if proof::is_challenge(size, &reply) {
+        return Err(proof::asks());
+    }
+    end?;
     if reply.len() < size {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use gateway_client::{Client, ClientId, Config, Confirm, php};
+use gateway_client::{Client, ClientId, Config, Confirm, InnerAuth, php};
 use serde_json::{Value, json};
 use tls::InnerTls;
 use tokio::sync::OnceCell;
@@ -21,10 +21,16 @@ struct Lookup {
 }
 
 /// The routes, for whoever may know of clients and do something to them.
-pub(crate) fn routes(register: SocketAddr, secret_key: String, inner_tls: Option<InnerTls>) -> Router {
+pub(crate) fn routes(
+    register: SocketAddr,
+    secret_key: String,
+    inner_auth: InnerAuth,
+    inner_tls: Option<InnerTls>,
+) -> Router {
     let config = Config {
         register_addresses: vec![reachable(register).to_string()],
         secret_key,
+        inner_auth,
         inner_tls,
         connect_timeout: CONNECT_TIMEOUT,
         reply_timeout: REPLY_TIMEOUT,

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, RecvError};
 
 use glommio::ExecutorJoinHandle;
 use program::BindRetry;
+use protocol::InnerAuth;
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 use tls::{InnerTls, Mutual};
 
@@ -34,7 +35,7 @@ impl Register {
             .map_err(|error| io::Error::new(error.kind(), program::describe_bind_error(&address, &error)))?;
         let addr = listener.local_addr()?;
         config.check_is_closed(addr).map_err(io::Error::other)?;
-        let secret_key = config.secret_key.clone();
+        let (secret_key, inner_auth) = (config.secret_key.clone(), config.inner_auth);
         let (send, control) = mpsc::channel();
         let (start, started) = mpsc::sync_channel(1);
         let serve = move || async move {
@@ -50,7 +51,7 @@ impl Register {
         let ended = |RecvError| Err(io::Error::other("it ended before it served"));
         let waker = started.recv().unwrap_or_else(ended).map_err(cannot_run)?;
         let source = StatusSource { addr, control: send, waker };
-        Ok(Running { source, secret_key, inner_tls, thread: Some(thread) })
+        Ok(Running { source, secret_key, inner_auth, inner_tls, thread: Some(thread) })
     }
 }
 
@@ -60,6 +61,8 @@ pub struct Running {
     source: StatusSource,
     #[cfg_attr(not(feature = "admin"), expect(dead_code, reason = "for the dashboard"))]
     secret_key: String,
+    #[cfg_attr(not(feature = "admin"), expect(dead_code, reason = "for the dashboard"))]
+    inner_auth: InnerAuth,
     #[cfg_attr(not(feature = "admin"), expect(dead_code, reason = "for the dashboard"))]
     inner_tls: Option<InnerTls>,
     /// `None` once stopped.
@@ -81,7 +84,12 @@ impl Running {
     #[cfg(feature = "admin")]
     pub fn cluster(&self) -> admin::Cluster {
         let source = self.status_source();
-        let routes = crate::lookup::routes(self.addr(), self.secret_key.clone(), self.inner_tls.clone());
+        let routes = crate::lookup::routes(
+            self.addr(),
+            self.secret_key.clone(),
+            self.inner_auth,
+            self.inner_tls.clone(),
+        );
         admin::Cluster::new(move || source.members(), routes)
     }
 
