@@ -61,6 +61,7 @@ pub struct Builder {
     workers: usize,
     app: String,
     secret_key: String,
+    inner_auth: String,
     flags: Vec<String>,
     admin: bool,
     programs: Option<PathBuf>,
@@ -104,6 +105,12 @@ impl Builder {
     /// The key that all three programs share; none by default.
     pub fn secret_key(mut self, key: &str) -> Builder {
         self.secret_key = key.to_owned();
+        self
+    }
+
+    /// How they show it: `plain` by default.
+    pub fn inner_auth(mut self, inner_auth: &str) -> Builder {
+        self.inner_auth = inner_auth.to_owned();
         self
     }
 
@@ -188,6 +195,7 @@ impl Cluster {
             workers: 1,
             app: "echo".to_owned(),
             secret_key: String::new(),
+            inner_auth: String::new(),
             flags: Vec::new(),
             admin: false,
             programs: None,
@@ -373,6 +381,9 @@ impl Cluster {
         }
         if !self.plan.secret_key.is_empty() {
             flags.extend(["--secret-key".to_owned(), self.plan.secret_key.clone()]);
+        }
+        if !self.plan.inner_auth.is_empty() {
+            flags.extend(["--inner-auth".to_owned(), self.plan.inner_auth.clone()]);
         }
         flags.extend_from_slice(&self.plan.flags);
         flags

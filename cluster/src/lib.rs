@@ -4,6 +4,7 @@
 //! * [`process`]: one program: its ready line, its output, its end, its CPU time and memory.
 //! * [`peer`]: a gateway, a register, a worker or a GatewayClient played by the test.
 //! * [`proxy`]: nginx or haproxy in front of a gateway.
+//! * [`relay`]: what passes between two programs.
 //! * [`conn`]: a blocking connection to a program.
 //! * [`sockets`]: what the kernel knows about its connections.
 //!
@@ -17,6 +18,7 @@ mod loopback;
 pub mod peer;
 pub mod process;
 pub mod proxy;
+pub mod relay;
 pub mod sockets;
 pub mod wait;
 

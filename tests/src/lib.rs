@@ -23,4 +23,4 @@ pub mod network;
 pub mod status;
 
 pub use client::Clients;
-pub use cluster::{Builder, Cluster, Listen, own_address, peer, process, proxy, sockets, wait};
+pub use cluster::{Builder, Cluster, Listen, own_address, peer, process, proxy, relay, sockets, wait};

@@ -135,6 +135,19 @@ fn of_a_gateway() {
     assert_wrong("gateway", &[], "no --listen");
     let twice = ["--listen", "websocket://127.0.0.1:0", "--secret-key", "a", "--secret-key-file", "b"];
     assert_wrong("gateway", &twice, "--secret-key-file");
+    let unproven = ["--listen", "websocket://127.0.0.1:0", "--inner-auth", "challenge"];
+    assert_wrong("gateway", &unproven, "--inner-auth challenge: there is no secret key");
+    assert_wrong(
+        "worker",
+        &["--app", "echo", "--inner-auth", "challenge"],
+        "--inner-auth challenge: there is no secret key",
+    );
+    assert_wrong(
+        "register",
+        &["--inner-auth", "challenge"],
+        "--inner-auth challenge: there is no secret key",
+    );
+    assert_wrong("register", &["--inner-auth", "other"], "--inner-auth");
     let public = ["--listen", "websocket://127.0.0.1:0", "--lan-ip", "192.0.2.1"];
     assert_wrong("gateway", &public, "--no-secret-key");
     let alone = ["--listen", "websocket://127.0.0.1:0", "--tls-client-ca", "clients.pem"];
