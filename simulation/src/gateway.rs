@@ -10,6 +10,7 @@ use protocol::register_set::{RegisterConn, RegisterSet};
 use crate::embedded::Own;
 use crate::network::Pipe;
 use crate::sockets::{PipeSink, Sockets};
+use crate::world::Given;
 
 /// A gateway shard.
 pub(crate) struct Gateway {
@@ -30,7 +31,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// `life`: which process it is at this address.
-    pub(crate) fn new(index: usize, seed: u64, life: u32, now: Millis, registers: &[String]) -> Gateway {
+    pub(crate) fn new(index: usize, seed: u64, life: u32, now: Millis, given: &Given) -> Gateway {
         // Each on a machine of its own.
         let lan_ip = Ipv4Addr::new(10, 0, 0, 1 + index as u8);
         let address = SocketAddrV4::new(lan_ip, 2900);
@@ -52,10 +53,14 @@ impl Gateway {
             no_worker_wait,
             drain_timeout: Duration::ZERO,
             lan_ip,
+            secret_key: given.credentials.secret_key.clone(),
+            inner_auth: given.inner_auth(),
+            nonces: given.nonces(),
             ..Settings::default()
         };
         let role = Role::Gateway(address.to_string());
-        let registration = RegisterSet::new(registers, role, String::new(), Limits::default());
+        let registration =
+            RegisterSet::new(&given.register_addresses, role, given.credentials.clone(), Limits::default());
         let shard = Shard::new(settings, Identity { address, seed }, now);
         let sockets = Sockets::new(life);
         Gateway {

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
+use protocol::InnerAuth;
 use protocol::register_set::{Action, RegisterConn};
 use ringway_register::{Config, Register};
 use ringway_worker::core::ConnId;
@@ -11,7 +12,7 @@ use ringway_worker::core::ConnId;
 use crate::faults::Accept;
 use crate::network::{Arrival, Connect, End, Process};
 use crate::sockets::{PipeSink, Sockets};
-use crate::world::{GATEWAYS, REGISTERS, World};
+use crate::world::{GATEWAYS, Given, REGISTERS, World};
 
 /// Where a register is to be, one process after the other.
 pub(crate) struct RegisterPlace {
@@ -31,16 +32,22 @@ pub(crate) struct RegisterProcess {
 
 impl RegisterPlace {
     /// The first, second … register.
-    pub(crate) fn new(index: usize) -> RegisterPlace {
-        let (address, process) = (address(index, 0), Some(RegisterProcess::new(0)));
+    pub(crate) fn new(index: usize, given: &Given) -> RegisterPlace {
+        let (address, process) = (address(index, 0), Some(RegisterProcess::new(0, given)));
         RegisterPlace { address, process, lives: 0, starts_at: Duration::ZERO }
     }
 }
 
 impl RegisterProcess {
     /// The first, second … life of a register.
-    fn new(life: u32) -> RegisterProcess {
-        RegisterProcess { register: Register::new(&Config::default()), sockets: Sockets::new(life) }
+    fn new(life: u32, given: &Given) -> RegisterProcess {
+        let config = Config {
+            secret_key: given.credentials.secret_key.clone(),
+            inner_auth: given.inner_auth(),
+            ..Config::default()
+        };
+        let register = Register::with_nonces(&config, &given.nonces());
+        RegisterProcess { register, sockets: Sockets::new(life) }
     }
 }
 
@@ -91,10 +98,10 @@ impl World {
 
     /// Its machine is gone; another will be in its place, at another address if that can be found, and knows nobody.
     pub(crate) fn replace_register(&mut self, register: usize) {
-        let are_named = self.register_addresses.len() < REGISTERS;
+        let are_named = self.given.register_addresses.len() < REGISTERS;
         let place = &mut self.registers[register];
         place.lives += 1;
-        place.process = Some(RegisterProcess::new(place.lives));
+        place.process = Some(RegisterProcess::new(place.lives, &self.given));
         if are_named {
             place.address = address(register, place.lives);
         }
@@ -113,7 +120,7 @@ impl World {
         }
         let place = &mut self.registers[index];
         if place.process.is_none() && self.now.get() >= place.starts_at {
-            place.process = Some(RegisterProcess::new(place.lives));
+            place.process = Some(RegisterProcess::new(place.lives, &self.given));
         }
         let Some(RegisterProcess { register, sockets }) = &mut place.process else { return };
         let mut sink = PipeSink { sockets, pipes: &mut self.pipes, near: None, waits: false };
@@ -271,10 +278,14 @@ impl World {
 
     /// Checks that none has a connection to a machine that is gone, but such on which no ping had come.
     pub(crate) fn check_register_gave_up_the_silent(&self) {
+        let first_size_max = match self.given.inner_auth() {
+            InnerAuth::Plain => FIRST_LINES_SIZE_MAX,
+            InnerAuth::Challenge => FIRST_LINES_SIZE_MAX + PROOF_LINE_SIZE_MAX,
+        };
         let pipes = self.registers.iter().filter_map(|place| place.process.as_ref());
         for pipe in pipes.flat_map(|process| process.sockets.pipes()) {
             let back = &self.pipes[pipe ^ 1];
-            assert!(!back.is_lost() || back.delivered() < FIRST_LINES_SIZE_MAX, "a dead peer is listed");
+            assert!(!back.is_lost() || back.delivered() < first_size_max, "a dead peer is listed");
         }
     }
 
@@ -323,3 +334,6 @@ pub(crate) const REGISTER_PORT: u16 = 1236;
 
 /// What a peer says first, in bytes: what it is, and a ping.
 const FIRST_LINES_SIZE_MAX: usize = 128;
+
+/// What it says before that, if it is to prove that it knows the key.
+const PROOF_LINE_SIZE_MAX: usize = 256;

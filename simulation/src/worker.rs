@@ -6,7 +6,7 @@ use std::net::SocketAddrV4;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringway_worker::core::{Action, ConnId, Setup};
+use ringway_worker::core::{Action, Announced, ConnId, Setup};
 use ringway_worker::runtime::{Host, Runtime};
 use ringway_worker::{
     Client, ClientId, Config, Events, Gateway, HandshakeAnswer, Message, WebsocketRequest, time,
@@ -14,6 +14,7 @@ use ringway_worker::{
 
 use crate::clients::{client_at, closed, is_welcome};
 use crate::pushes::{Begun, Pushes};
+use crate::world::Given;
 
 /// What handlers note, and may know.
 pub(crate) type Record = Rc<RefCell<Notes>>;
@@ -215,7 +216,7 @@ impl Worker {
         now: &Rc<Cell<Duration>>,
         seed: u64,
         own_gateway: Option<SocketAddrV4>,
-        register_addresses: Vec<String>,
+        given: &Given,
         answers_handshakes: bool,
     ) -> Worker {
         // Handlers get the time that they want: what is lost then is lost to another fault.
@@ -228,14 +229,16 @@ impl Worker {
             max_concurrent_events: concurrent_max,
             send_to_gateway_buffer_size,
             drain_timeout,
-            register_addresses,
+            register_addresses: given.register_addresses.clone(),
+            secret_key: given.credentials.secret_key.clone(),
+            inner_auth: given.inner_auth(),
             ..Config::default()
         };
         let setup = Setup {
             config,
             key_name: format!("worker {number}"),
             index: 0,
-            announced: Default::default(),
+            announced: Announced::with_nonces(given.nonces()).into(),
             own_gateway,
         };
         let clock = Rc::clone(now);

@@ -4,9 +4,12 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use gateway_core::Millis;
+use protocol::inner::Nonce;
+use protocol::{Credentials, InnerAuth, Nonces};
 
 use crate::clients::Client;
 use crate::faults::{Disturbances, Faults};
@@ -21,8 +24,7 @@ pub struct World {
     pub(crate) faults: Faults,
     pub(crate) now: Rc<Cell<Duration>>,
     pub(crate) registers: Vec<RegisterPlace>,
-    /// What all programs are given: the addresses of all registers, or a name that has them.
-    pub(crate) register_addresses: Vec<String>,
+    pub(crate) given: Given,
     /// Which gateways each worker knows, as far as they are to stay known.
     pub(crate) known: BTreeSet<(usize, usize)>,
     pub(crate) gateways: Vec<Gateway>,
@@ -40,6 +42,45 @@ pub struct World {
     pub(crate) record: Record,
 }
 
+/// What all programs are given.
+#[derive(Clone)]
+pub(crate) struct Given {
+    /// The addresses of all registers, or a name that has them.
+    pub(crate) register_addresses: Vec<String>,
+    /// Nothing, or a secret key that is said, or one that is proven.
+    pub(crate) credentials: Credentials,
+}
+
+impl Given {
+    fn new(seed: u64) -> Given {
+        let credentials = match seed % 4 {
+            0 => "a key".into(),
+            1 => Credentials { secret_key: "a key".to_owned(), nonces: Some(nonces(seed)) },
+            _ => Credentials::default(),
+        };
+        Given { register_addresses: register_addresses(seed.is_multiple_of(3)), credentials }
+    }
+
+    pub(crate) fn inner_auth(&self) -> InnerAuth {
+        if self.credentials.nonces.is_some() { InnerAuth::Challenge } else { InnerAuth::Plain }
+    }
+
+    /// Of no use where nothing is proven.
+    pub(crate) fn nonces(&self) -> Nonces {
+        self.credentials.nonces.clone().unwrap_or_default()
+    }
+}
+
+/// Those of a seed.
+fn nonces(seed: u64) -> Nonces {
+    let random = Mutex::new(fastrand::Rng::with_seed(seed));
+    Nonces::from_fn(move || {
+        let mut nonce = Nonce::default();
+        random.lock().expect("nobody panics who has it").fill(&mut nonce.0);
+        nonce
+    })
+}
+
 impl World {
     /// Two gateways, two workers, a few clients.
     pub fn new(seed: u64, faults: Faults) -> World {
@@ -55,15 +96,15 @@ impl World {
     fn with(seed: u64, faults: Faults, embedded: usize) -> World {
         let mut random = fastrand::Rng::with_seed(seed);
         let separate = if embedded == 0 { WORKERS } else { 1 };
-        let register_addresses = register_addresses(seed.is_multiple_of(3));
-        let gateway = |index| Gateway::new(index, random.u64(..), 0, Millis(0), &register_addresses);
+        let given = Given::new(seed);
+        let gateway = |index| Gateway::new(index, random.u64(..), 0, Millis(0), &given);
         let gateways = (0..GATEWAYS).map(gateway).collect();
         let mut world = World {
             random,
             faults,
             now: Rc::new(Cell::new(Duration::ZERO)),
-            registers: (0..REGISTERS).map(RegisterPlace::new).collect(),
-            register_addresses,
+            registers: (0..REGISTERS).map(|index| RegisterPlace::new(index, &given)).collect(),
+            given,
             known: BTreeSet::new(),
             gateways,
             workers: Vec::new(),
@@ -194,7 +235,7 @@ impl World {
         let own = self.gateways[index].own.take();
         let seed = self.random.u64(..);
         self.record.borrow_mut().pushes.gateway_changes();
-        self.gateways[index] = Gateway::new(index, seed, life, now, &self.register_addresses);
+        self.gateways[index] = Gateway::new(index, seed, life, now, &self.given);
         if let Some(own) = own {
             self.bury(own.worker);
             self.start_own_worker(index);
@@ -211,9 +252,8 @@ impl World {
     pub(crate) fn add_worker(&mut self, home: Option<usize>) {
         let (number, seed) = (self.workers.len(), self.random.u64(..));
         let own_gateway = home.map(|gateway| self.gateways[gateway].address);
-        let registers = self.register_addresses.clone();
         let (record, answers) = (Rc::clone(&self.record), self.are_websockets);
-        let worker = Worker::new(number, record, &self.now, seed, own_gateway, registers, answers);
+        let worker = Worker::new(number, record, &self.now, seed, own_gateway, &self.given, answers);
         self.workers.push(Some(worker));
         self.homes.push(home);
     }
