@@ -10,5 +10,8 @@ pub const STRANGERS_MAX: usize = 1_000;
 /// Plain bytes that are encrypted before the kernel has taken what was: four records. More stays plain until then.
 pub(crate) const SEAL_SIZE_MAX: usize = 64 * 1024;
 
+/// Memory for that which a connection keeps while nothing is to be sent. What took more gives it back.
+pub(crate) const KEPT_SIZE_MAX: usize = 4 * 1024;
+
 /// A line in the log about each kind of stranger, so often at most, in ms.
 pub(crate) const LOG_PERIOD_MS: u64 = 10_000;

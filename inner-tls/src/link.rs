@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tls::{Failure, Session};
 use uring::{Event, ListenerId, SocketId};
 
-use crate::config::SEAL_SIZE_MAX;
+use crate::config::{KEPT_SIZE_MAX, SEAL_SIZE_MAX};
 
 /// One connection.
 ///
@@ -111,6 +111,7 @@ impl Link {
         debug_assert!(self.sent <= self.out.len());
         if self.sent == self.out.len() {
             self.out.clear();
+            self.out.shrink_to(KEPT_SIZE_MAX);
             self.sent = 0;
         }
     }
