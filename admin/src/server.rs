@@ -61,7 +61,7 @@ impl From<AdminError> for Refusal {
 ///
 /// | path | answer |
 /// | --- | --- |
-/// | `/status` | [`Report`] as JSON; 503 if it has faults |
+/// | `/status` | [`Report`](crate::Report) as JSON; 503 if it has faults |
 /// | `/metrics` | Prometheus' text format, or OpenMetrics where `Accept` names it |
 /// | `/healthz` | 200 and `ok`; 503 and a line for each data thread that has ended, or has not turned for 10 s |
 /// | `/readyz` | the same, and a line for whatever else is a reason to send nobody here |

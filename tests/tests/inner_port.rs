@@ -365,7 +365,7 @@ fn peers_of_the_other_mode_are_told_what_to_set_and_nobody_falls_back() {
         reply_timeout: std::time::Duration::from_millis(300),
         ..push_client(&plain.register_address().to_string(), KEY, InnerAuth::Challenge)
     };
-    let why = blocking::Client::connect(config).err().expect("it is not let in").to_string();
+    let why = blocking::Client::connect(config).expect_err("it is not let in").to_string();
     assert!(why.contains("does not ask for a proof of the secret key"), "{why}");
     plain.stop();
 }
