@@ -1,9 +1,11 @@
 //! How two programs of a cluster show each other that they know its secret key, and say nothing of it (WIRE.md §14): without IO,
 //! nonces are passed in.
 //!
-//!     acceptor → dialler   a, a nonce
-//!     dialler  → acceptor  b, a nonce, and a proof over a, b and what the connection is for
-//!     acceptor → dialler   another proof over the same
+//! ```text
+//! acceptor → dialler   a, a nonce
+//! dialler  → acceptor  b, a nonce, and a proof over a, b and what the connection is for
+//! acceptor → dialler   another proof over the same
+//! ```
 //!
 //! Each end has chosen a part of what it is shown a proof over, so none that was ever said before is good again. Which end proves is in
 //! the proof, so nobody's own proof comes back as another's. And what the connection is for is in it ([`Scope`]), so a proof that
