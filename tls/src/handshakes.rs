@@ -51,7 +51,7 @@ impl<K: Copy + Eq + Hash> Handshakes<K> {
         self.answers_left = self.answers_left.saturating_sub(1);
     }
 
-    /// Keeps what came on a socket, which is not to be read until [`Handshakes::next`] gives it back.
+    /// Keeps what came on a socket, which is not to be read until [`Handshakes::take_next`] gives it back.
     pub fn hold(&mut self, socket: K, has_begun: bool, bytes: &[u8]) {
         let held = self.held.entry(socket).or_default();
         if held.is_empty() {
