@@ -83,7 +83,7 @@ impl Frames {
             if header.opcode.is_control() {
                 return Ok(control(&header, consumed, rest));
             }
-            let kind = self.admit(&header, limits).map_err(broken)?;
+            let kind = self.admit(&header, limits.package_size_max).map_err(broken)?;
             let start = consumed + header.size;
             let whole = usize::try_from(header.payload_size).ok().and_then(|size| rest.get_mut(..size));
             if let (None, true, Some(body)) = (&self.partial, header.fin, whole) {
@@ -96,7 +96,8 @@ impl Frames {
                 open_whole(&header, checked, body).map_err(broken)?;
                 return Ok(Step::Message { consumed: end, body: start..end, kind });
             }
-            self.partial.get_or_insert_with(|| Box::new(Partial::new(kind, header.deflated))).begin(&header);
+            let partial = self.partial.get_or_insert_with(|| Box::new(Partial::new(kind, header.deflated)));
+            partial.begin(&header, limits.fragments_max).map_err(broken)?;
             consumed = start;
         }
     }
@@ -123,18 +124,15 @@ impl Frames {
     }
 
     /// Judges a data frame by what came before it; tells its message's kind.
-    fn admit(&self, header: &Header, limits: &Limits) -> Result<Kind, Malformed> {
+    fn admit(&self, header: &Header, size_max: usize) -> Result<Kind, Malformed> {
         let (kind, collected) = match (header.opcode, &self.partial) {
             (Opcode::Text, None) => (Kind::Text, 0),
             (Opcode::Binary, None) => (Kind::Binary, 0),
-            (Opcode::Continuation, Some(partial)) if partial.fragments >= limits.fragments_max => {
-                return Err(Malformed::Fragments);
-            }
             (Opcode::Continuation, Some(partial)) => (partial.kind, partial.body.len()),
             _ => return Err(Malformed::Protocol),
         };
         // A length has 63 bits, so this does not overflow.
-        if header.payload_size + (header.size + collected) as u64 > limits.package_size_max as u64 {
+        if header.payload_size + (header.size + collected) as u64 > size_max as u64 {
             return Err(Malformed::TooLarge);
         }
         Ok(kind)
@@ -199,14 +197,19 @@ impl Partial {
         Self { body: Vec::new(), checked: 0, fragments: 0, progress: Progress::BetweenFrames, kind, deflated }
     }
 
-    fn begin(&mut self, header: &Header) {
+    /// The next frame, if there may be another one.
+    fn begin(&mut self, header: &Header, fragments_max: usize) -> Result<(), Malformed> {
         debug_assert_eq!(self.progress, Progress::BetweenFrames);
+        if self.fragments >= fragments_max {
+            return Err(Malformed::Fragments);
+        }
         self.fragments += 1;
         self.progress = Progress::InFrame(FrameRest {
             remaining: header.payload_size,
             mask: header.mask,
             fin: header.fin,
         });
+        Ok(())
     }
 
     /// Takes over what `input` has of the frame that is under way, and returns how many bytes that was.
