@@ -80,14 +80,21 @@ impl Guard {
     }
 }
 
-/// Lets requests in.
+/// Lets requests in. Who has shown nothing keeps no connection, of which there are few, for longer than one answer.
 pub(crate) async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let Dialled(at) = *request.extensions().get::<Dialled>().expect("each connection has its address");
     let asked = Asked { at, method: request.method(), path: request.uri().path() };
-    match guard.refuse(asked, request.headers()) {
+    let is_for_all = PROBES.contains(&asked.path) || asked.path == PAGE;
+    let refusal = guard.refuse(asked, request.headers());
+    let is_stranger = is_for_all || refusal.is_some();
+    let mut response = match refusal {
         Some(refusal) => refusal,
         None => next.run(request).await,
+    };
+    if is_stranger {
+        response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     }
+    response
 }
 
 /// An answer of one line, for programs and for people.

@@ -214,14 +214,14 @@ mod tests {
     }
 
     /// Asks on a connection that is kept, and reads the answer.
-    fn ask(stream: &mut TcpStream) -> String {
-        stream.write_all(REQUEST).unwrap();
+    fn ask(stream: &mut TcpStream, request: &[u8]) -> String {
+        stream.write_all(request).unwrap();
         let mut answer = [0; 1024];
         let size = stream.read(&mut answer).unwrap();
         String::from_utf8_lossy(&answer[..size]).into_owned()
     }
 
-    const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    const REQUEST: &[u8] = b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
     #[test]
     fn one_connection_too_many_waits_until_another_ends() {
@@ -229,13 +229,13 @@ mod tests {
         let admin = Admin::serve("0".parse().unwrap(), None, instance).unwrap();
         let mut served: Vec<TcpStream> = (0..CONNECTIONS_MAX).map(|_| connect(&admin)).collect();
         for stream in &mut served {
-            assert!(ask(stream).starts_with("HTTP/1.1 200 "));
+            assert!(ask(stream, REQUEST).starts_with("HTTP/1.1 200 "));
         }
         let mut late = connect(&admin);
         late.write_all(REQUEST).unwrap();
         // Whoever would have been let in by now had his answer before these.
         for stream in &mut served {
-            ask(stream);
+            ask(stream, REQUEST);
         }
         late.set_nonblocking(true).unwrap();
         assert_eq!(late.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
@@ -244,5 +244,25 @@ mod tests {
         let mut answer = [0; 12];
         late.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+
+    #[test]
+    fn who_has_shown_nothing_keeps_no_connection() {
+        let instance = Instance::new("gateway", "1.2.3", Vec::new());
+        let admin = Admin::serve("0".parse().unwrap(), Some("right"), instance).unwrap();
+        for (path, status) in
+            [("/healthz", 200), ("/readyz", 200), ("/", 200), ("/status", 401), ("/none", 401)]
+        {
+            let mut stream = connect(&admin);
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        }
+        let mut stream = connect(&admin);
+        let request = b"GET /status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer right\r\n\r\n";
+        for _ in 0..2 {
+            assert!(ask(&mut stream, request).starts_with("HTTP/1.1 200 "));
+        }
     }
 }
