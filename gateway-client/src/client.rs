@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::directory::Directory;
 use crate::discovery::{ConnectError, follow};
-use crate::link::{Asks, Done, Outcome, Packet};
+use crate::packet::{Asks, Done, Outcome, Packet};
 use crate::stream::Dialler;
 use crate::{Answer, ClientDetails, ClientId, Config, Confirm, Delivery};
 

@@ -54,6 +54,7 @@ mod delivery;
 mod directory;
 mod discovery;
 mod link;
+mod packet;
 mod proof;
 mod reports;
 mod stream;

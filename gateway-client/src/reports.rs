@@ -5,7 +5,7 @@ use protocol::inner::{FLAG_REPORT_WANTED, Frame};
 use protocol::php;
 
 use crate::client::{Got, within};
-use crate::link::{Asks, Done};
+use crate::packet::{Asks, Done};
 use crate::{Answer, Client, MessageReport};
 
 /// Sends messages as [`Client`] does, and says what became of each: see [`Client::reported`].
