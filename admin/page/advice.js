@@ -85,7 +85,12 @@ function unseen({ members, leftOut }) {
   if (!register || members.some((member) => !member.answers)) return "";
   const beyond = (counter, kind) => number(register.counters[counter]) - rows.filter((row) => row.kind === kind).length;
   const told = [[beyond("gateways", "gateway"), "gateway shard"], [beyond("workers", "worker"), "worker core"]];
-  const missing = told.filter(([count]) => count > 0).map(([count, what]) => plural(count, what));
+  const missing = told.filter(([count]) => count > 0);
   if (missing.length === 0) return "";
-  return `${missing.join(" and ")} registered that say nothing here: start their programs with --admin.`;
+  const count = missing.reduce((sum, [some]) => sum + some, 0);
+  const names = missing.map(([some, what]) => plural(some, what)).join(" and ");
+  const todo = count === 1 ? "says nothing here: start its program with --admin" : "say nothing here: start their programs with --admin";
+  // To a register they are the same.
+  const others = missing.some(([, what]) => what === "worker core") ? " Programs that use gateway-client count as worker cores, look-ups on this page too." : "";
+  return `${names} registered that ${todo}.${others}`;
 }

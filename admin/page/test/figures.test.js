@@ -123,6 +123,8 @@ test("what a register knows of and is not seen is told of", () => {
   const register = member("r", "register", [row("register", { gateways: 3, workers: 0 })]);
   assert.match(told([register, gateway(0)])("unseen(history)"), /^2 gateway shards registered that say nothing here/);
   assert.match(told([register])("unseen(history)"), /^No gateway/);
+  const asked = member("r", "register", [row("register", { gateways: 1, workers: 1 })]);
+  assert.match(told([asked, gateway(0)])("unseen(history)"), /^1 worker core registered that says nothing here: .* look-ups on this page too\.$/);
   assert.equal(told([gateway(0)])("unseen(history)"), "");
 });
 
