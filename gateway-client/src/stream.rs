@@ -31,7 +31,7 @@ impl Dialler {
             None => Dialler::default(),
             Some(files) => {
                 let mutual = tls::Mutual::load(files).map_err(|error| error.to_string())?;
-                if let Some(notice) = mutual.notice() {
+                for notice in mutual.notices() {
                     tracing::warn!("{notice}");
                 }
                 Dialler { mutual: Some(mutual) }

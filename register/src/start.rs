@@ -25,7 +25,7 @@ impl Register {
         let config = config.read_secret_key().map_err(io::Error::other)?;
         let inner_tls = config.inner_tls().map_err(io::Error::other)?;
         let mutual = inner_tls.as_ref().map(Mutual::load).transpose().map_err(io::Error::other)?;
-        for notice in mutual.iter().filter_map(Mutual::notice) {
+        for notice in mutual.iter().flat_map(Mutual::notices) {
             tracing::warn!("{notice}");
         }
         let address = protocol::address::register_listen(&config.listen)

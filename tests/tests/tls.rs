@@ -462,7 +462,7 @@ fn programs_with_certificates_of_one_authority_are_a_cluster_and_others_get_noth
     // Certificates are renewed, the worker is replaced, and a gateway dies.
     cluster.gateway(0).hang_up();
     wait_until("the certificate", || {
-        cluster.gateway(0).stderr().contains("certificate for other programs loaded again").then_some(())
+        cluster.gateway(0).stderr().contains("certificates for other programs loaded again").then_some(())
     });
     cluster.worker(0).signal(Signal::USR1);
     wait_until("the successor", || cluster.worker_log(0).contains("the old worker process").then_some(()));

@@ -123,9 +123,9 @@ impl Mutual {
         &self.files
     }
 
-    /// What an operator should know of the certificate, in one line: that it expires soon.
-    pub fn notice(&self) -> Option<&str> {
-        self.notice.as_deref()
+    /// What an operator should know of the certificate, one line each: that it expires soon.
+    pub fn notices(&self) -> &[String] {
+        self.notice.as_slice()
     }
 
     /// A session with a program that has connected here.

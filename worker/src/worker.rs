@@ -96,7 +96,7 @@ impl Worker {
         let config = checked(config)?.bounded();
         let mutual =
             config.inner_tls.as_ref().map(tls::Mutual::load).transpose().map_err(io::Error::other)?;
-        for notice in mutual.iter().filter_map(tls::Mutual::notice) {
+        for notice in mutual.iter().flat_map(tls::Mutual::notices) {
             tracing::warn!("{notice}");
         }
         let bridge = Bridge::new(&program::allowed_cpus());

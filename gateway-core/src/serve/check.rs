@@ -6,7 +6,7 @@ use protocol::address::{self, Host};
 
 use super::StartError;
 use crate::listen::overlap;
-use crate::{Listen, Settings};
+use crate::{Listen, Settings, jwt};
 
 /// Checks what does not depend on the machine, and writes the registers' addresses as they are connected to.
 pub(super) fn addresses(settings: &mut Settings) -> Result<(), StartError> {
@@ -124,7 +124,11 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
         settings.jwt.as_ref().and_then(|_| settings.listen.iter().find(|listen| !listen.is_websocket()));
     let open =
         uninvited.map(|listen| format!("--jwt-key is for websockets: all may come in at --listen {listen}"));
-    elsewhere.into_iter().chain(idle).chain(open).collect()
+    let of_certificates = settings.tls.iter().flat_map(tls::Acceptor::notices);
+    let of_inner_tls = settings.inner_tls.iter().flat_map(tls::Mutual::notices);
+    let of_token_keys = settings.jwt.iter().flat_map(jwt::Verifier::notices);
+    let of_files = of_certificates.chain(of_inner_tls).chain(of_token_keys).cloned();
+    elsewhere.into_iter().chain(idle).chain(open).chain(of_files).collect()
 }
 
 /// Whether a host is this machine. Names are not looked up: only one of them has to mean it.

@@ -1,5 +1,7 @@
 //! Files that are read again while the gateway runs: certificates, and the keys of tokens.
 
+use std::fmt::Display;
+
 use tracing::{error, info, warn};
 
 use super::{Control, ShardControl};
@@ -19,59 +21,40 @@ impl Files {
     /// file is not as it should be, what was there before stays.
     pub fn reload(&self) {
         if let Some(acceptor) = &self.certificates {
-            self.reload_certificates(acceptor);
+            self.replace("certificates", acceptor.reload(), tls::Acceptor::notices, Control::Certificates);
         }
         if let Some(mutual) = &self.inner_tls {
-            self.reload_inner_tls(mutual);
+            self.replace(
+                "certificates for other programs",
+                mutual.reload(),
+                tls::Mutual::notices,
+                Control::InnerTls,
+            );
         }
         if let Some(verifier) = &self.token_keys {
-            self.reload_token_keys(verifier);
+            self.replace("keys of tokens", verifier.reload(), Verifier::notices, Control::TokenKeys);
         }
     }
 
-    fn reload_certificates(&self, acceptor: &tls::Acceptor) {
-        match acceptor.reload() {
-            Err(error) => error!("{error}; the certificates from before stay"),
-            Ok(acceptor) => {
-                for notice in acceptor.notices() {
-                    warn!("{notice}");
-                }
-                self.tell(|| Control::Certificates(acceptor.clone()));
-                info!("certificates loaded again");
-            }
+    /// Gives all shards what was read, if it could be.
+    fn replace<T: Clone>(
+        &self,
+        what: &str,
+        read: Result<T, impl Display>,
+        notices: impl Fn(&T) -> &[String],
+        control: impl Fn(T) -> Control,
+    ) {
+        let read = match read {
+            Err(error) => return error!("{error}; the {what} from before stay"),
+            Ok(read) => read,
+        };
+        for notice in notices(&read) {
+            warn!("{notice}");
         }
-    }
-
-    fn reload_inner_tls(&self, mutual: &tls::Mutual) {
-        match mutual.reload() {
-            Err(error) => error!("{error}; the certificate from before stays"),
-            Ok(mutual) => {
-                if let Some(notice) = mutual.notice() {
-                    warn!("{notice}");
-                }
-                self.tell(|| Control::InnerTls(mutual.clone()));
-                info!("certificate for other programs loaded again");
-            }
-        }
-    }
-
-    fn reload_token_keys(&self, verifier: &Verifier) {
-        match verifier.reload() {
-            Err(error) => error!("{error}; the keys from before stay"),
-            Ok(verifier) => {
-                for notice in verifier.notices() {
-                    warn!("{notice}");
-                }
-                self.tell(|| Control::TokenKeys(verifier.clone()));
-                info!("keys of tokens loaded again");
-            }
-        }
-    }
-
-    fn tell(&self, command: impl Fn() -> Control) {
         for shard in &self.shards {
             // A shard that has ended needs none.
-            let _ = shard.tell(command());
+            let _ = shard.tell(control(read.clone()));
         }
+        info!("{what} loaded again");
     }
 }

@@ -186,15 +186,6 @@ impl Gateway {
         settings.client_counts = Some(ClientCounts::new(&settings.client_limits));
         let open_files = program::raise_open_files();
         let cpus: Vec<usize> = program::cpu_order().into_iter().cycle().take(settings.count).collect();
-        for notice in settings.tls.iter().flat_map(tls::Acceptor::notices) {
-            warn!("{notice}");
-        }
-        for notice in settings.inner_tls.iter().filter_map(tls::Mutual::notice) {
-            warn!("{notice}");
-        }
-        for notice in settings.jwt.iter().flat_map(jwt::Verifier::notices) {
-            warn!("{notice}");
-        }
         let (register_log, worker_log) = (RegisterLog::default(), Arc::new(WorkerLog::new()));
         let setup = |index| {
             let (register_log, worker_log) = (Arc::clone(&register_log), Arc::clone(&worker_log));
