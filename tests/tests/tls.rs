@@ -412,6 +412,24 @@ fn start_embedded(register: &str, flags: &[&str]) -> Process {
 }
 
 #[test]
+fn the_commands_of_the_guide_make_what_programs_take() {
+    let guide = include_str!("../../docs/OPERATIONS.md");
+    let (_, behind) = guide.split_once("An authority and a certificate, with openssl:\n\n").unwrap();
+    let commands: Vec<&str> = behind.lines().map_while(|line| line.strip_prefix("    ")).collect();
+    assert_eq!(commands.len(), 4, "{commands:?}");
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("inner-guide");
+    fs::create_dir_all(&place).unwrap();
+    let ran = Command::new("sh").args(["-ec", &commands.join("\n")]).current_dir(&place).output().unwrap();
+    if ran.status.code() == Some(127) {
+        assert!(std::env::var_os("RINGWAY_NEED_OPENSSL").is_none(), "RINGWAY_NEED_OPENSSL=1, but {ran:?}");
+        return eprintln!("SKIPPED: there is no openssl (RINGWAY_NEED_OPENSSL=1 demands it)");
+    }
+    assert!(ran.status.success(), "{ran:?}");
+    let [ca, cert, key] = ["ca.pem", "program.pem", "program.key"].map(|file| place.join(file));
+    Mutual::load(&InnerTls { ca, cert, key }).unwrap();
+}
+
+#[test]
 fn programs_with_certificates_of_one_authority_are_a_cluster_and_others_get_nothing() {
     let (ours, foreign) = (inner_tls("inner-ours"), inner_tls("inner-foreign"));
     let flags = inner_flags(&ours);
